@@ -1,0 +1,32 @@
+use parking_lot::Mutex;
+
+/// Hands out `_creationTime`s: the clock's, but each greater than the one before, also across transactions,
+/// restarts and clocks that go back, so that creation order is what it says.
+pub(crate) struct CreationTimes(Mutex<f64>);
+
+impl CreationTimes {
+    pub(crate) fn after(last_ms: f64) -> CreationTimes {
+        CreationTimes(Mutex::new(last_ms))
+    }
+
+    pub(crate) fn next(&self, now_ms: f64) -> f64 {
+        let mut last = self.0.lock();
+        *last = now_ms.max(last.next_up());
+        *last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn creation_times_increase_though_the_clock_stands_still_or_goes_back() {
+        let times = CreationTimes::after(100.0);
+        let made = [times.next(99.0), times.next(200.0), times.next(200.0), times.next(150.0), times.next(300.0)];
+        assert_eq!(made[1], 200.0);
+        assert_eq!(made[4], 300.0);
+        assert!(made.is_sorted_by(|a, b| a < b), "{made:?}");
+        assert!(made[0] > 100.0);
+    }
+}

@@ -1,0 +1,237 @@
+use std::fmt;
+
+use lentil_store::{CommitError, StoreError};
+use lentil_values::Value;
+
+/// What a function returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a function, or something a function asked for, failed.
+///
+/// Any `std::error::Error` becomes one by `?`, so that a handler reads like plain Rust. It deliberately is no
+/// `std::error::Error` itself: it is the end of the line, shown to a client or caught by a calling function.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Code,
+    message: String,
+    data: Option<Value>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this code, with a sentence for people.
+    pub fn new(code: Code, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { code, message: message.into(), data: None, source: None }))
+    }
+
+    /// An error that reaches the client with its data, as `new ConvexError(data)` does.
+    pub fn application(data: impl Into<Value>) -> Error {
+        let data = data.into();
+        let mut error = Error::new(Code::Application, data.to_string());
+        error.0.data = Some(data);
+        error
+    }
+
+    /// An error whose message is for the developer alone, as `throw new Error(message)` is.
+    pub fn uncaught(message: impl Into<String>) -> Error {
+        Error::new(Code::Uncaught, message)
+    }
+
+    /// What went wrong, for programs and tests.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What went wrong, for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The data of an application error.
+    pub fn data(&self) -> Option<&Value> {
+        self.0.data.as_ref()
+    }
+
+    /// The error underneath, for the log.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.0.source.as_deref()
+    }
+
+    /// Lays an error that input can cause (a value of the wrong shape or over a size limit) at the request's door.
+    ///
+    /// An HTTP action that passes its request's data on to a function says with this that such an error is the
+    /// client's: it becomes [`Code::BadRequest`] and is answered 400 with its sentence. Others stay what they are.
+    #[must_use]
+    pub fn blame_request(mut self) -> Error {
+        if self.0.code.is_about_input() {
+            self.0.code = Code::BadRequest;
+        }
+        self
+    }
+
+    /// Puts a sentence's beginning before the message.
+    pub(crate) fn in_context(mut self, context: impl fmt::Display) -> Error {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+
+    pub(crate) fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        let mut error = Error::new(Code::Internal, source.to_string());
+        error.0.source = Some(Box::new(source));
+        error
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(source: E) -> Error {
+        let mut error = Error::uncaught(source.to_string());
+        error.0.source = Some(Box::new(source));
+        error
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("code", &self.0.code).field("message", &self.0.message).finish()
+    }
+}
+
+/// The kinds of errors. [`Code::as_str`] is stable; messages may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// The HTTP request makes no sense: 400, with the sentence.
+    BadRequest,
+    /// The HTTP request's body is over the limit: 413, with the sentence.
+    PayloadTooLarge,
+    /// The HTTP request's body came too slowly or not at all: 408, with the sentence.
+    RequestTimeout,
+    /// The arguments do not match the function's validator.
+    ArgumentValidation,
+    /// The result does not match the function's validator.
+    ReturnsValidation,
+    /// A document does not match its table's schema.
+    SchemaEnforcement,
+    /// Arguments, a result, a document or a value are over a size, nesting or element limit.
+    ValueTooLarge,
+    /// The function read or wrote more than one call may.
+    LimitExceeded,
+    /// There is no such function, or it is not one the caller may know of.
+    FunctionNotFound,
+    /// The function is of another kind than it was called as.
+    WrongFunctionKind,
+    /// A mutation was started from inside a mutation without its context.
+    ReentrantMutation,
+    /// The document to patch, replace or delete is not there.
+    NonexistentDocument,
+    /// The id is not one of the expected table, or no id at all.
+    InvalidId,
+    /// The table or index does not exist, or a range is put to an index that does not have it.
+    InvalidQuery,
+    /// `unique()` found more than one document.
+    NotUnique,
+    /// The pagination cursor is not one of this query.
+    InvalidCursor,
+    /// The function ran longer than its time limit.
+    TimedOut,
+    /// The function panicked.
+    Panicked,
+    /// A nested call was dropped before it finished, so its transaction cannot go on.
+    Abandoned,
+    /// The application raised it, with data for the client.
+    Application,
+    /// The function failed otherwise.
+    Uncaught,
+    /// The server has too much to do; trying again later can help: 503.
+    Overloaded,
+    /// The server is stopping, or lost what the call built on; trying again can help: 503.
+    Unavailable,
+    /// The server itself failed.
+    Internal,
+}
+
+impl Code {
+    /// The short code that programs and tests compare.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::BadRequest => "BadRequest",
+            Code::PayloadTooLarge => "PayloadTooLarge",
+            Code::RequestTimeout => "RequestTimeout",
+            Code::ArgumentValidation => "ArgumentValidationError",
+            Code::ReturnsValidation => "ReturnsValidationError",
+            Code::SchemaEnforcement => "SchemaEnforcementError",
+            Code::ValueTooLarge => "ValueTooLargeError",
+            Code::LimitExceeded => "LimitExceeded",
+            Code::FunctionNotFound => "FunctionNotFound",
+            Code::WrongFunctionKind => "WrongFunctionKind",
+            Code::ReentrantMutation => "ReentrantMutation",
+            Code::NonexistentDocument => "NonexistentDocument",
+            Code::InvalidId => "InvalidIdError",
+            Code::InvalidQuery => "InvalidQuery",
+            Code::NotUnique => "NotUnique",
+            Code::InvalidCursor => "InvalidCursor",
+            Code::TimedOut => "FunctionTimedOut",
+            Code::Panicked => "FunctionPanicked",
+            Code::Abandoned => "NestedCallAbandoned",
+            Code::Application => "ConvexError",
+            Code::Uncaught => "UncaughtError",
+            Code::Overloaded => "Overloaded",
+            Code::Unavailable => "Unavailable",
+            Code::Internal => "InternalServerError",
+        }
+    }
+
+    /// The HTTP status of an application route whose handler failed with this code.
+    ///
+    /// Only what is said of the request itself is the client's fault; the rest is the handler's: 500.
+    pub fn status(self) -> http::StatusCode {
+        match self {
+            Code::BadRequest => http::StatusCode::BAD_REQUEST,
+            Code::PayloadTooLarge => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Code::RequestTimeout => http::StatusCode::REQUEST_TIMEOUT,
+            Code::Overloaded | Code::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
+            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn is_about_input(self) -> bool {
+        matches!(self, Code::ArgumentValidation | Code::SchemaEnforcement | Code::ValueTooLarge)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The error a function sees when its store fails; internals stay in the source, for the log.
+pub(crate) fn store_error(error: StoreError) -> Error {
+    let (code, message) = match &error {
+        StoreError::Busy { .. } => (Code::Overloaded, "too many mutations are waiting; try again later"),
+        StoreError::SnapshotExpired => (Code::TimedOut, "the function read from a snapshot that has grown too old"),
+        StoreError::Conflict => (Code::Overloaded, "documents this mutation read kept changing; try again later"),
+        StoreError::Lost { .. } => (Code::Unavailable, "the write could not be made durable; try again later"),
+        StoreError::Closed => (Code::Unavailable, "the server is stopping; try again later"),
+        _ => return Error::internal(error),
+    };
+    let mut shown = Error::new(code, message);
+    shown.0.source = Some(Box::new(error));
+    shown
+}
+
+pub(crate) fn commit_error(error: CommitError) -> Error {
+    match error {
+        CommitError::Conflict => store_error(StoreError::Conflict),
+        CommitError::Lost { reason } => store_error(StoreError::Lost { reason }),
+        CommitError::Store(error) => store_error(error),
+        other => Error::internal(other),
+    }
+}

@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use crate::{Code, Error, Result};
+
+const MIB: usize = 1 << 20;
+
+/// What one call may use. The defaults are Convex's figures.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Documents that one query or mutation may read.
+    pub documents_read: usize,
+    /// Bytes of documents that one query or mutation may read.
+    pub bytes_read: usize,
+    /// Index ranges that one query or mutation may read.
+    pub ranges_read: usize,
+    /// Documents that one mutation may write.
+    pub documents_written: usize,
+    /// Bytes of documents that one mutation may write.
+    pub bytes_written: usize,
+    /// Bytes of one document, its system fields included.
+    pub document_bytes: usize,
+    /// Levels of objects and arrays in one document.
+    pub document_nesting: usize,
+    /// Bytes of a call's arguments.
+    pub argument_bytes: usize,
+    /// Bytes of a call's result.
+    pub result_bytes: usize,
+    /// How long a query may run.
+    pub query_time: Duration,
+    /// How long a mutation may run, the wait for its turn apart.
+    pub mutation_time: Duration,
+    /// How long an action or an HTTP action may run.
+    pub action_time: Duration,
+    /// How deep calls may nest.
+    pub call_depth: usize,
+    /// Log lines that one call may write; the rest are left out.
+    pub log_lines: usize,
+    /// Bytes of one log line; the rest is cut off.
+    pub log_line_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            documents_read: 32_000,
+            bytes_read: 16 * MIB,
+            ranges_read: 4_096,
+            documents_written: 16_000,
+            bytes_written: 16 * MIB,
+            document_bytes: MIB,
+            document_nesting: 16,
+            argument_bytes: 16 * MIB,
+            result_bytes: 16 * MIB,
+            query_time: Duration::from_secs(1),
+            mutation_time: Duration::from_secs(1),
+            action_time: Duration::from_secs(1_800),
+            call_depth: 8,
+            log_lines: 256,
+            log_line_bytes: 32_768,
+        }
+    }
+}
+
+/// What a transaction has used so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Usage {
+    documents_read: usize,
+    bytes_read: usize,
+    ranges_read: usize,
+    documents_written: usize,
+    bytes_written: usize,
+}
+
+impl Usage {
+    pub(crate) fn read_range(&mut self, limits: &Limits) -> Result<()> {
+        self.ranges_read += 1;
+        within(self.ranges_read, limits.ranges_read, "index ranges read")
+    }
+
+    pub(crate) fn read_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
+        self.documents_read += 1;
+        self.bytes_read += bytes;
+        within(self.documents_read, limits.documents_read, "documents read")?;
+        within(self.bytes_read, limits.bytes_read, "bytes read")
+    }
+
+    pub(crate) fn write_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
+        self.documents_written += 1;
+        self.bytes_written += bytes;
+        within(self.documents_written, limits.documents_written, "documents written")?;
+        within(self.bytes_written, limits.bytes_written, "bytes written")
+    }
+
+    /// How many more documents may be read.
+    pub(crate) fn documents_left(&self, limits: &Limits) -> usize {
+        limits.documents_read.saturating_sub(self.documents_read)
+    }
+}
+
+fn within(used: usize, limit: usize, what: &str) -> Result<()> {
+    if used <= limit {
+        return Ok(());
+    }
+    Err(Error::new(Code::LimitExceeded, format!("too many {what} in one call: the limit is {limit}")))
+}
+
+/// Refuses a value of `bytes` bytes where `limit` are allowed.
+pub(crate) fn check_size(what: &str, bytes: usize, limit: usize) -> Result<()> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let message = format!("{what} would be {bytes} bytes; the limit is {}", Bytes(limit));
+    Err(Error::new(Code::ValueTooLarge, message))
+}
+
+struct Bytes(usize);
+
+impl std::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 >= MIB && self.0 % MIB == 0 { write!(f, "{} MiB", self.0 / MIB) } else { write!(f, "{} bytes", self.0) }
+    }
+}

@@ -1,0 +1,35 @@
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Where every call's own generator is seeded from: the operating system's randomness, or a test's seed.
+pub(crate) struct Seeds(Mutex<StdRng>);
+
+impl Seeds {
+    pub(crate) fn new(seed: Option<u64>) -> Seeds {
+        Seeds(Mutex::new(seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)))
+    }
+
+    fn generator(&self) -> StdRng {
+        StdRng::from_rng(&mut *self.0.lock())
+    }
+}
+
+/// One call's randomness, seeded when it is first asked for.
+#[derive(Default)]
+pub(crate) struct Random(Option<StdRng>);
+
+impl Random {
+    fn generator(&mut self, seeds: &Seeds) -> &mut StdRng {
+        self.0.get_or_insert_with(|| seeds.generator())
+    }
+
+    pub(crate) fn next_u64(&mut self, seeds: &Seeds) -> u64 {
+        self.generator(seeds).next_u64()
+    }
+
+    /// A number in `[0, 1)` with 53 random bits, as `Math.random()`.
+    pub(crate) fn next_f64(&mut self, seeds: &Seeds) -> f64 {
+        (self.next_u64(seeds) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+/// Why a read or the start of a transaction failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another transaction held the turn all the while: answer "try again later".
+    #[error("waited {} ms for the turn to write", waited.as_millis())]
+    Busy {
+        /// How long this one waited.
+        waited: Duration,
+    },
+    /// The snapshot is older than the store lets one be: begin again.
+    #[error("the snapshot is too old to be read")]
+    SnapshotExpired,
+    /// What this transaction read has changed; every later use of it fails likewise: run the function again.
+    #[error("a document that was read has changed meanwhile")]
+    Conflict,
+    /// Commits this transaction had read never became durable: what it computed must not be shown. Run it again.
+    #[error("commits before this one were lost: {reason}")]
+    Lost {
+        /// What happened to them.
+        reason: String,
+    },
+    /// The store is closing or closed: answer "try again later".
+    #[error("the store is closed")]
+    Closed,
+    /// The store holds something that it cannot have written: stop and look.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The machine under the store failed (disk, connection): tell the operator.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// Why a commit failed. Nothing of it was applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// What the transaction read has changed: run the function again.
+    #[error("a document that was read has changed meanwhile")]
+    Conflict,
+    /// The commit, or one it built on, could not be made durable (a full disk): answer "try again later".
+    #[error("the commit was lost: {reason}")]
+    Lost {
+        /// What happened.
+        reason: String,
+    },
+    /// The store failed otherwise, as it says.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,31 @@
+//! The transactional document store that Lentil's functions run on.
+//!
+//! [`Store`] is the contract: snapshots, serializable transactions, and commits told to one observer in order.
+//! [`WriteBuffer`] holds what a mutation has written and not yet committed, the same for every store.
+//! [`MemoryStore`] is the model that tests compare the other stores with.
+//! A store knows tables and indexes as names, numbers and field paths; it knows nothing of functions, validators
+//! or clients.
+
+mod buffer;
+mod catalog;
+mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod document;
+mod error;
+mod index;
+mod memory;
+mod store;
+mod timestamp;
+mod write_set;
+
+pub use buffer::WriteBuffer;
+pub use catalog::{Catalog, IndexDeclaration, IndexEntry, IndexState, TableDeclaration, TableEntry};
+pub use clock::{Clock, SystemClock};
+pub use document::StoredDocument;
+pub use error::{CommitError, StoreError};
+pub use index::{IndexId, IndexRef, Order, Row};
+pub use memory::MemoryStore;
+pub use store::{Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
+pub use timestamp::Timestamp;
+pub use write_set::{DocumentWrite, KeyChange, WriteSet};
