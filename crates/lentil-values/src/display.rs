@@ -1,0 +1,101 @@
+//! Values as messages show them, in the notation their author would write: `{a: "x", n: 3, big: 5n}`.
+
+use std::fmt::{self, Write};
+
+use crate::{Object, Value};
+
+/// A message shows at most this much of a value.
+const MAX_SHOWN: usize = 200;
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cut(f, |out| write_value(out, self))
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cut(f, |out| write_object(out, self))
+    }
+}
+
+/// Prints what `write` writes, cut with `…` where it grows too long.
+fn cut(f: &mut fmt::Formatter<'_>, write: impl Fn(&mut Cut) -> fmt::Result) -> fmt::Result {
+    let mut out = Cut(String::new());
+    let whole = write(&mut out).is_ok();
+    f.write_str(&out.0)?;
+    if whole { Ok(()) } else { f.write_char('…') }
+}
+
+/// Takes no more than [`MAX_SHOWN`] bytes, so that a large value costs no more than a small one.
+struct Cut(String);
+
+impl Write for Cut {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_SHOWN - self.0.len();
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if text.len() <= room { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+fn write_value(out: &mut Cut, value: &Value) -> fmt::Result {
+    match value {
+        Value::Null => out.write_str("null"),
+        Value::Int64(number) => write!(out, "{number}n"),
+        Value::Float64(number) => write_float(out, *number),
+        Value::Boolean(truth) => write!(out, "{truth}"),
+        Value::String(text) => write!(out, "{text:?}"),
+        Value::Bytes(bytes) => write!(out, "bytes of length {}", bytes.len()),
+        Value::Array(elements) => write_list(out, ('[', ']'), elements.iter(), write_value),
+        Value::Object(object) => write_object(out, object),
+    }
+}
+
+fn write_object(out: &mut Cut, object: &Object) -> fmt::Result {
+    write_list(out, ('{', '}'), object.iter(), |out, (name, value)| {
+        write!(out, "{name}: ")?;
+        write_value(out, value)
+    })
+}
+
+fn write_float(out: &mut Cut, number: f64) -> fmt::Result {
+    if number == 0.0 && number.is_sign_negative() {
+        return out.write_str("-0");
+    }
+    out.write_str(ryu_js::Buffer::new().format(number))
+}
+
+fn write_list<T>(
+    out: &mut Cut,
+    (open, close): (char, char),
+    items: impl Iterator<Item = T>,
+    write_item: impl Fn(&mut Cut, T) -> fmt::Result,
+) -> fmt::Result {
+    out.write_char(open)?;
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.write_str(", ")?;
+        }
+        write_item(out, item)?;
+    }
+    out.write_char(close)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::object;
+
+    #[test]
+    fn a_value_prints_as_its_author_would_write_it() {
+        let list = Value::Array(vec![Value::Float64(1.0), Value::Float64(-0.0), Value::Float64(f64::NAN), true.into()]);
+        let value = object(&[("a", "x\"".into()), ("n", Value::Int64(5)), ("z", list), ("b", Value::Bytes(vec![1]))]);
+        assert_eq!(value.to_string(), r#"{a: "x\"", b: bytes of length 1, n: 5n, z: [1, -0, NaN, true]}"#);
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let shown = Value::from("é".repeat(10_000)).to_string();
+        assert!(shown.len() <= MAX_SHOWN + '…'.len_utf8() && shown.ends_with('…'), "{shown}");
+    }
+}

@@ -1,0 +1,245 @@
+//! Document ids.
+//!
+//! An id is a table number and 16 bytes. As text it is lowercase Crockford base32 of
+//! `VInt(table number) ‖ 16 bytes ‖ checksum`, the checksum being Fletcher-16 (mod 256) of what stands before it,
+//! least significant byte first. Clients see opaque text of 31 to 37 characters and only need that it decodes.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use data_encoding::{Encoding, Specification};
+
+/// The number of a table: part of its documents' ids, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableNumber(u32);
+
+impl TableNumber {
+    /// The number that an application's first table gets; those below are the system's.
+    pub const FIRST_USER: TableNumber = TableNumber(10_001);
+
+    /// The number, unless it is 0.
+    pub fn new(number: u32) -> Option<TableNumber> {
+        (number != 0).then_some(TableNumber(number))
+    }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for TableNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The 16 bytes that tell a table's documents apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InternalId(pub [u8; 16]);
+
+impl InternalId {
+    /// The id of a document made at this time: 8 bytes that order as the time does, then 8 random ones.
+    ///
+    /// So id order is creation order, documents append to their table, and the creation-time index is the table.
+    pub fn at(creation_time_ms: f64, random: u64) -> InternalId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&ordered_bits(creation_time_ms).to_be_bytes());
+        bytes[8..].copy_from_slice(&random.to_be_bytes());
+        InternalId(bytes)
+    }
+
+    /// The creation time that [`InternalId::at`] was given, in milliseconds.
+    pub fn creation_time(&self) -> f64 {
+        let bits = u64::from_be_bytes(self.0[..8].try_into().expect("eight bytes"));
+        from_ordered_bits(bits)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InternalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// The bits of a float, turned so that they order as unsigned integers the way the floats do.
+pub(crate) fn ordered_bits(number: f64) -> u64 {
+    let bits = number.to_bits();
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+}
+
+pub(crate) fn from_ordered_bits(bits: u64) -> f64 {
+    f64::from_bits(if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits })
+}
+
+/// The `_id` of a document.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentId {
+    /// Its table.
+    pub table: TableNumber,
+    /// Which of the table's documents.
+    pub internal: InternalId,
+}
+
+/// The text is no document id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// Ids have 31 to 37 characters.
+    #[error("a document id has 31 to 37 characters; this has {0}")]
+    Length(usize),
+    /// Ids are of digits and lowercase letters without i, l, o and u.
+    #[error("a document id is of the characters 0-9 and a-z without i, l, o and u")]
+    Alphabet,
+    /// The characters do not belong together: the id is mistyped or cut.
+    #[error("the document id is mistyped or cut: its checksum is wrong")]
+    Checksum,
+    /// The table number is 0, too large, or spelled in more bytes than it needs.
+    #[error("the document id's table number is malformed")]
+    Table,
+}
+
+static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
+    specification.check_trailing_bits = true;
+    specification.encoding().expect("32 distinct symbols make an encoding")
+});
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::with_capacity(23);
+        write_vint(self.table.0, &mut bytes);
+        bytes.extend_from_slice(&self.internal.0);
+        let checksum = fletcher16(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        f.write_str(&CROCKFORD.encode(&bytes))
+    }
+}
+
+impl fmt::Debug for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for DocumentId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<DocumentId, IdError> {
+        if !(31..=37).contains(&text.len()) {
+            return Err(IdError::Length(text.chars().count()));
+        }
+        let bytes = CROCKFORD.decode(text.as_bytes()).map_err(|_| IdError::Alphabet)?;
+        let (payload, checksum) = bytes.split_last_chunk::<2>().ok_or(IdError::Checksum)?;
+        if fletcher16(payload) != u16::from_le_bytes(*checksum) {
+            return Err(IdError::Checksum);
+        }
+        let (table, internal) = payload.split_last_chunk::<16>().ok_or(IdError::Table)?;
+        Ok(DocumentId { table: read_vint(table)?, internal: InternalId(*internal) })
+    }
+}
+
+fn write_vint(mut number: u32, bytes: &mut Vec<u8>) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// Reads all of `bytes` as one number in its shortest form.
+fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
+    let mut number = 0_u64;
+    for (at, byte) in bytes.iter().enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+    }
+    let number = u32::try_from(number).map_err(|_| IdError::Table)?;
+    let mut canonical = Vec::with_capacity(5);
+    write_vint(number, &mut canonical);
+    TableNumber::new(number).filter(|_| canonical == bytes).ok_or(IdError::Table)
+}
+
+fn fletcher16(bytes: &[u8]) -> u16 {
+    let (low, high) = bytes.iter().fold((0_u8, 0_u8), |(low, high), byte| {
+        let low = low.wrapping_add(*byte);
+        (low, high.wrapping_add(low))
+    });
+    u16::from_be_bytes([high, low])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(table: u32) -> DocumentId {
+        let internal = InternalId(std::array::from_fn(|at| at as u8));
+        DocumentId { table: TableNumber::new(table).unwrap(), internal }
+    }
+
+    #[test]
+    fn ids_are_those_of_the_facts_sheet() {
+        for (table, text) in [
+            (10_001, "j57000820c20a1g7104gm2rc1m70ynr8"),
+            (16_385, "g6002001081g81860w40j2gb1g6gw3vt9g"),
+            (1, "040020g30g2gc1r81450p30d1r7qke8"),
+        ] {
+            assert_eq!(id(table).to_string(), text);
+            assert_eq!(text.parse(), Ok(id(table)));
+        }
+        let found: DocumentId = "kg27rxfv99gzp01wmph0gvt92d6hnvy6".parse().unwrap();
+        assert_eq!(found.table.get(), 540);
+        assert_eq!(found.to_string(), "kg27rxfv99gzp01wmph0gvt92d6hnvy6");
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused_with_its_reason() {
+        let good = id(10_001).to_string();
+        assert_eq!("abc".parse::<DocumentId>(), Err(IdError::Length(3)));
+        assert_eq!(good.replace('j', "i").parse::<DocumentId>(), Err(IdError::Alphabet));
+        assert_eq!(good.to_uppercase().parse::<DocumentId>(), Err(IdError::Alphabet));
+        assert_eq!(good.replace("20c", "20d").parse::<DocumentId>(), Err(IdError::Checksum));
+        assert_eq!(read_vint(&[0]), Err(IdError::Table));
+        assert_eq!(read_vint(&[0x81, 0x00]), Err(IdError::Table));
+        assert_eq!(read_vint(&[0xff; 5]), Err(IdError::Table));
+        assert_eq!(read_vint(&[]), Err(IdError::Table));
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_round_trips(table in 1_u32.., internal: [u8; 16]) {
+            let id = DocumentId { table: TableNumber(table), internal: InternalId(internal) };
+            let text = id.to_string();
+            prop_assert!((31..=37).contains(&text.len()));
+            prop_assert_eq!(text.parse(), Ok(id));
+        }
+
+        #[test]
+        fn no_text_panics_and_none_has_two_spellings(text in "[0-9a-z]{29,38}|.*") {
+            if let Ok(id) = text.parse::<DocumentId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn ids_order_as_their_creation_times(a: f64, b: f64, random: u64) {
+            let order = InternalId::at(a, random).cmp(&InternalId::at(b, random));
+            prop_assert_eq!(order, a.total_cmp(&b));
+            prop_assert!(InternalId::at(a, random).creation_time().total_cmp(&a).is_eq());
+        }
+
+        #[test]
+        fn text_orders_as_ids_within_a_table(a: [u8; 16], b: [u8; 16]) {
+            let id = |internal| DocumentId { table: TableNumber::FIRST_USER, internal: InternalId(internal) };
+            prop_assert_eq!(id(a).to_string()[..26].cmp(&id(b).to_string()[..26]).then(a.cmp(&b)), a.cmp(&b));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+/// The index keys from `start` up to, and not including, `end`; without an `end`, all from `start` on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interval {
+    /// The least key that may be in it.
+    pub start: Vec<u8>,
+    /// The least key above it, if there is one.
+    pub end: Option<Vec<u8>>,
+}
+
+impl Interval {
+    /// Every key.
+    pub fn all() -> Interval {
+        Interval { start: Vec::new(), end: None }
+    }
+
+    /// No key.
+    pub fn none() -> Interval {
+        Interval { start: Vec::new(), end: Some(Vec::new()) }
+    }
+
+    /// The keys that begin with `prefix`, itself included.
+    pub fn prefix(prefix: &[u8]) -> Interval {
+        Interval { start: prefix.to_vec(), end: after_prefix(prefix) }
+    }
+
+    /// Whether `key` is in it.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.start.as_slice() <= key && self.ends_after(key)
+    }
+
+    /// Whether no key is in it.
+    pub fn is_empty(&self) -> bool {
+        !self.ends_after(&self.start)
+    }
+
+    /// Whether some key is in both.
+    pub fn intersects(&self, other: &Interval) -> bool {
+        !self.intersection(other).is_empty()
+    }
+
+    /// The keys that are in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Interval) -> Interval {
+        let end = match (&self.end, &other.end) {
+            (Some(a), Some(b)) => Some(a.min(b).clone()),
+            (end, None) | (None, end) => end.clone(),
+        };
+        Interval { start: self.start.clone().max(other.start.clone()), end }
+    }
+
+    fn ends_after(&self, key: &[u8]) -> bool {
+        self.end.as_deref().is_none_or(|end| key < end)
+    }
+}
+
+/// The least byte string above every one that begins with `prefix`; none when that is all 0xff.
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
+    let mut after = prefix[..=last].to_vec();
+    after[last] += 1;
+    Some(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop_oneof![Just(0), Just(1), Just(254), Just(255)], 0..4)
+    }
+
+    fn interval() -> impl Strategy<Value = Interval> {
+        (key(), prop::option::of(key())).prop_map(|(start, end)| Interval { start, end })
+    }
+
+    proptest! {
+        #[test]
+        fn a_prefix_interval_has_just_the_keys_that_begin_so(prefix in key(), key in key()) {
+            prop_assert_eq!(Interval::prefix(&prefix).contains(&key), key.starts_with(&prefix));
+        }
+
+        #[test]
+        fn the_intersection_has_just_the_keys_of_both(a in interval(), b in interval(), key in key()) {
+            let both = a.intersection(&b);
+            prop_assert_eq!(both.contains(&key), a.contains(&key) && b.contains(&key));
+            prop_assert!(!both.contains(&key) || a.intersects(&b));
+            prop_assert!(!a.is_empty() || !a.contains(&key));
+        }
+    }
+}

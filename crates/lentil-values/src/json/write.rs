@@ -1,0 +1,154 @@
+use data_encoding::BASE64;
+
+use super::JsonForm;
+use crate::{Object, Value};
+
+impl Value {
+    /// The value as JSON text.
+    pub fn to_json(&self, form: JsonForm) -> String {
+        let mut text = Vec::new();
+        self.write_json(form, &mut text);
+        String::from_utf8(text).expect("JSON is text")
+    }
+
+    /// Appends the value as JSON text, keys in order, without white space.
+    pub fn write_json(&self, form: JsonForm, out: &mut Vec<u8>) {
+        match self {
+            Value::Null => out.extend_from_slice(b"null"),
+            Value::Boolean(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
+            Value::Int64(number) => write_int(*number, form, out),
+            Value::Float64(number) => write_float(*number, form, out),
+            Value::String(text) => write_text(text, out),
+            Value::Bytes(bytes) if form == JsonForm::Encoded => write_special("$bytes", bytes, out),
+            Value::Bytes(bytes) => write_text(&BASE64.encode(bytes), out),
+            Value::Array(elements) => write_array(elements, form, out),
+            Value::Object(object) => object.write_json(form, out),
+        }
+    }
+
+    /// The value as a JSON tree.
+    pub fn to_serde_json(&self, form: JsonForm) -> serde_json::Value {
+        serde_json::from_str(&self.to_json(form)).expect("what is written is JSON")
+    }
+}
+
+impl Object {
+    /// As [`Value::to_json`].
+    pub fn to_json(&self, form: JsonForm) -> String {
+        let mut text = Vec::new();
+        self.write_json(form, &mut text);
+        String::from_utf8(text).expect("JSON is text")
+    }
+
+    /// As [`Value::write_json`].
+    pub fn write_json(&self, form: JsonForm, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (at, (name, value)) in self.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write_text(name.as_str(), out);
+            out.push(b':');
+            value.write_json(form, out);
+        }
+        out.push(b'}');
+    }
+}
+
+fn write_array(elements: &[Value], form: JsonForm, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, element) in elements.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        element.write_json(form, out);
+    }
+    out.push(b']');
+}
+
+fn write_int(number: i64, form: JsonForm, out: &mut Vec<u8>) {
+    match form {
+        JsonForm::Encoded => write_special("$integer", &number.to_le_bytes(), out),
+        JsonForm::Clean | JsonForm::JavaScript => write_text(&number.to_string(), out),
+    }
+}
+
+fn write_float(number: f64, form: JsonForm, out: &mut Vec<u8>) {
+    let is_negative_zero = number == 0.0 && number.is_sign_negative();
+    match form {
+        JsonForm::Encoded if !number.is_finite() || is_negative_zero => {
+            write_special("$float", &number.to_le_bytes(), out);
+        }
+        JsonForm::JavaScript if !number.is_finite() => out.extend_from_slice(b"null"),
+        JsonForm::JavaScript => out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes()),
+        JsonForm::Clean if number.is_nan() => write_text("NaN", out),
+        JsonForm::Clean if number.is_infinite() => {
+            write_text(if number > 0.0 { "Infinity" } else { "-Infinity" }, out);
+        }
+        JsonForm::Encoded | JsonForm::Clean => {
+            serde_json::to_writer(out, &number).expect("a finite number is JSON, and a buffer takes all");
+        }
+    }
+}
+
+fn write_special(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":\"");
+    out.extend_from_slice(BASE64.encode(bytes).as_bytes());
+    out.extend_from_slice(b"\"}");
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("text is JSON, and a buffer takes all");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::object;
+
+    #[test]
+    fn each_form_writes_what_its_readers_expect() {
+        let float = Value::Float64;
+        for (value, encoded, clean, javascript) in [
+            (Value::Null, "null", "null", "null"),
+            (Value::Int64(5), r#"{"$integer":"BQAAAAAAAAA="}"#, r#""5""#, r#""5""#),
+            (float(1.0), "1.0", "1.0", "1"),
+            (float(1_234_567_890.0), "1234567890.0", "1234567890.0", "1234567890"),
+            (float(0.1), "0.1", "0.1", "0.1"),
+            (float(1e21), "1e+21", "1e+21", "1e+21"),
+            (float(f64::NAN), r#"{"$float":"AAAAAAAA+H8="}"#, r#""NaN""#, "null"),
+            (float(f64::INFINITY), r#"{"$float":"AAAAAAAA8H8="}"#, r#""Infinity""#, "null"),
+            (float(f64::NEG_INFINITY), r#"{"$float":"AAAAAAAA8P8="}"#, r#""-Infinity""#, "null"),
+            (float(-0.0), r#"{"$float":"AAAAAAAAAIA="}"#, "-0.0", "0"),
+            (Value::Bytes(vec![0, 1, 255]), r#"{"$bytes":"AAH/"}"#, r#""AAH/""#, r#""AAH/""#),
+            (Value::Bytes(vec![]), r#"{"$bytes":""}"#, r#""""#, r#""""#),
+            ("é\"\n".into(), r#""é\"\n""#, r#""é\"\n""#, r#""é\"\n""#),
+            (
+                object(&[("b", true.into()), ("a", Value::Array(vec![false.into(), Value::Null]))]),
+                r#"{"a":[false,null],"b":true}"#,
+                r#"{"a":[false,null],"b":true}"#,
+                r#"{"a":[false,null],"b":true}"#,
+            ),
+        ] {
+            assert_eq!(value.to_json(JsonForm::Encoded), encoded);
+            assert_eq!(value.to_json(JsonForm::Clean), clean);
+            assert_eq!(value.to_json(JsonForm::JavaScript), javascript);
+        }
+    }
+
+    #[test]
+    fn integers_are_those_of_the_facts_sheet() {
+        for (number, base64) in [
+            (0, "AAAAAAAAAAA="),
+            (1, "AQAAAAAAAAA="),
+            (-1, "//////////8="),
+            (256, "AAEAAAAAAAA="),
+            (i64::MAX, "/////////38="),
+            (i64::MIN, "AAAAAAAAAIA="),
+        ] {
+            assert_eq!(Value::Int64(number).to_json(JsonForm::Encoded), format!(r#"{{"$integer":"{base64}"}}"#));
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Index keys: bytes that order as the values do.
+//!
+//! Each value is a tag byte that places its type, then its content in an order-preserving form. Text, bytes, arrays
+//! and objects are ended by a zero byte, and zero bytes inside are written `00 ff`, so that no encoding is the
+//! beginning of another and a sequence of encodings orders as the sequence of values:
+//!
+//! ```text
+//! missing  01        1.0    20 bff0000000000000     "ab"       23 61 62 00
+//! null     03        false  21                      [null]     25 03 00
+//! 5n       14 05     true   22                      {a: null}  26 01 61 00 03 00
+//! ```
+//!
+//! An object's fields are each announced by a 01 before their name, so that its end (00) orders before them.
+//! Integers are written in as few bytes as they need: the tag says how many, and whether they are negative.
+
+use crate::id::{InternalId, from_ordered_bits, ordered_bits};
+use crate::{FieldName, MAX_NESTING, Object, Value};
+
+const UNDEFINED: u8 = 0x01;
+const NULL: u8 = 0x03;
+/// Zero's and positive one-byte integers' tag: one more for each further byte; one less for negative ones.
+const INT: u8 = 0x14;
+const FLOAT: u8 = 0x20;
+const FALSE: u8 = 0x21;
+const TRUE: u8 = 0x22;
+const STRING: u8 = 0x23;
+const BYTES: u8 = 0x24;
+const ARRAY: u8 = 0x25;
+const OBJECT: u8 = 0x26;
+
+const END: u8 = 0x00;
+const ESCAPED_ZERO: u8 = 0xff;
+const FIELD: u8 = 0x01;
+
+/// An entry of an index: encoded values, and mostly an id at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IndexKey(Vec<u8>);
+
+impl IndexKey {
+    /// A key read back from where it was stored.
+    pub fn from_bytes(bytes: Vec<u8>) -> IndexKey {
+        IndexKey(bytes)
+    }
+
+    /// The bytes that are compared.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, owned.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The 16 bytes at the end, when the key is that long: the id that [`KeyWriter::push_id`] wrote.
+    pub fn id(&self) -> Option<InternalId> {
+        self.0.last_chunk::<16>().map(|bytes| InternalId(*bytes))
+    }
+}
+
+/// Writes index keys, value after value.
+#[derive(Clone, Debug, Default)]
+pub struct KeyWriter(Vec<u8>);
+
+impl KeyWriter {
+    /// An empty key.
+    pub fn new() -> KeyWriter {
+        KeyWriter::default()
+    }
+
+    /// Adds a value; `None` is a missing field, which orders before all values.
+    pub fn push(&mut self, value: Option<&Value>) {
+        match value {
+            None => self.0.push(UNDEFINED),
+            Some(value) => write(value, &mut self.0),
+        }
+    }
+
+    /// Adds the id that ends the key, as its 16 bytes.
+    pub fn push_id(&mut self, id: InternalId) {
+        self.0.extend_from_slice(&id.0);
+    }
+
+    /// The bytes so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The key.
+    pub fn finish(self) -> IndexKey {
+        IndexKey(self.0)
+    }
+}
+
+fn write(value: &Value, key: &mut Vec<u8>) {
+    match value {
+        Value::Null => key.push(NULL),
+        Value::Int64(number) => write_int(*number, key),
+        Value::Float64(number) => {
+            key.push(FLOAT);
+            key.extend_from_slice(&ordered_bits(*number).to_be_bytes());
+        }
+        Value::Boolean(false) => key.push(FALSE),
+        Value::Boolean(true) => key.push(TRUE),
+        Value::String(text) => write_ended(STRING, text.as_bytes(), key),
+        Value::Bytes(bytes) => write_ended(BYTES, bytes, key),
+        Value::Array(elements) => {
+            key.push(ARRAY);
+            elements.iter().for_each(|element| write(element, key));
+            key.push(END);
+        }
+        Value::Object(object) => {
+            key.push(OBJECT);
+            for (name, value) in object.iter() {
+                write_ended(FIELD, name.as_str().as_bytes(), key);
+                write(value, key);
+            }
+            key.push(END);
+        }
+    }
+}
+
+fn write_ended(tag: u8, content: &[u8], key: &mut Vec<u8>) {
+    key.push(tag);
+    for part in content.split_inclusive(|byte| *byte == END) {
+        key.extend_from_slice(part);
+        if part.ends_with(&[END]) {
+            key.push(ESCAPED_ZERO);
+        }
+    }
+    key.push(END);
+}
+
+/// Negative numbers are written by their distance from -1, each byte turned, so that they order upwards too.
+fn write_int(number: i64, key: &mut Vec<u8>) {
+    let magnitude = if number < 0 { !number } else { number } as u64;
+    let width = (8 - magnitude.leading_zeros() as usize / 8).max(1);
+    let bytes = number.to_be_bytes();
+    key.push(if number < 0 { INT - width as u8 } else { INT - 1 + width as u8 });
+    key.extend_from_slice(&bytes[8 - width..]);
+}
+
+/// The bytes are no sequence of encoded values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed index key at byte {at}")]
+pub struct KeyError {
+    at: usize,
+}
+
+/// Reads the values of a key that has no id at its end.
+///
+/// # Errors
+/// When the bytes are not what [`KeyWriter::push`] writes.
+pub fn decode_key(key: &[u8]) -> Result<Vec<Option<Value>>, KeyError> {
+    let mut reader = Reader { key, at: 0 };
+    let mut values = Vec::new();
+    while reader.at < key.len() {
+        let missing = reader.key[reader.at] == UNDEFINED;
+        reader.at += usize::from(missing);
+        values.push(if missing { None } else { Some(reader.value(0)?) });
+    }
+    Ok(values)
+}
+
+struct Reader<'k> {
+    key: &'k [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, depth: usize) -> Result<Value, KeyError> {
+        if depth > MAX_NESTING {
+            return Err(self.error());
+        }
+        match self.byte()? {
+            NULL => Ok(Value::Null),
+            FALSE => Ok(Value::Boolean(false)),
+            TRUE => Ok(Value::Boolean(true)),
+            FLOAT => Ok(Value::Float64(from_ordered_bits(u64::from_be_bytes(self.take()?)))),
+            STRING => String::from_utf8(self.ended()?).map(Value::String).map_err(|_| self.error()),
+            BYTES => self.ended().map(Value::Bytes),
+            ARRAY => self.array(depth),
+            OBJECT => self.object(depth),
+            tag => self.int(tag),
+        }
+    }
+
+    fn int(&mut self, tag: u8) -> Result<Value, KeyError> {
+        let (width, fill) = match tag {
+            0x14..=0x1b => (usize::from(tag - INT) + 1, 0x00),
+            0x0c..=0x13 => (usize::from(INT - tag), 0xff),
+            _ => return Err(self.error()),
+        };
+        let mut bytes = [fill; 8];
+        for byte in &mut bytes[8 - width..] {
+            *byte = self.byte()?;
+        }
+        let number = i64::from_be_bytes(bytes);
+        let mut canonical = Vec::with_capacity(9);
+        write_int(number, &mut canonical);
+        if self.key[..self.at].ends_with(&canonical) { Ok(Value::Int64(number)) } else { Err(self.error()) }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, KeyError> {
+        let mut elements = Vec::new();
+        while !self.at_end()? {
+            elements.push(self.value(depth + 1)?);
+        }
+        Ok(Value::Array(elements))
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, KeyError> {
+        let mut fields = Vec::new();
+        while !self.at_end()? {
+            if self.byte()? != FIELD {
+                return Err(self.error());
+            }
+            let name = String::from_utf8(self.ended()?).map_err(|_| self.error())?;
+            let name = FieldName::new(name).map_err(|_| self.error())?;
+            fields.push((name, self.value(depth + 1)?));
+        }
+        Ok(Value::Object(Object::from_iter(fields)))
+    }
+
+    /// Whether a list ends here; if so, passes its end.
+    fn at_end(&mut self) -> Result<bool, KeyError> {
+        let ends = *self.key.get(self.at).ok_or_else(|| self.error())? == END;
+        self.at += usize::from(ends);
+        Ok(ends)
+    }
+
+    fn ended(&mut self) -> Result<Vec<u8>, KeyError> {
+        let mut content = Vec::new();
+        loop {
+            match self.byte()? {
+                END if self.key.get(self.at) == Some(&ESCAPED_ZERO) => {
+                    self.at += 1;
+                    content.push(END);
+                }
+                END => return Ok(content),
+                byte => content.push(byte),
+            }
+        }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
+        let bytes = self.key[self.at..].first_chunk::<N>().ok_or_else(|| self.error())?;
+        self.at += N;
+        Ok(*bytes)
+    }
+
+    fn byte(&mut self) -> Result<u8, KeyError> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    fn error(&self) -> KeyError {
+        KeyError { at: self.at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::value::tests::{any_value, ascending};
+
+    fn key(values: &[Option<Value>]) -> Vec<u8> {
+        let mut writer = KeyWriter::new();
+        values.iter().for_each(|value| writer.push(value.as_ref()));
+        writer.finish().into_bytes()
+    }
+
+    fn tuple() -> impl Strategy<Value = Vec<Option<Value>>> {
+        prop::collection::vec(prop::option::weighted(0.9, any_value()), 0..3)
+    }
+
+    #[test]
+    fn keys_order_as_the_official_client_orders_values() {
+        let mut keys = vec![key(&[None])];
+        keys.extend(ascending().into_iter().map(|value| key(&[Some(value)])));
+        assert!(keys.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn integers_of_every_width_order_and_round_trip() {
+        let mut numbers: Vec<i64> =
+            (0..63).flat_map(|bit| [1 << bit, (1 << bit) - 1, -(1 << bit), -(1 << bit) - 1]).collect();
+        numbers.extend([i64::MIN, i64::MAX]);
+        numbers.sort_unstable();
+        numbers.dedup();
+        let keys: Vec<_> = numbers.iter().map(|number| key(&[Some(Value::Int64(*number))])).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b));
+        assert!(
+            numbers.iter().zip(&keys).all(|(number, key)| decode_key(key) == Ok(vec![Some(Value::Int64(*number))]))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn keys_order_as_tuples_of_values_do(a in tuple(), b in tuple()) {
+            prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_value_and_its_neighbours_order(a in any_value(), b in any_value()) {
+            prop_assert_eq!(key(&[Some(a.clone())]).cmp(&key(&[Some(b.clone())])), a.cmp(&b));
+        }
+
+        #[test]
+        fn every_key_round_trips(values in tuple()) {
+            prop_assert_eq!(decode_key(&key(&values)), Ok(values));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(prop_oneof![0_u8..0x28, any::<u8>()], 0..40)) {
+            if let Ok(values) = decode_key(&bytes) {
+                prop_assert_eq!(key(&values).len() <= bytes.len(), true);
+            }
+        }
+
+        #[test]
+        fn an_id_ends_its_key(value in any_value(), id: [u8; 16]) {
+            let mut writer = KeyWriter::new();
+            writer.push(Some(&value));
+            writer.push_id(InternalId(id));
+            prop_assert_eq!(writer.finish().id(), Some(InternalId(id)));
+        }
+    }
+}

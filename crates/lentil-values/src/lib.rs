@@ -1,0 +1,27 @@
+//! Convex values, for everybody above: the eight types and their total order, document ids, validators, index
+//! keys whose bytes order as the values do, and the JSON forms. It does no I/O.
+
+mod display;
+mod id;
+mod interval;
+pub mod json;
+mod key;
+mod limits;
+mod name;
+mod object;
+mod path;
+mod typed;
+pub mod validator;
+mod value;
+
+pub use id::{DocumentId, IdError, InternalId, TableNumber};
+pub use interval::{Interval, after_prefix};
+pub use json::{JsonError, JsonForm};
+pub use key::{IndexKey, KeyError, KeyWriter, decode_key};
+pub use limits::{LimitError, MAX_ELEMENTS, MAX_FIELDS, MAX_NESTING, check_limits};
+pub use name::{FieldName, NameError, check_identifier};
+pub use object::Object;
+pub use path::{FieldPath, FieldPathError, ValuePath};
+pub use typed::{DecodeError, FieldType, Nullable, ReturnType, ValueType};
+pub use validator::{FieldValidator, ObjectValidator, TableNames, ValidationError, Validator, ValidatorError, v};
+pub use value::Value;

@@ -1,0 +1,116 @@
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+
+/// The name of an object's field: up to 1,024 printable ASCII characters, not beginning with `$`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldName(Cow<'static, str>);
+
+/// A name that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Field names have up to 1,024 characters.
+    #[error("a field name has at most {MAX_FIELD_NAME} characters; this one has {0}")]
+    TooLong(usize),
+    /// Names beginning with `$` mean something else in JSON.
+    #[error("the field name {0:?} begins with `$`, which is reserved")]
+    Dollar(String),
+    /// Field names are ASCII without control characters.
+    #[error("the field name {0:?} has a character other than printable ASCII")]
+    NotAscii(String),
+    /// Tables, indexes, functions and validators' fields have names like variables.
+    #[error("{0:?} is no name: use up to 64 letters, digits and `_`, beginning with a letter or `_`, not only `_`")]
+    NotIdentifier(String),
+}
+
+const MAX_FIELD_NAME: usize = 1_024;
+
+impl FieldName {
+    /// The name, if it is one.
+    ///
+    /// # Errors
+    /// As [`NameError`] says.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Result<FieldName, NameError> {
+        let name = name.into();
+        if name.len() > MAX_FIELD_NAME {
+            return Err(NameError::TooLong(name.len()));
+        }
+        if name.starts_with('$') {
+            return Err(NameError::Dollar(name.into_owned()));
+        }
+        if !name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(NameError::NotAscii(name.into_owned()));
+        }
+        Ok(FieldName(name))
+    }
+
+    /// A name that is known to be one.
+    ///
+    /// # Panics
+    /// When it is not; it is meant for literals.
+    pub fn from_static(name: &'static str) -> FieldName {
+        FieldName::new(name).expect("a literal field name is well formed")
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for FieldName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Checks the name of a table, an index, a function or a validator's field.
+///
+/// # Errors
+/// [`NameError::NotIdentifier`] when it is not up to 64 letters, digits and `_`, or begins with a digit, or is
+/// nothing but `_`.
+pub fn check_identifier(name: &str) -> Result<(), NameError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if begins_well && name.len() <= 64 && name.chars().all(legal) && name.chars().any(|c| c != '_') {
+        return Ok(());
+    }
+    Err(NameError::NotIdentifier(name.chars().take(80).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_names_are_what_the_official_client_accepts() {
+        for name in ["", "a", "a b", "_x", "a$", &"x".repeat(1_024)] {
+            assert!(FieldName::new(name.to_owned()).is_ok(), "{name}");
+        }
+        for name in ["$x", "é", "a\n", &"x".repeat(1_025)] {
+            assert!(FieldName::new(name.to_owned()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn identifiers_are_like_variables() {
+        for name in ["a", "_a", "by_jobId", "A9"] {
+            assert!(check_identifier(name).is_ok(), "{name}");
+        }
+        for name in ["", "_", "__", "9a", "a-b", "é", &"x".repeat(65)] {
+            assert!(check_identifier(name).is_err(), "{name}");
+        }
+    }
+}

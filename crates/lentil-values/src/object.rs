@@ -1,0 +1,105 @@
+use crate::{FieldName, Value};
+
+/// Fields by name, in bytewise order of their names: the order in which they are stored, sent and compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Object(Vec<(FieldName, Value)>);
+
+impl Object {
+    /// No fields.
+    pub fn new() -> Object {
+        Object::default()
+    }
+
+    /// The value of a field.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.position(name).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Sets a field, and returns what it held before.
+    pub fn insert(&mut self, name: FieldName, value: Value) -> Option<Value> {
+        match self.position(name.as_str()) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (name, value));
+                None
+            }
+        }
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        self.position(name).ok().map(|at| self.0.remove(at).1)
+    }
+
+    /// The fields in the order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&FieldName, &Value)> + Clone {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As [`Value::size`].
+    pub fn size(&self) -> usize {
+        2 + self.iter().map(|(name, value)| name.as_str().len() + 1 + value.size()).sum::<usize>()
+    }
+
+    /// As [`Value::nesting`].
+    pub fn nesting(&self) -> usize {
+        1 + self.iter().map(|(_, value)| value.nesting()).max().unwrap_or(0)
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(field, _)| field.as_str().cmp(name))
+    }
+}
+
+impl FromIterator<(FieldName, Value)> for Object {
+    /// Of fields with the same name the last counts.
+    fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(fields: I) -> Object {
+        let mut object = Object::new();
+        for (name, value) in fields {
+            match object.0.last() {
+                Some((last, _)) if *last >= name => drop(object.insert(name, value)),
+                _ => object.0.push((name, value)),
+            }
+        }
+        object
+    }
+}
+
+impl IntoIterator for Object {
+    type Item = (FieldName, Value);
+    type IntoIter = std::vec::IntoIter<(FieldName, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_object_is_a_sorted_map(fields in prop::collection::vec(("[a-e]{0,2}", any::<i64>()), 0..12), gone in "[a-e]{0,2}") {
+            let name = |text: &String| FieldName::new(text.clone()).unwrap();
+            let mut model: std::collections::BTreeMap<String, i64> = fields.iter().cloned().collect();
+            let mut object: Object = fields.iter().map(|(text, number)| (name(text), Value::Int64(*number))).collect();
+            prop_assert_eq!(object.remove(&gone).is_some(), model.remove(&gone).is_some());
+            prop_assert_eq!(object.len(), model.len());
+            prop_assert!(object.iter().map(|(name, _)| name.as_str()).eq(model.keys().map(String::as_str)));
+            prop_assert!(model.iter().all(|(name, number)| object.get(name) == Some(&Value::Int64(*number))));
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Rust types as values.
+//!
+//! [`ValueType`] is a type that is a value; `#[derive(ValueType)]` makes one. [`FieldType`] is what a field can be:
+//! such a type, or an `Option` of one, which is a field that may be missing. [`ReturnType`] is what a function can
+//! return: such a type, an `Option` of one, whose `None` is null, or nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use crate::{FieldName, FieldValidator, Object, Validator, Value, ValuePath, v};
+
+/// A value that a Rust type cannot hold: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{reason}", place(path))]
+pub struct DecodeError {
+    path: ValuePath,
+    reason: String,
+}
+
+fn place(path: &ValuePath) -> String {
+    if path.is_root() { String::new() } else { format!("`{path}`: ") }
+}
+
+impl DecodeError {
+    /// An error with the value as a whole.
+    pub fn new(reason: impl Into<String>) -> DecodeError {
+        DecodeError { path: ValuePath::root(), reason: reason.into() }
+    }
+
+    /// The error of a value that is not what `expected` says.
+    pub fn expected(expected: impl Display, got: &Value) -> DecodeError {
+        DecodeError::new(format!("expected {expected}, got {got}"))
+    }
+
+    /// This error as seen from the object that holds the value in the field `name`.
+    #[must_use]
+    pub fn in_field(mut self, name: &str) -> DecodeError {
+        self.path = self.path.in_field(name);
+        self
+    }
+
+    /// This error as seen from the array that holds the value at `at`.
+    #[must_use]
+    pub fn in_element(mut self, at: usize) -> DecodeError {
+        self.path = self.path.in_element(at);
+        self
+    }
+}
+
+/// A Rust type that is a Convex value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no Convex value",
+    label = "no Convex value",
+    note = "use `f64` for v.number(), `i64` for v.int64(), `String`, `bool`, `Vec<u8>` for v.bytes(), `Vec<T>`, `BTreeMap<String, T>` for v.record(), `Id<T>`, `Nullable<T>`, or a type with `#[derive(ValueType)]`",
+    note = "`Option<T>` is a field that may be missing; a value that may be null is `Nullable<T>`"
+)]
+pub trait ValueType: Sized {
+    /// What its values are.
+    fn validator() -> Validator;
+    /// The value.
+    fn into_value(self) -> Value;
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// When the value is not what [`ValueType::validator`] says.
+    fn from_value(value: Value) -> Result<Self, DecodeError>;
+}
+
+/// A Rust type that a document's or an argument's field can have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field",
+    label = "no Convex value",
+    note = "use `f64` for v.number(), `i64` for v.int64(), `String`, `bool`, `Vec<u8>` for v.bytes(), `Vec<T>`, `BTreeMap<String, T>` for v.record(), `Id<T>`, `Nullable<T>`, or a type with `#[derive(ValueType)]`",
+    note = "a field that may be missing is an `Option` of one of these"
+)]
+pub trait FieldType: Sized {
+    /// What the field must be.
+    fn field_validator() -> FieldValidator;
+    /// The field's value; `None` when it is missing.
+    fn into_field(self) -> Option<Value>;
+    /// Reads the field.
+    ///
+    /// # Errors
+    /// When it is missing and may not be, or is not what the validator says.
+    fn from_field(value: Option<Value>) -> Result<Self, DecodeError>;
+}
+
+impl<T: ValueType> FieldType for T {
+    fn field_validator() -> FieldValidator {
+        T::validator().into()
+    }
+
+    fn into_field(self) -> Option<Value> {
+        Some(self.into_value())
+    }
+
+    fn from_field(value: Option<Value>) -> Result<T, DecodeError> {
+        T::from_value(value.ok_or_else(|| DecodeError::new(format!("missing; expected {}", T::validator())))?)
+    }
+}
+
+impl<T: ValueType> FieldType for Option<T> {
+    fn field_validator() -> FieldValidator {
+        v::optional(T::validator())
+    }
+
+    fn into_field(self) -> Option<Value> {
+        self.map(T::into_value)
+    }
+
+    fn from_field(value: Option<Value>) -> Result<Option<T>, DecodeError> {
+        value.map(T::from_value).transpose()
+    }
+}
+
+/// A Rust type that a function can return.
+#[diagnostic::on_unimplemented(
+    message = "a function cannot return `{Self}`",
+    label = "no Convex value",
+    note = "return a value type, an `Option` of one (`None` is null), a `Vec` of one, or `()`"
+)]
+pub trait ReturnType: Sized {
+    /// What its values are.
+    fn return_validator() -> Validator;
+    /// The value.
+    fn into_return(self) -> Value;
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// When the value is not what [`ReturnType::return_validator`] says.
+    fn from_return(value: Value) -> Result<Self, DecodeError>;
+}
+
+impl<T: ValueType> ReturnType for T {
+    fn return_validator() -> Validator {
+        T::validator()
+    }
+
+    fn into_return(self) -> Value {
+        T::into_value(self)
+    }
+
+    fn from_return(value: Value) -> Result<T, DecodeError> {
+        T::from_value(value)
+    }
+}
+
+impl<T: ValueType> ReturnType for Option<T> {
+    fn return_validator() -> Validator {
+        Nullable::<T>::validator()
+    }
+
+    fn into_return(self) -> Value {
+        self.map_or(Value::Null, T::into_value)
+    }
+
+    fn from_return(value: Value) -> Result<Option<T>, DecodeError> {
+        Ok(Nullable::<T>::from_value(value)?.into_option())
+    }
+}
+
+/// A value or null: `v.union(v.null(), T)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Nullable<T> {
+    /// Null.
+    #[default]
+    Null,
+    /// The value.
+    Value(T),
+}
+
+impl<T> Nullable<T> {
+    /// `None` for null.
+    pub fn into_option(self) -> Option<T> {
+        match self {
+            Nullable::Null => None,
+            Nullable::Value(value) => Some(value),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Nullable<T> {
+    fn from(option: Option<T>) -> Nullable<T> {
+        option.map_or(Nullable::Null, Nullable::Value)
+    }
+}
+
+impl<T: ValueType> ValueType for Nullable<T> {
+    fn validator() -> Validator {
+        v::union([v::null(), T::validator()])
+    }
+
+    fn into_value(self) -> Value {
+        self.into_option().map_or(Value::Null, T::into_value)
+    }
+
+    fn from_value(value: Value) -> Result<Nullable<T>, DecodeError> {
+        if value.is_null() { Ok(Nullable::Null) } else { T::from_value(value).map(Nullable::Value) }
+    }
+}
+
+macro_rules! scalar {
+    ($($rust:ty, $variant:ident, $validator:ident;)*) => {
+        $(impl ValueType for $rust {
+            fn validator() -> Validator {
+                v::$validator()
+            }
+
+            fn into_value(self) -> Value {
+                Value::$variant(self)
+            }
+
+            fn from_value(value: Value) -> Result<$rust, DecodeError> {
+                match value {
+                    Value::$variant(inner) => Ok(inner),
+                    other => Err(DecodeError::expected(v::$validator(), &other)),
+                }
+            }
+        })*
+    };
+}
+
+scalar! {
+    String, String, string;
+    f64, Float64, number;
+    i64, Int64, int64;
+    bool, Boolean, boolean;
+    Vec<u8>, Bytes, bytes;
+}
+
+/// Null, as a value that a function returns when it has nothing to say.
+impl ValueType for () {
+    fn validator() -> Validator {
+        v::null()
+    }
+
+    fn into_value(self) -> Value {
+        Value::Null
+    }
+
+    fn from_value(value: Value) -> Result<(), DecodeError> {
+        if value.is_null() { Ok(()) } else { Err(DecodeError::expected(v::null(), &value)) }
+    }
+}
+
+/// Anything.
+impl ValueType for Value {
+    fn validator() -> Validator {
+        v::any()
+    }
+
+    fn into_value(self) -> Value {
+        self
+    }
+
+    fn from_value(value: Value) -> Result<Value, DecodeError> {
+        Ok(value)
+    }
+}
+
+/// An object of any fields.
+impl ValueType for Object {
+    fn validator() -> Validator {
+        v::record(v::string(), v::any())
+    }
+
+    fn into_value(self) -> Value {
+        Value::Object(self)
+    }
+
+    fn from_value(value: Value) -> Result<Object, DecodeError> {
+        match value {
+            Value::Object(object) => Ok(object),
+            other => Err(DecodeError::expected("an object", &other)),
+        }
+    }
+}
+
+impl<T: ValueType> ValueType for Vec<T> {
+    fn validator() -> Validator {
+        v::array(T::validator())
+    }
+
+    fn into_value(self) -> Value {
+        Value::Array(self.into_iter().map(T::into_value).collect())
+    }
+
+    fn from_value(value: Value) -> Result<Vec<T>, DecodeError> {
+        let Value::Array(elements) = value else { return Err(DecodeError::expected(Self::validator(), &value)) };
+        let element = |(at, element)| T::from_value(element).map_err(|error| error.in_element(at));
+        elements.into_iter().enumerate().map(element).collect()
+    }
+}
+
+/// A record. Its keys must be field names: into a value, others are left out, as there is no way to say them.
+impl<T: ValueType> ValueType for BTreeMap<String, T> {
+    fn validator() -> Validator {
+        v::record(v::string(), T::validator())
+    }
+
+    fn into_value(self) -> Value {
+        let field = |(name, value): (String, T)| Some((FieldName::new(name).ok()?, value.into_value()));
+        Value::Object(self.into_iter().filter_map(field).collect())
+    }
+
+    fn from_value(value: Value) -> Result<BTreeMap<String, T>, DecodeError> {
+        let Value::Object(object) = value else { return Err(DecodeError::expected(Self::validator(), &value)) };
+        let field = |(name, value): (FieldName, Value)| {
+            let name = name.as_str().to_owned();
+            let value = T::from_value(value).map_err(|error| error.in_field(&name))?;
+            Ok((name, value))
+        };
+        object.into_iter().map(field).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip<T: ValueType + Clone + PartialEq + std::fmt::Debug>(typed: T) {
+        let value = typed.clone().into_value();
+        assert_eq!(T::validator().validate(&value, &()), Ok(()));
+        assert_eq!(T::from_value(value), Ok(typed));
+    }
+
+    #[test]
+    fn types_round_trip_and_match_their_validators() {
+        round_trip("x".to_owned());
+        round_trip(1.5);
+        round_trip(5_i64);
+        round_trip(vec![1_u8, 2]);
+        round_trip(vec![true, false]);
+        round_trip(BTreeMap::from([("a".to_owned(), 1.0)]));
+        round_trip(Nullable::Value("x".to_owned()));
+        round_trip(Nullable::<String>::Null);
+    }
+
+    #[test]
+    fn a_decode_error_names_the_place() {
+        let value = Value::Array(vec![Value::Float64(1.0), "x".into()]);
+        assert_eq!(Vec::<f64>::from_value(value).unwrap_err().to_string(), "`[1]`: expected v.number(), got \"x\"");
+    }
+
+    #[test]
+    fn none_is_a_missing_field_and_a_null_result() {
+        assert_eq!(None::<String>.into_field(), None);
+        assert_eq!(None::<String>.into_return(), Value::Null);
+        assert_eq!(<Option<String> as FieldType>::field_validator().to_string(), "v.optional(v.string())");
+        assert_eq!(Option::<String>::return_validator().to_string(), "v.union(v.null(), v.string())");
+    }
+}

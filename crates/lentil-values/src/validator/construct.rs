@@ -1,0 +1,165 @@
+use super::{FieldValidator, ObjectValidator, Validator};
+use crate::{NameError, Value, check_identifier};
+
+/// Convex's `v`: validators by the names that authors know.
+pub mod v {
+    use super::{FieldValidator, ObjectValidator, Validator, Value};
+
+    /// `v.any()`
+    pub fn any() -> Validator {
+        Validator::Any
+    }
+
+    /// `v.null()`
+    pub fn null() -> Validator {
+        Validator::Null
+    }
+
+    /// `v.number()`: a double.
+    pub fn number() -> Validator {
+        Validator::Float64
+    }
+
+    /// `v.int64()`
+    pub fn int64() -> Validator {
+        Validator::Int64
+    }
+
+    /// `v.boolean()`
+    pub fn boolean() -> Validator {
+        Validator::Boolean
+    }
+
+    /// `v.string()`
+    pub fn string() -> Validator {
+        Validator::String
+    }
+
+    /// `v.bytes()`
+    pub fn bytes() -> Validator {
+        Validator::Bytes
+    }
+
+    /// `v.id("table")`
+    pub fn id(table: impl Into<String>) -> Validator {
+        Validator::Id(table.into())
+    }
+
+    /// `v.literal("x")`
+    pub fn literal(value: impl Into<Value>) -> Validator {
+        Validator::Literal(value.into())
+    }
+
+    /// `v.array(element)`
+    pub fn array(element: Validator) -> Validator {
+        Validator::Array(Box::new(element))
+    }
+
+    /// `v.record(keys, values)`
+    pub fn record(keys: Validator, values: Validator) -> Validator {
+        Validator::Record { keys: Box::new(keys), values: Box::new(values) }
+    }
+
+    /// `v.union(a, b)`
+    pub fn union(members: impl IntoIterator<Item = Validator>) -> Validator {
+        Validator::Union(members.into_iter().collect())
+    }
+
+    /// `v.optional(x)`, a field that may be missing.
+    pub fn optional(validator: Validator) -> FieldValidator {
+        FieldValidator { validator, optional: true }
+    }
+
+    /// `v.object({f: …})`
+    pub fn object<N: Into<String>, F: Into<FieldValidator>>(fields: impl IntoIterator<Item = (N, F)>) -> Validator {
+        Validator::Object(ObjectValidator::new(fields))
+    }
+}
+
+impl ObjectValidator {
+    /// An object of these fields.
+    pub fn new<N: Into<String>, F: Into<FieldValidator>>(fields: impl IntoIterator<Item = (N, F)>) -> ObjectValidator {
+        ObjectValidator(fields.into_iter().map(|(name, field)| (name.into(), field.into())).collect())
+    }
+}
+
+/// A validator that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValidatorError {
+    /// Rename the field or the table.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Use `v.number()`.
+    #[error("v.literal() cannot be NaN or an infinity")]
+    FloatLiteral,
+    /// A literal is a string, a number, an integer or a boolean.
+    #[error("v.literal() takes a string, a number, an integer or a boolean, not {0}")]
+    Literal(String),
+    /// The names of a record's fields are v.string(), v.id() or unions of these.
+    #[error("the keys of v.record() are v.string(), v.id() or a union of these, not {0}")]
+    RecordKeys(String),
+}
+
+impl Validator {
+    /// Checks that it makes sense: names are names, literals can be literal, records have names for keys.
+    ///
+    /// # Errors
+    /// The first thing that does not.
+    pub fn check(&self) -> Result<(), ValidatorError> {
+        match self {
+            Validator::Id(table) => Ok(check_identifier(table)?),
+            Validator::Literal(value) => check_literal(value),
+            Validator::Array(element) => element.check(),
+            Validator::Record { keys, values } => check_record_keys(keys).and_then(|()| values.check()),
+            Validator::Union(members) => members.iter().try_for_each(Validator::check),
+            Validator::Object(object) => object.check(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ObjectValidator {
+    /// As [`Validator::check`].
+    ///
+    /// # Errors
+    /// The first thing that makes no sense.
+    pub fn check(&self) -> Result<(), ValidatorError> {
+        self.0.iter().try_for_each(|(name, field)| {
+            check_identifier(name)?;
+            field.validator.check()
+        })
+    }
+}
+
+fn check_literal(value: &Value) -> Result<(), ValidatorError> {
+    match value {
+        Value::Float64(number) if !number.is_finite() => Err(ValidatorError::FloatLiteral),
+        Value::Float64(_) | Value::Int64(_) | Value::Boolean(_) | Value::String(_) => Ok(()),
+        other => Err(ValidatorError::Literal(other.to_string())),
+    }
+}
+
+fn check_record_keys(keys: &Validator) -> Result<(), ValidatorError> {
+    match keys {
+        Validator::String => Ok(()),
+        Validator::Id(table) => Ok(check_identifier(table)?),
+        Validator::Union(members) if !members.is_empty() => members.iter().try_for_each(check_record_keys),
+        other => Err(ValidatorError::RecordKeys(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert_eq!(v::literal(f64::NAN).check(), Err(ValidatorError::FloatLiteral));
+        assert!(matches!(v::literal(()).check(), Err(ValidatorError::Literal(_))));
+        assert!(matches!(v::record(v::literal("x"), v::any()).check(), Err(ValidatorError::RecordKeys(_))));
+        assert!(matches!(v::array(v::object([("a-b", v::any())])).check(), Err(ValidatorError::Name(_))));
+        assert!(matches!(v::union([v::id("__")]).check(), Err(ValidatorError::Name(_))));
+        assert_eq!(v::record(v::union([v::id("jobs"), v::string()]), v::literal(1.0)).check(), Ok(()));
+    }
+}
