@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::{Object, Value};
+use crate::{Object, Value, check_identifier};
 
 /// A message shows at most this much of a value.
 const MAX_SHOWN: usize = 200;
@@ -44,7 +44,7 @@ fn write_value(out: &mut Cut, value: &Value) -> fmt::Result {
         Value::Int64(number) => write!(out, "{number}n"),
         Value::Float64(number) => write_float(out, *number),
         Value::Boolean(truth) => write!(out, "{truth}"),
-        Value::String(text) => write!(out, "{text:?}"),
+        Value::String(text) => write_text(out, text),
         Value::Bytes(bytes) => write!(out, "bytes of length {}", bytes.len()),
         Value::Array(elements) => write_list(out, ('[', ']'), elements.iter(), write_value),
         Value::Object(object) => write_object(out, object),
@@ -53,9 +53,20 @@ fn write_value(out: &mut Cut, value: &Value) -> fmt::Result {
 
 fn write_object(out: &mut Cut, object: &Object) -> fmt::Result {
     write_list(out, ('{', '}'), object.iter(), |out, (name, value)| {
-        write!(out, "{name}: ")?;
+        match check_identifier(name.as_str()) {
+            Ok(()) => out.write_str(name.as_str())?,
+            Err(_) => write_text(out, name.as_str())?,
+        }
+        out.write_str(": ")?;
         write_value(out, value)
     })
+}
+
+/// Quotes as JSON does, and no more of the text than can be shown.
+fn write_text(out: &mut Cut, text: &str) -> fmt::Result {
+    let shown = &text[..text.floor_char_boundary(MAX_SHOWN)];
+    let quoted = serde_json::to_string(shown).expect("text is JSON");
+    out.write_str(&quoted)
 }
 
 fn write_float(out: &mut Cut, number: f64) -> fmt::Result {
@@ -91,6 +102,8 @@ mod tests {
         let list = Value::Array(vec![Value::Float64(1.0), Value::Float64(-0.0), Value::Float64(f64::NAN), true.into()]);
         let value = object(&[("a", "x\"".into()), ("n", Value::Int64(5)), ("z", list), ("b", Value::Bytes(vec![1]))]);
         assert_eq!(value.to_string(), r#"{a: "x\"", b: bytes of length 1, n: 5n, z: [1, -0, NaN, true]}"#);
+        let odd = object(&[("", "\n".into()), ("a b", Value::Float64(1.5))]);
+        assert_eq!(odd.to_string(), r#"{"": "\n", "a b": 1.5}"#);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use data_encoding::{Encoding, Specification};
+use data_encoding::{DecodeKind, Encoding, Specification};
 
 /// The number of a table: part of its documents' ids, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,10 +50,10 @@ impl InternalId {
         InternalId(bytes)
     }
 
-    /// The creation time that [`InternalId::at`] was given, in milliseconds.
-    pub fn creation_time(&self) -> f64 {
-        let bits = u64::from_be_bytes(self.0[..8].try_into().expect("eight bytes"));
-        from_ordered_bits(bits)
+    /// The creation time that [`InternalId::at`] was given, in milliseconds; of other ids, no time in particular.
+    pub fn creation_prefix(&self) -> f64 {
+        let [prefix @ .., _, _, _, _, _, _, _, _] = self.0;
+        from_ordered_bits(u64::from_be_bytes(prefix))
     }
 
     /// The bytes.
@@ -92,7 +92,7 @@ pub struct DocumentId {
 #[non_exhaustive]
 pub enum IdError {
     /// Ids have 31 to 37 characters.
-    #[error("a document id has 31 to 37 characters; this has {0}")]
+    #[error("a document id has 31 to 37 characters, but no id has {0}")]
     Length(usize),
     /// Ids are of digits and lowercase letters without i, l, o and u.
     #[error("a document id is of the characters 0-9 and a-z without i, l, o and u")]
@@ -136,13 +136,22 @@ impl FromStr for DocumentId {
         if !(31..=37).contains(&text.len()) {
             return Err(IdError::Length(text.chars().count()));
         }
-        let bytes = CROCKFORD.decode(text.as_bytes()).map_err(|_| IdError::Alphabet)?;
+        let bytes = CROCKFORD.decode(text.as_bytes()).map_err(|error| not_base32(text, error.kind))?;
         let (payload, checksum) = bytes.split_last_chunk::<2>().ok_or(IdError::Checksum)?;
         if fletcher16(payload) != u16::from_le_bytes(*checksum) {
             return Err(IdError::Checksum);
         }
         let (table, internal) = payload.split_last_chunk::<16>().ok_or(IdError::Table)?;
         Ok(DocumentId { table: read_vint(table)?, internal: InternalId(*internal) })
+    }
+}
+
+/// A length or last bits that no encoder leaves mean that something is cut off or added.
+fn not_base32(text: &str, kind: DecodeKind) -> IdError {
+    match kind {
+        DecodeKind::Length => IdError::Length(text.len()),
+        DecodeKind::Trailing => IdError::Checksum,
+        DecodeKind::Symbol | DecodeKind::Padding => IdError::Alphabet,
     }
 }
 
@@ -204,6 +213,9 @@ mod tests {
     fn what_is_no_id_is_refused_with_its_reason() {
         let good = id(10_001).to_string();
         assert_eq!("abc".parse::<DocumentId>(), Err(IdError::Length(3)));
+        assert_eq!(format!("{good}0").parse::<DocumentId>(), Err(IdError::Length(33)));
+        let cut_bits = id(1).to_string().replace("ke8", "ke9");
+        assert_eq!(cut_bits.parse::<DocumentId>(), Err(IdError::Checksum));
         assert_eq!(good.replace('j', "i").parse::<DocumentId>(), Err(IdError::Alphabet));
         assert_eq!(good.to_uppercase().parse::<DocumentId>(), Err(IdError::Alphabet));
         assert_eq!(good.replace("20c", "20d").parse::<DocumentId>(), Err(IdError::Checksum));
@@ -233,7 +245,7 @@ mod tests {
         fn ids_order_as_their_creation_times(a: f64, b: f64, random: u64) {
             let order = InternalId::at(a, random).cmp(&InternalId::at(b, random));
             prop_assert_eq!(order, a.total_cmp(&b));
-            prop_assert!(InternalId::at(a, random).creation_time().total_cmp(&a).is_eq());
+            prop_assert!(InternalId::at(a, random).creation_prefix().total_cmp(&a).is_eq());
         }
 
         #[test]

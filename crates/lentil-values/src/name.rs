@@ -38,7 +38,7 @@ impl FieldName {
         if name.starts_with('$') {
             return Err(NameError::Dollar(name.into_owned()));
         }
-        if !name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        if !is_printable(name.as_bytes()) {
             return Err(NameError::NotAscii(name.into_owned()));
         }
         Ok(FieldName(name))
@@ -48,8 +48,14 @@ impl FieldName {
     ///
     /// # Panics
     /// When it is not; it is meant for literals.
-    pub fn from_static(name: &'static str) -> FieldName {
-        FieldName::new(name).expect("a literal field name is well formed")
+    pub const fn from_static(name: &'static str) -> FieldName {
+        let bytes = name.as_bytes();
+        let begins_well = bytes.is_empty() || bytes[0] != b'$';
+        assert!(
+            begins_well && bytes.len() <= MAX_FIELD_NAME && is_printable(bytes),
+            "a literal field name is well formed"
+        );
+        FieldName(Cow::Borrowed(name))
     }
 
     /// The name as text.
@@ -58,9 +64,25 @@ impl FieldName {
     }
 }
 
+const fn is_printable(mut text: &[u8]) -> bool {
+    while let [first, rest @ ..] = text {
+        if *first < b' ' || *first > b'~' {
+            return false;
+        }
+        text = rest;
+    }
+    true
+}
+
 impl Borrow<str> for FieldName {
     fn borrow(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<FieldName> for String {
+    fn from(name: FieldName) -> String {
+        name.0.into_owned()
     }
 }
 
@@ -101,6 +123,15 @@ mod tests {
         }
         for name in ["$x", "é", "a\n", &"x".repeat(1_025)] {
             assert!(FieldName::new(name.to_owned()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_literal_name_is_checked_when_it_is_compiled() {
+        const NAME: FieldName = FieldName::from_static("jobId");
+        assert_eq!(NAME, FieldName::new("jobId").unwrap());
+        for name in ["$x", "\u{e9}", "a\u{7f}"] {
+            assert!(std::panic::catch_unwind(|| FieldName::from_static(name)).is_err(), "{name}");
         }
     }
 

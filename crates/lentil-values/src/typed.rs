@@ -292,23 +292,41 @@ impl<T: ValueType> ValueType for Vec<T> {
     }
 }
 
-/// A record. Its keys must be field names: into a value, others are left out, as there is no way to say them.
+/// A record.
+///
+/// A key that is no field name panics on the way into a value, which fails the function's call: to leave it out would
+/// lose data in silence. Keys that come from input are better kept as [`FieldName`], which is checked when it is made.
 impl<T: ValueType> ValueType for BTreeMap<String, T> {
     fn validator() -> Validator {
         v::record(v::string(), T::validator())
     }
 
     fn into_value(self) -> Value {
-        let field = |(name, value): (String, T)| Some((FieldName::new(name).ok()?, value.into_value()));
-        Value::Object(self.into_iter().filter_map(field).collect())
+        let name = |name: String| FieldName::new(name).expect("the keys of a record are field names");
+        Value::Object(self.into_iter().map(|(key, value)| (name(key), value.into_value())).collect())
     }
 
     fn from_value(value: Value) -> Result<BTreeMap<String, T>, DecodeError> {
+        let fields = BTreeMap::<FieldName, T>::from_value(value)?;
+        Ok(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
+/// A record.
+impl<T: ValueType> ValueType for BTreeMap<FieldName, T> {
+    fn validator() -> Validator {
+        v::record(v::string(), T::validator())
+    }
+
+    fn into_value(self) -> Value {
+        Value::Object(self.into_iter().map(|(name, value)| (name, value.into_value())).collect())
+    }
+
+    fn from_value(value: Value) -> Result<BTreeMap<FieldName, T>, DecodeError> {
         let Value::Object(object) = value else { return Err(DecodeError::expected(Self::validator(), &value)) };
-        let field = |(name, value): (FieldName, Value)| {
-            let name = name.as_str().to_owned();
-            let value = T::from_value(value).map_err(|error| error.in_field(&name))?;
-            Ok((name, value))
+        let field = |(name, value): (FieldName, Value)| match T::from_value(value) {
+            Ok(value) => Ok((name, value)),
+            Err(error) => Err(error.in_field(name.as_str())),
         };
         object.into_iter().map(field).collect()
     }
@@ -332,6 +350,10 @@ mod tests {
         round_trip(vec![1_u8, 2]);
         round_trip(vec![true, false]);
         round_trip(BTreeMap::from([("a".to_owned(), 1.0)]));
+        round_trip(BTreeMap::from([(FieldName::from_static("a"), true)]));
+        round_trip(());
+        round_trip(Value::from("anything"));
+        round_trip(Object::from_iter([(FieldName::from_static("a"), Value::Null)]));
         round_trip(Nullable::Value("x".to_owned()));
         round_trip(Nullable::<String>::Null);
     }
