@@ -1,0 +1,43 @@
+//! `derive(Document)`, `derive(Args)` and `derive(ValueType)`.
+//!
+//! They lower Rust types to what `lentil-schema` and `lentil-values` do by hand. Fields become camelCase names
+//! unless `#[rename("…")]` says otherwise. What is misused is refused at its place, in the words of this crate.
+
+mod args;
+mod attributes;
+mod document;
+mod fields;
+mod index;
+mod names;
+mod value_type;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes a struct a table's document.
+///
+/// `#[table("jobs")]` names the table; each `#[index(by_jobId(job_id))]` declares an index over fields of the struct
+/// and gives it a constant, `Job::BY_JOB_ID`. An `Option` field may be missing. `Job::patch()` starts a change.
+#[proc_macro_derive(Document, attributes(table, index, rename))]
+pub fn derive_document(input: TokenStream) -> TokenStream {
+    expand(&parse_macro_input!(input), document::expand)
+}
+
+/// Makes a struct a function's arguments. An `Option` field is an optional argument.
+#[proc_macro_derive(Args, attributes(rename))]
+pub fn derive_args(input: TokenStream) -> TokenStream {
+    expand(&parse_macro_input!(input), args::expand)
+}
+
+/// Makes a struct a nested object, or an enum a union.
+///
+/// Of an enum, `Done` is the literal `"done"`, `Text(String)` what is in it, and `Circle { radius: f64 }` an object
+/// with the further field `type: "circle"`; `#[tag("kind")]` on the enum gives that field another name.
+#[proc_macro_derive(ValueType, attributes(rename, tag))]
+pub fn derive_value_type(input: TokenStream) -> TokenStream {
+    expand(&parse_macro_input!(input), value_type::expand)
+}
+
+fn expand(input: &DeriveInput, derive: fn(&DeriveInput) -> syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
+}

@@ -1,0 +1,68 @@
+use lentil_values::{DecodeError, Object, ObjectValidator, Value};
+
+/// A function's arguments: one struct, `#[derive(Args)]`; `()` is no arguments.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a function's arguments",
+    label = "not `#[derive(Args)]`",
+    note = "a function takes one struct with `#[derive(Args)]`, or `()`"
+)]
+pub trait Args: Sized + Send + 'static {
+    /// What the arguments must be.
+    fn validator() -> ObjectValidator;
+    /// The arguments as fields.
+    fn into_object(self) -> Object;
+    /// Reads arguments that match the validator.
+    ///
+    /// # Errors
+    /// When they do not.
+    fn from_object(object: Object) -> Result<Self, DecodeError>;
+}
+
+impl Args for () {
+    fn validator() -> ObjectValidator {
+        ObjectValidator::default()
+    }
+
+    fn into_object(self) -> Object {
+        Object::new()
+    }
+
+    fn from_object(_object: Object) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// What a call can give for arguments of type `A`: an `A`, or a value that is checked when the call is made.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are not the arguments of this function",
+    label = "expected `{A}`",
+    note = "give the function's own arguments struct, or a `Value` or `Object`, which is validated at the call"
+)]
+pub trait IntoArgs<A: Args> {
+    /// The arguments as fields.
+    ///
+    /// # Errors
+    /// When a `Value` is no object.
+    fn into_args(self) -> Result<Object, DecodeError>;
+}
+
+impl IntoArgs<()> for () {
+    fn into_args(self) -> Result<Object, DecodeError> {
+        Ok(Object::new())
+    }
+}
+
+impl<A: Args> IntoArgs<A> for Object {
+    fn into_args(self) -> Result<Object, DecodeError> {
+        Ok(self)
+    }
+}
+
+impl<A: Args> IntoArgs<A> for Value {
+    fn into_args(self) -> Result<Object, DecodeError> {
+        match self {
+            Value::Object(object) => Ok(object),
+            other => Err(DecodeError::expected("an object", &other)),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use lentil_values::{DecodeError, DocumentId, IdError, Validator, Value, ValueType, v};
+
+use crate::Document;
+
+/// The `_id` of a document of `T`'s table. The document may be gone.
+pub struct Id<T>(DocumentId, PhantomData<fn() -> T>);
+
+impl<T> Id<T> {
+    /// The id as one of `T`'s table. That it is one is the caller's to know.
+    pub const fn new(id: DocumentId) -> Id<T> {
+        Id(id, PhantomData)
+    }
+
+    /// The id without its type.
+    pub const fn document_id(&self) -> DocumentId {
+        self.0
+    }
+}
+
+impl<T: Document> ValueType for Id<T> {
+    fn validator() -> Validator {
+        v::id(T::TABLE)
+    }
+
+    fn into_value(self) -> Value {
+        Value::String(self.to_string())
+    }
+
+    fn from_value(value: Value) -> Result<Id<T>, DecodeError> {
+        let id = value.as_str().and_then(|text| text.parse().ok());
+        id.map(Id::new).ok_or_else(|| DecodeError::expected(Self::validator(), &value))
+    }
+}
+
+impl<T> FromStr for Id<T> {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Id<T>, IdError> {
+        text.parse().map(Id::new)
+    }
+}
+
+impl<T> fmt::Display for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+// By hand, because the derives would ask the same of `T`.
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Id<T> {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Id<T>) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T> Eq for Id<T> {}
+
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Id<T>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Id<T>) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl<T> Hash for Id<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
