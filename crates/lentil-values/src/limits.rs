@@ -12,7 +12,7 @@ pub const MAX_NESTING: usize = 64;
 #[non_exhaustive]
 pub enum LimitError {
     /// An object has too many fields.
-    #[error("{}an object has {count} fields; the limit is {MAX_FIELDS}", at(path))]
+    #[error("{}an object has {count} fields; the limit is {MAX_FIELDS}", path.prefix())]
     TooManyFields {
         /// The object.
         path: ValuePath,
@@ -20,7 +20,7 @@ pub enum LimitError {
         count: usize,
     },
     /// An array is too long.
-    #[error("{}an array has {count} elements; the limit is {MAX_ELEMENTS}", at(path))]
+    #[error("{}an array has {count} elements; the limit is {MAX_ELEMENTS}", path.prefix())]
     ArrayTooLong {
         /// The array.
         path: ValuePath,
@@ -28,12 +28,11 @@ pub enum LimitError {
         count: usize,
     },
     /// Arrays and objects are nested too deeply.
-    #[error("the value is nested more than {MAX_NESTING} levels deep")]
-    TooNested,
-}
-
-fn at(path: &ValuePath) -> String {
-    if path.is_root() { String::new() } else { format!("`{path}`: ") }
+    #[error("{}nested more than {MAX_NESTING} levels deep", path.prefix())]
+    TooNested {
+        /// The first array or object that is too deep.
+        path: ValuePath,
+    },
 }
 
 /// Checks a value against the limits that hold everywhere: 1,024 fields, 8,192 elements, 64 levels.
@@ -41,7 +40,7 @@ fn at(path: &ValuePath) -> String {
 /// # Errors
 /// The first limit passed, and where.
 pub fn check_limits(value: &Value) -> Result<(), LimitError> {
-    check(value, &mut ValuePath::root(), 0)
+    check(value, 0)
 }
 
 impl Object {
@@ -50,7 +49,7 @@ impl Object {
     /// # Errors
     /// The first limit passed, and where.
     pub fn check_limits(&self) -> Result<(), LimitError> {
-        check_object(self, &mut ValuePath::root(), 1)
+        check_object(self, 1)
     }
 }
 
@@ -64,42 +63,48 @@ impl Value {
     }
 }
 
-fn check(value: &Value, path: &mut ValuePath, depth: usize) -> Result<(), LimitError> {
+fn check(value: &Value, depth: usize) -> Result<(), LimitError> {
     match value {
-        Value::Array(elements) => check_array(elements, path, depth + 1),
-        Value::Object(object) => check_object(object, path, depth + 1),
+        Value::Array(elements) => check_array(elements, depth + 1),
+        Value::Object(object) => check_object(object, depth + 1),
         _ => Ok(()),
     }
 }
 
-fn check_array(elements: &[Value], path: &mut ValuePath, depth: usize) -> Result<(), LimitError> {
-    if depth > MAX_NESTING {
-        return Err(LimitError::TooNested);
-    }
+fn check_array(elements: &[Value], depth: usize) -> Result<(), LimitError> {
+    check_depth(depth)?;
     if elements.len() > MAX_ELEMENTS {
-        return Err(LimitError::ArrayTooLong { path: path.clone(), count: elements.len() });
+        return Err(LimitError::ArrayTooLong { path: ValuePath::root(), count: elements.len() });
     }
-    for (at, element) in elements.iter().enumerate() {
-        path.push_element(at);
-        check(element, path, depth)?;
-        path.pop();
-    }
-    Ok(())
+    let mut elements = elements.iter().enumerate();
+    elements
+        .try_for_each(|(at, element)| check(element, depth).map_err(|error| error.within(|path| path.in_element(at))))
 }
 
-fn check_object(object: &Object, path: &mut ValuePath, depth: usize) -> Result<(), LimitError> {
-    if depth > MAX_NESTING {
-        return Err(LimitError::TooNested);
-    }
+fn check_object(object: &Object, depth: usize) -> Result<(), LimitError> {
+    check_depth(depth)?;
     if object.len() > MAX_FIELDS {
-        return Err(LimitError::TooManyFields { path: path.clone(), count: object.len() });
+        return Err(LimitError::TooManyFields { path: ValuePath::root(), count: object.len() });
     }
-    for (name, value) in object.iter() {
-        path.push_field(name.as_str());
-        check(value, path, depth)?;
-        path.pop();
+    let mut fields = object.iter();
+    fields.try_for_each(|(name, value)| {
+        check(value, depth).map_err(|error| error.within(|path| path.in_field(name.as_str())))
+    })
+}
+
+fn check_depth(depth: usize) -> Result<(), LimitError> {
+    if depth > MAX_NESTING { Err(LimitError::TooNested { path: ValuePath::root() }) } else { Ok(()) }
+}
+
+impl LimitError {
+    /// The error as seen from one level further out: the path is made only when there is an error to name.
+    fn within(mut self, outward: impl FnOnce(ValuePath) -> ValuePath) -> LimitError {
+        let (LimitError::TooManyFields { path, .. }
+        | LimitError::ArrayTooLong { path, .. }
+        | LimitError::TooNested { path }) = &mut self;
+        *path = outward(std::mem::take(path));
+        self
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -115,7 +120,9 @@ mod tests {
     #[test]
     fn each_limit_is_exact_and_names_its_place() {
         assert_eq!(check_limits(&nested(MAX_NESTING)), Ok(()));
-        assert_eq!(check_limits(&nested(MAX_NESTING + 1)), Err(LimitError::TooNested));
+        let deep = object(&[("list", nested(MAX_NESTING))]);
+        let error = check_limits(&deep).unwrap_err().to_string();
+        assert!(error.starts_with("`list[0][0]") && error.ends_with("…`: nested more than 64 levels deep"), "{error}");
         let long = object(&[("list", Value::Array(vec![Value::Null; MAX_ELEMENTS + 1]))]);
         let error = check_limits(&long).unwrap_err();
         assert_eq!(error.to_string(), "`list`: an array has 8193 elements; the limit is 8192");

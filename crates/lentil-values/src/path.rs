@@ -46,8 +46,13 @@ impl fmt::Display for FieldPath {
 }
 
 /// Where in a value an error is: prints as `author.name` or `tags[3]`; empty for the value itself.
+///
+/// A very deep path is cut with `…`, so that a message stays readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValuePath(Vec<Step>);
+
+/// A message shows at most this much of a path.
+const MAX_SHOWN_STEPS: usize = 12;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
@@ -66,20 +71,9 @@ impl ValuePath {
         self.0.is_empty()
     }
 
-    pub(crate) fn push_field(&mut self, name: &str) {
-        self.0.push(Step::Field(name.to_owned()));
-    }
-
-    pub(crate) fn push_element(&mut self, at: usize) {
-        self.0.push(Step::Element(at));
-    }
-
-    pub(crate) fn pop(&mut self) {
-        self.0.pop();
-    }
-
-    pub(crate) fn depth(&self) -> usize {
-        self.0.len()
+    /// The path before an error's text, `` `a.b`:  ``; nothing for the root.
+    pub(crate) fn prefix(&self) -> String {
+        if self.is_root() { String::new() } else { format!("`{self}`: ") }
     }
 
     /// This path as seen from the object that holds the value in the field `name`.
@@ -101,6 +95,7 @@ impl fmt::Display for ValuePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
             match step {
+                _ if at == MAX_SHOWN_STEPS => return f.write_str("…"),
                 Step::Field(name) if at == 0 => f.write_str(name)?,
                 Step::Field(name) => write!(f, ".{name}")?,
                 Step::Element(index) => write!(f, "[{index}]")?,
@@ -129,5 +124,7 @@ mod tests {
     fn a_value_path_prints_as_one_would_write_it() {
         let path = ValuePath::root().in_field("name").in_element(3).in_field("authors");
         assert_eq!(path.to_string(), "authors[3].name");
+        let deep = (0..64).fold(ValuePath::root(), |path, _| path.in_element(0));
+        assert_eq!(deep.to_string(), "[0]".repeat(12) + "…");
     }
 }

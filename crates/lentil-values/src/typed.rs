@@ -11,14 +11,10 @@ use crate::{FieldName, FieldValidator, Object, Validator, Value, ValuePath, v};
 
 /// A value that a Rust type cannot hold: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{reason}", place(path))]
+#[error("{}{reason}", path.prefix())]
 pub struct DecodeError {
     path: ValuePath,
     reason: String,
-}
-
-fn place(path: &ValuePath) -> String {
-    if path.is_root() { String::new() } else { format!("`{path}`: ") }
 }
 
 impl DecodeError {

@@ -5,6 +5,7 @@
 //! documents and of all input. The other two forms are for reading only.
 
 mod parse;
+mod special;
 mod write;
 
 pub use parse::JsonError;

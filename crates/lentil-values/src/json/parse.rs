@@ -1,13 +1,13 @@
 use std::fmt;
 
-use data_encoding::BASE64;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use super::special::Special;
 use crate::{FieldName, MAX_NESTING, Object, Value, ValuePath};
 
 /// JSON that is no value: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{reason}", place(path))]
+#[error("{}{reason}", path.prefix())]
 pub struct JsonError {
     path: ValuePath,
     reason: String,
@@ -25,10 +25,6 @@ impl JsonError {
     }
 }
 
-fn place(path: &ValuePath) -> String {
-    if path.is_root() { String::new() } else { format!("`{path}`: ") }
-}
-
 impl Value {
     /// Reads the encoded form. A bare number is always a float; of equal keys the last counts, as in JavaScript.
     ///
@@ -36,16 +32,11 @@ impl Value {
     /// When the text is not UTF-8 or not JSON, or holds a lone surrogate, a field name that is none, a malformed
     /// `$`-object, a number no double can hold, or more than 64 levels. The error names the field.
     pub fn parse_json(text: &[u8]) -> Result<Value, JsonError> {
-        let text = std::str::from_utf8(text).map_err(|error| JsonError {
-            path: ValuePath::root(),
-            reason: format!("not UTF-8: the byte at {} belongs to no character", error.valid_up_to()),
-        })?;
-        let mut path = ValuePath::root();
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let parsed = Seed(&mut path).deserialize(&mut deserializer);
-        // What failed inside leaves the path where it was; what follows the value is nobody's field.
-        let parsed = parsed.and_then(|value| deserializer.end().map(|()| value));
-        parsed.map_err(|error| JsonError { path, reason: reason(&error) })
+        // Text known to be UTF-8 parses faster; what is not is parsed as bytes, to find the field it is in.
+        match std::str::from_utf8(text) {
+            Ok(text) => parse(serde_json::Deserializer::from_str(text)),
+            Err(_) => parse(serde_json::Deserializer::from_slice(text)),
+        }
     }
 
     /// Reads the encoded form from a JSON tree.
@@ -54,34 +45,57 @@ impl Value {
     /// As [`Value::parse_json`].
     pub fn from_json(json: serde_json::Value) -> Result<Value, JsonError> {
         let mut path = ValuePath::root();
-        let parsed = Seed(&mut path).deserialize(json);
+        let parsed = Seed { path: &mut path, depth: 0 }.deserialize(json);
         parsed.map_err(|error| JsonError { path, reason: reason(&error) })
     }
 }
 
-/// The parser's words where they are plain, ours where they are not.
+fn parse<'t, R: serde_json::de::Read<'t>>(mut deserializer: serde_json::Deserializer<R>) -> Result<Value, JsonError> {
+    let mut path = ValuePath::root();
+    let parsed = Seed { path: &mut path, depth: 0 }.deserialize(&mut deserializer);
+    let parsed = parsed.and_then(|value| deserializer.end().map(|()| value));
+    parsed.map_err(|error| JsonError { path, reason: reason(&error) })
+}
+
+/// Our words for what the JSON parser says. It has no codes for these, but tests hold its words.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let place = || format!("line {} column {}", error.line(), error.column());
-    if text.contains("surrogate") || text.contains("unexpected end of hex escape") {
-        format!("a lone surrogate, which is no character, at {}", place())
-    } else if text.starts_with("number out of range") {
-        format!("a number too large for a double at {}", place())
-    } else if text.starts_with("recursion limit") {
-        too_deep()
-    } else if error.is_data() {
-        text.split(" at line ").next().unwrap_or_default().to_owned()
-    } else {
-        format!("not JSON: {text}")
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let said = text.strip_suffix(&place).unwrap_or(&text);
+    if error.is_data() {
+        return said.to_owned();
+    }
+    match said {
+        "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
+            format!("a lone surrogate, which is no character,{place}")
+        }
+        "invalid unicode code point" => format!("not UTF-8{place}"),
+        "number out of range" => format!("a number too large for a double{place}"),
+        _ => format!("not JSON: {text}"),
     }
 }
 
-fn too_deep() -> String {
-    format!("nested more than {MAX_NESTING} levels deep")
+/// Reads one value. An error leaves in `path` where it is, made step by step on its way out, so that a value
+/// without one costs no path.
+struct Seed<'p> {
+    path: &'p mut ValuePath,
+    depth: usize,
 }
 
-/// Reads one value, keeping track of where it is.
-struct Seed<'p>(&'p mut ValuePath);
+impl Seed<'_> {
+    fn inner(&mut self) -> Seed<'_> {
+        Seed { path: self.path, depth: self.depth + 1 }
+    }
+
+    fn failed_in(&mut self, outward: impl FnOnce(ValuePath) -> ValuePath) {
+        *self.path = outward(std::mem::take(self.path));
+    }
+
+    fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
+        let too_deep = || E::custom(format!("nested more than {MAX_NESTING} levels deep"));
+        if self.depth < MAX_NESTING { Ok(()) } else { Err(too_deep()) }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
@@ -126,69 +140,38 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::String(text))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        check_depth(self.0)?;
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Value, A::Error> {
+        self.check_depth()?;
         let mut array = Vec::new();
         loop {
-            self.0.push_element(array.len());
-            match elements.next_element_seed(Seed(self.0))? {
-                Some(element) => array.push(element),
-                None => break,
+            match elements.next_element_seed(self.inner()) {
+                Ok(Some(element)) => array.push(element),
+                Ok(None) => return Ok(Value::Array(array)),
+                Err(error) => {
+                    self.failed_in(|path| path.in_element(array.len()));
+                    return Err(error);
+                }
             }
-            self.0.pop();
         }
-        self.0.pop();
-        Ok(Value::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        check_depth(self.0)?;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
+        self.check_depth()?;
         let mut fields = Vec::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if key.starts_with('$') {
-                return special(&key, entries, fields.is_empty());
+            if let Some(special) = Special::of(&key).filter(|_| fields.is_empty()) {
+                return special.rest_of(entries);
             }
-            self.0.push_field(&key);
             let name = FieldName::new(key).map_err(A::Error::custom)?;
-            fields.push((name, entries.next_value_seed(Seed(self.0))?));
-            self.0.pop();
+            match entries.next_value_seed(self.inner()) {
+                Ok(value) => fields.push((name, value)),
+                Err(error) => {
+                    self.failed_in(|path| path.in_field(name.as_str()));
+                    return Err(error);
+                }
+            }
         }
         Ok(Value::Object(Object::from_iter(fields)))
-    }
-}
-
-fn check_depth<E: serde::de::Error>(path: &ValuePath) -> Result<(), E> {
-    if path.depth() < MAX_NESTING { Ok(()) } else { Err(E::custom(too_deep())) }
-}
-
-/// Reads the rest of a `$`-object, whose key must be its only one.
-fn special<'de, A: MapAccess<'de>>(key: &str, mut entries: A, is_first: bool) -> Result<Value, A::Error> {
-    if !is_first || !matches!(key, "$integer" | "$float" | "$bytes") {
-        return Err(A::Error::custom(format!("the field name {key:?} begins with `$`, which is reserved")));
-    }
-    let text: String = entries.next_value()?;
-    if entries.next_key::<serde::de::IgnoredAny>()?.is_some() {
-        return Err(A::Error::custom(format!("{key:?} must be its object's only field")));
-    }
-    let malformed = || A::Error::custom(format!("malformed {key:?}: {}", expected_of(key)));
-    let bytes = BASE64.decode(text.as_bytes()).map_err(|_| malformed())?;
-    if key == "$bytes" {
-        return Ok(Value::Bytes(bytes));
-    }
-    let bytes: [u8; 8] = bytes.try_into().map_err(|_| malformed())?;
-    if key == "$integer" {
-        return Ok(Value::Int64(i64::from_le_bytes(bytes)));
-    }
-    let number = f64::from_le_bytes(bytes);
-    let is_plain = number.is_finite() && number != 0.0;
-    if is_plain { Err(malformed()) } else { Ok(Value::Float64(number)) }
-}
-
-fn expected_of(key: &str) -> &'static str {
-    match key {
-        "$bytes" => "expected base64 with padding",
-        "$integer" => "expected eight little-endian bytes in base64",
-        _ => "expected eight little-endian bytes in base64, of NaN, an infinity or -0; write other numbers as numbers",
     }
 }
 
@@ -230,14 +213,13 @@ mod tests {
 
     #[test]
     fn an_error_names_the_field_and_what_is_wrong() {
-        assert!(
-            refusal(r#"{"a":{"idea":"\ud800"}}"#).starts_with("`a.idea`: a lone surrogate"),
-            "{}",
-            refusal(r#"{"a":{"idea":"\ud800"}}"#)
+        assert_eq!(
+            refusal(r#"{"a":{"idea":"\ud800"}}"#),
+            "`a.idea`: a lone surrogate, which is no character, at line 1 column 21"
         );
         assert!(refusal(r#"{"idea":"\ud800 x"}"#).starts_with("`idea`: a lone surrogate"));
         assert!(refusal(r#"{"idea":"\udc00"}"#).starts_with("`idea`: a lone surrogate"));
-        assert!(refusal(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed \"$bytes\""));
+        assert!(refusal(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed `$bytes`"));
         assert!(refusal(r#"{"n":1e400}"#).starts_with("`n`: a number too large"));
         assert!(refusal(r#"{"é":1}"#).contains("printable ASCII"));
         assert!(refusal(r#"{"$set":[]}"#).contains("begins with `$`"));
@@ -248,7 +230,21 @@ mod tests {
         assert!(refusal("{} x").starts_with("not JSON: trailing characters"));
         assert!(refusal("").starts_with("not JSON: EOF"));
         assert!(refusal("NaN").starts_with("not JSON"));
-        assert!(Value::parse_json(b"\"\xff\"").unwrap_err().to_string().starts_with("not UTF-8"));
+        assert!(
+            refusal(r#"{"a":{"$integer":5}}"#)
+                .starts_with("`a`: invalid type: integer `5`, expected base64 text in `$integer`")
+        );
+        assert!(refusal(r#"{" at line é":1}"#).contains(" at line é"));
+        assert!(refusal(r#"{"a":"surrogate"#).starts_with("`a`: not JSON: EOF"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_by_field() {
+        let refusal = |bytes: &[u8]| Value::parse_json(bytes).unwrap_err().to_string();
+        assert_eq!(refusal(b"{\"a\":[1,\"\xff\"]}"), "`a[1]`: not UTF-8 at line 1 column 10");
+        assert!(refusal(b"{\"\xff\":1}").starts_with("not UTF-8"));
+        assert!(refusal(b"\xff").starts_with("not JSON"));
+        assert!(refusal(b"{} \xff").starts_with("not JSON"));
     }
 
     #[test]

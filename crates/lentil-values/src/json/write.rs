@@ -1,6 +1,7 @@
 use data_encoding::BASE64;
 
 use super::JsonForm;
+use super::special::Special;
 use crate::{Object, Value};
 
 impl Value {
@@ -19,7 +20,7 @@ impl Value {
             Value::Int64(number) => write_int(*number, form, out),
             Value::Float64(number) => write_float(*number, form, out),
             Value::String(text) => write_text(text, out),
-            Value::Bytes(bytes) if form == JsonForm::Encoded => write_special("$bytes", bytes, out),
+            Value::Bytes(bytes) if form == JsonForm::Encoded => write_special(Special::Bytes, bytes, out),
             Value::Bytes(bytes) => write_text(&BASE64.encode(bytes), out),
             Value::Array(elements) => write_array(elements, form, out),
             Value::Object(object) => object.write_json(form, out),
@@ -68,7 +69,7 @@ fn write_array(elements: &[Value], form: JsonForm, out: &mut Vec<u8>) {
 
 fn write_int(number: i64, form: JsonForm, out: &mut Vec<u8>) {
     match form {
-        JsonForm::Encoded => write_special("$integer", &number.to_le_bytes(), out),
+        JsonForm::Encoded => write_special(Special::Integer, &number.to_le_bytes(), out),
         JsonForm::Clean | JsonForm::JavaScript => write_text(&number.to_string(), out),
     }
 }
@@ -77,7 +78,7 @@ fn write_float(number: f64, form: JsonForm, out: &mut Vec<u8>) {
     let is_negative_zero = number == 0.0 && number.is_sign_negative();
     match form {
         JsonForm::Encoded if !number.is_finite() || is_negative_zero => {
-            write_special("$float", &number.to_le_bytes(), out);
+            write_special(Special::Float, &number.to_le_bytes(), out);
         }
         JsonForm::JavaScript if !number.is_finite() => out.extend_from_slice(b"null"),
         JsonForm::JavaScript => out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes()),
@@ -91,9 +92,9 @@ fn write_float(number: f64, form: JsonForm, out: &mut Vec<u8>) {
     }
 }
 
-fn write_special(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
+fn write_special(special: Special, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"");
-    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(special.key().as_bytes());
     out.extend_from_slice(b"\":\"");
     out.extend_from_slice(BASE64.encode(bytes).as_bytes());
     out.extend_from_slice(b"\"}");

@@ -52,27 +52,54 @@ impl Validator {
         value: &Value,
         tables: &dyn TableNames,
     ) -> Result<(), ValidationError> {
-        let mut best: Option<ValidationError> = None;
-        for member in members {
-            let Err(error) = member.validate(value, tables) else { return Ok(()) };
-            let is_meant = members.len() == 1 || member.is_meant_by(value);
-            if is_meant && best.is_none() {
-                best = Some(error);
-            }
+        if members.iter().any(|member| member.validate(value, tables).is_ok()) {
+            return Ok(());
         }
-        Err(best.unwrap_or_else(|| self.mismatch(value)))
+        match self.member_meant_by(value) {
+            Some(member) => member.validate(value, tables),
+            None => Err(self.mismatch(value)),
+        }
     }
 
-    /// Whether a value that is none of a union's members was meant to be this one: an object whose literal fields,
-    /// its tags, are all as this member has them.
-    fn is_meant_by(&self, value: &Value) -> bool {
+    /// Of a union whose members all refuse a value, the one that it was meant to be: its only member, else the one
+    /// whose literal fields, its tags, are all as in the value, else the only one of the value's kind.
+    fn member_meant_by(&self, value: &Value) -> Option<&Validator> {
+        let members = self.members();
+        let only = |fits: &dyn Fn(&Validator) -> bool| {
+            let mut fitting = members.iter().copied().filter(|member| fits(member));
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        only(&|_| true)
+            .or_else(|| only(&|member| member.has_tags_of(value)))
+            .or_else(|| only(&|member| member.holds(value)))
+    }
+
+    /// The members of a union, and of the unions in it; of anything else, itself.
+    fn members(&self) -> Vec<&Validator> {
+        match self {
+            Validator::Union(members) => members.iter().flat_map(Validator::members).collect(),
+            other => vec![other],
+        }
+    }
+
+    fn has_tags_of(&self, value: &Value) -> bool {
         let (Validator::Object(validator), Value::Object(object)) = (self, value) else { return false };
-        let mut tags =
-            validator.0.iter().filter(|(_, field)| matches!(field.validator, Validator::Literal(_))).peekable();
-        tags.peek().is_some()
-            && tags.all(|(name, field)| {
-                object.get(name).is_some_and(|value| field.validator == Validator::Literal(value.clone()))
-            })
+        let mut tags = validator.0.iter().filter_map(|(name, field)| match &field.validator {
+            Validator::Literal(tag) => Some((name, tag)),
+            _ => None,
+        });
+        let is_tagged = tags.clone().next().is_some();
+        is_tagged && tags.all(|(name, tag)| object.get(name) == Some(tag))
+    }
+
+    /// Whether it is of the value's kind and looks inside, so that it can say more than that the value is another.
+    fn holds(&self, value: &Value) -> bool {
+        match value {
+            Value::Object(_) => matches!(self, Validator::Object(_) | Validator::Record { .. }),
+            Value::Array(_) => matches!(self, Validator::Array(_)),
+            Value::String(_) => matches!(self, Validator::Id(_)),
+            _ => false,
+        }
     }
 }
 
@@ -166,14 +193,14 @@ mod tests {
             refusal(&job, &value(&[id.clone(), ("createdAt", "soon".into())])),
             "`createdAt`: expected v.number(), got \"soon\""
         );
-        assert_eq!(refusal(&job, &value(&[id.clone()])), "`createdAt`: missing; expected v.number()");
+        assert_eq!(refusal(&job, &value(std::slice::from_ref(&id))), "`createdAt`: missing, expected v.number()");
         assert_eq!(
             refusal(&job, &value(&[id.clone(), at.clone(), ("foo", true.into())])),
             "`foo`: unknown field; expected one of `createdAt`, `jobId`, `result`"
         );
         assert_eq!(
             refusal(&job, &value(&[id, at, ("result", Value::Null)])),
-            "`result`: expected v.optional(v.string()), got null; leave the field out instead"
+            "`result`: expected v.optional(v.string()), got null (leave the field out instead)"
         );
         assert_eq!(refusal(&v::string(), &Value::Null), "expected v.string(), got null");
     }
@@ -207,6 +234,47 @@ mod tests {
         assert_eq!(refusal(&union, &wrong), "`side`: expected v.number(), got \"x\"");
         let none = object(&[("type", "line".into())]);
         assert!(refusal(&union, &none).starts_with("expected v.union(v.object("));
+    }
+
+    #[test]
+    fn a_union_with_null_blames_what_is_inside_the_other_member() {
+        let inner = v::object([("n", v::number())]);
+        let wrong = object(&[("n", "x".into())]);
+        let union = v::union([v::null(), inner.clone()]);
+        assert_eq!(refusal(&union, &wrong), "`n`: expected v.number(), got \"x\"");
+        let nested = v::union([v::null(), v::union([v::array(v::number()), inner.clone()])]);
+        assert_eq!(refusal(&nested, &wrong), "`n`: expected v.number(), got \"x\"");
+        assert_eq!(
+            refusal(&v::union([v::null(), v::string()]), &true.into()),
+            "expected v.union(v.null(), v.string()), got true"
+        );
+        let either = v::union([inner, v::record(v::string(), v::bytes())]);
+        assert!(refusal(&either, &wrong).starts_with("expected v.union("));
+    }
+
+    #[test]
+    fn an_optional_field_of_null_or_more_may_be_null_or_missing() {
+        let validator = v::object([("f", v::optional(v::union([v::null(), v::string()])))]);
+        assert_eq!(validator.validate(&object(&[("f", Value::Null)]), &()), Ok(()));
+        assert_eq!(validator.validate(&object(&[]), &()), Ok(()));
+    }
+
+    #[test]
+    fn a_subject_says_whose_field_it_is() {
+        let error = v::object([("f", v::string())]).validate(&object(&[]), &()).unwrap_err();
+        assert_eq!(error.with_subject("argument"), "argument `f`: missing, expected v.string()");
+        let error = v::string().validate(&Value::Null, &()).unwrap_err();
+        assert_eq!(error.with_subject("result"), "result: expected v.string(), got null");
+    }
+
+    #[test]
+    fn a_message_lists_only_so_many_fields() {
+        let many = v::object((0..100).map(|at| (format!("f{at:02}"), v::any())));
+        let text = refusal(&v::array(many), &Value::Array(vec![object(&[("x", true.into())])]));
+        assert!(
+            text.starts_with("`[0].x`: unknown field; expected one of `f00`, ") && text.ends_with("`f23`, …"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -62,18 +62,38 @@ impl ValidationError {
     }
 }
 
+/// A message lists at most this many of an object's fields.
+const MAX_LISTED: usize = 24;
+
+impl ValidationError {
+    /// The error with what the value is to the caller: ``` argument `createdAt`: expected v.number(), got "soon" ```.
+    pub fn with_subject(&self, subject: &str) -> String {
+        if self.path.is_root() { format!("{subject}: {self}") } else { format!("{subject} {self}") }
+    }
+}
+
 impl fmt::Display for ValidationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_root() {
-            write!(f, "`{}`: ", self.path)?;
-        }
-        match &self.problem {
-            Problem::Missing { expected } => write!(f, "missing; expected {expected}"),
+        write!(f, "{}{}", self.path.prefix(), self.problem)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Missing { expected } => write!(f, "missing, expected {expected}"),
             Problem::Unknown { fields } if fields.is_empty() => f.write_str("unknown field; none is expected here"),
-            Problem::Unknown { fields } => write!(f, "unknown field; expected one of `{}`", fields.join("`, `")),
+            Problem::Unknown { fields } => {
+                let listed = fields[..fields.len().min(MAX_LISTED)].join("`, `");
+                write!(
+                    f,
+                    "unknown field; expected one of `{listed}`{}",
+                    if fields.len() > MAX_LISTED { ", …" } else { "" }
+                )
+            }
             Problem::Mismatch { expected, got } => write!(f, "expected {expected}, got {got}"),
             Problem::NullForMissing { expected } => {
-                write!(f, "expected {expected}, got null; leave the field out instead")
+                write!(f, "expected {expected}, got null (leave the field out instead)")
             }
             Problem::WrongTable { expected, got } => write!(f, "expected {expected}, got an id of table \"{got}\""),
         }

@@ -56,7 +56,10 @@ impl Validator {
             "array" => Validator::Array(Box::new(inner("value")?)),
             "record" => Validator::Record {
                 keys: Box::new(inner("keys")?),
-                values: Box::new(FieldValidator::from_json(part("values")?)?.validator),
+                values: match FieldValidator::from_json(part("values")?)? {
+                    FieldValidator { validator, optional: false } => Box::new(validator),
+                    _ => return Err(error(json)),
+                },
             },
             "union" => {
                 let members = part("value")?.as_array().ok_or_else(|| error(json))?;
@@ -96,9 +99,14 @@ impl FieldValidator {
 /// Literals are written as JavaScript does: `1`, not `1.0`.
 fn literal_to_json(value: &Value) -> Json {
     match value {
-        Value::Float64(number) if number.fract() == 0.0 && number.abs() < 9e15 => json!(*number as i64),
+        Value::Float64(number) if is_whole(*number) => json!(*number as i64),
         other => other.to_serde_json(JsonForm::Encoded),
     }
+}
+
+/// Whether an integer says the same; -0 has none, and from 2^53 on JavaScript's integers are not exact.
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 && number.to_bits() != (-0.0_f64).to_bits()
 }
 
 fn error(json: &Json) -> ValidatorJsonError {
@@ -116,6 +124,8 @@ mod tests {
         let literal = prop_oneof![
             any::<i64>().prop_map(Value::Int64),
             any::<i32>().prop_map(|number| Value::Float64(f64::from(number) / 8.0)),
+            any::<f64>().prop_map(Value::Float64),
+            prop::sample::select(vec![-0.0, 0.0, 9e15, 1e300, f64::NAN]).prop_map(Value::Float64),
             any::<bool>().prop_map(Value::Boolean),
             any::<String>().prop_map(Value::String)
         ];
