@@ -297,6 +297,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_stored_bytes_are_fixed() {
+        let object = |value| Value::Object(Object::from_iter([(FieldName::from_static("a"), value)]));
+        for (value, bytes) in [
+            (None, "01"),
+            (Some(Value::Null), "03"),
+            (Some(Value::Int64(5)), "1405"),
+            (Some(Value::Int64(-1)), "13ff"),
+            (Some(Value::Int64(256)), "150100"),
+            (Some(Value::Int64(i64::MIN)), "0c8000000000000000"),
+            (Some(Value::Float64(1.0)), "20bff0000000000000"),
+            (Some(false.into()), "21"),
+            (Some(true.into()), "22"),
+            (Some("ab".into()), "23616200"),
+            (Some(Value::Bytes(vec![0, 1, 2, 255])), "240101010202ff00"),
+            (Some(Value::Array(vec![Value::Null])), "250300"),
+            (Some(object(Value::Null)), "260161000300"),
+        ] {
+            assert_eq!(data_encoding::HEXLOWER.encode(&key(&[value])), bytes);
+        }
+    }
+
     proptest! {
         #[test]
         fn keys_order_as_tuples_of_values_do(a in tuple(), b in tuple()) {

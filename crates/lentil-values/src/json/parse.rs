@@ -253,6 +253,10 @@ mod tests {
         assert!(parse(&nested(MAX_NESTING)).is_ok());
         assert!(refusal(&nested(MAX_NESTING + 1)).contains("nested more than 64 levels deep"));
         assert!(refusal(&"[".repeat(100_000)).contains("nested more than 64 levels deep"));
+        assert!(refusal(&r#"{"a":"#.repeat(100_000)).contains("nested more than 64 levels deep"));
+        let tree = |levels: usize| (0..levels).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        assert!(Value::from_json(tree(MAX_NESTING)).is_ok());
+        assert!(Value::from_json(tree(MAX_NESTING + 1)).unwrap_err().reason().starts_with("nested more"));
     }
 
     #[test]

@@ -1,4 +1,20 @@
 //! Validators: what a value must be, as its author wrote it with [`v`].
+//!
+//! A validator says it of a value, prints as it was written, and goes to Convex's tools as JSON:
+//!
+//! ```
+//! use lentil_values::{FieldValidator, Value, v};
+//!
+//! let job = v::object([("jobId", FieldValidator::from(v::string())), ("result", v::optional(v::string()))]);
+//! assert_eq!(job.to_string(), "v.object({jobId: v.string(), result: v.optional(v.string())})");
+//!
+//! let error = job.validate(&Value::parse_json(br#"{"jobId": 3}"#)?, &()).unwrap_err();
+//! assert_eq!(error.with_subject("argument"), "argument `jobId`: expected v.string(), got 3");
+//! # Ok::<(), lentil_values::JsonError>(())
+//! ```
+//!
+//! Objects are strict, a field that may be missing may not be null, and whether an id is of the right table is asked
+//! of [`TableNames`].
 
 mod check;
 mod construct;
