@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use lentil_values::{FieldPath, TableNumber};
+use lentil_values::{FieldPath, IndexKey, KeyWriter, TableNames, TableNumber, Value};
+use serde_json::{Value as Json, json};
 
-use crate::{IndexId, IndexRef};
+use crate::{IndexId, IndexRef, StoreError, StoredDocument};
 
 /// A table that the application declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct IndexDeclaration {
 }
 
 /// The tables and indexes of a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     /// Every table by its name, also those no longer declared.
     pub tables: BTreeMap<String, TableEntry>,
@@ -33,6 +34,173 @@ pub struct Catalog {
     pub next_table: u32,
     /// The number the next new index gets.
     pub next_index: u32,
+}
+
+impl Default for Catalog {
+    fn default() -> Catalog {
+        Catalog { tables: BTreeMap::new(), next_table: TableNumber::FIRST_USER.get(), next_index: 1 }
+    }
+}
+
+impl Catalog {
+    /// The table of this number.
+    pub fn table_by_number(&self, number: TableNumber) -> Option<&TableEntry> {
+        self.tables.values().find(|table| table.number == number)
+    }
+
+    /// The index of this number, with its table's name and entry.
+    pub fn find_index(&self, id: IndexId) -> Option<(&str, &TableEntry, &IndexEntry)> {
+        self.tables.iter().find_map(|(name, table)| {
+            let index = table.indexes.iter().find(|index| index.id == id)?;
+            Some((name.as_str(), table, index))
+        })
+    }
+
+    /// The catalog once the application declares these tables: what every store does in one durable step.
+    ///
+    /// A table that comes back keeps its number; an index whose fields have changed is dropped and built anew.
+    #[must_use]
+    pub fn declare(&self, declared: &[TableDeclaration]) -> Catalog {
+        let mut next = self.clone();
+        for (name, table) in &mut next.tables {
+            table.declared = declared.iter().any(|declaration| declaration.name == *name);
+            if !table.declared {
+                table.indexes.iter_mut().for_each(|index| index.state = IndexState::Dropping);
+            }
+        }
+        declared.iter().for_each(|declaration| next.declare_table(declaration));
+        next
+    }
+
+    fn declare_table(&mut self, declaration: &TableDeclaration) {
+        if !self.tables.contains_key(&declaration.name) {
+            let number = TableNumber::new(self.next_table).expect("table numbers start above zero");
+            self.next_table += 1;
+            let entry = TableEntry { number, definition: String::new(), declared: true, indexes: Vec::new() };
+            self.tables.insert(declaration.name.clone(), entry);
+        }
+        let table = self.tables.get_mut(&declaration.name).expect("it was just made sure of");
+        table.definition.clone_from(&declaration.definition);
+        let is_same = |index: &IndexEntry, wanted: &IndexDeclaration| {
+            index.state != IndexState::Dropping && index.name == wanted.name && index.fields == wanted.fields
+        };
+        for index in &mut table.indexes {
+            if !declaration.indexes.iter().any(|wanted| is_same(index, wanted)) {
+                index.state = IndexState::Dropping;
+            }
+        }
+        for wanted in &declaration.indexes {
+            if !table.indexes.iter().any(|index| is_same(index, wanted)) {
+                let (id, state) = (IndexId(self.next_index), IndexState::Building);
+                self.next_index += 1;
+                table.indexes.push(IndexEntry { id, name: wanted.name.clone(), fields: wanted.fields.clone(), state });
+            }
+        }
+    }
+
+    /// The index that [`crate::Store::maintain`] has to build or drop next.
+    pub fn next_unfinished(&self) -> Option<IndexId> {
+        let mut indexes = self.tables.values().flat_map(|table| &table.indexes);
+        indexes.find(|index| index.state != IndexState::Ready).map(|index| index.id)
+    }
+
+    /// The catalog with a built index ready, or a dropped one gone.
+    #[must_use]
+    pub fn finish(&self, id: IndexId) -> Catalog {
+        let mut next = self.clone();
+        for table in next.tables.values_mut() {
+            table.indexes.retain(|index| index.id != id || index.state != IndexState::Dropping);
+            let built = table.indexes.iter_mut().find(|index| index.id == id);
+            built.into_iter().for_each(|index| index.state = IndexState::Ready);
+        }
+        next
+    }
+
+    /// A document's entry in every index of its table that is written.
+    pub fn keys_of(&self, document: &StoredDocument) -> Vec<(IndexRef, IndexKey)> {
+        let table = document.id.table;
+        let mut keys = vec![
+            (IndexRef::ById(table), key(&[], document, false)),
+            (IndexRef::ByCreationTime(table), key(&[], document, true)),
+        ];
+        let indexes = self.table_by_number(table).map_or(&[][..], |table| &table.indexes);
+        let written = indexes.iter().filter(|index| index.state != IndexState::Dropping);
+        keys.extend(written.map(|index| (IndexRef::Declared(index.id), key(&index.fields, document, true))));
+        keys
+    }
+
+    /// The catalog as JSON that a person can read and [`Catalog::from_json`] reads back.
+    pub fn to_json(&self) -> Json {
+        let index = |index: &IndexEntry| {
+            let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
+            json!({ "id": index.id.0, "name": index.name, "fields": fields, "state": index.state.as_str() })
+        };
+        let table = |(name, table): (&String, &TableEntry)| {
+            let indexes: Vec<Json> = table.indexes.iter().map(index).collect();
+            let TableEntry { number, definition, declared, .. } = table;
+            let entry = json!({
+                "number": number.get(), "definition": definition, "declared": declared, "indexes": indexes,
+            });
+            (name.clone(), entry)
+        };
+        let tables: serde_json::Map<String, Json> = self.tables.iter().map(table).collect();
+        json!({ "nextTable": self.next_table, "nextIndex": self.next_index, "tables": tables })
+    }
+
+    /// Reads what [`Catalog::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it is anything else.
+    pub fn from_json(json: &Json) -> Result<Catalog, StoreError> {
+        read_catalog(json).ok_or_else(|| StoreError::Corrupt("the catalog is malformed".to_owned()))
+    }
+}
+
+fn key(fields: &[FieldPath], document: &StoredDocument, with_time: bool) -> IndexKey {
+    let mut key = KeyWriter::new();
+    fields.iter().for_each(|field| key.push(field.get(&document.fields)));
+    if with_time {
+        key.push(Some(&Value::Float64(document.creation_time)));
+    }
+    key.push_id(document.id.internal);
+    key.finish()
+}
+
+fn read_catalog(json: &Json) -> Option<Catalog> {
+    let number = |json: &Json| u32::try_from(json.as_u64()?).ok();
+    let index = |json: &Json| {
+        let fields = json["fields"].as_array()?.iter().map(|field| FieldPath::parse(field.as_str()?).ok());
+        Some(IndexEntry {
+            id: IndexId(number(&json["id"])?),
+            name: json["name"].as_str()?.to_owned(),
+            fields: fields.collect::<Option<_>>()?,
+            state: IndexState::parse(json["state"].as_str()?)?,
+        })
+    };
+    let table = |(name, json): (&String, &Json)| {
+        let entry = TableEntry {
+            number: TableNumber::new(number(&json["number"])?)?,
+            definition: json["definition"].as_str()?.to_owned(),
+            declared: json["declared"].as_bool()?,
+            indexes: json["indexes"].as_array()?.iter().map(index).collect::<Option<_>>()?,
+        };
+        Some((name.clone(), entry))
+    };
+    Some(Catalog {
+        tables: json["tables"].as_object()?.iter().map(table).collect::<Option<_>>()?,
+        next_table: number(&json["nextTable"])?,
+        next_index: number(&json["nextIndex"])?,
+    })
+}
+
+impl TableNames for Catalog {
+    fn number(&self, name: &str) -> Option<TableNumber> {
+        self.tables.get(name).map(|table| table.number)
+    }
+
+    fn name(&self, number: TableNumber) -> Option<&str> {
+        self.tables.iter().find(|(_, table)| table.number == number).map(|(name, _)| name.as_str())
+    }
 }
 
 /// A table as the store keeps it.
@@ -72,6 +240,20 @@ pub enum IndexState {
     Dropping,
 }
 
+impl IndexState {
+    fn as_str(self) -> &'static str {
+        match self {
+            IndexState::Building => "building",
+            IndexState::Ready => "ready",
+            IndexState::Dropping => "dropping",
+        }
+    }
+
+    fn parse(text: &str) -> Option<IndexState> {
+        [IndexState::Building, IndexState::Ready, IndexState::Dropping].into_iter().find(|state| state.as_str() == text)
+    }
+}
+
 impl TableEntry {
     /// The declared index of this name that is not being dropped.
     pub fn index(&self, name: &str) -> Option<&IndexEntry> {
@@ -85,5 +267,49 @@ impl TableEntry {
             "by_creation_time" => Some(IndexRef::ByCreationTime(self.number)),
             _ => self.index(name).map(|index| IndexRef::Declared(index.id)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str, indexes: &[(&str, &str)]) -> TableDeclaration {
+        let index = |(name, field): &(&str, &str)| IndexDeclaration {
+            name: (*name).to_owned(),
+            fields: vec![FieldPath::parse(field).unwrap()],
+        };
+        let indexes = indexes.iter().map(index).collect();
+        TableDeclaration { name: name.to_owned(), definition: "{}".to_owned(), indexes }
+    }
+
+    #[test]
+    fn numbers_are_never_used_again() {
+        let first = Catalog::default().declare(&[table("a", &[("by_x", "x")])]);
+        let without = first.declare(&[table("b", &[])]);
+        let back = without.declare(&[table("a", &[("by_x", "x")]), table("c", &[])]);
+        assert_eq!(back.tables["a"].number, first.tables["a"].number);
+        assert_eq!(back.tables["c"].number.get(), 10_003);
+        let ids: Vec<_> = back.tables["a"].indexes.iter().map(|index| (index.id.0, index.state)).collect();
+        assert_eq!(ids, [(1, IndexState::Dropping), (2, IndexState::Building)]);
+    }
+
+    #[test]
+    fn an_index_whose_fields_change_is_built_anew() {
+        let first = Catalog::default().declare(&[table("a", &[("by_x", "x")])]).finish(IndexId(1));
+        assert_eq!(first.declare(&[table("a", &[("by_x", "x")])]), first);
+        let changed = first.declare(&[table("a", &[("by_x", "y")])]);
+        assert_eq!(changed.tables["a"].index("by_x").unwrap().id, IndexId(2));
+        assert_eq!(changed.next_unfinished(), Some(IndexId(1)));
+        let finished = changed.finish(IndexId(1)).finish(IndexId(2));
+        assert_eq!(finished.tables["a"].indexes.len(), 1);
+        assert_eq!(finished.next_unfinished(), None);
+    }
+
+    #[test]
+    fn the_json_round_trips() {
+        let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x.y")]), table("b", &[])]);
+        assert_eq!(Catalog::from_json(&catalog.to_json()).unwrap(), catalog);
+        assert!(Catalog::from_json(&json!({ "tables": 1 })).is_err());
     }
 }

@@ -1,0 +1,180 @@
+//! What a mutation has written and not yet committed.
+//!
+//! The buffer lies over the store's transaction like a sheet of glass: reads look at the sheet first and through it
+//! at the store. It knows each written document's state in the store and its state now, and from both what every
+//! index looks like:
+//!
+//! ```text
+//! store        by_status:  (done, a)  (queued, b)  (queued, c)
+//! buffer       b: queued → done       d: inserted as queued
+//! on the sheet by_status:  (done, b) = b   (queued, b) = hidden   (queued, d) = d
+//! a scan sees  by_status:  (done, a)  (done, b)  (queued, c)  (queued, d)
+//! ```
+//!
+//! A nested mutation is a layer: a mark in the list of what each write replaced. To discard the layer is to put
+//! back what was written over since the mark; to keep it is to forget the mark.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use lentil_values::{DocumentId, IndexKey, Interval};
+
+use crate::{Catalog, DocumentWrite, IndexRef, KeyChange, Order, Row, Snapshot, StoreError, StoredDocument, WriteSet};
+
+/// The writes of one transaction, in layers.
+pub struct WriteBuffer {
+    catalog: Arc<Catalog>,
+    documents: BTreeMap<DocumentId, Written>,
+    indexes: BTreeMap<IndexRef, Overlay>,
+    /// What each write since the first mark replaced, oldest first.
+    replaced: Vec<(DocumentId, Option<Written>)>,
+    marks: Vec<usize>,
+}
+
+/// A written document: as the store has it, and as it is now.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    old: Option<Arc<StoredDocument>>,
+    new: Option<Arc<StoredDocument>>,
+}
+
+/// Index entries as the buffer has them; `None` hides the store's.
+type Overlay = BTreeMap<IndexKey, Option<Arc<StoredDocument>>>;
+
+impl WriteBuffer {
+    /// An empty buffer over a store with this catalog.
+    pub fn new(catalog: Arc<Catalog>) -> WriteBuffer {
+        let (documents, indexes) = (BTreeMap::new(), BTreeMap::new());
+        WriteBuffer { catalog, documents, indexes, replaced: Vec::new(), marks: Vec::new() }
+    }
+
+    /// Begins a layer.
+    pub fn push_layer(&mut self) {
+        self.marks.push(self.replaced.len());
+    }
+
+    /// Ends the latest layer and keeps what it wrote.
+    ///
+    /// # Panics
+    /// Without a layer.
+    pub fn commit_layer(&mut self) {
+        self.marks.pop().expect("a layer was begun");
+    }
+
+    /// Ends the latest layer and undoes what it wrote.
+    ///
+    /// # Panics
+    /// Without a layer.
+    pub fn discard_layer(&mut self) {
+        let mark = self.marks.pop().expect("a layer was begun");
+        while self.replaced.len() > mark {
+            let (id, before) = self.replaced.pop().expect("it is longer than the mark");
+            self.set(id, before);
+        }
+    }
+
+    /// The document as the buffer has it: `None` when it was not written, `Some(None)` when it was deleted.
+    pub fn get(&self, id: DocumentId) -> Option<Option<&Arc<StoredDocument>>> {
+        self.documents.get(&id).map(|written| written.new.as_ref())
+    }
+
+    /// Writes a document: `old` is as the transaction sees it now, `None` if it is new; `new` is `None` to delete.
+    pub fn put(&mut self, old: Option<Arc<StoredDocument>>, new: Option<Arc<StoredDocument>>) {
+        let Some(id) = old.as_ref().or(new.as_ref()).map(|document| document.id) else { return };
+        let before = self.documents.get(&id).cloned();
+        let old = before.as_ref().map_or(old, |written| written.old.clone());
+        if !self.marks.is_empty() {
+            self.replaced.push((id, before));
+        }
+        self.set(id, Some(Written { old, new }));
+    }
+
+    fn set(&mut self, id: DocumentId, written: Option<Written>) {
+        let before = match &written {
+            Some(written) => self.documents.insert(id, written.clone()),
+            None => self.documents.remove(&id),
+        };
+        for (index, key, _) in before.iter().flat_map(|before| before.overlay(&self.catalog)) {
+            self.indexes.entry(index).or_default().remove(&key);
+        }
+        for (index, key, row) in written.iter().flat_map(|written| written.overlay(&self.catalog)) {
+            self.indexes.entry(index).or_default().insert(key, row);
+        }
+    }
+
+    /// The first `limit` entries of an index as the transaction sees it, the store's and the buffer's merged.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn scan(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        index: IndexRef,
+        interval: &Interval,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let overlay: BTreeMap<_, _> = self.overlay_in(index, interval).collect();
+        // Each entry of the buffer hides at most one of the store's.
+        let stored = snapshot.scan(index, interval, order, limit.saturating_add(overlay.len())).await?;
+        if overlay.is_empty() {
+            return Ok(stored);
+        }
+        let visible = stored.into_iter().filter(|row| !overlay.contains_key(&row.key));
+        let written = overlay.iter().filter_map(|(key, row)| {
+            Some(Row { key: (*key).clone(), document: Arc::clone(row.as_ref()?) })
+        });
+        let mut rows: Vec<Row> = visible.chain(written).collect();
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        if order == Order::Desc {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    fn overlay_in<'b>(
+        &'b self,
+        index: IndexRef,
+        interval: &Interval,
+    ) -> impl Iterator<Item = (&'b IndexKey, &'b Option<Arc<StoredDocument>>)> + use<'b> {
+        let start = IndexKey::from_bytes(interval.start.clone());
+        let end = interval.end.clone().map(IndexKey::from_bytes);
+        let overlay = self.indexes.get(&index).filter(|_| !interval.is_empty());
+        let bounds = (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded));
+        overlay.into_iter().flat_map(move |overlay| overlay.range(bounds.clone()))
+    }
+
+    /// Everything written, each document once; what is in the end as it was is left out.
+    pub fn into_write_set(self) -> WriteSet {
+        let changed = self.documents.into_iter().filter(|(_, written)| written.old != written.new);
+        let write = |(id, Written { old, new })| {
+            let keys = key_changes(&self.catalog, old.as_deref(), new.as_deref());
+            DocumentWrite { id, old, new, keys }
+        };
+        WriteSet { writes: changed.map(write).collect() }
+    }
+}
+
+impl Written {
+    /// The index entries that stand for it: the store's hidden, then its own over them.
+    fn overlay(&self, catalog: &Catalog) -> Vec<(IndexRef, IndexKey, Option<Arc<StoredDocument>>)> {
+        let keys = |document: &Option<Arc<StoredDocument>>| {
+            document.iter().flat_map(|document| catalog.keys_of(document)).collect::<Vec<_>>()
+        };
+        let hidden = keys(&self.old).into_iter().map(|(index, key)| (index, key, None));
+        let shown = keys(&self.new).into_iter().map(|(index, key)| (index, key, self.new.clone()));
+        hidden.chain(shown).collect()
+    }
+}
+
+/// A document's entries before and after, index by index.
+fn key_changes(catalog: &Catalog, old: Option<&StoredDocument>, new: Option<&StoredDocument>) -> Vec<KeyChange> {
+    let keys = |document: Option<&StoredDocument>| document.map(|document| catalog.keys_of(document));
+    let (old, new) = (keys(old).unwrap_or_default(), keys(new).unwrap_or_default());
+    let indexes: Vec<IndexRef> = if new.is_empty() { &old } else { &new }.iter().map(|(index, _)| *index).collect();
+    let (mut old, mut new) = (old.into_iter(), new.into_iter());
+    let change = |index| KeyChange { index, old: old.next().map(|(_, key)| key), new: new.next().map(|(_, key)| key) };
+    indexes.into_iter().map(change).collect()
+}
