@@ -319,6 +319,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_no_writer_writes_is_refused_with_its_place() {
+        for (hex, at) in [
+            ("", None),
+            ("00", Some(1)),
+            ("150005", Some(3)),                 // an integer in more bytes than it needs
+            ("236162", Some(3)),                 // text without its end
+            ("23ff00", Some(3)),                 // text that is not UTF-8
+            ("24010300", Some(3)),               // an escape of nothing
+            ("260161000301610003", Some(8)),     // a field twice
+            ("2601620003016100030000", Some(8)), // fields out of order
+            ("260124000300", Some(4)),           // `$` for a name
+        ] {
+            let key = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
+            assert_eq!(decode_key(&key).err(), at.map(|at| KeyError { at }), "{hex}");
+        }
+    }
+
+    #[test]
+    fn a_key_nests_as_deep_as_values_and_no_deeper() {
+        let nested = |levels: usize| [vec![ARRAY; levels], vec![END; levels]].concat();
+        assert!(decode_key(&nested(MAX_NESTING)).is_ok());
+        assert_eq!(decode_key(&nested(MAX_NESTING + 1)), Err(KeyError { at: MAX_NESTING + 1 }));
+        assert!(decode_key(&vec![ARRAY; 1_000_000]).is_err());
+    }
+
     proptest! {
         #[test]
         fn keys_order_as_tuples_of_values_do(a in tuple(), b in tuple()) {

@@ -124,6 +124,7 @@ mod tests {
         let error = check_limits(&deep).unwrap_err().to_string();
         assert!(error.starts_with("`list[0][0]") && error.ends_with("…`: nested more than 64 levels deep"), "{error}");
         let long = object(&[("list", Value::Array(vec![Value::Null; MAX_ELEMENTS + 1]))]);
+        assert_eq!(check_limits(&Value::Array(vec![Value::Null; MAX_ELEMENTS])), Ok(()));
         let error = check_limits(&long).unwrap_err();
         assert_eq!(error.to_string(), "`list`: an array has 8193 elements; the limit is 8192");
         let wide = |count: usize| -> Object {

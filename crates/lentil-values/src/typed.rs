@@ -91,7 +91,7 @@ impl<T: ValueType> FieldType for T {
     }
 
     fn from_field(value: Option<Value>) -> Result<T, DecodeError> {
-        T::from_value(value.ok_or_else(|| DecodeError::new(format!("missing; expected {}", T::validator())))?)
+        T::from_value(value.ok_or_else(|| DecodeError::new(format!("missing, expected {}", T::validator())))?)
     }
 }
 

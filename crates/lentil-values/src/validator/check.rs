@@ -206,6 +206,12 @@ mod tests {
     }
 
     #[test]
+    fn null_for_a_required_field_is_not_told_to_be_left_out() {
+        let validator = v::object([("f", v::string())]);
+        assert_eq!(refusal(&validator, &object(&[("f", Value::Null)])), "`f`: expected v.string(), got null");
+    }
+
+    #[test]
     fn types_are_told_apart_and_literals_compare_with_their_type() {
         assert!(v::number().validate(&Value::Int64(1), &()).is_err());
         assert!(v::int64().validate(&Value::Float64(1.0), &()).is_err());

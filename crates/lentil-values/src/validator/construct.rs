@@ -158,6 +158,7 @@ mod tests {
         assert_eq!(v::literal(f64::NAN).check(), Err(ValidatorError::FloatLiteral));
         assert!(matches!(v::literal(()).check(), Err(ValidatorError::Literal(_))));
         assert!(matches!(v::record(v::literal("x"), v::any()).check(), Err(ValidatorError::RecordKeys(_))));
+        assert!(matches!(v::record(v::union([]), v::any()).check(), Err(ValidatorError::RecordKeys(_))));
         assert!(matches!(v::array(v::object([("a-b", v::any())])).check(), Err(ValidatorError::Name(_))));
         assert!(matches!(v::union([v::id("__")]).check(), Err(ValidatorError::Name(_))));
         assert_eq!(v::record(v::union([v::id("jobs"), v::string()]), v::literal(1.0)).check(), Ok(()));

@@ -164,6 +164,23 @@ mod tests {
         assert_eq!(validator.to_string(), "v.object({f: v.optional(v.union(v.literal(5), v.literal(5n)))})");
     }
 
+    #[test]
+    fn json_of_another_shape_is_refused() {
+        for text in [
+            r#"{}"#,
+            r#"{"type":"text"}"#,
+            r#"{"type":"id"}"#,
+            r#"{"type":"array"}"#,
+            r#"{"type":"literal","value":{"$x":1}}"#,
+            r#"{"type":"union","value":{}}"#,
+            r#"{"type":"object","value":{"f":{"type":"any"}}}"#,
+            r#"{"type":"record","keys":{"type":"string"},"values":{"fieldType":{"type":"any"},"optional":true}}"#,
+        ] {
+            let refused = Validator::from_json(&serde_json::from_str(text).unwrap());
+            assert!(refused.unwrap_err().to_string().starts_with("not a validator: {"), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_validator_round_trips(validator in any_validator()) {
