@@ -65,7 +65,8 @@ pub struct KeyWriter(Vec<u8>);
 impl KeyWriter {
     /// An empty key.
     pub fn new() -> KeyWriter {
-        KeyWriter::default()
+        // Room for an id's text, a time and an id: most keys need no more.
+        KeyWriter(Vec::with_capacity(64))
     }
 
     /// Adds a value; `None` is a missing field, which orders before all values.
@@ -122,10 +123,13 @@ fn write(value: &Value, key: &mut Vec<u8>) {
 
 fn write_ended(tag: u8, content: &[u8], key: &mut Vec<u8>) {
     key.push(tag);
-    for byte in content {
-        match *byte {
-            END | ESCAPE => key.extend_from_slice(&[ESCAPE, byte + 1]),
-            plain => key.push(plain),
+    for part in content.split_inclusive(|byte| matches!(*byte, END | ESCAPE)) {
+        match part.split_last() {
+            Some((last @ (&END | &ESCAPE), plain)) => {
+                key.extend_from_slice(plain);
+                key.extend_from_slice(&[ESCAPE, last + 1]);
+            }
+            _ => key.extend_from_slice(part),
         }
     }
     key.push(END);
