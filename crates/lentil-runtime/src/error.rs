@@ -1,7 +1,10 @@
+use std::any::Any;
 use std::fmt;
 
 use lentil_store::{CommitError, StoreError};
 use lentil_values::Value;
+
+use crate::http::BodyError;
 
 /// What a function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -28,8 +31,12 @@ impl Error {
     /// An error that reaches the client with its data, as `new ConvexError(data)` does.
     pub fn application(data: impl Into<Value>) -> Error {
         let data = data.into();
-        let mut error = Error::new(Code::Application, data.to_string());
-        error.0.data = Some(data);
+        Error::with_data(Code::Application, data.to_string(), data)
+    }
+
+    pub(crate) fn with_data(code: Code, message: impl Into<String>, data: impl Into<Value>) -> Error {
+        let mut error = Error::new(code, message);
+        error.0.data = Some(data.into());
         error
     }
 
@@ -85,7 +92,8 @@ impl Error {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(source: E) -> Error {
-        let mut error = Error::uncaught(source.to_string());
+        let body = (&source as &dyn Any).downcast_ref::<BodyError>();
+        let mut error = Error::new(body.map_or(Code::Uncaught, BodyError::code), source.to_string());
         error.0.source = Some(Box::new(source));
         error
     }
@@ -191,13 +199,13 @@ impl Code {
     /// The HTTP status of an application route whose handler failed with this code.
     ///
     /// Only what is said of the request itself is the client's fault; the rest is the handler's: 500.
-    pub fn status(self) -> http::StatusCode {
+    pub fn status(self) -> ::http::StatusCode {
         match self {
-            Code::BadRequest => http::StatusCode::BAD_REQUEST,
-            Code::PayloadTooLarge => http::StatusCode::PAYLOAD_TOO_LARGE,
-            Code::RequestTimeout => http::StatusCode::REQUEST_TIMEOUT,
-            Code::Overloaded | Code::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
-            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+            Code::BadRequest => ::http::StatusCode::BAD_REQUEST,
+            Code::PayloadTooLarge => ::http::StatusCode::PAYLOAD_TOO_LARGE,
+            Code::RequestTimeout => ::http::StatusCode::REQUEST_TIMEOUT,
+            Code::Overloaded | Code::Unavailable => ::http::StatusCode::SERVICE_UNAVAILABLE,
+            _ => ::http::StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -231,6 +239,12 @@ pub(crate) fn commit_error(error: CommitError) -> Error {
     match error {
         CommitError::Conflict => store_error(StoreError::Conflict),
         CommitError::Lost { reason } => store_error(StoreError::Lost { reason }),
+        CommitError::Unknown { .. } => {
+            let message = "the connection to the database was lost while committing; the write may have happened";
+            let mut shown = Error::new(Code::Unavailable, message);
+            shown.0.source = Some(Box::new(error));
+            shown
+        }
         CommitError::Store(error) => store_error(error),
         other => Error::internal(other),
     }

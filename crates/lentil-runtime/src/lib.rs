@@ -1,1 +1,41 @@
-//! 
+//! Runs an application's functions on a store.
+//!
+//! A [`Runtime`] is an [`Application`] (tables, functions, routes) opened on a [`lentil_store::Store`]. Queries run
+//! on snapshots and are answered from a cache while nothing they read has changed; mutations run in serializable
+//! transactions and are durable when they return; actions and HTTP actions call both. It knows no socket and no
+//! concrete store.
+
+mod application;
+pub mod cache;
+mod call;
+mod context;
+mod creation;
+mod database;
+mod error;
+mod function;
+mod functions;
+mod handler;
+pub mod http;
+mod limits;
+mod log;
+mod open;
+mod path;
+mod random;
+mod run;
+mod runtime;
+mod tables;
+
+pub use application::Application;
+pub use context::{ActionCtx, MutationCtx, QueryCtx};
+pub use database::{
+    DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult, Query,
+};
+pub use error::{Code, Error, Result};
+pub use function::{Function, FunctionKind, Visibility};
+pub use functions::{Functions, FunctionsError};
+pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
+pub use limits::Limits;
+pub use log::{Log, LogLevel};
+pub use open::{Misfits, OpenError, OpenProgress};
+pub use path::{FunctionPath, FunctionPathError};
+pub use runtime::{FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};

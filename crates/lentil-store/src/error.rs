@@ -33,7 +33,7 @@ pub enum StoreError {
     Failed(String),
 }
 
-/// Why a commit failed. Nothing of it was applied.
+/// Why a commit failed. Nothing of it was applied, unless it is [`CommitError::Unknown`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
@@ -46,7 +46,41 @@ pub enum CommitError {
         /// What happened.
         reason: String,
     },
-    /// The store failed otherwise, as it says.
+    /// The connection was lost in the commit, and whether it happened could not be found out: say so, and never run
+    /// the function again.
+    #[error("the commit may or may not have happened: {reason}")]
+    Unknown {
+        /// What happened.
+        reason: String,
+    },
+    /// The store failed otherwise, as it says; never with a conflict.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl StoreError {
+    /// Whether running the function again in a new transaction may succeed at once.
+    pub fn runs_again(&self) -> bool {
+        matches!(self, StoreError::Conflict | StoreError::SnapshotExpired | StoreError::Lost { .. })
+    }
+}
+
+impl CommitError {
+    /// As [`StoreError::runs_again`].
+    pub fn runs_again(&self) -> bool {
+        match self {
+            CommitError::Conflict => true,
+            CommitError::Lost { .. } | CommitError::Unknown { .. } => false,
+            CommitError::Store(error) => error.runs_again(),
+        }
+    }
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> CommitError {
+        match error {
+            StoreError::Conflict => CommitError::Conflict,
+            error => CommitError::Store(error),
+        }
+    }
 }

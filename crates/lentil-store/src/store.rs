@@ -16,23 +16,45 @@ use crate::{
 pub trait Store: Send + Sync + 'static {
     /// A read-only view of everything committed so far. Never waits for a writer.
     ///
-    /// It may be ahead of [`Store::published`] by commits that are durable and not yet told to the observer:
-    /// what was read is shown to a client only after [`Store::wait_published`] for the snapshot's timestamp.
+    /// It is never behind [`Store::published`] and may be ahead of it, by commits that are not yet told to the
+    /// observer and perhaps not yet durable: what was read, be it a value or an error, is shown to a client only
+    /// after [`Store::wait_published`] for the snapshot's timestamp. Dropping it is all it takes to end it, and it
+    /// never meets a conflict.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
     /// A serializable read-write transaction. Waits for its turn where the store runs them one after another.
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
 
-    /// Names the one observer that is told of every commit from now on. Called once, before the first commit.
+    /// A transaction that is not disturbed by others: for a function that has met conflicts too often.
+    ///
+    /// Others may wait for it, so that it is the last resort. The same as [`Store::begin`] where nothing conflicts.
+    async fn begin_alone(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        self.begin().await
+    }
+
+    /// Names the one observer, told of every commit after [`Store::published`] as it stands at this call, also of
+    /// those that other servers make. Called once, before the first snapshot or transaction whose reads are kept.
     fn observe(&self, observer: Arc<dyn CommitObserver>);
 
     /// The timestamp up to which commits are durable, observed and shown.
     fn published(&self) -> Timestamp;
 
-    /// Returns once [`Store::published`] has reached `timestamp`.
+    /// Returns once everything acknowledged by any server before this call is published here, with a timestamp at
+    /// or after all of it: what a cached answer must have been valid at.
+    ///
+    /// Where one server alone writes, that is what is published, at once.
+    async fn catch_up(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.published())
+    }
+
+    /// Returns once [`Store::published`] has reached `timestamp`, which a snapshot or a transaction had.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when it never will, because the commit was lost before it was durable.
     async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError>;
 
-    /// The tables and indexes there are.
+    /// The tables and indexes there are; another server may change them at any time. [`Transaction::commit`] refuses
+    /// a write set whose keys are not those of the indexes that stand then, with [`CommitError::Conflict`].
     fn catalog(&self) -> Arc<Catalog>;
 
     /// Makes the declared tables and indexes exist, in one durable step.
@@ -68,13 +90,16 @@ pub trait Snapshot: Send {
     ) -> Result<Vec<Row>, StoreError>;
 }
 
-/// A view that can be committed. Reads see every commit before it, durable or not; writes are buffered above it
-/// ([`crate::WriteBuffer`]), so that dropping it rolls back.
+/// A view that can be committed. Reads see every commit up to its timestamp, durable or not; writes are buffered
+/// above it ([`crate::WriteBuffer`]), so that dropping it rolls back.
+///
+/// The order of the commits' timestamps is the serial order: a commit is refused when one between the view and
+/// itself has written into what the view read.
 #[async_trait]
 pub trait Transaction: Snapshot {
     /// Applies the writes in one atomic step; returns once they are durable and published.
     ///
-    /// With an empty write set it writes nothing, makes no timestamp, and returns once everything the transaction
+    /// With an empty write set it writes nothing, makes no timestamp, and returns the view's own once everything it
     /// may have read is durable and published: what a function computed, be it a value or an error, is shown
     /// only after that.
     async fn commit(self: Box<Self>, writes: WriteSet) -> Result<Timestamp, CommitError>;

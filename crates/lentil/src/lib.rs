@@ -1,1 +1,31 @@
-//! 
+//! The Convex function model in native Rust.
+//!
+//! Queries, mutations, actions and HTTP actions are plain Rust functions over a transactional document store. An
+//! application declares its tables with [`derive@Document`], writes `async fn`s over [`QueryCtx`], [`MutationCtx`]
+//! and [`ActionCtx`], names them in [`Functions`], routes to them in an [`HttpRouter`], and puts it all together in
+//! a [`Backend`], whose `main` is the whole program. Tests run the same functions with `lentil-testing`.
+
+mod backend;
+mod cli;
+mod logging;
+mod progress;
+mod screen;
+mod secrets;
+mod serve;
+
+pub use backend::Backend;
+pub use lentil_macros::{Args, Document, ValueType};
+pub use lentil_runtime::http::{Body, HttpRouter, Method, Request, Response, Secret, StatusCode};
+pub use lentil_runtime::{
+    ActionCtx, Application, Code, DatabaseReader, DatabaseWriter, Error, Functions, Limits, Log, MutationCtx,
+    PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result,
+};
+pub use lentil_schema::{Args, Doc, Document, Id, Patch, Schema, Table};
+pub use lentil_store::Order;
+pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType, v};
+
+/// What the derives' code names; not for use by hand.
+#[doc(hidden)]
+pub mod __derive {
+    pub use lentil_schema::__derive::*;
+}

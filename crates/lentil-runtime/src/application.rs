@@ -1,0 +1,46 @@
+use lentil_schema::Schema;
+
+use crate::Functions;
+use crate::http::HttpRouter;
+
+/// What an application is made of: its tables, its functions, its HTTP routes and the names of its secrets.
+#[derive(Default)]
+pub struct Application {
+    pub(crate) schema: Schema,
+    pub(crate) functions: Functions,
+    pub(crate) http: HttpRouter,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Application {
+    /// An application with these tables and nothing else yet.
+    pub fn new(schema: Schema) -> Application {
+        Application { schema, ..Application::default() }
+    }
+
+    /// Adds functions.
+    #[must_use]
+    pub fn functions(mut self, functions: Functions) -> Application {
+        self.functions = std::mem::take(&mut self.functions).with(functions);
+        self
+    }
+
+    /// Sets the HTTP routes.
+    #[must_use]
+    pub fn http(mut self, router: HttpRouter) -> Application {
+        self.http = router;
+        self
+    }
+
+    /// Declares a secret: functions read it with `ctx.secret(name)`, the operator sets it by that name.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>) -> Application {
+        self.secrets.push(name.into());
+        self
+    }
+
+    /// The names of the declared secrets.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+}

@@ -1,0 +1,235 @@
+//! From a written key to everyone who looked at it.
+//!
+//! For each index a treap: a search tree by the interval's start (and the reader's number), kept balanced by random
+//! priorities, in which each node knows the furthest end below it. A search for a key goes only where an interval
+//! can begin at or before the key and end after it, so that a commit costs what it touches and not what exists.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use lentil_store::IndexRef;
+use lentil_values::Interval;
+
+use super::ReadSet;
+
+/// Readers, known by a number, by the intervals of their read sets.
+#[derive(Default)]
+pub struct IntervalMap {
+    trees: HashMap<IndexRef, Tree>,
+    priorities: RandomState,
+}
+
+type Tree = Option<Box<Node>>;
+
+struct Node {
+    interval: Interval,
+    reader: u64,
+    priority: u64,
+    /// The furthest end in this subtree; `None` is no end.
+    furthest: Option<Vec<u8>>,
+    left: Tree,
+    right: Tree,
+}
+
+impl IntervalMap {
+    /// Adds a reader with all its intervals.
+    pub fn insert(&mut self, reads: &ReadSet, reader: u64) {
+        for (index, interval) in reads.iter().filter(|(_, interval)| !interval.is_empty()) {
+            let priority = self.priorities.hash_one((&interval.start, reader));
+            let node = Node::new(interval.clone(), reader, priority);
+            let tree = self.trees.entry(index).or_default();
+            *tree = insert(tree.take(), node);
+        }
+    }
+
+    /// Removes a reader; `reads` is what it was added with.
+    pub fn remove(&mut self, reads: &ReadSet, reader: u64) {
+        for (index, interval) in reads.iter() {
+            let Some(tree) = self.trees.get_mut(&index) else { continue };
+            *tree = remove(tree.take(), interval, reader);
+            if tree.is_none() {
+                self.trees.remove(&index);
+            }
+        }
+    }
+
+    /// Calls `found` with every reader that looked at `key`; one with several such intervals more than once.
+    pub fn readers_of(&self, index: IndexRef, key: &[u8], found: &mut impl FnMut(u64)) {
+        if let Some(tree) = self.trees.get(&index) {
+            search(tree, key, found);
+        }
+    }
+
+    /// Whether there are no readers.
+    pub fn is_empty(&self) -> bool {
+        self.trees.is_empty()
+    }
+}
+
+impl Node {
+    fn new(interval: Interval, reader: u64, priority: u64) -> Box<Node> {
+        let furthest = interval.end.clone();
+        Box::new(Node { interval, reader, priority, furthest, left: None, right: None })
+    }
+
+    fn place(&self, interval: &Interval, reader: u64) -> Ordering {
+        (interval, reader).cmp(&(&self.interval, self.reader))
+    }
+
+    /// Puts `furthest` right after the children have changed.
+    fn updated(mut self: Box<Self>) -> Box<Node> {
+        let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.furthest);
+        let ends = below.chain([&self.interval.end]);
+        self.furthest = ends.max_by(|a, b| compare_ends(a, b)).cloned().flatten();
+        self
+    }
+}
+
+fn compare_ends(a: &Option<Vec<u8>>, b: &Option<Vec<u8>>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => a.cmp(b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    }
+}
+
+fn insert(tree: Tree, node: Box<Node>) -> Tree {
+    let Some(mut root) = tree else { return Some(node) };
+    if node.priority > root.priority {
+        let (left, right) = split(Some(root), &node.interval, node.reader);
+        return Some(Box::new(Node { left, right, ..*node }).updated());
+    }
+    let side = if root.place(&node.interval, node.reader).is_lt() { &mut root.left } else { &mut root.right };
+    *side = insert(side.take(), node);
+    Some(root.updated())
+}
+
+/// What stands before the place, and what stands at it or after.
+fn split(tree: Tree, interval: &Interval, reader: u64) -> (Tree, Tree) {
+    let Some(mut root) = tree else { return (None, None) };
+    if root.place(interval, reader).is_gt() {
+        let (middle, after) = split(root.right.take(), interval, reader);
+        root.right = middle;
+        (Some(root.updated()), after)
+    } else {
+        let (before, middle) = split(root.left.take(), interval, reader);
+        root.left = middle;
+        (before, Some(root.updated()))
+    }
+}
+
+fn remove(tree: Tree, interval: &Interval, reader: u64) -> Tree {
+    let mut root = tree?;
+    match root.place(interval, reader) {
+        Ordering::Equal => merge(root.left.take(), root.right.take()),
+        Ordering::Less => {
+            root.left = remove(root.left.take(), interval, reader);
+            Some(root.updated())
+        }
+        Ordering::Greater => {
+            root.right = remove(root.right.take(), interval, reader);
+            Some(root.updated())
+        }
+    }
+}
+
+/// Joins two trees of which all of the first stands before all of the second.
+fn merge(left: Tree, right: Tree) -> Tree {
+    match (left, right) {
+        (Some(mut left), Some(right)) if left.priority > right.priority => {
+            left.right = merge(left.right.take(), Some(right));
+            Some(left.updated())
+        }
+        (Some(left), Some(mut right)) => {
+            right.left = merge(Some(left), right.left.take());
+            Some(right.updated())
+        }
+        (left, right) => left.or(right),
+    }
+}
+
+fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
+    let Some(node) = tree else { return };
+    if node.furthest.as_deref().is_some_and(|furthest| furthest <= key) {
+        return;
+    }
+    search(&node.left, key, found);
+    if node.interval.start.as_slice() <= key {
+        if node.interval.contains(key) {
+            found(node.reader);
+        }
+        search(&node.right, key, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use lentil_store::IndexId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+
+    fn reads(intervals: &[(Vec<u8>, Option<Vec<u8>>)]) -> ReadSet {
+        let mut reads = ReadSet::default();
+        for (start, end) in intervals {
+            reads.add(INDEX, Interval { start: start.clone(), end: end.clone() });
+        }
+        reads
+    }
+
+    fn found(map: &IntervalMap, key: &[u8]) -> BTreeSet<u64> {
+        let mut found = BTreeSet::new();
+        map.readers_of(INDEX, key, &mut |reader| drop(found.insert(reader)));
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_a_plain_list_would(
+            readers in prop::collection::vec(
+                prop::collection::vec((prop::collection::vec(0_u8..4, 0..3), prop::option::of(prop::collection::vec(0_u8..4, 0..3))), 1..3),
+                0..24,
+            ),
+            gone in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+            keys in prop::collection::vec(prop::collection::vec(0_u8..4, 0..3), 1..8),
+        ) {
+            let mut live: Vec<(u64, ReadSet)> =
+                readers.iter().enumerate().map(|(at, intervals)| (at as u64, reads(intervals))).collect();
+            let mut map = IntervalMap::default();
+            live.iter().for_each(|(reader, reads)| map.insert(reads, *reader));
+            for gone in gone.iter().filter(|_| !readers.is_empty()) {
+                if let Some(at) = live.iter().position(|(reader, _)| *reader == gone.index(readers.len()) as u64) {
+                    let (reader, reads) = live.swap_remove(at);
+                    map.remove(&reads, reader);
+                }
+            }
+            for key in keys {
+                let touched = |reads: &ReadSet| reads.iter().any(|(_, interval)| interval.contains(&key));
+                let expected: BTreeSet<u64> =
+                    live.iter().filter(|(_, reads)| touched(reads)).map(|(reader, _)| *reader).collect();
+                prop_assert_eq!(found(&map, &key), expected);
+            }
+            live.iter().for_each(|(reader, reads)| map.remove(reads, *reader));
+            prop_assert!(map.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_search_among_many_looks_at_few() {
+        let mut map = IntervalMap::default();
+        for reader in 0..20_000_u32 {
+            let start = reader.to_be_bytes().to_vec();
+            map.insert(&reads(&[(start.clone(), Some([&start[..], &[0]].concat()))]), u64::from(reader));
+        }
+        map.insert(&reads(&[(vec![], None)]), u64::MAX);
+        assert_eq!(found(&map, &12_345_u32.to_be_bytes()), BTreeSet::from([12_345, u64::MAX]));
+        fn depth(tree: &Tree) -> usize {
+            tree.as_ref().map_or(0, |node| 1 + depth(&node.left).max(depth(&node.right)))
+        }
+        assert!(depth(&map.trees[&INDEX]) < 80);
+    }
+}

@@ -1,0 +1,41 @@
+use crate::log::Log;
+use crate::random::Random;
+use crate::{Code, Error, FunctionPath, Result, Runtime};
+
+/// What every context knows of the call it serves.
+pub(crate) struct Call {
+    pub(crate) runtime: Runtime,
+    /// The running function, for messages; a test's closure has none.
+    pub(crate) path: Option<FunctionPath>,
+    pub(crate) log: Log,
+    pub(crate) random: Random,
+    depth: usize,
+}
+
+impl Call {
+    /// A call from outside.
+    pub(crate) fn outermost(runtime: Runtime, path: Option<FunctionPath>) -> Call {
+        let log = Log::new(runtime.limits());
+        Call { runtime, path, log, random: Random::default(), depth: 1 }
+    }
+
+    /// A call from inside this one: the same log, one level deeper.
+    pub(crate) fn nested(&self, path: FunctionPath) -> Result<Call> {
+        let limit = self.runtime.limits().call_depth;
+        if self.depth >= limit {
+            let message = format!("`{path}` would be nested {} calls deep; the limit is {limit}", self.depth + 1);
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        Ok(Call {
+            runtime: self.runtime.clone(),
+            path: Some(path),
+            log: self.log.clone(),
+            random: Random::default(),
+            depth: self.depth + 1,
+        })
+    }
+
+    pub(crate) fn random(&mut self) -> f64 {
+        self.random.next_f64(self.runtime.seeds())
+    }
+}

@@ -1,0 +1,92 @@
+use lentil_schema::{Args, IntoArgs};
+use lentil_values::ReturnType;
+use parking_lot::Mutex;
+
+use crate::call::Call;
+use crate::function::BoxFuture;
+use crate::handler::{ActionHandler, Handler};
+use crate::http::Secret;
+use crate::log::Log;
+use crate::random::Random;
+use crate::run::{arguments, typed};
+use crate::{MutationCtx, QueryCtx, Result};
+
+/// An action's, or an HTTP action's, context.
+///
+/// It has no database: each query and each mutation it runs is a transaction of its own. It is shared, so that an
+/// action may run several at once.
+pub struct ActionCtx {
+    /// The action's log lines.
+    pub log: Log,
+    call: Call,
+    random: Mutex<Random>,
+}
+
+impl ActionCtx {
+    pub(crate) fn new(call: Call) -> ActionCtx {
+        ActionCtx { log: call.log.clone(), call, random: Mutex::default() }
+    }
+
+    /// The time now, in milliseconds since the Unix epoch.
+    pub fn now(&self) -> f64 {
+        self.call.runtime.now_ms()
+    }
+
+    /// A random number in `[0, 1)`.
+    pub fn random(&self) -> f64 {
+        self.random.lock().next_f64(self.call.runtime.seeds())
+    }
+
+    /// The secret that the application declared under this name.
+    ///
+    /// # Errors
+    /// When it declared none.
+    pub fn secret(&self, name: &str) -> Result<&Secret> {
+        self.call.runtime.secret(name)
+    }
+
+    /// Runs a query on what is committed now.
+    ///
+    /// # Errors
+    /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
+    pub fn run_query<'c, A, R, F>(&'c self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move { typed(self.call.runtime.query_from_action(&self.call, function?, args?).await) })
+    }
+
+    /// Runs a mutation; when this returns, it is durable and seen by all.
+    ///
+    /// # Errors
+    /// As [`ActionCtx::run_query`].
+    pub fn run_mutation<'c, A, R, F>(&'c self, _mutation: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<MutationCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move { typed(self.call.runtime.mutation_from_action(&self.call, function?, args?).await) })
+    }
+
+    /// Runs another action as a part of this one.
+    ///
+    /// # Errors
+    /// As [`ActionCtx::run_query`].
+    pub fn run_action<'c, A, R, F>(&'c self, _action: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: ActionHandler<ActionCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move { typed(self.call.runtime.action_from_action(&self.call, function?, args?).await) })
+    }
+}

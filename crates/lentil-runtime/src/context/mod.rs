@@ -1,0 +1,9 @@
+//! The contexts that functions get as their first argument.
+
+mod action;
+mod mutation;
+mod query;
+
+pub use action::ActionCtx;
+pub use mutation::MutationCtx;
+pub use query::QueryCtx;

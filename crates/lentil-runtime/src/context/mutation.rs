@@ -1,0 +1,69 @@
+use lentil_schema::{Args, IntoArgs};
+use lentil_values::ReturnType;
+
+use crate::call::Call;
+use crate::function::BoxFuture;
+use crate::handler::Handler;
+use crate::log::Log;
+use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
+use crate::{DatabaseWriter, QueryCtx, Result};
+
+/// A mutation's context.
+pub struct MutationCtx {
+    /// The database, to read and to write.
+    pub db: DatabaseWriter,
+    /// The mutation's log lines.
+    pub log: Log,
+    pub(crate) call: Call,
+}
+
+impl MutationCtx {
+    pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
+        MutationCtx { db, log: call.log.clone(), call }
+    }
+
+    /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
+    ///
+    /// # Errors
+    /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
+    pub fn now(&mut self) -> Result<f64> {
+        Ok(self.db.transaction()?.now_ms)
+    }
+
+    /// A random number in `[0, 1)` from the mutation's own seed.
+    pub fn random(&mut self) -> f64 {
+        self.call.random()
+    }
+
+    /// Runs a query that sees what this mutation has written.
+    ///
+    /// # Errors
+    /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
+    pub fn run_query<'c, A, R, F>(&'c mut self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move { typed(call_nested_query(&mut self.db, &self.call, function?, args?).await) })
+    }
+
+    /// Runs another mutation as a part of this one.
+    ///
+    /// When it fails, what it wrote is undone and nothing else: the error may be handled, and this mutation go on.
+    ///
+    /// # Errors
+    /// As [`MutationCtx::run_query`].
+    pub fn run_mutation<'c, A, R, F>(&'c mut self, _mutation: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<MutationCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move { typed(call_nested_mutation(&mut self.db, &self.call, function?, args?).await) })
+    }
+}

@@ -1,0 +1,59 @@
+use lentil_schema::{Args, IntoArgs};
+use lentil_values::ReturnType;
+
+use crate::call::Call;
+use crate::function::BoxFuture;
+use crate::handler::Handler;
+use crate::log::Log;
+use crate::run::{arguments, call_nested_query, typed};
+use crate::{DatabaseReader, Result};
+
+/// A query's context.
+pub struct QueryCtx {
+    /// The database at the query's timestamp.
+    pub db: DatabaseReader,
+    /// The query's log lines.
+    pub log: Log,
+    pub(crate) call: Call,
+}
+
+impl QueryCtx {
+    pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
+        QueryCtx { db, log: call.log.clone(), call }
+    }
+
+    /// The time the query began, in milliseconds since the Unix epoch; the same all through the query.
+    ///
+    /// A result that has seen the time is reused for a few seconds at most.
+    ///
+    /// # Errors
+    /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
+    pub fn now(&mut self) -> Result<f64> {
+        let transaction = self.db.transaction()?;
+        let now_ms = transaction.now_ms;
+        if let Some(read_set) = transaction.read_set() {
+            read_set.note_time();
+        }
+        Ok(now_ms)
+    }
+
+    /// A random number in `[0, 1)` from the query's own seed.
+    pub fn random(&mut self) -> f64 {
+        self.call.random()
+    }
+
+    /// Runs another query on the same snapshot.
+    ///
+    /// # Errors
+    /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
+    pub fn run_query<'c, A, R, F>(&'c mut self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move { typed(call_nested_query(&mut self.db, &self.call, function?, args?).await) })
+    }
+}

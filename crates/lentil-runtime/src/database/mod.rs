@@ -1,0 +1,19 @@
+//! `ctx.db`: reading, and in a mutation writing, within one transaction.
+
+mod decode;
+mod pages;
+mod pagination;
+mod query;
+mod reader;
+mod transaction;
+mod walk;
+mod writer;
+
+pub use decode::Decode;
+pub use pages::Pages;
+pub(crate) use pagination::Journal;
+pub use pagination::{PageStatus, PaginationOptions, PaginationResult};
+pub use query::Query;
+pub use reader::DatabaseReader;
+pub(crate) use transaction::Transaction;
+pub use writer::DatabaseWriter;

@@ -1,0 +1,175 @@
+use lentil_schema::RangeSpec;
+use lentil_store::{IndexRef, Order};
+use lentil_values::Interval;
+
+use super::decode::Decode;
+use super::pages::Pages;
+use super::pagination::{self, PaginationOptions, PaginationResult};
+use super::walk::Walk;
+use super::{DatabaseReader, Transaction};
+use crate::{Code, Error, Result};
+
+pub(crate) type Filter<'f, D> = Box<dyn Fn(&D) -> bool + Send + Sync + 'f>;
+
+/// A query that has been described and not yet run.
+///
+/// `order` and `filter` refine it; `first`, `unique`, `take`, `collect`, `count`, `paginate` and `pages` run it.
+/// Documents come in the index's order, ties by `_creationTime`, then `_id`.
+#[must_use = "a query reads nothing before `first`, `unique`, `take`, `collect`, `count` or `paginate`"]
+pub struct Query<'db, 'f, D> {
+    db: &'db mut DatabaseReader,
+    range: RangeSpec,
+    order: Order,
+    filters: Vec<Filter<'f, D>>,
+}
+
+/// Rows that a filtered query reads at a time: few enough to waste little, enough to save round trips.
+const FILTERED_CHUNK: usize = 64;
+
+impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
+    pub(crate) fn new(db: &'db mut DatabaseReader, range: RangeSpec) -> Query<'db, 'f, D> {
+        Query { db, range, order: Order::Asc, filters: Vec::new() }
+    }
+
+    /// Sets the direction: ascending unless told otherwise.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Keeps only the documents for which `keep` is true. All in the range are read, and count as read, all the
+    /// same: where an index can say it, let the index say it.
+    pub fn filter(mut self, keep: impl Fn(&D) -> bool + Send + Sync + 'f) -> Self {
+        self.filters.push(Box::new(keep));
+        self
+    }
+
+    /// The first document, or `None`.
+    ///
+    /// # Errors
+    /// Here and below: when the table or index is not declared, or a limit of reading is passed.
+    pub async fn first(self) -> Result<Option<D>> {
+        let name = self.name("first");
+        let mut found = self.read(1).await.map_err(|error| error.in_context(name))?;
+        Ok(found.pop())
+    }
+
+    /// The one document in the range, or `None`.
+    ///
+    /// # Errors
+    /// [`Code::NotUnique`] when there are two.
+    pub async fn unique(self) -> Result<Option<D>> {
+        let name = self.name("unique");
+        let mut found = self.read(2).await.map_err(|error| error.in_context(&name))?;
+        if found.len() == 2 {
+            return Err(Error::new(Code::NotUnique, format!("{name}: more than one document is in the range")));
+        }
+        Ok(found.pop())
+    }
+
+    /// The first `count` documents.
+    ///
+    /// # Errors
+    /// As [`Query::first`].
+    pub async fn take(self, count: usize) -> Result<Vec<D>> {
+        let name = self.name("take");
+        self.read(count).await.map_err(|error| error.in_context(name))
+    }
+
+    /// Every document in the range.
+    ///
+    /// # Errors
+    /// As [`Query::first`].
+    pub async fn collect(self) -> Result<Vec<D>> {
+        let name = self.name("collect");
+        self.read(usize::MAX).await.map_err(|error| error.in_context(name))
+    }
+
+    /// How many documents are in the range.
+    ///
+    /// # Errors
+    /// As [`Query::first`].
+    pub async fn count(self) -> Result<usize> {
+        let name = self.name("count");
+        let counted = self.fold(usize::MAX, 0, |count, _| *count += 1).await;
+        counted.map_err(|error| error.in_context(name))
+    }
+
+    /// One page, in the form that `usePaginatedQuery` takes. A function may paginate once.
+    ///
+    /// # Errors
+    /// [`Code::InvalidCursor`] when the cursor is another query's; [`Code::InvalidQuery`] when `num_items` is 0 or
+    /// over 32,000, or the function has paginated before.
+    pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<D>> {
+        let name = self.name("paginate");
+        let Query { db, range, order, filters } = self;
+        let page = async {
+            let transaction = db.transaction()?;
+            let walk = open(transaction, &range, order)?;
+            pagination::page(transaction, walk, &range, options, |document| passes(&filters, document)).await
+        };
+        page.await.map_err(|error| error.in_context(name))
+    }
+
+    /// The documents in pages of `size` that do not hold on to `ctx.db`, so that a mutation can write as it goes:
+    ///
+    /// ```text
+    /// let mut pages = ctx.db.query(Job::BY_CREATION_TIME.all()).pages(100)?;
+    /// while let Some(jobs) = pages.next(&mut ctx.db).await? {
+    ///     for job in jobs { ctx.db.delete(&job.id).await?; }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When the table or index is not declared, or `size` is 0.
+    pub fn pages(self, size: usize) -> Result<Pages<'f, D>> {
+        let walk = open(self.db.transaction()?, &self.range, self.order)?;
+        Pages::new(walk, size, self.filters)
+    }
+
+    async fn read(self, limit: usize) -> Result<Vec<D>> {
+        self.fold(limit, Vec::new(), Vec::push).await
+    }
+
+    /// Reads until `limit` documents have passed the filters.
+    async fn fold<A>(self, limit: usize, mut found: A, mut add: impl FnMut(&mut A, D)) -> Result<A> {
+        let Query { db, range, order, filters } = self;
+        let transaction = db.transaction()?;
+        let mut walk = open(transaction, &range, order)?;
+        let mut left = limit;
+        while left > 0 && !walk.is_done() {
+            let chunk = if filters.is_empty() { left } else { FILTERED_CHUNK.max(left) };
+            for row in walk.next(transaction, chunk).await? {
+                let document = D::decode(&row.document)?;
+                if left > 0 && passes(&filters, &document) {
+                    add(&mut found, document);
+                    left -= 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn name(&self, method: &str) -> String {
+        format!("db.query({}.{}).{method}", self.range.table, self.range.index)
+    }
+}
+
+pub(crate) fn passes<D>(filters: &[Filter<'_, D>], document: &D) -> bool {
+    filters.iter().all(|keep| keep(document))
+}
+
+fn open(transaction: &mut Transaction, range: &RangeSpec, order: Order) -> Result<Walk> {
+    transaction.usage.read_range(transaction.runtime.limits())?;
+    let (index, interval) = resolve(transaction, range)?;
+    Ok(Walk::new(index, interval, order))
+}
+
+fn resolve(transaction: &Transaction, range: &RangeSpec) -> Result<(IndexRef, Interval)> {
+    let unknown = |what: String| Error::new(Code::InvalidQuery, format!("{what} is not declared in the schema"));
+    let table = transaction.runtime.tables().named(&range.table);
+    let table = table.ok_or_else(|| unknown(format!("table \"{}\"", range.table)))?;
+    let index = table.index(&range.index);
+    let index = index.ok_or_else(|| unknown(format!("index \"{}\" of table \"{}\"", range.index, range.table)))?;
+    Ok((index, range.interval()))
+}

@@ -1,0 +1,156 @@
+use std::sync::Arc;
+
+use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp, WriteBuffer, WriteSet};
+use lentil_values::{DocumentId, Interval};
+
+use super::pagination::Journal;
+use crate::cache::ReadSet;
+use crate::error::store_error;
+use crate::limits::Usage;
+use crate::{Result, Runtime};
+
+/// What a query or a mutation reads through, and a mutation buffers its writes in.
+///
+/// A nested call takes it over from its caller and gives it back: one snapshot, one read set, one count of what
+/// was used, however deep the calls go.
+pub(crate) struct Transaction {
+    view: View,
+    pub(crate) runtime: Runtime,
+    /// When the call began, in milliseconds: what `ctx.now()` tells all the while.
+    pub(crate) now_ms: f64,
+    pub(crate) usage: Usage,
+    pub(crate) journal: Journal,
+    conflict: bool,
+}
+
+enum View {
+    Query { snapshot: Box<dyn Snapshot>, read_set: ReadSet },
+    Mutation { transaction: Box<dyn lentil_store::Transaction>, buffer: WriteBuffer },
+}
+
+impl Transaction {
+    pub(crate) fn query(runtime: Runtime, snapshot: Box<dyn Snapshot>, journal: Journal) -> Transaction {
+        let view = View::Query { snapshot, read_set: ReadSet::default() };
+        Transaction::over(view, runtime, journal)
+    }
+
+    pub(crate) fn mutation(runtime: Runtime, transaction: Box<dyn lentil_store::Transaction>) -> Transaction {
+        let buffer = WriteBuffer::new(runtime.store().catalog());
+        Transaction::over(View::Mutation { transaction, buffer }, runtime, Journal::default())
+    }
+
+    fn over(view: View, runtime: Runtime, journal: Journal) -> Transaction {
+        let now_ms = runtime.now_ms();
+        Transaction { view, runtime, now_ms, usage: Usage::default(), journal, conflict: false }
+    }
+
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        match &self.view {
+            View::Query { snapshot, .. } => snapshot.timestamp(),
+            View::Mutation { transaction, .. } => transaction.timestamp(),
+        }
+    }
+
+    /// Whether the store has said that this transaction cannot commit: the function is to run again.
+    pub(crate) fn has_conflict(&self) -> bool {
+        self.conflict
+    }
+
+    /// The read set of a query; a mutation keeps none, its store sees to conflicts.
+    pub(crate) fn read_set(&mut self) -> Option<&mut ReadSet> {
+        match &mut self.view {
+            View::Query { read_set, .. } => Some(read_set),
+            View::Mutation { .. } => None,
+        }
+    }
+
+    pub(crate) async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
+        self.usage.read_range(self.runtime.limits())?;
+        let found = match &mut self.view {
+            View::Query { snapshot, read_set } => {
+                read_set.add(IndexRef::ById(id.table), Interval::prefix(id.internal.as_bytes()));
+                snapshot.get(id).await
+            }
+            View::Mutation { transaction, buffer } => match buffer.get(id) {
+                Some(written) => Ok(written.cloned()),
+                None => transaction.get(id).await,
+            },
+        };
+        let found = self.note(found)?;
+        if let Some(document) = &found {
+            self.usage.read_document(size_of(document), self.runtime.limits())?;
+        }
+        Ok(found)
+    }
+
+    /// Reads up to `limit` rows; the read set takes the interval up to the last row when there may be more.
+    pub(crate) async fn scan(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        let rows = match &mut self.view {
+            View::Query { snapshot, .. } => snapshot.scan(index, interval, order, limit).await,
+            View::Mutation { transaction, buffer } => {
+                buffer.scan(&mut **transaction, index, interval, order, limit).await
+            }
+        };
+        let rows = self.note(rows)?;
+        if let View::Query { read_set, .. } = &mut self.view {
+            read_set.add(index, covered(interval, order, &rows, limit));
+        }
+        for row in &rows {
+            self.usage.read_document(size_of(&row.document), self.runtime.limits())?;
+        }
+        Ok(rows)
+    }
+
+    fn note<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {
+        self.conflict |= matches!(read, Err(StoreError::Conflict));
+        read.map_err(store_error)
+    }
+
+    /// The buffer of a mutation.
+    pub(crate) fn buffer(&mut self) -> &mut WriteBuffer {
+        match &mut self.view {
+            View::Mutation { buffer, .. } => buffer,
+            View::Query { .. } => unreachable!("only a mutation's context has a writer"),
+        }
+    }
+
+    pub(crate) fn into_query(self) -> (Timestamp, ReadSet, Journal) {
+        match self.view {
+            View::Query { snapshot, read_set } => (snapshot.timestamp(), read_set, self.journal),
+            View::Mutation { .. } => unreachable!("a query's transaction stays one"),
+        }
+    }
+
+    pub(crate) fn into_mutation(self) -> (Box<dyn lentil_store::Transaction>, WriteSet) {
+        match self.view {
+            View::Mutation { transaction, buffer } => (transaction, buffer.into_write_set()),
+            View::Query { .. } => unreachable!("a mutation's transaction stays one"),
+        }
+    }
+}
+
+/// What a scan of `interval` that returned `rows` under `limit` has looked at.
+fn covered(interval: &Interval, order: Order, rows: &[Row], limit: usize) -> Interval {
+    let Some(last) = rows.last().filter(|_| rows.len() == limit) else { return interval.clone() };
+    match order {
+        Order::Asc => Interval { start: interval.start.clone(), end: Some(successor(last.key.as_bytes())) },
+        Order::Desc => Interval { start: last.key.as_bytes().to_vec(), end: interval.end.clone() },
+    }
+}
+
+/// The least key after `key`.
+pub(crate) fn successor(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+/// A document's size as limits count it: its fields and the two system fields.
+pub(crate) fn size_of(document: &StoredDocument) -> usize {
+    const SYSTEM_FIELDS: usize = "_id".len() + 1 + 34 + "_creationTime".len() + 1 + 9;
+    document.fields.size() + SYSTEM_FIELDS
+}

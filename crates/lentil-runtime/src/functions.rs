@@ -1,0 +1,154 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lentil_schema::Args;
+use lentil_values::{ReturnType, Validator};
+
+use crate::function::{Item, Run};
+use crate::handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
+use crate::{
+    ActionCtx, Code, Error, Function, FunctionPath, FunctionPathError, MutationCtx, QueryCtx, Result, Visibility,
+};
+
+/// The functions of one module, or of an application, with the names exactly as clients see them.
+///
+/// ```ignore
+/// Functions::in_module("jobs").internal_mutation("upsert", upsert).query("get", get)
+/// ```
+#[derive(Default)]
+pub struct Functions {
+    module: String,
+    declared: Vec<(String, Declared)>,
+}
+
+struct Declared {
+    visibility: Visibility,
+    args: lentil_values::ObjectValidator,
+    returns: Validator,
+    run: Run,
+    item: Item,
+}
+
+/// Two functions have one name, or a name is none.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FunctionsError {
+    /// A module's or a function's name is malformed: rename it.
+    #[error(transparent)]
+    Path(#[from] FunctionPathError),
+    /// Two functions are registered under one name: rename one.
+    #[error("two functions are registered as `{0}`")]
+    Duplicate(FunctionPath),
+}
+
+macro_rules! register {
+    ($(#[$doc:meta])* $name:ident, $visibility:ident, $run:ident, $handler:ident, $on:ident, $ctx:ty) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name<A, R, F>(self, name: &str, handler: F) -> Self
+        where
+            A: Args,
+            R: ReturnType + Send,
+            F: $handler<$ctx, A, Returns = R> + Send + Sync,
+            for<'a> <F as $on<'a, $ctx, A>>::Future: Send,
+        {
+            self.declare::<A, R>(name, Visibility::$visibility, Item::of::<F>(), Run::$run(handler))
+        }
+    };
+}
+
+impl Functions {
+    /// No functions.
+    pub fn new() -> Functions {
+        Functions::default()
+    }
+
+    /// The functions of the module with this name, e.g. `jobs` or `admin/jobs`.
+    pub fn in_module(module: &str) -> Functions {
+        Functions { module: module.to_owned(), declared: Vec::new() }
+    }
+
+    /// Adds those of another module.
+    #[must_use]
+    pub fn with(mut self, other: Functions) -> Functions {
+        self.declared.extend(other.declared);
+        self
+    }
+
+    register!(
+        /// Registers a query that every client may call.
+        query, Public, query, Handler, HandlerOn, QueryCtx);
+    register!(
+        /// Registers a query for other functions alone.
+        internal_query, Internal, query, Handler, HandlerOn, QueryCtx);
+    register!(
+        /// Registers a mutation that every client may call.
+        mutation, Public, mutation, Handler, HandlerOn, MutationCtx);
+    register!(
+        /// Registers a mutation for other functions alone.
+        internal_mutation, Internal, mutation, Handler, HandlerOn, MutationCtx);
+    register!(
+        /// Registers an action that every client may call.
+        action, Public, action, ActionHandler, ActionHandlerOn, ActionCtx);
+    register!(
+        /// Registers an action for other functions alone.
+        internal_action, Internal, action, ActionHandler, ActionHandlerOn, ActionCtx);
+
+    fn declare<A: Args, R: ReturnType>(mut self, name: &str, visibility: Visibility, item: Item, run: Run) -> Self {
+        let path = format!("{}:{name}", self.module);
+        self.declared
+            .push((path, Declared { visibility, args: A::validator(), returns: R::return_validator(), run, item }));
+        self
+    }
+}
+
+/// The functions of a running application, by name and by Rust function.
+pub(crate) struct Registry {
+    by_path: HashMap<FunctionPath, Arc<Function>>,
+    by_item: HashMap<Item, Arc<Function>>,
+}
+
+impl Registry {
+    pub(crate) fn new(functions: Functions) -> Result<Registry, FunctionsError> {
+        let mut registry = Registry { by_path: HashMap::new(), by_item: HashMap::new() };
+        for (path, declared) in functions.declared {
+            let path = FunctionPath::parse(&path)?;
+            let Declared { visibility, args, returns, run, item } = declared;
+            let function = Arc::new(Function { path: path.clone(), visibility, args, returns, run, item });
+            registry.by_item.entry(item).or_insert_with(|| Arc::clone(&function));
+            if registry.by_path.insert(path.clone(), function).is_some() {
+                return Err(FunctionsError::Duplicate(path));
+            }
+        }
+        Ok(registry)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.by_path.values()
+    }
+
+    /// The function of this name, if the caller may know of it: to the public, an internal one does not exist.
+    pub(crate) fn named(&self, path: &FunctionPath, caller: Visibility) -> Result<Arc<Function>> {
+        let found = self.by_path.get(path);
+        let visible =
+            |function: &&Arc<Function>| caller == Visibility::Internal || function.visibility == Visibility::Public;
+        let public = if caller == Visibility::Public { "public " } else { "" };
+        found
+            .filter(visible)
+            .cloned()
+            .ok_or_else(|| Error::new(Code::FunctionNotFound, format!("Could not find {public}function for '{path}'")))
+    }
+
+    /// The registered function whose handler is `F`.
+    pub(crate) fn handled_by<F: 'static>(&self) -> Result<Arc<Function>> {
+        let item = Item::of::<F>();
+        let found = self.by_item.get(&item).filter(|function| item.is_unique() && function.item == item);
+        found.cloned().ok_or_else(|| {
+            let name = std::any::type_name::<F>();
+            let message = format!(
+                "`{name}` is not registered: add it to `functions()` of its module, and call it as the named function"
+            );
+            Error::new(Code::FunctionNotFound, message)
+        })
+    }
+}

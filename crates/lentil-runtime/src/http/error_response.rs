@@ -1,0 +1,27 @@
+use ::http::StatusCode;
+use lentil_values::{FieldName, JsonForm, Object, Value};
+
+use super::Response;
+use crate::Error;
+
+/// The answer to a request whose action failed: `{"error": …}`.
+///
+/// What is the request's fault is said. Anything of ours is a 500 (or a 503) with the request's id, under which the
+/// log has the rest; `dev` shows it to the client too.
+pub(crate) fn error_response(error: &Error, request_id: &str, dev: bool) -> Response {
+    let status = error.code().status();
+    let sentence = match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            format!("[Request ID: {request_id}] the server cannot answer now; try again later")
+        }
+        status if status.is_server_error() => format!("[Request ID: {request_id}] Server Error"),
+        _ => error.message().to_owned(),
+    };
+    let shown = if dev && status.is_server_error() { format!("{sentence}: {error}") } else { sentence };
+    let mut body = Object::new();
+    body.insert(FieldName::from_static("error"), Value::from(shown));
+    if let Some(data) = error.data() {
+        body.insert(FieldName::from_static("data"), data.clone());
+    }
+    Response::with_type(status, "application/json", body.to_json(JsonForm::JavaScript))
+}

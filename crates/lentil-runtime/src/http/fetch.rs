@@ -1,0 +1,46 @@
+use ::http::StatusCode;
+
+use super::error_response::error_response;
+use super::router::HttpAction;
+use super::{Body, Request, Response};
+use crate::call::Call;
+use crate::run::guard;
+use crate::{ActionCtx, Error, Result, Runtime};
+
+impl Runtime {
+    /// Answers a request by the application's routes. It never fails: what goes wrong is an answer too.
+    ///
+    /// The action runs in a task of its own, so that a client that hangs up loses the answer and not the work.
+    /// `request_id` names the request in the log and in what a client is told of a failure.
+    pub async fn fetch(&self, request: ::http::Request<Body>, request_id: &str) -> ::http::Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let Some(action) = self.router().lookup(&method, &path).cloned() else {
+            return Response::text(StatusCode::NOT_FOUND, format!("no route for {path}")).into();
+        };
+        let request = Request::new(request, self.clone());
+        let runtime = self.clone();
+        let name = format!("{method} {path}");
+        let span = tracing::Span::current();
+        let running =
+            tracing::Instrument::instrument(async move { runtime.run_http(&name, action, request).await }, span);
+        match self.detached(running).await {
+            Ok(response) => response.into(),
+            Err(error) => {
+                log_failure(&error, request_id);
+                error_response(&error, request_id, self.is_dev()).into()
+            }
+        }
+    }
+
+    async fn run_http(&self, name: &str, action: HttpAction, request: Request) -> Result<Response> {
+        let ctx = ActionCtx::new(Call::outermost(self.clone(), None));
+        guard(name, self.limits().action_time, action(&ctx, request)).await
+    }
+}
+
+fn log_failure(error: &Error, request_id: &str) {
+    if error.code().status().is_server_error() {
+        let cause = error.cause().map(tracing::field::display);
+        tracing::error!(request_id, code = error.code().as_str(), cause, "{}", error.message());
+    }
+}

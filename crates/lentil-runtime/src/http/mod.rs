@@ -1,0 +1,16 @@
+//! HTTP actions: requests, responses and the routes between them, in the `http` crate's types and without a socket.
+
+mod body;
+mod error_response;
+mod fetch;
+mod request;
+mod response;
+mod router;
+mod secret;
+
+pub use ::http::{HeaderMap, Method, StatusCode, header};
+pub use body::{Body, BodyError};
+pub use request::Request;
+pub use response::Response;
+pub use router::{HttpRouter, RouterError};
+pub use secret::Secret;

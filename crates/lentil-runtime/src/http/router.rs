@@ -1,0 +1,236 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::http::Method;
+
+use super::{Request, Response};
+use crate::function::BoxFuture;
+use crate::handler::{ActionHandler, ActionHandlerOn};
+use crate::{ActionCtx, Result};
+
+/// An HTTP action, its types erased.
+pub(crate) type HttpAction =
+    Arc<dyn for<'a> Fn(&'a ActionCtx, Request) -> BoxFuture<'a, Result<Response>> + Send + Sync>;
+
+/// An application's HTTP routes: a method and a path, or the beginning of a path, and the action that answers.
+///
+/// An exact path wins over a prefix, a longer prefix over a shorter. `HEAD` is answered as `GET`; what is not
+/// routed, be it the path or the method, is a plain 404.
+#[derive(Default)]
+pub struct HttpRouter {
+    routes: Vec<Route>,
+    exact: HashMap<(Method, String), usize>,
+}
+
+struct Route {
+    method: Method,
+    path: String,
+    is_prefix: bool,
+    action: HttpAction,
+}
+
+/// Routes that make no sense: correct them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouterError {
+    /// Paths are absolute.
+    #[error("the path `{0}` does not begin with `/`")]
+    Relative(String),
+    /// A prefix is a folder.
+    #[error("the path prefix `{0}` does not begin and end with `/`")]
+    Prefix(String),
+    /// Two routes are the same.
+    #[error("two routes are {0} {1}")]
+    Duplicate(Method, String),
+    /// `HEAD` is answered by the `GET` route, and exotic methods are not routed.
+    #[error("{0} {1}: routes are for GET, POST, PUT, PATCH, DELETE and OPTIONS; HEAD is answered by GET")]
+    Method(Method, String),
+    /// The server answers the path itself.
+    #[error("the path `{0}` is the server's own: choose another")]
+    Reserved(String),
+}
+
+impl HttpRouter {
+    /// No routes.
+    pub fn new() -> HttpRouter {
+        HttpRouter::default()
+    }
+
+    /// Routes a method and a path to an action: `async fn(ctx: &ActionCtx, request: Request) -> Result<Response>`.
+    #[must_use]
+    pub fn route<F>(self, method: Method, path: &str, action: F) -> HttpRouter
+    where
+        F: ActionHandler<ActionCtx, Request, Returns = Response> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request>>::Future: Send,
+    {
+        self.add(method, path, false, action)
+    }
+
+    /// Routes a method and every path that begins with `prefix`, which begins and ends with `/`.
+    #[must_use]
+    pub fn prefix<F>(self, method: Method, prefix: &str, action: F) -> HttpRouter
+    where
+        F: ActionHandler<ActionCtx, Request, Returns = Response> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request>>::Future: Send,
+    {
+        self.add(method, prefix, true, action)
+    }
+
+    fn add<F>(mut self, method: Method, path: &str, is_prefix: bool, action: F) -> HttpRouter
+    where
+        F: ActionHandler<ActionCtx, Request, Returns = Response> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request>>::Future: Send,
+    {
+        let action = Arc::new(action);
+        let action: HttpAction = Arc::new(move |ctx, request| {
+            let action = Arc::clone(&action);
+            Box::pin(async move { action.call(ctx, request).await })
+        });
+        if !is_prefix {
+            self.exact.entry((method.clone(), path.to_owned())).or_insert(self.routes.len());
+        }
+        self.routes.push(Route { method, path: path.to_owned(), is_prefix, action });
+        self
+    }
+
+    /// Checks that the routes make sense, and take no path of the server's.
+    ///
+    /// # Errors
+    /// The first thing that does not.
+    pub fn check(&self) -> Result<(), RouterError> {
+        for (at, route) in self.routes.iter().enumerate() {
+            let path = route.path.clone();
+            if !path.starts_with('/') {
+                return Err(RouterError::Relative(path));
+            }
+            if route.is_prefix && !path.ends_with('/') {
+                return Err(RouterError::Prefix(path));
+            }
+            if !ROUTED.contains(&route.method) {
+                return Err(RouterError::Method(route.method.clone(), path));
+            }
+            if is_reserved(&path) {
+                return Err(RouterError::Reserved(path));
+            }
+            let is_same = |other: &Route| {
+                (&other.method, &other.path, other.is_prefix) == (&route.method, &path, route.is_prefix)
+            };
+            if self.routes[..at].iter().any(is_same) {
+                return Err(RouterError::Duplicate(route.method.clone(), path));
+            }
+        }
+        Ok(())
+    }
+
+    /// The action that answers a method and a path.
+    pub(crate) fn lookup(&self, method: &Method, path: &str) -> Option<&HttpAction> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        if let Some(at) = self.exact.get(&(method.clone(), path.to_owned())) {
+            return Some(&self.routes[*at].action);
+        }
+        let prefixes = self.routes.iter().filter(|route| route.is_prefix && route.method == *method);
+        let fitting = prefixes.filter(|route| path.starts_with(&route.path));
+        fitting.max_by_key(|route| route.path.len()).map(|route| &route.action)
+    }
+
+    /// Whether there is no route at all.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+}
+
+const ROUTED: [Method; 6] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// The server's own paths, with all below them: the Convex API's, and where the application is served again.
+const RESERVED: [&str; 27] = [
+    "/version",
+    "/healthz",
+    "/instance_name",
+    "/instance_version",
+    "/metrics",
+    "/echo",
+    "/http",
+    "/.files",
+    "/api/query",
+    "/api/mutation",
+    "/api/action",
+    "/api/function",
+    "/api/run",
+    "/api/query_ts",
+    "/api/query_at_ts",
+    "/api/query_batch",
+    "/api/sync",
+    "/api/storage",
+    "/api/check_admin_key",
+    "/api/shapes2",
+    "/api/get_indexes",
+    "/api/delete_tables",
+    "/api/stream_function_logs",
+    "/api/v1",
+    "/api/deploy2",
+    "/api/export",
+    "/api/import",
+];
+
+fn is_reserved(path: &str) -> bool {
+    let below =
+        |reserved: &str| path.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    RESERVED.into_iter().any(below) || is_sync(path)
+}
+
+/// `/api/1.48.0/sync`, for any version.
+fn is_sync(path: &str) -> bool {
+    let version = path.strip_prefix("/api/").and_then(|rest| rest.strip_suffix("/sync"));
+    version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::StatusCode;
+
+    async fn answer(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+        Ok(Response::empty(StatusCode::OK))
+    }
+
+    fn finds(router: &HttpRouter, method: Method, path: &str) -> Option<usize> {
+        let found = router.lookup(&method, path)?;
+        router.routes.iter().position(|route| Arc::ptr_eq(&route.action, found))
+    }
+
+    #[test]
+    fn the_closest_route_answers() {
+        let router = HttpRouter::new()
+            .prefix(Method::GET, "/a/", answer)
+            .prefix(Method::GET, "/a/b/", answer)
+            .route(Method::GET, "/a/b/c", answer)
+            .route(Method::POST, "/a", answer);
+        assert!(router.check().is_ok());
+        assert_eq!(finds(&router, Method::GET, "/a/b/c"), Some(2));
+        assert_eq!(finds(&router, Method::HEAD, "/a/b/c"), Some(2));
+        assert_eq!(finds(&router, Method::GET, "/a/b/c/"), Some(1));
+        assert_eq!(finds(&router, Method::GET, "/a/x"), Some(0));
+        assert_eq!(finds(&router, Method::GET, "/a/"), Some(0));
+        assert_eq!(finds(&router, Method::GET, "/a"), None);
+        assert_eq!(finds(&router, Method::POST, "/a/b/c"), None);
+    }
+
+    #[test]
+    fn routes_that_make_no_sense_are_refused() {
+        let refusal = |router: HttpRouter| router.check().unwrap_err();
+        let route = |method, path| HttpRouter::new().route(method, path, answer);
+        assert!(matches!(refusal(route(Method::GET, "a")), RouterError::Relative(_)));
+        assert!(matches!(refusal(route(Method::HEAD, "/a")), RouterError::Method(..)));
+        assert!(matches!(refusal(HttpRouter::new().prefix(Method::GET, "/a", answer)), RouterError::Prefix(_)));
+        assert!(matches!(
+            refusal(route(Method::GET, "/a").route(Method::GET, "/a", answer)),
+            RouterError::Duplicate(..)
+        ));
+        for path in ["/version", "/api/query", "/api/run/x/y", "/api/1.48.0/sync", "/api/sync", "/http/x", "/http"] {
+            assert!(matches!(refusal(route(Method::GET, path)), RouterError::Reserved(_)), "{path}");
+        }
+        for path in ["/api/job", "/api/queryx", "/versions", "/api/x/sync"] {
+            assert!(route(Method::GET, path).check().is_ok(), "{path}");
+        }
+    }
+}

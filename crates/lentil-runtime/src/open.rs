@@ -1,0 +1,191 @@
+//! Opening a database with an application's schema.
+//!
+//! First every document of a table whose type has changed is checked, reading only; a mismatch refuses the opening
+//! and names the first documents that do not fit. Only then are tables and indexes declared, and new indexes built
+//! in batches, each of them durable, so that a crash continues where it stopped.
+
+use std::fmt;
+
+use lentil_schema::{Schema, SchemaError};
+use lentil_store::{
+    Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError, TableDeclaration,
+};
+use lentil_values::{Interval, TableNames, TableNumber};
+
+use crate::functions::{FunctionsError, Registry};
+use crate::http::RouterError;
+use crate::tables::Tables;
+use crate::{Application, RuntimeOptions};
+
+const BATCH: usize = 1_000;
+const SHOWN_MISFITS: usize = 10;
+
+/// Why an application cannot run on a store. The store is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The schema contradicts itself: correct it.
+    #[error("the schema: {0}")]
+    Schema(#[from] SchemaError),
+    /// The functions' names clash or are malformed: correct them.
+    #[error("the functions: {0}")]
+    Functions(#[from] FunctionsError),
+    /// The HTTP routes clash or are malformed: correct them.
+    #[error("the HTTP routes: {0}")]
+    Router(#[from] RouterError),
+    /// A declared secret has no value: set it.
+    #[error("the secret `{0}` has no value: set it in the environment")]
+    Secret(String),
+    /// Documents do not match the schema: change it back, or mend them with the version they fit.
+    #[error("{0}")]
+    Misfits(Misfits),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The first documents that do not match the schema.
+#[derive(Debug)]
+pub struct Misfits {
+    /// One sentence each: table, id, field, what is wrong.
+    pub first: Vec<String>,
+}
+
+impl fmt::Display for Misfits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("documents do not match the schema, so nothing was changed:")?;
+        self.first.iter().try_for_each(|misfit| write!(f, "\n  {misfit}"))?;
+        if self.first.len() == SHOWN_MISFITS { f.write_str("\n  (there may be more)") } else { Ok(()) }
+    }
+}
+
+/// How opening goes on.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum OpenProgress<'a> {
+    /// So many documents of a table have been checked.
+    Checking {
+        /// The table.
+        table: &'a str,
+        /// Documents checked so far.
+        done: u64,
+    },
+    /// An index is being built or dropped.
+    Index(&'a Progress),
+}
+
+/// What opening finds out.
+pub(crate) struct Opened {
+    pub(crate) tables: Tables,
+    pub(crate) registry: Registry,
+    pub(crate) last_creation_time: f64,
+}
+
+pub(crate) async fn open(
+    application: &mut Application,
+    store: &dyn Store,
+    options: &RuntimeOptions,
+) -> Result<Opened, OpenError> {
+    application.schema.check()?;
+    application.http.check()?;
+    let registry = Registry::new(std::mem::take(&mut application.functions))?;
+    if let Some(missing) = application.secrets.iter().find(|name| !options.secrets.contains_key(*name)) {
+        return Err(OpenError::Secret(missing.clone()));
+    }
+    check_documents(&application.schema, store, options).await?;
+    store.declare(&declarations(&application.schema)).await?;
+    while let Some(progress) = store.maintain(BATCH).await? {
+        (options.progress)(OpenProgress::Index(&progress));
+    }
+    let catalog = store.catalog();
+    let last_creation_time = last_creation_time(&catalog, &mut *store.snapshot().await?).await?;
+    Ok(Opened { tables: Tables::new(&application.schema, &catalog), registry, last_creation_time })
+}
+
+fn declarations(schema: &Schema) -> Vec<TableDeclaration> {
+    let declare = |table: &lentil_schema::Table| TableDeclaration {
+        name: table.name().to_owned(),
+        definition: definition(table),
+        indexes: table.indexes().iter().map(declare_index).collect(),
+    };
+    schema.tables().iter().map(declare).collect()
+}
+
+fn declare_index(index: &lentil_schema::IndexDefinition) -> IndexDeclaration {
+    IndexDeclaration { name: index.name.clone(), fields: index.fields.clone() }
+}
+
+/// What the store keeps of a table's type: enough to see that it has changed.
+fn definition(table: &lentil_schema::Table) -> String {
+    table.document().to_json().to_string()
+}
+
+/// Checks the documents of every table whose type is not the one they were last checked against.
+async fn check_documents(schema: &Schema, store: &dyn Store, options: &RuntimeOptions) -> Result<(), OpenError> {
+    let catalog = store.catalog();
+    let names = NamesAfter { schema, catalog: &catalog };
+    let mut snapshot = store.snapshot().await?;
+    let mut misfits = Misfits { first: Vec::new() };
+    for table in schema.tables() {
+        let Some(entry) = catalog.tables.get(table.name()) else { continue };
+        if entry.definition != definition(table) || !entry.declared {
+            check_table(table, entry.number, &names, &mut *snapshot, options, &mut misfits).await?;
+        }
+    }
+    if misfits.first.is_empty() { Ok(()) } else { Err(OpenError::Misfits(misfits)) }
+}
+
+async fn check_table(
+    table: &lentil_schema::Table,
+    number: TableNumber,
+    names: &dyn TableNames,
+    snapshot: &mut dyn Snapshot,
+    options: &RuntimeOptions,
+    misfits: &mut Misfits,
+) -> Result<(), OpenError> {
+    let mut rest = Interval::all();
+    let mut done = 0;
+    loop {
+        let rows = snapshot.scan(IndexRef::ById(number), &rest, Order::Asc, BATCH).await?;
+        for row in &rows {
+            let Err(error) = table.validate(&row.document.fields, names) else { continue };
+            misfits.first.push(format!("table \"{}\", document \"{}\": field {error}", table.name(), row.document.id));
+            if misfits.first.len() == SHOWN_MISFITS {
+                return Ok(());
+            }
+        }
+        done += rows.len() as u64;
+        (options.progress)(OpenProgress::Checking { table: table.name(), done });
+        let Some(last) = rows.last().filter(|_| rows.len() == BATCH) else { return Ok(()) };
+        rest.start = [last.key.as_bytes(), &[0]].concat();
+    }
+}
+
+/// Table names as they will be once the schema is declared: a table that is new has no documents to refer to.
+struct NamesAfter<'a> {
+    schema: &'a Schema,
+    catalog: &'a Catalog,
+}
+
+impl TableNames for NamesAfter<'_> {
+    fn number(&self, name: &str) -> Option<TableNumber> {
+        let declared = self.schema.tables().iter().any(|table| table.name() == name);
+        self.catalog.tables.get(name).filter(|_| declared).map(|entry| entry.number)
+    }
+
+    fn name(&self, number: TableNumber) -> Option<&str> {
+        let mut tables = self.catalog.tables.iter();
+        tables.find(|(_, entry)| entry.number == number).map(|(name, _)| name.as_str())
+    }
+}
+
+/// The greatest `_creationTime` there is, which later ones must be above.
+async fn last_creation_time(catalog: &Catalog, snapshot: &mut dyn Snapshot) -> Result<f64, StoreError> {
+    let mut last = 0.0_f64;
+    for entry in catalog.tables.values() {
+        let index = IndexRef::ByCreationTime(entry.number);
+        let rows = snapshot.scan(index, &Interval::all(), Order::Desc, 1).await?;
+        last = rows.iter().fold(last, |last, row| last.max(row.document.creation_time));
+    }
+    Ok(last)
+}

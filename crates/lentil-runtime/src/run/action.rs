@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use lentil_values::{Object, Value};
+
+use super::check::{check_args, check_result};
+use super::guard::guard;
+use super::nested::wrong_kind;
+use super::query::into_value;
+use crate::call::Call;
+use crate::function::Run;
+use crate::{ActionCtx, Function, FunctionKind, Result, Runtime};
+
+impl Runtime {
+    pub(crate) async fn run_action(&self, function: &Arc<Function>, args: Object, call: Call) -> Result<Value> {
+        let Run::Action(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Action)) };
+        check_args(self, function, &args)?;
+        let ctx = ActionCtx::new(call);
+        let value = guard(function.path.as_str(), self.limits().action_time, run(&ctx, args)).await?;
+        check_result(self, function, &value)?;
+        Ok(value)
+    }
+
+    pub(crate) async fn query_from_action(
+        &self,
+        caller: &Call,
+        function: Arc<Function>,
+        args: Object,
+    ) -> Result<Value> {
+        let call = caller.nested(function.path.clone())?;
+        Ok(into_value(&*self.run_query(&function, args, &call).await?))
+    }
+
+    pub(crate) async fn mutation_from_action(
+        &self,
+        caller: &Call,
+        function: Arc<Function>,
+        args: Object,
+    ) -> Result<Value> {
+        let call = caller.nested(function.path.clone())?;
+        self.run_mutation(&function, args, call.log).await
+    }
+
+    pub(crate) async fn action_from_action(
+        &self,
+        caller: &Call,
+        function: Arc<Function>,
+        args: Object,
+    ) -> Result<Value> {
+        let call = caller.nested(function.path.clone())?;
+        self.run_action(&function, args, call).await
+    }
+}

@@ -1,0 +1,111 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use lentil_store::{StoreError, WriteSet};
+use lentil_values::{Object, Value};
+use rand::Rng;
+
+use super::check::{check_args, check_result};
+use super::guard::guard;
+use super::nested::wrong_kind;
+use super::turn::HoldsTurn;
+use crate::call::Call;
+use crate::database::Transaction;
+use crate::error::{commit_error, store_error};
+use crate::function::Run;
+use crate::log::Log;
+use crate::{Code, DatabaseWriter, Error, Function, FunctionKind, MutationCtx, Result, Runtime};
+
+tokio::task_local! {
+    /// Set while a mutation runs in this task: one started in it without its context would wait for itself.
+    static IN_MUTATION: ();
+}
+
+/// A mutation that has met a conflict this often runs alone from then on.
+const DISTURBED_ATTEMPTS: u32 = 2;
+const ATTEMPTS: u32 = 16;
+
+impl Runtime {
+    /// Runs a mutation in a transaction of its own, again while its store says that what it read has changed.
+    pub(crate) async fn run_mutation(&self, function: &Arc<Function>, args: Object, log: Log) -> Result<Value> {
+        let Run::Mutation(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Mutation)) };
+        check_args(self, function, &args)?;
+        let name = function.path.as_str();
+        for attempt in 0..ATTEMPTS {
+            let (mut ctx, turn) = self.mutation_ctx(name, attempt, self.outermost(function)).await?;
+            let running = IN_MUTATION.scope((), run(&mut ctx, args.clone()));
+            let result = guard(name, self.limits().mutation_time, running).await;
+            let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
+            let lines = ctx.log.clone();
+            if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
+                log.extend(&lines.lines());
+                return result;
+            }
+            back_off(attempt).await;
+        }
+        Err(store_error(StoreError::Conflict))
+    }
+
+    /// Runs `body` as a mutation and commits it.
+    pub(crate) async fn transact<R>(&self, body: impl AsyncFn(&mut MutationCtx) -> Result<R>) -> Result<R> {
+        let name = "a mutation without a name";
+        for attempt in 0..ATTEMPTS {
+            let (mut ctx, turn) = self.mutation_ctx(name, attempt, Call::outermost(self.clone(), None)).await?;
+            let result = guard(name, self.limits().mutation_time, IN_MUTATION.scope((), body(&mut ctx))).await;
+            if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
+                return result;
+            }
+            back_off(attempt).await;
+        }
+        Err(store_error(StoreError::Conflict))
+    }
+
+    /// A mutation's context on a transaction of its own, with the turn if the store gives turns.
+    async fn mutation_ctx(&self, name: &str, attempt: u32, call: Call) -> Result<(MutationCtx, HoldsTurn<'_>)> {
+        if IN_MUTATION.try_with(|()| ()).is_ok() {
+            let message = format!("`{name}` was started inside a mutation; call it with `ctx.run_mutation`");
+            return Err(Error::new(Code::ReentrantMutation, message));
+        }
+        let (transaction, turn) = self.begin(name, attempt >= DISTURBED_ATTEMPTS).await.map_err(store_error)?;
+        let transaction = Transaction::mutation(self.clone(), transaction);
+        Ok((MutationCtx::new(DatabaseWriter::over(Box::new(transaction)), call), turn))
+    }
+
+    /// Commits what a mutation wrote, or nothing if it failed; the result is released once what it rests on is
+    /// durable. `None` when the store met a conflict and the mutation is to run again.
+    async fn end_mutation<R>(
+        &self,
+        name: &str,
+        ctx: MutationCtx,
+        turn: HoldsTurn<'_>,
+        result: Result<R>,
+    ) -> Option<Result<R>> {
+        let Some(transaction) = ctx.db.into_reader().into_transaction() else {
+            return Some(result.and_then(|_| Err(abandoned(name))));
+        };
+        if transaction.has_conflict() {
+            return None;
+        }
+        let (transaction, writes) = transaction.into_mutation();
+        drop(turn);
+        // A failed function writes nothing, but what it says may rest on commits that are not durable yet.
+        let writes = if result.is_ok() { writes } else { WriteSet::empty() };
+        match transaction.commit(writes).await {
+            Ok(_) => Some(result),
+            Err(error) if error.runs_again() => None,
+            Err(error) => Some(Err(commit_error(error))),
+        }
+    }
+}
+
+fn abandoned(name: &str) -> Error {
+    let message = format!("`{name}` dropped a nested call before it finished; nothing was written");
+    Error::new(Code::Abandoned, message)
+}
+
+/// Waits up to 100 ms, doubled with each attempt to 2 s, times a random fraction, as Convex does.
+async fn back_off(attempt: u32) {
+    let most_ms = (100_u64 << attempt.min(5)).min(2_000);
+    let wait = Duration::from_millis(rand::rng().next_u64() % most_ms);
+    tokio::time::sleep(wait).await;
+}

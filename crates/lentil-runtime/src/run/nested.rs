@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use lentil_values::{Object, Value};
+
+use super::check::{check_args, check_result};
+use super::guard::catch_panic;
+use crate::call::Call;
+use crate::function::Run;
+use crate::{Code, DatabaseReader, DatabaseWriter, Error, Function, FunctionKind, MutationCtx, QueryCtx, Result};
+
+/// Runs a query within its caller's transaction.
+pub(crate) async fn call_nested_query(
+    db: &mut DatabaseReader,
+    caller: &Call,
+    function: Arc<Function>,
+    args: Object,
+) -> Result<Value> {
+    let Run::Query(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Query)) };
+    let call = caller.nested(function.path.clone())?;
+    check_args(&caller.runtime, &function, &args)?;
+    let mut ctx = QueryCtx::new(DatabaseReader::over(db.lend()?), call);
+    let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
+    db.restore(ctx.db.into_transaction());
+    let value = result?;
+    check_result(&caller.runtime, &function, &value)?;
+    Ok(value)
+}
+
+/// Runs a mutation as a layer of its caller's transaction: kept when it succeeds, undone when it fails.
+pub(crate) async fn call_nested_mutation(
+    db: &mut DatabaseWriter,
+    caller: &Call,
+    function: Arc<Function>,
+    args: Object,
+) -> Result<Value> {
+    let Run::Mutation(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Mutation)) };
+    let call = caller.nested(function.path.clone())?;
+    check_args(&caller.runtime, &function, &args)?;
+    let mut transaction = db.lend()?;
+    transaction.buffer().push_layer();
+    let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
+    let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
+    let result = result.and_then(|value| check_result(&caller.runtime, &function, &value).map(|()| value));
+    let mut transaction = ctx.db.into_reader().into_transaction();
+    if let Some(transaction) = &mut transaction {
+        match &result {
+            Ok(_) => transaction.buffer().commit_layer(),
+            Err(_) => transaction.buffer().discard_layer(),
+        }
+    }
+    db.restore(transaction);
+    result
+}
+
+pub(crate) fn wrong_kind(function: &Function, called_as: FunctionKind) -> Error {
+    let message = format!("`{}` is a {:?}, and was called as a {called_as:?}", function.path, function.kind());
+    Error::new(Code::WrongFunctionKind, message)
+}

@@ -1,0 +1,70 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::serve::{self, ServeError};
+use crate::{Backend, logging};
+
+#[derive(Parser)]
+#[command(about = "A backend of queries, mutations, actions and HTTP routes over a transactional document store")]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the backend (also without this word).
+    Serve(ServeArgs),
+}
+
+/// The settings of `serve`; each is a flag and an environment variable.
+#[derive(Args, Clone)]
+pub(crate) struct ServeArgs {
+    /// The address to listen on.
+    #[arg(long, env = "LENTIL_HOST", default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, env = "LENTIL_PORT", default_value_t = 3210)]
+    pub(crate) port: u16,
+    /// A second port for the application's own routes alone, as Convex's site origin; 0 takes a free one.
+    #[arg(long, env = "LENTIL_SITE_PORT")]
+    pub(crate) site_port: Option<u16>,
+    /// The folder that holds the database and the keys.
+    #[arg(long, env = "LENTIL_DATA", default_value = "data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Shows internals in errors, for development.
+    #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) dev: bool,
+    /// What the log says: error, warn, info, debug, trace, or a filter such as `info,lentil_sqlite=debug`.
+    #[arg(long, env = "LENTIL_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+    /// How the log is written, on standard error.
+    #[arg(long, env = "LENTIL_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Reads the command line and does what it says. Usage errors and `--help` end the process as clap does.
+pub(crate) fn run(backend: Backend) -> Result<(), ServeError> {
+    let command = Cli::command().name(backend.name.clone()).version(backend.version.clone());
+    let matches = command.get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let args = match cli.command {
+        Some(Command::Serve(args)) => args,
+        None => cli.serve,
+    };
+    logging::init(&args.log, args.log_format)?;
+    serve::serve(backend, &args)
+}

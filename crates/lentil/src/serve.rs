@@ -1,0 +1,93 @@
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lentil_runtime::http::Secret;
+use lentil_runtime::{OpenError, Runtime, RuntimeOptions};
+use lentil_server::{Listeners, ServerOptions};
+use lentil_sqlite::{SqliteOptions, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::ServeArgs;
+use crate::secrets::{self, ADMIN_KEY, Found, SecretError};
+use crate::{Backend, progress, screen};
+
+/// Why the server does not run. Each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ServeError {
+    #[error("{name}: {reason}")]
+    Setting { name: &'static str, reason: String },
+    #[error("cannot listen on {address}: {io}; stop what uses it, or choose another with {flag}")]
+    Listen { address: SocketAddr, flag: &'static str, io: io::Error },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Database(#[from] lentil_sqlite::OpenError),
+    #[error(transparent)]
+    Application(#[from] OpenError),
+    #[error("the store could not be closed: {0}")]
+    Close(lentil_store::StoreError),
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub(crate) fn serve(backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(backend, args))
+}
+
+async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
+    // What can be refused without touching the disk is refused first.
+    let mut names = backend.application.secrets().to_vec();
+    names.push(ADMIN_KEY.to_owned());
+    let environment = secrets::from_environment(&names, |name| {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    })?;
+    let listeners = listen(args).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let folder = args.data.clone();
+    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, SqliteOptions::default()));
+    let store = opening.await.map_err(io::Error::other)??;
+    let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
+    let application = std::mem::take(&mut backend.application);
+    let runtime = Runtime::open(application, Arc::new(store), options(args, &secrets)).await?;
+
+    let site = listeners.site.as_ref().map(TcpListener::local_addr).transpose()?;
+    let first_screen = screen::first_screen(&backend, listeners.main.local_addr()?, site, &args.data, &secrets);
+    // Nobody need read the screen for the server to serve.
+    let _ = io::stdout().write_all(first_screen.as_bytes()).and_then(|()| io::stdout().flush());
+
+    let shutdown = async move {
+        tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
+    };
+    let options = ServerOptions { version: backend.version.clone(), ..ServerOptions::default() };
+    lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;
+    runtime.close().await.map_err(ServeError::Close)
+}
+
+async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
+    let bind = async |port: u16, flag: &'static str| {
+        let address = SocketAddr::new(args.host, port);
+        TcpListener::bind(address).await.map_err(|io| ServeError::Listen { address, flag, io })
+    };
+    let main = bind(args.port, "--port").await?;
+    let site = match args.site_port {
+        Some(port) => Some(bind(port, "--site-port").await?),
+        None => None,
+    };
+    Ok(Listeners { main, site })
+}
+
+fn options(args: &ServeArgs, found: &[Found]) -> RuntimeOptions {
+    let secrets: HashMap<String, Secret> = found
+        .iter()
+        .filter(|secret| secret.name != ADMIN_KEY)
+        .map(|secret| (secret.name.clone(), Secret::new(secret.value.clone())))
+        .collect();
+    RuntimeOptions { dev: args.dev, secrets, progress: Box::new(progress::show), ..RuntimeOptions::default() }
+}
