@@ -5,8 +5,6 @@ use crate::{Code, Error, FunctionPath, Result, Runtime};
 /// What every context knows of the call it serves.
 pub(crate) struct Call {
     pub(crate) runtime: Runtime,
-    /// The running function, for messages; a test's closure has none.
-    pub(crate) path: Option<FunctionPath>,
     pub(crate) log: Log,
     pub(crate) random: Random,
     depth: usize,
@@ -14,13 +12,13 @@ pub(crate) struct Call {
 
 impl Call {
     /// A call from outside.
-    pub(crate) fn outermost(runtime: Runtime, path: Option<FunctionPath>) -> Call {
+    pub(crate) fn outermost(runtime: Runtime) -> Call {
         let log = Log::new(runtime.limits());
-        Call { runtime, path, log, random: Random::default(), depth: 1 }
+        Call { runtime, log, random: Random::default(), depth: 1 }
     }
 
     /// A call from inside this one: the same log, one level deeper.
-    pub(crate) fn nested(&self, path: FunctionPath) -> Result<Call> {
+    pub(crate) fn nested(&self, path: &FunctionPath) -> Result<Call> {
         let limit = self.runtime.limits().call_depth;
         if self.depth >= limit {
             let message = format!("`{path}` would be nested {} calls deep; the limit is {limit}", self.depth + 1);
@@ -28,7 +26,6 @@ impl Call {
         }
         Ok(Call {
             runtime: self.runtime.clone(),
-            path: Some(path),
             log: self.log.clone(),
             random: Random::default(),
             depth: self.depth + 1,

@@ -122,19 +122,19 @@ impl Runtime {
         })))
     }
 
-    /// Runs a function of any kind by its name, in a task of its own: a caller that goes away loses the answer, not
+    /// Runs a function by its name, of the given kind or of whichever kind it is, in a task of its own: a caller that goes away loses the answer, not
     /// the work.
-    pub async fn call(&self, call: FunctionCall, kind: FunctionKind) -> FunctionOutcome {
-        let context = Call::outermost(self.clone(), Some(call.path.clone()));
+    pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
+        let context = Call::outermost(self.clone());
         let log = context.log.clone();
         let runtime = self.clone();
         let result = self.detached(async move { runtime.dispatch(call, kind, context).await }).await;
         FunctionOutcome { result, log_lines: log.lines() }
     }
 
-    async fn dispatch(&self, call: FunctionCall, kind: FunctionKind, context: Call) -> Result<Value> {
+    async fn dispatch(&self, call: FunctionCall, kind: Option<FunctionKind>, context: Call) -> Result<Value> {
         let function = self.registry().named(&call.path, call.caller)?;
-        match kind {
+        match kind.unwrap_or(function.kind()) {
             FunctionKind::Query => {
                 let run = self.run_query(&function, call.args, &context).await?;
                 Ok(Value::clone(&run.value))
@@ -150,7 +150,7 @@ impl Runtime {
     /// The body's.
     pub async fn with_query<R>(&self, body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>) -> Result<R> {
         let name = "a query without a name";
-        let mut ctx = self.query_ctx(Call::outermost(self.clone(), None)).await?;
+        let mut ctx = self.query_ctx(Call::outermost(self.clone())).await?;
         let result = guard(name, self.limits().query_time, body(&mut ctx)).await;
         let (value, transaction) = self.end_query(name, ctx, result).await?;
         let shown = self.store().wait_published(transaction.timestamp()).await;
@@ -171,7 +171,7 @@ impl Runtime {
     /// # Errors
     /// The body's.
     pub async fn with_action<R>(&self, body: impl AsyncFnOnce(&ActionCtx) -> Result<R>) -> Result<R> {
-        body(&ActionCtx::new(Call::outermost(self.clone(), None))).await
+        body(&ActionCtx::new(Call::outermost(self.clone()))).await
     }
 
     /// Every registered function, in no particular order.
@@ -229,10 +229,6 @@ impl Runtime {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
-    }
-
-    pub(crate) fn outermost(&self, function: &Function) -> Call {
-        Call::outermost(self.clone(), Some(function.path.clone()))
     }
 
     pub(crate) fn tables(&self) -> &Tables {

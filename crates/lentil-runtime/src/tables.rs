@@ -50,10 +50,6 @@ impl Tables {
     pub(crate) fn numbered(&self, number: TableNumber) -> Option<&Arc<OpenTable>> {
         self.by_number.get(&number)
     }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<OpenTable>> {
-        self.by_name.values()
-    }
 }
 
 impl lentil_values::TableNames for Tables {

@@ -75,6 +75,13 @@ impl FromIterator<(FieldName, Value)> for Object {
     }
 }
 
+impl<V: Into<Value>, const N: usize> From<[(&'static str, V); N]> for Object {
+    /// An object with literal field names; a malformed one panics.
+    fn from(fields: [(&'static str, V); N]) -> Object {
+        fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value.into())).collect()
+    }
+}
+
 impl IntoIterator for Object {
     type Item = (FieldName, Value);
     type IntoIter = std::vec::IntoIter<(FieldName, Value)>;

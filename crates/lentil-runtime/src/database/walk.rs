@@ -30,11 +30,6 @@ impl Walk {
         self.order
     }
 
-    /// What has not been read yet.
-    pub(crate) fn rest(&self) -> &Interval {
-        &self.rest
-    }
-
     /// Narrows what is left.
     pub(crate) fn restrict(&mut self, to: &Interval) {
         self.rest = self.rest.intersection(to);

@@ -33,7 +33,7 @@ impl Runtime {
     }
 
     async fn run_http(&self, name: &str, action: HttpAction, request: Request) -> Result<Response> {
-        let ctx = ActionCtx::new(Call::outermost(self.clone(), None));
+        let ctx = ActionCtx::new(Call::outermost(self.clone()));
         guard(name, self.limits().action_time, action(&ctx, request)).await
     }
 }

@@ -8,7 +8,7 @@ mod response;
 mod router;
 mod secret;
 
-pub use ::http::{HeaderMap, Method, StatusCode, header};
+pub use ::http::{HeaderMap, Method, Request as HttpRequest, StatusCode, header};
 pub use body::{Body, BodyError};
 pub use request::Request;
 pub use response::Response;

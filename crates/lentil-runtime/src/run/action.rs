@@ -26,7 +26,7 @@ impl Runtime {
         function: Arc<Function>,
         args: Object,
     ) -> Result<Value> {
-        let call = caller.nested(function.path.clone())?;
+        let call = caller.nested(&function.path)?;
         Ok(into_value(&*self.run_query(&function, args, &call).await?))
     }
 
@@ -36,7 +36,7 @@ impl Runtime {
         function: Arc<Function>,
         args: Object,
     ) -> Result<Value> {
-        let call = caller.nested(function.path.clone())?;
+        let call = caller.nested(&function.path)?;
         self.run_mutation(&function, args, call.log).await
     }
 
@@ -46,7 +46,7 @@ impl Runtime {
         function: Arc<Function>,
         args: Object,
     ) -> Result<Value> {
-        let call = caller.nested(function.path.clone())?;
+        let call = caller.nested(&function.path)?;
         self.run_action(&function, args, call).await
     }
 }

@@ -32,7 +32,7 @@ impl Runtime {
         check_args(self, function, &args)?;
         let name = function.path.as_str();
         for attempt in 0..ATTEMPTS {
-            let (mut ctx, turn) = self.mutation_ctx(name, attempt, self.outermost(function)).await?;
+            let (mut ctx, turn) = self.mutation_ctx(name, attempt, Call::outermost(self.clone())).await?;
             let running = IN_MUTATION.scope((), run(&mut ctx, args.clone()));
             let result = guard(name, self.limits().mutation_time, running).await;
             let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
@@ -50,7 +50,7 @@ impl Runtime {
     pub(crate) async fn transact<R>(&self, body: impl AsyncFn(&mut MutationCtx) -> Result<R>) -> Result<R> {
         let name = "a mutation without a name";
         for attempt in 0..ATTEMPTS {
-            let (mut ctx, turn) = self.mutation_ctx(name, attempt, Call::outermost(self.clone(), None)).await?;
+            let (mut ctx, turn) = self.mutation_ctx(name, attempt, Call::outermost(self.clone())).await?;
             let result = guard(name, self.limits().mutation_time, IN_MUTATION.scope((), body(&mut ctx))).await;
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
                 return result;

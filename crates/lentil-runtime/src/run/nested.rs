@@ -16,7 +16,7 @@ pub(crate) async fn call_nested_query(
     args: Object,
 ) -> Result<Value> {
     let Run::Query(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Query)) };
-    let call = caller.nested(function.path.clone())?;
+    let call = caller.nested(&function.path)?;
     check_args(&caller.runtime, &function, &args)?;
     let mut ctx = QueryCtx::new(DatabaseReader::over(db.lend()?), call);
     let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
@@ -34,7 +34,7 @@ pub(crate) async fn call_nested_mutation(
     args: Object,
 ) -> Result<Value> {
     let Run::Mutation(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Mutation)) };
-    let call = caller.nested(function.path.clone())?;
+    let call = caller.nested(&function.path)?;
     check_args(&caller.runtime, &function, &args)?;
     let mut transaction = db.lend()?;
     transaction.buffer().push_layer();

@@ -32,7 +32,7 @@ impl Runtime {
     async fn execute_query(&self, function: &Arc<Function>, args: Object) -> Result<CachedRun> {
         let Run::Query(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Query)) };
         let name = function.path.as_str();
-        let mut ctx = self.query_ctx(self.outermost(function)).await?;
+        let mut ctx = self.query_ctx(Call::outermost(self.clone())).await?;
         let result = guard(name, self.limits().query_time, run(&mut ctx, args)).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
         let log = ctx.log.clone();

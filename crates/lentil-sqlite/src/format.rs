@@ -1,0 +1,86 @@
+//! The file's format.
+//!
+//! ```text
+//! _documents      table_number, id (16 bytes), json     the document, `_id` and `_creationTime` included
+//! _index_entries  index_id, key                         declared indexes; a key's last 16 bytes are the id
+//! _meta           name, value                           `timestamp` of the last commit, the `catalog`
+//! ```
+//!
+//! `by_id` and `by_creation_time` have no entries: internal ids begin with the creation time, so that both are
+//! `_documents` itself. Names begin with `_`, which no table of an application can; each of those is a view.
+
+use lentil_store::{Catalog, StoreError, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::store_error;
+
+/// `Lntl`, in the file's header: whose file it is.
+pub(crate) const APPLICATION_ID: u32 = 0x4c6e_746c;
+/// The format that this version reads and writes.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE _documents (
+        table_number INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        json TEXT NOT NULL,
+        PRIMARY KEY (table_number, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE _index_entries (
+        index_id INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        PRIMARY KEY (index_id, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
+";
+
+/// Makes a new database, with its bootstrap commit, at `timestamp`.
+pub(crate) fn create(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", FORMAT_VERSION)?;
+    conn.execute_batch(SCHEMA)?;
+    write_timestamp(conn, timestamp)?;
+    write_meta(conn, "catalog", Catalog::default().to_json().to_string())
+}
+
+pub(crate) fn read_timestamp(conn: &Connection) -> rusqlite::Result<Timestamp> {
+    let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = 'timestamp'")?;
+    statement.query_row([], |row| row.get::<_, i64>(0)).map(|nanos| Timestamp::from_nanos(nanos as u64))
+}
+
+pub(crate) fn write_timestamp(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
+    write_meta(conn, "timestamp", timestamp.as_nanos() as i64)
+}
+
+pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
+    let text = read_meta(conn, "catalog").map_err(store_error)?.unwrap_or_default();
+    let json = serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("the catalog: {error}")))?;
+    Catalog::from_json(&json)
+}
+
+/// Writes the catalog, and a view for each table so that a person finds it.
+pub(crate) fn write_catalog(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
+    write_meta(conn, "catalog", catalog.to_json().to_string())?;
+    catalog.tables.iter().try_for_each(|(name, table)| {
+        let number = table.number;
+        let view = format!(
+            "CREATE VIEW IF NOT EXISTS \"{name}\" AS
+             SELECT json ->> '$._id' AS _id, json FROM _documents WHERE table_number = {number} ORDER BY id"
+        );
+        conn.execute_batch(&view)
+    })
+}
+
+pub(crate) fn read_meta(conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get(0)).optional()
+}
+
+pub(crate) fn write_meta(conn: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    conn.prepare_cached(upsert)?.execute(params![name, value]).map(drop)
+}
+
+pub(crate) fn delete_meta(conn: &Connection, name: &str) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM _meta WHERE name = ?1", [name]).map(drop)
+}

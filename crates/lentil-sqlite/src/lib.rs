@@ -1,0 +1,24 @@
+//! The default store: SQLite, embedded, one file in the data folder.
+//!
+//! Mutations run one after another behind a fair turn and share SQLite transactions ("group commit",
+//! see `committer`); queries read from a pool of connections, each in a snapshot of its own. Documents are kept as
+//! JSON that `sqlite3` shows: every table of the application is a view there.
+
+mod checkpoint;
+mod committer;
+mod error;
+mod maintain;
+mod format;
+mod open;
+mod options;
+mod pool;
+mod rows;
+mod snapshot;
+mod store;
+mod time_index;
+mod transaction;
+mod writer;
+
+pub use open::OpenError;
+pub use options::SqliteOptions;
+pub use store::SqliteStore;

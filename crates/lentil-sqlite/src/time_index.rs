@@ -1,0 +1,74 @@
+//! `by_creation_time` without entries.
+//!
+//! A key of `by_creation_time` is a tag, the eight bytes of the creation time, and the id, which begins with the
+//! same eight bytes. So the keys order as the ids do, and an interval of keys is an interval of ids.
+
+use lentil_values::{IndexKey, InternalId, Interval, KeyWriter, Value, after_prefix};
+
+/// The key of the document with this id.
+pub(crate) fn key(id: InternalId) -> IndexKey {
+    let mut key = KeyWriter::new();
+    key.push(Some(&Value::Float64(id.creation_prefix())));
+    key.push_id(id);
+    key.finish()
+}
+
+/// The ids of the documents whose keys are in `interval`.
+pub(crate) fn ids(interval: &Interval) -> Interval {
+    let Some(start) = least_id(&interval.start) else { return Interval::none() };
+    Interval { start, end: interval.end.as_deref().and_then(least_id) }
+}
+
+/// The least id whose key is at or above `bound`; `None` when there is none.
+fn least_id(bound: &[u8]) -> Option<Vec<u8>> {
+    let tag = key(InternalId([0; 16])).as_bytes()[0];
+    match bound.split_first() {
+        Some((first, _)) if *first > tag => None,
+        Some((first, rest)) if *first == tag => match rest.split_at_checked(8) {
+            None => Some(rest.to_vec()),
+            Some((time, id)) if id.starts_with(time) => Some(id.to_vec()),
+            Some((time, id)) if id < time => Some(time.to_vec()),
+            Some((time, _)) => after_prefix(time),
+        },
+        _ => Some(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bound() -> impl Strategy<Value = Vec<u8>> {
+        let near = (any::<f64>(), any::<u64>(), 0_usize..30, any::<u8>(), 0_usize..25);
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..28),
+            near.prop_map(|(time, random, cut, byte, at)| {
+                let mut bytes = key(InternalId::at(time, random)).into_bytes();
+                let at = at % bytes.len();
+                bytes[at] = byte;
+                bytes.truncate(cut);
+                bytes
+            })
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn an_interval_of_keys_is_the_interval_of_their_ids(
+            start in bound(), end in prop::option::of(bound()), time: f64, random: u64, copies in 0_usize..3
+        ) {
+            let mut interval = Interval { start, end };
+            let id = InternalId::at(time, random);
+            // Bounds that are keys themselves, or begin as keys do.
+            if copies > 0 {
+                interval.start = key(id).into_bytes();
+                interval.start.truncate(25 / copies);
+            }
+            for id in [id, InternalId::at(time, random.wrapping_add(1)), InternalId::at(-time, 0), InternalId::at(0.0, u64::MAX)] {
+                prop_assert_eq!(ids(&interval).contains(id.as_bytes()), interval.contains(key(id).as_bytes()));
+            }
+        }
+    }
+}
