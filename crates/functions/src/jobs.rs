@@ -1,7 +1,7 @@
 //! Web build jobs: the factory server reports a job's progress, and reads it back after a restart.
 
 use clonk_schema::Job;
-use lentil::{Args, Doc, Functions, MutationCtx, QueryCtx, Result};
+use lentil::{Args, Doc, Document, Functions, MutationCtx, QueryCtx, Result};
 
 /// The functions of this module, with the names that clients see.
 pub fn functions() -> Functions {

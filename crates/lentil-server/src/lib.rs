@@ -1,1 +1,16 @@
-//! 
+//! Serves a [`lentil_runtime::Runtime`] over HTTP/1.1 and HTTP/2.
+//!
+//! The server's own paths come first (`api`), the application's routes after them. What a slow, greedy or
+//! malformed client can take is bounded by [`ServerOptions`].
+
+mod api;
+mod body;
+mod connection;
+mod linger;
+mod options;
+mod request_id;
+mod serve;
+mod service;
+
+pub use options::ServerOptions;
+pub use serve::{Drained, Listeners, serve};

@@ -1,0 +1,103 @@
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::service::Service;
+use crate::{ServerOptions, linger};
+
+/// How every HTTP/2 connection begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one connection until its end, or until the server drains.
+pub(crate) async fn serve(stream: TcpStream, service: Service, draining: watch::Receiver<bool>) {
+    // Answers are small and awaited: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let first = tokio::time::timeout(service.options().first_byte_time, speaks_http2(&stream));
+    match first.await {
+        Ok(Ok(true)) => serve_http2(stream, service, draining).await,
+        Ok(Ok(false)) => serve_http1(stream, service, draining).await,
+        // It hung up or never spoke: there is nobody to answer.
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// Looks at the first bytes without taking them, until they can or cannot be the preface.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !PREFACE.starts_with(&seen[..count]) {
+            return Ok(false);
+        }
+        if count == PREFACE.len() {
+            return Ok(true);
+        }
+        // The bytes that are there stay readable, so that only time tells whether more have come.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
+    let ServerOptions { head_time, max_head_bytes, .. } = *service.options();
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        Box::pin(async move { Ok::<_, Infallible>(service.answer(request).await) })
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(max_head_bytes.max(8 << 10));
+    let mut connection = builder.serve_connection(TokioIo::new(stream), answer);
+    let served = tokio::select! {
+        served = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
+        () = begins(&mut draining) => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+        }
+    };
+    if let Err(error) = &served {
+        tracing::debug!(%error, "a connection ended");
+    }
+    linger::close(connection.into_parts().io.into_inner()).await;
+}
+
+async fn serve_http2(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
+    let ServerOptions { max_streams, max_head_bytes, head_time, .. } = *service.options();
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.answer(request).await) }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(max_streams)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(100)
+        .max_header_list_size(max_head_bytes as u32)
+        .keep_alive_interval(head_time / 2)
+        .keep_alive_timeout(head_time / 2);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = begins(&mut draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Waits until the server drains; the one that says so outlives every connection.
+async fn begins(draining: &mut watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await;
+}

@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+/// What the server tells of itself, and what a client may take. The defaults are for production.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// What `GET /version` answers.
+    pub version: String,
+    /// Connections at the same time; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// Bytes of a request's head.
+    pub max_head_bytes: usize,
+    /// How long a request's head may take, from the connection's or the last answer's end on; so also how long an
+    /// idle connection is kept. Longer than the pools of the usual clients keep theirs.
+    pub head_time: Duration,
+    /// How long a connection may take to show whether it speaks HTTP/1 or HTTP/2.
+    pub first_byte_time: Duration,
+    /// Bytes of a request's body.
+    pub max_body_bytes: usize,
+    /// How long the next part of a body may take.
+    pub body_idle_time: Duration,
+    /// Time that every body has, however slow its sender.
+    pub body_grace_time: Duration,
+    /// Bytes a second that a body must come with, the grace time apart.
+    pub body_min_rate: usize,
+    /// Streams at the same time on one HTTP/2 connection.
+    pub max_streams: u32,
+    /// How long running requests have to finish when the server stops.
+    pub drain_time: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            version: "unknown".to_owned(),
+            max_connections: 10_000,
+            max_head_bytes: 32 << 10,
+            head_time: Duration::from_secs(75),
+            first_byte_time: Duration::from_secs(15),
+            max_body_bytes: 20 << 20,
+            body_idle_time: Duration::from_secs(15),
+            body_grace_time: Duration::from_secs(30),
+            body_min_rate: 16 << 10,
+            max_streams: 128,
+            drain_time: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lentil_runtime::Runtime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::ServerOptions;
+use crate::connection;
+use crate::service::{Origin, Service};
+
+/// Where the server listens.
+pub struct Listeners {
+    /// The server's own paths and the application's routes.
+    pub main: TcpListener,
+    /// The application's routes alone.
+    pub site: Option<TcpListener>,
+}
+
+/// How the server came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that did not finish in time and were cut.
+    pub cut: usize,
+}
+
+/// Serves until `shutdown`, then lets running requests finish, within [`ServerOptions::drain_time`].
+pub async fn serve(
+    listeners: Listeners,
+    runtime: Runtime,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
+    let (drain, draining) = watch::channel(false);
+    let slots = Arc::new(Semaphore::new(options.max_connections));
+    let accept = |listener, origin| {
+        let service = Service::new(runtime.clone(), options.clone(), origin);
+        tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
+    };
+    let main = accept(listeners.main, Origin::Main);
+    let site = listeners.site.map(|site| accept(site, Origin::Site));
+    shutdown.await;
+    tracing::info!("stopping: running requests finish, new ones are refused");
+    drain.send_replace(true);
+    let mut cut = 0;
+    for accepting in [Some(main), site].into_iter().flatten() {
+        // The accept loop ends at once, with the connections that are still open.
+        if let Ok(mut connections) = accepting.await {
+            let finish = async { while connections.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(options.drain_time, finish).await;
+            cut += connections.len();
+        }
+    }
+    if cut > 0 {
+        tracing::warn!(cut, "connections did not finish in time and were cut");
+    }
+    Drained { cut }
+}
+
+/// Accepts connections until the server drains; returns those that are still open.
+async fn accept(
+    listener: TcpListener,
+    service: Service,
+    slots: Arc<Semaphore>,
+    mut draining: watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the slots are never closed");
+            (slot, next_connection(&listener).await)
+        };
+        let (slot, stream) = tokio::select! {
+            next = next => next,
+            _ = draining.wait_for(|draining| *draining) => return connections,
+        };
+        let (service, draining) = (service.clone(), draining.clone());
+        connections.spawn(async move {
+            connection::serve(stream, service, draining).await;
+            drop(slot);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// The next connection; when the system has no room for one, tries again, ever more slowly.
+async fn next_connection(listener: &TcpListener) -> TcpStream {
+    let mut back_off = Duration::from_millis(5);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(back_off).await;
+                back_off = (back_off * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
