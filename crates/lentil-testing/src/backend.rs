@@ -175,7 +175,7 @@ impl TestBackend {
     /// # Errors
     /// When the schema does not declare the table.
     pub async fn table(&self, name: &str) -> Result<Vec<Object>> {
-        let range = RangeSpec::all(name.to_owned(), "by_creation_time", 0);
+        let range = RangeSpec::all(name.to_owned(), "by_creation_time");
         self.query(async move |ctx| ctx.db.query_objects(range).collect().await).await
     }
 
