@@ -2,18 +2,21 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Result};
 
-use crate::attributes::refuse_generics;
-use crate::fields::{self, Field};
+use crate::attributes::{misplaced, refuse_generics};
+use crate::fields;
+use crate::misuse::Misuse;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     refuse_generics(input, "Args")?;
+    misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
-        return Err(syn::Error::new_spanned(input, "derive(Args) goes on a struct: one field for each argument"));
+        return Err(Misuse::NoStruct { derive: "Args", each: "argument" }.at(&input.ident));
     };
-    let fields = fields::named(&data.fields, input, "Args")?;
+    let fields = fields::named(&data.fields, &input.ident, "Args")?;
     let name = &input.ident;
-    let (into, from) = object_conversions(&fields);
     let validators = fields::validators(&fields);
+    let into = fields::into_object(&fields, &quote!(self.), None);
+    let from = fields::from_object(&fields, &quote!(Self));
     Ok(quote! {
         impl ::lentil::__derive::Args for #name {
             fn validator() -> ::lentil::__derive::ObjectValidator {
@@ -39,22 +42,4 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
     })
-}
-
-/// The bodies that turn a struct into an object, and an object into the struct.
-pub(crate) fn object_conversions(fields: &[Field<'_>]) -> (TokenStream, TokenStream) {
-    let capacity = fields.len();
-    let puts = fields::puts(fields, &quote!(self.));
-    let takes = fields::takes(fields);
-    let into = quote! {
-        let mut fields = ::std::vec::Vec::with_capacity(#capacity);
-        #puts
-        fields.into_iter().collect()
-    };
-    let from = quote! {
-        let read = Self { #takes };
-        ::lentil::__derive::nothing_left(&object)?;
-        Ok(read)
-    };
-    (into, from)
 }

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Fields, Ident, Result, Type};
+use syn::{Fields, GenericArgument, Ident, PathArguments, Result, Type};
 
 use crate::attributes;
-use crate::names::{camel_case, refuse_name};
+use crate::misuse::Misuse;
+use crate::names::{camel_case, check_name};
 
 /// A field of a derived struct.
 pub(crate) struct Field<'i> {
@@ -21,60 +22,78 @@ impl<'i> Field<'i> {
     pub(crate) fn option(&self) -> Option<&'i Type> {
         let Type::Path(path) = self.ty else { return None };
         let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
-        let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
         match arguments.args.first()? {
-            syn::GenericArgument::Type(inner) => Some(inner),
+            GenericArgument::Type(inner) => Some(inner),
             _ => None,
         }
     }
+
+    /// `<Type as FieldType>`, so placed that a type which is none is underlined where it is written.
+    pub(crate) fn field_type(&self) -> TokenStream {
+        qualified(self.ty, &quote!(FieldType))
+    }
+}
+
+/// `<Type as Trait>`, blamed on the type.
+pub(crate) fn qualified(ty: &Type, derive_trait: &TokenStream) -> TokenStream {
+    let span = ty.span().resolved_at(Span::call_site());
+    quote_spanned!(span=> <#ty as ::lentil::__derive::#derive_trait>)
 }
 
 /// The named fields of a struct or of a variant.
-pub(crate) fn named<'i>(fields: &'i Fields, owner: &impl Spanned, derive: &str) -> Result<Vec<Field<'i>>> {
-    let Fields::Named(named) = fields else {
-        let message = format!("derive({derive}) needs named fields: `struct Job {{ job_id: String }}`");
-        return Err(syn::Error::new(owner.span(), message));
-    };
+pub(crate) fn named<'i>(fields: &'i Fields, owner: impl ToTokens, derive: &str) -> Result<Vec<Field<'i>>> {
+    let Fields::Named(named) = fields else { return Err(Misuse::Unnamed { derive }.at(owner)) };
     let mut seen = HashMap::new();
     named.named.iter().map(|field| read(field, &mut seen)).collect()
 }
 
 fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Result<Field<'i>> {
     let ident = field.ident.as_ref().expect("a named field has a name");
-    let renamed = attributes::text(&field.attrs, "rename")?;
-    let (name, span) = match &renamed {
-        Some(text) => (text.value(), text.span()),
-        None => (camel_case(&ident.to_string()), ident.span()),
-    };
-    if let Some(refusal) = refuse_name("field", &name) {
-        return Err(syn::Error::new(span, refusal));
+    for attribute in ["table", "index", "tag"] {
+        attributes::misplaced(&field.attrs, attribute, "above the type, not above a field")?;
     }
+    let renamed = attributes::text(&field.attrs, "rename")?;
+    let name = renamed.as_ref().map_or_else(|| camel_case(&ident.to_string()), syn::LitStr::value);
+    let place = || renamed.as_ref().map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream);
+    check_name("a field", &name, place())?;
     if let Some(other) = seen.insert(name.clone(), ident) {
-        return Err(syn::Error::new(span, format!("`{ident}` and `{other}` would both be the field `{name}`")));
+        let (ident, other) = (ident.to_string(), other.to_string());
+        return Err(Misuse::SameName { ident, other, what: "field", name: &name }.at(place()));
     }
     Ok(Field { ident, ty: &field.ty, name })
 }
 
-/// `(name, validator)` of every field.
+/// `[(name, validator), …]`
 pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
-    let entries = fields.iter().map(|Field { ty, name, .. }| {
-        quote!((#name, <#ty as ::lentil::__derive::FieldType>::field_validator()))
+    let entries = fields.iter().map(|field| {
+        let (name, field_type) = (&field.name, field.field_type());
+        quote!((#name, #field_type::field_validator()))
     });
     quote!([#(#entries),*] as [(&'static str, ::lentil::__derive::FieldValidator); _])
 }
 
-/// Statements that put every field, a variable or a field of `self`, into the list `fields`.
-pub(crate) fn puts(fields: &[Field<'_>], receiver: &TokenStream) -> TokenStream {
-    let puts = fields.iter().map(|Field { ident, name, .. }| {
-        quote!(::lentil::__derive::put(&mut fields, #name, #receiver #ident);)
+/// The object of the fields, each a variable, or with a receiver, `self.`, a field of it.
+pub(crate) fn into_object(fields: &[Field<'_>], receiver: &TokenStream, further: Option<TokenStream>) -> TokenStream {
+    let entries = fields.iter().map(|field| {
+        let Field { ident, name, .. } = field;
+        let field_type = field.field_type();
+        quote!((const { ::lentil::__derive::FieldName::from_static(#name) }, #field_type::into_field(#receiver #ident)))
     });
-    quote!(#(#puts)*)
+    let entries = entries.chain(further);
+    quote!(::lentil::__derive::object([#(#entries),*]))
 }
 
-/// `field: taken out of object` of every field.
-pub(crate) fn takes(fields: &[Field<'_>]) -> TokenStream {
-    let takes = fields.iter().map(|Field { ident, name, .. }| {
-        quote!(#ident: ::lentil::__derive::take(&mut object, #name)?)
+/// `Ok(path { field: … })` of the fields in the variable `object`, once nothing is left of it.
+pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStream {
+    let takes = fields.iter().map(|field| {
+        let Field { ident, name, .. } = field;
+        let field_type = field.field_type();
+        quote!(#ident: #field_type::from_field(object.remove(#name)).map_err(|error| error.in_field(#name))?)
     });
-    quote!(#(#takes),*)
+    quote! {
+        let read = #path { #(#takes),* };
+        ::lentil::__derive::nothing_left(&object)?;
+        Ok(read)
+    }
 }

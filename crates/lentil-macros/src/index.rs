@@ -1,119 +1,127 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
-use syn::{Attribute, Ident, Result, Token, parenthesized};
+use syn::{Attribute, Ident, Meta, Result, Token, parenthesized};
 
 use crate::fields::Field;
-use crate::names::{constant_name, nearest, refuse_name};
+use crate::misuse::Misuse;
+use crate::names::{check_name, constant_name};
+
+const MAX_INDEXES: usize = 64;
+const MAX_FIELDS: usize = 16;
 
 /// `#[index(by_jobId(job_id, status))]`
-pub(crate) struct Index {
+pub(crate) struct Index<'f> {
+    name: Ident,
+    fields: Vec<&'f Field<'f>>,
+}
+
+/// An index as it is written.
+struct Written {
     name: Ident,
     fields: Vec<Ident>,
 }
 
-impl Parse for Index {
-    fn parse(input: ParseStream<'_>) -> Result<Index> {
-        let usage = "write #[index(by_jobId(job_id))]: the index's name, then fields of the struct";
-        let name: Ident = input.parse().map_err(|error| syn::Error::new(error.span(), usage))?;
+impl Parse for Written {
+    fn parse(input: ParseStream<'_>) -> Result<Written> {
+        let name = ident(input)?;
         if !input.peek(syn::token::Paren) {
-            return Err(syn::Error::new(name.span(), usage));
+            return Err(Misuse::IndexSyntax.at(name));
         }
         let content;
         parenthesized!(content in input);
-        let fields = Punctuated::<Ident, Token![,]>::parse_terminated(&content);
-        let fields = fields.map_err(|error| syn::Error::new(error.span(), usage))?;
+        let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, own_field)?;
         if fields.is_empty() || !input.is_empty() {
-            return Err(syn::Error::new(name.span(), usage));
+            return Err(Misuse::IndexSyntax.at(name));
         }
-        Ok(Index { name, fields: fields.into_iter().collect() })
+        Ok(Written { name, fields: fields.into_iter().collect() })
     }
 }
 
+fn ident(input: ParseStream<'_>) -> Result<Ident> {
+    input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), Misuse::IndexSyntax))
+}
+
+fn own_field(input: ParseStream<'_>) -> Result<Ident> {
+    let field = ident(input)?;
+    if input.peek(Token![.]) { Err(Misuse::NestedIndexField.at(field)) } else { Ok(field) }
+}
+
 /// The indexes that a struct's attributes declare, each checked against its fields.
-pub(crate) fn read(attributes: &[Attribute], fields: &[Field<'_>]) -> Result<Vec<Index>> {
-    let mut indexes: Vec<Index> = Vec::new();
+pub(crate) fn read<'f>(attributes: &[Attribute], fields: &'f [Field<'f>]) -> Result<Vec<Index<'f>>> {
+    let mut indexes: Vec<Index<'f>> = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("index")) {
-        let index: Index = attribute.parse_args().map_err(|error| match attribute.meta {
-            syn::Meta::List(_) => error,
-            _ => syn::Error::new(attribute.span(), "write #[index(by_jobId(job_id))]"),
-        })?;
-        check(&index, fields)?;
-        if indexes.iter().any(|other| constant(other) == constant(&index)) {
-            return Err(syn::Error::new(index.name.span(), format!("two indexes are named `{}`", index.name)));
+        let Meta::List(list) = &attribute.meta else { return Err(Misuse::IndexSyntax.at(attribute)) };
+        let index = check(list.parse_args()?, fields)?;
+        if let Some(other) = indexes.iter().find(|other| other.constant() == index.constant()) {
+            let (ident, other, name) = (index.name.to_string(), other.name.to_string(), index.constant());
+            return Err(Misuse::SameName { ident, other, what: "index", name: &name }.at(&index.name));
+        }
+        if indexes.len() == MAX_INDEXES {
+            return Err(Misuse::TooManyIndexes { most: MAX_INDEXES }.at(&index.name));
         }
         indexes.push(index);
     }
     Ok(indexes)
 }
 
-fn check(index: &Index, fields: &[Field<'_>]) -> Result<()> {
-    let name = index.name.to_string();
-    if let Some(refusal) = refuse_name("index", &name) {
-        return Err(syn::Error::new(index.name.span(), refusal));
+fn check<'f>(written: Written, fields: &'f [Field<'f>]) -> Result<Index<'f>> {
+    let name = written.name.to_string();
+    check_name("an index", &name, &written.name)?;
+    if matches!(name.as_str(), "by_id" | "by_creation_time") {
+        return Err(Misuse::SystemIndex { name: &name }.at(&written.name));
     }
-    if name == "by_id" || name == "by_creation_time" {
-        let message = format!("every table has the index `{name}` already; leave it out");
-        return Err(syn::Error::new(index.name.span(), message));
+    if let Some(over) = written.fields.get(MAX_FIELDS) {
+        return Err(Misuse::TooManyIndexFields { most: MAX_FIELDS }.at(over));
     }
-    for (at, field) in index.fields.iter().enumerate() {
-        if index.fields[..at].contains(field) {
-            return Err(syn::Error::new(field.span(), format!("`{field}` stands twice in the index `{name}`")));
+    for (at, field) in written.fields.iter().enumerate() {
+        if written.fields[..at].contains(field) {
+            return Err(Misuse::FieldTwice { field: &field.to_string(), index: &name }.at(field));
         }
-        find(field, fields)?;
     }
-    Ok(())
+    let found = written.fields.iter().map(|field| find(field, fields)).collect::<Result<_>>()?;
+    Ok(Index { name: written.name, fields: found })
 }
 
-fn find<'f, 'i>(name: &Ident, fields: &'f [Field<'i>]) -> Result<&'f Field<'i>> {
-    fields.iter().find(|field| field.ident == name).ok_or_else(|| {
+fn find<'f>(name: &Ident, fields: &'f [Field<'f>]) -> Result<&'f Field<'f>> {
+    fields.iter().find(|field| field.ident.unraw() == name.unraw()).ok_or_else(|| {
         let text = name.to_string();
-        let message = if matches!(text.as_str(), "_id" | "_creationTime" | "id" | "creation_time") {
-            "`_creationTime` and `_id` end every index by themselves; leave them out".to_owned()
-        } else {
-            let known: Vec<String> = fields.iter().map(|field| field.ident.to_string()).collect();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            match nearest(&text, &known) {
-                Some(near) => format!("there is no field `{text}`; did you mean `{near}`?"),
-                None => format!("there is no field `{text}`; the fields are `{}`", known.join("`, `")),
-            }
-        };
-        syn::Error::new(name.span(), message)
+        if matches!(text.as_str(), "_id" | "_creationTime" | "id" | "creation_time") {
+            return Misuse::SystemField.at(name);
+        }
+        let known = fields.iter().map(|field| field.ident.to_string()).collect();
+        Misuse::UnknownField { field: &text, known }.at(name)
     })
 }
 
-fn constant(index: &Index) -> String {
-    constant_name(&index.name.to_string())
-}
+impl Index<'_> {
+    fn constant(&self) -> String {
+        constant_name(&self.name.to_string())
+    }
 
-/// `.index("by_jobId", ["jobId"])` of every index.
-pub(crate) fn declarations(indexes: &[Index], fields: &[Field<'_>]) -> Result<TokenStream> {
-    let declare = |index: &Index| {
-        let name = index.name.to_string();
-        let fields: Vec<_> = index.fields.iter().map(|field| Ok(&find(field, fields)?.name)).collect::<Result<_>>()?;
-        Ok(quote!(.index(#name, [#(#fields),*])))
-    };
-    indexes.iter().map(declare).collect()
-}
+    /// `.index("by_jobId", ["jobId"])`
+    pub(crate) fn declaration(&self) -> TokenStream {
+        let name = self.name.to_string();
+        let fields = self.fields.iter().map(|field| &field.name);
+        quote!(.index(#name, [#(#fields),*]))
+    }
 
-/// `pub const BY_JOB_ID: Index<Job, (String, (f64, (Id<Job>, ())))>` of every index.
-pub(crate) fn constants(indexes: &[Index], fields: &[Field<'_>]) -> Result<TokenStream> {
-    let declare = |index: &Index| {
-        let name = index.name.to_string();
-        let constant = format_ident!("{}", constant(index), span = index.name.span());
-        let mut types = quote!((f64, (::lentil::__derive::Id<Self>, ())));
-        for field in index.fields.iter().rev() {
-            let ty = find(field, fields)?.ty;
-            types = quote!((#ty, #types));
-        }
-        let listed: Vec<_> = index.fields.iter().map(|field| format!("`{field}`")).collect();
-        let doc = format!("The index `{name}`: by {}, then by creation.", listed.join(", "));
-        Ok(quote! {
+    /// `pub const BY_JOB_ID: Index<Job, (String, Ending<Job>)>`
+    pub(crate) fn definition(&self) -> TokenStream {
+        let name = self.name.to_string();
+        let constant = format_ident!("{}", self.constant(), span = self.name.span());
+        let end = quote!(::lentil::__derive::Ending<Self>);
+        let types = self.fields.iter().rev().fold(end, |rest, field| {
+            let ty = field.ty;
+            quote!((#ty, #rest))
+        });
+        let listed: Vec<_> = self.fields.iter().map(|field| format!("`{}`", field.name)).collect();
+        let doc = format!("The index `{name}`: by {}, then by creation.", listed.join(", then "));
+        quote! {
             #[doc = #doc]
             pub const #constant: ::lentil::__derive::Index<Self, #types> = ::lentil::__derive::Index::new(#name);
-        })
-    };
-    indexes.iter().map(declare).collect()
+        }
+    }
 }

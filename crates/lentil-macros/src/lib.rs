@@ -8,7 +8,10 @@ mod attributes;
 mod document;
 mod fields;
 mod index;
+mod misuse;
 mod names;
+mod patch;
+mod union;
 mod value_type;
 
 use proc_macro::TokenStream;

@@ -1,3 +1,8 @@
+use quote::ToTokens;
+use syn::Result;
+
+use crate::misuse::Misuse;
+
 /// `job_id` is `jobId`: what the field is called outside Rust.
 pub(crate) fn camel_case(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
@@ -31,19 +36,19 @@ pub(crate) fn constant_name(name: &str) -> String {
     constant
 }
 
-/// Why `name` cannot name a table, an index or a field.
-pub(crate) fn refuse_name(what: &str, name: &str) -> Option<String> {
+/// Refuses what cannot name a table, an index or a field.
+pub(crate) fn check_name(what: &str, name: &str, place: impl ToTokens) -> Result<()> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !begins_well || name.len() > 64 || !name.chars().all(legal) || name.chars().all(|c| c == '_') {
-        return Some(format!("`{name}` cannot name a {what}: use up to 64 letters, digits and `_`"));
+        return Err(Misuse::Name { what, name }.at(place));
     }
-    name.starts_with('_').then(|| format!("`{name}` cannot name a {what}: names beginning with `_` are the system's"))
+    if name.starts_with('_') { Err(Misuse::ReservedName { what, name }.at(place)) } else { Ok(()) }
 }
 
 /// The nearest of `known` to a name that is not among them, when one is near.
-pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let scored = known.iter().map(|candidate| (distance(name, candidate), *candidate));
+pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+    let scored = known.iter().map(|candidate| (distance(name, candidate), candidate.as_str()));
     scored.min().filter(|(distance, _)| *distance <= name.len().div_ceil(3)).map(|(_, candidate)| candidate)
 }
 
@@ -78,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_name_finds_its_neighbour() {
-        assert_eq!(nearest("job_idd", &["idea", "job_id", "status"]), Some("job_id"));
-        assert_eq!(nearest("zzz", &["idea", "job_id"]), None);
+        let known = ["idea", "job_id", "status"].map(str::to_owned);
+        assert_eq!(nearest("job_idd", &known), Some("job_id"));
+        assert_eq!(nearest("zzz", &known), None);
     }
 }

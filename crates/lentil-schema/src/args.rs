@@ -1,5 +1,7 @@
 use lentil_values::{DecodeError, Object, ObjectValidator, Value};
 
+use crate::__derive::nothing_left;
+
 /// A function's arguments: one struct, `#[derive(Args)]`; `()` is no arguments.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a function's arguments",
@@ -9,8 +11,10 @@ use lentil_values::{DecodeError, Object, ObjectValidator, Value};
 pub trait Args: Sized + Send + 'static {
     /// What the arguments must be.
     fn validator() -> ObjectValidator;
+
     /// The arguments as fields.
     fn into_object(self) -> Object;
+
     /// Reads arguments that match the validator.
     ///
     /// # Errors
@@ -27,8 +31,8 @@ impl Args for () {
         Object::new()
     }
 
-    fn from_object(_object: Object) -> Result<(), DecodeError> {
-        Ok(())
+    fn from_object(object: Object) -> Result<(), DecodeError> {
+        nothing_left(&object)
     }
 }
 

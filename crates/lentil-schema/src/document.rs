@@ -2,7 +2,7 @@ use std::ops::Deref;
 
 use lentil_values::{DecodeError, FieldName, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v};
 
-use crate::{Id, Index, IntoRange, Patch, Prefix, Table};
+use crate::{Ending, Id, Index, Open, Patch, Range, Table};
 
 /// A table's documents as a Rust struct, `#[derive(Document)]`.
 #[diagnostic::on_unimplemented(
@@ -15,7 +15,7 @@ pub trait Document: Sized + Send + Sync + Clone + 'static {
     const TABLE: &'static str;
 
     /// The table's documents in the order of their creation.
-    const BY_CREATION_TIME: Index<Self, (f64, (Id<Self>, ()))> = Index::new("by_creation_time");
+    const BY_CREATION_TIME: Index<Self, Ending<Self>> = Index::new("by_creation_time");
 
     /// The table's documents in the order of their ids.
     const BY_ID: Index<Self, (Id<Self>, ())> = Index::new("by_id");
@@ -39,8 +39,8 @@ pub trait Document: Sized + Send + Sync + Clone + 'static {
     fn patch() -> Self::Patch;
 
     /// Every document of the table, in the order of creation.
-    fn all() -> impl IntoRange<Self> {
-        Prefix::whole(Self::BY_CREATION_TIME)
+    fn all() -> Range<Self, Open<Ending<Self>>> {
+        Self::BY_CREATION_TIME.all()
     }
 }
 

@@ -7,39 +7,24 @@ mod args;
 mod document;
 mod id;
 mod index;
+mod key;
 mod patch;
 mod range;
+mod range_spec;
 mod schema;
 mod table;
 
 pub use args::{Args, IntoArgs};
 pub use document::{Doc, Document};
 pub use id::Id;
-pub use index::{Bounded, HasNext, Index, IntoKey, Lower, Prefix, Upper};
+pub use index::{Ending, HasNext, Index};
+pub use key::IntoKey;
 pub use patch::Patch;
-pub use range::{IntoRange, RangeSpec};
+pub use range::{Above, Below, Between, Open, Range, TakesEq, TakesLower, TakesUpper};
+pub use range_spec::{IntoRange, KeyPart, RangeSpec};
 pub use schema::{Schema, SchemaError};
 pub use table::{IndexDefinition, Table};
 
 /// What the derives' code names; not for use by hand.
 #[doc(hidden)]
-pub mod __derive {
-    pub use lentil_values::{DecodeError, FieldName, FieldType, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v};
-
-    pub use crate::{Args, Doc, Document, Id, Index, IntoArgs, Patch, Table};
-
-    /// Takes a field out of an object and reads it.
-    pub fn take<T: FieldType>(object: &mut Object, name: &'static str) -> Result<T, DecodeError> {
-        T::from_field(object.remove(name)).map_err(|error| error.in_field(name))
-    }
-
-    /// Puts a field into a list of fields, unless it is missing.
-    pub fn put<T: FieldType>(fields: &mut Vec<(FieldName, Value)>, name: &'static str, value: T) {
-        fields.extend(value.into_field().map(|value| (FieldName::from_static(name), value)));
-    }
-
-    /// Refuses what is left of an object once its fields are taken out.
-    pub fn nothing_left(object: &Object) -> Result<(), DecodeError> {
-        object.iter().next().map_or(Ok(()), |(name, _)| Err(DecodeError::new("unknown field").in_field(name.as_str())))
-    }
-}
+pub mod __derive;

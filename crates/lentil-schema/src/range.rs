@@ -1,78 +1,149 @@
-use std::borrow::Cow;
-use std::str::FromStr;
+use std::marker::PhantomData;
+use std::ops::Bound;
 
-use lentil_values::{DocumentId, Interval, KeyWriter, Value, after_prefix};
+use crate::index::{HasNext, Head, Tail};
+use crate::{IntoKey, IntoRange, RangeSpec};
 
-/// A range of an index: equal in the first fields, then bounded in the next.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RangeSpec {
-    /// The table.
-    pub table: Cow<'static, str>,
-    /// The index, `by_id` and `by_creation_time` included.
-    pub index: Cow<'static, str>,
-    /// The values that the first fields equal; `None` is a missing field. After the index's own fields come
-    /// `_creationTime` and `_id`.
-    pub eq: Vec<Option<Value>>,
-    /// The lower bound of the next field, and whether it is in the range.
-    pub lower: Option<(Option<Value>, bool)>,
-    /// The upper bound of the next field, and whether it is in the range.
-    pub upper: Option<(Option<Value>, bool)>,
-    /// How many fields the index has before `_id`; needed to write an id as keys do.
-    pub id_at: usize,
+/// A typed range of an index of `T`'s table; `S` says what may still be added to it.
+#[must_use = "a range reads nothing before it is given to `ctx.db.query`"]
+pub struct Range<T, S> {
+    spec: RangeSpec,
+    types: PhantomData<fn() -> (T, S)>,
 }
 
-impl RangeSpec {
-    /// All of an index whose own fields are this many (`by_creation_time` has none, with `_creationTime` after it).
-    pub fn all(table: impl Into<Cow<'static, str>>, index: impl Into<Cow<'static, str>>, fields: usize) -> RangeSpec {
-        let index = index.into();
-        let id_at = if index == "by_id" { 0 } else { fields + 1 };
-        RangeSpec { table: table.into(), index, eq: Vec::new(), lower: None, upper: None, id_at }
-    }
+/// The state of a range without bounds: the next `eq` or bound is for the first field of `F`.
+pub struct Open<F>(PhantomData<F>);
 
-    /// The index keys in the range.
-    ///
-    /// Keys are the encoded fields, the encoded `_creationTime`, and the id's 16 bytes; those of `by_id` are the id
-    /// alone. There is no type bracketing: `lt` also finds missing fields and the types that order below.
-    pub fn interval(&self) -> Interval {
-        let mut prefix = KeyWriter::new();
-        for (at, value) in self.eq.iter().enumerate() {
-            self.push(&mut prefix, at, value.as_ref());
-        }
-        let within = |bound: &Option<Value>| {
-            let mut key = prefix.clone();
-            self.push(&mut key, self.eq.len(), bound.as_ref());
-            key.finish().into_bytes()
-        };
-        let start = match &self.lower {
-            None => Some(prefix.as_bytes().to_vec()),
-            Some((bound, true)) => Some(within(bound)),
-            Some((bound, false)) => after_prefix(&within(bound)),
-        };
-        let end = match &self.upper {
-            None => after_prefix(prefix.as_bytes()),
-            Some((bound, true)) => after_prefix(&within(bound)),
-            Some((bound, false)) => Some(within(bound)),
-        };
-        // No key is above a bound that nothing follows.
-        start.map_or_else(Interval::none, |start| Interval { start, end })
-    }
+/// The state of a range whose first field of `F` has a lower bound: an upper one may follow.
+pub struct Above<F>(PhantomData<F>);
 
-    fn push(&self, key: &mut KeyWriter, at: usize, value: Option<&Value>) {
-        if at < self.id_at {
-            return key.push(value);
-        }
-        let id = value.and_then(Value::as_str).and_then(|text| DocumentId::from_str(text).ok());
-        key.push_id(id.expect("the field at `id_at` is compared with ids").internal);
-    }
-}
+/// The state of a range whose first field of `F` has an upper bound: a lower one may follow.
+pub struct Below<F>(PhantomData<F>);
 
-/// What a query can be put to: an index, a range of one, or a whole table.
+/// The state of a range with both bounds: nothing may follow.
+pub struct Between(());
+
+/// The states of a range to which an `eq` can be added.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no range of an index of `{T}`",
-    label = "no range of `{T}`",
-    note = "write `{T}::all()`, an index such as `{T}::BY_CREATION_TIME.all()`, or a range such as `{T}::BY_….eq(…)`"
+    message = "an `eq` cannot follow a bound",
+    label = "after `gt`, `gte`, `lt` or `lte`",
+    note = "equalities come first, in the order of the index's fields; then the next field may have a lower and an upper bound"
 )]
-pub trait IntoRange<T> {
-    /// The range.
-    fn into_range(self) -> RangeSpec;
+pub trait TakesEq {
+    /// The fields that are not fixed yet.
+    type Fields: HasNext;
+}
+
+/// The states of a range to which a lower bound can be added.
+#[diagnostic::on_unimplemented(
+    message = "this range has a lower bound already",
+    label = "a second lower bound",
+    note = "one field, the one after the last `eq`, may have one lower and one upper bound"
+)]
+pub trait TakesLower {
+    /// The fields that are not fixed yet.
+    type Fields: HasNext;
+    /// The state with the bound.
+    type Bounded;
+}
+
+/// The states of a range to which an upper bound can be added.
+#[diagnostic::on_unimplemented(
+    message = "this range has an upper bound already",
+    label = "a second upper bound",
+    note = "one field, the one after the last `eq`, may have one lower and one upper bound"
+)]
+pub trait TakesUpper {
+    /// The fields that are not fixed yet.
+    type Fields: HasNext;
+    /// The state with the bound.
+    type Bounded;
+}
+
+impl<F: HasNext> TakesEq for Open<F> {
+    type Fields = F;
+}
+
+impl<F: HasNext> TakesLower for Open<F> {
+    type Fields = F;
+    type Bounded = Above<F>;
+}
+
+impl<F: HasNext> TakesUpper for Open<F> {
+    type Fields = F;
+    type Bounded = Below<F>;
+}
+
+impl<F: HasNext> TakesLower for Below<F> {
+    type Fields = F;
+    type Bounded = Between;
+}
+
+impl<F: HasNext> TakesUpper for Above<F> {
+    type Fields = F;
+    type Bounded = Between;
+}
+
+impl<T, S> Range<T, S> {
+    pub(crate) fn new(spec: RangeSpec) -> Range<T, S> {
+        Range { spec, types: PhantomData }
+    }
+
+    /// The documents whose next field equals `value`.
+    pub fn eq(mut self, value: impl IntoKey<Head<S::Fields>>) -> Range<T, Open<Tail<S::Fields>>>
+    where
+        S: TakesEq,
+    {
+        self.spec.eq.push(S::Fields::part(value.into_key()));
+        Range::new(self.spec)
+    }
+
+    /// The documents whose next field is greater than `bound`.
+    pub fn gt(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    where
+        S: TakesLower,
+    {
+        let lower = Bound::Excluded(S::Fields::part(bound.into_key()));
+        Range::new(RangeSpec { lower, ..self.spec })
+    }
+
+    /// The documents whose next field is at least `bound`.
+    pub fn gte(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    where
+        S: TakesLower,
+    {
+        let lower = Bound::Included(S::Fields::part(bound.into_key()));
+        Range::new(RangeSpec { lower, ..self.spec })
+    }
+
+    /// The documents whose next field is less than `bound`; those that lack it are among them.
+    pub fn lt(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    where
+        S: TakesUpper,
+    {
+        let upper = Bound::Excluded(S::Fields::part(bound.into_key()));
+        Range::new(RangeSpec { upper, ..self.spec })
+    }
+
+    /// The documents whose next field is at most `bound`; those that lack it are among them.
+    pub fn lte(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    where
+        S: TakesUpper,
+    {
+        let upper = Bound::Included(S::Fields::part(bound.into_key()));
+        Range::new(RangeSpec { upper, ..self.spec })
+    }
+}
+
+impl<T, S> IntoRange<T> for Range<T, S> {
+    fn into_range(self) -> RangeSpec {
+        self.spec
+    }
+}
+
+// By hand, because the derive would ask the same of `T` and `S`.
+impl<T, S> Clone for Range<T, S> {
+    fn clone(&self) -> Range<T, S> {
+        Range::new(self.spec.clone())
+    }
 }

@@ -144,9 +144,7 @@ impl Schema {
                 members.iter().try_for_each(|member| self.check_document(table, member))
             }
             Validator::Object(object) => match object.0.keys().find(|field| field.starts_with('_')) {
-                Some(field) => {
-                    Err(SchemaError::ReservedField { table: table.name().to_owned(), field: field.clone() })
-                }
+                Some(field) => Err(SchemaError::ReservedField { table: table.name().to_owned(), field: field.clone() }),
                 None => Ok(()),
             },
             _ => Err(SchemaError::DocumentType(table.name().to_owned())),

@@ -1,0 +1,94 @@
+use std::fmt;
+
+use quote::ToTokens;
+
+/// What can be wrong with an input of a derive: everything this crate ever says is here.
+pub(crate) enum Misuse<'a> {
+    NoStruct { derive: &'a str, each: &'a str },
+    NoStructOrEnum,
+    Generics { derive: &'a str },
+    Unnamed { derive: &'a str },
+    NoTable,
+    Name { what: &'a str, name: &'a str },
+    ReservedName { what: &'a str, name: &'a str },
+    SameName { ident: String, other: String, what: &'a str, name: &'a str },
+    NotText { attribute: &'a str },
+    Twice { attribute: &'a str },
+    Misplaced { attribute: &'a str, place: &'a str },
+    IndexSyntax,
+    NestedIndexField,
+    SystemIndex { name: &'a str },
+    TooManyIndexes { most: usize },
+    TooManyIndexFields { most: usize },
+    FieldTwice { field: &'a str, index: &'a str },
+    UnknownField { field: &'a str, known: Vec<String> },
+    SystemField,
+    SameSetter { setter: &'a str, fields: [String; 2] },
+    EmptyEnum,
+    Variant,
+    TagField { tag: &'a str },
+}
+
+impl Misuse<'_> {
+    /// The compile error that underlines `tokens`.
+    pub(crate) fn at(&self, tokens: impl ToTokens) -> syn::Error {
+        syn::Error::new_spanned(tokens, self)
+    }
+}
+
+impl fmt::Display for Misuse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misuse::NoStruct { derive, each } => write!(f, "derive({derive}) goes on a struct: one field for each {each}"),
+            Misuse::NoStructOrEnum => {
+                f.write_str("derive(ValueType) goes on a struct, which is an object, or an enum, which is a union")
+            }
+            Misuse::Generics { derive } => write!(f, "derive({derive}) takes no generics: write one type for each use"),
+            Misuse::Unnamed { derive } => write!(f, "derive({derive}) needs named fields: `struct Job {{ job_id: String }}`"),
+            Misuse::NoTable => f.write_str("of which table are these the documents? Add #[table(\"…\")] below the derive"),
+            Misuse::Name { what, name } => {
+                write!(f, "\"{name}\" cannot name {what}: use up to 64 letters, digits and `_`, and no digit first")
+            }
+            Misuse::ReservedName { what, name } => {
+                write!(f, "\"{name}\" cannot name {what}: names beginning with `_` are the system's")
+            }
+            Misuse::SameName { ident, other, what, name } => {
+                write!(f, "`{other}` and `{ident}` would both be the {what} `{name}`; rename one")
+            }
+            Misuse::NotText { attribute } => write!(f, "write #[{attribute}(\"…\")]"),
+            Misuse::Twice { attribute } => write!(f, "#[{attribute}(…)] stands twice; remove one"),
+            Misuse::Misplaced { attribute, place } => write!(f, "#[{attribute}(…)] goes {place}"),
+            Misuse::IndexSyntax => {
+                f.write_str("write #[index(by_jobId(job_id))]: the index's name, then fields of the struct in parentheses")
+            }
+            Misuse::NestedIndexField => f.write_str(
+                "a derived index is over the struct's own fields; for a nested one, use `Table::index(\"by_author\", [\"author.name\"])`",
+            ),
+            Misuse::SystemIndex { name } => write!(f, "every table has the index `{name}` already; leave it out"),
+            Misuse::TooManyIndexes { most } => write!(f, "a table has at most {most} indexes"),
+            Misuse::TooManyIndexFields { most } => write!(f, "an index has at most {most} fields"),
+            Misuse::FieldTwice { field, index } => write!(f, "`{field}` stands twice in the index `{index}`; remove one"),
+            Misuse::UnknownField { field, known } => write_unknown(f, field, known),
+            Misuse::SystemField => f.write_str("`_creationTime` and `_id` end every index by themselves; leave them out"),
+            Misuse::SameSetter { setter, fields: [a, b] } => {
+                write!(f, "the patches of `{a}` and of `{b}` would both be set by `{setter}`; rename one of the fields")
+            }
+            Misuse::EmptyEnum => f.write_str("a union of no variants has no values; add a variant"),
+            Misuse::Variant => f.write_str(
+                "a variant is a literal, `Done`, or holds one type, `Text(String)`, or has fields, `Circle { radius: f64 }`",
+            ),
+            Misuse::TagField { tag } => write!(
+                f,
+                "the field `{tag}` tells the variants apart; rename this one, or that one with #[tag(\"…\")] on the enum"
+            ),
+        }
+    }
+}
+
+fn write_unknown(f: &mut fmt::Formatter<'_>, field: &str, known: &[String]) -> fmt::Result {
+    match crate::names::nearest(field, known) {
+        Some(near) => write!(f, "there is no field `{field}`; did you mean `{near}`?"),
+        None if known.is_empty() => write!(f, "there is no field `{field}`; the struct has none"),
+        None => write!(f, "there is no field `{field}`; there are `{}`", known.join("`, `")),
+    }
+}

@@ -1,0 +1,93 @@
+use std::collections::HashMap;
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{DeriveInput, Ident, Result};
+
+use crate::fields::{self, Field};
+use crate::misuse::Misuse;
+
+/// The name of the builder of changes, `JobPatch`.
+pub(crate) fn name(input: &DeriveInput) -> Ident {
+    format_ident!("{}Patch", input.ident)
+}
+
+pub(crate) fn expand(input: &DeriveInput, fields: &[Field<'_>]) -> Result<TokenStream> {
+    check(fields)?;
+    let (document, patch, visibility) = (&input.ident, name(input), &input.vis);
+    let doc = format!("A change to some fields of a [`{document}`]; the others stay as they are.");
+    let setters = fields.iter().map(setters);
+    Ok(quote! {
+        #[doc = #doc]
+        #[derive(Clone, Debug)]
+        #[must_use = "a patch changes nothing before it is given to `ctx.db.patch`"]
+        #visibility struct #patch(::lentil::__derive::Patch<#document>);
+
+        #[allow(dead_code, reason = "not every field is ever patched")]
+        impl #patch {
+            #(#setters)*
+        }
+
+        impl ::core::convert::From<#patch> for ::lentil::__derive::Patch<#document> {
+            fn from(patch: #patch) -> Self {
+                patch.0
+            }
+        }
+    })
+}
+
+/// What sets a field, if there is a value sets it, and takes it out.
+fn setter_names(field: &Field<'_>) -> [Ident; 3] {
+    let ident = field.ident;
+    [ident.clone(), format_ident!("{}_if_some", ident), format_ident!("clear_{}", ident)]
+}
+
+/// Refuses fields of which one's setter has the name of another's.
+fn check(fields: &[Field<'_>]) -> Result<()> {
+    let mut seen = HashMap::new();
+    for field in fields {
+        let taken = if field.option().is_some() { 3 } else { 2 };
+        for setter in setter_names(field).into_iter().take(taken) {
+            if let Some(other) = seen.insert(setter.clone(), field.ident) {
+                let fields = [other.to_string(), field.ident.to_string()];
+                return Err(Misuse::SameSetter { setter: &setter.to_string(), fields }.at(field.ident));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn setters(field: &Field<'_>) -> TokenStream {
+    let name = &field.name;
+    let ty = field.option().unwrap_or(field.ty);
+    let value_type = fields::qualified(ty, &quote!(FieldType));
+    let [set, if_some, clear] = setter_names(field);
+    let set_doc = format!("Sets `{name}`.");
+    let if_some_doc = format!("Sets `{name}` if there is a value, else leaves it as it is.");
+    let clear_doc = format!("Takes `{name}` out of the document.");
+    let name = quote!(const { ::lentil::__derive::FieldName::from_static(#name) });
+    let clear = field.option().map(|_| {
+        quote! {
+            #[doc = #clear_doc]
+            pub fn #clear(self) -> Self {
+                Self(self.0.set(#name, ::core::option::Option::None))
+            }
+        }
+    });
+    quote! {
+        #[doc = #set_doc]
+        pub fn #set(self, value: impl ::core::convert::Into<#ty>) -> Self {
+            Self(self.0.set(#name, #value_type::into_field(value.into())))
+        }
+
+        #[doc = #if_some_doc]
+        pub fn #if_some(self, value: ::core::option::Option<#ty>) -> Self {
+            match value {
+                ::core::option::Option::Some(value) => self.#set(value),
+                ::core::option::Option::None => self,
+            }
+        }
+
+        #clear
+    }
+}

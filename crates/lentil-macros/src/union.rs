@@ -1,0 +1,134 @@
+//! An enum as a union.
+//!
+//! ```text
+//! enum Content {
+//!     Empty,                     v.literal("empty")
+//!     Text(String),              v.string()
+//!     Image { url: String },     v.object({type: v.literal("image"), url: v.string()})
+//! }
+//! ```
+//!
+//! A value is read as the first variant that it fits. One whose tag says which variant it is meant to be is not held
+//! against the others, so that the error is about what is wrong with it.
+
+use std::collections::HashMap;
+
+use quote::quote;
+use syn::{DataEnum, DeriveInput, Fields, Ident, Result, Type, Variant};
+
+use crate::attributes::{self, misplaced};
+use crate::fields;
+use crate::misuse::Misuse;
+use crate::names::{check_name, variant_name};
+use crate::value_type::Bodies;
+
+pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
+    if data.variants.is_empty() {
+        return Err(Misuse::EmptyEnum.at(&input.ident));
+    }
+    let tag = tag(input, data)?;
+    let mut seen = HashMap::new();
+    let members = data.variants.iter().map(|variant| {
+        let literal = literal(variant, &mut seen)?;
+        member(variant, &tag, &literal)
+    });
+    let members: Vec<Bodies> = members.collect::<Result<_>>()?;
+    let validators = members.iter().map(|member| &member.validator);
+    let arms = members.iter().map(|member| &member.into);
+    let attempts = members.iter().map(|member| &member.from);
+    Ok(Bodies {
+        validator: quote!(::lentil::__derive::v::union([#(#validators),*])),
+        into: quote!(match self { #(#arms)* }),
+        from: quote! {
+            #(#attempts)*
+            Err(::lentil::__derive::DecodeError::expected(<Self as ::lentil::__derive::ValueType>::validator(), &value))
+        },
+    })
+}
+
+fn tag(input: &DeriveInput, data: &DataEnum) -> Result<String> {
+    let Some(tag) = attributes::text(&input.attrs, "tag")? else { return Ok("type".to_owned()) };
+    check_name("a field", &tag.value(), &tag)?;
+    if !data.variants.iter().any(|variant| matches!(variant.fields, Fields::Named(_))) {
+        misplaced(&input.attrs, "tag", "on an enum that has variants with named fields")?;
+    }
+    Ok(tag.value())
+}
+
+/// The variant's literal, or its tag's. One may be both, because text is no object.
+fn literal<'i>(variant: &'i Variant, seen: &mut HashMap<(bool, String), &'i Ident>) -> Result<String> {
+    misplaced(&variant.attrs, "tag", "above the enum, not above a variant")?;
+    let renamed = attributes::text(&variant.attrs, "rename")?;
+    let name = renamed.map_or_else(|| variant_name(&variant.ident.to_string()), |text| text.value());
+    if matches!(variant.fields, Fields::Unnamed(_)) {
+        misplaced(&variant.attrs, "rename", "above a variant that is a literal or has named fields")?;
+        return Ok(name);
+    }
+    let is_unit = matches!(variant.fields, Fields::Unit);
+    match seen.insert((is_unit, name.clone()), &variant.ident) {
+        None => Ok(name),
+        Some(other) => {
+            let (ident, other) = (variant.ident.to_string(), other.to_string());
+            Err(Misuse::SameName { ident, other, what: "literal", name: &name }.at(&variant.ident))
+        }
+    }
+}
+
+fn member(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
+    match &variant.fields {
+        Fields::Unit => Ok(unit(&variant.ident, literal)),
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Ok(newtype(&variant.ident, &fields.unnamed[0].ty)),
+        Fields::Unnamed(_) => Err(Misuse::Variant.at(variant)),
+        Fields::Named(_) => tagged(variant, tag, literal),
+    }
+}
+
+fn unit(ident: &Ident, literal: &str) -> Bodies {
+    Bodies {
+        validator: quote!(::lentil::__derive::v::literal(#literal)),
+        into: quote!(Self::#ident => ::lentil::__derive::Value::from(#literal),),
+        from: quote! {
+            if value.as_str() == ::core::option::Option::Some(#literal) {
+                return Ok(Self::#ident);
+            }
+        },
+    }
+}
+
+fn newtype(ident: &Ident, ty: &Type) -> Bodies {
+    let value_type = fields::qualified(ty, &quote!(ValueType));
+    Bodies {
+        validator: quote!(#value_type::validator()),
+        into: quote!(Self::#ident(inner) => #value_type::into_value(inner),),
+        from: quote! {
+            if let Ok(inner) = #value_type::from_value(value.clone()) {
+                return Ok(Self::#ident(inner));
+            }
+        },
+    }
+}
+
+fn tagged(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
+    let ident = &variant.ident;
+    let fields = fields::named(&variant.fields, ident, "ValueType")?;
+    if let Some(clash) = fields.iter().find(|field| field.name == tag) {
+        return Err(Misuse::TagField { tag }.at(clash.ident));
+    }
+    let idents = fields.iter().map(|field| field.ident);
+    let validators = fields::validators(&fields);
+    let tag_entry = quote!((
+        const { ::lentil::__derive::FieldName::from_static(#tag) },
+        ::core::option::Option::Some(::lentil::__derive::Value::from(#literal)),
+    ));
+    let object = fields::into_object(&fields, &quote!(), Some(tag_entry));
+    let from = fields::from_object(&fields, &quote!(Self::#ident));
+    Ok(Bodies {
+        validator: quote!(::lentil::__derive::tagged(#tag, #literal, #validators)),
+        into: quote!(Self::#ident { #(#idents),* } => ::lentil::__derive::Value::Object(#object),),
+        from: quote! {
+            if let Some(mut object) = ::lentil::__derive::take_tagged(&value, #tag, #literal) {
+                return { #from };
+            }
+        },
+    })
+}

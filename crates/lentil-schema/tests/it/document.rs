@@ -1,0 +1,179 @@
+use std::collections::BTreeMap;
+
+use lentil_macros::{Document, ValueType};
+use lentil_schema::{Doc, Document, Id, Patch, Schema, Table};
+use lentil_values::{DocumentId, FieldName, InternalId, Nullable, Object, TableNumber, Value, ValueType, v};
+
+/// Who wrote something.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+pub(crate) struct Author {
+    /// What they are called.
+    name: String,
+    /// Where they come from.
+    home_town: Option<String>,
+}
+
+/// Something written, with a field of every kind.
+#[derive(Document, Clone, Debug, PartialEq)]
+#[table("posts")]
+#[index(by_title(title))]
+#[index(by_author_and_score(author, score))]
+pub(crate) struct Post {
+    /// Its title.
+    title: String,
+    /// Who wrote it.
+    author: Author,
+    /// How much it is liked.
+    score: Option<f64>,
+    /// How often it was read.
+    read_count: i64,
+    /// Whether the world sees it.
+    public: bool,
+    /// The post it replies to.
+    reply_to: Option<Id<Post>>,
+    /// What it is about.
+    tags: Vec<String>,
+    /// How often each reaction was given.
+    reactions: BTreeMap<String, f64>,
+    /// When it went away.
+    deleted_at: Nullable<f64>,
+    /// A picture.
+    picture: Vec<u8>,
+    /// Its kind, which is a word of Rust.
+    r#type: Value,
+    /// Its name in the old system.
+    #[rename("legacy_ID")]
+    legacy: Option<Nullable<String>>,
+}
+
+fn post() -> Post {
+    Post {
+        title: "On lentils".into(),
+        author: Author { name: "ada".into(), home_town: None },
+        score: None,
+        read_count: 3,
+        public: true,
+        reply_to: Some(Id::new(document_id())),
+        tags: vec!["food".into()],
+        reactions: BTreeMap::from([("yum".into(), 2.0)]),
+        deleted_at: Nullable::Null,
+        picture: vec![1, 2],
+        r#type: Value::Null,
+        legacy: Some(Nullable::Null),
+    }
+}
+
+fn document_id() -> DocumentId {
+    DocumentId { table: TableNumber::FIRST_USER, internal: InternalId::at(5.0, 7) }
+}
+
+/// The table by hand: what the derive has to come to.
+fn by_hand() -> Table {
+    let author = v::object([("name", v::string().into()), ("homeTown", v::optional(v::string()))]);
+    Table::new("posts")
+        .field("title", v::string())
+        .field("author", author)
+        .optional("score", v::number())
+        .field("readCount", v::int64())
+        .field("public", v::boolean())
+        .optional("replyTo", v::id("posts"))
+        .field("tags", v::array(v::string()))
+        .field("reactions", v::record(v::string(), v::number()))
+        .field("deletedAt", v::union([v::null(), v::number()]))
+        .field("picture", v::bytes())
+        .field("type", v::any())
+        .optional("legacy_ID", v::union([v::null(), v::string()]))
+        .index("by_title", ["title"])
+        .index("by_author_and_score", ["author", "score"])
+}
+
+struct Posts;
+
+impl lentil_values::TableNames for Posts {
+    fn number(&self, name: &str) -> Option<TableNumber> {
+        (name == Post::TABLE).then_some(TableNumber::FIRST_USER)
+    }
+
+    fn name(&self, number: TableNumber) -> Option<&str> {
+        (number == TableNumber::FIRST_USER).then_some(Post::TABLE)
+    }
+}
+
+#[test]
+fn a_derived_table_is_the_one_that_is_built_by_hand() {
+    assert_eq!(Post::table(), by_hand());
+    assert_eq!(Schema::new().table::<Post>().check(), Ok(()));
+}
+
+#[test]
+fn a_document_matches_its_table_and_comes_back_the_same() {
+    let fields = post().into_fields();
+    assert_eq!(Post::table().validate(&fields, &Posts), Ok(()));
+    assert_eq!(fields.get("score"), None);
+    assert_eq!(fields.get("deletedAt"), Some(&Value::Null));
+    assert_eq!(fields.get("replyTo"), Some(&Value::String(document_id().to_string())));
+    assert_eq!(Post::from_fields(fields), Ok(post()));
+}
+
+#[test]
+fn an_unfit_document_is_refused_by_field() {
+    let refusal = |change: fn(&mut Object)| {
+        let mut fields = post().into_fields();
+        change(&mut fields);
+        Post::from_fields(fields).unwrap_err().to_string()
+    };
+    let score = FieldName::from_static("score");
+    assert_eq!(refusal(|fields| drop(fields.remove("title"))), "`title`: missing, expected v.string()");
+    let null = move |fields: &mut Object| drop(fields.insert(FieldName::from_static("score"), Value::Null));
+    assert_eq!(refusal(null), format!("`{score}`: expected v.number(), got null"));
+    let further = |fields: &mut Object| drop(fields.insert(FieldName::from_static("more"), Value::Null));
+    assert_eq!(refusal(further), "`more`: unknown field");
+    let nested = |fields: &mut Object| drop(fields.insert(FieldName::from_static("author"), Object::new().into()));
+    assert_eq!(refusal(nested), "`author.name`: missing, expected v.string()");
+}
+
+#[test]
+fn a_stored_document_is_a_value_with_its_system_fields() {
+    let doc = Doc { id: Id::<Post>::new(document_id()), creation_time: 5.0, fields: post() };
+    let value = doc.clone().into_value();
+    assert_eq!(Doc::<Post>::validator().validate(&value, &Posts), Ok(()));
+    assert_eq!(value.as_object().unwrap().get("_creationTime"), Some(&Value::Float64(5.0)));
+    assert_eq!(Doc::<Post>::from_value(value), Ok(doc));
+    let error = Doc::<Post>::from_value(post().into_fields().into()).unwrap_err();
+    assert_eq!(error.to_string(), "`_id`: missing");
+}
+
+fn changes(patch: impl Into<Patch<Post>>) -> Vec<(String, Option<Value>)> {
+    let changes = patch.into().changes;
+    changes.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+#[test]
+fn a_patch_has_just_what_was_set_in_it() {
+    assert_eq!(changes(Post::patch()), []);
+    let patch = Post::patch().title("New").read_count(5).tags(["a".into()]).r#type(Value::Null);
+    let tags = Value::Array(vec!["a".into()]);
+    let expected = [("title", "New".into()), ("readCount", Value::Int64(5)), ("tags", tags), ("type", Value::Null)];
+    assert_eq!(changes(patch), expected.map(|(name, value)| (name.to_owned(), Some(value))));
+}
+
+#[test]
+fn a_patch_tells_taking_out_from_leaving_alone() {
+    let one = |name: &str, value| vec![(name.to_owned(), value)];
+    assert_eq!(changes(Post::patch().score(2.0)), one("score", Some(Value::Float64(2.0))));
+    assert_eq!(changes(Post::patch().score_if_some(Some(2.0))), one("score", Some(Value::Float64(2.0))));
+    assert_eq!(changes(Post::patch().score_if_some(None)), []);
+    assert_eq!(changes(Post::patch().clear_score()), one("score", None));
+    assert_eq!(changes(Post::patch().title_if_some(None)), []);
+    assert_eq!(changes(Post::patch().legacy(None)), one("legacy_ID", Some(Value::Null)));
+}
+
+#[test]
+fn ids_of_a_table_read_from_text_and_print_as_it() {
+    let id = Id::<Post>::new(document_id());
+    assert_eq!(id.to_string().parse(), Ok(id));
+    assert_eq!(format!("{id:?}"), document_id().to_string());
+    assert_eq!(Id::<Post>::from_value(Value::from(id.to_string())), Ok(id));
+    let error = Id::<Post>::from_value("nonsense".into()).unwrap_err();
+    assert_eq!(error.to_string(), "expected v.id(\"posts\"), got \"nonsense\"");
+}

@@ -1,0 +1,98 @@
+use lentil_macros::ValueType;
+use lentil_values::{Object, Value, ValueType, v};
+
+/// How far something is.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+pub(crate) enum Status {
+    /// Not begun.
+    Queued,
+    /// Begun.
+    #[rename("in-progress")]
+    InProgress,
+    /// Ended.
+    AllDone,
+}
+
+/// A shape, told apart by its kind.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+#[tag("kind")]
+pub(crate) enum Shape {
+    /// Round.
+    Circle {
+        /// How far it reaches.
+        radius: f64,
+    },
+    /// With names that the derive's own code could have used.
+    #[rename("poly")]
+    Polygon {
+        /// Its sides.
+        side_count: Option<i64>,
+        /// Its fields.
+        fields: Vec<String>,
+        /// Its object.
+        object: bool,
+        /// Its value.
+        value: bool,
+    },
+    /// No shape.
+    None,
+    /// A shape by its name.
+    Named(Vec<String>),
+}
+
+fn round_trip<T: ValueType + Clone + PartialEq + std::fmt::Debug>(typed: &T, value: impl Into<Value>) {
+    let value = value.into();
+    assert_eq!(typed.clone().into_value(), value);
+    assert_eq!(T::validator().validate(&value, &()), Ok(()));
+    assert_eq!(T::from_value(value).as_ref(), Ok(typed));
+}
+
+#[test]
+fn an_enum_of_names_is_a_union_of_literals() {
+    let literals = ["queued", "in-progress", "allDone"];
+    assert_eq!(Status::validator(), v::union(literals.map(v::literal)));
+    round_trip(&Status::Queued, "queued");
+    round_trip(&Status::InProgress, "in-progress");
+    let error = Status::from_value("done".into()).unwrap_err().to_string();
+    assert!(error.starts_with("expected v.union(v.literal(\"queued\"), "), "{error}");
+}
+
+#[test]
+fn an_enum_with_fields_is_a_union_of_tagged_objects() {
+    let circle = v::object([("kind", v::literal("circle")), ("radius", v::number())]);
+    let polygon = v::object([
+        ("kind", v::literal("poly").into()),
+        ("sideCount", v::optional(v::int64())),
+        ("fields", v::array(v::string()).into()),
+        ("object", v::boolean().into()),
+        ("value", v::boolean().into()),
+    ]);
+    let union = v::union([circle, polygon, v::literal("none"), v::array(v::string())]);
+    assert_eq!(Shape::validator(), union);
+}
+
+#[test]
+fn every_kind_of_variant_comes_back_the_same() {
+    let circle: Object = [("kind", "circle".into()), ("radius", Value::Float64(2.0))].into();
+    round_trip(&Shape::Circle { radius: 2.0 }, circle);
+    let polygon: Object = [
+        ("fields", Value::Array(vec!["a".into()])),
+        ("kind", "poly".into()),
+        ("object", true.into()),
+        ("value", false.into()),
+    ]
+    .into();
+    round_trip(&Shape::Polygon { side_count: None, fields: vec!["a".into()], object: true, value: false }, polygon);
+    round_trip(&Shape::None, "none");
+    round_trip(&Shape::Named(vec!["square".into()]), Value::Array(vec!["square".into()]));
+}
+
+#[test]
+fn the_error_of_a_tagged_object_is_about_the_variant_that_was_meant() {
+    let circle = |radius: Value, further: &'static str| {
+        let fields = [("kind", "circle".into()), ("radius", radius.clone()), (further, radius)];
+        Shape::from_value(Object::from(fields).into()).unwrap_err().to_string()
+    };
+    assert_eq!(circle("big".into(), "radius"), "`radius`: expected v.number(), got \"big\"");
+    assert_eq!(circle(1.0.into(), "color"), "`color`: unknown field");
+}
