@@ -20,6 +20,7 @@ struct Channel {
     messages: f64,
 }
 
+// [table]
 /// Something said in a channel.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("messages")]
@@ -33,7 +34,9 @@ struct Message {
 fn schema() -> Schema {
     Schema::new().table::<Channel>().table::<Message>()
 }
+// [end]
 
+// [mutation]
 #[derive(Args, Clone)]
 struct Say {
     channel: String,
@@ -52,6 +55,7 @@ async fn say(ctx: &mut MutationCtx, args: Say) -> Result<f64> {
     ctx.db.patch(&channel, Channel::patch().messages(before + 1.0)).await?;
     Ok(before + 1.0)
 }
+// [end]
 
 #[derive(Args, Clone)]
 struct List {
@@ -76,15 +80,11 @@ async fn list(ctx: &mut QueryCtx, args: List) -> Result<Vec<Doc<Message>>> {
     }
 }
 
+// [functions]
 fn functions() -> Functions {
     Functions::in_module("chat").mutation("say", say).query("list", list)
 }
-
-async fn post_message(ctx: &ActionCtx, request: Request) -> Result<Response> {
-    let said: Say = request.args().await?;
-    let messages = ctx.run_mutation(say, said).await.map_err(|error| error.blame_request())?;
-    Ok(Response::json(StatusCode::OK, Object::from([("messages", messages)])))
-}
+// [end]
 
 async fn get_messages(ctx: &ActionCtx, request: Request) -> Result<Response> {
     let channel = request.query("channel").unwrap_or_else(|| "general".to_owned());
@@ -92,9 +92,17 @@ async fn get_messages(ctx: &ActionCtx, request: Request) -> Result<Response> {
     Ok(Response::json(StatusCode::OK, messages))
 }
 
+// [route]
+async fn post_message(ctx: &ActionCtx, request: Request) -> Result<Response> {
+    let said: Say = request.args().await?;
+    let messages = ctx.run_mutation(say, said).await.map_err(|error| error.blame_request())?;
+    Ok(Response::json(StatusCode::OK, Object::from([("messages", messages)])))
+}
+
 fn router() -> HttpRouter {
     HttpRouter::new().route(Method::POST, "/messages", post_message).route(Method::GET, "/messages", get_messages)
 }
+// [end]
 
 fn main() -> ExitCode {
     Backend::new(schema())
@@ -125,6 +133,7 @@ mod tests {
         assert_eq!(messages.iter().map(|message| &*message.body).collect::<Vec<_>>(), ["three", "two", "one"]);
     }
 
+    // [test]
     #[tokio::test]
     async fn an_authors_messages_come_by_the_index() {
         let t = TestBackend::new(schema());
@@ -135,6 +144,7 @@ mod tests {
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0].body, "hi");
     }
+    // [end]
 
     #[tokio::test]
     async fn a_message_and_its_count_are_one_transaction() {

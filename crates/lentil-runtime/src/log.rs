@@ -115,9 +115,9 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_between_characters() {
         let mut limits = Limits::default();
-        limits.log_line_bytes = 8;
+        limits.log_line_bytes = 10;
         let log = Log::new(&limits);
         log.warn("éé");
-        assert_eq!(log.lines(), ["[WARN]  (cut: too long)".replacen("  ", " ", 1)]);
+        assert_eq!(log.lines(), ["[WARN] é (cut: too long)"]);
     }
 }

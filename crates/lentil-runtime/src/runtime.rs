@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lentil_store::{Clock, Store, SystemClock};
 use lentil_values::{Object, Value};
 
-use crate::cache::QueryCache;
+use crate::cache::{CacheStats, QueryCache};
 use crate::call::Call;
 use crate::creation::CreationTimes;
 use crate::functions::Registry;
@@ -81,6 +81,8 @@ pub struct FunctionCall {
     pub args: Object,
     /// On whose behalf: the public finds public functions alone.
     pub caller: Visibility,
+    /// Of a query that has run before and paginated: [`FunctionOutcome::journal`], so that it reads the same page.
+    pub journal: Option<String>,
 }
 
 /// What a function call came to.
@@ -90,6 +92,8 @@ pub struct FunctionOutcome {
     pub result: Result<Value>,
     /// Its log lines, those of nested calls among them.
     pub log_lines: Vec<String>,
+    /// Of a query that paginated: where its page ends.
+    pub journal: Option<String>,
 }
 
 impl Runtime {
@@ -128,19 +132,28 @@ impl Runtime {
         let context = Call::outermost(self.clone());
         let log = context.log.clone();
         let runtime = self.clone();
-        let result = self.detached(async move { runtime.dispatch(call, kind, context).await }).await;
-        FunctionOutcome { result, log_lines: log.lines() }
+        let done = self.detached(async move { runtime.dispatch(call, kind, context).await }).await;
+        let (result, journal) = match done {
+            Ok((value, journal)) => (Ok(value), journal),
+            Err(error) => (Err(error), None),
+        };
+        FunctionOutcome { result, log_lines: log.lines(), journal }
     }
 
-    async fn dispatch(&self, call: FunctionCall, kind: Option<FunctionKind>, context: Call) -> Result<Value> {
+    async fn dispatch(
+        &self,
+        call: FunctionCall,
+        kind: Option<FunctionKind>,
+        context: Call,
+    ) -> Result<(Value, Option<String>)> {
         let function = self.registry().named(&call.path, call.caller)?;
         match kind.unwrap_or(function.kind()) {
             FunctionKind::Query => {
-                let run = self.run_query(&function, call.args, &context).await?;
-                Ok(Value::clone(&run.value))
+                let run = self.run_query(&function, call.args, call.journal, &context).await?;
+                Ok((Value::clone(&run.value), run.journal.clone()))
             }
-            FunctionKind::Mutation => self.run_mutation(&function, call.args, context.log).await,
-            FunctionKind::Action => self.run_action(&function, call.args, context).await,
+            FunctionKind::Mutation => Ok((self.run_mutation(&function, call.args, context.log).await?, None)),
+            FunctionKind::Action => Ok((self.run_action(&function, call.args, context).await?, None)),
         }
     }
 
@@ -150,7 +163,7 @@ impl Runtime {
     /// The body's.
     pub async fn with_query<R>(&self, body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>) -> Result<R> {
         let name = "a query without a name";
-        let mut ctx = self.query_ctx(Call::outermost(self.clone())).await?;
+        let mut ctx = self.query_ctx(Call::outermost(self.clone()), None).await?;
         let result = guard(name, self.limits().query_time, body(&mut ctx)).await;
         let (value, transaction) = self.end_query(name, ctx, result).await?;
         let shown = self.store().wait_published(transaction.timestamp()).await;
@@ -182,6 +195,11 @@ impl Runtime {
     /// The store underneath.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// What the query cache has done so far, and what it holds.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache().stats()
     }
 
     /// The application's HTTP routes.

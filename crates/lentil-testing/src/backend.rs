@@ -36,6 +36,7 @@ struct Setup {
     application: Application,
     seed: u64,
     limits: Limits,
+    dev: bool,
     secrets: HashMap<String, Secret>,
 }
 
@@ -43,7 +44,7 @@ impl TestBackend {
     /// A backend with these tables.
     pub fn new(schema: Schema) -> TestBackend {
         let application = Application::new(schema);
-        let setup = Setup { application, seed: 0, limits: Limits::default(), secrets: HashMap::new() };
+        let setup = Setup { application, seed: 0, limits: Limits::default(), dev: true, secrets: HashMap::new() };
         let clock = TestClock::at_ms(BEGIN_MS);
         TestBackend { setup: Mutex::new(Some(setup)), opened: OnceCell::new(), clock, folder: None }
     }
@@ -79,6 +80,12 @@ impl TestBackend {
     #[must_use]
     pub fn limits(self, limits: Limits) -> TestBackend {
         self.with(|setup| setup.limits = limits)
+    }
+
+    /// Sets whether errors show internals to HTTP clients, as they do unless told otherwise.
+    #[must_use]
+    pub fn dev(self, dev: bool) -> TestBackend {
+        self.with(|setup| setup.dev = dev)
     }
 
     /// Puts the data into SQLite, in a temporary folder, instead of in memory.
@@ -147,7 +154,7 @@ impl TestBackend {
     }
 
     async fn call_as(&self, caller: Visibility, path: &str, args: Object) -> Result<Value> {
-        let call = FunctionCall { path: FunctionPath::parse(path)?, args, caller };
+        let call = FunctionCall { path: FunctionPath::parse(path)?, args, caller, journal: None };
         self.runtime().await.call(call, None).await.result
     }
 
@@ -188,7 +195,7 @@ impl TestBackend {
     }
 
     async fn open(&self) -> Runtime {
-        let Setup { application, seed, limits, secrets } = self.setup.lock().take().expect("a backend opens once");
+        let Setup { application, seed, limits, dev, secrets } = self.setup.lock().take().expect("a backend opens once");
         let clock: Arc<TestClock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = match &self.folder {
             None => Arc::new(MemoryStore::new(clock.clone())),
@@ -197,7 +204,7 @@ impl TestBackend {
                 Arc::new(SqliteStore::open(folder.path(), options).expect("a fresh store opens"))
             }
         };
-        let options = RuntimeOptions { clock, seed: Some(seed), limits, secrets, dev: true, ..RuntimeOptions::default() };
+        let options = RuntimeOptions { clock, seed: Some(seed), limits, secrets, dev, ..RuntimeOptions::default() };
         Runtime::open(application, store, options).await.unwrap_or_else(|error| panic!("the backend opens: {error}"))
     }
 }

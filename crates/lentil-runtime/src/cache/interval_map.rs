@@ -183,7 +183,9 @@ mod tests {
 
     fn found(map: &IntervalMap, key: &[u8]) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
-        map.readers_of(INDEX, key, &mut |reader| drop(found.insert(reader)));
+        map.readers_of(INDEX, key, &mut |reader| {
+            found.insert(reader);
+        });
         found
     }
 

@@ -27,7 +27,7 @@ impl Runtime {
         args: Object,
     ) -> Result<Value> {
         let call = caller.nested(&function.path)?;
-        Ok(into_value(&*self.run_query(&function, args, &call).await?))
+        Ok(into_value(&*self.run_query(&function, args, None, &call).await?))
     }
 
     pub(crate) async fn mutation_from_action(

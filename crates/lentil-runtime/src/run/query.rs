@@ -18,21 +18,28 @@ impl Runtime {
         &self,
         function: &Arc<Function>,
         args: Object,
+        journal: Option<String>,
         call: &Call,
     ) -> Result<Arc<CachedRun>> {
         check_args(self, function, &args)?;
-        let key = CacheKey::new(function.path.as_str(), &args, None, function.visibility);
+        let key = CacheKey::new(function.path.as_str(), &args, journal.as_deref(), function.visibility);
         let since = self.store().catch_up().await.map_err(store_error)?;
-        let run = self.cache().get_or_run(key, since, self.now_ms(), self.execute_query(function, args)).await?;
+        let run =
+            self.cache().get_or_run(key, since, self.now_ms(), self.execute_query(function, args, journal)).await?;
         call.log.extend(&run.log_lines);
         self.store().wait_published(run.timestamp).await.map_err(store_error)?;
         Ok(run)
     }
 
-    async fn execute_query(&self, function: &Arc<Function>, args: Object) -> Result<CachedRun> {
+    async fn execute_query(
+        &self,
+        function: &Arc<Function>,
+        args: Object,
+        journal: Option<String>,
+    ) -> Result<CachedRun> {
         let Run::Query(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Query)) };
         let name = function.path.as_str();
-        let mut ctx = self.query_ctx(Call::outermost(self.clone())).await?;
+        let mut ctx = self.query_ctx(Call::outermost(self.clone()), journal).await?;
         let result = guard(name, self.limits().query_time, run(&mut ctx, args)).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
         let log = ctx.log.clone();
@@ -42,9 +49,9 @@ impl Runtime {
     }
 
     /// A query's context on a snapshot of its own.
-    pub(crate) async fn query_ctx(&self, call: Call) -> Result<QueryCtx> {
+    pub(crate) async fn query_ctx(&self, call: Call, journal: Option<String>) -> Result<QueryCtx> {
         let snapshot = self.store().snapshot().await.map_err(store_error)?;
-        let transaction = Transaction::query(self.clone(), snapshot, Journal::default());
+        let transaction = Transaction::query(self.clone(), snapshot, Journal { before: journal, now: None });
         Ok(QueryCtx::new(DatabaseReader::over(Box::new(transaction)), call))
     }
 

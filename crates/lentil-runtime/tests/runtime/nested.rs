@@ -1,0 +1,164 @@
+use lentil::{Args, Code, Error, Functions, MutationCtx, QueryCtx, Result};
+use lentil_testing::TestBackend;
+
+use crate::fixture::*;
+
+fn adding(rank: f64) -> Add {
+    Add { owner: "ada".into(), rank }
+}
+
+async fn stored(t: &TestBackend) -> Vec<f64> {
+    ranks(&t.documents::<Task>().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_nested_failure_undoes_its_own_part_and_can_be_handled() {
+    for t in backends() {
+        t.mutation(async |ctx| {
+            ctx.run_mutation(add, adding(1.0)).await?;
+            let failed = ctx.run_mutation(fail, adding(2.0)).await;
+            assert_eq!(failed.unwrap_err().message(), "after all, no");
+            let seen = ctx.run_query(list, List { owner: "ada".into() }).await?;
+            assert_eq!(ranks(&seen), [1.0], "a nested query sees what is written, and nothing that was undone");
+            ctx.run_mutation(add, adding(3.0)).await
+        })
+        .await
+        .unwrap();
+        assert_eq!(stored(&t).await, [1.0, 3.0]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_nested_mutation_overwrote_comes_back_when_it_fails() {
+    async fn spoil(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+        let mut pages = ctx.db.query(Task::BY_OWNER_AND_RANK).pages(10)?;
+        while let Some(tasks) = pages.next(&mut ctx.db).await? {
+            for task in tasks {
+                ctx.db.delete(&task.id).await?;
+            }
+        }
+        Err(Error::uncaught("spoilt"))
+    }
+    let t = backend().functions(Functions::in_module("more").mutation("spoil", spoil));
+    fill(&t, "ada", [1.0]).await;
+    t.mutation(async |ctx| {
+        ctx.db.insert(task("ada", 2.0)).await?;
+        ctx.run_mutation(spoil, ()).await.unwrap_err();
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(stored(&t).await, [1.0, 2.0]);
+}
+
+#[tokio::test]
+async fn the_outer_failure_undoes_everything() {
+    let t = backend();
+    let failed = t.mutation(async |ctx| {
+        ctx.run_mutation(add, adding(1.0)).await?;
+        Err::<(), _>(Error::uncaught("no"))
+    });
+    failed.await.unwrap_err();
+    assert!(stored(&t).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_nested_panic_is_an_error_of_that_call() {
+    async fn explode(ctx: &mut MutationCtx, args: Add) -> Result<()> {
+        add(ctx, args).await?;
+        panic!("boom {}", 1);
+    }
+    let t = backend().functions(Functions::in_module("more").mutation("explode", explode));
+    t.mutation(async |ctx| {
+        let error = ctx.run_mutation(explode, adding(1.0)).await.unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Panicked, "`more:explode` panicked: boom 1"));
+        ctx.run_mutation(add, adding(2.0)).await
+    })
+    .await
+    .unwrap();
+    assert_eq!(stored(&t).await, [2.0]);
+}
+
+#[derive(Args, Clone)]
+struct Down {
+    levels: f64,
+}
+
+async fn down(ctx: &mut QueryCtx, args: Down) -> Result<f64> {
+    if args.levels == 0.0 {
+        return Ok(0.0);
+    }
+    Ok(1.0 + ctx.run_query(down, Down { levels: args.levels - 1.0 }).await?)
+}
+
+#[tokio::test]
+async fn a_function_may_call_itself_up_to_the_depth_limit() {
+    let t = backend().functions(Functions::in_module("more").query("down", down));
+    assert_eq!(t.query(async |ctx| ctx.run_query(down, Down { levels: 6.0 }).await).await.unwrap(), 6.0);
+    let error = t.query(async |ctx| ctx.run_query(down, Down { levels: 20.0 }).await).await.unwrap_err();
+    assert_eq!(error.code(), Code::LimitExceeded);
+    assert!(error.message().contains("the limit is 8"), "{}", error.message());
+}
+
+#[tokio::test]
+async fn a_function_that_is_not_registered_cannot_be_called() {
+    let t = TestBackend::new(schema());
+    let error = t.mutation(async |ctx| ctx.run_mutation(add, adding(1.0)).await).await.unwrap_err();
+    assert_eq!(error.code(), Code::FunctionNotFound);
+    assert!(error.message().contains("fixture::add` is not registered"), "{}", error.message());
+}
+
+#[tokio::test]
+async fn a_value_given_for_arguments_is_validated_at_the_call() {
+    let t = backend();
+    let call = async |args: lentil::Value| t.mutation(async |ctx| ctx.run_mutation(add, args.clone()).await).await;
+    call(lentil::Object::from([("owner", lentil::Value::from("ada")), ("rank", 1.0.into())]).into()).await.unwrap();
+    let missing = call(lentil::Object::from([("owner", "ada")]).into()).await.unwrap_err();
+    assert_eq!(missing.message(), "argument `rank`: missing, expected v.number()");
+    assert_eq!(call(lentil::Value::Null).await.unwrap_err().code(), Code::ArgumentValidation);
+}
+
+#[tokio::test]
+async fn a_nested_call_that_is_dropped_ends_its_transaction() {
+    let t = backend();
+    let failed = t.mutation(async |ctx| {
+        ctx.db.insert(task("ada", 1.0)).await?;
+        let mut nested = ctx.run_mutation(add, adding(2.0));
+        // Polled once or never, and gone.
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(nested.as_mut().poll(cx).is_ready())).await;
+        drop(nested);
+        if !polled {
+            assert_eq!(ctx.db.insert(task("ada", 3.0)).await.unwrap_err().code(), Code::Abandoned);
+        }
+        Ok(polled)
+    });
+    match failed.await {
+        Ok(was_ready) => assert!(was_ready),
+        Err(error) => assert_eq!(error.code(), Code::Abandoned),
+    }
+}
+
+#[tokio::test]
+async fn the_log_lines_of_nested_calls_stand_among_their_callers() {
+    async fn inner(ctx: &mut QueryCtx, (): ()) -> Result<()> {
+        ctx.log.warn("inner");
+        Ok(())
+    }
+    async fn outer(ctx: &mut QueryCtx, (): ()) -> Result<()> {
+        ctx.log.log("before");
+        ctx.run_query(inner, ()).await?;
+        ctx.log.info("after");
+        Ok(())
+    }
+    let t = backend().functions(Functions::in_module("logs").query("inner", inner).query("outer", outer));
+    let call = lentil_runtime::FunctionCall {
+        path: lentil_runtime::FunctionPath::parse("logs:outer").unwrap(),
+        args: lentil::Object::new(),
+        caller: lentil_runtime::Visibility::Public,
+        journal: None,
+    };
+    for _ in 0..2 {
+        let outcome = t.runtime().await.call(call.clone(), None).await;
+        assert_eq!(outcome.log_lines, ["[LOG] before", "[WARN] inner", "[INFO] after"], "a cached answer logs again");
+    }
+}

@@ -1,0 +1,31 @@
+# The project's verbs. `just` alone lists them.
+
+_default:
+    @just --list
+
+# Serve the backend with internals shown in errors.
+dev *args:
+    cargo run -p clonk -- --dev {{args}}
+
+# Run every test that this machine can run; the others say what they skip.
+test *args:
+    cargo test --workspace {{args}}
+
+# Formatting, lints and documentation, warnings denied.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# All of it, nothing skipped: one word before a push.
+verify: check
+    LENTIL_TEST_ALL=1 cargo test --workspace
+
+# Measure clonk beside a bare hyper server and a hand-written axum + rusqlite service.
+bench *args:
+    cargo build --release -p clonk -p lentil-bench
+    cargo run --release -p lentil-bench -- {{args}}
+
+# Run the property tests of every decoder that faces input, with this many cases each.
+fuzz cases="200000":
+    PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite
