@@ -20,18 +20,22 @@ pub(crate) struct Field<'i> {
 impl<'i> Field<'i> {
     /// The type inside the `Option`, for a field that may be missing.
     pub(crate) fn option(&self) -> Option<&'i Type> {
-        let Type::Path(path) = self.ty else { return None };
-        let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
-        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-        match arguments.args.first()? {
-            GenericArgument::Type(inner) => Some(inner),
-            _ => None,
-        }
+        inside_option(self.ty)
     }
 
     /// `<Type as FieldType>`, so placed that a type which is none is underlined where it is written.
     pub(crate) fn field_type(&self) -> TokenStream {
         qualified(self.ty, &quote!(FieldType))
+    }
+}
+
+fn inside_option(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first()? {
+        GenericArgument::Type(inner) => Some(inner),
+        _ => None,
     }
 }
 
@@ -60,6 +64,9 @@ fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Res
     if let Some(other) = seen.insert(name.clone(), ident) {
         let (ident, other) = (ident.to_string(), other.to_string());
         return Err(Misuse::SameName { ident, other, what: "field", name: &name }.at(place()));
+    }
+    if inside_option(&field.ty).and_then(inside_option).is_some() {
+        return Err(Misuse::OptionTwice.at(&field.ty));
     }
     Ok(Field { ident, ty: &field.ty, name })
 }

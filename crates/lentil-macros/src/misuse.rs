@@ -23,6 +23,7 @@ pub(crate) enum Misuse<'a> {
     FieldTwice { field: &'a str, index: &'a str },
     UnknownField { field: &'a str, known: Vec<String> },
     SystemField,
+    OptionTwice,
     SameSetter { setter: &'a str, fields: [String; 2] },
     EmptyEnum,
     Variant,
@@ -70,6 +71,9 @@ impl fmt::Display for Misuse<'_> {
             Misuse::FieldTwice { field, index } => write!(f, "`{field}` stands twice in the index `{index}`; remove one"),
             Misuse::UnknownField { field, known } => write_unknown(f, field, known),
             Misuse::SystemField => f.write_str("`_creationTime` and `_id` end every index by themselves; leave them out"),
+            Misuse::OptionTwice => f.write_str(
+                "a field can be missing in one way only; for one that may also be null, write `Option<Nullable<…>>`",
+            ),
             Misuse::SameSetter { setter, fields: [a, b] } => {
                 write!(f, "the patches of `{a}` and of `{b}` would both be set by `{setter}`; rename one of the fields")
             }
@@ -89,6 +93,6 @@ fn write_unknown(f: &mut fmt::Formatter<'_>, field: &str, known: &[String]) -> f
     match crate::names::nearest(field, known) {
         Some(near) => write!(f, "there is no field `{field}`; did you mean `{near}`?"),
         None if known.is_empty() => write!(f, "there is no field `{field}`; the struct has none"),
-        None => write!(f, "there is no field `{field}`; there are `{}`", known.join("`, `")),
+        None => write!(f, "there is no field `{field}`; the fields are `{}`", known.join("`, `")),
     }
 }

@@ -38,7 +38,7 @@ impl Args for () {
 
 /// What a call can give for arguments of type `A`: an `A`, or a value that is checked when the call is made.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` are not the arguments of this function",
+    message = "`{Self}` is not what this function takes",
     label = "expected `{A}`",
     note = "give the function's own arguments struct, or a `Value` or `Object`, which is validated at the call"
 )]

@@ -69,12 +69,6 @@ impl<H: FieldType, N, R> HasNext for (H, (N, R)) {
 /// The fields that end every index of `T`'s table: `_creationTime` and `_id`.
 pub type Ending<T> = (f64, (Id<T>, ()));
 
-/// The type of the next field.
-pub(crate) type Head<F> = <F as HasNext>::Head;
-
-/// The fields after the next.
-pub(crate) type Tail<F> = <F as HasNext>::Tail;
-
 /// The id that ends every index.
 impl<T> HasNext for (Id<T>, ()) {
     type Head = Id<T>;
@@ -85,38 +79,41 @@ impl<T> HasNext for (Id<T>, ()) {
     }
 }
 
-macro_rules! from_index {
-    ($($(#[$doc:meta])* $name:ident -> $state:ty;)*) => {
-        $($(#[$doc])*
-        pub fn $name(self, value: impl IntoKey<F::Head>) -> Range<T, $state>
-        where
-            F: HasNext,
-        {
-            self.all().$name(value)
-        })*
-    };
-}
-
 impl<T: Document, F> Index<T, F> {
     /// All documents, in the index's order.
     pub fn all(self) -> Range<T, Open<F>> {
         Range::new(RangeSpec::all(T::TABLE, self.name))
     }
+}
 
-    from_index! {
-        /// The documents whose first field equals `value`.
-        eq -> Open<F::Tail>;
-        /// The documents whose first field is greater than `value`.
-        gt -> Above<F>;
-        /// The documents whose first field is at least `value`.
-        gte -> Above<F>;
-        /// The documents whose first field is less than `value`.
-        lt -> Below<F>;
-        /// The documents whose first field is at most `value`.
-        lte -> Below<F>;
+impl<T: Document, F: HasNext> Index<T, F> {
+    /// The documents whose first field equals `value`.
+    pub fn eq(self, value: impl IntoKey<F::Head>) -> Range<T, Open<F::Tail>> {
+        self.all().eq(value)
+    }
+
+    /// The documents whose first field is greater than `bound`.
+    pub fn gt(self, bound: impl IntoKey<F::Head>) -> Range<T, Above<F>> {
+        self.all().gt(bound)
+    }
+
+    /// The documents whose first field is at least `bound`.
+    pub fn gte(self, bound: impl IntoKey<F::Head>) -> Range<T, Above<F>> {
+        self.all().gte(bound)
+    }
+
+    /// The documents whose first field is less than `bound`; those that lack it are among them.
+    pub fn lt(self, bound: impl IntoKey<F::Head>) -> Range<T, Below<F>> {
+        self.all().lt(bound)
+    }
+
+    /// The documents whose first field is at most `bound`; those that lack it are among them.
+    pub fn lte(self, bound: impl IntoKey<F::Head>) -> Range<T, Below<F>> {
+        self.all().lte(bound)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Document, F> IntoRange<T> for Index<T, F> {
     fn into_range(self) -> RangeSpec {
         self.all().into_range()

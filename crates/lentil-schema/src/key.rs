@@ -9,31 +9,38 @@ use crate::Id;
 #[diagnostic::on_unimplemented(
     message = "this field of the index is compared with `{F}`, not with `{Self}`",
     label = "expected `{F}`",
-    note = "an index's fields are compared in their order, `_creationTime` (`f64`) and the id after them; none can be skipped"
+    note = "an index's fields are compared in their order, `_creationTime` (`f64`) and the id after them; none can be skipped",
+    note = "`5.0` is a number (`f64`), `5` an integer (`i64`)"
 )]
 pub trait IntoKey<F> {
     /// The value to compare with.
     fn into_key(self) -> F;
 }
 
+// The compiler's list of these would bury what the trait itself says: hence `do_not_recommend`.
+
+#[diagnostic::do_not_recommend]
 impl<F> IntoKey<F> for F {
     fn into_key(self) -> F {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F: ValueType> IntoKey<Option<F>> for F {
     fn into_key(self) -> Option<F> {
         Some(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoKey<Id<T>> for &Id<T> {
     fn into_key(self) -> Id<T> {
         *self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoKey<Option<Id<T>>> for &Id<T> {
     fn into_key(self) -> Option<Id<T>> {
         Some(*self)
@@ -42,12 +49,14 @@ impl<T> IntoKey<Option<Id<T>>> for &Id<T> {
 
 macro_rules! text {
     ($($text:ty)*) => {
-        $(impl IntoKey<String> for $text {
+        $(#[diagnostic::do_not_recommend]
+        impl IntoKey<String> for $text {
             fn into_key(self) -> String {
                 self.to_owned()
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl IntoKey<Option<String>> for $text {
             fn into_key(self) -> Option<String> {
                 Some(self.to_owned())

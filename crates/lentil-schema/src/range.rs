@@ -1,8 +1,7 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-use crate::index::{HasNext, Head, Tail};
-use crate::{IntoKey, IntoRange, RangeSpec};
+use crate::{HasNext, IntoKey, IntoRange, RangeSpec};
 
 /// A typed range of an index of `T`'s table; `S` says what may still be added to it.
 #[must_use = "a range reads nothing before it is given to `ctx.db.query`"]
@@ -89,52 +88,56 @@ impl<T, S> Range<T, S> {
         Range { spec, types: PhantomData }
     }
 
+    // What comes out is a parameter of each method, not a projection of `S`: with one, the compiler would not get as far
+    // as saying what our traits have to say of a state that does not fit.
+
     /// The documents whose next field equals `value`.
-    pub fn eq(mut self, value: impl IntoKey<Head<S::Fields>>) -> Range<T, Open<Tail<S::Fields>>>
+    pub fn eq<F: HasNext>(mut self, value: impl IntoKey<F::Head>) -> Range<T, Open<F::Tail>>
     where
-        S: TakesEq,
+        S: TakesEq<Fields = F>,
     {
-        self.spec.eq.push(S::Fields::part(value.into_key()));
+        self.spec.eq.push(F::part(value.into_key()));
         Range::new(self.spec)
     }
 
     /// The documents whose next field is greater than `bound`.
-    pub fn gt(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    pub fn gt<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
-        S: TakesLower,
+        S: TakesLower<Fields = F, Bounded = B>,
     {
-        let lower = Bound::Excluded(S::Fields::part(bound.into_key()));
+        let lower = Bound::Excluded(F::part(bound.into_key()));
         Range::new(RangeSpec { lower, ..self.spec })
     }
 
     /// The documents whose next field is at least `bound`.
-    pub fn gte(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    pub fn gte<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
-        S: TakesLower,
+        S: TakesLower<Fields = F, Bounded = B>,
     {
-        let lower = Bound::Included(S::Fields::part(bound.into_key()));
+        let lower = Bound::Included(F::part(bound.into_key()));
         Range::new(RangeSpec { lower, ..self.spec })
     }
 
     /// The documents whose next field is less than `bound`; those that lack it are among them.
-    pub fn lt(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    pub fn lt<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
-        S: TakesUpper,
+        S: TakesUpper<Fields = F, Bounded = B>,
     {
-        let upper = Bound::Excluded(S::Fields::part(bound.into_key()));
+        let upper = Bound::Excluded(F::part(bound.into_key()));
         Range::new(RangeSpec { upper, ..self.spec })
     }
 
     /// The documents whose next field is at most `bound`; those that lack it are among them.
-    pub fn lte(self, bound: impl IntoKey<Head<S::Fields>>) -> Range<T, S::Bounded>
+    pub fn lte<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
-        S: TakesUpper,
+        S: TakesUpper<Fields = F, Bounded = B>,
     {
-        let upper = Bound::Included(S::Fields::part(bound.into_key()));
+        let upper = Bound::Included(F::part(bound.into_key()));
         Range::new(RangeSpec { upper, ..self.spec })
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, S> IntoRange<T> for Range<T, S> {
     fn into_range(self) -> RangeSpec {
         self.spec

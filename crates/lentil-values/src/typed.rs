@@ -197,7 +197,8 @@ impl<T: ValueType> ValueType for Nullable<T> {
 
 macro_rules! scalar {
     ($($rust:ty, $variant:ident, $validator:ident;)*) => {
-        $(impl ValueType for $rust {
+        $(#[diagnostic::do_not_recommend] // The trait's own notes list these better.
+        impl ValueType for $rust {
             fn validator() -> Validator {
                 v::$validator()
             }

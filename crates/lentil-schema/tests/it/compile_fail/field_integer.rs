@@ -1,0 +1,12 @@
+extern crate lentil_schema as lentil;
+
+use lentil_macros::Document;
+
+#[derive(Document, Clone)]
+#[table("jobs")]
+struct Job {
+    status: String,
+    extra: i32,
+}
+
+fn main() {}
