@@ -4,7 +4,9 @@
 //! same for a function's arguments. Everything the derives do can be done by hand with the builders here.
 
 mod args;
+mod check;
 mod document;
+mod error;
 mod id;
 mod index;
 mod key;
@@ -16,13 +18,14 @@ mod table;
 
 pub use args::{Args, IntoArgs};
 pub use document::{Doc, Document};
+pub use error::{IndexError, SchemaError};
 pub use id::Id;
 pub use index::{Ending, HasNext, Index};
 pub use key::IntoKey;
 pub use patch::Patch;
 pub use range::{Above, Below, Between, Open, Range, TakesEq, TakesLower, TakesUpper};
 pub use range_spec::{IntoRange, KeyPart, RangeSpec};
-pub use schema::{Schema, SchemaError};
+pub use schema::Schema;
 pub use table::{IndexDefinition, Table};
 
 /// What the derives' code names; not for use by hand.

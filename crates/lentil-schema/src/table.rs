@@ -1,6 +1,8 @@
-use lentil_values::{FieldPath, FieldValidator, Object, ObjectValidator, TableNames, ValidationError, Validator};
+use lentil_values::{
+    FieldPath, FieldValidator, Object, ObjectValidator, TableNames, ValidationError, Validator, Value,
+};
 
-use crate::SchemaError;
+use crate::{IndexError, SchemaError};
 
 /// A table: its name, what its documents must be, and its indexes.
 ///
@@ -19,7 +21,7 @@ pub struct Table {
     name: String,
     document: Validator,
     indexes: Vec<IndexDefinition>,
-    /// What was wrong with a part as it was added; [`crate::Schema::check`] reports it.
+    /// The first thing that was wrong with a part as it was added.
     pub(crate) problem: Option<SchemaError>,
 }
 
@@ -51,17 +53,17 @@ impl Table {
         self.with_field(name, FieldValidator { validator, optional: true })
     }
 
-    /// Adds a field.
+    /// Adds a field as its validator says: one of an object, or `v::optional(…)`.
     #[must_use]
     pub fn with_field(mut self, name: &str, field: FieldValidator) -> Table {
-        let fresh = match &mut self.document {
-            Validator::Object(ObjectValidator(fields)) => fields.insert(name.to_owned(), field).is_none(),
-            _ => false,
+        let (table, owned) = (self.name.clone(), name.to_owned());
+        let Validator::Object(ObjectValidator(fields)) = &mut self.document else {
+            return self.with_problem(SchemaError::FieldOfNoObject { table, field: owned });
         };
-        if !fresh {
-            self.note(SchemaError::Field { table: self.name.clone(), field: name.to_owned() });
+        match fields.insert(name.to_owned(), field) {
+            None => self,
+            Some(_) => self.with_problem(SchemaError::DuplicateField { table, field: owned }),
         }
-        self
     }
 
     /// Sets what documents must be as a whole: an object, a union of objects, or anything.
@@ -75,13 +77,15 @@ impl Table {
     #[must_use]
     pub fn index<'a>(mut self, name: &str, fields: impl IntoIterator<Item = &'a str>) -> Table {
         match fields.into_iter().map(FieldPath::parse).collect() {
-            Ok(fields) => self.indexes.push(IndexDefinition { name: name.to_owned(), fields }),
+            Ok(fields) => {
+                self.indexes.push(IndexDefinition { name: name.to_owned(), fields });
+                self
+            }
             Err(error) => {
-                let index = format!("{}.{name}", self.name);
-                self.note(SchemaError::Index { index, reason: error.to_string() });
+                let problem = self.index_error(name, error.into());
+                self.with_problem(problem)
             }
         }
-        self
     }
 
     /// Its name.
@@ -106,11 +110,17 @@ impl Table {
     pub fn validate(&self, fields: &Object, tables: &dyn TableNames) -> Result<(), ValidationError> {
         match &self.document {
             Validator::Object(object) => object.validate(fields, tables),
-            other => other.validate(&lentil_values::Value::Object(fields.clone()), tables),
+            other => other.validate(&Value::Object(fields.clone()), tables),
         }
     }
 
-    fn note(&mut self, problem: SchemaError) {
+    pub(crate) fn index_error(&self, index: &str, source: IndexError) -> SchemaError {
+        SchemaError::Index { table: self.name.clone(), index: index.to_owned(), source }
+    }
+
+    /// Keeps the first problem for [`crate::Schema::check`], so that a table can be built without a `?` at every part.
+    fn with_problem(mut self, problem: SchemaError) -> Table {
         self.problem.get_or_insert(problem);
+        self
     }
 }
