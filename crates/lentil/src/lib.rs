@@ -15,7 +15,9 @@ mod serve;
 
 pub use backend::Backend;
 pub use lentil_macros::{Args, Document, ValueType};
-pub use lentil_runtime::http::{Body, HeaderMap, HttpRequest, HttpRouter, Method, Request, Response, Secret, StatusCode, header};
+pub use lentil_runtime::http::{
+    Body, HeaderMap, HttpRequest, HttpRouter, Method, Request, Response, Secret, StatusCode, header,
+};
 pub use lentil_runtime::{
     ActionCtx, Application, Code, DatabaseReader, DatabaseWriter, Error, Functions, Limits, Log, MutationCtx,
     PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result,

@@ -1,13 +1,15 @@
 use std::io::{self, IsTerminal, Write};
 
 use lentil_runtime::OpenProgress;
+use lentil_store::IndexState;
 
 /// Shows how the opening of a database goes: a bar on a terminal, log lines elsewhere.
 pub(crate) fn show(progress: OpenProgress<'_>) {
     match progress {
         OpenProgress::Checking { table, done } => line(&format!("checking table {table}: {done} documents"), None),
         OpenProgress::Index(index) => {
-            let what = format!("{:?} index {}.{}", index.state, index.table, index.index).to_lowercase();
+            let doing = if index.state == IndexState::Building { "building" } else { "dropping" };
+            let what = format!("{doing} index {}.{}", index.table, index.index);
             line(&what, Some((index.done, index.total)));
         }
         _ => {}

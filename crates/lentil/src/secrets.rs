@@ -24,16 +24,10 @@ pub(crate) enum SecretError {
     SameFile(String, String, String),
     /// Make the file readable, or remove it to have a new key made.
     #[error("cannot read the key file {path}: {io}; make it readable, or remove it to have a new key made")]
-    Read {
-        path: String,
-        io: io::Error,
-    },
+    Read { path: String, io: io::Error },
     /// Make room or give the permission.
     #[error("cannot write the key file {path}: {io}; the data folder must be writable")]
-    Write {
-        path: String,
-        io: io::Error,
-    },
+    Write { path: String, io: io::Error },
 }
 
 /// A secret with the place it came from.
