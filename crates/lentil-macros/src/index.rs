@@ -9,9 +9,6 @@ use crate::fields::Field;
 use crate::misuse::Misuse;
 use crate::names::{check_name, constant_name};
 
-const MAX_INDEXES: usize = 64;
-const MAX_FIELDS: usize = 16;
-
 /// `#[index(by_jobId(job_id, status))]`
 pub(crate) struct Index<'f> {
     name: Ident,
@@ -59,9 +56,6 @@ pub(crate) fn read<'f>(attributes: &[Attribute], fields: &'f [Field<'f>]) -> Res
             let (ident, other, name) = (index.name.to_string(), other.name.to_string(), index.constant());
             return Err(Misuse::SameName { ident, other, what: "index", name: &name }.at(&index.name));
         }
-        if indexes.len() == MAX_INDEXES {
-            return Err(Misuse::TooManyIndexes { most: MAX_INDEXES }.at(&index.name));
-        }
         indexes.push(index);
     }
     Ok(indexes)
@@ -72,9 +66,6 @@ fn check<'f>(written: Written, fields: &'f [Field<'f>]) -> Result<Index<'f>> {
     check_name("an index", &name, &written.name)?;
     if matches!(name.as_str(), "by_id" | "by_creation_time") {
         return Err(Misuse::SystemIndex { name: &name }.at(&written.name));
-    }
-    if let Some(over) = written.fields.get(MAX_FIELDS) {
-        return Err(Misuse::TooManyIndexFields { most: MAX_FIELDS }.at(over));
     }
     for (at, field) in written.fields.iter().enumerate() {
         if written.fields[..at].contains(field) {
