@@ -82,6 +82,13 @@ mod tests {
     }
 
     #[test]
+    fn names_are_identifiers_and_not_the_systems() {
+        let is_name = |name: &str| check_name("a field", name, quote::quote!(place)).is_ok();
+        assert!(["a", "jobId", "A9", "a_", &"x".repeat(64)].into_iter().all(is_name));
+        assert!(!["", "_", "_id", "9a", "a-b", "a b", "\u{e9}", &"x".repeat(65)].into_iter().any(is_name));
+    }
+
+    #[test]
     fn a_misspelt_name_finds_its_neighbour() {
         let known = ["idea", "job_id", "status"].map(str::to_owned);
         assert_eq!(nearest("job_idd", &known), Some("job_id"));

@@ -3,6 +3,25 @@ use lentil_values::{DecodeError, Object, ObjectValidator, Value};
 use crate::__derive::nothing_left;
 
 /// A function's arguments: one struct, `#[derive(Args)]`; `()` is no arguments.
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// use lentil_macros::Args;
+/// use lentil_schema::Args;
+///
+/// /// Which jobs to list.
+/// #[derive(Args)]
+/// pub struct List {
+///     /// How far they are.
+///     pub status: String,
+///     /// How many at most; all unless given.
+///     pub at_most: Option<f64>,
+/// }
+///
+/// let fields = List { status: "done".into(), at_most: None }.into_object();
+/// assert_eq!(fields.len(), 1);
+/// assert!(List::validator().validate(&fields, &()).is_ok());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a function's arguments",
     label = "not `#[derive(Args)]`",

@@ -5,6 +5,30 @@ use lentil_values::{DecodeError, FieldName, FieldValidator, Object, ObjectValida
 use crate::{Ending, Id, Index, Open, Patch, Range, Table};
 
 /// A table's documents as a Rust struct, `#[derive(Document)]`.
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// use lentil_macros::Document;
+/// use lentil_schema::Document;
+///
+/// /// A web build job.
+/// #[derive(Document, Clone)]
+/// #[table("jobs")]
+/// #[index(by_status_and_createdAt(status, created_at))]
+/// pub struct Job {
+///     /// How far it is.
+///     pub status: String,
+///     /// The final reply, once there is one.
+///     pub result: Option<String>,
+///     /// Unix timestamp in milliseconds.
+///     pub created_at: f64,
+/// }
+///
+/// let recently_done = Job::BY_STATUS_AND_CREATED_AT.eq("done").gte(1_700_000_000_000.0);
+/// let reset = Job::patch().status("queued").clear_result();
+/// assert_eq!(Job::table().indexes()[0].fields[1].to_string(), "createdAt");
+/// # let _ = (recently_done, reset);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no table's document",
     label = "not `#[derive(Document)]`",

@@ -18,6 +18,8 @@ pub(crate) struct Author {
 #[table("posts")]
 #[index(by_title(title))]
 #[index(by_author_and_score(author, score))]
+#[index(by_legacyId(legacy, read_count))]
+#[index(by_type(r#type))]
 pub(crate) struct Post {
     /// Its title.
     title: String,
@@ -85,6 +87,8 @@ fn by_hand() -> Table {
         .optional("legacy_ID", v::union([v::null(), v::string()]))
         .index("by_title", ["title"])
         .index("by_author_and_score", ["author", "score"])
+        .index("by_legacyId", ["legacy_ID", "readCount"])
+        .index("by_type", ["type"])
 }
 
 struct Posts;

@@ -19,6 +19,7 @@ pub(crate) enum Status {
 #[index(by_title(title))]
 #[index(by_owner_and_dueAt(owner, due_at))]
 #[index(by_status(status))]
+#[index(by_parent(parent))]
 pub(crate) struct Task {
     /// What.
     title: String,
@@ -88,4 +89,7 @@ fn a_key_is_given_as_it_comes_to_hand() {
     assert_eq!(spec(Task::BY_STATUS.eq(Status::Done)).eq, [field("done")]);
     let (borrowed, owned) = (&id(), id());
     assert_eq!(spec(Task::BY_ID.eq(borrowed)), spec(Task::BY_ID.eq(owned)));
+    for range in [Task::BY_PARENT.eq(borrowed), Task::BY_PARENT.eq(owned), Task::BY_PARENT.eq(Some(owned))] {
+        assert_eq!(spec(range).eq, [field(owned.to_string())], "the id of another document is a value");
+    }
 }

@@ -40,6 +40,16 @@ pub(crate) enum Shape {
     Named(Vec<String>),
 }
 
+/// Told apart by the usual tag, and one variant called as another's tag.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+pub(crate) enum Content {
+    Text {
+        body: String,
+    },
+    #[rename("text")]
+    AnyText,
+}
+
 fn round_trip<T: ValueType + Clone + PartialEq + std::fmt::Debug>(typed: &T, value: impl Into<Value>) {
     let value = value.into();
     assert_eq!(typed.clone().into_value(), value);
@@ -85,6 +95,13 @@ fn every_kind_of_variant_comes_back_the_same() {
     round_trip(&Shape::Polygon { side_count: None, fields: vec!["a".into()], object: true, value: false }, polygon);
     round_trip(&Shape::None, "none");
     round_trip(&Shape::Named(vec!["square".into()]), Value::Array(vec!["square".into()]));
+}
+
+#[test]
+fn the_tag_is_called_type_unless_it_is_told_otherwise() {
+    let text: Object = [("type", "text"), ("body", "hello")].into();
+    round_trip(&Content::Text { body: "hello".into() }, text);
+    round_trip(&Content::AnyText, "text");
 }
 
 #[test]
