@@ -38,7 +38,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             fn into_args(
                 self,
             ) -> ::core::result::Result<::lentil::__derive::Object, ::lentil::__derive::DecodeError> {
-                Ok(::lentil::__derive::Args::into_object(self))
+                ::core::result::Result::Ok(::lentil::__derive::Args::into_object(self))
             }
         }
     })

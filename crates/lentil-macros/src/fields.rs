@@ -101,6 +101,6 @@ pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStre
     quote! {
         let read = #path { #(#takes),* };
         ::lentil::__derive::nothing_left(&object)?;
-        Ok(read)
+        ::core::result::Result::Ok(read)
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
         into: quote!(match self { #(#arms)* }),
         from: quote! {
             #(#attempts)*
-            Err(::lentil::__derive::DecodeError::expected(<Self as ::lentil::__derive::ValueType>::validator(), &value))
+            ::core::result::Result::Err(::lentil::__derive::DecodeError::expected(<Self as ::lentil::__derive::ValueType>::validator(), &value))
         },
     })
 }
@@ -89,7 +89,7 @@ fn unit(ident: &Ident, literal: &str) -> Bodies {
         into: quote!(Self::#ident => ::lentil::__derive::Value::from(#literal),),
         from: quote! {
             if value.as_str() == ::core::option::Option::Some(#literal) {
-                return Ok(Self::#ident);
+                return ::core::result::Result::Ok(Self::#ident);
             }
         },
     }
@@ -101,8 +101,8 @@ fn newtype(ident: &Ident, ty: &Type) -> Bodies {
         validator: quote!(#value_type::validator()),
         into: quote!(Self::#ident(inner) => #value_type::into_value(inner),),
         from: quote! {
-            if let Ok(inner) = #value_type::from_value(value.clone()) {
-                return Ok(Self::#ident(inner));
+            if let ::core::result::Result::Ok(inner) = #value_type::from_value(value.clone()) {
+                return ::core::result::Result::Ok(Self::#ident(inner));
             }
         },
     }
@@ -126,7 +126,7 @@ fn tagged(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
         validator: quote!(::lentil::__derive::tagged(#tag, #literal, #validators)),
         into: quote!(Self::#ident { #(#idents),* } => ::lentil::__derive::Value::Object(#object),),
         from: quote! {
-            if let Some(mut object) = ::lentil::__derive::take_tagged(&value, #tag, #literal) {
+            if let ::core::option::Option::Some(mut object) = ::lentil::__derive::take_tagged(&value, #tag, #literal) {
                 return { #from };
             }
         },

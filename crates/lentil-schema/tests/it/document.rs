@@ -181,3 +181,48 @@ fn ids_of_a_table_read_from_text_and_print_as_it() {
     let error = Id::<Post>::from_value("nonsense".into()).unwrap_err();
     assert_eq!(error.to_string(), "expected v.id(\"posts\"), got \"nonsense\"");
 }
+
+/// Names that the derived code could have taken for its own, and a struct that a macro writes.
+mod strange_surroundings {
+    use lentil_macros::{Args, Document, ValueType};
+    use lentil_schema::{Args, Document};
+    use lentil_values::ValueType;
+
+    #[derive(ValueType, Clone, Debug, PartialEq)]
+    enum Outcome {
+        Ok,
+        Err { some: bool },
+        Some(Vec<f64>),
+    }
+
+    macro_rules! table {
+        ($name:ident, $table:literal, $($field:ident: $type:ty),*) => {
+            #[derive(Document, Args, Clone, Debug, PartialEq)]
+            #[table($table)]
+            #[index(by_first($($field),*))]
+            struct $name {
+                $($field: $type,)*
+            }
+        };
+    }
+
+    #[allow(dead_code, reason = "that they are there is the point")]
+    type Result = ();
+
+    #[allow(unused_imports, reason = "that they are there is the point")]
+    use Outcome::{Err, Ok, Some};
+
+    table!(Run, "runs", value: Outcome, object: bool, fields: String, error: f64);
+
+    #[test]
+    fn do_not_disturb_the_derived_code() {
+        let run = Run { value: Ok, object: true, fields: "f".into(), error: 1.0 };
+        assert_eq!(Run::from_fields(run.clone().into_fields()).unwrap(), run);
+        assert_eq!(Run::from_object(run.clone().into_object()).unwrap(), run);
+        assert_eq!(Run::table().indexes()[0].fields.len(), 4);
+        for outcome in [Err { some: true }, Some(vec![1.0])] {
+            assert_eq!(Outcome::from_value(outcome.clone().into_value()).unwrap(), outcome);
+        }
+        let _ = Run::BY_FIRST.eq(Ok).eq(true).eq("f").gt(0.0);
+    }
+}
