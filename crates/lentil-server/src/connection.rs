@@ -1,16 +1,20 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Response, StatusCode, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::body::ToClient;
+use crate::head::{Head, Watched};
 use crate::service::Service;
-use crate::{ServerOptions, linger};
+use crate::{ServerOptions, api, linger};
 
 /// How every HTTP/2 connection begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -49,13 +53,21 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 
 async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
     let ServerOptions { head_time, max_head_bytes, .. } = *service.options();
+    let head = Arc::new(Head::default());
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&head)));
     let answer = service_fn(move |request| {
-        let service = service.clone();
-        Box::pin(async move { Ok::<_, Infallible>(service.answer(request).await) })
+        let (service, head) = (service.clone(), Arc::clone(&head));
+        Box::pin(async move {
+            let response = if head.is_ambiguous() { ambiguous() } else { service.answer(request).await };
+            head.expect_next();
+            Ok::<_, Infallible>(response)
+        })
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(max_head_bytes.max(8 << 10));
-    let mut connection = builder.serve_connection(TokioIo::new(stream), answer);
+    // A client that has sent all and hung up loses the answer, not the work.
+    builder.half_close(true);
+    let mut connection = builder.serve_connection(io, answer);
     let served = tokio::select! {
         served = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
         () = begins(&mut draining) => {
@@ -66,7 +78,15 @@ async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::R
     if let Err(error) = &served {
         tracing::debug!(%error, "a connection ended");
     }
-    linger::close(connection.into_parts().io.into_inner()).await;
+    linger::close(connection.into_parts().io.into_inner().into_inner()).await;
+}
+
+/// The answer to a request that says its length twice, after which nothing on the connection can be trusted.
+fn ambiguous() -> Response<ToClient> {
+    let sentence = "both Content-Length and Transfer-Encoding: send one of them";
+    let mut response = api::text(StatusCode::BAD_REQUEST, sentence.to_owned());
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response.map(ToClient::from)
 }
 
 async fn serve_http2(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {

@@ -6,6 +6,7 @@
 mod api;
 mod body;
 mod connection;
+mod head;
 mod linger;
 mod options;
 mod request_id;

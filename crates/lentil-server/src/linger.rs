@@ -3,7 +3,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const MAX_BYTES: usize = 1 << 20;
+/// More than the largest body, so that a client which sends before it reads gets to its answer.
+const MAX_BYTES: usize = 32 << 20;
 const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// Ends a connection so that the client can still read the last answer.
@@ -13,7 +14,7 @@ const MAX_TIME: Duration = Duration::from_secs(2);
 pub(crate) async fn close(mut stream: TcpStream) {
     let drain = async {
         stream.shutdown().await?;
-        let mut buffer = vec![0; 16 << 10];
+        let mut buffer = vec![0; 64 << 10];
         let mut left = MAX_BYTES;
         while left > 0 {
             let read = stream.read(&mut buffer).await?;

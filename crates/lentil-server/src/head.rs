@@ -1,0 +1,159 @@
+//! Heads that say the body's length twice.
+//!
+//! A request with both `Content-Length` and `Transfer-Encoding` is how one request is smuggled past a proxy inside
+//! another, and is answered 400. hyper follows the one and drops the other before a service can see it, so the bytes
+//! of each head are watched as they come in.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What is known of the head of the request that is being read; shared by the stream and the service.
+#[derive(Default)]
+pub(crate) struct Head {
+    is_over: AtomicBool,
+    is_ambiguous: AtomicBool,
+}
+
+impl Head {
+    /// Whether the request just begun says its length twice.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous.load(Ordering::Relaxed)
+    }
+
+    /// The request has been answered: what comes next is the next one's head.
+    pub(crate) fn expect_next(&self) {
+        self.is_ambiguous.store(false, Ordering::Relaxed);
+        self.is_over.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose heads are watched.
+pub(crate) struct Watched {
+    stream: TcpStream,
+    head: Arc<Head>,
+    scanner: Scanner,
+}
+
+impl Watched {
+    pub(crate) fn new(stream: TcpStream, head: Arc<Head>) -> Watched {
+        Watched { stream, head, scanner: Scanner::default() }
+    }
+
+    pub(crate) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    fn watch(&mut self, bytes: &[u8]) {
+        if self.head.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.scanner.finds_end(bytes) {
+            let scanner = std::mem::take(&mut self.scanner);
+            self.head.is_ambiguous.store(scanner.has_length && scanner.has_encoding, Ordering::Relaxed);
+            self.head.is_over.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Reads a head's lines for the two names.
+#[derive(Default)]
+struct Scanner {
+    /// The beginning of the line, in lower case; long enough for the names and no longer.
+    line: Vec<u8>,
+    has_length: bool,
+    has_encoding: bool,
+    has_begun: bool,
+}
+
+const LENGTH: &[u8] = b"content-length:";
+const ENCODING: &[u8] = b"transfer-encoding:";
+
+impl Scanner {
+    /// Takes the next bytes; true once the empty line that ends the head is among them.
+    fn finds_end(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match byte {
+                b'\n' if self.line.is_empty() && self.has_begun => return true,
+                b'\n' => {
+                    self.has_length |= self.line.starts_with(LENGTH);
+                    self.has_encoding |= self.line.starts_with(ENCODING);
+                    self.has_begun |= !self.line.is_empty();
+                    self.line.clear();
+                }
+                b'\r' => {}
+                byte if self.line.len() < ENCODING.len() => self.line.push(byte.to_ascii_lowercase()),
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.watch(&buffer.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(chunks: &[&str]) -> (bool, bool) {
+        let mut scanner = Scanner::default();
+        let ended = chunks.iter().any(|chunk| scanner.finds_end(chunk.as_bytes()));
+        (ended, scanner.has_length && scanner.has_encoding)
+    }
+
+    #[test]
+    fn both_lengths_are_found_however_they_are_written_and_cut() {
+        let head = "\r\nPOST / HTTP/1.1\r\nContent-LENGTH: 5\r\nHost: x\r\ntransfer-Encoding: chunked\r\n\r\n";
+        for cut in 0..head.len() {
+            assert_eq!(scan(&[&head[..cut], &head[cut..]]), (true, true), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn one_length_or_none_is_no_matter() {
+        assert_eq!(scan(&["GET / HTTP/1.1\r\nx: content-length: transfer-encoding:\r\n\r\n"]), (true, false));
+        assert_eq!(scan(&["POST / HTTP/1.1\ncontent-length: 5\n\ntransfer-encoding: chunked\n"]), (true, false));
+        assert_eq!(scan(&["POST / HTTP/1.1\r\ncontent-length: 5\r\n"]), (false, false));
+    }
+}

@@ -1,0 +1,62 @@
+// A factory server in small: dozens of builds at once, each reporting its progress by `fetch` without waiting for the
+// answer, several connections racing; then it polls until every build is done. The server under it is restarted by
+// whoever runs this; a report that fails is sent again, as a factory would.
+import { readFileSync } from "node:fs";
+
+const [addressFile, key, builds] = [process.argv[2], process.argv[3], Number(process.argv[4])];
+const stages = ["classifying", "generating", "deploying", "screenshot", "publishing", "done"];
+const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+const url = () => `http://${readFileSync(addressFile, "utf8").trim()}/api/job`;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+let retries = 0;
+
+// Sends until the server has answered 200; anything else it answers is a bug.
+async function send(body) {
+  for (;;) {
+    try {
+      const response = await fetch(url(), { method: "POST", headers, body: JSON.stringify(body) });
+      const text = await response.text();
+      if (response.status === 200 && text === '{"ok":true}') return;
+      if (response.status !== 503) throw Object.assign(new Error(`${response.status} ${text}`), { fatal: true });
+    } catch (error) {
+      if (error.fatal) throw error;
+      retries += 1;
+    }
+    await pause(20);
+  }
+}
+
+async function build(jobId) {
+  const reports = [];
+  for (const stage of stages) {
+    const done = stage === "done";
+    const report = { jobId, idea: `idea of ${jobId}`, username: "ada", status: done ? "done" : "processing", stage };
+    if (done) report.result = `https://example.test/${jobId}`;
+    // Earlier stages race each other; the last is sent when all of them are in.
+    if (done) await Promise.all(reports);
+    reports.push(send(report), send(report));
+    await pause(Math.random() * 30);
+  }
+  await Promise.all(reports);
+}
+
+async function poll(jobId) {
+  for (;;) {
+    try {
+      const response = await fetch(`${url()}?id=${jobId}`, { headers });
+      const job = await response.json();
+      if (response.status !== 200) throw Object.assign(new Error(JSON.stringify(job)), { fatal: true });
+      if (job.status === "done" && job.result === `https://example.test/${jobId}` && job.idea === `idea of ${jobId}`) return;
+    } catch (error) {
+      if (error.fatal) throw error;
+      retries += 1;
+    }
+    await pause(20);
+  }
+}
+
+const jobs = Array.from({ length: builds }, (_, at) => `build-${at}`);
+await Promise.all(jobs.map(build));
+console.log("reported");
+await Promise.all(jobs.map(poll));
+console.log(`done ${jobs.length}, ${retries} retries`);

@@ -1,0 +1,56 @@
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lentil_tests::{Clonk, available};
+
+fn node(address: &Path, key: &str, builds: usize) -> Command {
+    let mut node = Command::new("node");
+    node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/jobs.mjs")).arg(address).arg(key).arg(builds.to_string());
+    node
+}
+
+#[test]
+fn a_node_service_reports_and_polls_without_a_failed_fetch() {
+    if !available("node", "the Node client") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let clonk = Clonk::start(&folder.path().join("data"));
+    let address = folder.path().join("address");
+    fs::write(&address, &clonk.address).unwrap();
+    let key = clonk.bearer().replace("Bearer ", "");
+    let output = node(&address, &key, 60).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("done 60, 0 retries"), "{said}");
+}
+
+#[test]
+fn a_node_service_lives_through_restarts_and_kill_9() {
+    if !available("node", "the Node client") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let address = folder.path().join("address");
+    let mut clonk = Clonk::start(&data);
+    fs::write(&address, &clonk.address).unwrap();
+    let key = clonk.bearer().replace("Bearer ", "");
+    let running = node(&address, &key, 60).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for round in 0..4 {
+        // Wherever the client is by then; it must come through from anywhere.
+        thread::sleep(Duration::from_millis(60));
+        if round % 2 == 0 {
+            clonk.kill();
+        } else {
+            clonk.stop();
+        }
+        clonk = Clonk::start(&data);
+        fs::write(&address, &clonk.address).unwrap();
+    }
+    let output = running.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("done 60"), "{said}");
+}

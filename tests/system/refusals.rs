@@ -1,0 +1,111 @@
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+
+use lentil_tests::{Clonk, Start, available, clonk_path, folder_state};
+
+/// One sentence on standard error, and exit code 1.
+fn check((code, said): (Option<i32>, String), says: &[&str]) {
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(
+        said.starts_with("clonk: ") && says.iter().all(|part| said.contains(part)),
+        "{says:?} is not all in {said}"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_refused_and_nothing_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut command = Command::new(clonk_path());
+    command.args(["--port", &port, "--data"]).arg(&data);
+    let output = command.output().unwrap();
+    check((output.status.code(), String::from_utf8(output.stderr).unwrap()), &["cannot listen", &port, "--port"]);
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::write(&data, "not a folder").unwrap();
+    check(Start::new(&data).refuse(), &["data folder", "choose another"]);
+    assert_eq!(fs::read_to_string(&data).unwrap(), "not a folder");
+}
+
+#[test]
+fn a_folder_of_someone_else_is_refused() {
+    if !available("setpriv", "a data folder without permission") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // The program itself must be readable by nobody in particular.
+    let program = folder.path().join("clonk");
+    fs::copy(clonk_path(), &program).unwrap();
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+        command
+    };
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !is_root {
+        eprintln!("SKIPPED a data folder without permission: only root can become someone else");
+        return;
+    }
+    let data = folder.path().join("data");
+    check(Start::through(as_nobody(), &data).refuse(), &["data folder", "Permission denied"]);
+    Clonk::start(&data).stop();
+    let before = folder_state(&data);
+    check(Start::through(as_nobody(), &data).refuse(), &["data folder", "Permission denied"]);
+    assert_eq!(folder_state(&data), before);
+}
+
+#[test]
+fn a_database_that_is_none_of_ours_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    Clonk::start(&data).stop();
+    let file = data.join("lentil.sqlite3");
+    let good = fs::read(&file).unwrap();
+    let spoil = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        fs::write(&file, bytes).unwrap();
+    };
+    let cases: &[(&dyn Fn(&mut Vec<u8>), &str)] = &[
+        (&|bytes| bytes.truncate(50), "not a Lentil database"),
+        (&|bytes| bytes[..16].fill(b'x'), "not a Lentil database"),
+        (&|bytes| bytes[68..72].fill(0), "not a Lentil database"),
+        (&|bytes| bytes[60..64].copy_from_slice(&[0, 0, 0, 99]), "use a newer version"),
+        (&|bytes| bytes[100..].fill(0xee), "damaged"),
+    ];
+    for (change, says) in cases {
+        spoil(change);
+        let before = fs::read(&file).unwrap();
+        check(Start::new(&data).refuse(), &[says, "lentil.sqlite3"]);
+        assert_eq!(fs::read(&file).unwrap(), before, "{says}");
+    }
+    spoil(&|_| ());
+    assert_eq!(Clonk::start(&data).get_job("x").status, 404);
+}
+
+#[test]
+fn a_second_server_is_kept_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Clonk::start(&folder.path().join("data"));
+    first.post_job("a", "classifying");
+    check(Start::new(&first.data).refuse(), &["in use by another server"]);
+    assert_eq!(first.post_job("b", "classifying").status, 200);
+}
+
+#[test]
+fn a_flag_that_makes_no_sense_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = Start::new(&folder.path().join("data")).args(&["--host", "nonsense"]).refuse();
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--host"), "{said}");
+}
