@@ -77,7 +77,8 @@ pub(crate) fn read_meta(conn: &Connection, name: &str) -> rusqlite::Result<Optio
 }
 
 pub(crate) fn write_meta(conn: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let upsert =
+        "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     conn.prepare_cached(upsert)?.execute(params![name, value]).map(drop)
 }
 

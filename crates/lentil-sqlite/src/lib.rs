@@ -7,8 +7,8 @@
 mod checkpoint;
 mod committer;
 mod error;
-mod maintain;
 mod format;
+mod maintain;
 mod open;
 mod options;
 mod pool;

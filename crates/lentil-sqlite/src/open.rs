@@ -49,7 +49,9 @@ pub enum OpenError {
         path: String,
     },
     /// Use the newer version that wrote it.
-    #[error("the database {path} has format {found}, and this version knows formats up to {FORMAT_VERSION}; use a newer version")]
+    #[error(
+        "the database {path} has format {found}, and this version knows formats up to {FORMAT_VERSION}; use a newer version"
+    )]
     Newer {
         /// The file.
         path: String,

@@ -43,7 +43,8 @@ impl Pool {
         let idle = self.idle.lock().pop();
         let conn = idle.map_or_else(|| open::reader(&self.path), Ok).map_err(store_error)?;
         conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(store_error)?;
-        let lease = Lease { pool: Arc::clone(self), conn: Mutex::new(Some(conn)), since: Instant::now(), _permit: permit };
+        let lease =
+            Lease { pool: Arc::clone(self), conn: Mutex::new(Some(conn)), since: Instant::now(), _permit: permit };
         let lease = Arc::new(lease);
         let mut lent = self.lent.lock();
         lent.retain(|lease| lease.strong_count() > 0);

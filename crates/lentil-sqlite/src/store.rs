@@ -195,3 +195,17 @@ impl Drop for SqliteStore {
         self.stop_threads();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lentil_store::conformance::{Made, suite};
+
+    use crate::{SqliteOptions, SqliteStore};
+
+    suite!(|clock| async move {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = SqliteOptions { clock, ..SqliteOptions::default() };
+        let store = SqliteStore::open(folder.path(), options).expect("a fresh store opens");
+        Made::keeping(store, folder)
+    });
+}

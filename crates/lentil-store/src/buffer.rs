@@ -122,9 +122,9 @@ impl WriteBuffer {
             return Ok(stored);
         }
         let visible = stored.into_iter().filter(|row| !overlay.contains_key(&row.key));
-        let written = overlay.iter().filter_map(|(key, row)| {
-            Some(Row { key: (*key).clone(), document: Arc::clone(row.as_ref()?) })
-        });
+        let written = overlay
+            .iter()
+            .filter_map(|(key, row)| Some(Row { key: (*key).clone(), document: Arc::clone(row.as_ref()?) }));
         let mut rows: Vec<Row> = visible.chain(written).collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         if order == Order::Desc {

@@ -263,3 +263,11 @@ impl Transaction for MemoryTransaction {
         Ok(if writes.is_empty() { timestamp } else { shared.commit(&writes) })
     }
 }
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use crate::MemoryStore;
+    use crate::conformance::{Made, suite};
+
+    suite!(|clock| async move { Made::of(MemoryStore::new(clock)) });
+}

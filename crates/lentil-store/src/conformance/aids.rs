@@ -1,0 +1,174 @@
+//! What the suite is written with.
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lentil_values::{DocumentId, FieldName, FieldPath, InternalId, Interval, Object, TableNumber, Value};
+use parking_lot::Mutex;
+
+use crate::{
+    Clock, Commit, CommitObserver, IndexDeclaration, IndexRef, Order, Snapshot, Store, StoredDocument,
+    TableDeclaration, Timestamp, Transaction, WriteBuffer,
+};
+
+/// A store under test, and what must live as long as it does, such as its folder.
+pub struct Made {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    _keep: Box<dyn Any + Send>,
+}
+
+impl Made {
+    /// A store that needs nothing else.
+    pub fn of(store: impl Store) -> Made {
+        Made::keeping(store, ())
+    }
+
+    /// A store that needs `keep` to live on.
+    pub fn keeping(store: impl Store, keep: impl Any + Send) -> Made {
+        Made { store: Arc::new(store), _keep: Box::new(keep) }
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that shows this many nanoseconds.
+    pub fn at(nanos: u64) -> ManualClock {
+        ManualClock(Arc::new(AtomicU64::new(nanos)))
+    }
+
+    /// Shows this many nanoseconds from now on.
+    pub fn set(&self, nanos: u64) {
+        self.0.store(nanos, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Makes a store with the table of [`tasks`], its clock at one second.
+pub async fn open<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) -> (Made, ManualClock) {
+    let clock = ManualClock::at(1_000_000_000);
+    let made = make(Arc::new(clock.clone())).await;
+    declare(&*made.store, &[tasks(&["n"])]).await;
+    (made, clock)
+}
+
+/// The table `tasks`, with an index `by_<field>` over each of these fields.
+pub fn tasks(fields: &[&str]) -> TableDeclaration {
+    let index = |field: &&str| IndexDeclaration {
+        name: format!("by_{field}"),
+        fields: vec![FieldPath::parse(field).expect("a plain field")],
+    };
+    TableDeclaration {
+        name: "tasks".to_owned(),
+        definition: "any".to_owned(),
+        indexes: fields.iter().map(index).collect(),
+    }
+}
+
+/// Declares tables, and does all that is then to be done.
+pub async fn declare(store: &dyn Store, tables: &[TableDeclaration]) {
+    store.declare(tables).await.expect("tables can be declared");
+    while store.maintain(100).await.expect("indexes can be built").is_some() {}
+}
+
+/// The reference of an index of `tasks`.
+pub fn index(store: &dyn Store, name: &str) -> IndexRef {
+    store.catalog().tables["tasks"].index_ref(name).expect("the index is declared")
+}
+
+/// The number of `tasks`.
+pub fn table(store: &dyn Store) -> TableNumber {
+    store.catalog().tables["tasks"].number
+}
+
+/// A task: which one, made at that millisecond, with `n`, or without.
+pub fn task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
+    let creation_time = 1_000.0 + which as f64;
+    let id = DocumentId { table: table(store), internal: InternalId::at(creation_time, which) };
+    let mut fields = Object::from([("which", Value::Int64(which as i64))]);
+    if let Some(n) = n {
+        fields.insert(FieldName::from_static("n"), Value::Int64(n));
+    }
+    Arc::new(StoredDocument { id, creation_time, fields })
+}
+
+/// Commits changes from one state to another.
+pub async fn commit(
+    store: &dyn Store,
+    changes: impl IntoIterator<Item = (Option<Arc<StoredDocument>>, Option<Arc<StoredDocument>>)>,
+) -> Timestamp {
+    let transaction = store.begin().await.expect("the turn comes");
+    let mut buffer = WriteBuffer::new(store.catalog());
+    changes.into_iter().for_each(|(old, new)| buffer.put(old, new));
+    transaction.commit(buffer.into_write_set()).await.expect("nothing is in the way")
+}
+
+/// Commits new tasks, each with its number as `n`.
+pub async fn fill(store: &dyn Store, which: impl IntoIterator<Item = u64>) {
+    commit(store, which.into_iter().map(|which| (None, Some(task(store, which, Some(which as i64)))))).await;
+}
+
+/// Which tasks an index has, in its order.
+pub async fn all(snapshot: &mut dyn Snapshot, index: IndexRef) -> Vec<i64> {
+    let rows = snapshot.scan(index, &Interval::all(), Order::Asc, usize::MAX).await.expect("it can be read");
+    rows.iter().map(|row| which(&row.document)).collect()
+}
+
+/// Which task a document is.
+pub fn which(document: &StoredDocument) -> i64 {
+    document.fields.get("which").and_then(Value::as_i64).expect("every task says which it is")
+}
+
+/// The `n` of a task.
+pub fn n(document: &StoredDocument) -> i64 {
+    document.fields.get("n").and_then(Value::as_i64).expect("this task has an `n`")
+}
+
+/// A transaction, as a view.
+pub fn view(transaction: &mut Box<dyn Transaction>) -> &mut dyn Snapshot {
+    &mut **transaction
+}
+
+/// An observer that keeps what it is told, with the timestamp that was published at that moment.
+#[derive(Default)]
+pub struct Recorder {
+    store: Mutex<Option<Arc<dyn Store>>>,
+    told: Mutex<Vec<(Timestamp, Commit)>>,
+}
+
+impl Recorder {
+    /// Observes a store.
+    pub fn of(made: &Made) -> Arc<Recorder> {
+        let recorder = Arc::new(Recorder::default());
+        *recorder.store.lock() = Some(Arc::clone(&made.store));
+        made.store.observe(Arc::clone(&recorder) as Arc<dyn CommitObserver>);
+        recorder
+    }
+
+    /// What it was told so far.
+    pub fn told(&self) -> Vec<(Timestamp, Commit)> {
+        self.told.lock().clone()
+    }
+
+    /// Lets go of the store, which holds on to the observer.
+    pub fn release(&self) {
+        self.store.lock().take();
+    }
+}
+
+impl CommitObserver for Recorder {
+    fn committed(&self, commit: &Commit) {
+        let published = self.store.lock().as_ref().map(|store| store.published()).unwrap_or_default();
+        self.told.lock().push((published, commit.clone()));
+    }
+}
