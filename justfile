@@ -24,7 +24,7 @@ verify: check
 # Measure clonk beside a bare hyper server and a hand-written axum + rusqlite service.
 bench *args:
     cargo build --release -p clonk -p lentil-bench
-    cargo run --release -p lentil-bench -- {{args}}
+    cargo run --release -p lentil-bench --bin bench -- {{args}}
 
 # Run the property tests of every decoder that faces input, with this many cases each.
 fuzz cases="200000":

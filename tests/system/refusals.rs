@@ -76,7 +76,8 @@ fn a_database_that_is_none_of_ours_is_refused_and_left_alone() {
         change(&mut bytes);
         fs::write(&file, bytes).unwrap();
     };
-    let cases: &[(&dyn Fn(&mut Vec<u8>), &str)] = &[
+    type Change<'c> = &'c dyn Fn(&mut Vec<u8>);
+    let cases: &[(Change<'_>, &str)] = &[
         (&|bytes| bytes.truncate(50), "not a Lentil database"),
         (&|bytes| bytes[..16].fill(b'x'), "not a Lentil database"),
         (&|bytes| bytes[68..72].fill(0), "not a Lentil database"),

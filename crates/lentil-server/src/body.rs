@@ -68,8 +68,10 @@ impl Reader {
 /// A response's body as hyper sends it.
 pub(crate) struct ToClient {
     whole: Option<Bytes>,
-    chunks: Option<Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>>,
+    chunks: Option<Chunks>,
 }
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 impl From<Body> for ToClient {
     fn from(mut body: Body) -> ToClient {

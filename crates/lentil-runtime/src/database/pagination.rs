@@ -130,7 +130,11 @@ impl PageLimits {
         if options.end_cursor.is_none() && !(options.num_items >= 1.0 && options.num_items <= MAX_PAGE_SIZE) {
             return refuse(format!("`numItems` is {}; a page has 1 to {MAX_PAGE_SIZE} documents", options.num_items));
         }
-        if [options.maximum_rows_read, options.maximum_bytes_read].iter().flatten().any(|limit| !(*limit >= 1.0)) {
+        if [options.maximum_rows_read, options.maximum_bytes_read]
+            .iter()
+            .flatten()
+            .any(|limit| limit.is_nan() || *limit < 1.0)
+        {
             return refuse("`maximumRowsRead` and `maximumBytesRead` are at least 1".to_owned());
         }
         let limit = |given: Option<f64>| given.map_or(usize::MAX, |limit| limit as usize);

@@ -138,7 +138,7 @@ pub async fn a_commit_whose_caller_is_gone_happens_whole_or_not_at_all<M: Future
         buffer.put(None, Some(task(store, which, None)));
         buffer.put(None, Some(task(store, which + 1, None)));
         let mut commit = pin!(transaction.commit(buffer.into_write_set()));
-        std::future::poll_fn(|cx| Poll::Ready(drop(commit.as_mut().poll(cx)))).await;
+        std::future::poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx).is_ready())).await;
     }
     // What was handed over comes before this.
     let last = commit(store, [(None, Some(task(store, 100, None)))]).await;
