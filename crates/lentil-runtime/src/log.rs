@@ -105,8 +105,7 @@ mod tests {
 
     #[test]
     fn lines_over_the_limit_are_left_out_and_said_to_be() {
-        let mut limits = Limits::default();
-        limits.log_lines = 2;
+        let limits = Limits { log_lines: 2, ..Limits::default() };
         let log = Log::new(&limits);
         (0..5).for_each(|i| log.log(i));
         assert_eq!(log.lines(), ["[LOG] 0", "[LOG] 1", "[WARN] more than 2 log lines; the rest is left out"]);
@@ -114,8 +113,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_between_characters() {
-        let mut limits = Limits::default();
-        limits.log_line_bytes = 10;
+        let limits = Limits { log_line_bytes: 10, ..Limits::default() };
         let log = Log::new(&limits);
         log.warn("éé");
         assert_eq!(log.lines(), ["[WARN] é (cut: too long)"]);
