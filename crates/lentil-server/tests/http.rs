@@ -1,0 +1,217 @@
+//! The server over real sockets, with limits short enough to be met.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, Schema, StatusCode};
+use lentil_server::{Drained, Listeners, ServerOptions, serve};
+use lentil_testing::TestBackend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+async fn hello(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+    Ok(Response::text(StatusCode::OK, "hello"))
+}
+
+async fn repeat(_ctx: &ActionCtx, request: Request) -> Result<Response> {
+    Ok(Response::text(StatusCode::OK, request.text().await?))
+}
+
+/// A server on a free port, to be stopped and waited for.
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Drained>,
+}
+
+async fn start(router: HttpRouter, options: ServerOptions) -> Running {
+    let t = TestBackend::new(Schema::new()).http(router);
+    let runtime = t.runtime().await.clone();
+    let main = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = main.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async { stopped.await.unwrap_or_default() };
+    let served = tokio::spawn(serve(Listeners { main, site: None }, runtime, options, shutdown));
+    Running { address, stop, served }
+}
+
+fn routes() -> HttpRouter {
+    HttpRouter::new().route(Method::GET, "/hello", hello).route(Method::POST, "/repeat", repeat)
+}
+
+/// Limits that a slow client meets at once.
+fn impatient() -> ServerOptions {
+    let short = Duration::from_millis(150);
+    ServerOptions { head_time: short, first_byte_time: short, body_idle_time: short, ..ServerOptions::default() }
+}
+
+async fn connect(running: &Running) -> TcpStream {
+    TcpStream::connect(running.address).await.unwrap()
+}
+
+/// Everything that comes until the server hangs up.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await;
+    // A reset is a hang-up too.
+    drop(read.expect("the server hangs up"));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+async fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut buffer = vec![0; 4096];
+    let read = stream.read(&mut buffer).await.unwrap();
+    String::from_utf8_lossy(&buffer[..read]).into_owned()
+}
+
+const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[tokio::test]
+async fn a_connection_is_kept_and_requests_may_follow_each_other_closely() {
+    let running = start(routes(), ServerOptions::default()).await;
+    let mut stream = connect(&running).await;
+    for _ in 0..3 {
+        assert!(ask(&mut stream, HELLO).await.ends_with("\r\n\r\nhello"));
+    }
+    let closing = format!("{HELLO}{HELLO}GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(closing.as_bytes()).await.unwrap();
+    assert_eq!(rest(&mut stream).await.matches("hello").count(), 3);
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_or_half_a_head_is_hung_up_on() {
+    let running = start(routes(), impatient()).await;
+    for beginning in ["", "P", "PRI * HTTP/2.0", "GET /hello HTTP/1.1\r\nho"] {
+        let mut slow = connect(&running).await;
+        slow.write_all(beginning.as_bytes()).await.unwrap();
+        assert!(!rest(&mut slow).await.contains("200 OK"), "{beginning:?}");
+    }
+    assert!(ask(&mut connect(&running).await, HELLO).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_answered_408() {
+    let running = start(routes(), impatient()).await;
+    let mut slow = connect(&running).await;
+    slow.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+    let answer = rest(&mut slow).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("too slowly"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_cut_though_each_drop_comes_in_time() {
+    let options = ServerOptions { body_grace_time: Duration::from_millis(200), ..ServerOptions::default() };
+    let running = start(routes(), options).await;
+    let mut slow = connect(&running).await;
+    slow.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+    let (mut reader, mut writer) = slow.split();
+    let drip = async {
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut answer = vec![0; 12];
+    let answered = tokio::select! {
+        read = reader.read_exact(&mut answer) => read.is_ok(),
+        () = drip => false,
+    };
+    assert!(answered && answer == b"HTTP/1.1 408", "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_answered_413_before_it_has_come() {
+    let options = ServerOptions { max_body_bytes: 1_000, ..ServerOptions::default() };
+    let running = start(routes(), options).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 1001\r\n\r\n").await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 413"));
+    let exact = format!("POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n{}", "x".repeat(1_000));
+    assert!(ask(&mut connect(&running).await, &exact).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_length_that_is_said_twice_is_answered_400_on_any_request_of_a_connection() {
+    let running = start(routes(), ServerOptions::default()).await;
+    let mut stream = connect(&running).await;
+    assert!(ask(&mut stream, "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nok").await.ends_with("ok"));
+    let smuggled = "POST /repeat HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n";
+    stream.write_all(smuggled.as_bytes()).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("send one of them"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_one_to_end() {
+    let options = ServerOptions { max_connections: 1, ..ServerOptions::default() };
+    let running = start(routes(), options).await;
+    let mut first = connect(&running).await;
+    assert!(ask(&mut first, HELLO).await.contains("200 OK"));
+    let mut second = connect(&running).await;
+    second.write_all(HELLO.as_bytes()).await.unwrap();
+    let mut buffer = [0; 16];
+    let early = tokio::time::timeout(Duration::from_millis(100), second.read(&mut buffer)).await;
+    assert!(early.is_err(), "the second waits while the first is there");
+    drop(first);
+    assert_eq!(second.read_exact(&mut buffer).await.unwrap(), 16);
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_running_request_finish_and_takes_no_new_one() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (has_begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let slow = move |_ctx: &ActionCtx, _request: Request| {
+        let (begun, go_on) = (Arc::clone(&has_begun), Arc::clone(&may_go_on));
+        async move {
+            begun.notify_one();
+            go_on.notified().await;
+            Ok(Response::text(StatusCode::OK, "finished"))
+        }
+    };
+    let running = start(HttpRouter::new().route(Method::GET, "/slow", slow), ServerOptions::default()).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    begun.notified().await;
+    running.stop.send(()).unwrap();
+    while TcpStream::connect(running.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    go_on.notify_one();
+    assert!(rest(&mut stream).await.ends_with("finished"));
+    assert_eq!(running.served.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_finish_is_cut_at_the_deadline() {
+    async fn forever(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+        std::future::pending().await
+    }
+    let options = ServerOptions { drain_time: Duration::from_millis(100), ..ServerOptions::default() };
+    let running = start(HttpRouter::new().route(Method::GET, "/forever", forever), options).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"GET /forever HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    running.stop.send(()).unwrap();
+    assert_eq!(running.served.await.unwrap(), Drained { cut: 1 });
+}
+
+#[tokio::test]
+async fn the_servers_own_paths_come_first_and_head_is_answered_as_get() {
+    let running = start(routes(), ServerOptions { version: "9.9".into(), ..ServerOptions::default() }).await;
+    let get = async |method: &str, path: &str| {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let mut stream = connect(&running).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        rest(&mut stream).await
+    };
+    assert!(get("GET", "/version").await.ends_with("\r\n\r\n9.9"));
+    assert!(get("GET", "/healthz").await.contains("200 OK"));
+    assert!(get("GET", "/http/hello").await.ends_with("hello"));
+    let head = get("HEAD", "/hello").await;
+    assert!(head.contains("200 OK") && head.contains("content-length: 5") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(get("GET", "/nothing").await.contains("404"));
+    assert!(get("OPTIONS", "/hello").await.contains("404"), "no automatic CORS");
+}
