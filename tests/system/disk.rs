@@ -10,7 +10,7 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
     Clonk::start(&data).stop();
     // No file may grow beyond 400 blocks; the signal that says so is ignored, so that writing fails instead.
     let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\""]).arg(clonk_path());
+    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 400; exec \"$0\" \"$@\""]).arg(clonk_path());
     let clonk = Start::through(limited, &data).run();
     let large = "x".repeat(20_000);
     let mut acknowledged = Vec::new();
@@ -26,6 +26,12 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
     assert!(refused > 0 && !acknowledged.is_empty(), "{refused} refused, {} acknowledged", acknowledged.len());
     for job_id in &acknowledged {
         assert_eq!(clonk.get_job(job_id).status, 200, "{job_id} can be read while the disk is full");
+    }
+    if available("prlimit", "writing again when the disk has room again") {
+        let pid = clonk.pid().to_string();
+        assert!(Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().unwrap().success());
+        assert_eq!(clonk.post_job("room-again", &large).status, 200, "it goes on without a restart");
+        acknowledged.push("room-again".to_owned());
     }
     clonk.kill();
     let clonk = Clonk::start(&data);

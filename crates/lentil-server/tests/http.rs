@@ -137,8 +137,11 @@ async fn a_body_over_the_limit_is_answered_413_before_it_has_come() {
 async fn a_length_that_is_said_twice_is_answered_400_on_any_request_of_a_connection() {
     let running = start(routes(), ServerOptions::default()).await;
     let mut stream = connect(&running).await;
-    assert!(ask(&mut stream, "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nok").await.ends_with("ok"));
-    let smuggled = "POST /repeat HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n";
+    assert!(
+        ask(&mut stream, "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nok").await.ends_with("ok")
+    );
+    let smuggled =
+        "POST /repeat HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n";
     stream.write_all(smuggled.as_bytes()).await.unwrap();
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("send one of them"), "{answer}");
