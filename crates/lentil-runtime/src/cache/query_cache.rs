@@ -284,3 +284,172 @@ impl State {
         self.stats.bytes -= entry.size;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use lentil_store::{IndexId, IndexRef};
+    use lentil_values::{IndexKey, Interval};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_nanos(nanos)
+    }
+
+    fn key(name: &str) -> CacheKey {
+        CacheKey::new(name, &Object::new(), None, Visibility::Public)
+    }
+
+    /// An answer computed at a snapshot, from the keys that begin with `read`.
+    fn answer(value: f64, snapshot: u64, read: &[u8]) -> CachedRun {
+        let mut read_set = ReadSet::default();
+        read_set.add(INDEX, Interval::prefix(read));
+        let value = Arc::new(Value::Float64(value));
+        CachedRun { value, log_lines: Vec::new(), read_set, timestamp: at(snapshot), journal: None }
+    }
+
+    fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {
+        let keys = vec![(INDEX, IndexKey::from_bytes(written.to_vec()))];
+        cache.committed(&Commit { timestamp: at(nanos), keys });
+    }
+
+    /// What the cache answers at `since`, computing `fresh` if it has to.
+    async fn ask(cache: &QueryCache, name: &str, since: u64, fresh: CachedRun) -> f64 {
+        let run = cache.get_or_run(key(name), at(since), 0.0, async { Ok::<_, ()>(fresh) }).await.unwrap();
+        run.value.as_f64().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_commit_drops_what_it_touches_and_nothing_else() {
+        let cache = QueryCache::new(1 << 20);
+        ask(&cache, "a", 1, answer(1.0, 1, b"a")).await;
+        ask(&cache, "b", 1, answer(2.0, 1, b"b")).await;
+        commit(&cache, 2, b"ax");
+        assert_eq!(ask(&cache, "a", 2, answer(10.0, 2, b"a")).await, 10.0);
+        assert_eq!(ask(&cache, "b", 2, answer(20.0, 2, b"b")).await, 2.0);
+        assert_eq!(cache.stats().invalidations, 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_overtaken_by_a_commit_is_given_and_not_kept() {
+        let cache = QueryCache::new(1 << 20);
+        let overtaken = async {
+            commit(&cache, 5, b"a");
+            Ok::<_, ()>(answer(1.0, 4, b"a"))
+        };
+        let run = cache.get_or_run(key("a"), at(4), 0.0, overtaken).await.unwrap();
+        assert_eq!(run.value.as_f64(), Some(1.0));
+        assert_eq!(ask(&cache, "a", 5, answer(2.0, 5, b"a")).await, 2.0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_includes_a_commit_outlives_the_news_of_it() {
+        let cache = QueryCache::new(1 << 20);
+        ask(&cache, "a", 4, answer(1.0, 5, b"a")).await;
+        commit(&cache, 5, b"a");
+        assert_eq!(ask(&cache, "a", 5, answer(2.0, 5, b"a")).await, 1.0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_older_than_the_remembered_commits_is_not_kept() {
+        let cache = QueryCache::new(1 << 20);
+        (10..10_000).for_each(|nanos| commit(&cache, nanos, b"z"));
+        ask(&cache, "a", 9, answer(1.0, 9, b"a")).await;
+        assert_eq!(cache.stats().entries, 0);
+    }
+
+    /// Asks twice at once, the second at `since`, while the first is still computing; what both were answered.
+    async fn ask_twice(cache: &QueryCache, since: u64) -> (f64, f64) {
+        let (finish, finished) = oneshot::channel();
+        let slow = async {
+            finished.await.map_err(drop)?;
+            Ok::<_, ()>(answer(1.0, 5, b"a"))
+        };
+        let mut first = pin!(cache.get_or_run(key("a"), at(5), 0.0, slow));
+        assert!(poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await);
+        let mut second =
+            pin!(cache.get_or_run(key("a"), at(since), 0.0, async { Ok::<_, ()>(answer(2.0, since, b"a")) }));
+        let mut early = poll_fn(|cx| match second.as_mut().poll(cx) {
+            Poll::Ready(run) => Poll::Ready(Some(run)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await;
+        finish.send(()).unwrap();
+        let first = first.await.unwrap();
+        let second = match early.take() {
+            Some(run) => run.unwrap(),
+            None => second.await.unwrap(),
+        };
+        (first.value.as_f64().unwrap(), second.value.as_f64().unwrap())
+    }
+
+    #[tokio::test]
+    async fn misses_of_one_call_are_one_run() {
+        let cache = QueryCache::new(1 << 20);
+        assert_eq!(ask_twice(&cache, 5).await, (1.0, 1.0));
+        assert_eq!((cache.stats().misses, cache.stats().joins), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn one_who_came_after_a_later_commit_does_not_join_an_older_run() {
+        let cache = QueryCache::new(1 << 20);
+        assert_eq!(ask_twice(&cache, 6).await, (1.0, 2.0));
+    }
+
+    #[tokio::test]
+    async fn when_a_run_fails_or_is_dropped_the_next_one_runs() {
+        let cache = QueryCache::new(1 << 20);
+        let failed = cache.get_or_run(key("a"), at(1), 0.0, async { Err::<CachedRun, _>("no") }).await;
+        assert_eq!(failed.unwrap_err(), "no");
+        let mut dropped = Box::pin(cache.get_or_run(key("a"), at(1), 0.0, std::future::pending::<Result<_, ()>>()));
+        assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
+        let mut waiting = pin!(ask(&cache, "a", 1, answer(3.0, 1, b"a")));
+        assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
+        drop(dropped);
+        assert_eq!(waiting.await, 3.0);
+    }
+
+    #[tokio::test]
+    async fn the_least_recently_used_make_room() {
+        let cache = QueryCache::new(8_000);
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            ask(&cache, name, 1, answer(1.0, 1, b"x")).await;
+            ask(&cache, "a", 1, answer(9.0, 1, b"x")).await;
+        }
+        let held = cache.stats();
+        assert!(held.bytes <= 8_000 && held.entries >= 2, "{held:?}");
+        for name in 0..100 {
+            ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+            assert_eq!(ask(&cache, "a", 1, answer(9.0, 1, b"x")).await, 1.0, "what is used stays");
+        }
+        assert!(cache.stats().bytes <= 8_000 && cache.stats().evictions > 0);
+        let large = CachedRun { log_lines: vec!["x".repeat(8_000)], ..answer(1.0, 1, b"x") };
+        ask(&cache, "large", 1, large).await;
+        assert_eq!(ask(&cache, "large", 1, answer(2.0, 1, b"x")).await, 2.0, "what is too large is not kept");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_its_function_arguments_journal_and_visibility() {
+        let cache = QueryCache::new(1 << 20);
+        let args = |text: &str| Object::from([("a", text)]);
+        let keys = [
+            CacheKey::new("f", &args("1"), None, Visibility::Public),
+            CacheKey::new("g", &args("1"), None, Visibility::Public),
+            CacheKey::new("f", &args("2"), None, Visibility::Public),
+            CacheKey::new("f", &args("1"), Some("j"), Visibility::Public),
+            CacheKey::new("f", &args("1"), None, Visibility::Internal),
+        ];
+        for (at_ms, key) in keys.iter().enumerate() {
+            let fresh = answer(at_ms as f64, 1, b"a");
+            let run = cache.get_or_run(key.clone(), at(1), 0.0, async { Ok::<_, ()>(fresh) }).await.unwrap();
+            assert_eq!(run.value.as_f64(), Some(at_ms as f64));
+        }
+    }
+}
