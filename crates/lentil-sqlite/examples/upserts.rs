@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{
-    IndexDeclaration, IndexRef, Order, Snapshot, Store, StoredDocument, TableDeclaration, Transaction, WriteBuffer,
+    IndexDeclaration, IndexRef, Order, Store, StoredDocument, TableDeclaration, Transaction, WriteBuffer,
 };
 use lentil_values::{DocumentId, FieldName, FieldPath, InternalId, Interval, KeyWriter, Object, TableNumber, Value};
 

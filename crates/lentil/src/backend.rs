@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use lentil_runtime::http::HttpRouter;
-use lentil_runtime::{Application, Functions};
+use lentil_runtime::{Application, Functions, Limits};
 use lentil_schema::Schema;
 
 use crate::cli;
@@ -18,6 +18,7 @@ pub struct Backend {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) example: String,
+    pub(crate) limits: Limits,
 }
 
 impl Backend {
@@ -30,6 +31,7 @@ impl Backend {
             name: if name.is_empty() { "lentil".to_owned() } else { name },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             example: "curl {url}/version".to_owned(),
+            limits: Limits::default(),
         }
     }
 
@@ -54,6 +56,13 @@ impl Backend {
     #[must_use]
     pub fn secret(mut self, name: &str) -> Backend {
         self.application = self.application.secret(name);
+        self
+    }
+
+    /// Sets what one call may use; the defaults are Convex's figures.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Backend {
+        self.limits = limits;
         self
     }
 

@@ -22,7 +22,10 @@ pub use lentil_runtime::{
     ActionCtx, Application, Code, DatabaseReader, DatabaseWriter, Error, Functions, Limits, Log, MutationCtx,
     PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result,
 };
-pub use lentil_schema::{Args, Doc, Document, Id, Patch, Schema, Table};
+pub use lentil_schema::{
+    Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch, Range, RangeSpec, Schema,
+    SchemaError, Table,
+};
 pub use lentil_store::Order;
 pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType, v};
 

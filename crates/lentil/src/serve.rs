@@ -55,7 +55,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
-    let runtime = Runtime::open(application, Arc::new(store), options(args, &secrets)).await?;
+    let runtime = Runtime::open(application, Arc::new(store), options(&backend, args, &secrets)).await?;
 
     let site = listeners.site.as_ref().map(TcpListener::local_addr).transpose()?;
     let first_screen = screen::first_screen(&backend, listeners.main.local_addr()?, site, &args.data, &secrets);
@@ -83,11 +83,17 @@ async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     Ok(Listeners { main, site })
 }
 
-fn options(args: &ServeArgs, found: &[Found]) -> RuntimeOptions {
+fn options(backend: &Backend, args: &ServeArgs, found: &[Found]) -> RuntimeOptions {
     let secrets: HashMap<String, Secret> = found
         .iter()
         .filter(|secret| secret.name != ADMIN_KEY)
         .map(|secret| (secret.name.clone(), Secret::new(secret.value.clone())))
         .collect();
-    RuntimeOptions { dev: args.dev, secrets, progress: Box::new(progress::show), ..RuntimeOptions::default() }
+    RuntimeOptions {
+        dev: args.dev,
+        limits: backend.limits.clone(),
+        secrets,
+        progress: Box::new(progress::show),
+        ..RuntimeOptions::default()
+    }
 }
