@@ -51,8 +51,7 @@ async fn batches_of(
     for write in writes.collect::<Vec<_>>() {
         write.await.unwrap();
     }
-    let batches = published.lock().len();
-    batches
+    published.lock().len()
 }
 
 #[tokio::test]
