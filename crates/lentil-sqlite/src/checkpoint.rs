@@ -1,7 +1,15 @@
 //! Copying the write-ahead log into the database, off the commit path.
+//!
+//! Every half second a thread looks how much of the log is not copied yet, and copies it beside the mutations, as
+//! far as the oldest snapshot allows. SQLite begins the log anew when all of it is copied and nobody reads it, which
+//! under steady load is never: then the log grows. Above its limit the committer empties it between two batches,
+//! while mutations wait, for a moment if snapshots keep it from doing so. At twice the limit those snapshots end.
+//!
+//! ```text
+//! size   0 ··········· checkpoint_bytes ··········· wal_limit ··········· 2 × wal_limit
+//!          left alone                    copied beside          emptied                 snapshots end, emptied
+//! ```
 
-use std::fs;
-use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -9,88 +17,102 @@ use lentil_store::StoreError;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
+use crate::connection::{self, BUSY_TIMEOUT};
 use crate::error::store_error;
-use crate::open;
 use crate::store::Shared;
+use crate::writer::Writer;
 
-/// How much has been written since the last checkpoint; what wakes the thread.
+/// What ends the thread.
 #[derive(Default)]
-pub(crate) struct Written {
-    state: Mutex<WrittenState>,
+pub(crate) struct Ticker {
+    is_stopped: Mutex<bool>,
     changed: Condvar,
-}
-
-#[derive(Default)]
-struct WrittenState {
-    bytes: u64,
-    stop: bool,
 }
 
 /// How often old snapshots and the log's size are looked at.
 const TICK: Duration = Duration::from_millis(500);
-/// How long mutations wait for a log that is too large, at a time.
-const DEADLINE: Duration = Duration::from_millis(500);
+/// How long mutations wait at a tick for snapshots to end, so that a log above its limit can be emptied.
+const PATIENCE: Duration = Duration::from_millis(50);
 
-impl Written {
-    pub(crate) fn add(&self, bytes: u64) {
-        self.state.lock().bytes += bytes;
-    }
-
+impl Ticker {
     pub(crate) fn stop(&self) {
-        self.state.lock().stop = true;
+        *self.is_stopped.lock() = true;
         self.changed.notify_one();
     }
 
-    /// Waits for the next tick; `None` when the thread is to end, else what was written since the last.
-    fn tick(&self) -> Option<u64> {
-        let mut state = self.state.lock();
-        if !state.stop {
-            self.changed.wait_for(&mut state, TICK);
+    /// Waits for the next tick; false when the thread is to end.
+    fn tick(&self) -> bool {
+        let mut is_stopped = self.is_stopped.lock();
+        if !*is_stopped {
+            self.changed.wait_for(&mut is_stopped, TICK);
         }
-        if state.stop { None } else { Some(state.bytes) }
+        !*is_stopped
     }
 }
 
 /// Looks after the log and old snapshots until the store is closed or gone.
-pub(crate) fn run(written: &Written, shared: &Weak<Shared>) {
+pub(crate) fn run(ticker: &Ticker, shared: &Weak<Shared>) -> Result<(), StoreError> {
     let mut conn = None;
-    while let Some(bytes) = written.tick() {
-        let Some(shared) = shared.upgrade() else { return };
+    while ticker.tick() {
+        let Some(shared) = shared.upgrade() else { break };
         shared.pool.expire(shared.options.snapshot_max_age);
-        if bytes >= shared.options.checkpoint_bytes {
-            written.state.lock().bytes -= bytes;
-            if let Err(error) = checkpoint(&shared, &mut conn) {
-                tracing::warn!(%error, "a checkpoint failed; the next one goes on");
-                conn = None;
-            }
-        }
-    }
-}
-
-fn checkpoint(shared: &Shared, conn: &mut Option<Connection>) -> rusqlite::Result<()> {
-    if conn.is_none() {
-        *conn = Some(open::writer(&shared.path)?);
-    }
-    let conn = conn.as_ref().expect("it was just opened");
-    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    if wal_size(&shared.path) > shared.options.wal_limit {
-        // With the connection in hand no batch is open, and none begins before the log is empty.
-        let writer = shared.writer.blocking_lock();
-        if writer.batch.is_none() {
-            conn.busy_timeout(DEADLINE)?;
-            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        if let Err(error) = look_after(&shared, &mut conn) {
+            tracing::warn!(%error, "a checkpoint failed; the next one goes on");
+            conn = None;
         }
     }
     Ok(())
 }
 
-fn wal_size(path: &Path) -> u64 {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    fs::metadata(wal).map_or(0, |metadata| metadata.len())
+fn look_after(shared: &Shared, conn: &mut Option<Connection>) -> Result<(), StoreError> {
+    if conn.is_none() {
+        *conn = Some(connection::writer(&shared.path).map_err(store_error)?);
+    }
+    let conn = conn.as_ref().expect("it was just opened");
+    let log = checkpoint(conn, "NOOP")?;
+    if log.bytes - log.copied < shared.options.checkpoint_bytes {
+        return Ok(());
+    }
+    let log = checkpoint(conn, "PASSIVE")?;
+    let limit = shared.options.wal_limit;
+    if log.bytes > limit {
+        let is_twice = log.bytes > limit.saturating_mul(2);
+        if is_twice {
+            shared.pool.expire(Duration::ZERO);
+        }
+        shared.signal.empty_log(if is_twice { 10 * PATIENCE } else { PATIENCE });
+    }
+    Ok(())
 }
 
-/// Copies all of the log and empties it: what is left is one file.
-pub(crate) fn empty_wal(conn: &Connection) -> Result<(), StoreError> {
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(store_error)
+/// The write-ahead log, in bytes: what it holds, and how much of that is in the database too.
+struct Log {
+    bytes: u64,
+    copied: u64,
+}
+
+fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, StoreError> {
+    let frames = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    let (frames, copied) = conn.query_row(&sql, [], frames).map_err(store_error)?;
+    let page: i64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(store_error)?;
+    let bytes = |frames: i64| frames.max(0).saturating_mul(page) as u64;
+    Ok(Log { bytes: bytes(frames), copied: bytes(copied).min(bytes(frames)) })
+}
+
+/// Empties the log if the snapshots that read it end in time.
+pub(crate) fn empty_log(writer: &mut Writer, at_most: Duration) {
+    let emptied = writer.conn().and_then(|conn| {
+        conn.busy_timeout(at_most).map_err(store_error)?;
+        truncate(conn)?;
+        conn.busy_timeout(BUSY_TIMEOUT).map_err(store_error)
+    });
+    if let Err(error) = emptied {
+        tracing::warn!(%error, "the write-ahead log could not be emptied; the next tick tries again");
+    }
+}
+
+/// Copies all of the log and empties it, unless someone still reads it.
+pub(crate) fn truncate(conn: &Connection) -> Result<(), StoreError> {
+    checkpoint(conn, "TRUNCATE").map(drop)
 }

@@ -19,59 +19,70 @@
 //! then, for it may have read what they wrote. Nothing of it was acknowledged. The connection is opened anew, and
 //! later mutations begin from what is durable. After a failed fsync there is no such later: the process ends.
 
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Weak;
+use std::time::{Duration, Instant};
 
-use lentil_store::Timestamp;
+use lentil_store::StoreError;
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::is_failed_sync;
+use crate::checkpoint;
+use crate::error::{end_after_failed_sync, end_process};
 use crate::store::Shared;
-use crate::writer::Batch;
-use crate::{format, open};
+use crate::writer::{Batch, Writer};
 
 /// What wakes the committer.
 #[derive(Default)]
 pub(crate) struct Signal {
-    state: Mutex<SignalState>,
+    state: Mutex<Asked>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct SignalState {
+/// What the committer is asked to do.
+#[derive(Clone, Default)]
+struct Asked {
     /// When the open batch is to be committed at the latest.
     deadline: Option<Instant>,
     close: bool,
+    /// The log is to be emptied between two batches, which may take this long.
+    empty_log: Option<Duration>,
     stop: bool,
 }
 
 impl Signal {
     /// The open batch has to be committed by then.
     pub(crate) fn arm(&self, deadline: Instant) {
-        self.state.lock().deadline = Some(deadline);
-        self.changed.notify_one();
+        self.ask(|asked| asked.deadline = Some(deadline));
     }
 
     /// The open batch is to be committed now.
     pub(crate) fn close_batch(&self) {
-        self.state.lock().close = true;
-        self.changed.notify_one();
+        self.ask(|asked| asked.close = true);
+    }
+
+    /// The log is to be emptied after the open batch; mutations wait so long for it, at most.
+    pub(crate) fn empty_log(&self, at_most: Duration) {
+        self.ask(|asked| asked.empty_log = Some(at_most));
     }
 
     /// The thread is to end, after a last commit.
     pub(crate) fn stop(&self) {
-        self.state.lock().stop = true;
+        self.ask(|asked| asked.stop = true);
+    }
+
+    fn ask(&self, ask: impl FnOnce(&mut Asked)) {
+        ask(&mut self.state.lock());
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to commit; false when the thread is to end.
-    fn wait(&self) -> bool {
+    /// Waits until something is asked for.
+    fn wait(&self) -> Asked {
         let mut state = self.state.lock();
         loop {
             let is_due = state.deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if state.close || is_due || state.stop {
-                (state.close, state.deadline) = (false, None);
-                return !state.stop;
+            if state.close || is_due || state.empty_log.is_some() || state.stop {
+                let stop = state.stop;
+                return std::mem::replace(&mut state, Asked { stop, ..Asked::default() });
             }
             match state.deadline {
                 Some(deadline) => drop(self.changed.wait_until(&mut state, deadline)),
@@ -81,61 +92,78 @@ impl Signal {
     }
 }
 
-/// Commits batches until the store is closed or gone.
-pub(crate) fn run(signal: &Signal, shared: &Weak<Shared>) {
-    while signal.wait() {
-        let Some(shared) = shared.upgrade() else { return };
-        shared.commit_batch();
-    }
-    if let Some(shared) = shared.upgrade() {
-        shared.commit_batch();
+/// Commits batches until the store is closed or gone, then closes the connection.
+pub(crate) fn run(signal: &Signal, shared: &Weak<Shared>) -> Result<(), StoreError> {
+    loop {
+        let asked = signal.wait();
+        let Some(shared) = shared.upgrade() else { return Ok(()) };
+        shared.commit_batch(asked.empty_log);
+        if asked.stop {
+            return shared.finish();
+        }
     }
 }
 
 impl Shared {
-    fn commit_batch(self: &Arc<Self>) {
+    fn commit_batch(&self, empty_log: Option<Duration>) {
         let mut writer = self.writer.blocking_lock();
-        let Some(batch) = writer.batch.take() else { return };
-        let last = writer.last;
-        let committed = format::write_timestamp(&writer.conn, last)
-            .and_then(|()| writer.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])));
-        match committed {
-            Ok(_) => {
+        let committed = self.try_commit(&mut writer);
+        match empty_log {
+            // The next mutation need not wait for what comes after durability.
+            None => {
                 drop(writer);
-                self.publish(&batch, last);
+                committed.iter().for_each(|batch| self.publish(batch));
             }
-            Err(error) if is_failed_sync(&error) => die(&error),
-            Err(error) => self.lose(&mut writer, batch, &error.to_string()),
+            Some(at_most) => {
+                committed.iter().for_each(|batch| self.publish(batch));
+                checkpoint::empty_log(&mut writer, at_most);
+            }
+        }
+    }
+
+    /// Makes the open batch durable; `None` when there is none, or it was lost.
+    fn try_commit(&self, writer: &mut Writer) -> Option<Batch> {
+        writer.batch.as_ref()?;
+        match writer.commit() {
+            Ok(()) => writer.batch.take(),
+            Err(error) => {
+                end_after_failed_sync(&error);
+                self.lose(writer, &error.to_string());
+                None
+            }
         }
     }
 
     /// Everything after durability, in the order that keeps the promises.
-    fn publish(&self, batch: &Batch, last: Timestamp) {
+    fn publish(&self, batch: &Batch) {
+        let Some(last) = batch.commits.last() else { return };
         if let Some(observer) = self.observer.get() {
-            batch.commits.iter().for_each(|commit| observer.committed(commit));
+            let tell = || batch.commits.iter().for_each(|commit| observer.committed(commit));
+            // What was not told may be answered from a cache for ever after.
+            if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+                end_process("the observer of commits panicked; start again");
+            }
         }
-        self.written.add(batch.bytes as u64);
-        self.published.send_replace(last);
+        self.published.send_modify(|published| published.timestamp = last.timestamp);
         batch.outcome.send_replace(Some(Ok(())));
     }
 
-    /// Gives a batch up: its members fail, and the connection starts anew from what is durable.
-    pub(crate) fn lose(&self, writer: &mut crate::writer::Writer, batch: Batch, reason: &str) {
+    /// Gives the open batch up: its members fail, and the connection starts anew from what is durable.
+    pub(crate) fn lose(&self, writer: &mut Writer, reason: &str) {
+        let durable = writer.durable;
+        let Some(batch) = writer.give_up() else { return };
         tracing::error!(commits = batch.commits.len(), reason, "a batch of commits was lost; none was acknowledged");
-        writer.epoch += 1;
-        match open::writer(&self.path) {
-            Ok(conn) => writer.conn = conn,
-            // The old connection is tried on; while it is unusable, every commit fails and says why.
-            Err(error) => tracing::error!(%error, "the database could not be reopened"),
+        if let (Some(first), Some(last)) = (batch.commits.first(), batch.commits.last()) {
+            let lost = first.timestamp..=last.timestamp;
+            self.published.send_modify(|published| published.lose(lost, durable));
         }
         batch.outcome.send_replace(Some(Err(reason.to_owned())));
     }
-}
 
-/// Ends the process: after a failed fsync no file content can be trusted, and to try again would lie.
-fn die(error: &rusqlite::Error) -> ! {
-    let sentence = "the disk failed to make a commit durable; stopping, so that nothing wrong is acknowledged";
-    tracing::error!(%error, "{sentence}");
-    eprintln!("{sentence}: {error}; check the disk, then start again");
-    std::process::exit(1)
+    fn finish(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.blocking_lock();
+        let emptied = writer.conn().and_then(checkpoint::truncate);
+        writer.close();
+        emptied
+    }
 }

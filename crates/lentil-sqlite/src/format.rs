@@ -61,7 +61,9 @@ pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
 /// Writes the catalog, and a view for each table so that a person finds it.
 pub(crate) fn write_catalog(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
     write_meta(conn, "catalog", catalog.to_json().to_string())?;
-    catalog.tables.iter().try_for_each(|(name, table)| {
+    // SQLite keeps these names for itself; such a table is read in `_documents`.
+    let is_free = |name: &str| !name.to_ascii_lowercase().starts_with("sqlite_");
+    catalog.tables.iter().filter(|(name, _)| is_free(name)).try_for_each(|(name, table)| {
         let number = table.number;
         let view = format!(
             "CREATE VIEW IF NOT EXISTS \"{name}\" AS

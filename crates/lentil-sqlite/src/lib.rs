@@ -6,13 +6,16 @@
 
 mod checkpoint;
 mod committer;
+mod connection;
 mod error;
 mod format;
 mod maintain;
 mod open;
 mod options;
 mod pool;
+mod published;
 mod rows;
+mod scan;
 mod snapshot;
 mod store;
 mod time_index;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use lentil_store::{Catalog, IndexEntry, IndexRef, IndexState, Order, Progress, StoreError};
+use lentil_store::{Catalog, IndexEntry, IndexId, IndexRef, IndexState, Order, Progress, StoreError, TableDeclaration};
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
 use crate::error::store_error;
+use crate::scan::Scan;
 use crate::store::Shared;
 use crate::{format, rows};
-
-/// How far the index being built has come: documents, and the last of their ids in hexadecimal.
-const BUILT: &str = "built";
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
@@ -21,12 +19,11 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let turn = self.turn().await?;
         self.signal.close_batch();
-        let last = self.writer.lock().await.last;
-        self.wait_published(last).await?;
+        let applied = self.writer.lock().await.applied;
+        self.wait_published(applied).await?;
         let shared = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
-            let writer = shared.writer.blocking_lock();
-            let done = work(&shared, &writer.conn);
+            let done = work(&shared, shared.writer.blocking_lock().conn()?);
             drop(turn);
             done
         });
@@ -34,13 +31,18 @@ impl Shared {
     }
 }
 
-pub(crate) fn declare(shared: &Shared, conn: &Connection, catalog: Arc<Catalog>) -> Result<(), StoreError> {
-    if *shared.catalog() == *catalog {
-        return Ok(());
+pub(crate) fn declare(
+    shared: &Shared,
+    conn: &Connection,
+    tables: &[TableDeclaration],
+) -> Result<Arc<Catalog>, StoreError> {
+    let catalog = shared.catalog();
+    let next = Arc::new(catalog.declare(tables));
+    if next != catalog {
+        in_transaction(conn, |conn| format::write_catalog(conn, &next).map_err(store_error))?;
+        *shared.catalog.write() = Arc::clone(&next);
     }
-    in_transaction(conn, |conn| format::write_catalog(conn, &catalog).map_err(store_error))?;
-    *shared.catalog.write() = catalog;
-    Ok(())
+    Ok(next)
 }
 
 pub(crate) fn step(shared: &Shared, conn: &Connection, batch: usize) -> Result<Option<Progress>, StoreError> {
@@ -53,7 +55,7 @@ pub(crate) fn step(shared: &Shared, conn: &Connection, batch: usize) -> Result<O
             _ => remove(conn, index, batch)?,
         };
         if done >= total {
-            format::delete_meta(conn, BUILT).map_err(store_error)?;
+            format::delete_meta(conn, &built_name(id)).map_err(store_error)?;
             format::write_catalog(conn, &catalog.finish(id)).map_err(store_error)?;
         }
         Ok((done, total))
@@ -64,6 +66,11 @@ pub(crate) fn step(shared: &Shared, conn: &Connection, batch: usize) -> Result<O
     Ok(Some(Progress { table: table.to_owned(), index: index.name.clone(), state: index.state, done, total }))
 }
 
+/// Where it is kept how far building an index has come: documents, and the last of their ids in hexadecimal.
+fn built_name(id: IndexId) -> String {
+    format!("built {}", id.0)
+}
+
 fn build(
     conn: &Connection,
     catalog: &Catalog,
@@ -71,10 +78,11 @@ fn build(
     index: &IndexEntry,
     batch: usize,
 ) -> Result<(u64, u64), StoreError> {
-    let built = format::read_meta(conn, BUILT).map_err(store_error)?.unwrap_or_default();
+    let built = format::read_meta(conn, &built_name(index.id)).map_err(store_error)?.unwrap_or_default();
     let (done, after) = read_built(&built);
-    let documents = Interval { start: after, end: None };
-    let rows = rows::scan(conn, catalog, IndexRef::ById(table), &documents, Order::Asc, batch)?;
+    let interval = Interval { start: after, end: None };
+    let documents = Scan { index: IndexRef::ById(table), interval, order: Order::Asc, limit: batch };
+    let rows = documents.finish(conn, catalog)?;
     let own = IndexRef::Declared(index.id);
     for row in &rows {
         let keys = catalog.keys_of(&row.document);
@@ -84,7 +92,7 @@ fn build(
     let done = done + rows.len() as u64;
     let Some(last) = rows.last().filter(|_| rows.len() == batch) else { return Ok((done, done)) };
     let id: String = last.key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format::write_meta(conn, BUILT, format!("{done} {id}")).map_err(store_error)?;
+    format::write_meta(conn, &built_name(index.id), format!("{done} {id}")).map_err(store_error)?;
     let count = "SELECT count(*) FROM _documents WHERE table_number = ?1";
     let total: i64 = conn.query_row(count, params![table.get()], |row| row.get(0)).map_err(store_error)?;
     Ok((done, (total as u64).max(done + 1)))
@@ -115,8 +123,9 @@ fn in_transaction<T>(
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
-    let done = work(conn);
-    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    conn.execute_batch(end).map_err(store_error)?;
+    let done = work(conn).and_then(|done| conn.execute_batch("COMMIT").map_err(store_error).map(|()| done));
+    if done.is_err() && !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK").map_err(store_error)?;
+    }
     done
 }

@@ -4,17 +4,16 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lentil_store::{Catalog, Clock, StoreError, Timestamp};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 
+use crate::connection;
 use crate::format::{self, APPLICATION_ID, FORMAT_VERSION};
 
 const FILE: &str = "lentil.sqlite3";
 const DAY_NANOS: u64 = 24 * 60 * 60 * 1_000_000_000;
-/// How long one connection waits for another, such as a `sqlite3` that someone has open.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the database cannot be opened. It is left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +57,18 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// End what the other program does with it.
+    #[error("the database {path} is locked by another program; end what that does with it, then start again")]
+    Busy {
+        /// The file.
+        path: String,
+    },
+    /// Put the database back beside its log, or move the log away.
+    #[error("{path} is gone, and its write-ahead log is there; put the database back, or move the log away")]
+    Beheaded {
+        /// The file that is gone.
+        path: String,
+    },
     /// Restore a copy.
     #[error("the database {path} is damaged: {reason}; restore a copy of the data folder")]
     Corrupt {
@@ -94,17 +105,60 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
         Some(found) => check(&path, found)?,
         None => create(folder, &path, clock)?,
     }
-    let failed = |error: rusqlite::Error| OpenError::Corrupt { path: shown(&path), reason: error.to_string() };
-    let conn = writer(&path).map_err(failed)?;
-    let last = format::read_timestamp(&conn).map_err(failed)?;
-    let catalog = format::read_catalog(&conn).map_err(|error| match error {
-        StoreError::Corrupt(reason) => OpenError::Corrupt { path: shown(&path), reason },
-        other => OpenError::Corrupt { path: shown(&path), reason: other.to_string() },
-    })?;
+    let writer = connection::open(&path).map_err(|error| refused(&path, error))?;
+    // Until the database is accepted, closing it again must not copy its log into it.
+    let keep_log = |keep| {
+        let kept = writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
+        kept.map(drop).map_err(|error| refused(&path, error))
+    };
+    keep_log(fs::metadata(log_of(&path)).is_ok())?;
+    let (catalog, last) = accept(&path, &writer, clock)?;
+    keep_log(false)?;
+    connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
+    Ok(Opened { path, writer, catalog, last, lock })
+}
+
+/// Reads what there is, and refuses what cannot be worked with.
+fn accept(path: &Path, conn: &Connection, clock: &dyn Clock) -> Result<(Catalog, Timestamp), OpenError> {
+    let failed = |error| refused(path, error);
+    let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0)).map_err(failed);
+    // Once more, for what the header says may be overwritten in the log.
+    let (application_id, format_version) = (number("application_id")?, number("user_version")?);
+    check(path, Header { is_sqlite: true, application_id, format_version })?;
+    let last = format::read_timestamp(conn).map_err(failed)?;
     if last.as_nanos() > clock.now().as_nanos().saturating_add(DAY_NANOS) {
-        return Err(OpenError::ClockBehind { path: shown(&path) });
+        return Err(OpenError::ClockBehind { path: shown(path) });
     }
-    Ok(Opened { path, writer: conn, catalog, last, lock })
+    let catalog = format::read_catalog(conn).map_err(|error| {
+        let reason = match error {
+            StoreError::Corrupt(reason) => reason,
+            other => other.to_string(),
+        };
+        OpenError::Corrupt { path: shown(path), reason }
+    })?;
+    Ok((catalog, last))
+}
+
+/// What SQLite's error says about opening this file: the machine is in the way, another program is, or it is damaged.
+fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = shown(path);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Busy { path },
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DiskFull
+            | ErrorCode::OutOfMemory,
+        ) => OpenError::File { path, io: io::Error::other(error) },
+        _ => OpenError::Corrupt { path, reason: error.to_string() },
+    }
+}
+
+/// The write-ahead log of a database.
+fn log_of(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{FILE}-wal"))
 }
 
 fn shown(path: &Path) -> String {
@@ -161,6 +215,10 @@ fn check(path: &Path, header: Header) -> Result<(), OpenError> {
 /// Makes a database under another name, whole and durable, and only then gives it its own.
 fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError> {
     let failed = |io| OpenError::File { path: shown(path), io };
+    // Another database's log would be taken for the new one's.
+    if fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::Beheaded { path: shown(path) });
+    }
     let new = folder.join(format!("{FILE}.new"));
     let _ = fs::remove_file(&new);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
@@ -172,26 +230,4 @@ fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError
     file.sync_all().map_err(failed)?;
     fs::rename(&new, path).map_err(failed)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
-}
-
-/// A connection that may write.
-pub(crate) fn writer(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(128);
-    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-    conn.pragma_update(None, "cache_size", -8_192)?;
-    Ok(conn)
-}
-
-/// A connection that reads.
-pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(128);
-    conn.pragma_update(None, "query_only", true)?;
-    conn.pragma_update(None, "cache_size", -2_048)?;
-    Ok(conn)
 }

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,8 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::connection::{self, run};
 use crate::error::store_error;
-use crate::open;
 
 /// The connections that read. Each is lent to one snapshot at a time, inside a SQLite transaction.
 pub(crate) struct Pool {
@@ -24,6 +25,8 @@ pub(crate) struct Lease {
     pool: Arc<Pool>,
     conn: Mutex<Option<Connection>>,
     since: Instant,
+    /// Set when it is to end, for one that is being read just then.
+    is_overdue: AtomicBool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -41,28 +44,33 @@ impl Pool {
             Err(_) => return Err(StoreError::Busy { waited: self.max_wait }),
         };
         let idle = self.idle.lock().pop();
-        let conn = idle.map_or_else(|| open::reader(&self.path), Ok).map_err(store_error)?;
-        conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(store_error)?;
-        let lease =
-            Lease { pool: Arc::clone(self), conn: Mutex::new(Some(conn)), since: Instant::now(), _permit: permit };
-        let lease = Arc::new(lease);
+        let conn = idle.map_or_else(|| connection::reader(&self.path), Ok).map_err(store_error)?;
+        run(&conn, "BEGIN").map_err(store_error)?;
+        let lease = Arc::new(Lease {
+            pool: Arc::clone(self),
+            conn: Mutex::new(Some(conn)),
+            since: Instant::now(),
+            is_overdue: AtomicBool::new(false),
+            _permit: permit,
+        });
         let mut lent = self.lent.lock();
         lent.retain(|lease| lease.strong_count() > 0);
         lent.push(Arc::downgrade(&lease));
         Ok(lease)
     }
 
-    /// Ends the snapshots that are older than `max_age`.
+    /// Ends the snapshots that are older than `max_age`, those that are being read right after it.
     pub(crate) fn expire(&self, max_age: Duration) {
         let lent: Vec<_> = self.lent.lock().iter().filter_map(Weak::upgrade).collect();
-        for lease in lent.iter().filter(|lease| lease.since.elapsed() > max_age) {
-            // One that is just being read ends at the next look.
-            let conn = lease.conn.try_lock().and_then(|mut conn| conn.take());
-            conn.into_iter().for_each(|conn| self.take_back(conn));
+        for lease in lent.iter().filter(|lease| lease.since.elapsed() >= max_age) {
+            lease.is_overdue.store(true, Ordering::SeqCst);
+            if let Some(mut conn) = lease.conn.try_lock() {
+                lease.end(&mut conn);
+            }
         }
     }
 
-    /// Waits until nothing is lent, and lends nothing from now on.
+    /// Ends every snapshot, and lends nothing from now on.
     pub(crate) fn close(&self) {
         self.permits.close();
         self.expire(Duration::ZERO);
@@ -71,9 +79,10 @@ impl Pool {
 
     fn take_back(&self, conn: Connection) {
         // A connection whose transaction does not end is of no more use.
-        let ended = conn.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        let ended = run(&conn, "ROLLBACK");
+        let mut idle = self.idle.lock();
         if ended.is_ok() && !self.permits.is_closed() {
-            self.idle.lock().push(conn);
+            idle.push(conn);
         }
     }
 }
@@ -81,7 +90,16 @@ impl Pool {
 impl Lease {
     /// Reads on the connection.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        read(self.conn.lock().as_ref().ok_or(StoreError::SnapshotExpired)?)
+        let mut conn = self.conn.lock();
+        let done = read(conn.as_ref().ok_or(StoreError::SnapshotExpired)?);
+        if self.is_overdue.load(Ordering::SeqCst) {
+            self.end(&mut conn);
+        }
+        done
+    }
+
+    fn end(&self, conn: &mut Option<Connection>) {
+        conn.take().into_iter().for_each(|conn| self.pool.take_back(conn));
     }
 }
 

@@ -6,10 +6,8 @@ use lentil_values::{DocumentId, Interval};
 
 use crate::error::store_error;
 use crate::pool::Lease;
+use crate::scan::{Scan, Scanned};
 use crate::{format, rows};
-
-/// More rows than this are read on a thread that may wait; fewer are faster where they are asked for.
-const INLINE_ROWS: usize = 128;
 
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {
@@ -43,12 +41,13 @@ impl Snapshot for SqliteSnapshot {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        if limit <= INLINE_ROWS {
-            return self.lease.read(|conn| rows::scan(conn, &self.catalog, index, interval, order, limit));
+        let scan = Scan { index, interval: interval.clone(), order, limit };
+        let Scanned { mut rows, rest } = self.lease.read(|conn| scan.begin(conn, &self.catalog))?;
+        if let Some(rest) = rest {
+            let (lease, catalog) = (Arc::clone(&self.lease), Arc::clone(&self.catalog));
+            let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| rest.finish(conn, &catalog)));
+            rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
         }
-        let (lease, catalog, interval) = (Arc::clone(&self.lease), Arc::clone(&self.catalog), interval.clone());
-        let scan = move || lease.read(|conn| rows::scan(conn, &catalog, index, &interval, order, limit));
-        let scanned = tokio::task::spawn_blocking(scan).await;
-        scanned.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
+        Ok(rows)
     }
 }

@@ -11,10 +11,11 @@ use lentil_store::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::checkpoint::{self, Written};
+use crate::checkpoint::{self, Ticker};
 use crate::committer::{self, Signal};
 use crate::open::{self, OpenError, Opened};
 use crate::pool::Pool;
+use crate::published::Published;
 use crate::snapshot::SqliteSnapshot;
 use crate::transaction::SqliteTransaction;
 use crate::writer::Writer;
@@ -23,20 +24,23 @@ use crate::{SqliteOptions, maintain};
 /// The store on SQLite.
 pub struct SqliteStore {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    ticker: Arc<Ticker>,
+    threads: Mutex<Vec<Worker>>,
     /// Keeps other servers out for as long as the store lives.
     lock: Mutex<Option<File>>,
 }
 
+/// A thread, and what came of closing what it looked after.
+type Worker = JoinHandle<Result<(), StoreError>>;
+
 pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) options: SqliteOptions,
-    pub(crate) writer: tokio::sync::Mutex<Writer>,
+    pub(crate) writer: Arc<tokio::sync::Mutex<Writer>>,
     pub(crate) signal: Arc<Signal>,
-    pub(crate) published: watch::Sender<Timestamp>,
+    pub(crate) published: watch::Sender<Published>,
     pub(crate) observer: OnceLock<Arc<dyn CommitObserver>>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) written: Arc<Written>,
     pub(crate) catalog: RwLock<Arc<Catalog>>,
     turn: Arc<Semaphore>,
     /// How many mutations wait for the turn.
@@ -50,42 +54,57 @@ impl SqliteStore {
     /// As [`OpenError`] says; a database that is refused is left as it was.
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
         let Opened { path, writer, catalog, last, lock } = open::open(folder, &*options.clock)?;
-        let signal = Arc::new(Signal::default());
-        let written = Arc::new(Written::default());
+        let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));
         let shared = Arc::new(Shared {
             pool: Pool::new(path.clone(), options.readers, options.max_wait),
-            writer: tokio::sync::Mutex::new(Writer { conn: writer, epoch: 0, batch: None, last }),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, last))),
             signal: Arc::clone(&signal),
-            published: watch::Sender::new(last),
+            published: watch::Sender::new(Published::up_to(last)),
             observer: OnceLock::new(),
-            written: Arc::clone(&written),
             catalog: RwLock::new(Arc::new(catalog)),
             turn: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
             path,
             options,
         });
+        let store = SqliteStore {
+            ticker: Arc::clone(&ticker),
+            threads: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+            shared: Arc::clone(&shared),
+        };
+        // The store looks after the threads, and not the other way round.
         let (to_commit, to_check) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
-        let threads = vec![
-            spawn("committer", move || committer::run(&signal, &to_commit))?,
-            spawn("checkpoint", move || checkpoint::run(&written, &to_check))?,
-        ];
-        Ok(SqliteStore { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) })
+        store.spawn("checkpoint", move || checkpoint::run(&ticker, &to_check))?;
+        store.spawn("committer", move || committer::run(&signal, &to_commit))?;
+        Ok(store)
     }
 
-    fn stop_threads(&self) {
+    fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), OpenError> {
+        let thread = std::thread::Builder::new().name(format!("sqlite-{name}")).spawn(run);
+        self.threads.lock().push(thread.map_err(OpenError::Thread)?);
+        Ok(())
+    }
+
+    /// Refuses what comes later, and has the threads commit and close what there is.
+    fn stop(&self) -> Vec<Worker> {
+        self.shared.turn.close();
+        self.shared.pool.close();
+        self.ticker.stop();
         self.shared.signal.stop();
-        self.shared.written.stop();
-        for thread in self.threads.lock().drain(..) {
-            // A thread that panicked has said so; there is nothing more to wait for.
-            let _ = thread.join();
-        }
+        self.threads.lock().drain(..).collect()
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    let thread = std::thread::Builder::new().name(format!("sqlite-{name}")).spawn(run);
-    thread.map_err(OpenError::Thread)
+/// Waits for threads to end; returns the first failure.
+fn join(threads: Vec<Worker>) -> Result<(), StoreError> {
+    let panicked = |_| Err(StoreError::Failed("a thread of the store panicked".to_owned()));
+    let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect();
+    ended.into_iter().collect()
 }
 
 impl Shared {
@@ -114,8 +133,11 @@ impl Shared {
 
     pub(crate) async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError> {
         let mut published = self.published.subscribe();
-        let reached = published.wait_for(|published| *published >= timestamp).await;
-        reached.map(drop).map_err(|_| StoreError::Closed)
+        let settled = published.wait_for(|published| published.outcome(timestamp).is_some()).await;
+        match settled.map_err(|_| StoreError::Closed)?.outcome(timestamp) {
+            Some(Err(())) => Err(StoreError::Lost { reason: "it was in a batch that was not made durable".to_owned() }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -152,7 +174,7 @@ impl Store for SqliteStore {
     }
 
     fn published(&self) -> Timestamp {
-        *self.shared.published.borrow()
+        self.shared.published.borrow().timestamp
     }
 
     async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError> {
@@ -164,10 +186,8 @@ impl Store for SqliteStore {
     }
 
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError> {
-        let next = Arc::new(self.shared.catalog().declare(tables));
-        let declared = Arc::clone(&next);
-        self.shared.alone(move |shared, conn| maintain::declare(shared, conn, declared)).await?;
-        Ok(next)
+        let tables = tables.to_vec();
+        self.shared.alone(move |shared, conn| maintain::declare(shared, conn, &tables)).await
     }
 
     async fn maintain(&self, batch: usize) -> Result<Option<Progress>, StoreError> {
@@ -175,24 +195,21 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        // The one that has the turn finishes; those that wait are refused.
+        // The one that has the turn may finish; those that come later are refused.
         let turn = self.shared.turn().await;
-        self.shared.turn.close();
+        let threads = self.stop();
         drop(turn);
-        self.shared.signal.close_batch();
-        self.stop_threads();
-        self.shared.pool.close();
-        let shared = Arc::clone(&self.shared);
-        let emptied = tokio::task::spawn_blocking(move || checkpoint::empty_wal(&shared.writer.blocking_lock().conn));
-        let emptied = emptied.await.map_err(|error| StoreError::Failed(error.to_string()))?;
+        let joined = tokio::task::spawn_blocking(move || join(threads)).await;
         self.lock.lock().take();
-        emptied
+        joined.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.stop_threads();
+        if let Err(error) = join(self.stop()) {
+            tracing::warn!(%error, "the store was not closed well; what was acknowledged is in its log");
+        }
     }
 }
 

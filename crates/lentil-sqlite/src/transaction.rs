@@ -1,15 +1,23 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lentil_store::{
-    CommitError, IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp, Transaction, WriteSet,
+    Catalog, CommitError, IndexRef, IndexState, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp,
+    Transaction, WriteSet,
 };
 use lentil_values::{DocumentId, Interval};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
+use crate::error::store_error;
 use crate::rows;
+use crate::scan::{Scan, Scanned};
 use crate::store::Shared;
 use crate::writer::{Outcome, Writer};
+
+/// How long to wait before asking again whether another program has stopped writing.
+const FOREIGN_WRITER_PAUSE: Duration = Duration::from_millis(5);
 
 /// A mutation's transaction: it has the turn, and reads on the connection that writes.
 pub(crate) struct SqliteTransaction {
@@ -22,22 +30,50 @@ pub(crate) struct SqliteTransaction {
 impl SqliteTransaction {
     pub(crate) async fn begin(shared: Arc<Shared>, turn: OwnedSemaphorePermit) -> SqliteTransaction {
         let writer = shared.writer.lock().await;
-        let (timestamp, epoch) = (writer.last, writer.epoch);
+        let (timestamp, epoch) = (writer.applied, writer.epoch);
         drop(writer);
         SqliteTransaction { shared, turn, timestamp, epoch }
     }
 
-    async fn read<T>(&self, read: impl FnOnce(&Writer) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let writer = self.shared.writer.lock().await;
-        self.check_epoch(&writer)?;
-        read(&writer)
+    /// The connection, as long as what was read on it before still stands.
+    async fn writer(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
+        let writer = Arc::clone(&self.shared.writer).lock_owned().await;
+        if writer.epoch != self.epoch {
+            return Err(StoreError::Lost { reason: "a batch of commits that it may have read was lost".to_owned() });
+        }
+        Ok(writer)
     }
 
-    fn check_epoch(&self, writer: &Writer) -> Result<(), StoreError> {
-        if writer.epoch == self.epoch {
-            return Ok(());
+    /// The connection with a batch open on it; waits for other programs that write.
+    async fn writer_in_batch(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
+        let max_wait = self.shared.options.max_wait;
+        let deadline = Instant::now() + max_wait;
+        loop {
+            let mut writer = self.writer().await?;
+            if writer.begin_batch()? {
+                return Ok(writer);
+            }
+            drop(writer);
+            if Instant::now() >= deadline {
+                return Err(StoreError::Busy { waited: max_wait });
+            }
+            tokio::time::sleep(FOREIGN_WRITER_PAUSE).await;
         }
-        Err(StoreError::Lost { reason: "a batch of commits that it may have read was lost".to_owned() })
+    }
+
+    /// Waits for what it may have read.
+    async fn commit_nothing(self) -> Result<Timestamp, CommitError> {
+        let writer = self.writer().await?;
+        let outcome = writer.batch.as_ref().map(|batch| batch.outcome.subscribe());
+        drop(writer);
+        let SqliteTransaction { shared, turn, timestamp, .. } = self;
+        drop(turn);
+        shared.close_batch_if_idle();
+        match outcome {
+            Some(outcome) => released(outcome).await?,
+            None => shared.wait_published(timestamp).await?,
+        }
+        Ok(timestamp)
     }
 }
 
@@ -48,7 +84,7 @@ impl Snapshot for SqliteTransaction {
     }
 
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {
-        self.read(|writer| rows::get(&writer.conn, id)).await
+        rows::get(self.writer().await?.conn()?, id)
     }
 
     async fn scan(
@@ -58,47 +94,70 @@ impl Snapshot for SqliteTransaction {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
+        let scan = Scan { index, interval: interval.clone(), order, limit };
         let catalog = self.shared.catalog();
-        self.read(|writer| rows::scan(&writer.conn, &catalog, index, interval, order, limit)).await
+        let mut writer = self.writer().await?;
+        let Scanned { mut rows, rest } = scan.begin(writer.conn()?, &catalog)?;
+        if let Some(rest) = rest {
+            let going_on = tokio::task::spawn_blocking(move || rest.finish(writer.conn()?, &catalog));
+            rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
+        }
+        Ok(rows)
     }
 }
 
 #[async_trait]
 impl Transaction for SqliteTransaction {
     async fn commit(self: Box<Self>, writes: WriteSet) -> Result<Timestamp, CommitError> {
-        let mut writer = self.shared.writer.lock().await;
-        self.check_epoch(&writer)?;
         if writes.is_empty() {
-            let outcome = writer.batch.as_ref().map(|batch| batch.outcome.subscribe());
-            drop(writer);
-            let SqliteTransaction { shared, turn, timestamp, .. } = *self;
-            drop(turn);
-            shared.close_batch_if_idle();
-            return match outcome {
-                Some(outcome) => released(outcome).await.map(|()| timestamp),
-                None => Ok(shared.wait_published(timestamp).await.map(|()| timestamp)?),
-            };
+            return self.commit_nothing().await;
         }
-        let applied = writer.apply(&writes, self.shared.options.clock.now());
-        if writer.has_lost_batch() {
-            let batch = writer.batch.take().expect("it is there to be lost");
-            self.shared.lose(&mut writer, batch, "the database ended its transaction, as it does on a full disk");
+        if !has_every_key(&self.shared.catalog(), &writes) {
+            return Err(CommitError::Conflict);
         }
-        let timestamp = applied?;
+        let mut writer = self.writer_in_batch().await?;
+        let SqliteTransaction { shared, turn, .. } = *self;
+        let applied = writer.apply(&writes, shared.options.clock.now());
+        let timestamp = applied.map_err(|error| shared.undo(&mut writer, error))?;
+        // From here on the commit happens, whether or not the caller waits for it.
         let batch = writer.batch.as_ref().expect("what was applied is in a batch");
         let outcome = batch.outcome.subscribe();
-        let (is_full, is_new) = (batch.is_full(&self.shared.options), batch.commits.len() == 1);
-        let deadline = batch.began + self.shared.options.batch_time;
+        let (is_full, is_new) = (batch.is_full(&shared.options), batch.commits.len() == 1);
+        let deadline = batch.began + shared.options.batch_time;
         drop(writer);
-        let SqliteTransaction { shared, turn, .. } = *self;
         drop(turn);
         if is_full {
             shared.signal.close_batch();
         } else if !shared.close_batch_if_idle() && is_new {
             shared.signal.arm(deadline);
         }
-        released(outcome).await.map(|()| timestamp)
+        released(outcome).await?;
+        Ok(timestamp)
     }
+}
+
+impl Shared {
+    /// What a write set that could not be applied means: it alone failed, or the batch is lost with it.
+    fn undo(&self, writer: &mut Writer, error: rusqlite::Error) -> CommitError {
+        if writer.has_lost_batch() {
+            let reason = error.to_string();
+            self.lose(writer, &reason);
+            return CommitError::Lost { reason };
+        }
+        writer.end_empty_batch();
+        CommitError::Store(store_error(error))
+    }
+}
+
+/// Whether the writes have the keys of just those indexes that stand now.
+fn has_every_key(catalog: &Catalog, writes: &WriteSet) -> bool {
+    writes.writes.iter().all(|write| {
+        let indexes = catalog.table_by_number(write.id.table).map_or(&[][..], |table| &table.indexes);
+        let written = indexes.iter().filter(|index| index.state != IndexState::Dropping);
+        let standing = written.map(|index| IndexRef::Declared(index.id));
+        let keys = write.keys.iter().map(|change| change.index);
+        keys.filter(|index| matches!(index, IndexRef::Declared(_))).eq(standing)
+    })
 }
 
 /// Waits until the batch is durable and published, or lost.

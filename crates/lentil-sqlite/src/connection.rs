@@ -1,0 +1,44 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// How long a connection that may wait does so for another program, such as a `sqlite3` that someone has open.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that may write.
+pub(crate) fn writer(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = open(path)?;
+    configure_writer(&conn)?;
+    Ok(conn)
+}
+
+/// Makes commits durable one by one, and leaves checkpoints to those who are not waited for.
+pub(crate) fn configure_writer(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    conn.pragma_update(None, "cache_size", -8_192)
+}
+
+/// A connection that reads.
+pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = open(path)?;
+    conn.pragma_update(None, "query_only", true)?;
+    conn.pragma_update(None, "cache_size", -2_048)?;
+    Ok(conn)
+}
+
+/// A connection to a database that is there; nothing is read or written yet.
+pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // Each connection is used by one thread at a time, which its `&mut` or mutex sees to.
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(conn)
+}
+
+/// Runs one statement that is kept prepared.
+pub(crate) fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}

@@ -1,0 +1,65 @@
+use std::ops::RangeInclusive;
+
+use lentil_store::Timestamp;
+
+/// How far commits are durable, observed and shown, and which never will be.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) timestamp: Timestamp,
+    /// The timestamps of batches that were lost, in order. Later commits pass them by.
+    lost: Vec<RangeInclusive<Timestamp>>,
+}
+
+impl Published {
+    pub(crate) fn up_to(timestamp: Timestamp) -> Published {
+        Published { timestamp, lost: Vec::new() }
+    }
+
+    /// Remembers that these never became durable; `durable` is the last commit before them that did.
+    ///
+    /// While a disk stays full every attempt is lost; all of them make one range.
+    pub(crate) fn lose(&mut self, lost: RangeInclusive<Timestamp>, durable: Timestamp) {
+        match self.lost.last_mut().filter(|last| *last.start() > durable) {
+            Some(last) => *last = *last.start()..=*lost.end(),
+            None => self.lost.push(lost),
+        }
+    }
+
+    /// Whether the commit is published (`Ok`) or never will be (`Err`); `None` when that is still open.
+    pub(crate) fn outcome(&self, timestamp: Timestamp) -> Option<Result<(), ()>> {
+        if self.lost.iter().any(|lost| lost.contains(&timestamp)) {
+            return Some(Err(()));
+        }
+        (timestamp <= self.timestamp).then_some(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_nanos(nanos)
+    }
+
+    #[test]
+    fn what_was_lost_is_never_published_though_later_commits_are() {
+        let mut published = Published::up_to(at(5));
+        assert_eq!((published.outcome(at(5)), published.outcome(at(6))), (Some(Ok(())), None));
+        published.lose(at(6)..=at(8), at(5));
+        published.timestamp = at(9);
+        let outcomes = [5, 6, 8, 9, 10].map(|nanos| published.outcome(at(nanos)));
+        assert_eq!(outcomes, [Some(Ok(())), Some(Err(())), Some(Err(())), Some(Ok(())), None]);
+    }
+
+    #[test]
+    fn losses_without_a_commit_between_are_one_range() {
+        let mut published = Published::up_to(at(5));
+        published.lose(at(6)..=at(6), at(5));
+        published.lose(at(7)..=at(9), at(5));
+        assert_eq!(published.lost, [at(6)..=at(9)]);
+        // The commit at 10 is durable, but not yet published.
+        published.lose(at(11)..=at(11), at(10));
+        assert_eq!(published.lost, [at(6)..=at(9), at(11)..=at(11)]);
+    }
+}
