@@ -8,13 +8,16 @@ const stages = ["classifying", "generating", "deploying", "screenshot", "publish
 const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
 const url = () => `http://${readFileSync(addressFile, "utf8").trim()}/api/job`;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Node's fetch may forget a request whose connection dies under it: a service gives each a time limit.
+const patience = () => AbortSignal.timeout(2000);
+const awake = setInterval(() => {}, 1000);
 let retries = 0;
 
 // Sends until the server has answered 200; anything else it answers is a bug.
 async function send(body) {
   for (;;) {
     try {
-      const response = await fetch(url(), { method: "POST", headers, body: JSON.stringify(body) });
+      const response = await fetch(url(), { method: "POST", headers, body: JSON.stringify(body), signal: patience() });
       const text = await response.text();
       if (response.status === 200 && text === '{"ok":true}') return;
       if (response.status !== 503) throw Object.assign(new Error(`${response.status} ${text}`), { fatal: true });
@@ -43,7 +46,7 @@ async function build(jobId) {
 async function poll(jobId) {
   for (;;) {
     try {
-      const response = await fetch(`${url()}?id=${jobId}`, { headers });
+      const response = await fetch(`${url()}?id=${jobId}`, { headers, signal: patience() });
       const job = await response.json();
       if (response.status !== 200) throw Object.assign(new Error(JSON.stringify(job)), { fatal: true });
       if (job.status === "done" && job.result === `https://example.test/${jobId}` && job.idea === `idea of ${jobId}`) return;
@@ -60,3 +63,4 @@ await Promise.all(jobs.map(build));
 console.log("reported");
 await Promise.all(jobs.map(poll));
 console.log(`done ${jobs.length}, ${retries} retries`);
+clearInterval(awake);

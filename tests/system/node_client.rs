@@ -24,7 +24,7 @@ fn a_node_service_reports_and_polls_without_a_failed_fetch() {
     let key = clonk.bearer().replace("Bearer ", "");
     let output = node(&address, &key, 60).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("done 60, 0 retries"), "{said}");
+    assert!(output.status.success() && said.contains("done 60, 0 retries"), "{:?}: {said}", output.status);
 }
 
 #[test]
@@ -52,5 +52,5 @@ fn a_node_service_lives_through_restarts_and_kill_9() {
     }
     let output = running.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("done 60"), "{said}");
+    assert!(output.status.success() && said.contains("done 60"), "{:?}: {said}", output.status);
 }
