@@ -36,6 +36,7 @@ pub use function::{Function, FunctionKind, Visibility};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
+pub use lentil_values::{FieldName, Value};
 pub use limits::Limits;
 pub use log::{Log, LogLevel};
 pub use open::{Misfits, OpenError, OpenProgress};

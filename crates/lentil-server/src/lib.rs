@@ -4,6 +4,7 @@
 //! malformed client can take is bounded by [`ServerOptions`].
 
 mod api;
+mod auth;
 mod body;
 mod connection;
 mod head;
@@ -13,5 +14,6 @@ mod request_id;
 mod serve;
 mod service;
 
+pub use auth::{AuthConfig, AuthConfigError, AuthError, Authenticator, VerifiedUser};
 pub use options::ServerOptions;
 pub use serve::{Drained, Listeners, serve};
