@@ -13,7 +13,7 @@ pub fn router() -> HttpRouter {
 
 /// `POST /api/job`: creates a job or reports its progress.
 async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
-    if !is_authorized(ctx, &request)? {
+    if !is_authorized(ctx, &request).await? {
         return Ok(unauthorized());
     }
     let job: Upsert = request.args().await?;
@@ -23,7 +23,7 @@ async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
 
 /// `GET /api/job?id=…`: the job with this id.
 async fn get_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
-    if !is_authorized(ctx, &request)? {
+    if !is_authorized(ctx, &request).await? {
         return Ok(unauthorized());
     }
     let Some(job_id) = request.query("id").filter(|id| !id.is_empty()) else {
@@ -36,8 +36,8 @@ async fn get_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
 }
 
 /// Whether the request carries the key; asked before its body is read.
-fn is_authorized(ctx: &ActionCtx, request: &Request) -> Result<bool> {
-    Ok(ctx.secret(API_KEY)?.authorizes(request.headers()))
+async fn is_authorized(ctx: &ActionCtx, request: &Request) -> Result<bool> {
+    Ok(ctx.secret(API_KEY).await?.authorizes(request.headers()))
 }
 
 fn unauthorized() -> Response {

@@ -1,20 +1,22 @@
+use crate::context::Auth;
 use crate::log::Log;
 use crate::random::Random;
-use crate::{Code, Error, FunctionPath, Result, Runtime};
+use crate::{Code, Error, FunctionPath, Identity, Result, Runtime};
 
 /// What every context knows of the call it serves.
 pub(crate) struct Call {
     pub(crate) runtime: Runtime,
     pub(crate) log: Log,
     pub(crate) random: Random,
+    pub(crate) auth: Auth,
     depth: usize,
 }
 
 impl Call {
     /// A call from outside.
-    pub(crate) fn outermost(runtime: Runtime) -> Call {
+    pub(crate) fn outermost(runtime: Runtime, identity: Identity) -> Call {
         let log = Log::new(runtime.limits());
-        Call { runtime, log, random: Random::default(), depth: 1 }
+        Call { runtime, log, random: Random::default(), auth: Auth::new(identity), depth: 1 }
     }
 
     /// A call from inside this one: the same log, one level deeper.
@@ -28,6 +30,7 @@ impl Call {
             runtime: self.runtime.clone(),
             log: self.log.clone(),
             random: Random::default(),
+            auth: self.auth.clone(),
             depth: self.depth + 1,
         })
     }

@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use lentil_store::{CommitError, StoreError};
 use lentil_values::Value;
@@ -13,13 +14,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Any `std::error::Error` becomes one by `?`, so that a handler reads like plain Rust. It deliberately is no
 /// `std::error::Error` itself: it is the end of the line, shown to a client or caught by a calling function.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     code: Code,
     message: String,
     data: Option<Value>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -85,7 +88,7 @@ impl Error {
 
     pub(crate) fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
         let mut error = Error::new(Code::Internal, source.to_string());
-        error.0.source = Some(Box::new(source));
+        error.0.source = Some(Arc::new(source));
         error
     }
 }
@@ -94,7 +97,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(source: E) -> Error {
         let body = (&source as &dyn Any).downcast_ref::<BodyError>();
         let mut error = Error::new(body.map_or(Code::Uncaught, BodyError::code), source.to_string());
-        error.0.source = Some(Box::new(source));
+        error.0.source = Some(Arc::new(source));
         error
     }
 }
@@ -209,6 +212,11 @@ impl Code {
         }
     }
 
+    /// Whether the server is at fault and not the function: trying again can help.
+    pub fn is_system(self) -> bool {
+        matches!(self, Code::Overloaded | Code::Unavailable | Code::Internal)
+    }
+
     fn is_about_input(self) -> bool {
         matches!(self, Code::ArgumentValidation | Code::SchemaEnforcement | Code::ValueTooLarge)
     }
@@ -231,7 +239,7 @@ pub(crate) fn store_error(error: StoreError) -> Error {
         _ => return Error::internal(error),
     };
     let mut shown = Error::new(code, message);
-    shown.0.source = Some(Box::new(error));
+    shown.0.source = Some(Arc::new(error));
     shown
 }
 
@@ -242,7 +250,7 @@ pub(crate) fn commit_error(error: CommitError) -> Error {
         CommitError::Unknown { .. } => {
             let message = "the connection to the database was lost while committing; the write may have happened";
             let mut shown = Error::new(Code::Unavailable, message);
-            shown.0.source = Some(Box::new(error));
+            shown.0.source = Some(Arc::new(error));
             shown
         }
         CommitError::Store(error) => store_error(error),

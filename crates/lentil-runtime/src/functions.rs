@@ -6,6 +6,7 @@ use lentil_values::{ReturnType, Validator};
 
 use crate::function::{Item, Run};
 use crate::handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
+use crate::system;
 use crate::{
     ActionCtx, Code, Error, Function, FunctionPath, FunctionPathError, MutationCtx, QueryCtx, Result, Visibility,
 };
@@ -39,6 +40,9 @@ pub enum FunctionsError {
     /// Two functions are registered under one name: rename one.
     #[error("two functions are registered as `{0}`")]
     Duplicate(FunctionPath),
+    /// The modules under `_system` are the system's own: rename it.
+    #[error("the function `{0}` is in the system's own module `_system`; choose another")]
+    Reserved(FunctionPath),
 }
 
 macro_rules! register {
@@ -116,9 +120,15 @@ impl Registry {
             let Declared { visibility, args, returns, run, item } = declared;
             let function = Arc::new(Function { path: path.clone(), visibility, args, returns, run, item });
             registry.by_item.entry(item).or_insert_with(|| Arc::clone(&function));
+            if path.as_str().starts_with("_system/") {
+                return Err(FunctionsError::Reserved(path));
+            }
             if registry.by_path.insert(path.clone(), function).is_some() {
                 return Err(FunctionsError::Duplicate(path));
             }
+        }
+        for function in system::functions() {
+            registry.by_path.insert(function.path.clone(), Arc::new(function));
         }
         Ok(registry)
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use lentil_values::{FieldName, NameError, Object, Value};
+use lentil_values::{FieldName, JsonForm, NameError, Object, Value};
 
 use crate::Visibility;
 
@@ -94,6 +94,11 @@ impl Identity {
     /// Whether it came with the administrator's key.
     pub fn is_admin(&self) -> bool {
         matches!(self, Identity::Admin { .. })
+    }
+
+    /// A text that is equal for the same user and different for others.
+    pub(crate) fn key(&self) -> Arc<str> {
+        self.user().map_or_else(|| Arc::from(""), |user| user.attributes.to_json(JsonForm::Encoded).into())
     }
 
     /// The functions that it finds: internal ones are the administrator's.

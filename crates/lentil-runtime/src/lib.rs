@@ -18,16 +18,18 @@ mod handler;
 pub mod http;
 mod identity;
 mod limits;
+mod live;
 mod log;
 mod open;
 mod path;
 mod random;
 mod run;
 mod runtime;
+mod system;
 mod tables;
 
 pub use application::Application;
-pub use context::{ActionCtx, MutationCtx, QueryCtx};
+pub use context::{ActionCtx, Auth, MutationCtx, QueryCtx};
 pub use database::{
     DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult, Query,
 };
@@ -38,7 +40,9 @@ pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
 pub use lentil_values::{FieldName, Value};
 pub use limits::Limits;
+pub use live::{Subscriber, Update, Wakes};
 pub use log::{Log, LogLevel};
 pub use open::{Misfits, OpenError, OpenProgress};
 pub use path::{FunctionPath, FunctionPathError};
-pub use runtime::{FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
+pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
+pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

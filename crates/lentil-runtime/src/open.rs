@@ -15,7 +15,7 @@ use lentil_values::{Interval, TableNames, TableNumber};
 use crate::functions::{FunctionsError, Registry};
 use crate::http::RouterError;
 use crate::tables::Tables;
-use crate::{Application, RuntimeOptions};
+use crate::{Application, RuntimeOptions, system};
 
 const BATCH: usize = 1_000;
 const SHOWN_MISFITS: usize = 10;
@@ -93,7 +93,8 @@ pub(crate) async fn open(
         return Err(OpenError::Secret(missing.clone()));
     }
     check_documents(&application.schema, store, options).await?;
-    store.declare(&declarations(&application.schema)).await?;
+    let declared = [declarations(&system::schema()), declarations(&application.schema)].concat();
+    store.declare(&declared).await?;
     while let Some(progress) = store.maintain(BATCH).await? {
         (options.progress)(OpenProgress::Index(&progress));
     }

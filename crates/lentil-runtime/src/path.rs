@@ -28,6 +28,11 @@ impl FunctionPath {
         Err(FunctionPathError { path: path.chars().take(200).collect() })
     }
 
+    /// The spelling with the module's file: `jobs.js:upsert`.
+    pub fn to_js(&self) -> String {
+        self.0.rsplit_once(':').map_or_else(String::new, |(module, function)| format!("{module}.js:{function}"))
+    }
+
     /// The canonical spelling.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use lentil_store::{Clock, Store, SystemClock};
+use lentil_store::{Clock, Store, SystemClock, Timestamp};
 use lentil_values::{Object, Value};
 
 use crate::cache::{CacheStats, QueryCache};
@@ -10,13 +10,14 @@ use crate::call::Call;
 use crate::creation::CreationTimes;
 use crate::functions::Registry;
 use crate::http::{HttpRouter, Secret};
+use crate::live::LiveQueries;
 use crate::open::{self, OpenError, OpenProgress};
 use crate::random::Seeds;
-use crate::run::{TurnHolder, guard};
+use crate::run::{TurnHolder, into_value};
 use crate::tables::Tables;
 use crate::{
-    ActionCtx, Application, Code, Error, Function, FunctionKind, FunctionPath, Limits, MutationCtx, QueryCtx, Result,
-    Visibility,
+    ActionCtx, Application, Error, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx,
+    Result, SessionRequest,
 };
 
 /// A running application on a store: what the server, the tests and the tools call.
@@ -34,11 +35,16 @@ struct Inner {
     registry: Registry,
     router: HttpRouter,
     secrets: HashMap<String, Secret>,
+    environment: Environment,
     cache: Arc<QueryCache>,
+    live: Arc<LiveQueries>,
     seeds: Seeds,
     creation_times: CreationTimes,
     turn_holder: TurnHolder,
 }
+
+/// Looks up a variable of the process's environment.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// How a runtime is set up; the defaults are for production.
 pub struct RuntimeOptions {
@@ -54,6 +60,8 @@ pub struct RuntimeOptions {
     pub cache_bytes: usize,
     /// The values of the secrets that the application declares.
     pub secrets: HashMap<String, Secret>,
+    /// The environment of the process.
+    pub environment: Environment,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
 }
@@ -67,6 +75,7 @@ impl Default for RuntimeOptions {
             dev: false,
             cache_bytes: 64 << 20,
             secrets: HashMap::new(),
+            environment: Box::new(|name| std::env::var(name).ok()),
             progress: Box::new(|_| ()),
         }
     }
@@ -79,10 +88,17 @@ pub struct FunctionCall {
     pub path: FunctionPath,
     /// Its arguments.
     pub args: Object,
-    /// On whose behalf: the public finds public functions alone.
-    pub caller: Visibility,
-    /// Of a query that has run before and paginated: [`FunctionOutcome::journal`], so that it reads the same page.
-    pub journal: Option<String>,
+    /// On whose behalf: only the administrator finds internal functions.
+    pub identity: Identity,
+    /// Of a mutation that must not run twice: its place in its client's session.
+    pub request: Option<SessionRequest>,
+}
+
+impl FunctionCall {
+    /// A call on behalf of `identity`.
+    pub fn new(path: FunctionPath, args: Object, identity: Identity) -> FunctionCall {
+        FunctionCall { path, args, identity, request: None }
+    }
 }
 
 /// What a function call came to.
@@ -92,8 +108,8 @@ pub struct FunctionOutcome {
     pub result: Result<Value>,
     /// Its log lines, those of nested calls among them.
     pub log_lines: Vec<String>,
-    /// Of a query that paginated: where its page ends.
-    pub journal: Option<String>,
+    /// A timestamp that has all that the call wrote and read.
+    pub timestamp: Timestamp,
 }
 
 impl Runtime {
@@ -109,9 +125,12 @@ impl Runtime {
     ) -> Result<Runtime, OpenError> {
         let opened = open::open(&mut application, &*store, &options).await?;
         let cache = Arc::new(QueryCache::new(options.cache_bytes));
-        store.observe(Arc::clone(&cache) as Arc<dyn lentil_store::CommitObserver>);
+        let live = LiveQueries::new(Arc::clone(&cache));
+        store.observe(Arc::clone(&live) as Arc<dyn lentil_store::CommitObserver>);
         Ok(Runtime(Arc::new(Inner {
             cache,
+            live,
+            environment: options.environment,
             tables: opened.tables,
             registry: opened.registry,
             creation_times: CreationTimes::after(opened.last_creation_time),
@@ -129,15 +148,15 @@ impl Runtime {
     /// Runs a function by its name, of the given kind or of whichever kind it is, in a task of its own: a caller that goes away loses the answer, not
     /// the work.
     pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
-        let context = Call::outermost(self.clone());
+        let context = Call::outermost(self.clone(), call.identity.clone());
         let log = context.log.clone();
         let runtime = self.clone();
         let done = self.detached(async move { runtime.dispatch(call, kind, context).await }).await;
-        let (result, journal) = match done {
-            Ok((value, journal)) => (Ok(value), journal),
-            Err(error) => (Err(error), None),
+        let (result, timestamp) = match done {
+            Ok((value, timestamp)) => (Ok(value), timestamp),
+            Err(error) => (Err(error), self.store().published()),
         };
-        FunctionOutcome { result, log_lines: log.lines(), journal }
+        FunctionOutcome { result, log_lines: log.lines(), timestamp }
     }
 
     async fn dispatch(
@@ -145,15 +164,18 @@ impl Runtime {
         call: FunctionCall,
         kind: Option<FunctionKind>,
         context: Call,
-    ) -> Result<(Value, Option<String>)> {
-        let function = self.registry().named(&call.path, call.caller)?;
+    ) -> Result<(Value, Timestamp)> {
+        let function = self.registry().named(&call.path, call.identity.visibility())?;
         match kind.unwrap_or(function.kind()) {
             FunctionKind::Query => {
-                let run = self.run_query(&function, call.args, call.journal, &context).await?;
-                Ok((Value::clone(&run.value), run.journal.clone()))
+                let run = self.run_query(&function, call.args, None, &context).await?;
+                Ok((into_value(&run)?, run.timestamp))
             }
-            FunctionKind::Mutation => Ok((self.run_mutation(&function, call.args, context.log).await?, None)),
-            FunctionKind::Action => Ok((self.run_action(&function, call.args, context).await?, None)),
+            FunctionKind::Mutation => self.run_mutation(&function, call.args, &context, call.request.as_ref()).await,
+            FunctionKind::Action => {
+                let value = self.run_action(&function, call.args, context).await?;
+                Ok((value, self.store().published()))
+            }
         }
     }
 
@@ -161,30 +183,36 @@ impl Runtime {
     ///
     /// # Errors
     /// The body's.
-    pub async fn with_query<R>(&self, body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>) -> Result<R> {
-        let name = "a query without a name";
-        let mut ctx = self.query_ctx(Call::outermost(self.clone()), None).await?;
-        let result = guard(name, self.limits().query_time, body(&mut ctx)).await;
-        let (value, transaction) = self.end_query(name, ctx, result).await?;
-        let shown = self.store().wait_published(transaction.timestamp()).await;
-        shown.map_err(crate::error::store_error)?;
-        Ok(value)
+    pub async fn with_query<R>(
+        &self,
+        identity: Identity,
+        body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>,
+    ) -> Result<R> {
+        self.read(identity, body).await
     }
 
     /// Runs `body` as a mutation: what it writes is durable when this returns, or undone when it fails.
     ///
     /// # Errors
     /// The body's, or that the commit failed.
-    pub async fn with_mutation<R>(&self, body: impl AsyncFn(&mut MutationCtx) -> Result<R>) -> Result<R> {
-        self.transact(body).await
+    pub async fn with_mutation<R>(
+        &self,
+        identity: Identity,
+        body: impl AsyncFn(&mut MutationCtx) -> Result<R>,
+    ) -> Result<R> {
+        self.transact(&identity, body).await
     }
 
     /// Runs `body` with an action's context.
     ///
     /// # Errors
     /// The body's.
-    pub async fn with_action<R>(&self, body: impl AsyncFnOnce(&ActionCtx) -> Result<R>) -> Result<R> {
-        body(&ActionCtx::new(Call::outermost(self.clone()))).await
+    pub async fn with_action<R>(
+        &self,
+        identity: Identity,
+        body: impl AsyncFnOnce(&ActionCtx) -> Result<R>,
+    ) -> Result<R> {
+        body(&ActionCtx::new(Call::outermost(self.clone(), identity))).await
     }
 
     /// Every registered function, in no particular order.
@@ -222,17 +250,6 @@ impl Runtime {
         self.0.clock.now().as_millis()
     }
 
-    /// The secret that the application declared under this name.
-    ///
-    /// # Errors
-    /// When it declared none.
-    pub fn secret(&self, name: &str) -> Result<&Secret> {
-        self.0.secrets.get(name).ok_or_else(|| {
-            let message = format!("no secret `{name}` is declared: add `.secret(\"{name}\")` to the application");
-            Error::new(Code::Uncaught, message)
-        })
-    }
-
     /// Finishes what runs and closes the store.
     ///
     /// # Errors
@@ -247,6 +264,22 @@ impl Runtime {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
+    }
+
+    pub(crate) fn process_environment(&self, name: &str) -> Option<String> {
+        (self.0.environment)(name)
+    }
+
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        self.0.secrets.contains_key(name)
+    }
+
+    pub(crate) fn generated_secret(&self, name: &str) -> Option<String> {
+        self.0.secrets.get(name).map(|secret| secret.reveal().to_owned())
+    }
+
+    pub(crate) fn live(&self) -> &Arc<LiveQueries> {
+        &self.0.live
     }
 
     pub(crate) fn tables(&self) -> &Tables {

@@ -5,6 +5,8 @@ use lentil_schema::Schema;
 use lentil_store::{Catalog, IndexRef, TableEntry};
 use lentil_values::TableNumber;
 
+use crate::system;
+
 /// A declared table, with the number the store gave it.
 pub(crate) struct OpenTable {
     pub(crate) table: lentil_schema::Table,
@@ -29,14 +31,19 @@ impl OpenTable {
 pub(crate) struct Tables {
     by_name: HashMap<String, Arc<OpenTable>>,
     by_number: HashMap<TableNumber, Arc<OpenTable>>,
+    system: HashMap<String, Arc<OpenTable>>,
 }
 
 impl Tables {
     pub(crate) fn new(schema: &Schema, catalog: &Catalog) -> Tables {
-        let mut tables = Tables { by_name: HashMap::new(), by_number: HashMap::new() };
-        for table in schema.tables() {
+        let open = |table: &lentil_schema::Table| {
             let entry = catalog.tables.get(table.name()).expect("every declared table is in the catalog").clone();
-            let open = Arc::new(OpenTable { table: table.clone(), entry });
+            Arc::new(OpenTable { table: table.clone(), entry })
+        };
+        let system = system::schema().tables().iter().map(|table| (table.name().to_owned(), open(table))).collect();
+        let mut tables = Tables { by_name: HashMap::new(), by_number: HashMap::new(), system };
+        for table in schema.tables() {
+            let open = open(table);
             tables.by_number.insert(open.number(), Arc::clone(&open));
             tables.by_name.insert(open.name().to_owned(), open);
         }
@@ -45,6 +52,16 @@ impl Tables {
 
     pub(crate) fn named(&self, name: &str) -> Option<&Arc<OpenTable>> {
         self.by_name.get(name)
+    }
+
+    /// One of the system's own tables.
+    pub(crate) fn system(&self, name: &str) -> &Arc<OpenTable> {
+        self.system.get(name).expect("the system's tables are always declared")
+    }
+
+    /// The names of the application's tables.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
     }
 
     pub(crate) fn numbered(&self, number: TableNumber) -> Option<&Arc<OpenTable>> {

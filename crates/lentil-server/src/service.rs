@@ -68,7 +68,7 @@ impl Inner {
         }
         let takes_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let body = |incoming| if takes_body { from_client(incoming, &self.options) } else { Body::empty() };
-        self.runtime.fetch(request.map(body), request_id).await
+        self.runtime.fetch(request.map(body), lentil_runtime::Identity::Anonymous, request_id).await
     }
 }
 

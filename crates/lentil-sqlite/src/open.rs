@@ -115,6 +115,9 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
     let (catalog, last) = accept(&path, &writer, clock)?;
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
+    // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
+    let last = last.next(clock.now());
+    format::write_timestamp(&writer, last).map_err(|error| refused(&path, error))?;
     Ok(Opened { path, writer, catalog, last, lock })
 }
 

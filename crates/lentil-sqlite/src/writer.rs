@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lentil_store::{Commit, StoreError, Timestamp, WriteSet};
@@ -29,7 +30,7 @@ pub(crate) struct Writer {
 /// Mutations that share one SQLite transaction, and its outcome.
 pub(crate) struct Batch {
     pub(crate) began: Instant,
-    pub(crate) commits: Vec<Commit>,
+    pub(crate) commits: Vec<Arc<Commit>>,
     pub(crate) bytes: usize,
     pub(crate) outcome: watch::Sender<Option<Outcome>>,
 }
@@ -83,7 +84,7 @@ impl Writer {
         let timestamp = self.applied;
         let batch = self.batch.as_mut().expect("a batch was begun");
         let keys = writes.keys().map(|(index, key)| (index, key.clone())).collect();
-        batch.commits.push(Commit { timestamp, keys });
+        batch.commits.push(Arc::new(Commit { timestamp, keys }));
         batch.bytes += bytes;
         Ok(timestamp)
     }

@@ -74,8 +74,7 @@ impl Catalog {
 
     fn declare_table(&mut self, declaration: &TableDeclaration) {
         if !self.tables.contains_key(&declaration.name) {
-            let number = TableNumber::new(self.next_table).expect("table numbers start above zero");
-            self.next_table += 1;
+            let number = self.take_number(&declaration.name);
             let entry = TableEntry { number, definition: String::new(), declared: true, indexes: Vec::new() };
             self.tables.insert(declaration.name.clone(), entry);
         }
@@ -96,6 +95,19 @@ impl Catalog {
                 table.indexes.push(IndexEntry { id, name: wanted.name.clone(), fields: wanted.fields.clone(), state });
             }
         }
+    }
+
+    /// A number that was never used. System tables, whose names begin with `_`, have the low ones to themselves and
+    /// are never given up.
+    fn take_number(&mut self, name: &str) -> TableNumber {
+        let number = if name.starts_with('_') {
+            let system = self.tables.iter().filter(|(name, _)| name.starts_with('_')).map(|(_, table)| table.number);
+            system.max().map_or(TableNumber::FIRST_SYSTEM.get(), |last| last.get() + 1)
+        } else {
+            self.next_table += 1;
+            self.next_table - 1
+        };
+        TableNumber::new(number).expect("table numbers start above zero")
     }
 
     /// The index that [`crate::Store::maintain`] has to build or drop next.
@@ -292,6 +304,14 @@ mod tests {
         assert_eq!(back.tables["c"].number.get(), 10_003);
         let ids: Vec<_> = back.tables["a"].indexes.iter().map(|index| (index.id.0, index.state)).collect();
         assert_eq!(ids, [(1, IndexState::Dropping), (2, IndexState::Building)]);
+    }
+
+    #[test]
+    fn system_tables_have_numbers_of_their_own() {
+        let first = Catalog::default().declare(&[table("_b", &[]), table("a", &[])]);
+        let second = first.declare(&[table("_a", &[]), table("_b", &[]), table("b", &[])]);
+        let numbers = ["_b", "a", "_a", "b"].map(|name| second.tables[name].number.get());
+        assert_eq!(numbers, [513, 10_001, 514, 10_002]);
     }
 
     #[test]

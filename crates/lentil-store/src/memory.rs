@@ -195,7 +195,7 @@ impl Shared {
         data.timestamp = timestamp;
         if let Some(observer) = self.observer.get() {
             let keys = writes.keys().map(|(index, key)| (index, key.clone())).collect();
-            observer.committed(&Commit { timestamp, keys });
+            observer.committed(&Arc::new(Commit { timestamp, keys }));
         }
         self.published.send_replace(timestamp);
         timestamp

@@ -118,7 +118,7 @@ pub struct Commit {
 pub trait CommitObserver: Send + Sync + 'static {
     /// Called for each commit once, in commit order, after it is durable and before it is published. It must be
     /// quick and must not wait for the store.
-    fn committed(&self, commit: &Commit);
+    fn committed(&self, commit: &Arc<Commit>);
 }
 
 /// How far the building or dropping of an index has come.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lentil_runtime::http::{Body, HttpRouter, Secret};
 use lentil_runtime::{
-    ActionCtx, Application, FunctionCall, FunctionPath, Functions, Limits, MutationCtx, QueryCtx, Result, Runtime,
-    RuntimeOptions, Visibility,
+    ActionCtx, Application, FunctionCall, FunctionPath, Functions, Identity, Limits, MutationCtx, QueryCtx, Result,
+    Runtime, RuntimeOptions, UserIdentity,
 };
 use lentil_schema::{Doc, Document, RangeSpec, Schema};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -28,6 +28,7 @@ pub struct TestBackend {
     setup: Mutex<Option<Setup>>,
     opened: OnceCell<Runtime>,
     clock: TestClock,
+    user: Mutex<Option<Arc<UserIdentity>>>,
     /// Holds the folder of a store on disk until the test is over.
     folder: Option<tempfile::TempDir>,
 }
@@ -38,15 +39,23 @@ struct Setup {
     limits: Limits,
     dev: bool,
     secrets: HashMap<String, Secret>,
+    environment: HashMap<String, String>,
 }
 
 impl TestBackend {
     /// A backend with these tables.
     pub fn new(schema: Schema) -> TestBackend {
         let application = Application::new(schema);
-        let setup = Setup { application, seed: 0, limits: Limits::default(), dev: true, secrets: HashMap::new() };
+        let (secrets, environment) = (HashMap::new(), HashMap::new());
+        let setup = Setup { application, seed: 0, limits: Limits::default(), dev: true, secrets, environment };
         let clock = TestClock::at_ms(BEGIN_MS);
-        TestBackend { setup: Mutex::new(Some(setup)), opened: OnceCell::new(), clock, folder: None }
+        TestBackend {
+            setup: Mutex::new(Some(setup)),
+            opened: OnceCell::new(),
+            clock,
+            user: Mutex::default(),
+            folder: None,
+        }
     }
 
     /// Registers functions, so that they can call each other, and be called by name.
@@ -88,6 +97,30 @@ impl TestBackend {
         self.with(|setup| setup.dev = dev)
     }
 
+    /// Sets an environment variable; the process's own are not seen by tests.
+    #[must_use]
+    pub fn env(self, name: &str, value: &str) -> TestBackend {
+        self.with(|setup| drop(setup.environment.insert(name.to_owned(), value.to_owned())))
+    }
+
+    /// Signs a user in, for the calls that follow.
+    pub fn sign_in(&self, user: UserIdentity) {
+        *self.user.lock() = Some(Arc::new(user));
+    }
+
+    /// Signs the user out.
+    pub fn sign_out(&self) {
+        *self.user.lock() = None;
+    }
+
+    fn user(&self) -> Option<Arc<UserIdentity>> {
+        self.user.lock().clone()
+    }
+
+    fn identity(&self) -> Identity {
+        self.user().map_or(Identity::Anonymous, Identity::User)
+    }
+
     /// Puts the data into SQLite, in a temporary folder, instead of in memory.
     ///
     /// # Panics
@@ -118,7 +151,7 @@ impl TestBackend {
     /// # Errors
     /// The body's.
     pub async fn query<R>(&self, body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>) -> Result<R> {
-        self.runtime().await.with_query(body).await
+        self.runtime().await.with_query(self.identity(), body).await
     }
 
     /// Runs `body` as a mutation: a transaction, committed when it succeeds and undone when it fails.
@@ -126,7 +159,7 @@ impl TestBackend {
     /// # Errors
     /// The body's.
     pub async fn mutation<R>(&self, body: impl AsyncFn(&mut MutationCtx) -> Result<R>) -> Result<R> {
-        self.runtime().await.with_mutation(body).await
+        self.runtime().await.with_mutation(self.identity(), body).await
     }
 
     /// Runs `body` as an action.
@@ -134,7 +167,7 @@ impl TestBackend {
     /// # Errors
     /// The body's.
     pub async fn action<R>(&self, body: impl AsyncFnOnce(&ActionCtx) -> Result<R>) -> Result<R> {
-        self.runtime().await.with_action(body).await
+        self.runtime().await.with_action(self.identity(), body).await
     }
 
     /// Calls a registered function by its name, as other functions and the administrator can.
@@ -142,7 +175,7 @@ impl TestBackend {
     /// # Errors
     /// The function's, or that there is none of this name.
     pub async fn call(&self, path: &str, args: impl Into<Object>) -> Result<Value> {
-        self.call_as(Visibility::Internal, path, args.into()).await
+        self.call_as(Identity::Admin { acting_as: self.user() }, path, args.into()).await
     }
 
     /// Calls a registered function by its name, as any client can: internal ones do not exist.
@@ -150,11 +183,11 @@ impl TestBackend {
     /// # Errors
     /// The function's, or that there is no public one of this name.
     pub async fn call_public(&self, path: &str, args: impl Into<Object>) -> Result<Value> {
-        self.call_as(Visibility::Public, path, args.into()).await
+        self.call_as(self.identity(), path, args.into()).await
     }
 
-    async fn call_as(&self, caller: Visibility, path: &str, args: Object) -> Result<Value> {
-        let call = FunctionCall { path: FunctionPath::parse(path)?, args, caller, journal: None };
+    async fn call_as(&self, identity: Identity, path: &str, args: Object) -> Result<Value> {
+        let call = FunctionCall::new(FunctionPath::parse(path)?, args, identity);
         self.runtime().await.call(call, None).await.result
     }
 
@@ -163,7 +196,7 @@ impl TestBackend {
     /// # Panics
     /// When the response's body breaks off.
     pub async fn fetch<B: Into<Body>>(&self, request: http::Request<B>) -> TestResponse {
-        let response = self.runtime().await.fetch(request.map(Into::into), "test").await;
+        let response = self.runtime().await.fetch(request.map(Into::into), self.identity(), "test").await;
         let (parts, body) = response.into_parts();
         let body = body.bytes().await.expect("the response's body comes whole");
         TestResponse { status: parts.status, headers: parts.headers, body }
@@ -195,7 +228,8 @@ impl TestBackend {
     }
 
     async fn open(&self) -> Runtime {
-        let Setup { application, seed, limits, dev, secrets } = self.setup.lock().take().expect("a backend opens once");
+        let setup = self.setup.lock().take().expect("a backend opens once");
+        let Setup { application, seed, limits, dev, secrets, environment } = setup;
         let clock: Arc<TestClock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = match &self.folder {
             None => Arc::new(MemoryStore::new(clock.clone())),
@@ -204,7 +238,9 @@ impl TestBackend {
                 Arc::new(SqliteStore::open(folder.path(), options).expect("a fresh store opens"))
             }
         };
-        let options = RuntimeOptions { clock, seed: Some(seed), limits, secrets, dev, ..RuntimeOptions::default() };
+        let environment = Box::new(move |name: &str| environment.get(name).cloned());
+        let (seed, defaults) = (Some(seed), RuntimeOptions::default());
+        let options = RuntimeOptions { clock, seed, limits, secrets, dev, environment, ..defaults };
         Runtime::open(application, store, options).await.unwrap_or_else(|error| panic!("the backend opens: {error}"))
     }
 }

@@ -18,6 +18,9 @@ impl TableNumber {
     /// The number that an application's first table gets; those below are the system's.
     pub const FIRST_USER: TableNumber = TableNumber(10_001);
 
+    /// The number that the first of the system's own tables gets.
+    pub const FIRST_SYSTEM: TableNumber = TableNumber(513);
+
     /// The number, unless it is 0.
     pub fn new(number: u32) -> Option<TableNumber> {
         (number != 0).then_some(TableNumber(number))

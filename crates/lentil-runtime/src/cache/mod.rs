@@ -6,5 +6,6 @@ mod read_set;
 mod recent;
 
 pub use interval_map::IntervalMap;
-pub use query_cache::{CacheKey, CacheStats, CachedRun, QueryCache};
+pub use query_cache::{CacheKey, CacheStats, CachedRun, Gate, Lookup, QueryCache};
 pub use read_set::ReadSet;
+pub(crate) use recent::RecentCommits;

@@ -14,24 +14,29 @@
 //! the answer's snapshot is published before showing it, so that nobody sees the new and then the old.
 //!
 //! Misses of the same call are one run. A waiter takes over only an answer of a run that began, by the published
-//! timestamp, no earlier than the waiter did; a run that fails or is dropped is nobody's but its own.
+//! timestamp, no earlier than the waiter did; a run that is dropped is nobody's but its own. A function's error is
+//! an answer to those who wait for the run, and is not kept.
+//!
+//! An answer is shared by all users until a run has asked who its user is; from then on the function's calls are
+//! told apart by user.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use lentil_store::{Commit, CommitObserver, Timestamp};
+use lentil_store::{Commit, CommitObserver, Store, Timestamp};
 use lentil_values::{JsonForm, Object, Value};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::recent::RecentCommits;
 use super::{IntervalMap, ReadSet};
-use crate::Visibility;
+use crate::{Error, Visibility};
 
 /// How long an answer that has seen the time is reused.
 const TIME_HOLDS_MS: f64 = 5_000.0;
 /// What an entry takes beside its value, key and read set.
 const OVERHEAD: usize = 512;
+const END_OF_TIME: Timestamp = Timestamp::from_nanos(u64::MAX);
 
 /// Which call an answer belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,25 +45,38 @@ pub struct CacheKey {
     args: Arc<str>,
     journal: Option<Arc<str>>,
     visibility: Visibility,
+    /// The user, where the function asks for that.
+    user: Option<Arc<str>>,
 }
 
 impl CacheKey {
     /// The key of a call: the function's canonical path, its arguments, and the journal of the run before.
     pub fn new(function: &str, args: &Object, journal: Option<&str>, visibility: Visibility) -> CacheKey {
         let args = args.to_json(JsonForm::Encoded).into();
-        CacheKey { function: function.into(), args, journal: journal.map(Arc::from), visibility }
+        CacheKey { function: function.into(), args, journal: journal.map(Arc::from), visibility, user: None }
+    }
+
+    /// The key under which the answer of a run made for `user` stands.
+    pub(crate) fn of_run(&self, run: &CachedRun, user: &Arc<str>) -> CacheKey {
+        let journal = run.journal.as_deref().map(Arc::from);
+        CacheKey { journal, ..if run.read_set.reads_identity() { self.for_user(user) } else { self.clone() } }
+    }
+
+    fn for_user(&self, user: &Arc<str>) -> CacheKey {
+        CacheKey { user: Some(Arc::clone(user)), ..self.clone() }
     }
 
     fn size(&self) -> usize {
-        self.function.len() + self.args.len() + self.journal.as_ref().map_or(0, |journal| journal.len())
+        let optional = [&self.journal, &self.user].into_iter().flatten();
+        self.function.len() + self.args.len() + optional.map(|text| text.len()).sum::<usize>()
     }
 }
 
 /// A query's answer, and what it rests on.
 #[derive(Debug)]
 pub struct CachedRun {
-    /// The result.
-    pub value: Arc<Value>,
+    /// The result, or the function's error.
+    pub result: Result<Arc<Value>, Error>,
     /// What the query logged.
     pub log_lines: Vec<String>,
     /// What it read.
@@ -104,6 +122,8 @@ struct State {
     by_use: BTreeMap<u64, u64>,
     recent: RecentCommits,
     running: HashMap<CacheKey, Running>,
+    /// The functions that have asked for their user.
+    ask_user: HashSet<Arc<str>>,
     next: u64,
     stats: CacheStats,
 }
@@ -118,14 +138,39 @@ struct Entry {
 
 struct Running {
     number: u64,
+    user: Arc<str>,
+    /// The run includes all commits up to here. It waits to begin while that is the end of time.
     since: Timestamp,
     outcome: watch::Receiver<Option<Arc<CachedRun>>>,
 }
 
 enum Found {
     Hit(Arc<CachedRun>),
-    Wait(watch::Receiver<Option<Arc<CachedRun>>>),
-    Run(u64, watch::Sender<Option<Arc<CachedRun>>>),
+    Wait { is_same_user: bool, outcome: watch::Receiver<Option<Arc<CachedRun>>> },
+    Run { number: u64, key: CacheKey, outcome: watch::Sender<Option<Arc<CachedRun>>> },
+}
+
+/// A question to the cache.
+pub struct Lookup<'a> {
+    /// The call.
+    pub key: CacheKey,
+    /// Who calls: equal for the same user and different for others.
+    pub user: Arc<str>,
+    /// The published timestamp when the call began: the answer includes every commit up to it.
+    pub since: Timestamp,
+    /// The time now, in milliseconds.
+    pub now_ms: f64,
+    /// Bounds how many runs there are at once; those that wait for the same run wait for one place.
+    pub gate: Option<Gate<'a>>,
+}
+
+/// Where runs wait for their place.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// The places.
+    pub places: &'a Semaphore,
+    /// What the runs will read.
+    pub store: &'a dyn Store,
 }
 
 impl QueryCache {
@@ -136,26 +181,23 @@ impl QueryCache {
 
     /// The answer to a call: one that holds, one that is being computed, or a new one from `run`.
     ///
-    /// `since` is the published timestamp when the call began: the answer includes every commit up to it.
-    ///
     /// # Errors
-    /// Those of `run`; they are not kept.
+    /// Those of `run`, which are the server's: a function's own error is an answer.
     pub async fn get_or_run<E>(
         &self,
-        key: CacheKey,
-        since: Timestamp,
-        now_ms: f64,
+        lookup: Lookup<'_>,
         run: impl Future<Output = Result<CachedRun, E>>,
     ) -> Result<Arc<CachedRun>, E> {
-        let (number, outcome) = loop {
-            let found = self.state.lock().find(&key, since, now_ms);
+        let (number, key, outcome) = loop {
+            let found = self.state.lock().find(&lookup);
             match found {
                 Found::Hit(run) => return Ok(run),
-                Found::Run(number, outcome) => break (number, outcome),
-                Found::Wait(mut outcome) => {
+                Found::Run { number, key, outcome } => break (number, key, outcome),
+                Found::Wait { is_same_user, mut outcome } => {
                     // An error here is a runner that failed or is gone: look again, and run.
                     if outcome.changed().await.is_ok()
                         && let Some(run) = outcome.borrow().clone()
+                        && (is_same_user || !run.read_set.reads_identity())
                     {
                         return Ok(run);
                     }
@@ -163,8 +205,16 @@ impl QueryCache {
             }
         };
         let _running = RemovesRunning { cache: self, key: &key, number };
+        let _place = match &lookup.gate {
+            Some(gate) => {
+                let place = gate.places.acquire().await;
+                self.state.lock().begins(&key, number, gate.store.published());
+                place.ok()
+            }
+            None => None,
+        };
         let run = Arc::new(run.await?);
-        self.state.lock().insert(&key, number, &run, now_ms, self.max_bytes);
+        self.state.lock().insert(&lookup, number, &run, self.max_bytes);
         outcome.send_replace(Some(Arc::clone(&run)));
         Ok(run)
     }
@@ -177,7 +227,7 @@ impl QueryCache {
 }
 
 impl CommitObserver for QueryCache {
-    fn committed(&self, commit: &Commit) {
+    fn committed(&self, commit: &Arc<Commit>) {
         let mut state = self.state.lock();
         let mut touched = Vec::new();
         if !state.readers.is_empty() {
@@ -192,7 +242,7 @@ impl CommitObserver for QueryCache {
                 state.stats.invalidations += 1;
             }
         }
-        state.recent.add(commit.clone());
+        state.recent.add(commit);
     }
 }
 
@@ -213,23 +263,35 @@ impl Drop for RemovesRunning<'_> {
 }
 
 impl State {
-    fn find(&mut self, key: &CacheKey, since: Timestamp, now_ms: f64) -> Found {
-        if let Some(number) = self.by_key.get(key).copied() {
-            if let Some(run) = self.use_entry(number, now_ms) {
+    fn find(&mut self, lookup: &Lookup<'_>) -> Found {
+        let own = lookup.key.for_user(&lookup.user);
+        for key in [&lookup.key, &own] {
+            let Some(number) = self.by_key.get(key).copied() else { continue };
+            if let Some(run) = self.use_entry(number, lookup.now_ms) {
                 self.stats.hits += 1;
                 return Found::Hit(run);
             }
             self.remove(number);
         }
-        if let Some(running) = self.running.get(key).filter(|running| running.since >= since) {
+        let key = if self.ask_user.contains(&own.function) { own } else { lookup.key.clone() };
+        if let Some(running) = self.running.get(&key).filter(|running| running.since >= lookup.since) {
             self.stats.joins += 1;
-            return Found::Wait(running.outcome.clone());
+            return Found::Wait { is_same_user: running.user == lookup.user, outcome: running.outcome.clone() };
         }
         self.stats.misses += 1;
         let number = self.number();
         let (sender, outcome) = watch::channel(None);
-        self.running.insert(key.clone(), Running { number, since, outcome });
-        Found::Run(number, sender)
+        let since = if lookup.gate.is_some() { END_OF_TIME } else { lookup.since };
+        let user = Arc::clone(&lookup.user);
+        self.running.insert(key.clone(), Running { number, user, since, outcome });
+        Found::Run { number, key, outcome: sender }
+    }
+
+    /// A run that had to wait for its place begins now.
+    fn begins(&mut self, key: &CacheKey, number: u64, published: Timestamp) {
+        if let Some(running) = self.running.get_mut(key).filter(|running| running.number == number) {
+            running.since = published;
+        }
     }
 
     fn number(&mut self) -> u64 {
@@ -246,27 +308,34 @@ impl State {
         Some(Arc::clone(&entry.run))
     }
 
-    fn insert(&mut self, key: &CacheKey, number: u64, run: &Arc<CachedRun>, now_ms: f64, max_bytes: usize) {
+    fn insert(&mut self, lookup: &Lookup<'_>, number: u64, run: &Arc<CachedRun>, max_bytes: usize) {
+        if run.read_set.reads_identity() {
+            self.ask_user.insert(Arc::clone(&lookup.key.function));
+        }
+        // A later call has the journal that this one had, not the one it has made.
+        let key = CacheKey { journal: lookup.key.journal.clone(), ..lookup.key.of_run(run, &lookup.user) };
+        let Ok(value) = &run.result else { return };
         let size = OVERHEAD
             + 2 * key.size()
-            + run.value.size()
+            + value.size()
             + 2 * run.read_set.size()
             + run.log_lines.iter().map(String::len).sum::<usize>();
         if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
             return;
         }
-        if let Some(before) = self.by_key.get(key).copied() {
+        if let Some(before) = self.by_key.get(&key).copied() {
             if self.entries[&before].run.timestamp > run.timestamp {
                 return;
             }
             self.remove(before);
         }
-        let holds_until_ms = if run.read_set.reads_time() { now_ms + TIME_HOLDS_MS } else { f64::INFINITY };
+        let reads_time = run.read_set.reads_time();
+        let holds_until_ms = if reads_time { lookup.now_ms + TIME_HOLDS_MS } else { f64::INFINITY };
         let used = self.number();
         self.readers.insert(&run.read_set, number);
         self.by_key.insert(key.clone(), number);
         self.by_use.insert(used, number);
-        self.entries.insert(number, Entry { key: key.clone(), run: Arc::clone(run), size, used, holds_until_ms });
+        self.entries.insert(number, Entry { key, run: Arc::clone(run), size, used, holds_until_ms });
         self.stats.bytes += size;
         while self.stats.bytes > max_bytes
             && let Some((_, oldest)) = self.by_use.first_key_value()
@@ -307,23 +376,31 @@ mod tests {
         CacheKey::new(name, &Object::new(), None, Visibility::Public)
     }
 
+    fn lookup(key: CacheKey, since: u64) -> Lookup<'static> {
+        Lookup { key, user: "".into(), since: at(since), now_ms: 0.0, gate: None }
+    }
+
+    fn number(run: &CachedRun) -> f64 {
+        run.result.as_ref().unwrap().as_f64().unwrap()
+    }
+
     /// An answer computed at a snapshot, from the keys that begin with `read`.
     fn answer(value: f64, snapshot: u64, read: &[u8]) -> CachedRun {
         let mut read_set = ReadSet::default();
         read_set.add(INDEX, Interval::prefix(read));
-        let value = Arc::new(Value::Float64(value));
-        CachedRun { value, log_lines: Vec::new(), read_set, timestamp: at(snapshot), journal: None }
+        let result = Ok(Arc::new(Value::Float64(value)));
+        CachedRun { result, log_lines: Vec::new(), read_set, timestamp: at(snapshot), journal: None }
     }
 
     fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {
         let keys = vec![(INDEX, IndexKey::from_bytes(written.to_vec()))];
-        cache.committed(&Commit { timestamp: at(nanos), keys });
+        cache.committed(&Arc::new(Commit { timestamp: at(nanos), keys }));
     }
 
     /// What the cache answers at `since`, computing `fresh` if it has to.
     async fn ask(cache: &QueryCache, name: &str, since: u64, fresh: CachedRun) -> f64 {
-        let run = cache.get_or_run(key(name), at(since), 0.0, async { Ok::<_, ()>(fresh) }).await.unwrap();
-        run.value.as_f64().unwrap()
+        let run = cache.get_or_run(lookup(key(name), since), async { Ok::<_, ()>(fresh) }).await.unwrap();
+        number(&run)
     }
 
     #[tokio::test]
@@ -344,8 +421,8 @@ mod tests {
             commit(&cache, 5, b"a");
             Ok::<_, ()>(answer(1.0, 4, b"a"))
         };
-        let run = cache.get_or_run(key("a"), at(4), 0.0, overtaken).await.unwrap();
-        assert_eq!(run.value.as_f64(), Some(1.0));
+        let run = cache.get_or_run(lookup(key("a"), 4), overtaken).await.unwrap();
+        assert_eq!(number(&run), 1.0);
         assert_eq!(ask(&cache, "a", 5, answer(2.0, 5, b"a")).await, 2.0);
     }
 
@@ -372,10 +449,10 @@ mod tests {
             finished.await.map_err(drop)?;
             Ok::<_, ()>(answer(1.0, 5, b"a"))
         };
-        let mut first = pin!(cache.get_or_run(key("a"), at(5), 0.0, slow));
+        let mut first = pin!(cache.get_or_run(lookup(key("a"), 5), slow));
         assert!(poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await);
         let mut second =
-            pin!(cache.get_or_run(key("a"), at(since), 0.0, async { Ok::<_, ()>(answer(2.0, since, b"a")) }));
+            pin!(cache.get_or_run(lookup(key("a"), since), async { Ok::<_, ()>(answer(2.0, since, b"a")) }));
         let mut early = poll_fn(|cx| match second.as_mut().poll(cx) {
             Poll::Ready(run) => Poll::Ready(Some(run)),
             Poll::Pending => Poll::Ready(None),
@@ -387,7 +464,7 @@ mod tests {
             Some(run) => run.unwrap(),
             None => second.await.unwrap(),
         };
-        (first.value.as_f64().unwrap(), second.value.as_f64().unwrap())
+        (number(&first), number(&second))
     }
 
     #[tokio::test]
@@ -406,9 +483,9 @@ mod tests {
     #[tokio::test]
     async fn when_a_run_fails_or_is_dropped_the_next_one_runs() {
         let cache = QueryCache::new(1 << 20);
-        let failed = cache.get_or_run(key("a"), at(1), 0.0, async { Err::<CachedRun, _>("no") }).await;
+        let failed = cache.get_or_run(lookup(key("a"), 1), async { Err::<CachedRun, _>("no") }).await;
         assert_eq!(failed.unwrap_err(), "no");
-        let mut dropped = Box::pin(cache.get_or_run(key("a"), at(1), 0.0, std::future::pending::<Result<_, ()>>()));
+        let mut dropped = Box::pin(cache.get_or_run(lookup(key("a"), 1), std::future::pending::<Result<_, ()>>()));
         assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
         let mut waiting = pin!(ask(&cache, "a", 1, answer(3.0, 1, b"a")));
         assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
@@ -448,8 +525,47 @@ mod tests {
         ];
         for (at_ms, key) in keys.iter().enumerate() {
             let fresh = answer(at_ms as f64, 1, b"a");
-            let run = cache.get_or_run(key.clone(), at(1), 0.0, async { Ok::<_, ()>(fresh) }).await.unwrap();
-            assert_eq!(run.value.as_f64(), Some(at_ms as f64));
+            let run = cache.get_or_run(lookup(key.clone(), 1), async { Ok::<_, ()>(fresh) }).await.unwrap();
+            assert_eq!(number(&run), at_ms as f64);
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_shared_by_all_users_until_a_run_asks_for_its_user() {
+        let cache = QueryCache::new(1 << 20);
+        let ask = async |user: &str, value: f64, asks: bool| {
+            let mut fresh = answer(value, if asks { 2 } else { 1 }, b"a");
+            if asks {
+                fresh.read_set.note_identity();
+            }
+            let lookup = Lookup { user: user.into(), ..lookup(key("f"), 1) };
+            number(&cache.get_or_run(lookup, async { Ok::<_, ()>(fresh) }).await.unwrap())
+        };
+        assert_eq!(ask("ada", 1.0, false).await, 1.0);
+        assert_eq!(ask("bob", 2.0, false).await, 1.0, "nobody has asked: one answer for all");
+        commit(&cache, 2, b"a");
+        assert_eq!(ask("ada", 3.0, true).await, 3.0);
+        assert_eq!(ask("bob", 4.0, true).await, 4.0, "now each has their own");
+        assert_eq!(ask("ada", 5.0, true).await, 3.0);
+    }
+
+    #[tokio::test]
+    async fn one_who_waits_does_not_take_the_answer_made_for_another_user() {
+        let cache = QueryCache::new(1 << 20);
+        let (go, wait) = oneshot::channel::<()>();
+        let mut personal = answer(1.0, 1, b"a");
+        personal.read_set.note_identity();
+        let slow = async {
+            wait.await.unwrap();
+            Ok::<_, ()>(personal)
+        };
+        let of = |user: &str| Lookup { user: user.into(), ..lookup(key("f"), 1) };
+        let mut first = pin!(cache.get_or_run(of("ada"), slow));
+        assert!(poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await);
+        let mut second = pin!(cache.get_or_run(of("bob"), async { Ok::<_, ()>(answer(2.0, 1, b"a")) }));
+        assert!(poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
+        go.send(()).unwrap();
+        assert_eq!(number(&first.await.unwrap()), 1.0);
+        assert_eq!(number(&second.await.unwrap()), 2.0);
     }
 }

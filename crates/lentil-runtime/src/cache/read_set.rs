@@ -3,13 +3,15 @@ use std::collections::BTreeMap;
 use lentil_store::{Commit, IndexRef};
 use lentil_values::Interval;
 
-/// What a query has read: the index intervals it looked at, the empty ones too, and whether it asked for the time.
+/// What a query has read: the index intervals it looked at, the empty ones too, and whether it asked for the time and
+/// for its user.
 ///
 /// A commit that writes no key in these intervals cannot have changed the query's answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadSet {
     intervals: BTreeMap<IndexRef, Vec<Interval>>,
     reads_time: bool,
+    reads_identity: bool,
 }
 
 impl ReadSet {
@@ -33,6 +35,16 @@ impl ReadSet {
     /// Whether the query asked for the time.
     pub fn reads_time(&self) -> bool {
         self.reads_time
+    }
+
+    /// Notes that the query asked who its user is.
+    pub fn note_identity(&mut self) {
+        self.reads_identity = true;
+    }
+
+    /// Whether the query asked who its user is.
+    pub fn reads_identity(&self) -> bool {
+        self.reads_identity
     }
 
     /// Every interval with its index.

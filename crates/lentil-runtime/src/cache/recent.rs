@@ -1,4 +1,5 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use lentil_store::{Commit, Timestamp};
 
@@ -6,30 +7,109 @@ use super::ReadSet;
 
 /// The latest commits: what an answer computed a moment ago is held against before it is kept.
 #[derive(Default)]
-pub(super) struct RecentCommits {
-    commits: VecDeque<Commit>,
+pub(crate) struct RecentCommits {
+    commits: VecDeque<Arc<Commit>>,
     keys: usize,
     /// Commits up to here may have been forgotten.
     forgotten: Timestamp,
+    /// Commits after these are not forgotten, as many as each is pinned.
+    pins: BTreeMap<Timestamp, usize>,
 }
 
 const MAX_COMMITS: usize = 4_096;
 const MAX_KEYS: usize = 65_536;
 
 impl RecentCommits {
-    pub(super) fn add(&mut self, commit: Commit) {
+    pub(crate) fn add(&mut self, commit: &Arc<Commit>) {
         self.keys += commit.keys.len();
-        self.commits.push_back(commit);
-        while self.commits.len() > MAX_COMMITS || self.keys > MAX_KEYS {
-            let Some(oldest) = self.commits.pop_front() else { return };
+        self.commits.push_back(Arc::clone(commit));
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let pinned = self.pins.first_key_value().map(|(pinned, _)| *pinned);
+        while (self.commits.len() > MAX_COMMITS || self.keys > MAX_KEYS)
+            && let Some(oldest) = self.commits.front()
+            && pinned.is_none_or(|pinned| oldest.timestamp <= pinned)
+        {
             self.keys -= oldest.keys.len();
             self.forgotten = oldest.timestamp;
+            self.commits.pop_front();
         }
     }
 
-    /// Whether an answer with this read set, computed at `timestamp`, is known to hold still.
-    pub(super) fn leave_untouched(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
-        let later = self.commits.iter().rev().take_while(|commit| commit.timestamp > timestamp);
-        timestamp >= self.forgotten && later.into_iter().all(|commit| !reads.is_touched_by(commit))
+    /// Keeps every commit after `timestamp` until [`RecentCommits::unpin`].
+    pub(crate) fn pin(&mut self, timestamp: Timestamp) {
+        *self.pins.entry(timestamp).or_default() += 1;
+    }
+
+    pub(crate) fn unpin(&mut self, timestamp: Timestamp) {
+        if let Some(count) = self.pins.get_mut(&timestamp) {
+            *count -= 1;
+            if *count == 0 {
+                self.pins.remove(&timestamp);
+            }
+        }
+        self.forget();
+    }
+
+    /// Whether an answer with this read set, which holds at `timestamp`, is known to hold still.
+    pub(crate) fn leave_untouched(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
+        self.first_touching(reads, timestamp).is_none()
+    }
+
+    /// The first commit after `timestamp` that touches the read set, or may: what is forgotten may have.
+    pub(crate) fn first_touching(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
+        if timestamp < self.forgotten {
+            return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));
+        }
+        let first = self.commits.partition_point(|commit| commit.timestamp <= timestamp);
+        let mut later = self.commits.range(first..);
+        later.find(|commit| reads.is_touched_by(commit)).map(|commit| commit.timestamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lentil_store::{IndexId, IndexRef};
+    use lentil_values::{IndexKey, Interval};
+
+    use super::*;
+
+    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+
+    fn commit(nanos: u64, key: u8) -> Arc<Commit> {
+        let keys = vec![(INDEX, IndexKey::from_bytes(vec![key]))];
+        Arc::new(Commit { timestamp: Timestamp::from_nanos(nanos), keys })
+    }
+
+    fn reads(key: u8) -> ReadSet {
+        let mut reads = ReadSet::default();
+        reads.add(INDEX, Interval::prefix(&[key]));
+        reads
+    }
+
+    #[test]
+    fn the_first_commit_that_touches_is_found_and_what_is_forgotten_may_have() {
+        let mut recent = RecentCommits::default();
+        let at = Timestamp::from_nanos;
+        (1..=10).for_each(|nanos| recent.add(&commit(nanos, (nanos % 2) as u8)));
+        assert_eq!(recent.first_touching(&reads(1), at(1)), Some(at(3)));
+        assert_eq!(recent.first_touching(&reads(1), at(9)), None);
+        assert_eq!(recent.first_touching(&reads(7), at(0)), None);
+        (11..=20_000).for_each(|nanos| recent.add(&commit(nanos, 0)));
+        assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
+    }
+
+    #[test]
+    fn what_is_pinned_is_kept() {
+        let mut recent = RecentCommits::default();
+        let at = Timestamp::from_nanos;
+        recent.pin(at(5));
+        (1..=20_000).for_each(|nanos| recent.add(&commit(nanos, 0)));
+        assert_eq!(recent.first_touching(&reads(7), at(5)), None);
+        recent.unpin(at(5));
+        assert!(recent.commits.len() <= MAX_COMMITS);
+        assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
     }
 }

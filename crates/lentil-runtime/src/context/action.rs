@@ -3,6 +3,7 @@ use lentil_values::ReturnType;
 use parking_lot::Mutex;
 
 use crate::call::Call;
+use crate::context::Auth;
 use crate::function::BoxFuture;
 use crate::handler::{ActionHandler, Handler};
 use crate::http::Secret;
@@ -18,13 +19,15 @@ use crate::{MutationCtx, QueryCtx, Result};
 pub struct ActionCtx {
     /// The action's log lines.
     pub log: Log,
+    /// Who is signed in.
+    pub auth: Auth,
     call: Call,
     random: Mutex<Random>,
 }
 
 impl ActionCtx {
     pub(crate) fn new(call: Call) -> ActionCtx {
-        ActionCtx { log: call.log.clone(), call, random: Mutex::default() }
+        ActionCtx { log: call.log.clone(), auth: call.auth.clone(), call, random: Mutex::default() }
     }
 
     /// The time now, in milliseconds since the Unix epoch.
@@ -37,12 +40,20 @@ impl ActionCtx {
         self.random.lock().next_f64(self.call.runtime.seeds())
     }
 
-    /// The secret that the application declared under this name.
+    /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn env(&self, name: &str) -> Result<Option<String>> {
+        self.call.runtime.environment(name).await
+    }
+
+    /// The secret that the application declared under this name, found where [`ActionCtx::env`] looks.
     ///
     /// # Errors
     /// When it declared none.
-    pub fn secret(&self, name: &str) -> Result<&Secret> {
-        self.call.runtime.secret(name)
+    pub async fn secret(&self, name: &str) -> Result<Secret> {
+        self.call.runtime.secret(name).await
     }
 
     /// Runs a query on what is committed now.

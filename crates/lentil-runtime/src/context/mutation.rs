@@ -2,11 +2,12 @@ use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
 use crate::call::Call;
+use crate::context::Auth;
 use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
-use crate::{DatabaseWriter, QueryCtx, Result};
+use crate::{DatabaseWriter, QueryCtx, Result, system};
 
 /// A mutation's context.
 pub struct MutationCtx {
@@ -14,12 +15,14 @@ pub struct MutationCtx {
     pub db: DatabaseWriter,
     /// The mutation's log lines.
     pub log: Log,
+    /// Who is signed in.
+    pub auth: Auth,
     pub(crate) call: Call,
 }
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        MutationCtx { db, log: call.log.clone(), call }
+        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), call }
     }
 
     /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
@@ -28,6 +31,16 @@ impl MutationCtx {
     /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
     pub fn now(&mut self) -> Result<f64> {
         Ok(self.db.transaction()?.now_ms)
+    }
+
+    /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
+    ///
+    /// It counts as read: a live query runs again when the stored variable changes.
+    ///
+    /// # Errors
+    /// When a limit of reading is passed.
+    pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
+        system::read_environment(self.db.transaction()?, name).await
     }
 
     /// A random number in `[0, 1)` from the mutation's own seed.

@@ -2,11 +2,12 @@ use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
 use crate::call::Call;
+use crate::context::Auth;
 use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::run::{arguments, call_nested_query, typed};
-use crate::{DatabaseReader, Result};
+use crate::{DatabaseReader, Result, system};
 
 /// A query's context.
 pub struct QueryCtx {
@@ -14,12 +15,14 @@ pub struct QueryCtx {
     pub db: DatabaseReader,
     /// The query's log lines.
     pub log: Log,
+    /// Who is signed in.
+    pub auth: Auth,
     pub(crate) call: Call,
 }
 
 impl QueryCtx {
     pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
-        QueryCtx { db, log: call.log.clone(), call }
+        QueryCtx { db, log: call.log.clone(), auth: call.auth.clone(), call }
     }
 
     /// The time the query began, in milliseconds since the Unix epoch; the same all through the query.
@@ -35,6 +38,16 @@ impl QueryCtx {
             read_set.note_time();
         }
         Ok(now_ms)
+    }
+
+    /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
+    ///
+    /// It counts as read: a live query runs again when the stored variable changes.
+    ///
+    /// # Errors
+    /// When a limit of reading is passed.
+    pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
+        system::read_environment(self.db.transaction()?, name).await
     }
 
     /// A random number in `[0, 1)` from the query's own seed.

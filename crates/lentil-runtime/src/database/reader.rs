@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use lentil_schema::{Doc, Document, Id, IntoRange, RangeSpec};
 use lentil_store::StoredDocument;
-use lentil_values::{DocumentId, Object, TableNames};
+use lentil_values::{DocumentId, Object, TableNames, TableNumber};
 
 use super::decode::Decode;
 use super::query::Query;
@@ -59,6 +59,12 @@ impl DatabaseReader {
     }
 
     pub(crate) async fn get_stored(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
+        if id.table < TableNumber::FIRST_USER {
+            return Err(Error::new(
+                Code::InvalidId,
+                format!("db.get: \"{id}\" is an id of one of the system's tables"),
+            ));
+        }
         let found = self.transaction()?.get(id).await;
         found.map_err(|error| error.in_context("db.get"))
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp, WriteBuffer, WriteSet};
+use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet};
 use lentil_values::{DocumentId, Interval};
 
 use super::pagination::Journal;
@@ -42,13 +42,6 @@ impl Transaction {
     fn over(view: View, runtime: Runtime, journal: Journal) -> Transaction {
         let now_ms = runtime.now_ms();
         Transaction { view, runtime, now_ms, usage: Usage::default(), journal, conflict: false }
-    }
-
-    pub(crate) fn timestamp(&self) -> Timestamp {
-        match &self.view {
-            View::Query { snapshot, .. } => snapshot.timestamp(),
-            View::Mutation { transaction, .. } => transaction.timestamp(),
-        }
     }
 
     /// Whether the store has said that this transaction cannot commit: the function is to run again.
@@ -120,9 +113,9 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn into_query(self) -> (Timestamp, ReadSet, Journal) {
+    pub(crate) fn into_query(self) -> (Box<dyn Snapshot>, ReadSet, Journal) {
         match self.view {
-            View::Query { snapshot, read_set } => (snapshot.timestamp(), read_set, self.journal),
+            View::Query { snapshot, read_set } => (snapshot, read_set, self.journal),
             View::Mutation { .. } => unreachable!("a query's transaction stays one"),
         }
     }

@@ -3,6 +3,7 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use parking_lot::Mutex;
 
 use crate::Code;
 
@@ -10,7 +11,8 @@ use crate::Code;
 #[derive(Default)]
 pub struct Body(Kind);
 
-type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+/// The mutex is never locked: it lets a handler keep `&Request` while it waits for something else.
+type Chunks = Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>>;
 
 #[derive(Default)]
 enum Kind {
@@ -56,7 +58,7 @@ impl Body {
 
     /// A body whose chunks are still to come.
     pub fn from_stream(chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Body {
-        Body(Kind::Chunks(Box::pin(chunks)))
+        Body(Kind::Chunks(Mutex::new(Box::pin(chunks))))
     }
 
     /// The next chunk; `None` at the end.
@@ -64,7 +66,7 @@ impl Body {
         match &mut self.0 {
             Kind::Empty => None,
             Kind::Whole(_) => self.take_whole().map(Ok),
-            Kind::Chunks(chunks) => chunks.next().await,
+            Kind::Chunks(chunks) => chunks.get_mut().next().await,
         }
     }
 

@@ -5,14 +5,19 @@ use super::router::HttpAction;
 use super::{Body, Request, Response};
 use crate::call::Call;
 use crate::run::guard;
-use crate::{ActionCtx, Error, Result, Runtime};
+use crate::{ActionCtx, Error, Identity, Result, Runtime};
 
 impl Runtime {
     /// Answers a request by the application's routes. It never fails: what goes wrong is an answer too.
     ///
     /// The action runs in a task of its own, so that a client that hangs up loses the answer and not the work.
     /// `request_id` names the request in the log and in what a client is told of a failure.
-    pub async fn fetch(&self, request: ::http::Request<Body>, request_id: &str) -> ::http::Response<Body> {
+    pub async fn fetch(
+        &self,
+        request: ::http::Request<Body>,
+        identity: Identity,
+        request_id: &str,
+    ) -> ::http::Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let Some(action) = self.router().lookup(&method, &path).cloned() else {
             return Response::text(StatusCode::NOT_FOUND, format!("no route for {path}")).into();
@@ -21,8 +26,10 @@ impl Runtime {
         let runtime = self.clone();
         let name = format!("{method} {path}");
         let span = tracing::Span::current();
-        let running =
-            tracing::Instrument::instrument(async move { runtime.run_http(&name, action, request).await }, span);
+        let running = tracing::Instrument::instrument(
+            async move { runtime.run_http(&name, action, request, identity).await },
+            span,
+        );
         match self.detached(running).await {
             Ok(response) => response.into(),
             Err(error) => {
@@ -32,8 +39,8 @@ impl Runtime {
         }
     }
 
-    async fn run_http(&self, name: &str, action: HttpAction, request: Request) -> Result<Response> {
-        let ctx = ActionCtx::new(Call::outermost(self.clone()));
+    async fn run_http(&self, name: &str, action: HttpAction, request: Request, identity: Identity) -> Result<Response> {
+        let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
         guard(name, self.limits().action_time, action(&ctx, request)).await
     }
 }

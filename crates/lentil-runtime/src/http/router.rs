@@ -133,6 +133,14 @@ impl HttpRouter {
         fitting.max_by_key(|route| route.path.len()).map(|route| &route.action)
     }
 
+    /// Every route's method and path; a prefix ends with `*`.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (String, String)> {
+        self.routes.iter().map(|route| {
+            let rest = if route.is_prefix { "*" } else { "" };
+            (route.method.to_string(), format!("{}{rest}", route.path))
+        })
+    }
+
     /// Whether there is no route at all.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()

@@ -27,7 +27,7 @@ impl Runtime {
         args: Object,
     ) -> Result<Value> {
         let call = caller.nested(&function.path)?;
-        Ok(into_value(&*self.run_query(&function, args, None, &call).await?))
+        into_value(&*self.run_query(&function, args, None, &call).await?)
     }
 
     pub(crate) async fn mutation_from_action(
@@ -37,7 +37,7 @@ impl Runtime {
         args: Object,
     ) -> Result<Value> {
         let call = caller.nested(&function.path)?;
-        self.run_mutation(&function, args, call.log).await
+        self.run_mutation(&function, args, &call, None).await.map(|(value, _)| value)
     }
 
     pub(crate) async fn action_from_action(

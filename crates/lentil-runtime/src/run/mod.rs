@@ -13,6 +13,7 @@ use lentil_values::{Object, ReturnType, Value};
 
 pub(crate) use guard::guard;
 pub(crate) use nested::{call_nested_mutation, call_nested_query};
+pub(crate) use query::into_value;
 pub(crate) use turn::TurnHolder;
 
 use crate::{Code, Error, Result};

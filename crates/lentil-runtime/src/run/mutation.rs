@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil_store::{StoreError, WriteSet};
+use lentil_store::{StoreError, Timestamp, WriteSet};
 use lentil_values::{Object, Value};
 use rand::Rng;
 
@@ -13,8 +13,8 @@ use crate::call::Call;
 use crate::database::Transaction;
 use crate::error::{commit_error, store_error};
 use crate::function::Run;
-use crate::log::Log;
-use crate::{Code, DatabaseWriter, Error, Function, FunctionKind, MutationCtx, Result, Runtime};
+use crate::system::SessionRequest;
+use crate::{Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx, Result, Runtime};
 
 tokio::task_local! {
     /// Set while a mutation runs in this task: one started in it without its context would wait for itself.
@@ -27,18 +27,38 @@ const ATTEMPTS: u32 = 16;
 
 impl Runtime {
     /// Runs a mutation in a transaction of its own, again while its store says that what it read has changed.
-    pub(crate) async fn run_mutation(&self, function: &Arc<Function>, args: Object, log: Log) -> Result<Value> {
+    ///
+    /// With a session's request it runs once: asked for again, it answers what it answered, and writes nothing.
+    pub(crate) async fn run_mutation(
+        &self,
+        function: &Arc<Function>,
+        args: Object,
+        call: &Call,
+        request: Option<&SessionRequest>,
+    ) -> Result<(Value, Timestamp)> {
         let Run::Mutation(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Mutation)) };
         check_args(self, function, &args)?;
         let name = function.path.as_str();
         for attempt in 0..ATTEMPTS {
-            let (mut ctx, turn) = self.mutation_ctx(name, attempt, Call::outermost(self.clone())).await?;
-            let running = IN_MUTATION.scope((), run(&mut ctx, args.clone()));
+            let own = Call::outermost(self.clone(), call.auth.identity().clone());
+            let (mut ctx, turn) = self.mutation_ctx(name, attempt, own).await?;
+            let running = IN_MUTATION.scope((), async {
+                if let Some(request) = request
+                    && let Some(answered) = request.answered(&mut ctx).await?
+                {
+                    return Ok(answered);
+                }
+                let value = run(&mut ctx, args.clone()).await?;
+                check_result(self, function, &value)?;
+                if let Some(request) = request {
+                    request.answer(&mut ctx, &value)?;
+                }
+                Ok(value)
+            });
             let result = guard(name, self.limits().mutation_time, running).await;
-            let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
             let lines = ctx.log.clone();
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
-                log.extend(&lines.lines());
+                call.log.extend(&lines.lines());
                 return result;
             }
             back_off(attempt).await;
@@ -47,13 +67,18 @@ impl Runtime {
     }
 
     /// Runs `body` as a mutation and commits it.
-    pub(crate) async fn transact<R>(&self, body: impl AsyncFn(&mut MutationCtx) -> Result<R>) -> Result<R> {
+    pub(crate) async fn transact<R>(
+        &self,
+        identity: &Identity,
+        body: impl AsyncFn(&mut MutationCtx) -> Result<R>,
+    ) -> Result<R> {
         let name = "a mutation without a name";
         for attempt in 0..ATTEMPTS {
-            let (mut ctx, turn) = self.mutation_ctx(name, attempt, Call::outermost(self.clone())).await?;
+            let call = Call::outermost(self.clone(), identity.clone());
+            let (mut ctx, turn) = self.mutation_ctx(name, attempt, call).await?;
             let result = guard(name, self.limits().mutation_time, IN_MUTATION.scope((), body(&mut ctx))).await;
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
-                return result;
+                return result.map(|(value, _)| value);
             }
             back_off(attempt).await;
         }
@@ -71,15 +96,15 @@ impl Runtime {
         Ok((MutationCtx::new(DatabaseWriter::over(Box::new(transaction)), call), turn))
     }
 
-    /// Commits what a mutation wrote, or nothing if it failed; the result is released once what it rests on is
-    /// durable. `None` when the store met a conflict and the mutation is to run again.
+    /// Commits what a mutation wrote, or nothing if it failed; the result is released, with the timestamp that has
+    /// it, once what it rests on is durable. `None` when the store met a conflict and the mutation is to run again.
     async fn end_mutation<R>(
         &self,
         name: &str,
         ctx: MutationCtx,
         turn: HoldsTurn<'_>,
         result: Result<R>,
-    ) -> Option<Result<R>> {
+    ) -> Option<Result<(R, Timestamp)>> {
         let Some(transaction) = ctx.db.into_reader().into_transaction() else {
             return Some(result.and_then(|_| Err(abandoned(name))));
         };
@@ -91,7 +116,7 @@ impl Runtime {
         // A failed function writes nothing, but what it says may rest on commits that are not durable yet.
         let writes = if result.is_ok() { writes } else { WriteSet::empty() };
         match transaction.commit(writes).await {
-            Ok(_) => Some(result),
+            Ok(timestamp) => Some(result.map(|value| (value, timestamp))),
             Err(error) if error.runs_again() => None,
             Err(error) => Some(Err(commit_error(error))),
         }

@@ -1,19 +1,23 @@
 use std::sync::Arc;
 
+use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
 
 use super::check::{check_args, check_result};
 use super::guard::guard;
 use super::nested::wrong_kind;
-use crate::cache::{CacheKey, CachedRun};
+use crate::cache::{CacheKey, CachedRun, Gate, Lookup};
 use crate::call::Call;
 use crate::database::{Journal, Transaction};
 use crate::error::store_error;
 use crate::function::Run;
-use crate::{DatabaseReader, Error, Function, FunctionKind, QueryCtx, Result, Runtime};
+use crate::{Code, DatabaseReader, Error, Function, FunctionKind, Identity, QueryCtx, Result, Runtime};
 
 impl Runtime {
     /// Answers a query, from the cache where that has an answer that still holds.
+    ///
+    /// # Errors
+    /// The server's, and that the arguments or the kind are wrong; the function's own is in the answer.
     pub(crate) async fn run_query(
         &self,
         function: &Arc<Function>,
@@ -21,65 +25,111 @@ impl Runtime {
         journal: Option<String>,
         call: &Call,
     ) -> Result<Arc<CachedRun>> {
-        check_args(self, function, &args)?;
-        let key = CacheKey::new(function.path.as_str(), &args, journal.as_deref(), function.visibility);
         let since = self.store().catch_up().await.map_err(store_error)?;
-        let run =
-            self.cache().get_or_run(key, since, self.now_ms(), self.execute_query(function, args, journal)).await?;
+        let run = self.look_up(function, args, journal, call.auth.identity(), since, None).await?;
+        if run.read_set.reads_identity() {
+            call.auth.note_asked();
+        }
         call.log.extend(&run.log_lines);
         self.store().wait_published(run.timestamp).await.map_err(store_error)?;
         Ok(run)
     }
 
-    async fn execute_query(
+    /// An answer that includes every commit up to `since`; its timestamp may not be published yet.
+    pub(crate) async fn look_up(
         &self,
         function: &Arc<Function>,
         args: Object,
         journal: Option<String>,
-    ) -> Result<CachedRun> {
+        identity: &Identity,
+        since: Timestamp,
+        gate: Option<Gate<'_>>,
+    ) -> Result<Arc<CachedRun>> {
+        check_args(self, function, &args)?;
+        let key = CacheKey::new(function.path.as_str(), &args, journal.as_deref(), function.visibility);
+        let lookup = Lookup { key, user: identity.key(), since, now_ms: self.now_ms(), gate };
+        let run = async {
+            let snapshot = self.store().snapshot().await.map_err(store_error)?;
+            Ok(self.execute_query(function, args, journal, identity, snapshot).await?.0)
+        };
+        self.cache().get_or_run(lookup, run).await
+    }
+
+    /// Runs a query on a snapshot, and gives that back where the function has left it.
+    ///
+    /// # Errors
+    /// The server's; the function's own is in the answer.
+    pub(crate) async fn execute_query(
+        &self,
+        function: &Arc<Function>,
+        args: Object,
+        journal: Option<String>,
+        identity: &Identity,
+        snapshot: Box<dyn Snapshot>,
+    ) -> Result<(CachedRun, Box<dyn Snapshot>)> {
         let Run::Query(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Query)) };
         let name = function.path.as_str();
-        let mut ctx = self.query_ctx(Call::outermost(self.clone()), journal).await?;
+        let timestamp = snapshot.timestamp();
+        let call = Call::outermost(self.clone(), identity.clone());
+        let (log, auth) = (call.log.clone(), call.auth.clone());
+        let mut ctx = self.query_ctx(call, snapshot, journal);
         let result = guard(name, self.limits().query_time, run(&mut ctx, args)).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        let log = ctx.log.clone();
-        let (value, transaction) = self.end_query(name, ctx, result).await?;
-        let (timestamp, read_set, journal) = transaction.into_query();
-        Ok(CachedRun { value: Arc::new(value), log_lines: log.lines(), read_set, timestamp, journal: journal.now })
-    }
-
-    /// A query's context on a snapshot of its own.
-    pub(crate) async fn query_ctx(&self, call: Call, journal: Option<String>) -> Result<QueryCtx> {
-        let snapshot = self.store().snapshot().await.map_err(store_error)?;
-        let transaction = Transaction::query(self.clone(), snapshot, Journal { before: journal, now: None });
-        Ok(QueryCtx::new(DatabaseReader::over(Box::new(transaction)), call))
-    }
-
-    /// Takes the transaction back; an error is released only when what it rests on is shown.
-    pub(crate) async fn end_query<R>(
-        &self,
-        name: &str,
-        ctx: QueryCtx,
-        result: Result<R>,
-    ) -> Result<(R, Box<Transaction>)> {
-        let Some(transaction) = ctx.db.into_transaction() else {
-            return result.and_then(|_| Err(abandoned(name)));
-        };
-        match result {
-            Ok(value) => Ok((value, transaction)),
-            Err(error) => {
-                self.store().wait_published(transaction.timestamp()).await.map_err(store_error)?;
-                Err(error)
-            }
+        if let Err(error) = &result
+            && error.code().is_system()
+        {
+            self.store().wait_published(timestamp).await.map_err(store_error)?;
+            return Err(error.clone());
         }
+        let (snapshot, mut read_set, journal) = match ctx.db.into_transaction() {
+            Some(transaction) => transaction.into_query(),
+            None => return Err(result.err().unwrap_or_else(|| abandoned(name))),
+        };
+        if auth.was_asked() {
+            read_set.note_identity();
+        }
+        let log_lines = log.lines();
+        let run = CachedRun { result: result.map(Arc::new), log_lines, read_set, timestamp, journal: journal.now };
+        Ok((run, snapshot))
+    }
+
+    /// A query's context on a snapshot.
+    fn query_ctx(&self, call: Call, snapshot: Box<dyn Snapshot>, journal: Option<String>) -> QueryCtx {
+        let transaction = Transaction::query(self.clone(), snapshot, Journal { before: journal, now: None });
+        QueryCtx::new(DatabaseReader::over(Box::new(transaction)), call)
+    }
+
+    /// Runs `body` as a query on what is committed now.
+    pub(crate) async fn read<R>(
+        &self,
+        identity: Identity,
+        body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>,
+    ) -> Result<R> {
+        let name = "a query without a name";
+        let snapshot = self.store().snapshot().await.map_err(store_error)?;
+        let timestamp = snapshot.timestamp();
+        let mut ctx = self.query_ctx(Call::outermost(self.clone(), identity), snapshot, None);
+        let result = guard(name, self.limits().query_time, body(&mut ctx)).await;
+        let lent = ctx.db.into_transaction().is_none();
+        // Be it a value or an error: it is released when what it rests on is shown.
+        self.store().wait_published(timestamp).await.map_err(store_error)?;
+        result.and_then(|value| if lent { Err(abandoned(name)) } else { Ok(value) })
+    }
+
+    /// Opens a snapshot of which everything may be shown.
+    pub(crate) async fn published_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store().catch_up().await?;
+        let snapshot = self.store().snapshot().await?;
+        self.store().wait_published(snapshot.timestamp()).await?;
+        Ok(snapshot)
     }
 }
 
 fn abandoned(name: &str) -> Error {
-    Error::new(crate::Code::Abandoned, format!("`{name}` dropped a nested call before it finished"))
+    Error::new(Code::Abandoned, format!("`{name}` dropped a nested call before it finished"))
 }
 
 /// What a query answers, owned by its caller.
-pub(crate) fn into_value(run: &CachedRun) -> Value {
-    Value::clone(&run.value)
+pub(crate) fn into_value(run: &CachedRun) -> Result<Value> {
+    run.result.as_ref().map(|value| Value::clone(value)).map_err(Error::clone)
 }

@@ -42,8 +42,8 @@ async fn an_action_sees_the_time_and_its_secrets() {
         let before = ctx.now();
         t.advance(std::time::Duration::from_secs(1));
         assert_eq!(ctx.now() - before, 1_000.0);
-        assert!(ctx.secret("API_KEY")?.matches(b"s3cret"));
-        assert!(ctx.secret("OTHER").is_err());
+        assert!(ctx.secret("API_KEY").await?.matches(b"s3cret"));
+        assert!(ctx.secret("OTHER").await.is_err());
         assert!((0.0..1.0).contains(&ctx.random()));
         Ok(())
     })

@@ -2,9 +2,12 @@
 
 mod actions;
 mod cache;
+mod environment;
 mod failures;
 mod fixture;
+mod identity;
 mod limits;
+mod live;
 mod nested;
 mod opening;
 mod pagination;

@@ -151,12 +151,8 @@ async fn the_log_lines_of_nested_calls_stand_among_their_callers() {
         Ok(())
     }
     let t = backend().functions(Functions::in_module("logs").query("inner", inner).query("outer", outer));
-    let call = lentil_runtime::FunctionCall {
-        path: lentil_runtime::FunctionPath::parse("logs:outer").unwrap(),
-        args: lentil::Object::new(),
-        caller: lentil_runtime::Visibility::Public,
-        journal: None,
-    };
+    let path = lentil_runtime::FunctionPath::parse("logs:outer").unwrap();
+    let call = lentil_runtime::FunctionCall::new(path, lentil::Object::new(), lentil_runtime::Identity::Anonymous);
     for _ in 0..2 {
         let outcome = t.runtime().await.call(call.clone(), None).await;
         assert_eq!(outcome.log_lines, ["[LOG] before", "[WARN] inner", "[INFO] after"], "a cached answer logs again");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use lentil::{Application, Functions, QueryCtx, Result, Schema, Table, v};
-use lentil_runtime::{OpenError, OpenProgress, Runtime, RuntimeOptions};
+use lentil_runtime::{Identity, OpenError, OpenProgress, Runtime, RuntimeOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{IndexState, MemoryStore, Store, SystemClock};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ async fn used_store() -> (Arc<dyn Store>, tempfile::TempDir) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
     let runtime = open(&store, schema()).await.unwrap();
     for rank in [3.0, 1.0, 2.0] {
-        runtime.with_mutation(async |ctx| ctx.db.insert(task("ada", rank)).await).await.unwrap();
+        runtime.with_mutation(Identity::Anonymous, async |ctx| ctx.db.insert(task("ada", rank)).await).await.unwrap();
     }
     runtime.close().await.unwrap();
     drop((runtime, store));
@@ -59,7 +59,10 @@ async fn a_new_index_is_built_over_the_documents_there_and_an_old_one_dropped() 
     assert!(told.contains(&("by_rank".to_owned(), IndexState::Building, 3)), "{told:?}");
     assert!(told.iter().any(|(index, state, _)| index == "by_note" && *state == IndexState::Dropping), "{told:?}");
     let by_rank = lentil_schema::RangeSpec::all("tasks", "by_rank");
-    let found = runtime.with_query(async |ctx| ctx.db.query_objects(by_rank.clone()).collect().await).await.unwrap();
+    let found = runtime
+        .with_query(Identity::Anonymous, async |ctx| ctx.db.query_objects(by_rank.clone()).collect().await)
+        .await
+        .unwrap();
     let ranks: Vec<_> = found.iter().map(|task| task.get("rank").unwrap().as_f64().unwrap()).collect();
     assert_eq!(ranks, [1.0, 2.0, 3.0]);
 }
@@ -69,7 +72,8 @@ async fn a_table_that_is_no_longer_declared_keeps_its_documents() {
     let (store, _folder) = used_store().await;
     let without = open(&store, Schema::new().with(Table::new("other"))).await.unwrap();
     let hidden = lentil_schema::RangeSpec::all("tasks", "by_creation_time");
-    let refused = without.with_query(async |ctx| ctx.db.query_objects(hidden.clone()).collect().await).await;
+    let refused =
+        without.with_query(Identity::Anonymous, async |ctx| ctx.db.query_objects(hidden.clone()).collect().await).await;
     assert!(refused.unwrap_err().message().contains("table \"tasks\" is not declared"));
 }
 

@@ -1,7 +1,8 @@
 use lentil::{
     Args, Code, Doc, Functions, Object, PaginationOptions, PaginationResult, QueryCtx, Result, Value, ValueType,
 };
-use lentil_runtime::{FunctionCall, FunctionPath, Visibility};
+use lentil_runtime::{FunctionPath, Identity};
+use lentil_store::Timestamp;
 use lentil_testing::TestBackend;
 
 use crate::fixture::*;
@@ -54,15 +55,12 @@ async fn a_journal_does_the_same_for_a_query_that_runs_again() {
     fill(&t, "ada", [1.0, 2.0, 3.0, 4.0]).await;
     let call = async |journal: Option<String>| {
         let args = Page { owner: "ada".into(), pagination_opts: PaginationOptions::first(2) };
-        let call = FunctionCall {
-            path: FunctionPath::parse("pages:page").unwrap(),
-            args: args.into_object(),
-            caller: Visibility::Public,
-            journal,
-        };
-        let outcome = t.runtime().await.call(call, None).await;
-        let value = outcome.result.unwrap();
-        (value.as_object().unwrap().get("page").unwrap().as_array().unwrap().len(), outcome.journal)
+        let mut client = t.runtime().await.subscriber(Identity::Anonymous);
+        client.add(0, FunctionPath::parse("pages:page").unwrap(), args.into_object(), journal);
+        let update = client.refresh(Timestamp::MIN).await;
+        let page = update.changes[0].1.result.clone().unwrap();
+        let page = page.as_object().unwrap().get("page").unwrap().as_array().unwrap().len();
+        (page, client.journal(0).map(str::to_owned))
     };
     let (length, journal) = call(None).await;
     assert_eq!(length, 2);

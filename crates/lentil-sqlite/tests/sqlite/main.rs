@@ -47,7 +47,7 @@ fn timestamp_in_file(folder: &Path) -> u64 {
 struct Observes<F>(F);
 
 impl<F: Fn(&lentil_store::Commit) + Send + Sync + 'static> lentil_store::CommitObserver for Observes<F> {
-    fn committed(&self, commit: &lentil_store::Commit) {
+    fn committed(&self, commit: &Arc<lentil_store::Commit>) {
         (self.0)(commit);
     }
 }

@@ -167,8 +167,8 @@ impl Recorder {
 }
 
 impl CommitObserver for Recorder {
-    fn committed(&self, commit: &Commit) {
+    fn committed(&self, commit: &Arc<Commit>) {
         let published = self.store.lock().as_ref().map(|store| store.published()).unwrap_or_default();
-        self.told.lock().push((published, commit.clone()));
+        self.told.lock().push((published, Commit::clone(commit)));
     }
 }

@@ -1,0 +1,160 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use lentil_store::Timestamp;
+
+use super::subscriber::{Answer, Subscribed};
+use super::{Subscriber, Update};
+use crate::cache::{CacheKey, CachedRun, Gate, ReadSet};
+use crate::error::store_error;
+use crate::{Error, Identity, Result, Runtime};
+
+/// Queries of one client that run at the same time.
+const RUNS_OF_ONE: usize = 8;
+/// Attempts to find a timestamp at which all answers hold, before all are computed from one snapshot.
+const LOOSE_ATTEMPTS: usize = 3;
+/// When the server fails at a query, the first pause before it is tried again; doubled with each, up to the second.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
+
+impl Subscriber {
+    /// Answers the queries that are new or may have changed, at one timestamp, which is at or after `floor`.
+    ///
+    /// Where the server itself fails, it is tried again until it does not. An answer equal to the last is left out.
+    pub async fn refresh(&mut self, floor: Timestamp) -> Update {
+        let mut pause = PAUSES[0];
+        let timestamp = loop {
+            match self.answer_all(floor).await {
+                Ok(timestamp) => break timestamp,
+                Err(error) => {
+                    tracing::warn!(code = error.code().as_str(), "live queries cannot be answered: {error}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES[1]);
+                }
+            }
+        };
+        self.timestamp = timestamp;
+        let changes = self.queries.iter_mut().filter_map(|(number, query)| Some((*number, query.tell()?))).collect();
+        Update { timestamp, changes }
+    }
+
+    async fn answer_all(&mut self, floor: Timestamp) -> Result<Timestamp> {
+        let runtime = self.runtime.clone();
+        let store = runtime.store();
+        let _pin = runtime.live().pin(store.published());
+        let caught_up = store.catch_up().await.map_err(store_error)?;
+        let mut timestamp = self.timestamp.max(floor).max(caught_up);
+        for _ in 0..LOOSE_ATTEMPTS {
+            let due = self.due(timestamp);
+            if due.is_empty() {
+                return Ok(timestamp);
+            }
+            let since = store.catch_up().await.map_err(store_error)?;
+            let runs = due.into_iter().map(|number| {
+                let (runtime, identity, query) = (&runtime, &self.identity, &self.queries[&number]);
+                async move { Ok::<_, Error>((number, query.run(runtime, identity, since).await?)) }
+            });
+            let runs: Vec<_> = stream::iter(runs).buffer_unordered(RUNS_OF_ONE).collect().await;
+            let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
+            timestamp = runs.iter().fold(timestamp.max(since), |latest, (_, run)| latest.max(run.timestamp));
+            // What is published has been told: from here on the marks say which answers hold.
+            store.wait_published(timestamp).await.map_err(store_error)?;
+            for (number, run) in runs {
+                self.keep(number, run, since);
+            }
+        }
+        self.answer_on_a_snapshot(timestamp).await
+    }
+
+    /// Answers on one snapshot, one after another: where commits come faster than answers can be made to agree.
+    async fn answer_on_a_snapshot(&mut self, timestamp: Timestamp) -> Result<Timestamp> {
+        let runtime = self.runtime.clone();
+        if self.due(timestamp).is_empty() {
+            return Ok(timestamp);
+        }
+        let _place = runtime.live().places.acquire().await;
+        let mut snapshot = runtime.published_snapshot().await.map_err(store_error)?;
+        let timestamp = snapshot.timestamp();
+        loop {
+            let due = self.due(timestamp);
+            let Some(number) = due.first() else { return Ok(timestamp) };
+            let query = &self.queries[number];
+            let run = match &query.function {
+                Err(error) => failed(error.clone(), timestamp),
+                Ok(function) => {
+                    let (args, journal) = (query.args.clone(), query.journal.clone());
+                    let ran = runtime.execute_query(function, args, journal, &self.identity, snapshot).await;
+                    match ran {
+                        Ok((run, left)) => {
+                            snapshot = left;
+                            Arc::new(run)
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            };
+            self.keep(*number, run, timestamp);
+        }
+    }
+
+    /// The queries whose answers do not hold at a published timestamp.
+    fn due(&self, timestamp: Timestamp) -> BTreeSet<u32> {
+        let is_due = |query: &Subscribed| query.answer.as_ref().is_none_or(|answer| !answer.mark.holds_at(timestamp));
+        self.queries.iter().filter(|(_, query)| is_due(query)).map(|(number, _)| *number).collect()
+    }
+
+    /// Takes an answer that is known to hold at `since`, and watches it.
+    fn keep(&mut self, number: u32, run: Arc<CachedRun>, since: Timestamp) {
+        let (live, visibility) = (self.runtime.live(), self.identity.visibility());
+        let Some(query) = self.queries.get_mut(&number) else { return };
+        let key = CacheKey::new(query.path.as_str(), &query.args, None, visibility).of_run(&run, &self.user);
+        let mark = live.watch(&key, &run, since, &self.watcher);
+        query.journal.clone_from(&run.journal);
+        if let Some(before) = query.answer.replace(Answer { run, key, mark }) {
+            live.unwatch(&before.key, &self.watcher);
+        }
+    }
+}
+
+impl Subscribed {
+    async fn run(&self, runtime: &Runtime, identity: &Identity, since: Timestamp) -> Result<Arc<CachedRun>> {
+        let gate = Gate { places: &runtime.live().places, store: &**runtime.store() };
+        let run = match &self.function {
+            Ok(function) => {
+                let (args, journal) = (self.args.clone(), self.journal.clone());
+                runtime.look_up(function, args, journal, identity, since, Some(gate)).await
+            }
+            Err(error) => Err(error.clone()),
+        };
+        match run {
+            Err(error) if !error.code().is_system() => Ok(failed(error, since)),
+            run => run,
+        }
+    }
+
+    /// What the client is to be told, if it has been told otherwise.
+    fn tell(&mut self) -> Option<Arc<CachedRun>> {
+        let run = &self.answer.as_ref()?.run;
+        if self.told.as_ref().is_some_and(|told| says_the_same(told, run)) {
+            return None;
+        }
+        self.told = Some(Arc::clone(run));
+        self.told.clone()
+    }
+}
+
+/// The answer of a query that did not come to read anything.
+fn failed(error: Error, timestamp: Timestamp) -> Arc<CachedRun> {
+    let (log_lines, read_set) = (Vec::new(), ReadSet::default());
+    Arc::new(CachedRun { result: Err(error), log_lines, read_set, timestamp, journal: None })
+}
+
+fn says_the_same(a: &Arc<CachedRun>, b: &Arc<CachedRun>) -> bool {
+    let is_same = match (&a.result, &b.result) {
+        (Ok(a), Ok(b)) => Arc::ptr_eq(a, b) || a == b,
+        (Err(a), Err(b)) => (a.code(), a.message(), a.data()) == (b.code(), b.message(), b.data()),
+        _ => false,
+    };
+    Arc::ptr_eq(a, b) || is_same && a.log_lines == b.log_lines
+}

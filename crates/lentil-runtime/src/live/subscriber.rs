@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lentil_store::Timestamp;
+use lentil_values::Object;
+
+use super::queries::{Mark, Watcher};
+use crate::cache::{CacheKey, CachedRun};
+use crate::{Error, Function, FunctionPath, Identity, Result, Runtime};
+
+/// One client's live queries, which all move together from timestamp to timestamp.
+///
+/// Queries are added under numbers of the client's choice. [`Subscriber::refresh`] answers those that are new or may
+/// have changed; [`Wakes::woken`] says when that is worth while. Dropping it leaves nothing behind.
+pub struct Subscriber {
+    pub(super) runtime: Runtime,
+    pub(super) identity: Identity,
+    pub(super) user: Arc<str>,
+    pub(super) watcher: Arc<Watcher>,
+    pub(super) queries: BTreeMap<u32, Subscribed>,
+    /// What the client has been told last.
+    pub(super) timestamp: Timestamp,
+}
+
+/// Tells when a subscriber's queries may have changed.
+#[derive(Clone)]
+pub struct Wakes(Arc<Watcher>);
+
+/// What has changed for a client, and since when all its queries are as they are now.
+#[derive(Debug)]
+pub struct Update {
+    /// Every query's answer holds at this timestamp; never before the last update's.
+    pub timestamp: Timestamp,
+    /// The queries that are answered for the first time, or otherwise than before.
+    pub changes: Vec<(u32, Arc<CachedRun>)>,
+}
+
+/// A query of the client's.
+pub(super) struct Subscribed {
+    pub(super) path: FunctionPath,
+    pub(super) args: Object,
+    /// Where the page ends that its last run read.
+    pub(super) journal: Option<String>,
+    pub(super) function: Result<Arc<Function>>,
+    pub(super) answer: Option<Answer>,
+    /// What the client has been told last.
+    pub(super) told: Option<Arc<CachedRun>>,
+}
+
+/// The answer to a query, watched.
+pub(super) struct Answer {
+    pub(super) run: Arc<CachedRun>,
+    pub(super) key: CacheKey,
+    pub(super) mark: Arc<Mark>,
+}
+
+impl Runtime {
+    /// A client without queries yet.
+    pub fn subscriber(&self, identity: Identity) -> Subscriber {
+        Subscriber {
+            runtime: self.clone(),
+            user: identity.key(),
+            identity,
+            watcher: self.live().watcher(),
+            queries: BTreeMap::new(),
+            timestamp: Timestamp::MIN,
+        }
+    }
+
+    /// How many distinct queries are being watched.
+    pub fn live_queries(&self) -> usize {
+        self.live().len()
+    }
+}
+
+impl Subscriber {
+    /// Adds a query, or replaces the one of this number. `journal` is the last run's, of a client that comes back.
+    pub fn add(&mut self, number: u32, path: FunctionPath, args: Object, journal: Option<String>) {
+        self.remove(number);
+        let function = self.find(&path);
+        self.queries.insert(number, Subscribed { path, args, journal, function, answer: None, told: None });
+    }
+
+    /// Removes a query.
+    pub fn remove(&mut self, number: u32) {
+        if let Some(Subscribed { answer: Some(answer), .. }) = self.queries.remove(&number) {
+            self.runtime.live().unwatch(&answer.key, &self.watcher);
+        }
+    }
+
+    /// Whether there is a query of this number.
+    pub fn contains(&self, number: u32) -> bool {
+        self.queries.contains_key(&number)
+    }
+
+    /// Changes on whose behalf the queries run; all of them run again.
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.user = identity.key();
+        self.identity = identity;
+        for number in self.queries.keys().copied().collect::<Vec<_>>() {
+            let function = self.find(&self.queries[&number].path);
+            let Some(query) = self.queries.get_mut(&number) else { continue };
+            query.function = function;
+            if let Some(answer) = query.answer.take() {
+                self.runtime.live().unwatch(&answer.key, &self.watcher);
+            }
+        }
+    }
+
+    /// On whose behalf the queries run.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where the page ends that a query's last run read.
+    pub fn journal(&self, number: u32) -> Option<&str> {
+        self.queries.get(&number)?.journal.as_deref()
+    }
+
+    /// Whether a query is new, or may have changed.
+    pub fn is_stale(&self) -> bool {
+        let is_stale = |answer: &Answer| answer.mark.is_touched();
+        self.queries.values().any(|query| query.answer.as_ref().is_none_or(is_stale))
+    }
+
+    /// What tells when a query may have changed.
+    pub fn wakes(&self) -> Wakes {
+        Wakes(Arc::clone(&self.watcher))
+    }
+
+    fn find(&self, path: &FunctionPath) -> Result<Arc<Function>, Error> {
+        self.runtime.registry().named(path, self.identity.visibility())
+    }
+}
+
+impl Wakes {
+    /// Returns when a query may have changed since this returned last; at once, if one has meanwhile.
+    pub async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        for answer in self.queries.values().filter_map(|query| query.answer.as_ref()) {
+            self.runtime.live().unwatch(&answer.key, &self.watcher);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What `npx convex` asks for: queries under `_system/cli/`, for the administrator alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lentil_schema::RangeSpec;
+use lentil_store::Order;
+use lentil_values::{FieldName, FieldValidator, Object, Value, ValueType, v};
+
+use super::environment;
+use crate::function::{BoxFuture, Item, Run};
+use crate::{Code, Error, Function, FunctionPath, PaginationOptions, PaginationResult, QueryCtx, Result, Visibility};
+
+/// The queries of the command line.
+pub(crate) fn functions() -> Vec<Function> {
+    let text = || FieldValidator::from(v::string());
+    let page = || FieldValidator::from(PaginationOptions::validator());
+    let component = || ("componentId", v::optional(v::any()));
+    vec![
+        query("_system/cli/tables:default", [("paginationOpts", page()), component()], |ctx, _| {
+            Box::pin(async move { Ok(tables(ctx)) })
+        }),
+        query(
+            "_system/cli/tableData:default",
+            [("table", text()), ("order", text()), ("paginationOpts", page()), component()],
+            |ctx, args| Box::pin(table_data(ctx, args)),
+        ),
+        query("_system/cli/queryEnvironmentVariables:default", [component()], |ctx, _| {
+            Box::pin(async move {
+                let all = environment::all(ctx.db.transaction()?).await?;
+                Ok(Value::Array(all.into_iter().map(|(name, value)| variable(&name, &value)).collect()))
+            })
+        }),
+        query(environment::GET, [("name", text()), component()], |ctx, args| {
+            Box::pin(async move {
+                let name = args.get("name").and_then(Value::as_str).unwrap_or_default();
+                let value = environment::stored_value(ctx.db.transaction()?, name).await?;
+                Ok(value.map_or(Value::Null, |value| variable(name, &value)))
+            })
+        }),
+        query("_system/cli/modules:apiSpec", [component()], |ctx, _| Box::pin(async move { api_spec(ctx) })),
+    ]
+}
+
+fn query<const N: usize>(
+    path: &str,
+    args: [(&'static str, FieldValidator); N],
+    run: impl for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
+) -> Function {
+    Function {
+        path: FunctionPath::parse(path).expect("the system's own paths are well formed"),
+        visibility: Visibility::Internal,
+        args: lentil_values::ObjectValidator(args.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()),
+        returns: v::any(),
+        run: Run::Query(Arc::new(run)),
+        item: Item::none(),
+    }
+}
+
+/// Every table of the application, in one page.
+fn tables(ctx: &mut QueryCtx) -> Value {
+    let runtime = &ctx.call.runtime;
+    let mut names: Vec<&str> = runtime.tables().names().collect();
+    names.sort_unstable();
+    let page: Vec<Value> = names.into_iter().map(|name| object([("name", name.into())])).collect();
+    let no_more = ("continueCursor", "".into());
+    object([("page", Value::Array(page)), ("isDone", true.into()), no_more])
+}
+
+async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
+    let table = args.get("table").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let order = match args.get("order").and_then(Value::as_str) {
+        Some("asc") => Order::Asc,
+        Some("desc") => Order::Desc,
+        _ => return Err(Error::new(Code::InvalidQuery, "`order` is \"asc\" or \"desc\"")),
+    };
+    let options = args.remove("paginationOpts").unwrap_or(Value::Null);
+    let options = PaginationOptions::from_value(options).map_err(|error| Error::uncaught(error.to_string()))?;
+    let range = RangeSpec::all(table, "by_creation_time");
+    let page: PaginationResult<Object> = ctx.db.query_objects(range).order(order).paginate(options).await?;
+    let (cursor, is_done) = (page.continue_cursor, page.is_done);
+    let page = Value::Array(page.page.into_iter().map(Value::Object).collect());
+    Ok(object([("page", page), ("isDone", is_done.into()), ("continueCursor", cursor.into())]))
+}
+
+/// Every function and route of the application, as `npx convex function-spec` prints it.
+fn api_spec(ctx: &mut QueryCtx) -> Result<Value> {
+    let runtime = &ctx.call.runtime;
+    let own = |path: &str| path.starts_with("_system/");
+    let functions: BTreeMap<_, _> = runtime
+        .functions()
+        .filter(|function| !own(function.path().as_str()))
+        .map(|function| (function.path().clone(), function))
+        .collect();
+    let mut spec = Vec::new();
+    for function in functions.values() {
+        let visibility = if function.visibility() == Visibility::Public { "public" } else { "internal" };
+        spec.push(object([
+            ("identifier", function.path().to_js().into()),
+            ("functionType", format!("{:?}", function.kind()).into()),
+            ("visibility", object([("kind", visibility.into())])),
+            ("args", parsed(&function.args().to_json())?),
+            ("returns", parsed(&function.returns().to_json())?),
+        ]));
+    }
+    spec.extend(runtime.router().listed().map(|(method, path)| {
+        object([("functionType", "HttpAction".into()), ("method", method.into()), ("path", path.into())])
+    }));
+    Ok(Value::Array(spec))
+}
+
+fn parsed(json: &serde_json::Value) -> Result<Value> {
+    Value::parse_json(json.to_string().as_bytes()).map_err(Error::internal)
+}
+
+fn variable(name: &str, value: &str) -> Value {
+    object([("name", name.into()), ("value", value.into())])
+}
+
+fn object<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect())
+}

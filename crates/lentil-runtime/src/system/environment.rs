@@ -1,0 +1,167 @@
+use std::sync::Arc;
+
+use lentil_store::StoredDocument;
+use lentil_values::{FieldName, Value};
+
+use super::SystemTable;
+use crate::call::Call;
+use crate::database::Transaction;
+use crate::http::Secret;
+use crate::run::into_value;
+use crate::{Code, Error, FunctionPath, Identity, Result, Runtime};
+
+pub(super) const TABLE: &str = "_environment_variables";
+pub(super) const BY_NAME: &str = "by_name";
+pub(super) const GET: &str = "_system/cli/queryEnvironmentVariables:get";
+
+const MAX_NAME: usize = 256;
+const MAX_VALUE: usize = 8 << 10;
+const MAX_VARIABLES: usize = 512;
+
+/// A change of the stored environment variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentChange {
+    /// The variable.
+    pub name: String,
+    /// Its new value; `None` removes it.
+    pub value: Option<String>,
+}
+
+/// Why a change of the stored environment variables is refused. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvironmentError {
+    /// Choose another name.
+    #[error(
+        "`{0}` is no name of an environment variable: take letters, digits and `_`, a letter first, at most {MAX_NAME}"
+    )]
+    Name(String),
+    /// Shorten it.
+    #[error("the value of `{name}` is {bytes} bytes long; the limit is {MAX_VALUE}")]
+    Value {
+        /// The variable.
+        name: String,
+        /// The length of its value.
+        bytes: usize,
+    },
+    /// Remove some.
+    #[error("there would be more than {MAX_VARIABLES} environment variables; remove some first")]
+    TooMany,
+    /// Try again later.
+    #[error("{}", .0.message())]
+    Failed(Error),
+}
+
+impl EnvironmentChange {
+    fn check(&self) -> Result<(), EnvironmentError> {
+        let is_name = self.name.len() <= MAX_NAME
+            && self.name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name {
+            return Err(EnvironmentError::Name(self.name.chars().take(MAX_NAME).collect()));
+        }
+        match self.value.as_ref().map_or(0, String::len) {
+            bytes if bytes > MAX_VALUE => Err(EnvironmentError::Value { name: self.name.clone(), bytes }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The stored value of a variable, as this transaction sees it.
+async fn stored(transaction: &mut Transaction, name: &str) -> Result<Option<Arc<StoredDocument>>> {
+    let rows = SystemTable::open(transaction, TABLE).find(BY_NAME, &[Value::from(name)], 1).await?;
+    Ok(rows.into_iter().next().map(|row| row.document))
+}
+
+pub(super) async fn stored_value(transaction: &mut Transaction, name: &str) -> Result<Option<String>> {
+    let found = stored(transaction, name).await?;
+    Ok(found.and_then(|document| document.fields.get("value")?.as_str().map(str::to_owned)))
+}
+
+/// Every stored variable, by name.
+pub(super) async fn all(transaction: &mut Transaction) -> Result<Vec<(String, String)>> {
+    let rows = SystemTable::open(transaction, TABLE).find(BY_NAME, &[], MAX_VARIABLES).await?;
+    let text = |document: &StoredDocument, field| document.fields.get(field)?.as_str().map(str::to_owned);
+    Ok(rows.iter().filter_map(|row| Some((text(&row.document, "name")?, text(&row.document, "value")?))).collect())
+}
+
+/// What a variable is within a transaction: the process's, else the stored one, else the generated secret.
+pub(crate) async fn read(transaction: &mut Transaction, name: &str) -> Result<Option<String>> {
+    let runtime = transaction.runtime.clone();
+    if let Some(value) = runtime.process_environment(name) {
+        return Ok(Some(value));
+    }
+    let stored = stored_value(transaction, name).await?;
+    Ok(stored.or_else(|| runtime.generated_secret(name)))
+}
+
+impl Runtime {
+    /// What an environment variable is now: the process's, else the stored one, else the generated secret.
+    pub(crate) async fn environment(&self, name: &str) -> Result<Option<String>> {
+        if let Some(value) = self.process_environment(name) {
+            return Ok(Some(value));
+        }
+        let function = self.registry().named(&FunctionPath::parse(GET)?, crate::Visibility::Internal)?;
+        let args = lentil_values::Object::from([("name", name)]);
+        let call = Call::outermost(self.clone(), Identity::Anonymous);
+        let found = into_value(&*self.run_query(&function, args, None, &call).await?)?;
+        let stored = found.as_object().and_then(|found| found.get("value")?.as_str().map(str::to_owned));
+        Ok(stored.or_else(|| self.generated_secret(name)))
+    }
+
+    /// The secret that the application declared under this name.
+    pub(crate) async fn secret(&self, name: &str) -> Result<Secret> {
+        if !self.is_secret(name) {
+            let message = format!("no secret `{name}` is declared: add `.secret(\"{name}\")` to the application");
+            return Err(Error::new(Code::Uncaught, message));
+        }
+        // An empty variable is no key: it would be an open door.
+        let value = self.environment(name).await?.filter(|value| !value.is_empty());
+        let value = value.or_else(|| self.generated_secret(name));
+        value.map(Secret::new).ok_or_else(|| Error::uncaught(format!("the secret `{name}` is empty")))
+    }
+
+    /// Changes stored environment variables, all or none. What read them runs again.
+    ///
+    /// # Errors
+    /// As [`EnvironmentError`] says.
+    pub async fn change_environment(&self, changes: &[EnvironmentChange]) -> Result<(), EnvironmentError> {
+        changes.iter().try_for_each(EnvironmentChange::check)?;
+        let changed = self.transact(&Identity::Anonymous, async |ctx| {
+            let transaction = ctx.db.transaction()?;
+            for change in changes {
+                apply(transaction, change).await?;
+            }
+            Ok(all(transaction).await?.len())
+        });
+        match changed.await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Code::LimitExceeded => Err(EnvironmentError::TooMany),
+            Err(error) => Err(EnvironmentError::Failed(error)),
+        }
+    }
+}
+
+async fn apply(transaction: &mut Transaction, change: &EnvironmentChange) -> Result<()> {
+    let old = stored(transaction, &change.name).await?;
+    let count = all(transaction).await?.len();
+    let mut table = SystemTable::open(transaction, TABLE);
+    match (old, &change.value) {
+        (None, None) => Ok(()),
+        (Some(old), None) => {
+            table.delete(old);
+            Ok(())
+        }
+        (Some(old), Some(value)) => {
+            let mut new = (*old).clone();
+            new.fields.insert(FieldName::from_static("value"), Value::from(value.as_str()));
+            table.put(Some(old), new)
+        }
+        (None, Some(_)) if count >= MAX_VARIABLES => {
+            Err(Error::new(Code::LimitExceeded, "too many environment variables"))
+        }
+        (None, Some(value)) => {
+            table.insert([("name", Value::from(change.name.as_str())), ("value", Value::from(value.as_str()))])
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The system's own tables, whose names begin with `_`, and the functions of the command line over them.
+//!
+//! No function of an application reads or writes these tables; what they hold is read through `ctx` and by the
+//! administrator.
+
+mod cli;
+mod environment;
+mod session;
+mod table;
+
+use lentil_schema::{Schema, Table};
+use lentil_values::v;
+
+pub(crate) use cli::functions;
+pub(crate) use environment::read as read_environment;
+pub use environment::{EnvironmentChange, EnvironmentError};
+pub use session::SessionRequest;
+pub(crate) use table::SystemTable;
+
+/// The system's own tables.
+pub(crate) fn schema() -> Schema {
+    Schema::new()
+        .with(
+            Table::new(environment::TABLE)
+                .field("name", v::string())
+                .field("value", v::string())
+                .index(environment::BY_NAME, ["name"]),
+        )
+        .with(
+            Table::new(session::TABLE)
+                .field("sessionId", v::string())
+                .field("requestId", v::number())
+                .field("result", v::string())
+                .index(session::BY_REQUEST, ["sessionId", "requestId"]),
+        )
+}

@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use lentil_store::{IndexRef, Order, Row, StoredDocument};
+use lentil_values::{DocumentId, FieldName, InternalId, Interval, KeyWriter, Object, TableNumber, Value};
+
+use crate::database::Transaction;
+use crate::random::Random;
+use crate::tables::OpenTable;
+use crate::{Error, Result};
+
+/// One of the system's tables, to be read and written within a transaction.
+pub(crate) struct SystemTable<'a> {
+    transaction: &'a mut Transaction,
+    table: Arc<OpenTable>,
+}
+
+impl<'a> SystemTable<'a> {
+    pub(crate) fn open(transaction: &'a mut Transaction, name: &str) -> SystemTable<'a> {
+        let table = Arc::clone(transaction.runtime.tables().system(name));
+        SystemTable { transaction, table }
+    }
+
+    pub(crate) fn number(&self) -> TableNumber {
+        self.table.number()
+    }
+
+    /// The first `limit` documents whose index keys begin with these values.
+    pub(crate) async fn find(&mut self, index: &str, values: &[Value], limit: usize) -> Result<Vec<Row>> {
+        let mut key = KeyWriter::new();
+        values.iter().for_each(|value| key.push(Some(value)));
+        let interval = Interval::prefix(key.as_bytes());
+        self.transaction.scan(self.index(index), &interval, Order::Asc, limit).await
+    }
+
+    /// The first `limit` documents, the oldest first.
+    pub(crate) async fn oldest(&mut self, limit: usize) -> Result<Vec<Row>> {
+        self.transaction.scan(self.index("by_creation_time"), &Interval::all(), Order::Asc, limit).await
+    }
+
+    pub(crate) fn insert<const N: usize>(&mut self, fields: [(&'static str, Value); N]) -> Result<()> {
+        let runtime = &self.transaction.runtime;
+        let creation_time = runtime.next_creation_time(self.transaction.now_ms);
+        let random = Random::default().next_u64(runtime.seeds());
+        let id = DocumentId { table: self.number(), internal: InternalId::at(creation_time, random) };
+        let fields: Object = fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect();
+        self.put(None, StoredDocument { id, creation_time, fields })
+    }
+
+    pub(crate) fn put(&mut self, old: Option<Arc<StoredDocument>>, new: StoredDocument) -> Result<()> {
+        let checked = self.table.table.validate(&new.fields, self.transaction.runtime.tables());
+        checked.map_err(|error| Error::uncaught(format!("table \"{}\": {error}", self.table.name())))?;
+        self.transaction.buffer().put(old, Some(Arc::new(new)));
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, old: Arc<StoredDocument>) {
+        self.transaction.buffer().put(Some(old), None);
+    }
+
+    fn index(&self, name: &str) -> IndexRef {
+        self.table.index(name).expect("the system's tables have the indexes that it names")
+    }
+}
