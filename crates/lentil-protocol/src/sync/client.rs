@@ -1,0 +1,281 @@
+use lentil_values::Object;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::{ProtocolError, WireTimestamp, read_args};
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientMessage {
+    /// The first message of a connection.
+    Connect {
+        /// A UUID that a client keeps over its connections, or makes anew for each.
+        session_id: String,
+        /// How many connections there were before.
+        connection_count: u32,
+        /// Why the last one ended.
+        last_close_reason: Option<String>,
+        /// The latest timestamp it was told.
+        max_observed_timestamp: Option<WireTimestamp>,
+        /// Its clock, in milliseconds.
+        client_ts: Option<f64>,
+    },
+    /// Adds and removes queries.
+    ModifyQuerySet {
+        /// The version it changes.
+        base_version: u32,
+        /// The version it makes.
+        new_version: u32,
+        /// What it changes.
+        changes: Vec<QuerySetChange>,
+    },
+    /// Calls a mutation.
+    Mutation {
+        /// One number for all of a session's mutations and actions.
+        request_id: u32,
+        /// The function.
+        path: String,
+        /// Its arguments.
+        args: Object,
+    },
+    /// Calls an action.
+    Action {
+        /// As of a mutation.
+        request_id: u32,
+        /// The function.
+        path: String,
+        /// Its arguments.
+        args: Object,
+    },
+    /// Changes on whose behalf queries run and calls are made.
+    Authenticate {
+        /// The version of the identity it changes.
+        base_version: u32,
+        /// Who it is to be.
+        token: Token,
+    },
+    /// A measurement of the client's; nothing to do.
+    Event,
+}
+
+/// A change of the queries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum QuerySetChange {
+    /// Adds one.
+    Add {
+        /// The client's number for it.
+        query_id: u32,
+        /// The function.
+        path: String,
+        /// Its arguments.
+        args: Object,
+        /// What the last answer to it came with.
+        journal: Option<String>,
+    },
+    /// Removes one.
+    Remove {
+        /// The client's number for it.
+        query_id: u32,
+    },
+}
+
+/// Who a client wants to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Token {
+    /// A user, by a JWT.
+    User(String),
+    /// The administrator, perhaps acting as a user.
+    Admin {
+        /// The admin key.
+        key: String,
+        /// The user's attributes.
+        acting_as: Option<Json>,
+    },
+    /// Nobody.
+    None,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+enum Message {
+    Connect {
+        session_id: String,
+        #[serde(default)]
+        connection_count: u32,
+        last_close_reason: Option<String>,
+        max_observed_timestamp: Option<WireTimestamp>,
+        client_ts: Option<f64>,
+    },
+    ModifyQuerySet {
+        base_version: u32,
+        new_version: u32,
+        modifications: Vec<Modification>,
+    },
+    Mutation(Call),
+    Action(Call),
+    Authenticate {
+        base_version: u32,
+        token_type: String,
+        value: Option<String>,
+        #[serde(alias = "impersonating", alias = "acting_as")]
+        acting_as: Option<Json>,
+    },
+    Event {},
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+enum Modification {
+    Add { query_id: u32, udf_path: String, args: Json, journal: Option<String>, component_path: Option<String> },
+    Remove { query_id: u32 },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    request_id: u32,
+    udf_path: String,
+    args: Json,
+    component_path: Option<String>,
+}
+
+impl ClientMessage {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// `WSMessageInvalidJson` when it is none.
+    pub fn parse(text: &str) -> Result<ClientMessage, ProtocolError> {
+        let invalid = |error: serde_json::Error| ProtocolError::new("WSMessageInvalidJson", error.to_string());
+        ClientMessage::from_message(serde_json::from_str(text).map_err(invalid)?)
+    }
+
+    fn from_message(message: Message) -> Result<ClientMessage, ProtocolError> {
+        Ok(match message {
+            Message::Connect { session_id, connection_count, last_close_reason, max_observed_timestamp, client_ts } => {
+                ClientMessage::Connect {
+                    session_id,
+                    connection_count,
+                    last_close_reason,
+                    max_observed_timestamp,
+                    client_ts,
+                }
+            }
+            Message::ModifyQuerySet { base_version, new_version, modifications } => {
+                let changes = modifications.into_iter().map(change).collect::<Result<_, _>>()?;
+                ClientMessage::ModifyQuerySet { base_version, new_version, changes }
+            }
+            Message::Mutation(call) => {
+                let (request_id, path, args) = call.read()?;
+                ClientMessage::Mutation { request_id, path, args }
+            }
+            Message::Action(call) => {
+                let (request_id, path, args) = call.read()?;
+                ClientMessage::Action { request_id, path, args }
+            }
+            Message::Authenticate { base_version, token_type, value, acting_as } => {
+                let token = match (token_type.as_str(), value) {
+                    ("None", _) => Token::None,
+                    ("User", Some(token)) => Token::User(token),
+                    ("Admin", Some(key)) => Token::Admin { key, acting_as },
+                    _ => {
+                        let message = format!(
+                            "`tokenType` {token_type:?}: write \"None\", or \"User\" or \"Admin\" with a `value`"
+                        );
+                        return Err(ProtocolError::new("WSMessageInvalidJson", message));
+                    }
+                };
+                ClientMessage::Authenticate { base_version, token }
+            }
+            Message::Event {} => ClientMessage::Event,
+        })
+    }
+}
+
+impl Call {
+    fn read(self) -> Result<(u32, String, Object), ProtocolError> {
+        no_component(self.component_path.as_deref())?;
+        Ok((self.request_id, self.udf_path, read_args(self.args)?))
+    }
+}
+
+fn change(modification: Modification) -> Result<QuerySetChange, ProtocolError> {
+    match modification {
+        Modification::Add { query_id, udf_path, args, journal, component_path } => {
+            no_component(component_path.as_deref())?;
+            Ok(QuerySetChange::Add { query_id, path: udf_path, args: read_args(args)?, journal })
+        }
+        Modification::Remove { query_id } => Ok(QuerySetChange::Remove { query_id }),
+    }
+}
+
+fn no_component(path: Option<&str>) -> Result<(), ProtocolError> {
+    match path {
+        None | Some("") => Ok(()),
+        Some(path) => Err(ProtocolError::new("NoSuchComponent", format!("there is no component {path:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lentil_values::Value;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As recorded from the official clients.
+    const RECORDED: [&str; 10] = [
+        r#"{"type":"Connect","sessionId":"a","connectionCount":0,"lastCloseReason":"InitialConnect","clientTs":1795383778323}"#,
+        r#"{"connectionCount":1,"lastCloseReason":null,"maxObservedTimestamp":"AQAAAAAAAAA=","sessionId":"a","type":"Connect"}"#,
+        r#"{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"m:f","args":[{"n":1}],"journal":null,"componentPath":""},{"type":"Remove","queryId":3}]}"#,
+        r#"{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[]}"#,
+        r#"{"type":"Mutation","requestId":0,"udfPath":"m:f","args":[{}]}"#,
+        r#"{"args":[{"i":{"$integer":"AQAAAAAAAAA="}}],"requestId":1,"udfPath":"m.js:f","type":"Action","extra":1}"#,
+        r#"{"type":"Authenticate","baseVersion":0,"tokenType":"User","value":"a.b.c"}"#,
+        r#"{"type":"Authenticate","baseVersion":1,"tokenType":"Admin","value":"n|k","impersonating":{"subject":"ada"}}"#,
+        r#"{"type":"Authenticate","baseVersion":1,"tokenType":"None"}"#,
+        r#"{"type":"Event","eventType":"ClientConnect","event":[1,2]}"#,
+    ];
+
+    #[test]
+    fn what_the_official_clients_send_is_read() {
+        let read = RECORDED.map(|text| ClientMessage::parse(text).unwrap());
+        assert!(matches!(
+            &read[1],
+            ClientMessage::Connect { max_observed_timestamp: Some(WireTimestamp(1)), last_close_reason: None, .. }
+        ));
+        let ClientMessage::ModifyQuerySet { changes, .. } = &read[2] else { panic!("{:?}", read[2]) };
+        let QuerySetChange::Add { args, .. } = &changes[0] else { panic!("{changes:?}") };
+        assert_eq!(args.get("n"), Some(&Value::Float64(1.0)));
+        assert_eq!(changes[1], QuerySetChange::Remove { query_id: 3 });
+        assert!(matches!(&read[5], ClientMessage::Action { args, .. } if args.get("i") == Some(&Value::Int64(1))));
+        assert!(matches!(&read[7], ClientMessage::Authenticate { token: Token::Admin { acting_as: Some(_), .. }, .. }));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for text in [
+            "",
+            "1",
+            "{}",
+            r#"{"type":"Dance"}"#,
+            r#"{"type":"Mutation","requestId":-1,"udfPath":"m:f","args":[]}"#,
+            r#"{"type":"Mutation","requestId":1,"udfPath":"m:f","args":[1]}"#,
+            r#"{"type":"Mutation","requestId":1,"udfPath":"m:f","args":[{}],"componentPath":"c"}"#,
+            r#"{"type":"Authenticate","baseVersion":0,"tokenType":"User"}"#,
+            r#"{"type":"Connect","sessionId":"a","maxObservedTimestamp":"soon"}"#,
+        ] {
+            assert!(ClientMessage::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text: String, at in 0..RECORDED.len(), cut in any::<prop::sample::Index>(), with in ".{0,3}") {
+            let _ = ClientMessage::parse(&text);
+            let recorded = RECORDED[at];
+            let (before, after) = recorded.split_at(cut.index(recorded.len()));
+            let _ = ClientMessage::parse(&format!("{before}{with}{after}"));
+            let _ = ClientMessage::parse(&format!("{before}{with}"));
+        }
+    }
+}

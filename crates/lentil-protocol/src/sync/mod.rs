@@ -1,0 +1,9 @@
+//! The messages of the sync WebSocket: one JSON object a text frame, told apart by `type`.
+
+mod chunk;
+mod client;
+mod server;
+
+pub use chunk::chunks;
+pub use client::{ClientMessage, QuerySetChange, Token};
+pub use server::{ServerMessage, StateModification, StateVersion};

@@ -1,0 +1,237 @@
+use std::sync::Arc;
+
+use lentil_values::{JsonForm, Value};
+
+use crate::json::Writer;
+use crate::{Failure, WireTimestamp};
+
+/// What a server says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServerMessage {
+    /// All of a client's queries, moved from one state to the next.
+    Transition {
+        /// The end of the last transition, exactly.
+        start: StateVersion,
+        /// Where the client is then.
+        end: StateVersion,
+        /// What has changed.
+        modifications: Vec<StateModification>,
+    },
+    /// What a mutation came to. A transition to its timestamp or later follows.
+    MutationResponse {
+        /// The request.
+        request_id: u32,
+        /// Its result, and a timestamp at which it is visible.
+        result: Result<(Value, WireTimestamp), Failure>,
+        /// The log lines the client may see.
+        log_lines: Vec<String>,
+    },
+    /// What an action came to. A transition follows.
+    ActionResponse {
+        /// The request.
+        request_id: u32,
+        /// Its result.
+        result: Result<Value, Failure>,
+        /// The log lines the client may see.
+        log_lines: Vec<String>,
+    },
+    /// The token was not accepted, or has expired. The connection is closed after it.
+    AuthError {
+        /// For people.
+        error: String,
+        /// The version of the identity that the client had.
+        base_version: u32,
+        /// Whether this answers an `Authenticate`.
+        auth_update_attempted: bool,
+    },
+    /// The client has broken the protocol, and must not come back as it is. The connection is closed after it.
+    FatalError {
+        /// For people.
+        error: String,
+    },
+    /// Tells that the connection lives.
+    Ping,
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateVersion {
+    /// Of the set of its queries.
+    pub query_set: u32,
+    /// Of its identity.
+    pub identity: u32,
+    /// Of what the queries show.
+    pub ts: WireTimestamp,
+}
+
+/// A change of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StateModification {
+    /// It has a new answer.
+    QueryUpdated {
+        /// The client's number for it.
+        query_id: u32,
+        /// The answer.
+        value: Arc<Value>,
+        /// The log lines the client may see.
+        log_lines: Vec<String>,
+        /// To be sent back when the query is added again.
+        journal: Option<String>,
+    },
+    /// It fails now.
+    QueryFailed {
+        /// The client's number for it.
+        query_id: u32,
+        /// Why.
+        failure: Failure,
+        /// The log lines the client may see.
+        log_lines: Vec<String>,
+        /// To be sent back when the query is added again.
+        journal: Option<String>,
+    },
+    /// It is no more.
+    QueryRemoved {
+        /// The client's number for it.
+        query_id: u32,
+    },
+}
+
+impl ServerMessage {
+    /// The message as JSON.
+    pub fn to_json(&self) -> String {
+        let mut json = Writer::object();
+        match self {
+            ServerMessage::Transition { start, end, modifications } => {
+                let modifications: Vec<String> = modifications.iter().map(StateModification::to_json).collect();
+                json.text("type", "Transition").raw("startVersion", &start.to_json()).raw("endVersion", &end.to_json());
+                json.raw("modifications", &format!("[{}]", modifications.join(",")));
+            }
+            ServerMessage::MutationResponse { request_id, result, log_lines } => {
+                json.text("type", "MutationResponse").raw("requestId", &request_id.to_string());
+                respond(&mut json, result.as_ref().map(|(value, _)| value));
+                json.optional_text("ts", result.as_ref().ok().map(|(_, ts)| ts.to_string()).as_deref());
+                json.texts("logLines", log_lines);
+            }
+            ServerMessage::ActionResponse { request_id, result, log_lines } => {
+                json.text("type", "ActionResponse").raw("requestId", &request_id.to_string());
+                respond(&mut json, result.as_ref());
+                json.texts("logLines", log_lines);
+            }
+            ServerMessage::AuthError { error, base_version, auth_update_attempted } => {
+                json.text("type", "AuthError").text("error", error).raw("baseVersion", &base_version.to_string());
+                json.raw("authUpdateAttempted", &auth_update_attempted.to_string());
+            }
+            ServerMessage::FatalError { error } => {
+                json.text("type", "FatalError").text("error", error);
+            }
+            ServerMessage::Ping => {
+                json.text("type", "Ping");
+            }
+        }
+        json.finish()
+    }
+}
+
+fn respond(json: &mut Writer, result: Result<&Value, &Failure>) {
+    json.raw("success", &result.is_ok().to_string());
+    match result {
+        Ok(value) => {
+            json.value("result", value, JsonForm::Encoded);
+        }
+        Err(failure) => {
+            json.text("result", &failure.message);
+            if let Some(data) = &failure.data {
+                json.value("errorData", data, JsonForm::Encoded);
+            }
+        }
+    }
+}
+
+impl StateVersion {
+    fn to_json(self) -> String {
+        let StateVersion { query_set, identity, ts } = self;
+        format!(r#"{{"querySet":{query_set},"identity":{identity},"ts":"{ts}"}}"#)
+    }
+}
+
+impl StateModification {
+    fn to_json(&self) -> String {
+        let mut json = Writer::object();
+        let mut begin = |name: &str, query_id: u32| {
+            json.text("type", name).raw("queryId", &query_id.to_string());
+        };
+        match self {
+            StateModification::QueryUpdated { query_id, value, log_lines, journal } => {
+                begin("QueryUpdated", *query_id);
+                json.value("value", value, JsonForm::Encoded);
+                json.texts("logLines", log_lines).optional_text("journal", journal.as_deref());
+            }
+            StateModification::QueryFailed { query_id, failure, log_lines, journal } => {
+                begin("QueryFailed", *query_id);
+                json.text("errorMessage", &failure.message);
+                json.texts("logLines", log_lines).optional_text("journal", journal.as_deref());
+                if let Some(data) = &failure.data {
+                    json.value("errorData", data, JsonForm::Encoded);
+                }
+            }
+            StateModification::QueryRemoved { query_id } => begin("QueryRemoved", *query_id),
+        }
+        json.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_what_clients_read() {
+        let at = |ts| StateVersion { query_set: 1, identity: 0, ts: WireTimestamp(ts) };
+        let failure = Failure { message: "no".into(), data: Some(Value::Null) };
+        let log_lines = vec!["[LOG] 'hi'".to_owned()];
+        let updated = StateModification::QueryUpdated {
+            query_id: 0,
+            value: Arc::new(Value::Float64(1.0)),
+            log_lines: log_lines.clone(),
+            journal: None,
+        };
+        let failed = StateModification::QueryFailed {
+            query_id: 1,
+            failure: failure.clone(),
+            log_lines: vec![],
+            journal: Some("j".into()),
+        };
+        let modifications = vec![updated, failed, StateModification::QueryRemoved { query_id: 2 }];
+        let transition = ServerMessage::Transition { start: StateVersion::default(), end: at(1), modifications };
+        assert_eq!(
+            transition.to_json(),
+            concat!(
+                r#"{"type":"Transition","startVersion":{"querySet":0,"identity":0,"ts":"AAAAAAAAAAA="},"#,
+                r#""endVersion":{"querySet":1,"identity":0,"ts":"AQAAAAAAAAA="},"modifications":["#,
+                r#"{"type":"QueryUpdated","queryId":0,"value":1.0,"logLines":["[LOG] 'hi'"],"journal":null},"#,
+                r#"{"type":"QueryFailed","queryId":1,"errorMessage":"no","logLines":[],"journal":"j","errorData":null},"#,
+                r#"{"type":"QueryRemoved","queryId":2}]}"#
+            )
+        );
+        let result = Ok((Value::Int64(1), WireTimestamp(1)));
+        let mutation = ServerMessage::MutationResponse { request_id: 4, result, log_lines: vec![] };
+        assert_eq!(
+            mutation.to_json(),
+            r#"{"type":"MutationResponse","requestId":4,"success":true,"result":{"$integer":"AQAAAAAAAAA="},"ts":"AQAAAAAAAAA=","logLines":[]}"#
+        );
+        let mutation =
+            ServerMessage::MutationResponse { request_id: 4, result: Err(failure.clone()), log_lines: vec![] };
+        assert_eq!(
+            mutation.to_json(),
+            r#"{"type":"MutationResponse","requestId":4,"success":false,"result":"no","errorData":null,"ts":null,"logLines":[]}"#
+        );
+        let action = ServerMessage::ActionResponse { request_id: 5, result: Ok(Value::Null), log_lines };
+        assert_eq!(
+            action.to_json(),
+            r#"{"type":"ActionResponse","requestId":5,"success":true,"result":null,"logLines":["[LOG] 'hi'"]}"#
+        );
+        let auth = ServerMessage::AuthError { error: "e".into(), base_version: 0, auth_update_attempted: true };
+        assert_eq!(auth.to_json(), r#"{"type":"AuthError","error":"e","baseVersion":0,"authUpdateAttempted":true}"#);
+        assert_eq!(ServerMessage::Ping.to_json(), r#"{"type":"Ping"}"#);
+    }
+}
