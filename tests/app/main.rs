@@ -1,0 +1,20 @@
+//! The application that the official clients are tested with.
+
+mod counters;
+mod echo;
+mod fails;
+mod messages;
+mod odd;
+
+use std::process::ExitCode;
+
+use lentil::{Backend, Schema};
+
+fn main() -> ExitCode {
+    let functions = messages::functions()
+        .with(counters::functions())
+        .with(echo::functions())
+        .with(fails::functions())
+        .with(odd::functions());
+    Backend::new(Schema::new().table::<messages::Message>().table::<counters::Counter>()).functions(functions).main()
+}
