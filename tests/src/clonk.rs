@@ -13,16 +13,26 @@ pub fn clonk_path() -> &'static Path {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "clonk", "--bin", "clonk"]);
         assert!(build.status().expect("cargo runs").success(), "clonk builds");
-        // This test is `target/debug/deps/system-…`.
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test.parent().and_then(Path::parent).expect("tests are built into a folder of the profile's");
-        profile.join("clonk")
+        beside_tests("clonk")
     })
+}
+
+/// The application that the official clients call; Cargo builds it with this package's tests.
+pub(crate) fn testapp_path() -> PathBuf {
+    beside_tests("testapp")
+}
+
+fn beside_tests(program: &str) -> PathBuf {
+    // This test is `target/debug/deps/system-…`.
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.parent().and_then(Path::parent).expect("tests are built into a folder of the profile's");
+    profile.join(program)
 }
 
 /// How to start a server.
 pub struct Start {
     command: Command,
+    port: u16,
     data: PathBuf,
 }
 
@@ -34,9 +44,16 @@ impl Start {
 
     /// By a command that ends with the program, such as `strace clonk`.
     pub fn through(mut command: Command, data: &Path) -> Start {
-        command.args(["serve", "--port", "0", "--data"]).arg(data);
+        command.arg("serve").arg("--data").arg(data);
         command.env_remove("CLONK_API_KEY").env_remove("LENTIL_ADMIN_KEY");
-        Start { command, data: data.to_owned() }
+        Start { command, port: 0, data: data.to_owned() }
+    }
+
+    /// On this port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Start {
+        self.port = port;
+        self
     }
 
     /// With further flags.
@@ -59,6 +76,7 @@ impl Start {
     /// When it does not start.
     pub fn run(mut self) -> Clonk {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.data.with_extension("log"));
+        self.command.args(["--port", &self.port.to_string()]);
         self.command.stdout(Stdio::piped()).stderr(log.expect("a log file beside the data folder"));
         let mut child = self.command.spawn().expect("clonk starts");
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
@@ -80,6 +98,7 @@ impl Start {
     /// # Panics
     /// When it runs.
     pub fn refuse(mut self) -> (Option<i32>, String) {
+        self.command.args(["--port", &self.port.to_string()]);
         self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("clonk starts");
         let mut said = String::new();

@@ -1,9 +1,15 @@
-//! Starts and kills the real `clonk`, and talks to it over plain sockets.
+//! Starts and kills the real `clonk` and a test application, and talks to them: over plain sockets, and by the
+//! official Convex clients.
 
 mod client;
 mod clonk;
+mod packages;
+mod script;
+mod testapp;
 mod tools;
 
 pub use client::{Connection, Response};
 pub use clonk::{Clonk, Start, clonk_path};
+pub use packages::Packages;
+pub use testapp::Testapp;
 pub use tools::{available, eventually, folder_state};

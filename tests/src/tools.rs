@@ -10,10 +10,15 @@ pub fn available(program: &str, for_what: &str) -> bool {
     if found.is_ok_and(|status| status.success()) {
         return true;
     }
-    let sentence = format!("SKIPPED {for_what}: `{program}` is not on this machine");
+    skip(for_what, &format!("`{program}` is not on this machine"));
+    false
+}
+
+/// Says what is skipped and why; with `LENTIL_TEST_ALL=1` fails.
+pub(crate) fn skip(what: &str, why: &str) {
+    let sentence = format!("SKIPPED {what}: {why}");
     assert!(std::env::var_os("LENTIL_TEST_ALL").is_none_or(|all| all != "1"), "{sentence}");
     eprintln!("{sentence}");
-    false
 }
 
 /// Asks again and again until it is so, for half a minute at most.

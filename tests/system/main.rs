@@ -1,6 +1,9 @@
-//! The real `clonk`, started, used, overloaded and killed.
+//! The real `clonk`, started, used, overloaded and killed; and the official clients against a test application.
 
 mod bad_input;
+mod clients_js;
+mod clients_python;
+mod clients_rust;
 mod crash;
 mod disk;
 mod first_start;

@@ -1,0 +1,137 @@
+// The React hooks in a real browser, two tabs of it.
+import assert from "node:assert/strict";
+import { execSync } from "node:child_process";
+import { createServer } from "node:http";
+import { ConvexHttpClient } from "convex/browser";
+import { anyApi as api } from "convex/server";
+import { build } from "esbuild";
+import { chromium } from "playwright-core";
+import { ask, check, finish, url } from "./cases.mjs";
+
+const define = { "process.env.NODE_ENV": '"development"' };
+const bundling = { bundle: true, write: false, jsx: "automatic", format: "esm", define };
+const bundle = await build({ entryPoints: ["app.jsx"], ...bundling });
+const files = {
+  "/app.js": ["text/javascript; charset=utf-8", bundle.outputFiles[0].text],
+  "/": ["text/html; charset=utf-8", '<div id="root"></div><script type="module" src="/app.js"></script>'],
+};
+const pages = createServer((request, response) => {
+  const [type, text] = files[request.url.split("?")[0]] ?? ["text/plain", ""];
+  response.setHeader("content-type", type);
+  response.end(text);
+});
+await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
+const browser = await chromium.launch({
+  executablePath: execSync("command -v chromium", { encoding: "utf8" }).trim(),
+  args: [
+    ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    ...["--disable-component-update", "--disable-sync"],
+  ],
+});
+const channel = "react";
+const writer = new ConvexHttpClient(url, { logger: false });
+const upTo = (count) => JSON.stringify(Array.from({ length: count }, (_, n) => n));
+const errors = [];
+
+// Each in a profile of its own, so that the two share nothing.
+async function open(name) {
+  const page = await (await browser.newContext()).newPage();
+  page.on("pageerror", (error) => errors.push(`${error}`));
+  const parameters = new URLSearchParams({ url, channel, name });
+  await page.goto(`http://127.0.0.1:${pages.address().port}/?${parameters}`);
+  return page;
+}
+
+// Waits until an element's text is this.
+async function shows(page, id, text) {
+  const isSo = ([id, text]) => document.getElementById(id)?.textContent === text;
+  await page.waitForFunction(isSo, [id, text], { timeout: 15_000, polling: 20 }).catch(async () => {
+    const found = await page.evaluate((id) => document.getElementById(id)?.textContent, id);
+    throw new Error(`#${id} is ${found}, and not ${text}`);
+  });
+}
+
+const one = await open("one");
+const two = await open("two");
+
+await check("both pages connect and show that there is nothing", async () => {
+  for (const page of [one, two]) {
+    await shows(page, "connected", "true");
+    await shows(page, "messages", "[]");
+    await shows(page, "counter", "");
+  }
+}, 30);
+
+await check("each sees what the other sends", async () => {
+  await one.click("#send");
+  await Promise.all([one, two].map((page) => shows(page, "messages", '["0 from one"]')));
+  await two.click("#send");
+  await Promise.all([one, two].map((page) => shows(page, "messages", '["0 from one","1 from two"]')));
+  for (let n = 0; n < 10; n++) await (n % 2 ? one : two).click("#send", { noWaitAfter: true });
+  for (const page of [one, two]) {
+    await page.waitForFunction(() => JSON.parse(document.getElementById("messages").textContent).length === 12);
+    await shows(page, "pending", "0");
+    await shows(page, "differed", "false");
+  }
+}, 30);
+
+await check("pages are loaded one by one, and grow", async () => {
+  await shows(one, "status", "Exhausted");
+  await writer.mutation(api.messages.sendMany, { channel: "react pages", count: 3 });
+  await shows(one, "pages", upTo(3));
+  await writer.mutation(api.messages.sendMany, { channel: "react pages", count: 9 });
+  await shows(one, "pages", upTo(12));
+  const late = await open("late");
+  await shows(late, "pages", upTo(5));
+  await shows(late, "status", "CanLoadMore");
+  await late.click("#more");
+  await shows(late, "pages", upTo(10));
+  await late.click("#more");
+  await shows(late, "pages", upTo(12));
+  await shows(late, "status", "Exhausted");
+  await writer.mutation(api.messages.sendMany, { channel: "react pages", count: 1 });
+  await Promise.all([one, late].map((page) => shows(page, "pages", upTo(13))));
+  await late.close();
+}, 30);
+
+await check("a skipped query is not asked, and an action returns", async () => {
+  await one.click("#act");
+  await shows(one, "returned", '"2n"');
+  await shows(one, "counter", "");
+  await one.click("#want");
+  await shows(one, "counter", '"2n"');
+  await two.click("#act");
+  await shows(one, "counter", '"4n"');
+  await one.click("#want");
+  await shows(one, "counter", "");
+});
+
+await check("a failed query throws its data at the boundary", async () => {
+  await shows(one, "failed", '{"code":"7n"}');
+});
+
+await check("a page of another origin may read answers and refusals", async () => {
+  await one.click("#ask");
+  await shows(one, "value", '["1n",0]');
+  const text = (id) => one.evaluate((id) => document.getElementById(id).textContent, id);
+  assert.match(await text("malformed"), /BadConvexFunctionIdentifier/);
+  assert.match(await text("unauthorized"), /"code/);
+});
+
+await check("both come back after kill -9", async () => {
+  const before = await one.evaluate(() => document.getElementById("messages").textContent);
+  await ask("restart");
+  await one.click("#send");
+  const after = before.replace("]", ',"12 from one"]');
+  for (const page of [one, two]) await shows(page, "messages", after);
+  await two.click("#send");
+  for (const page of [one, two]) await shows(page, "messages", after.replace("]", ',"13 from two"]'));
+  await shows(one, "pages", upTo(13));
+}, 45);
+
+await check("nothing else went wrong on the pages", async () => {
+  assert.deepStrictEqual(errors, []);
+});
+
+await browser.close();
+finish();

@@ -1,0 +1,73 @@
+// A sync connection without a client: what is sent and what comes, with the chain of versions checked.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import WebSocket from "ws";
+import { until, url } from "./cases.mjs";
+
+export class Socket {
+  constructor(path = "/api/1.48.0/sync") {
+    this.messages = [];
+    this.pings = 0;
+    this.transitions = 0;
+    this.results = new Map();
+    this.version = { querySet: 0, identity: 0, ts: "AAAAAAAAAAA=" };
+    this.error = undefined;
+    this.chunks = "";
+    this.requests = 0;
+    this.socket = new WebSocket(url.replace("http", "ws") + path);
+    this.opened = new Promise((resolve, reject) => this.socket.on("open", resolve).on("error", reject));
+    this.socket.on("ping", () => (this.pings += 1));
+    this.socket.on("close", (code, reason) => (this.closed = { code, reason: `${reason}` }));
+    this.socket.on("message", (text) => {
+      try {
+        this.take(JSON.parse(text));
+      } catch (error) {
+        this.error ??= error;
+      }
+    });
+  }
+
+  async connect() {
+    await this.opened;
+    const connect = { connectionCount: 0, lastCloseReason: "InitialConnect", clientTs: Date.now() };
+    this.send({ type: "Connect", sessionId: randomUUID(), ...connect });
+    return this;
+  }
+
+  send(message) {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  add(queryId, udfPath, args) {
+    const modifications = [{ type: "Add", queryId, udfPath, args: [args] }];
+    this.send({ type: "ModifyQuerySet", baseVersion: queryId, newVersion: queryId + 1, modifications });
+  }
+
+  // The value of a query once `isSo` holds for it.
+  async value(queryId, isSo = (value) => value !== undefined, seconds = 10) {
+    const state = () => ({ value: this.results.get(queryId), error: `${this.error}`, closed: this.closed });
+    await until("a query's value", () => this.error || isSo(this.results.get(queryId)), state, seconds);
+    if (this.error) throw this.error;
+    return this.results.get(queryId);
+  }
+
+  take(message) {
+    if (message.type === "TransitionChunk") {
+      this.chunks += message.chunk;
+      if (message.partNumber + 1 < message.totalParts) return;
+      message = JSON.parse(this.chunks);
+      this.chunks = "";
+    }
+    if (message.type !== "Transition") {
+      this.messages.push(message);
+      return;
+    }
+    this.transitions += 1;
+    assert.deepStrictEqual(message.startVersion, this.version, "a transition starts where the last one ended");
+    this.version = message.endVersion;
+    for (const change of message.modifications) {
+      assert.ok(change.type === "QueryRemoved" || Array.isArray(change.logLines), "there are log lines");
+      this.results.set(change.queryId, change.value);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Packages, Testapp};
+
+/// How long a script may run; those that hang print what they wait for well before.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+impl Packages {
+    /// Runs a script against a server until it ends well.
+    ///
+    /// It gets the server's URL and further arguments, and `LENTIL_ADMIN_KEY`. A line `@kill`, `@start` or
+    /// `@restart` on its standard output asks for that to happen to the server, and is answered by a line.
+    ///
+    /// # Panics
+    /// When the script fails or hangs, with all that it and the server have said.
+    pub fn run(&self, script: &str, args: &[&str], server: &mut Testapp) {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).arg(script).arg(server.url()).args(args);
+        command.env("LENTIL_ADMIN_KEY", server.admin_key()).env("PYTHONUNBUFFERED", "1");
+        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the script's interpreter starts");
+        let mut answers = child.stdin.take().expect("standard input is piped");
+        let (send, lines) = mpsc::channel();
+        let readers = [
+            reader(child.stdout.take().expect("standard output is piped"), send.clone()),
+            reader(child.stderr.take().expect("standard error is piped"), send),
+        ];
+        let deadline = Instant::now() + PATIENCE;
+        let mut said = String::new();
+        let ended = loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    said.push_str(&format!("{line}\n"));
+                    match line.as_str() {
+                        "@kill" => server.kill(),
+                        "@start" => server.run(),
+                        "@restart" => server.kill_and_restart(),
+                        _ => continue,
+                    }
+                    // The script may have given up waiting.
+                    let _ = answers.write_all(b"done\n");
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break true,
+                Err(mpsc::RecvTimeoutError::Timeout) => break false,
+            }
+        };
+        if !ended {
+            child.kill().expect("the script can be killed");
+        }
+        let status = child.wait().expect("the script ends");
+        if ended {
+            readers.into_iter().for_each(|reader| reader.join().expect("a reader ends"));
+        }
+        let hung = if ended { "" } else { ", after it hung" };
+        let log = server.log();
+        assert!(ended && status.success(), "{script}: {status}{hung}\n{said}\n--- the server's log:\n{log}");
+    }
+}
+
+fn reader(stream: impl Read + Send + 'static, lines: mpsc::Sender<String>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            // Nobody listens any more when the test has failed.
+            let _ = lines.send(line);
+        }
+    })
+}
