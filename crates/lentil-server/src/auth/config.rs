@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use http::Uri;
 use serde_json::{Map, Value as Json};
 
 use super::key_set::{Algorithm, KeySet};
@@ -60,12 +61,21 @@ fn provider(place: &str, json: Json) -> Result<Provider, AuthConfigError> {
 
 fn oidc(mut fields: Fields) -> Result<Provider, AuthConfigError> {
     let issuer = issuer_url(&fields.text("domain", "the issuer's URL, e.g. \"https://login.example.com\"")?);
-    let discovery = fetch::url(&format!("{issuer}/.well-known/openid-configuration"));
-    let discovery = discovery.map_err(|reason| fields.wrong("domain", reason))?;
+    let discovery = discovery(&issuer).map_err(|reason| fields.wrong("domain", reason))?;
     let application_id = fields.text("applicationID", "whom the tokens are for: their `aud`")?;
     fields.none_left("domain, applicationID; or type, issuer, jwks, algorithm, applicationID")?;
     let (application_id, keys) = (Some(application_id), KeySource::Published(Published::Discovery(discovery)));
     Ok(Provider { issuer, application_id, kind: Kind::Oidc, keys })
+}
+
+/// Where the OpenID Connect configuration of an issuer is.
+fn discovery(issuer: &str) -> Result<Uri, &'static str> {
+    // By itself first: with the path behind it, what is no URL may have become one.
+    fetch::url(issuer)?;
+    if issuer.contains(['?', '#']) {
+        return Err("expected a URL without `?` and `#`");
+    }
+    fetch::url(&format!("{issuer}/.well-known/openid-configuration"))
 }
 
 fn custom_jwt(mut fields: Fields) -> Result<Provider, AuthConfigError> {

@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::fixture::{Fixture, all_keys, but, claims};
+use crate::keys::{ES256, Signer, jwks};
+use crate::provider::{DISCOVERY, JWKS, Provider};
+
+/// A provider with one key, and a token of it that holds for a day.
+async fn provider() -> (Provider, String) {
+    let provider = Provider::start(&jwks(&[ES256.jwk("es")])).await;
+    let token = ES256.token("es", &lasting(&provider));
+    (provider, token)
+}
+
+fn lasting(provider: &Provider) -> serde_json::Value {
+    but(&claims(&provider.issuer()), "exp", json!(crate::fixture::NOW_S + 86_400))
+}
+
+#[tokio::test]
+async fn concurrent_verifications_share_a_fetch() {
+    let (provider, token) = provider().await;
+    provider.takes(Duration::from_millis(50));
+    let fixture = Fixture::oidc(&provider);
+    let verified = join_all((0..50).map(|_| fixture.verify(&token))).await;
+    assert!(verified.iter().all(Result::is_ok));
+    fixture.verify(&token).await.unwrap();
+    assert_eq!((provider.asked(DISCOVERY), provider.asked(JWKS)), (1, 1));
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_does_not_end_the_fetch_for_others() {
+    let (provider, token) = provider().await;
+    provider.takes(Duration::from_millis(50));
+    let fixture = Fixture::oidc(&provider);
+    tokio::time::timeout(Duration::from_millis(10), fixture.verify(&token)).await.expect_err("it takes longer");
+    fixture.verify(&token).await.unwrap();
+    assert_eq!(provider.asked(JWKS), 1);
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_picked_up_with_one_fetch() {
+    let (provider, token) = provider().await;
+    let fixture = Fixture::oidc(&provider);
+    fixture.verify(&token).await.unwrap();
+    fixture.advance_s(11);
+    let next = Signer::es256();
+    provider.publish(&jwks(&[next.jwk("next")]));
+    let rotated = next.token("next", &lasting(&provider));
+    let verified = join_all((0..20).map(|_| fixture.verify(&rotated))).await;
+    assert!(verified.iter().all(Result::is_ok));
+    assert_eq!(provider.asked(JWKS), 2);
+    assert_eq!(fixture.refusal(&token).await, "Unauthenticated");
+}
+
+#[tokio::test]
+async fn unknown_keys_make_one_fetch_in_ten_seconds() {
+    let (provider, token) = provider().await;
+    let fixture = Fixture::custom(&provider, "ES256");
+    let refuse = async |times| {
+        for index in 0..times {
+            let unknown = ES256.token(&format!("unknown-{index}"), &lasting(&provider));
+            assert_eq!(fixture.refusal(&unknown).await, "InvalidAuthHeader");
+        }
+    };
+    refuse(20).await;
+    assert_eq!(provider.asked(JWKS), 1);
+    fixture.advance_s(9);
+    refuse(20).await;
+    assert_eq!(provider.asked(JWKS), 1);
+    fixture.advance_s(1);
+    refuse(20).await;
+    assert_eq!(provider.asked(JWKS), 2);
+    fixture.verify(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_anyway_makes_no_fetch() {
+    let (provider, _) = provider().await;
+    let fixture = Fixture::custom(&provider, "ES256");
+    let expired = ES256.token("es", &but(&lasting(&provider), "exp", json!(1)));
+    assert_eq!(fixture.refusal(&expired).await, "InvalidAuthHeader");
+    assert_eq!(fixture.refusal(&crate::keys::EDDSA.token("es", &lasting(&provider))).await, "InvalidAuthHeader");
+    assert_eq!(provider.asked(JWKS), 0);
+}
+
+#[tokio::test]
+async fn keys_are_kept_ten_minutes_or_shorter_if_the_provider_says_so() {
+    for (headers, kept_s) in
+        [("", 600), ("cache-control: max-age=60\r\n", 60), ("cache-control: max-age=9999\r\n", 600)]
+    {
+        let (provider, token) = provider().await;
+        provider.serve(JWKS, 200, headers, &all_keys().to_string());
+        let fixture = Fixture::oidc(&provider);
+        fixture.verify(&token).await.unwrap();
+        fixture.advance_s(kept_s - 1);
+        fixture.verify(&token).await.unwrap();
+        assert_eq!(provider.asked(JWKS), 1, "{headers}");
+        fixture.advance_s(1);
+        fixture.verify(&token).await.unwrap();
+        assert_eq!(provider.asked(JWKS), 2, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_is_refused_once_the_keys_are_old() {
+    let (provider, token) = provider().await;
+    let fixture = Fixture::oidc(&provider);
+    fixture.verify(&token).await.unwrap();
+    provider.publish(&jwks(&[]));
+    fixture.advance_s(600);
+    assert_eq!(fixture.refusal(&token).await, "Unauthenticated");
+}
+
+#[tokio::test]
+async fn while_the_provider_is_down_its_last_keys_are_used() {
+    let (provider, token) = provider().await;
+    let fixture = Fixture::oidc(&provider);
+    fixture.verify(&token).await.unwrap();
+    provider.fail();
+    fixture.advance_s(3_600);
+    for _ in 0..10 {
+        fixture.verify(&token).await.unwrap();
+    }
+    assert_eq!(provider.asked(DISCOVERY), 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_is_waited_for_once() {
+    let (provider, token) = provider().await;
+    let fixture = Fixture::oidc(&provider);
+    fixture.verify(&token).await.unwrap();
+    provider.takes(Duration::from_secs(3_600));
+    fixture.advance_s(3_600);
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    fixture.verify(&token).await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 5);
+    for _ in 0..10 {
+        fixture.advance_s(10);
+        fixture.verify(&token).await.unwrap();
+    }
+    assert_eq!(began.elapsed().as_secs(), 5);
+}
+
+#[tokio::test]
+async fn without_keys_a_provider_that_fails_is_told_apart_from_a_bad_token() {
+    let (provider, token) = provider().await;
+    provider.fail();
+    let fixture = Fixture::oidc(&provider);
+    for _ in 0..5 {
+        assert_eq!(fixture.refusal(&token).await, "AuthProviderDiscoveryFailed");
+    }
+    assert_eq!(provider.asked(DISCOVERY), 1);
+    let discovery = json!({"issuer": provider.issuer(), "jwks_uri": provider.url(JWKS)});
+    provider.serve(DISCOVERY, 200, "", &discovery.to_string());
+    provider.publish(&all_keys());
+    fixture.advance_s(10);
+    fixture.verify(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_jwks_of_the_issuer_is_not_used() {
+    let keys = all_keys().to_string();
+    let moved = |to: &Provider| format!("location: {}\r\n", to.url("/elsewhere"));
+    let cases: [(&str, u16, fn(&Provider) -> String, &str); 6] = [
+        (JWKS, 200, |_| String::new(), "no JSON"),
+        (JWKS, 200, |_| String::new(), "[]"),
+        (JWKS, 302, moved, &keys),
+        (DISCOVERY, 200, |_| String::new(), "{}"),
+        (
+            DISCOVERY,
+            200,
+            |_| String::new(),
+            r#"{"issuer": "https://other.example", "jwks_uri": "https://other.example"}"#,
+        ),
+        (DISCOVERY, 404, |_| String::new(), ""),
+    ];
+    for (path, status, headers, body) in cases {
+        let (provider, token) = provider().await;
+        provider.serve("/elsewhere", 200, "", &keys);
+        provider.serve(path, status, &headers(&provider), body);
+        assert_eq!(Fixture::oidc(&provider).refusal(&token).await, "AuthProviderDiscoveryFailed", "{path} {body}");
+    }
+    let (provider, token) = provider().await;
+    let plain = json!({"issuer": provider.issuer(), "jwks_uri": "http://192.0.2.1/jwks.json"});
+    provider.serve(DISCOVERY, 200, "", &plain.to_string());
+    assert_eq!(Fixture::oidc(&provider).refusal(&token).await, "AuthProviderDiscoveryFailed");
+    provider.serve(JWKS, 200, "", &format!("{keys}{}", " ".repeat(1 << 20)));
+    assert_eq!(Fixture::custom(&provider, "ES256").refusal(&token).await, "AuthProviderDiscoveryFailed");
+}

@@ -1,0 +1,10 @@
+//! Users' tokens: signed with real keys, and published by a provider on a real socket that counts its requests.
+
+mod any_input;
+mod claims;
+mod config;
+mod fetching;
+mod fixture;
+mod keys;
+mod provider;
+mod verifying;
