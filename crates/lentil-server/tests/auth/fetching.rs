@@ -160,33 +160,45 @@ async fn without_keys_a_provider_that_fails_is_told_apart_from_a_bad_token() {
     fixture.verify(&token).await.unwrap();
 }
 
+/// What a verification comes to when the provider answers a path so.
+async fn refusal(path: &str, status: u16, headers: &str, body: &str) -> &'static str {
+    let (provider, token) = provider().await;
+    provider.serve(path, status, headers, body);
+    Fixture::oidc(&provider).refusal(&token).await
+}
+
 #[tokio::test]
 async fn what_is_no_jwks_of_the_issuer_is_not_used() {
-    let keys = all_keys().to_string();
-    let moved = |to: &Provider| format!("location: {}\r\n", to.url("/elsewhere"));
-    let cases: [(&str, u16, fn(&Provider) -> String, &str); 6] = [
-        (JWKS, 200, |_| String::new(), "no JSON"),
-        (JWKS, 200, |_| String::new(), "[]"),
-        (JWKS, 302, moved, &keys),
-        (DISCOVERY, 200, |_| String::new(), "{}"),
-        (
-            DISCOVERY,
-            200,
-            |_| String::new(),
-            r#"{"issuer": "https://other.example", "jwks_uri": "https://other.example"}"#,
-        ),
-        (DISCOVERY, 404, |_| String::new(), ""),
-    ];
-    for (path, status, headers, body) in cases {
-        let (provider, token) = provider().await;
-        provider.serve("/elsewhere", 200, "", &keys);
-        provider.serve(path, status, &headers(&provider), body);
-        assert_eq!(Fixture::oidc(&provider).refusal(&token).await, "AuthProviderDiscoveryFailed", "{path} {body}");
+    const FAILED: &str = "AuthProviderDiscoveryFailed";
+    for body in ["no JSON", "[]", "{}", r#"{"keys": {}}"#] {
+        assert_eq!(refusal(JWKS, 200, "", body).await, FAILED);
+        assert_eq!(refusal(DISCOVERY, 200, "", body).await, FAILED);
     }
+    let keys = all_keys().to_string();
+    assert_eq!(refusal(JWKS, 404, "", &keys).await, FAILED);
+    assert_eq!(refusal(JWKS, 200, "", &format!("{keys}{}", " ".repeat(1 << 20))).await, FAILED);
+    let published = Provider::start(&all_keys()).await;
+    let elsewhere = format!("location: {}\r\n", published.url(JWKS));
+    assert_eq!(refusal(JWKS, 302, &elsewhere, &keys).await, FAILED);
+    let other = json!({"issuer": published.issuer(), "jwks_uri": published.url(JWKS)});
+    assert_eq!(refusal(DISCOVERY, 200, "", &other.to_string()).await, FAILED);
+    assert_eq!(published.asked(JWKS), 0);
+}
+
+#[tokio::test]
+async fn a_configuration_does_not_lead_to_plain_http_elsewhere() {
     let (provider, token) = provider().await;
     let plain = json!({"issuer": provider.issuer(), "jwks_uri": "http://192.0.2.1/jwks.json"});
     provider.serve(DISCOVERY, 200, "", &plain.to_string());
     assert_eq!(Fixture::oidc(&provider).refusal(&token).await, "AuthProviderDiscoveryFailed");
-    provider.serve(JWKS, 200, "", &format!("{keys}{}", " ".repeat(1 << 20)));
-    assert_eq!(Fixture::custom(&provider, "ES256").refusal(&token).await, "AuthProviderDiscoveryFailed");
+}
+
+#[tokio::test]
+async fn https_is_never_spoken_in_the_clear() {
+    let (provider, token) = provider().await;
+    let (issuer, jwks) = (provider.issuer(), provider.url(JWKS).replace("http://", "https://"));
+    let custom = json!({"type": "customJwt", "issuer": issuer, "jwks": jwks, "algorithm": "ES256"});
+    let fixture = Fixture::new(&json!({ "providers": [custom] }));
+    assert_eq!(fixture.refusal(&token).await, "AuthProviderDiscoveryFailed");
+    assert_eq!(provider.asked(JWKS), 0);
 }

@@ -21,7 +21,7 @@ pub(crate) enum Signer {
 
 pub(crate) static RS256: LazyLock<Signer> =
     LazyLock::new(|| Signer::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
-pub(crate) static ES256: LazyLock<Signer> = LazyLock::new(|| Signer::es256());
+pub(crate) static ES256: LazyLock<Signer> = LazyLock::new(Signer::es256);
 pub(crate) static EDDSA: LazyLock<Signer> = LazyLock::new(|| Signer::EdDsa(Ed25519KeyPair::generate().unwrap()));
 
 impl Signer {

@@ -81,8 +81,9 @@ impl Provider {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             match stream.read_u8().await {
+                // A TLS handshake begins so, and is not spoken here.
+                Err(_) | Ok(0x16) => return,
                 Ok(byte) => head.push(byte),
-                Err(_) => return,
             }
         }
         let head = String::from_utf8(head).unwrap();
