@@ -28,4 +28,4 @@ bench *args:
 
 # Run the property tests of every decoder that faces input, with this many cases each.
 fuzz cases="200000":
-    PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite
+    PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite -p lentil-server

@@ -35,6 +35,7 @@ async fn whoever_stops_waiting_does_not_end_the_fetch_for_others() {
     provider.takes(Duration::from_millis(50));
     let fixture = Fixture::oidc(&provider);
     tokio::time::timeout(Duration::from_millis(10), fixture.verify(&token)).await.expect_err("it takes longer");
+    fixture.advance_s(20);
     fixture.verify(&token).await.unwrap();
     assert_eq!(provider.asked(JWKS), 1);
 }
@@ -188,9 +189,12 @@ async fn what_is_no_jwks_of_the_issuer_is_not_used() {
 #[tokio::test]
 async fn a_configuration_does_not_lead_to_plain_http_elsewhere() {
     let (provider, token) = provider().await;
-    let plain = json!({"issuer": provider.issuer(), "jwks_uri": "http://192.0.2.1/jwks.json"});
-    provider.serve(DISCOVERY, 200, "", &plain.to_string());
+    // It leads here after all, but is no loopback address.
+    let plain = provider.url(JWKS).replace("127.0.0.1", "0.0.0.0");
+    let configuration = json!({"issuer": provider.issuer(), "jwks_uri": plain});
+    provider.serve(DISCOVERY, 200, "", &configuration.to_string());
     assert_eq!(Fixture::oidc(&provider).refusal(&token).await, "AuthProviderDiscoveryFailed");
+    assert_eq!(provider.asked(JWKS), 0);
 }
 
 #[tokio::test]
