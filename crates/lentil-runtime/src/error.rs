@@ -23,12 +23,13 @@ struct Inner {
     message: String,
     data: Option<Value>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    is_refusal: bool,
 }
 
 impl Error {
     /// An error of this code, with a sentence for people.
     pub fn new(code: Code, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { code, message: message.into(), data: None, source: None }))
+        Error(Box::new(Inner { code, message: message.into(), data: None, source: None, is_refusal: false }))
     }
 
     /// An error that reaches the client with its data, as `new ConvexError(data)` does.
@@ -66,6 +67,23 @@ impl Error {
     /// The error underneath, for the log.
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.0.source.as_deref()
+    }
+
+    /// Whether the call itself was refused (no such function, arguments that do not fit), before any function ran:
+    /// its caller may be told why.
+    pub fn is_refusal(&self) -> bool {
+        self.0.is_refusal
+    }
+
+    pub(crate) fn refusal(mut self) -> Error {
+        self.0.is_refusal = true;
+        self
+    }
+
+    /// The error of a call that a function has made: what it says is the function's, and no more its caller's.
+    pub(crate) fn taken_in(mut self) -> Error {
+        self.0.is_refusal = false;
+        self
     }
 
     /// Lays an error that input can cause (a value of the wrong shape or over a size limit) at the request's door.

@@ -143,10 +143,9 @@ impl Registry {
         let visible =
             |function: &&Arc<Function>| caller == Visibility::Internal || function.visibility == Visibility::Public;
         let public = if caller == Visibility::Public { "public " } else { "" };
-        found
-            .filter(visible)
-            .cloned()
-            .ok_or_else(|| Error::new(Code::FunctionNotFound, format!("Could not find {public}function for '{path}'")))
+        found.filter(visible).cloned().ok_or_else(|| {
+            Error::new(Code::FunctionNotFound, format!("Could not find {public}function for '{path}'")).refusal()
+        })
     }
 
     /// The registered function whose handler is `F`.

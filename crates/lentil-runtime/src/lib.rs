@@ -12,6 +12,7 @@ mod context;
 mod creation;
 mod database;
 mod error;
+mod executions;
 mod function;
 mod functions;
 mod handler;
@@ -34,15 +35,18 @@ pub use database::{
     DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult, Query,
 };
 pub use error::{Code, Error, Result};
+pub use executions::Execution;
 pub use function::{Function, FunctionKind, Visibility};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
+pub use lentil_store::Timestamp;
 pub use lentil_values::{FieldName, Value};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};
 pub use log::{Log, LogLevel};
 pub use open::{Misfits, OpenError, OpenProgress};
 pub use path::{FunctionPath, FunctionPathError};
+pub use run::QuerySnapshot;
 pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use lentil_store::{Clock, Store, SystemClock, Timestamp};
 use lentil_values::{Object, Value};
@@ -8,9 +9,11 @@ use lentil_values::{Object, Value};
 use crate::cache::{CacheStats, QueryCache};
 use crate::call::Call;
 use crate::creation::CreationTimes;
+use crate::executions::{Execution, Executions};
 use crate::functions::Registry;
 use crate::http::{HttpRouter, Secret};
 use crate::live::LiveQueries;
+use crate::log::Log;
 use crate::open::{self, OpenError, OpenProgress};
 use crate::random::Seeds;
 use crate::run::{TurnHolder, into_value};
@@ -38,6 +41,7 @@ struct Inner {
     environment: Environment,
     cache: Arc<QueryCache>,
     live: Arc<LiveQueries>,
+    executions: Executions,
     seeds: Seeds,
     creation_times: CreationTimes,
     turn_holder: TurnHolder,
@@ -130,6 +134,7 @@ impl Runtime {
         Ok(Runtime(Arc::new(Inner {
             cache,
             live,
+            executions: Executions::default(),
             environment: options.environment,
             tables: opened.tables,
             registry: opened.registry,
@@ -220,9 +225,20 @@ impl Runtime {
         self.registry().all().map(|function| &**function)
     }
 
+    /// The latest runs of functions and HTTP actions after `at_ms`, the oldest first; waits for the next if there are
+    /// none.
+    pub async fn executions_after(&self, at_ms: f64) -> Vec<Arc<Execution>> {
+        self.0.executions.after(at_ms).await
+    }
+
     /// The store underneath.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// The timestamp up to which commits are durable and shown.
+    pub fn published(&self) -> Timestamp {
+        self.store().published()
     }
 
     /// What the query cache has done so far, and what it holds.
@@ -276,6 +292,18 @@ impl Runtime {
 
     pub(crate) fn generated_secret(&self, name: &str) -> Option<String> {
         self.0.secrets.get(name).map(|secret| secret.reveal().to_owned())
+    }
+
+    /// Remembers that something has run.
+    pub(crate) fn record<T>(
+        &self,
+        identifier: &str,
+        kind: Option<FunctionKind>,
+        log: &Log,
+        began: Instant,
+        result: &Result<T>,
+    ) {
+        self.0.executions.record(self.now_ms(), identifier, kind, log.lines(), began.elapsed(), result);
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveQueries> {

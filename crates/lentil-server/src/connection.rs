@@ -8,12 +8,14 @@ use http::{Response, StatusCode, header};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::body::ToClient;
 use crate::head::{Head, Watched};
 use crate::service::Service;
+use crate::sync::{self, Upgrade};
 use crate::{ServerOptions, api, linger};
 
 /// How every HTTP/2 connection begins.
@@ -51,14 +53,19 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
+/// Where a request that was answered 101 leaves word of what the connection is from then on.
+pub(crate) type UpgradeSlot = Mutex<Option<Upgrade>>;
+
 async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
     let ServerOptions { head_time, max_head_bytes, .. } = *service.options();
-    let head = Arc::new(Head::default());
+    let (head, server) = (Arc::new(Head::default()), Arc::clone(service.server()));
+    let slot = Arc::new(UpgradeSlot::default());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&head)));
+    let for_requests = Arc::clone(&slot);
     let answer = service_fn(move |request| {
-        let (service, head) = (service.clone(), Arc::clone(&head));
+        let (service, head, slot) = (service.clone(), Arc::clone(&head), Arc::clone(&for_requests));
         Box::pin(async move {
-            let response = if head.is_ambiguous() { ambiguous() } else { service.answer(request).await };
+            let response = if head.is_ambiguous() { ambiguous() } else { service.answer(request, &slot).await };
             head.expect_next();
             Ok::<_, Infallible>(response)
         })
@@ -78,7 +85,13 @@ async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::R
     if let Err(error) = &served {
         tracing::debug!(%error, "a connection ended");
     }
-    linger::close(connection.into_parts().io.into_inner().into_inner()).await;
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner().into_inner();
+    let upgrade = slot.lock().take().filter(|_| served.is_ok());
+    match upgrade {
+        Some(upgrade) => sync::serve(server, stream, parts.read_buf, upgrade).await,
+        None => linger::close(stream).await,
+    }
 }
 
 /// The answer to a request that says its length twice, after which nothing on the connection can be trusted.
@@ -93,7 +106,8 @@ async fn serve_http2(stream: TcpStream, service: Service, mut draining: watch::R
     let ServerOptions { max_streams, max_head_bytes, head_time, .. } = *service.options();
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request).await) }
+        // A stream is not upgraded: what is asked for here comes to nothing.
+        async move { Ok::<_, Infallible>(service.answer(request, &UpgradeSlot::default()).await) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -118,6 +132,6 @@ async fn serve_http2(stream: TcpStream, service: Service, mut draining: watch::R
 }
 
 /// Waits until the server drains; the one that says so outlives every connection.
-async fn begins(draining: &mut watch::Receiver<bool>) {
+pub(crate) async fn begins(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
 }

@@ -13,6 +13,7 @@ mod options;
 mod request_id;
 mod serve;
 mod service;
+mod sync;
 
 pub use auth::{AuthConfig, AuthConfigError, AuthError, Authenticator, VerifiedUser};
 pub use options::ServerOptions;

@@ -1,10 +1,20 @@
 use std::time::Duration;
 
+use lentil_runtime::http::Secret;
+
+use crate::AuthConfig;
+
 /// What the server tells of itself, and what a client may take. The defaults are for production.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// What `GET /version` answers.
     pub version: String,
+    /// What `GET /instance_name` answers, and what stands before the `|` of the admin key.
+    pub instance_name: String,
+    /// The administrator's key; without one nobody is the administrator.
+    pub admin_key: Option<Secret>,
+    /// Whose tokens sign users in.
+    pub auth: AuthConfig,
     /// Connections at the same time; further ones wait to be accepted.
     pub max_connections: usize,
     /// Bytes of a request's head.
@@ -32,6 +42,9 @@ impl Default for ServerOptions {
     fn default() -> ServerOptions {
         ServerOptions {
             version: "unknown".to_owned(),
+            instance_name: "lentil".to_owned(),
+            admin_key: None,
+            auth: AuthConfig::default(),
             max_connections: 10_000,
             max_head_bytes: 32 << 10,
             head_time: Duration::from_secs(75),

@@ -10,7 +10,7 @@ fn is_plain(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 8];
     // An id that is not random is still an id.
     let _ = getrandom::fill(&mut bytes);

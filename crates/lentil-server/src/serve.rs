@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::ServerOptions;
 use crate::connection;
-use crate::service::{Origin, Service};
+use crate::service::{Origin, Server, Service};
 
 /// Where the server listens.
 pub struct Listeners {
@@ -35,8 +35,10 @@ pub async fn serve(
 ) -> Drained {
     let (drain, draining) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(options.max_connections));
+    let server = Arc::new(Server::new(runtime, options.clone(), draining.clone()));
+    let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
     let accept = |listener, origin| {
-        let service = Service::new(runtime.clone(), options.clone(), origin);
+        let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
     };
     let main = accept(listeners.main, Origin::Main);
@@ -53,10 +55,26 @@ pub async fn serve(
             cut += connections.len();
         }
     }
+    keeping.abort();
     if cut > 0 {
         tracing::warn!(cut, "connections did not finish in time and were cut");
     }
     Drained { cut }
+}
+
+/// Lets go, now and then, of what has been kept long enough.
+async fn keep_house(server: Arc<Server>) {
+    const TICK: Duration = Duration::from_secs(10);
+    const TICKS_AN_HOUR: u64 = 360;
+    for tick in 0_u64.. {
+        server.held.release();
+        if tick.is_multiple_of(TICKS_AN_HOUR)
+            && let Err(error) = server.runtime.prune_sessions().await
+        {
+            tracing::warn!(%error, "old answers to clients could not be deleted");
+        }
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// Accepts connections until the server drains; returns those that are still open.

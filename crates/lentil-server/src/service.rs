@@ -6,11 +6,14 @@ use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use lentil_runtime::Runtime;
 use lentil_runtime::http::Body;
+use tokio::sync::watch;
 use tracing::Instrument;
 
+use crate::api::{self, HeldSnapshots};
 use crate::body::{ToClient, from_client};
+use crate::connection::UpgradeSlot;
 use crate::request_id::request_id;
-use crate::{ServerOptions, api};
+use crate::{Authenticator, ServerOptions};
 
 /// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,52 +26,71 @@ pub(crate) enum Origin {
 
 /// Answers one listener's requests.
 #[derive(Clone)]
-pub(crate) struct Service(Arc<Inner>);
-
-struct Inner {
-    runtime: Runtime,
-    options: ServerOptions,
+pub(crate) struct Service {
+    server: Arc<Server>,
     origin: Origin,
 }
 
+/// What all listeners share.
+pub(crate) struct Server {
+    pub(crate) runtime: Runtime,
+    pub(crate) options: ServerOptions,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) held: HeldSnapshots,
+    /// Becomes true when the server stops.
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+impl Server {
+    pub(crate) fn new(runtime: Runtime, options: ServerOptions, draining: watch::Receiver<bool>) -> Server {
+        let clock = runtime.clone();
+        let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
+        Server { runtime, options, authenticator, held: HeldSnapshots::default(), draining }
+    }
+}
+
 impl Service {
-    pub(crate) fn new(runtime: Runtime, options: ServerOptions, origin: Origin) -> Service {
-        Service(Arc::new(Inner { runtime, options, origin }))
+    pub(crate) fn new(server: Arc<Server>, origin: Origin) -> Service {
+        Service { server, origin }
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
     pub(crate) fn options(&self) -> &ServerOptions {
-        &self.0.options
+        &self.server.options
     }
 
     /// Answers a request, in a span of its own that leaves one line in the log.
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<ToClient> {
+    ///
+    /// A request for the sync WebSocket is answered by leaving word in `slot`.
+    pub(crate) async fn answer(self, request: Request<Incoming>, slot: &UpgradeSlot) -> Response<ToClient> {
         let request_id = request_id(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let span = tracing::info_span!("request", %method, path, request_id);
         let began = Instant::now();
-        let response = self.0.route(request, &request_id).instrument(span.clone()).await;
+        let response = self.route(request, &request_id, slot).instrument(span.clone()).await;
         let duration_ms = began.elapsed().as_secs_f64() * 1e3;
         span.in_scope(|| tracing::info!(status = response.status().as_u16(), duration_ms, "answered"));
         response.map(ToClient::from)
     }
-}
 
-impl Inner {
-    async fn route(&self, request: Request<Incoming>, request_id: &str) -> Response<Body> {
-        let own = match self.origin {
-            Origin::Main => api::answer(request.method(), request.uri().path(), &self.options),
-            Origin::Site => None,
+    async fn route(&self, request: Request<Incoming>, request_id: &str, slot: &UpgradeSlot) -> Response<Body> {
+        let mut request = match self.origin {
+            Origin::Main => match api::answer(&self.server, request, request_id, slot).await {
+                Ok(response) => return response,
+                Err(request) => request,
+            },
+            Origin::Site => request,
         };
-        if let Some(response) = own {
-            return response;
-        }
-        let mut request = request.map(|incoming| incoming);
         if self.origin == Origin::Main {
             strip_http(request.uri_mut());
         }
+        let identity = api::route_identity(&self.server, request.headers()).await;
         let takes_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        let body = |incoming| if takes_body { from_client(incoming, &self.options) } else { Body::empty() };
-        self.runtime.fetch(request.map(body), lentil_runtime::Identity::Anonymous, request_id).await
+        let body = |incoming| if takes_body { from_client(incoming, self.options()) } else { Body::empty() };
+        self.server.runtime.fetch(request.map(body), identity, request_id).await
     }
 }
 

@@ -37,6 +37,12 @@ pub(crate) struct ServeArgs {
     /// The folder that holds the database and the keys.
     #[arg(long, env = "LENTIL_DATA", default_value = "data", value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// A file that says whose tokens sign users in, as the JSON of Convex's `auth.config`.
+    #[arg(long, env = "LENTIL_AUTH_CONFIG", value_name = "FILE")]
+    pub(crate) auth_config: Option<PathBuf>,
+    /// The same JSON itself.
+    #[arg(long, env = "LENTIL_AUTH_CONFIG_JSON", value_name = "JSON", conflicts_with = "auth_config")]
+    pub(crate) auth_config_json: Option<String>,
     /// Shows internals in errors, for development.
     #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) dev: bool,

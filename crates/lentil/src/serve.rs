@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lentil_runtime::http::Secret;
 use lentil_runtime::{OpenError, Runtime, RuntimeOptions};
-use lentil_server::{Listeners, ServerOptions};
+use lentil_server::{AuthConfig, AuthConfigError, Listeners, ServerOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +22,8 @@ pub(crate) enum ServeError {
     Setting { name: &'static str, reason: String },
     #[error("cannot listen on {address}: {io}; stop what uses it, or choose another with {flag}")]
     Listen { address: SocketAddr, flag: &'static str, io: io::Error },
+    #[error(transparent)]
+    Auth(AuthConfigError),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
@@ -46,6 +48,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let environment = secrets::from_environment(&names, |name| {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
+    let auth = auth_config(args)?;
     let listeners = listen(args).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -65,9 +68,27 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let shutdown = async move {
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
     };
-    let options = ServerOptions { version: backend.version.clone(), ..ServerOptions::default() };
+    let admin_key = secrets.iter().find(|secret| secret.name == ADMIN_KEY);
+    let options = ServerOptions {
+        version: backend.version.clone(),
+        instance_name: backend.name.clone(),
+        admin_key: admin_key.map(|secret| Secret::new(secret.value.clone())),
+        auth,
+        ..ServerOptions::default()
+    };
     lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;
     runtime.close().await.map_err(ServeError::Close)
+}
+
+/// Reads whose tokens sign users in; nobody's, when nothing is said.
+fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
+    let json = match (&args.auth_config, &args.auth_config_json) {
+        (Some(path), _) => std::fs::read_to_string(path)
+            .map_err(|io| ServeError::Setting { name: "--auth-config", reason: format!("{}: {io}", path.display()) })?,
+        (None, Some(json)) => json.clone(),
+        (None, None) => return Ok(AuthConfig::default()),
+    };
+    AuthConfig::parse(&json).map_err(ServeError::Auth)
 }
 
 async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use ::http::StatusCode;
 
 use super::error_response::error_response;
@@ -41,7 +43,10 @@ impl Runtime {
 
     async fn run_http(&self, name: &str, action: HttpAction, request: Request, identity: Identity) -> Result<Response> {
         let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
-        guard(name, self.limits().action_time, action(&ctx, request)).await
+        let began = Instant::now();
+        let result = guard(name, self.limits().action_time, action(&ctx, request)).await;
+        self.record(name, None, &ctx.log, began, &result);
+        result
     }
 }
 

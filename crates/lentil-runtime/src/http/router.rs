@@ -133,6 +133,11 @@ impl HttpRouter {
         fitting.max_by_key(|route| route.path.len()).map(|route| &route.action)
     }
 
+    /// Whether a method and a path are routed.
+    pub fn has(&self, method: &Method, path: &str) -> bool {
+        self.lookup(method, path).is_some()
+    }
+
     /// Every route's method and path; a prefix ends with `*`.
     pub(crate) fn listed(&self) -> impl Iterator<Item = (String, String)> {
         self.routes.iter().map(|route| {
@@ -150,7 +155,7 @@ impl HttpRouter {
 const ROUTED: [Method; 6] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// The server's own paths, with all below them: the Convex API's, and where the application is served again.
-const RESERVED: [&str; 27] = [
+const RESERVED: [&str; 31] = [
     "/version",
     "/healthz",
     "/instance_name",
@@ -174,6 +179,10 @@ const RESERVED: [&str; 27] = [
     "/api/get_indexes",
     "/api/delete_tables",
     "/api/stream_function_logs",
+    "/api/update_environment_variables",
+    "/api/get_config",
+    "/api/get_config_hashes",
+    "/api/perform_import",
     "/api/v1",
     "/api/deploy2",
     "/api/export",

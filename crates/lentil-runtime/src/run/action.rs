@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use lentil_values::{Object, Value};
 
@@ -14,10 +15,12 @@ impl Runtime {
     pub(crate) async fn run_action(&self, function: &Arc<Function>, args: Object, call: Call) -> Result<Value> {
         let Run::Action(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Action)) };
         check_args(self, function, &args)?;
+        let (name, began) = (function.path.as_str(), Instant::now());
         let ctx = ActionCtx::new(call);
-        let value = guard(function.path.as_str(), self.limits().action_time, run(&ctx, args)).await?;
-        check_result(self, function, &value)?;
-        Ok(value)
+        let result = guard(name, self.limits().action_time, run(&ctx, args)).await;
+        let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
+        self.record(name, Some(FunctionKind::Action), &ctx.log, began, &result);
+        result
     }
 
     pub(crate) async fn query_from_action(

@@ -5,6 +5,10 @@ use crate::{Code, Error, Function, Result, Runtime};
 
 /// Holds arguments against the size limit and the function's validator.
 pub(crate) fn check_args(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
+    fits(runtime, function, args).map_err(Error::refusal)
+}
+
+fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
     let path = &function.path;
     check_size(&format!("the arguments of `{path}`"), args.size(), runtime.limits().argument_bytes)?;
     let checked = args.check_limits();

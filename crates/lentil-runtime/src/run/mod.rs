@@ -6,6 +6,7 @@ mod guard;
 mod mutation;
 mod nested;
 mod query;
+mod snapshot;
 mod turn;
 
 use lentil_schema::{Args, IntoArgs};
@@ -14,13 +15,15 @@ use lentil_values::{Object, ReturnType, Value};
 pub(crate) use guard::guard;
 pub(crate) use nested::{call_nested_mutation, call_nested_query};
 pub(crate) use query::into_value;
+pub use snapshot::QuerySnapshot;
 pub(crate) use turn::TurnHolder;
 
 use crate::{Code, Error, Result};
 
 /// Reads a function's result as the type its caller expects.
 pub(crate) fn typed<R: ReturnType>(result: Result<Value>) -> Result<R> {
-    R::from_return(result?).map_err(|error| Error::new(Code::ReturnsValidation, format!("result {error}")))
+    R::from_return(result.map_err(Error::taken_in)?)
+        .map_err(|error| Error::new(Code::ReturnsValidation, format!("result {error}")))
 }
 
 /// What a call was given, as fields.

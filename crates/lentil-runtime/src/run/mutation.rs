@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use lentil_values::{Object, Value};
@@ -39,6 +39,7 @@ impl Runtime {
         let Run::Mutation(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Mutation)) };
         check_args(self, function, &args)?;
         let name = function.path.as_str();
+        let began = Instant::now();
         for attempt in 0..ATTEMPTS {
             let own = Call::outermost(self.clone(), call.auth.identity().clone());
             let (mut ctx, turn) = self.mutation_ctx(name, attempt, own).await?;
@@ -56,9 +57,10 @@ impl Runtime {
                 Ok(value)
             });
             let result = guard(name, self.limits().mutation_time, running).await;
-            let lines = ctx.log.clone();
+            let log = ctx.log.clone();
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
-                call.log.extend(&lines.lines());
+                self.record(name, Some(FunctionKind::Mutation), &log, began, &result);
+                call.log.extend(&log.lines());
                 return result;
             }
             back_off(attempt).await;

@@ -54,5 +54,5 @@ pub(crate) async fn call_nested_mutation(
 
 pub(crate) fn wrong_kind(function: &Function, called_as: FunctionKind) -> Error {
     let message = format!("`{}` is a {:?}, and was called as a {called_as:?}", function.path, function.kind());
-    Error::new(Code::WrongFunctionKind, message)
+    Error::new(Code::WrongFunctionKind, message).refusal()
 }

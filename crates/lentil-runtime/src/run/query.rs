@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
@@ -73,8 +74,10 @@ impl Runtime {
         let call = Call::outermost(self.clone(), identity.clone());
         let (log, auth) = (call.log.clone(), call.auth.clone());
         let mut ctx = self.query_ctx(call, snapshot, journal);
+        let began = Instant::now();
         let result = guard(name, self.limits().query_time, run(&mut ctx, args)).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
+        self.record(name, Some(FunctionKind::Query), &log, began, &result);
         if let Err(error) = &result
             && error.code().is_system()
         {

@@ -1,18 +1,17 @@
 //! What `npx convex` asks for: queries under `_system/cli/`, for the administrator alone.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use lentil_schema::RangeSpec;
 use lentil_store::Order;
-use lentil_values::{FieldName, FieldValidator, Object, Value, ValueType, v};
+use lentil_values::{FieldValidator, Object, Value, ValueType, v};
 
 use super::environment;
-use crate::function::{BoxFuture, Item, Run};
-use crate::{Code, Error, Function, FunctionPath, PaginationOptions, PaginationResult, QueryCtx, Result, Visibility};
+use super::function::{object, query};
+use crate::{Code, Error, Function, PaginationOptions, PaginationResult, QueryCtx, Result, Visibility};
 
 /// The queries of the command line.
-pub(crate) fn functions() -> Vec<Function> {
+pub(super) fn functions() -> Vec<Function> {
     let text = || FieldValidator::from(v::string());
     let page = || FieldValidator::from(PaginationOptions::validator());
     let component = || ("componentId", v::optional(v::any()));
@@ -40,21 +39,6 @@ pub(crate) fn functions() -> Vec<Function> {
         }),
         query("_system/cli/modules:apiSpec", [component()], |ctx, _| Box::pin(async move { api_spec(ctx) })),
     ]
-}
-
-fn query<const N: usize>(
-    path: &str,
-    args: [(&'static str, FieldValidator); N],
-    run: impl for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
-) -> Function {
-    Function {
-        path: FunctionPath::parse(path).expect("the system's own paths are well formed"),
-        visibility: Visibility::Internal,
-        args: lentil_values::ObjectValidator(args.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()),
-        returns: v::any(),
-        run: Run::Query(Arc::new(run)),
-        item: Item::none(),
-    }
 }
 
 /// Every table of the application, in one page.
@@ -115,8 +99,4 @@ fn parsed(json: &serde_json::Value) -> Result<Value> {
 
 fn variable(name: &str, value: &str) -> Value {
     object([("name", name.into()), ("value", value.into())])
-}
-
-fn object<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect())
 }

@@ -1,18 +1,19 @@
 use std::sync::Arc;
 
 use lentil_store::StoredDocument;
-use lentil_values::{FieldName, Value};
+use lentil_values::{FieldName, Object, Value, v};
 
 use super::SystemTable;
-use crate::call::Call;
+use super::function::{mutation, object};
 use crate::database::Transaction;
 use crate::http::Secret;
-use crate::run::into_value;
-use crate::{Code, Error, FunctionPath, Identity, Result, Runtime};
+use crate::{Code, Error, Function, Result, Runtime};
 
 pub(super) const TABLE: &str = "_environment_variables";
 pub(super) const BY_NAME: &str = "by_name";
 pub(super) const GET: &str = "_system/cli/queryEnvironmentVariables:get";
+
+const CHANGE: &str = "_system/environment:change";
 
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 8 << 10;
@@ -101,10 +102,7 @@ impl Runtime {
         if let Some(value) = self.process_environment(name) {
             return Ok(Some(value));
         }
-        let function = self.registry().named(&FunctionPath::parse(GET)?, crate::Visibility::Internal)?;
-        let args = lentil_values::Object::from([("name", name)]);
-        let call = Call::outermost(self.clone(), Identity::Anonymous);
-        let found = into_value(&*self.run_query(&function, args, None, &call).await?)?;
+        let found = self.system_query(GET, Object::from([("name", name)])).await?;
         let stored = found.as_object().and_then(|found| found.get("value")?.as_str().map(str::to_owned));
         Ok(stored.or_else(|| self.generated_secret(name)))
     }
@@ -127,13 +125,12 @@ impl Runtime {
     /// As [`EnvironmentError`] says.
     pub async fn change_environment(&self, changes: &[EnvironmentChange]) -> Result<(), EnvironmentError> {
         changes.iter().try_for_each(EnvironmentChange::check)?;
-        let changed = self.transact(&Identity::Anonymous, async |ctx| {
-            let transaction = ctx.db.transaction()?;
-            for change in changes {
-                apply(transaction, change).await?;
-            }
-            Ok(all(transaction).await?.len())
-        });
+        let change = |change: &EnvironmentChange| {
+            let value = change.value.as_deref().map_or(Value::Null, Value::from);
+            object([("name", change.name.as_str().into()), ("value", value)])
+        };
+        let changes = Value::Array(changes.iter().map(change).collect());
+        let changed = self.system_mutation(CHANGE, Object::from([("changes", changes)]));
         match changed.await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Code::LimitExceeded => Err(EnvironmentError::TooMany),
@@ -142,11 +139,27 @@ impl Runtime {
     }
 }
 
-async fn apply(transaction: &mut Transaction, change: &EnvironmentChange) -> Result<()> {
-    let old = stored(transaction, &change.name).await?;
+pub(super) fn functions() -> Vec<Function> {
+    let change = v::object([("name", v::string()), ("value", v::union([v::string(), v::null()]))]);
+    vec![mutation(CHANGE, [("changes", v::array(change).into())], |ctx, args| {
+        Box::pin(async move {
+            let transaction = ctx.db.transaction()?;
+            let changes = args.get("changes").and_then(Value::as_array).unwrap_or_default();
+            for change in changes.iter().filter_map(Value::as_object) {
+                let name = change.get("name").and_then(Value::as_str).unwrap_or_default();
+                apply(transaction, name, change.get("value").and_then(Value::as_str)).await?;
+            }
+            Ok(Value::Null)
+        })
+    })]
+}
+
+/// Stores a variable, or removes it where there is no value.
+async fn apply(transaction: &mut Transaction, name: &str, value: Option<&str>) -> Result<()> {
+    let old = stored(transaction, name).await?;
     let count = all(transaction).await?.len();
     let mut table = SystemTable::open(transaction, TABLE);
-    match (old, &change.value) {
+    match (old, value) {
         (None, None) => Ok(()),
         (Some(old), None) => {
             table.delete(old);
@@ -154,14 +167,12 @@ async fn apply(transaction: &mut Transaction, change: &EnvironmentChange) -> Res
         }
         (Some(old), Some(value)) => {
             let mut new = (*old).clone();
-            new.fields.insert(FieldName::from_static("value"), Value::from(value.as_str()));
+            new.fields.insert(FieldName::from_static("value"), Value::from(value));
             table.put(Some(old), new)
         }
         (None, Some(_)) if count >= MAX_VARIABLES => {
             Err(Error::new(Code::LimitExceeded, "too many environment variables"))
         }
-        (None, Some(value)) => {
-            table.insert([("name", Value::from(change.name.as_str())), ("value", Value::from(value.as_str()))])
-        }
+        (None, Some(value)) => table.insert([("name", Value::from(name)), ("value", Value::from(value))]),
     }
 }

@@ -5,17 +5,24 @@
 
 mod cli;
 mod environment;
+mod function;
 mod session;
 mod table;
 
 use lentil_schema::{Schema, Table};
 use lentil_values::v;
 
-pub(crate) use cli::functions;
+use crate::Function;
+
 pub(crate) use environment::read as read_environment;
 pub use environment::{EnvironmentChange, EnvironmentError};
 pub use session::SessionRequest;
 pub(crate) use table::SystemTable;
+
+/// The system's own functions.
+pub(crate) fn functions() -> Vec<Function> {
+    cli::functions().into_iter().chain(environment::functions()).chain(session::functions()).collect()
+}
 
 /// The system's own tables.
 pub(crate) fn schema() -> Schema {

@@ -1,7 +1,8 @@
-use lentil_values::{JsonForm, Value};
+use lentil_values::{FieldValidator, JsonForm, Object, Value, v};
 
 use super::SystemTable;
-use crate::{Code, Error, Identity, MutationCtx, Result, Runtime};
+use super::function::{mutation, query};
+use crate::{Code, Error, Function, MutationCtx, QueryCtx, Result, Runtime};
 
 pub(super) const TABLE: &str = "_session_requests";
 pub(super) const BY_REQUEST: &str = "by_sessionId_and_requestId";
@@ -13,6 +14,11 @@ const KEPT_AT_LEAST_MS: f64 = DAY_MS;
 const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1e3;
 /// Answers that one transaction deletes: few, for other mutations wait meanwhile.
 const BATCH: usize = 256;
+/// What one takes at the very least.
+const LEAST_BYTES: f64 = 64.0;
+
+const BYTES: &str = "_system/sessions:bytes";
+const PRUNE: &str = "_system/sessions:prune";
 
 /// A mutation's place among those of one client: asked for again, after a connection was lost, it is answered from
 /// the record that it wrote in its own transaction, and does not run a second time.
@@ -47,32 +53,60 @@ impl SessionRequest {
     }
 }
 
+pub(super) fn functions() -> Vec<Function> {
+    let session = || FieldValidator::from(v::string());
+    vec![
+        query(BYTES, [("sessionId", session()), ("limit", v::number().into())], |ctx, args| Box::pin(bytes(ctx, args))),
+        mutation(PRUNE, [("sessionId", v::optional(v::string())), ("beforeMs", v::number().into())], |ctx, args| {
+            Box::pin(prune(ctx, args))
+        }),
+    ]
+}
+
+/// About how many bytes of answers are recorded for a session.
+async fn bytes(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
+    let session_id = args.get("sessionId").cloned().unwrap_or(Value::Null);
+    let limit = args.get("limit").and_then(Value::as_f64).unwrap_or_default();
+    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let rows = table.find(BY_REQUEST, &[session_id], (limit / LEAST_BYTES) as usize + 1).await;
+    match rows {
+        Ok(rows) => Ok(Value::Float64(rows.iter().map(|row| row.document.fields.size() as f64).sum::<f64>() + 0.0)),
+        Err(error) if error.code() == Code::LimitExceeded => Ok(Value::Float64(limit)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the next answers that are old enough; returns how many it was.
+async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
+    let before_ms = args.get("beforeMs").and_then(Value::as_f64).unwrap_or_default();
+    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let rows = match args.get("sessionId") {
+        Some(session_id) => table.find(BY_REQUEST, std::slice::from_ref(session_id), BATCH).await?,
+        None => table.oldest(BATCH).await?,
+    };
+    let old: Vec<_> = rows.into_iter().filter(|row| row.document.creation_time < before_ms).collect();
+    let count = old.len();
+    old.into_iter().for_each(|row| table.delete(row.document));
+    Ok(Value::Float64(count as f64))
+}
+
 impl Runtime {
     /// About how many bytes of answers are recorded for a session, counted up to `limit`.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn session_bytes(&self, session_id: &str, limit: usize) -> Result<usize> {
-        let key = [Value::from(session_id)];
-        self.read(Identity::Anonymous, async |ctx| {
-            let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
-            // Each takes a hundred bytes at the very least.
-            let rows = table.find(BY_REQUEST, &key, limit / 100 + 1).await?;
-            Ok(rows.iter().map(|row| row.document.fields.size()).sum())
-        })
-        .await
-        .or_else(|error| if error.code() == Code::LimitExceeded { Ok(limit) } else { Err(error) })
+        let args = [("sessionId", Value::from(session_id)), ("limit", Value::Float64(limit as f64))];
+        Ok(self.system_query(BYTES, Object::from(args)).await?.as_f64().unwrap_or_default() as usize)
     }
 
-    /// Deletes a session's answers that are more than a day old.
+    /// Deletes a session's answers that are more than a day old, and returns how many it were.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn prune_session(&self, session_id: &str) -> Result<()> {
-        let before = self.now_ms() - KEPT_AT_LEAST_MS;
-        let key = [Value::from(session_id)];
-        while self.prune(before, Some(&key)).await? == BATCH {}
-        Ok(())
+    pub async fn prune_session(&self, session_id: &str) -> Result<usize> {
+        let before_ms = Value::Float64(self.now_ms() - KEPT_AT_LEAST_MS);
+        self.prune(Object::from([("sessionId", Value::from(session_id)), ("beforeMs", before_ms)])).await
     }
 
     /// Deletes all answers that are more than fourteen days old, in small steps between which others have their
@@ -81,29 +115,17 @@ impl Runtime {
     /// # Errors
     /// When the store fails.
     pub async fn prune_sessions(&self) -> Result<usize> {
-        let before = self.now_ms() - KEPT_MS;
+        self.prune(Object::from([("beforeMs", self.now_ms() - KEPT_MS)])).await
+    }
+
+    async fn prune(&self, args: Object) -> Result<usize> {
         let mut pruned = 0;
         loop {
-            let step = self.prune(before, None).await?;
+            let step = self.system_mutation(PRUNE, args.clone()).await?.as_f64().unwrap_or_default() as usize;
             pruned += step;
             if step < BATCH {
                 return Ok(pruned);
             }
         }
-    }
-
-    async fn prune(&self, before_ms: f64, session: Option<&[Value; 1]>) -> Result<usize> {
-        self.transact(&Identity::Anonymous, async |ctx| {
-            let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
-            let rows = match session {
-                Some(session) => table.find(BY_REQUEST, session, BATCH).await?,
-                None => table.oldest(BATCH).await?,
-            };
-            let old: Vec<_> = rows.into_iter().filter(|row| row.document.creation_time < before_ms).collect();
-            let count = old.len();
-            old.into_iter().for_each(|row| table.delete(row.document));
-            Ok(count)
-        })
-        .await
     }
 }

@@ -1,0 +1,58 @@
+use http::{Response, StatusCode};
+use lentil_protocol::ProtocolError;
+use lentil_runtime::http::{Body, BodyError};
+use lentil_runtime::{Code, Error};
+
+use super::json;
+
+/// An error of the API that no function has raised: `{"code": …, "message": …}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { status, code, message: message.into() }
+    }
+
+    /// The error of a request where the server itself is at fault; `None` where the function is.
+    pub(crate) fn of_system(error: &Error, request_id: &str) -> Option<ApiError> {
+        if !error.code().is_system() {
+            return None;
+        }
+        let cause = error.cause().map(tracing::field::display);
+        tracing::error!(request_id, code = error.code().as_str(), cause, "{}", error.message());
+        Some(match error.code() {
+            Code::Internal => ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerError",
+                format!("[Request ID: {request_id}] the request could not be completed; try again later"),
+            ),
+            code => ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                code.as_str(),
+                format!("[Request ID: {request_id}] the server cannot answer now; try again later"),
+            ),
+        })
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let body = serde_json::json!({ "code": self.code, "message": self.message });
+        json(self.status, body.to_string())
+    }
+}
+
+impl From<ProtocolError> for ApiError {
+    fn from(error: ProtocolError) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, error.code, error.message)
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, "BadJsonBody", error.to_string())
+    }
+}

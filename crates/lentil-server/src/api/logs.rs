@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use http::{HeaderMap, Response, StatusCode};
+use lentil_runtime::Execution;
+use lentil_runtime::http::Body;
+use serde_json::{Value as Json, json};
+
+use super::ApiError;
+use crate::connection::begins;
+use crate::request_id::request_id;
+use crate::service::Server;
+
+/// How long a question waits for news.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `GET /api/stream_function_logs?cursor=<ms>`: the executions after the cursor, and the cursor for the next question.
+///
+/// Without any it waits for the first, a minute at most. A cursor of 0 is now: a command line that starts does not
+/// show what was before.
+pub(super) async fn stream(
+    server: &Server,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let cursor = pairs.find(|(name, _)| name == "cursor").map_or(Ok(0.0), |(_, cursor)| cursor.parse::<f64>());
+    let cursor = cursor.ok().filter(|cursor| cursor.is_finite()).ok_or_else(|| {
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidCursor", "`cursor` is no number of milliseconds; begin with 0")
+    })?;
+    let after = if cursor == 0.0 { server.runtime.now_ms() } else { cursor };
+    let waiting = server.runtime.executions_after(after);
+    let mut draining = server.draining.clone();
+    let found = tokio::select! {
+        found = tokio::time::timeout(PATIENCE, waiting) => found.unwrap_or_default(),
+        () = begins(&mut draining) => Vec::new(),
+    };
+    let is_structured = headers
+        .get("convex-client")
+        .and_then(|client| client.to_str().ok())
+        .is_some_and(|client| ["npm-cli", "dashboard"].iter().any(|name| client.starts_with(name)));
+    let entries: Vec<Json> = found.iter().map(|execution| entry(execution, is_structured, headers)).collect();
+    let cursor = found.last().map_or(after, |last| last.at_ms);
+    Ok(super::json(StatusCode::OK, json!({ "entries": entries, "newCursor": cursor }).to_string()))
+}
+
+fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Json {
+    let line = |line: &String| {
+        if !is_structured {
+            return json!(line);
+        }
+        let (level, text) = line.strip_prefix('[').and_then(|line| line.split_once("] ")).unwrap_or(("LOG", line));
+        json!({ "messages": [text], "level": level, "timestamp": execution.at_ms, "isTruncated": false })
+    };
+    let log_lines: Vec<Json> = execution.log_lines.iter().map(line).collect();
+    let id = request_id(headers);
+    json!({
+        "kind": "Completion",
+        "udfType": execution.kind.map_or_else(|| "HttpAction".to_owned(), |kind| format!("{kind:?}")),
+        "identifier": execution.identifier,
+        "componentPath": null,
+        "logLines": log_lines,
+        "timestamp": execution.at_ms / 1e3,
+        "cachedResult": false,
+        "executionTime": execution.duration.as_secs_f64(),
+        "error": execution.error,
+        "requestId": id,
+        "executionId": id,
+        "usageStats": {},
+        "returnBytes": null,
+        "occInfo": null,
+        "executionTimestamp": execution.at_ms / 1e3,
+        "identityType": "unknown",
+        "environment": "isolate",
+    })
+}

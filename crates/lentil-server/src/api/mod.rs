@@ -1,0 +1,225 @@
+//! The server's own paths: the Convex HTTP API, the sync WebSocket, and what tells of the server itself.
+
+mod admin;
+mod cors;
+mod error;
+mod failure;
+mod functions;
+mod identity;
+mod logs;
+mod query_at;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use lentil_protocol::FunctionRequest;
+use lentil_runtime::http::Body;
+use lentil_runtime::{FunctionKind, Identity};
+
+pub(crate) use error::ApiError;
+pub(crate) use failure::{Audience, failure, shown_lines};
+pub(crate) use identity::{admin, user};
+pub(crate) use query_at::HeldSnapshots;
+
+use crate::connection::UpgradeSlot;
+use crate::service::Server;
+use crate::sync;
+
+/// One of the server's own paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Root,
+    Version,
+    Health,
+    InstanceName,
+    Function(Option<FunctionKind>),
+    Run(String),
+    QueryTs,
+    QueryAtTs,
+    QueryBatch,
+    CheckAdminKey,
+    UpdateEnvironment,
+    Logs,
+    Sync,
+    /// What there is no need of here, with what to do instead.
+    Unsupported(&'static str),
+}
+
+const DEPLOY: &str = "functions are compiled into this server; build and start its program instead of deploying to it";
+const EXPORT: &str = "copy the data folder of a stopped server, or its database with `sqlite3 db '.backup copy'`";
+const IMPORT: &str = "write a mutation that inserts the documents, and call it with `npx convex run`";
+
+impl Endpoint {
+    fn of(path: &str) -> Option<Endpoint> {
+        Some(match path {
+            "/" => Endpoint::Root,
+            "/version" => Endpoint::Version,
+            "/healthz" => Endpoint::Health,
+            "/instance_name" => Endpoint::InstanceName,
+            "/api/query" => Endpoint::Function(Some(FunctionKind::Query)),
+            "/api/mutation" => Endpoint::Function(Some(FunctionKind::Mutation)),
+            "/api/action" => Endpoint::Function(Some(FunctionKind::Action)),
+            "/api/function" => Endpoint::Function(None),
+            "/api/query_ts" => Endpoint::QueryTs,
+            "/api/query_at_ts" => Endpoint::QueryAtTs,
+            "/api/query_batch" => Endpoint::QueryBatch,
+            "/api/check_admin_key" => Endpoint::CheckAdminKey,
+            "/api/update_environment_variables" => Endpoint::UpdateEnvironment,
+            "/api/stream_function_logs" => Endpoint::Logs,
+            "/api/sync" => Endpoint::Sync,
+            "/api/get_config" | "/api/get_config_hashes" | "/api/v1/get_canonical_urls" => {
+                Endpoint::Unsupported(DEPLOY)
+            }
+            "/api/perform_import" => Endpoint::Unsupported(IMPORT),
+            _ => return Endpoint::below(path),
+        })
+    }
+
+    fn below(path: &str) -> Option<Endpoint> {
+        let rest = path.strip_prefix("/api/")?;
+        if let Some(function) = rest.strip_prefix("run/") {
+            return Some(Endpoint::Run(function.to_owned()));
+        }
+        if let Some(version) = rest.strip_suffix("/sync") {
+            return identity::is_version(version).then_some(Endpoint::Sync);
+        }
+        [("deploy2/", DEPLOY), ("export/", EXPORT), ("import/", IMPORT)]
+            .into_iter()
+            .find_map(|(folder, advice)| rest.starts_with(folder).then_some(Endpoint::Unsupported(advice)))
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        match self {
+            Endpoint::Root | Endpoint::Version | Endpoint::Health | Endpoint::InstanceName => {
+                matches!(*method, Method::GET | Method::HEAD)
+            }
+            Endpoint::CheckAdminKey | Endpoint::Logs | Endpoint::Sync => *method == Method::GET,
+            Endpoint::Unsupported(_) => true,
+            _ => *method == Method::POST,
+        }
+    }
+}
+
+/// Answers the server's own paths; hands the request back where it is the application's.
+pub(crate) async fn answer(
+    server: &Server,
+    request: Request<Incoming>,
+    request_id: &str,
+    slot: &UpgradeSlot,
+) -> Result<Response<Body>, Request<Incoming>> {
+    let Some(endpoint) = Endpoint::of(request.uri().path()) else { return Err(request) };
+    // The root is the application's where it has a route for it.
+    if endpoint == Endpoint::Root && server.runtime.router().has(request.method(), "/") {
+        return Err(request);
+    }
+    if *request.method() == Method::OPTIONS {
+        return Ok(cors::preflight(request.headers()));
+    }
+    let headers = request.headers().clone();
+    let answered = if endpoint.takes(request.method()) {
+        dispatch(server, endpoint, request, request_id, slot).await
+    } else {
+        let message = format!("{} is not for {}", request.uri().path(), request.method());
+        Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message))
+    };
+    let mut response = answered.unwrap_or_else(|error| error.into_response());
+    cors::allow(&headers, response.headers_mut());
+    Ok(response)
+}
+
+async fn dispatch(
+    server: &Server,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+    request_id: &str,
+    slot: &UpgradeSlot,
+) -> Result<Response<Body>, ApiError> {
+    identity::check_client(request.headers())?;
+    let (headers, uri) = (request.headers().clone(), request.uri().clone());
+    let caller = identity::of_request(server, &headers, &uri);
+    match endpoint {
+        Endpoint::Root => Ok(text(StatusCode::OK, format!("{} is running.", server.options.instance_name))),
+        Endpoint::Version => Ok(text(StatusCode::OK, server.options.version.clone())),
+        Endpoint::Health => Ok(text(StatusCode::OK, "ok".to_owned())),
+        Endpoint::InstanceName => Ok(text(StatusCode::OK, server.options.instance_name.clone())),
+        Endpoint::Function(kind) => {
+            let caller = caller.await?;
+            if kind.is_none() {
+                identity::must_be_admin(&caller)?;
+            }
+            let body = functions::read_body(server, request).await?;
+            functions::call(server, caller, FunctionRequest::parse(&body)?, kind, request_id).await
+        }
+        Endpoint::Run(path) => {
+            let caller = caller.await?;
+            let body = functions::read_body(server, request).await?;
+            let path = functions::run_path(&path)?;
+            let call = FunctionRequest { path, ..FunctionRequest::parse(&body)? };
+            functions::call(server, caller, call, None, request_id).await
+        }
+        Endpoint::QueryTs => query_at::query_ts(server).await,
+        Endpoint::QueryAtTs => {
+            let caller = caller.await?;
+            let body = functions::read_body(server, request).await?;
+            query_at::query_at_ts(server, caller, FunctionRequest::parse(&body)?, request_id).await
+        }
+        Endpoint::QueryBatch => {
+            let caller = caller.await?;
+            let body = functions::read_body(server, request).await?;
+            query_at::query_batch(server, caller, &body, request_id).await
+        }
+        Endpoint::CheckAdminKey => {
+            identity::must_be_admin(&caller.await?)?;
+            Ok(admin::key_is_good())
+        }
+        Endpoint::UpdateEnvironment => {
+            identity::must_be_admin(&caller.await?)?;
+            let body = functions::read_body(server, request).await?;
+            admin::update_environment(server, &body).await
+        }
+        Endpoint::Logs => {
+            identity::must_be_admin(&caller.await?)?;
+            logs::stream(server, uri.query(), &headers).await
+        }
+        Endpoint::Sync => sync::accept(&headers, uri.path(), slot),
+        Endpoint::Unsupported(advice) => Err(ApiError::new(StatusCode::BAD_REQUEST, "NotSupported", advice)),
+    }
+}
+
+/// On whose behalf a route of the application runs: what is no token of ours says nothing.
+pub(crate) async fn route_identity(server: &Server, headers: &HeaderMap) -> Identity {
+    identity::of_headers(server, headers).await.unwrap_or_default()
+}
+
+/// A plain answer.
+pub(crate) fn text(status: StatusCode, text: String) -> Response<Body> {
+    with_type(status, "text/plain; charset=utf-8", text)
+}
+
+/// JSON.
+fn json(status: StatusCode, json: String) -> Response<Body> {
+    with_type(status, "application/json", json)
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_own_paths_are_known_and_no_others() {
+        assert_eq!(Endpoint::of("/api/run/admin/jobs/list"), Some(Endpoint::Run("admin/jobs/list".into())));
+        for path in ["/api/sync", "/api/1.48.0/sync", "/api/1.48.0-alpha.1/sync"] {
+            assert_eq!(Endpoint::of(path), Some(Endpoint::Sync), "{path}");
+        }
+        for path in ["/api/job", "/api/x/sync", "/api", "/api/queries", "/versions"] {
+            assert_eq!(Endpoint::of(path), None, "{path}");
+        }
+        assert!(matches!(Endpoint::of("/api/deploy2/start_push"), Some(Endpoint::Unsupported(_))));
+    }
+}

@@ -1,0 +1,270 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use lentil_protocol::WireTimestamp;
+use lentil_protocol::sync::{ClientMessage, ServerMessage, chunks};
+use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, SessionRequest, Update};
+use lentil_values::Object;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::Upgrade;
+use super::auth::{self, SignedIn};
+use super::calls::{Answered, Asked, Calls};
+use super::closing::Closing;
+use super::outbox::Outbox;
+use super::queries::Queries;
+use crate::api::{Audience, failure, shown_lines};
+use crate::connection::begins;
+use crate::request_id;
+use crate::service::Server;
+
+/// A client that hears nothing for a minute believes the connection lost; one of the WebSocket's pings comes with
+/// each of ours.
+const PING_EVERY: Duration = Duration::from_secs(15);
+/// How long a client may say nothing, not even a pong.
+const SILENCE: Duration = Duration::from_secs(120);
+/// Of a transition, when it is told in chunks.
+const CHUNK_BYTES: usize = 5_000_000;
+/// Answers that are recorded for one session; over it the client is told to come back later.
+const SESSION_BYTES: usize = 64 << 20;
+
+/// One connection of a client's.
+pub(super) struct Session {
+    server: Arc<Server>,
+    outbox: Outbox,
+    takes_chunks: bool,
+    signed_in: SignedIn,
+    queries: Queries,
+    calls: Calls,
+    /// An update that must wait for the response of the mutation that runs: it may show what that has written.
+    held: Option<Update>,
+    record: Record,
+    is_connected: bool,
+}
+
+/// The session whose answers are recorded, so that a mutation asked for again runs once.
+#[derive(Default)]
+struct Record {
+    session_id: Option<String>,
+    bytes: usize,
+}
+
+impl Session {
+    pub(super) fn new(server: Arc<Server>, outbox: Outbox, upgrade: &Upgrade) -> Session {
+        let signed_in = SignedIn::default();
+        let queries = Queries::new(&server.runtime, Audience::of(&server, &signed_in.identity));
+        Session {
+            server,
+            outbox,
+            takes_chunks: upgrade.takes_chunks,
+            signed_in,
+            queries,
+            calls: Calls::default(),
+            held: None,
+            record: Record::default(),
+            is_connected: false,
+        }
+    }
+
+    /// Serves the client until one side ends it; returns the way out, for the last words.
+    pub(super) async fn run<S>(mut self, incoming: &mut S, writing: &mut JoinHandle<()>) -> (Outbox, Closing)
+    where
+        S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    {
+        let closing = self.serve(incoming, writing).await.unwrap_or_else(|closing| closing);
+        (self.outbox, closing)
+    }
+
+    async fn serve<S>(&mut self, incoming: &mut S, writing: &mut JoinHandle<()>) -> Result<Closing, Closing>
+    where
+        S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    {
+        let (wakes, mut draining) = (self.queries.wakes(), self.server.draining.clone());
+        let (mut next_ping, mut last_heard) = (Instant::now() + PING_EVERY, Instant::now());
+        loop {
+            if self.held.is_none() && self.outbox.takes_transition() {
+                self.queries.begin_refresh();
+            }
+            let has_room = self.outbox.has_room();
+            let reads = has_room && self.calls.has_room();
+            if !reads {
+                // What is not read cannot be heard.
+                last_heard = Instant::now();
+            }
+            tokio::select! {
+                message = incoming.next(), if reads => {
+                    last_heard = Instant::now();
+                    match message {
+                        Some(Ok(message)) => self.hear(message).await?,
+                        Some(Err(error)) => return Err(lost(&error)),
+                        None => return Ok(Closing::Gone),
+                    }
+                }
+                answered = self.calls.next(), if has_room => self.answer(answered)?,
+                update = self.queries.refreshed() => self.updated(update),
+                () = wakes.woken() => {}
+                () = self.outbox.lightened() => {}
+                () = sleep_until(next_ping) => {
+                    next_ping = Instant::now() + PING_EVERY;
+                    self.outbox.send(ServerMessage::Ping.to_json());
+                    self.outbox.ping();
+                    if last_heard.elapsed() > SILENCE {
+                        return Ok(Closing::silent());
+                    }
+                }
+                () = auth::until(self.signed_in.expires_at_ms, self.server.runtime.now_ms()) => {
+                    return Ok(auth::expired(self.queries.told_identity()));
+                }
+                _ = &mut *writing => return Ok(Closing::Gone),
+                () = begins(&mut draining) => return Ok(Closing::restarting()),
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), Closing> {
+        match message {
+            Message::Text(text) => self.take_up(ClientMessage::parse(&text)?).await,
+            Message::Binary(_) => Err(Closing::fatal("a binary message; messages are text")),
+            Message::Close(_) => Err(Closing::Gone),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+        }
+    }
+
+    async fn take_up(&mut self, message: ClientMessage) -> Result<(), Closing> {
+        match message {
+            ClientMessage::Connect { session_id, connection_count, max_observed_timestamp, .. } => {
+                self.connect(session_id, connection_count, max_observed_timestamp).await
+            }
+            ClientMessage::ModifyQuerySet { base_version, new_version, changes } => {
+                self.queries.modify(base_version, new_version, changes)
+            }
+            ClientMessage::Mutation { request_id, path, args } => {
+                self.call(FunctionKind::Mutation, request_id, &path, args).await
+            }
+            ClientMessage::Action { request_id, path, args } => {
+                self.call(FunctionKind::Action, request_id, &path, args).await
+            }
+            ClientMessage::Authenticate { base_version, token } => {
+                self.queries.check_identity(base_version)?;
+                self.signed_in = auth::authenticate(&self.server, token, self.queries.told_identity()).await?;
+                let identity = self.signed_in.identity.clone();
+                let audience = Audience::of(&self.server, &identity);
+                self.queries.set_identity(identity, audience);
+                Ok(())
+            }
+            ClientMessage::Event => Ok(()),
+        }
+    }
+
+    async fn connect(
+        &mut self,
+        session_id: String,
+        connection_count: u32,
+        max_observed: Option<WireTimestamp>,
+    ) -> Result<(), Closing> {
+        if std::mem::replace(&mut self.is_connected, true) {
+            return Err(Closing::fatal("a second `Connect` on one connection"));
+        }
+        let published = self.server.runtime.published();
+        if max_observed.is_some_and(|observed| observed.0 > published.as_nanos()) {
+            // It has seen what is not here: a database was put back that is older than what clients were told.
+            tracing::error!("a client has seen a later timestamp than this database has; was an old copy restored?");
+            return Err(Closing::internal("ClientIsAheadOfTheDatabase"));
+        }
+        if connection_count > 0 {
+            let bytes = self.server.runtime.session_bytes(&session_id, SESSION_BYTES).await;
+            self.record.bytes = bytes.map_err(|_| Closing::internal("InternalServerError"))?;
+        }
+        self.record.session_id = Some(session_id);
+        Ok(())
+    }
+
+    async fn call(&mut self, kind: FunctionKind, request_id: u32, path: &str, args: Object) -> Result<(), Closing> {
+        let path = FunctionPath::parse(path).map_err(|error| Closing::fatal(error.to_string()))?;
+        let mut call = FunctionCall::new(path, args, self.signed_in.identity.clone());
+        if kind == FunctionKind::Mutation
+            && let Some(session_id) = self.record.session_id.clone()
+        {
+            self.keep_within_budget(&session_id).await?;
+            call.request = Some(SessionRequest { session_id, request_id });
+        }
+        self.calls.add(&self.server.runtime, Asked { kind, request_id, call })
+    }
+
+    /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
+    async fn keep_within_budget(&mut self, session_id: &str) -> Result<(), Closing> {
+        if self.record.bytes < SESSION_BYTES {
+            return Ok(());
+        }
+        let runtime = &self.server.runtime;
+        let pruned = async {
+            runtime.prune_session(session_id).await?;
+            runtime.session_bytes(session_id, SESSION_BYTES).await
+        };
+        self.record.bytes = pruned.await.map_err(|_| Closing::internal("InternalServerError"))?;
+        if self.record.bytes < SESSION_BYTES { Ok(()) } else { Err(Closing::busy("TooManySessionRequests")) }
+    }
+
+    /// Sends a call's response, and what has waited for it.
+    fn answer(&mut self, answered: Answered) -> Result<(), Closing> {
+        let audience = Audience::of(&self.server, &self.signed_in.identity);
+        let log_lines = shown_lines(&answered.outcome.log_lines, audience);
+        let (request_id, timestamp) = (answered.request_id, answered.outcome.timestamp);
+        if let Err(error) = &answered.outcome.result
+            && error.code().is_system()
+        {
+            // The client comes back, and a mutation is asked for again.
+            tracing::warn!(code = error.code().as_str(), "a call failed, for the server's sake: {error}");
+            return Err(Closing::busy(error.code().as_str()));
+        }
+        let result = answered.outcome.result.as_ref();
+        let result = result.map_err(|error| failure(error, &request_id::random(), audience)).cloned();
+        let message = match answered.kind {
+            FunctionKind::Mutation => {
+                self.record.bytes += result.as_ref().map_or(0, lentil_values::Value::size) + 128;
+                let ts = WireTimestamp(timestamp.as_nanos());
+                let result = result.map(|value| (value, ts));
+                ServerMessage::MutationResponse { request_id, result, log_lines }
+            }
+            _ => ServerMessage::ActionResponse { request_id, result, log_lines },
+        };
+        self.outbox.send(message.to_json());
+        self.queries.owe(timestamp);
+        self.calls.ended(&answered, &self.server.runtime);
+        if let Some(update) = self.held.take_if(|_| answered.kind == FunctionKind::Mutation) {
+            self.tell(update);
+        }
+        Ok(())
+    }
+
+    fn updated(&mut self, update: Update) {
+        if self.calls.has_mutation() {
+            self.held = Some(update);
+        } else {
+            self.tell(update);
+        }
+    }
+
+    fn tell(&mut self, update: Update) {
+        let Some(transition) = self.queries.transition(update) else { return };
+        let text = transition.to_json();
+        let texts = if self.takes_chunks && text.len() > CHUNK_BYTES {
+            chunks(&text, &request_id::random(), CHUNK_BYTES)
+        } else {
+            vec![text]
+        };
+        self.outbox.send_transition(texts);
+    }
+}
+
+/// Why the connection breaks, when what comes is no WebSocket, or too much.
+fn lost(error: &tungstenite::Error) -> Closing {
+    match error {
+        tungstenite::Error::Capacity(error) => Closing::fatal(format!("the message is too long: {error}")),
+        tungstenite::Error::Utf8(_) => Closing::fatal("the message is not UTF-8"),
+        _ => Closing::Gone,
+    }
+}

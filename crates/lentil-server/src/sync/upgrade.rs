@@ -1,0 +1,104 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use lentil_runtime::http::Body;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::outbox::Outbox;
+use super::session::Session;
+use crate::api::ApiError;
+use crate::connection::UpgradeSlot;
+use crate::service::Server;
+
+/// The largest message of a client's: arguments of 16 MiB, and what is around them.
+const MAX_MESSAGE: usize = (16 << 20) + (64 << 10);
+/// How long the last words may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A connection that is a sync WebSocket from now on.
+pub(crate) struct Upgrade {
+    /// Whether the client puts a transition together that comes in chunks.
+    pub(super) takes_chunks: bool,
+}
+
+/// Answers a request for the WebSocket.
+pub(crate) fn accept(headers: &HeaderMap, path: &str, slot: &UpgradeSlot) -> Result<Response<Body>, ApiError> {
+    let has = |name: header::HeaderName, word: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    let key = headers.get(header::SEC_WEBSOCKET_KEY);
+    let is_version_13 = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let is_upgrade = has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket") && is_version_13;
+    let Some(key) = key.filter(|_| is_upgrade) else {
+        let message = "this is a WebSocket (version 13); connect to it with a Convex client";
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "WebSocketUpgradeRequired", message));
+    };
+    *slot.lock() = Some(Upgrade { takes_chunks: takes_chunks(path) });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 is a header's value");
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(response)
+}
+
+/// `/api/<npm version>/sync` from 1.28 on.
+fn takes_chunks(path: &str) -> bool {
+    let version = path.strip_prefix("/api/").and_then(|rest| rest.strip_suffix("/sync")).unwrap_or_default();
+    let mut numbers = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(1), Some(28))
+}
+
+/// Serves the connection as a WebSocket until its end. `read` has come behind the request already.
+pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, read: Bytes, upgrade: Upgrade) {
+    // Most connections are idle: small buffers, which grow with what comes.
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4 << 10)
+        .write_buffer_size(4 << 10)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config)).await;
+    let (sink, mut incoming) = socket.split();
+    let (outbox, writer) = Outbox::new();
+    let mut writing = tokio::spawn(writer.run(sink));
+    let (outbox, closing) = Session::new(server, outbox, &upgrade).run(&mut incoming, &mut writing).await;
+    tracing::debug!(?closing, "a sync connection ends");
+    outbox.close(&closing);
+    // The client's own goodbye is waited for, so that ours is not lost on the way.
+    let goodbye = async {
+        if !writing.is_finished() {
+            let _ = (&mut writing).await;
+        }
+        while let Some(Ok(_)) = incoming.next().await {}
+    };
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    writing.abort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes_chunks;
+
+    #[test]
+    fn only_npm_from_1_28_on_takes_chunks() {
+        for (path, takes) in [
+            ("/api/1.48.0/sync", true),
+            ("/api/1.28.0-alpha.1/sync", true),
+            ("/api/2.0.0/sync", true),
+            ("/api/1.27.9/sync", false),
+            ("/api/0.99.0/sync", false),
+            ("/api/sync", false),
+        ] {
+            assert_eq!(takes_chunks(path), takes, "{path}");
+        }
+    }
+}
