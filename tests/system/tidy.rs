@@ -31,7 +31,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lentil-store", &["lentil-values"]),
     ("lentil-sqlite", &["lentil-store", "lentil-values"]),
     ("lentil-runtime", &["lentil-schema", "lentil-store", "lentil-values"]),
-    ("lentil-server", &["lentil-runtime"]),
+    ("lentil-protocol", &["lentil-values"]),
+    ("lentil-server", &["lentil-protocol", "lentil-runtime"]),
     (
         "lentil-testing",
         &["lentil", "lentil-runtime", "lentil-schema", "lentil-sqlite", "lentil-store", "lentil-values"],

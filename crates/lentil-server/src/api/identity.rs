@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Uri, header};
 use lentil_protocol::Authorization;
-use lentil_runtime::{Identity, UserIdentity};
-use lentil_values::Value;
+use lentil_runtime::{Identity, UserIdentity, Value};
 
 use super::ApiError;
 use crate::service::Server;

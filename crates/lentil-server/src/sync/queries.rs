@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{QuerySetChange, ServerMessage, StateModification, StateVersion};
-use lentil_runtime::{FunctionPath, Identity, Runtime, Subscriber, Timestamp, Update, Wakes};
-use lentil_values::Object;
+use lentil_runtime::{FunctionPath, Identity, Object, Runtime, Subscriber, Timestamp, Update, Wakes};
 
 use super::closing::Closing;
 use crate::api::{Audience, failure, shown_lines};

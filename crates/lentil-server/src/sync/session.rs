@@ -4,8 +4,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{ClientMessage, ServerMessage, chunks};
-use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, SessionRequest, Update};
-use lentil_values::Object;
+use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Update, Value};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -224,7 +223,7 @@ impl Session {
         let result = result.map_err(|error| failure(error, &request_id::random(), audience)).cloned();
         let message = match answered.kind {
             FunctionKind::Mutation => {
-                self.record.bytes += result.as_ref().map_or(0, lentil_values::Value::size) + 128;
+                self.record.bytes += result.as_ref().map_or(0, Value::size) + 128;
                 let ts = WireTimestamp(timestamp.as_nanos());
                 let result = result.map(|value| (value, ts));
                 ServerMessage::MutationResponse { request_id, result, log_lines }
