@@ -75,7 +75,7 @@ fn nobody_names_what_it_must_not_know() {
 fn the_absences_hold() {
     let packages = packages();
     let names = |package: &str, dependency: &str| packages[package].0.contains(dependency);
-    for package in ["lentil-values", "lentil-schema", "lentil-macros"] {
+    for package in ["lentil-values", "lentil-schema", "lentil-macros", "lentil-protocol"] {
         for io in ["tokio", "rusqlite", "hyper", "http"] {
             assert!(!names(package, io), "{package} does no I/O, and so needs no {io}");
         }

@@ -159,7 +159,11 @@ impl Queries {
 
     /// The transition that tells an update, if the client is owed one or there is something to tell.
     pub(super) fn transition(&mut self, update: Update) -> Option<ServerMessage> {
-        let Coming { version, removed, is_owed } = std::mem::take(&mut self.coming);
+        let Coming { version, removed, mut is_owed } = std::mem::take(&mut self.coming);
+        // What is owed since the refresh began may be in it all the same: a second transition would say nothing.
+        if self.changes.is_empty() {
+            is_owed |= self.owes.take_if(|owed| *owed <= update.timestamp).is_some();
+        }
         if !is_owed && update.changes.is_empty() {
             return None;
         }

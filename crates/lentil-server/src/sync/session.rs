@@ -1,10 +1,11 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{ClientMessage, ServerMessage, chunks};
-use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Update, Value};
+use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Value};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -27,6 +28,8 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(120);
 /// Of a transition, when it is told in chunks.
 const CHUNK_BYTES: usize = 5_000_000;
+/// Responses that wait for their transitions, over which nothing more is done for a client.
+const MOST_RESPONSES: usize = 256;
 /// Answers that are recorded for one session; over it the client is told to come back later.
 const SESSION_BYTES: usize = 64 << 20;
 
@@ -38,7 +41,10 @@ pub(super) struct Session {
     signed_in: SignedIn,
     queries: Queries,
     calls: Calls,
-    /// An update that must wait for the response of the mutation that runs: it may show what that has written.
+    /// Responses to mutations, with their timestamps, each of which goes right before a transition that has it: some
+    /// clients take the next transition, whatever it is, for the one that shows their mutation.
+    responses: VecDeque<(Timestamp, String)>,
+    /// An update that must wait for the mutation that runs: it may show what that has written.
     held: Option<Update>,
     record: Record,
     is_connected: bool,
@@ -62,6 +68,7 @@ impl Session {
             signed_in,
             queries,
             calls: Calls::default(),
+            responses: VecDeque::new(),
             held: None,
             record: Record::default(),
             is_connected: false,
@@ -87,7 +94,7 @@ impl Session {
             if self.held.is_none() && self.outbox.takes_transition() {
                 self.queries.begin_refresh();
             }
-            let has_room = self.outbox.has_room();
+            let has_room = self.outbox.has_room() && self.responses.len() < MOST_RESPONSES;
             let reads = has_room && self.calls.has_room();
             if !reads {
                 // What is not read cannot be heard.
@@ -207,7 +214,7 @@ impl Session {
         if self.record.bytes < SESSION_BYTES { Ok(()) } else { Err(Closing::busy("TooManySessionRequests")) }
     }
 
-    /// Sends a call's response, and what has waited for it.
+    /// Sends a call's response, or has it wait for its transition; sends what has waited for it.
     fn answer(&mut self, answered: Answered) -> Result<(), Closing> {
         let audience = Audience::of(&self.server, &self.signed_in.identity);
         let log_lines = shown_lines(&answered.outcome.log_lines, audience);
@@ -221,16 +228,19 @@ impl Session {
         }
         let result = answered.outcome.result.as_ref();
         let result = result.map_err(|error| failure(error, &request_id::random(), audience)).cloned();
-        let message = match answered.kind {
-            FunctionKind::Mutation => {
-                self.record.bytes += result.as_ref().map_or(0, Value::size) + 128;
-                let ts = WireTimestamp(timestamp.as_nanos());
-                let result = result.map(|value| (value, ts));
-                ServerMessage::MutationResponse { request_id, result, log_lines }
+        if answered.kind == FunctionKind::Mutation {
+            let has_written = result.is_ok();
+            self.record.bytes += result.as_ref().map_or(0, Value::size) + 128;
+            let result = result.map(|value| (value, WireTimestamp(timestamp.as_nanos())));
+            let response = ServerMessage::MutationResponse { request_id, result, log_lines }.to_json();
+            if has_written {
+                self.responses.push_back((timestamp, response));
+            } else {
+                self.outbox.send(response);
             }
-            _ => ServerMessage::ActionResponse { request_id, result, log_lines },
-        };
-        self.outbox.send(message.to_json());
+        } else {
+            self.outbox.send(ServerMessage::ActionResponse { request_id, result, log_lines }.to_json());
+        }
         self.queries.owe(timestamp);
         self.calls.ended(&answered, &self.server.runtime);
         if let Some(update) = self.held.take_if(|_| answered.kind == FunctionKind::Mutation) {
@@ -248,6 +258,9 @@ impl Session {
     }
 
     fn tell(&mut self, update: Update) {
+        while let Some((_, response)) = self.responses.pop_front_if(|(ts, _)| *ts <= update.timestamp) {
+            self.outbox.send(response);
+        }
         let Some(transition) = self.queries.transition(update) else { return };
         let text = transition.to_json();
         let texts = if self.takes_chunks && text.len() > CHUNK_BYTES {
