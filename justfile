@@ -26,6 +26,11 @@ bench *args:
     cargo build --release -p clonk -p lentil-bench
     cargo run --release -p lentil-bench --bin bench -- {{args}}
 
+# Measure live queries: latency, what untouched commits cost, memory.
+bench-live:
+    cargo build --release -p lentil-tests --bin testapp -p lentil-bench
+    cargo run --release -p lentil-bench --bin bench -- live
+
 # Run the property tests of every decoder that faces input, with this many cases each.
 fuzz cases="200000":
     PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite -p lentil-server

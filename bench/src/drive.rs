@@ -80,7 +80,7 @@ async fn drive_one(address: SocketAddr, load: Load, until: Instant) -> Driven {
     driven
 }
 
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are sound")
 }
 
@@ -100,20 +100,20 @@ fn post(job_id: &str) -> String {
 }
 
 /// A connection with the least a client can do: nothing here should be what is measured.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         stream.set_nodelay(true).expect("the option exists");
         Connection { stream, buffer: vec![0; 16 << 10] }
     }
 
     /// Sends a request and reads all of its answer; `None` when the server hangs up.
-    async fn ask(&mut self, request: &str) -> Option<u16> {
+    pub(crate) async fn ask(&mut self, request: &str) -> Option<u16> {
         self.stream.write_all(request.as_bytes()).await.ok()?;
         let mut filled = 0;
         loop {

@@ -3,11 +3,13 @@
 //! `cargo run --release -p lentil-bench` runs, for each cell (what is asked, over how many connections), some rounds in
 //! each of which every server is driven for a moment; it prints medians and their ratios to clonk's neighbours. The
 //! servers are: `bare`, hyper that checks the key and answers a constant; `axum`, the two routes by hand over rusqlite
-//! with one transaction a request; and `clonk` itself. All are run as processes of their own.
+//! with one transaction a request; and `clonk` itself. All are run as processes of their own. With `live` it measures
+//! live queries instead.
 
 mod axum_service;
 mod bare;
 mod drive;
+mod live;
 mod report;
 mod servers;
 
@@ -32,6 +34,7 @@ const CELLS: &[Cell] = &[
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
+        Some("live") => live::run(),
         Some("serve-bare") => bare::serve(),
         Some("serve-axum") => axum_service::serve(args.next().expect("serve-axum takes a folder").as_ref()),
         rounds => {

@@ -42,6 +42,14 @@ impl Server {
         Server::start("clonk", command)
     }
 
+    pub(crate) fn testapp(folder: &Path) -> Server {
+        let beside = std::env::current_exe().expect("this program has a path").with_file_name("testapp");
+        assert!(beside.exists(), "build it first: cargo build --release -p lentil-tests --bin testapp");
+        let mut command = Command::new(beside);
+        command.args(["--port", "0", "--log", "error", "--data"]).arg(folder);
+        Server::start("testapp", command)
+    }
+
     /// Starts a server that says `http://address` on its standard output once it listens.
     fn start(name: &'static str, mut command: Command) -> Server {
         let began = Instant::now();
@@ -78,7 +86,7 @@ impl Server {
         ticks as f64 / 100.0
     }
 
-    fn resident_kib(&self) -> u64 {
+    pub(crate) fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
         let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("it has memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("memory is a number")
