@@ -62,7 +62,8 @@ impl Packages {
         }
         let hung = if ended { "" } else { ", after it hung" };
         let log = server.log();
-        assert!(ended && status.success(), "{script}: {status}{hung}\n{said}\n--- the server's log:\n{log}");
+        let log = log.lines().skip(log.lines().count().saturating_sub(100)).collect::<Vec<_>>().join("\n");
+        assert!(ended && status.success(), "{script}: {status}{hung}\n{said}\n--- the end of the server's log:\n{log}");
     }
 }
 
