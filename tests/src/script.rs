@@ -64,6 +64,7 @@ impl Packages {
         let log = server.log();
         let log = log.lines().skip(log.lines().count().saturating_sub(100)).collect::<Vec<_>>().join("\n");
         assert!(ended && status.success(), "{script}: {status}{hung}\n{said}\n--- the end of the server's log:\n{log}");
+        println!("{script}:\n{said}");
     }
 }
 
