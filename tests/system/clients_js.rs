@@ -69,3 +69,8 @@ fn the_react_hooks_work_in_a_browser() {
         run("react.mjs");
     }
 }
+
+#[test]
+fn the_sync_protocol_keeps_its_promises() {
+    run("wire.mjs");
+}

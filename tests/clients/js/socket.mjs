@@ -5,7 +5,8 @@ import WebSocket from "ws";
 import { until, url } from "./cases.mjs";
 
 export class Socket {
-  constructor(path = "/api/1.48.0/sync") {
+  constructor(path = "/api/1.48.0/sync", headers = {}) {
+    this.all = [];
     this.messages = [];
     this.pings = 0;
     this.transitions = 0;
@@ -13,8 +14,7 @@ export class Socket {
     this.version = { querySet: 0, identity: 0, ts: "AAAAAAAAAAA=" };
     this.error = undefined;
     this.chunks = "";
-    this.requests = 0;
-    this.socket = new WebSocket(url.replace("http", "ws") + path);
+    this.socket = new WebSocket(url.replace("http", "ws") + path, { headers });
     this.opened = new Promise((resolve, reject) => this.socket.on("open", resolve).on("error", reject));
     this.socket.on("ping", () => (this.pings += 1));
     this.socket.on("close", (code, reason) => (this.closed = { code, reason: `${reason}` }));
@@ -27,10 +27,10 @@ export class Socket {
     });
   }
 
-  async connect() {
+  async connect(more = {}) {
     await this.opened;
     const connect = { connectionCount: 0, lastCloseReason: "InitialConnect", clientTs: Date.now() };
-    this.send({ type: "Connect", sessionId: randomUUID(), ...connect });
+    this.send({ type: "Connect", sessionId: randomUUID(), ...connect, ...more });
     return this;
   }
 
@@ -43,6 +43,24 @@ export class Socket {
     this.send({ type: "ModifyQuerySet", baseVersion: queryId, newVersion: queryId + 1, modifications });
   }
 
+  mutate(requestId, udfPath, args) {
+    this.send({ type: "Mutation", requestId, udfPath, args: [args] });
+  }
+
+  // The response to a mutation or an action.
+  async response(requestId) {
+    const find = () => this.messages.find((message) => message.requestId === requestId);
+    await until("a response", () => this.error || this.closed || find(), () => [this.messages, this.closed]);
+    if (!find()) throw this.error ?? new Error(`closed before the response: ${JSON.stringify(this.closed)}`);
+    return find();
+  }
+
+  // How the connection ended: the last message, and the close frame's code.
+  async ending() {
+    await until("the end of the connection", () => this.closed, () => this.all.slice(-3));
+    return { last: this.messages.at(-1), ...this.closed };
+  }
+
   // The value of a query once `isSo` holds for it.
   async value(queryId, isSo = (value) => value !== undefined, seconds = 10) {
     const state = () => ({ value: this.results.get(queryId), error: `${this.error}`, closed: this.closed });
@@ -52,6 +70,7 @@ export class Socket {
   }
 
   take(message) {
+    this.all.push(message);
     if (message.type === "TransitionChunk") {
       this.chunks += message.chunk;
       if (message.partNumber + 1 < message.totalParts) return;
