@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 impl Packages {
     /// Runs a script against a server until it ends well.
     ///
-    /// It gets the server's URL and further arguments, and `LENTIL_ADMIN_KEY`. A line `@kill`, `@start` or
-    /// `@restart` on its standard output asks for that to happen to the server, and is answered by a line.
+    /// It gets the server's URL and further arguments, and `LENTIL_ADMIN_KEY`. A line `@kill`, `@stop`, `@start`
+    /// or `@restart` on its standard output asks for that to happen to the server, and is answered by a line.
     ///
     /// # Panics
     /// When the script fails or hangs, with all that it and the server have said.
@@ -42,6 +42,7 @@ impl Packages {
                     said.push_str(&format!("{line}\n"));
                     match line.as_str() {
                         "@kill" => server.kill(),
+                        "@stop" => server.stop(),
                         "@start" => server.run(),
                         "@restart" => server.kill_and_restart(),
                         _ => continue,

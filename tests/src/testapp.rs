@@ -49,6 +49,15 @@ impl Testapp {
         self.server.take().expect("it runs").kill();
     }
 
+    /// Sends SIGTERM, and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    pub fn stop(&mut self) {
+        let status = self.server.take().expect("it runs").stop();
+        assert!(status.success(), "it ended with {status}");
+    }
+
     /// Starts it again.
     ///
     /// # Panics

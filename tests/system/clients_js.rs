@@ -49,6 +49,11 @@ fn two_hundred_mutations_happen_once_each_through_kill_9() {
 }
 
 #[test]
+fn mutations_happen_once_each_through_lost_connections_and_a_stop() {
+    run("cuts.mjs");
+}
+
+#[test]
 fn a_slow_reader_gets_the_latest_and_holds_up_nobody() {
     run("slow_reader.mjs");
 }

@@ -56,7 +56,7 @@ export async function failure(promise) {
   throw new Error(`it did not fail, but gave ${inspect(value.value)}`);
 }
 
-// Asks whoever runs this script to "kill", "start" or "restart" the server.
+// Asks whoever runs this script to "kill", "stop", "start" or "restart" the server.
 export async function ask(what) {
   console.log(`@${what}`);
   await answers.next();
