@@ -12,14 +12,15 @@ async function proxy(cuts) {
     const upstream = connect(new URL(url).port, "127.0.0.1");
     const cut = left.shift();
     const both = [client, upstream];
-    for (const socket of both) socket.setNoDelay().on("error", () => {}).on("close", () => both.forEach((s) => s.destroy()));
+    const destroy = () => both.forEach((socket) => socket.destroy());
+    both.forEach((socket) => socket.setNoDelay().on("error", () => {}).on("close", destroy));
     const pass = (from, to, limit = Infinity) => {
       let passed = 0;
       from.on("data", (bytes) => {
         to.write(bytes.subarray(0, limit - passed));
         passed += bytes.length;
         // What was let through arrives; the rest does not.
-        if (passed >= limit) to.end(() => both.forEach((socket) => socket.destroy()));
+        if (passed >= limit) to.end(destroy);
       });
     };
     pass(client, upstream, cut?.sent);
