@@ -33,4 +33,4 @@ bench-live:
 
 # Run the property tests of every decoder that faces input, with this many cases each.
 fuzz cases="200000":
-    PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite -p lentil-server
+    PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite -p lentil-protocol -p lentil-server

@@ -1,6 +1,6 @@
 //! Serves a [`lentil_runtime::Runtime`] over HTTP/1.1 and HTTP/2.
 //!
-//! The server's own paths come first (`api`), the application's routes after them. What a slow, greedy or
+//! The server's own paths come first (`api`, `sync`), the application's routes after them. What a slow, greedy or
 //! malformed client can take is bounded by [`ServerOptions`].
 
 mod api;
