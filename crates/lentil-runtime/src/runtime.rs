@@ -150,8 +150,8 @@ impl Runtime {
         })))
     }
 
-    /// Runs a function by its name, of the given kind or of whichever kind it is, in a task of its own: a caller that goes away loses the answer, not
-    /// the work.
+    /// Runs a function by its name, of the given kind or of whichever kind it is, in a task of its own: a caller that
+    /// goes away loses the answer, not the work.
     pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
         let context = Call::outermost(self.clone(), call.identity.clone());
         let log = context.log.clone();

@@ -9,6 +9,7 @@ use super::subscriber::{Answer, Subscribed};
 use super::{Subscriber, Update};
 use crate::cache::{CacheKey, CachedRun, Gate, ReadSet};
 use crate::error::store_error;
+use crate::run::check_args;
 use crate::{Error, Identity, Result, Runtime};
 
 /// Queries of one client that run at the same time.
@@ -74,27 +75,36 @@ impl Subscriber {
             return Ok(timestamp);
         }
         let _place = runtime.live().places.acquire().await;
-        let mut snapshot = runtime.published_snapshot().await.map_err(store_error)?;
-        let timestamp = snapshot.timestamp();
-        loop {
-            let due = self.due(timestamp);
-            let Some(number) = due.first() else { return Ok(timestamp) };
-            let query = &self.queries[number];
-            let run = match &query.function {
-                Err(error) => failed(error.clone(), timestamp),
-                Ok(function) => {
-                    let (args, journal) = (query.args.clone(), query.journal.clone());
-                    let ran = runtime.execute_query(function, args, journal, &self.identity, snapshot).await;
-                    match ran {
-                        Ok((run, left)) => {
-                            snapshot = left;
-                            Arc::new(run)
-                        }
-                        Err(error) => return Err(error),
+        'fresh: loop {
+            let mut snapshot = runtime.published_snapshot().await.map_err(store_error)?;
+            let timestamp = snapshot.timestamp();
+            // An answer that holds here goes on to: a commit that may yet touch it is a later one.
+            for number in self.due(timestamp) {
+                let query = &self.queries[&number];
+                let function = query.function.clone();
+                let function = function.and_then(|it| check_args(&runtime, &it, &query.args).map(|()| it));
+                let ran = match function {
+                    Ok(function) => {
+                        let (args, journal) = (query.args.clone(), query.journal.clone());
+                        let ran = runtime.execute_query(&function, args, journal, &self.identity, snapshot).await;
+                        ran.map(|(run, left)| (Arc::new(run), left))
+                    }
+                    Err(error) => Ok((failed(error, timestamp), snapshot)),
+                };
+                match ran {
+                    Ok((run, left)) => {
+                        snapshot = left;
+                        self.keep(number, run, timestamp);
+                    }
+                    Err(error) if error.code().is_system() => return Err(error),
+                    // A function that did not give the snapshot back.
+                    Err(error) => {
+                        self.keep(number, failed(error, timestamp), timestamp);
+                        continue 'fresh;
                     }
                 }
-            };
-            self.keep(*number, run, timestamp);
+            }
+            return Ok(timestamp);
         }
     }
 

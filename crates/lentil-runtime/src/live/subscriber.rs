@@ -6,7 +6,8 @@ use lentil_values::Object;
 
 use super::queries::{Mark, Watcher};
 use crate::cache::{CacheKey, CachedRun};
-use crate::{Error, Function, FunctionPath, Identity, Result, Runtime};
+use crate::run::wrong_kind;
+use crate::{Error, Function, FunctionKind, FunctionPath, Identity, Result, Runtime};
 
 /// One client's live queries, which all move together from timestamp to timestamp.
 ///
@@ -129,7 +130,12 @@ impl Subscriber {
     }
 
     fn find(&self, path: &FunctionPath) -> Result<Arc<Function>, Error> {
-        self.runtime.registry().named(path, self.identity.visibility())
+        let function = self.runtime.registry().named(path, self.identity.visibility())?;
+        if function.kind() == FunctionKind::Query {
+            Ok(function)
+        } else {
+            Err(wrong_kind(&function, FunctionKind::Query))
+        }
     }
 }
 

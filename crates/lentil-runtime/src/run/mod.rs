@@ -12,8 +12,9 @@ mod turn;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::{Object, ReturnType, Value};
 
+pub(crate) use check::check_args;
 pub(crate) use guard::guard;
-pub(crate) use nested::{call_nested_mutation, call_nested_query};
+pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::into_value;
 pub use snapshot::QuerySnapshot;
 pub(crate) use turn::TurnHolder;

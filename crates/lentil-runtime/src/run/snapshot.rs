@@ -1,9 +1,9 @@
 use lentil_store::Snapshot;
 use tokio::sync::Mutex;
 
+use super::check::check_args;
 use super::query::into_value;
 use crate::error::store_error;
-use crate::run::check::check_args;
 use crate::{Code, Error, FunctionCall, FunctionOutcome, Result, Runtime};
 
 /// Everything as it is at one timestamp, for queries that must agree.

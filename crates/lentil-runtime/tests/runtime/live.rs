@@ -108,6 +108,21 @@ async fn a_query_that_fails_stays_live() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_subscribed_to_fails_and_the_rest_goes_on() {
+    let t = live();
+    let mut client = t.runtime().await.subscriber(Identity::Anonymous);
+    client.add(1, path("live:mirror"), of("ada"), None);
+    client.add(2, path("live:sum"), Object::from([("owner", 5.0)]), None);
+    client.add(3, path("live:none"), of("ada"), None);
+    client.add(4, path("live:sum"), of("ada"), None);
+    let update = client.refresh(Timestamp::MIN).await;
+    let codes = update.changes.iter().map(|(_, run)| run.result.as_ref().err().map(Error::code));
+    use lentil::Code::*;
+    let expected = [Some(WrongFunctionKind), Some(ArgumentValidation), Some(FunctionNotFound), None];
+    assert!(codes.eq(expected), "{update:?}");
+}
+
+#[tokio::test]
 async fn many_watch_and_one_run_answers_them_all() {
     let t = live();
     let runtime = t.runtime().await;
