@@ -65,9 +65,12 @@ await check("a page keeps its end over a reconnection", async () => {
   await sendMany(channel, 2);
   const page = follow(client, api.messages.page, { channel, paginationOpts: { numItems: 3, cursor: null } });
   await page.first();
-  await ask("restart");
   await sendMany(channel, 4);
   await until("the page to grow", () => page.last().page.length === 6, () => page.last());
+  await ask("restart");
+  await sendMany(channel, 1);
+  // Asked for anew it would have three.
+  await until("the page to grow again", () => page.last().page.length === 7, () => page.last());
   assert.equal(page.last().isDone, true);
 }, 25);
 
