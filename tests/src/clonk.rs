@@ -18,7 +18,7 @@ pub fn clonk_path() -> &'static Path {
 }
 
 /// The application that the official clients call; Cargo builds it with this package's tests.
-pub(crate) fn testapp_path() -> PathBuf {
+pub fn testapp_path() -> PathBuf {
     beside_tests("testapp")
 }
 

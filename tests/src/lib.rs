@@ -9,7 +9,7 @@ mod testapp;
 mod tools;
 
 pub use client::{Connection, Response};
-pub use clonk::{Clonk, Start, clonk_path};
+pub use clonk::{Clonk, Start, clonk_path, testapp_path};
 pub use packages::Packages;
 pub use testapp::Testapp;
 pub use tools::{available, eventually, folder_state};

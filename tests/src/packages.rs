@@ -46,6 +46,11 @@ impl Packages {
         Packages::install(name, &["Cargo.toml", "main.rs"], program, &mut [build])
     }
 
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn install(name: &str, lists: &[&str], program: PathBuf, steps: &mut [Command]) -> Option<Packages> {
         let folder = Path::new(INSTALLED).join(name);
         fs::create_dir_all(&folder).expect("target can be written to");

@@ -4,6 +4,7 @@ mod bad_input;
 mod clients_js;
 mod clients_python;
 mod clients_rust;
+mod codegen;
 mod crash;
 mod disk;
 mod first_start;

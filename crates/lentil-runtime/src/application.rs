@@ -1,7 +1,7 @@
 use lentil_schema::Schema;
 
-use crate::Functions;
 use crate::http::HttpRouter;
+use crate::{Function, Functions, FunctionsError};
 
 /// What an application is made of: its tables, its functions, its HTTP routes and the names of its secrets.
 #[derive(Default)]
@@ -37,6 +37,19 @@ impl Application {
     pub fn secret(mut self, name: impl Into<String>) -> Application {
         self.secrets.push(name.into());
         self
+    }
+
+    /// The tables.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Every function with its name, types and visibility, in the order of their names.
+    ///
+    /// # Errors
+    /// When two have one name, or a name is none.
+    pub fn declared_functions(&self) -> Result<Vec<Function>, FunctionsError> {
+        self.functions.list()
     }
 
     /// The names of the declared secrets.

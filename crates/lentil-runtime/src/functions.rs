@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lentil_schema::Args;
@@ -22,6 +22,7 @@ pub struct Functions {
     declared: Vec<(String, Declared)>,
 }
 
+#[derive(Clone)]
 struct Declared {
     visibility: Visibility,
     args: lentil_values::ObjectValidator,
@@ -106,6 +107,25 @@ impl Functions {
     }
 }
 
+impl Functions {
+    /// Every function, in the order of their names.
+    pub(crate) fn list(&self) -> Result<Vec<Function>, FunctionsError> {
+        let mut listed = BTreeMap::new();
+        for (path, declared) in &self.declared {
+            let path = FunctionPath::parse(path)?;
+            if path.as_str().starts_with("_system/") {
+                return Err(FunctionsError::Reserved(path));
+            }
+            let Declared { visibility, args, returns, run, item } = declared.clone();
+            let function = Function { path: path.clone(), visibility, args, returns, run, item };
+            if listed.insert(path.clone(), function).is_some() {
+                return Err(FunctionsError::Duplicate(path));
+            }
+        }
+        Ok(listed.into_values().collect())
+    }
+}
+
 /// The functions of a running application, by name and by Rust function.
 pub(crate) struct Registry {
     by_path: HashMap<FunctionPath, Arc<Function>>,
@@ -113,22 +133,12 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(functions: Functions) -> Result<Registry, FunctionsError> {
+    pub(crate) fn new(functions: &Functions) -> Result<Registry, FunctionsError> {
         let mut registry = Registry { by_path: HashMap::new(), by_item: HashMap::new() };
-        for (path, declared) in functions.declared {
-            let path = FunctionPath::parse(&path)?;
-            let Declared { visibility, args, returns, run, item } = declared;
-            let function = Arc::new(Function { path: path.clone(), visibility, args, returns, run, item });
-            registry.by_item.entry(item).or_insert_with(|| Arc::clone(&function));
-            if path.as_str().starts_with("_system/") {
-                return Err(FunctionsError::Reserved(path));
-            }
-            if registry.by_path.insert(path.clone(), function).is_some() {
-                return Err(FunctionsError::Duplicate(path));
-            }
-        }
-        for function in system::functions() {
-            registry.by_path.insert(function.path.clone(), Arc::new(function));
+        for function in functions.list()?.into_iter().chain(system::functions()) {
+            let function = Arc::new(function);
+            registry.by_item.entry(function.item).or_insert_with(|| Arc::clone(&function));
+            registry.by_path.insert(function.path.clone(), function);
         }
         Ok(registry)
     }

@@ -88,7 +88,7 @@ pub(crate) async fn open(
 ) -> Result<Opened, OpenError> {
     application.schema.check()?;
     application.http.check()?;
-    let registry = Registry::new(std::mem::take(&mut application.functions))?;
+    let registry = Registry::new(&application.functions)?;
     if let Some(missing) = application.secrets.iter().find(|name| !options.secrets.contains_key(*name)) {
         return Err(OpenError::Secret(missing.clone()));
     }

@@ -155,8 +155,19 @@ impl Runtime {
     pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
         let context = Call::outermost(self.clone(), call.identity.clone());
         let log = context.log.clone();
-        let runtime = self.clone();
-        let done = self.detached(async move { runtime.dispatch(call, kind, context).await }).await;
+        let (runtime, request) = (self.clone(), call.request.clone());
+        let done = self.detached(async move {
+            let done = runtime.dispatch(call, kind, context).await;
+            match (&done, request) {
+                // What was answered stands, though the function has since changed its name or its arguments.
+                (Err(error), Some(request)) if error.is_refusal() => match runtime.answered(&request).await? {
+                    Some(value) => Ok((value, runtime.published())),
+                    None => done,
+                },
+                _ => done,
+            }
+        });
+        let done = done.await;
         let (result, timestamp) = match done {
             Ok((value, timestamp)) => (Ok(value), timestamp),
             Err(error) => (Err(error), self.store().published()),

@@ -1,9 +1,11 @@
+use std::error::Error;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::serve::{self, ServeError};
+use crate::codegen::{self, CodegenError};
+use crate::serve;
 use crate::{Backend, logging};
 
 #[derive(Parser)]
@@ -20,6 +22,18 @@ struct Cli {
 enum Command {
     /// Serves the backend (also without this word).
     Serve(ServeArgs),
+    /// Writes the declarations that TypeScript clients import: api.d.ts, api.js and dataModel.d.ts.
+    Codegen(CodegenArgs),
+}
+
+#[derive(Args)]
+struct CodegenArgs {
+    /// The folder to write them into; it is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Writes nothing, and fails if the files are not up to date.
+    #[arg(long)]
+    check: bool,
 }
 
 /// The settings of `serve`; each is a flag and an environment variable.
@@ -63,14 +77,25 @@ pub(crate) enum LogFormat {
 }
 
 /// Reads the command line and does what it says. Usage errors and `--help` end the process as clap does.
-pub(crate) fn run(backend: Backend) -> Result<(), ServeError> {
+pub(crate) fn run(backend: Backend) -> Result<(), Box<dyn Error>> {
     let command = Cli::command().name(backend.name.clone()).version(backend.version.clone());
     let matches = command.get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let args = match cli.command {
         Some(Command::Serve(args)) => args,
+        Some(Command::Codegen(args)) => return Ok(generate(&backend, &args)?),
         None => cli.serve,
     };
     logging::init(&args.log, args.log_format)?;
-    serve::serve(backend, &args)
+    Ok(serve::serve(backend, &args)?)
+}
+
+fn generate(backend: &Backend, args: &CodegenArgs) -> Result<(), CodegenError> {
+    if args.check {
+        return codegen::check(&backend.application, &backend.name, &args.out);
+    }
+    for path in codegen::write(&backend.application, &backend.name, &args.out)? {
+        println!("wrote {}", path.display());
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod backend;
 mod cli;
+mod codegen;
 mod logging;
 mod progress;
 mod screen;

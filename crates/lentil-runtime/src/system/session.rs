@@ -2,6 +2,7 @@ use lentil_values::{FieldValidator, JsonForm, Object, Value, v};
 
 use super::SystemTable;
 use super::function::{mutation, query};
+use crate::database::Transaction;
 use crate::{Code, Error, Function, MutationCtx, QueryCtx, Result, Runtime};
 
 pub(super) const TABLE: &str = "_session_requests";
@@ -17,6 +18,7 @@ const BATCH: usize = 256;
 /// What one takes at the very least.
 const LEAST_BYTES: f64 = 64.0;
 
+const ANSWER: &str = "_system/sessions:answer";
 const BYTES: &str = "_system/sessions:bytes";
 const PRUNE: &str = "_system/sessions:prune";
 
@@ -33,11 +35,8 @@ pub struct SessionRequest {
 impl SessionRequest {
     /// What this request was answered, if it was.
     pub(crate) async fn answered(&self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
-        let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
-        let rows = table.find(BY_REQUEST, &self.key(), 1).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let result = row.document.fields.get("result").and_then(Value::as_str).unwrap_or_default();
-        Value::parse_json(result.as_bytes()).map(Some).map_err(Error::internal)
+        let found = recorded(ctx.db.transaction()?, &self.key()).await?;
+        found.map(|result| Value::parse_json(result.as_bytes())).transpose().map_err(Error::internal)
     }
 
     /// Records what it is answered.
@@ -53,9 +52,23 @@ impl SessionRequest {
     }
 }
 
+/// What a request was answered, as JSON.
+async fn recorded(transaction: &mut Transaction, key: &[Value]) -> Result<Option<String>> {
+    let rows = SystemTable::open(transaction, TABLE).find(BY_REQUEST, key, 1).await?;
+    let result = |row: &lentil_store::Row| row.document.fields.get("result")?.as_str().map(str::to_owned);
+    Ok(rows.first().and_then(result))
+}
+
 pub(super) fn functions() -> Vec<Function> {
     let session = || FieldValidator::from(v::string());
     vec![
+        query(ANSWER, [("sessionId", session()), ("requestId", v::number().into())], |ctx, args| {
+            Box::pin(async move {
+                let key = ["sessionId", "requestId"].map(|name| args.get(name).cloned().unwrap_or(Value::Null));
+                let found = recorded(ctx.db.transaction()?, &key).await?;
+                Ok(found.map_or(Value::Null, Value::from))
+            })
+        }),
         query(BYTES, [("sessionId", session()), ("limit", v::number().into())], |ctx, args| Box::pin(bytes(ctx, args))),
         mutation(PRUNE, [("sessionId", v::optional(v::string())), ("beforeMs", v::number().into())], |ctx, args| {
             Box::pin(prune(ctx, args))
@@ -91,6 +104,14 @@ async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
 }
 
 impl Runtime {
+    /// What a request was answered, if it was.
+    pub(crate) async fn answered(&self, request: &SessionRequest) -> Result<Option<Value>> {
+        let [session_id, request_id] = request.key();
+        let args = Object::from([("sessionId", session_id), ("requestId", request_id)]);
+        let found = self.system_query(ANSWER, args).await?;
+        found.as_str().map(|result| Value::parse_json(result.as_bytes())).transpose().map_err(Error::internal)
+    }
+
     /// About how many bytes of answers are recorded for a session, counted up to `limit`.
     ///
     /// # Errors

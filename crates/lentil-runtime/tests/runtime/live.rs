@@ -178,6 +178,12 @@ async fn a_mutation_of_a_session_runs_once_however_often_it_is_asked_for() {
         let (again, at_once) = (call(1, 1.0).await, futures_util::future::join_all((0..8).map(|_| call(2, 5.0))).await);
         assert_eq!(first.result.unwrap(), again.result.unwrap());
         assert!(again.timestamp >= first.timestamp);
+        let mut renamed = FunctionCall::new(path("tasks:renamed"), Object::new(), Identity::Anonymous);
+        renamed.request = Some(SessionRequest { session_id: "s".into(), request_id: 1 });
+        assert!(
+            runtime.call(renamed, None).await.result.is_ok(),
+            "what was answered stands though the function is gone"
+        );
         assert!(at_once.iter().all(|outcome| outcome.result.is_ok()));
         assert_eq!(t.documents::<Task>().await.unwrap().len(), 2);
     }

@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+
+use lentil_runtime::{Function, FunctionKind, Visibility};
+
+use super::types::{object_type, property, type_of};
+
+const HEAD: &str = r#"import type { FunctionReference } from "convex/server";
+import type { Id } from "./dataModel.js";
+"#;
+
+/// `api.js`: what the declarations declare.
+pub(super) const MODULE: &str = r#"import { anyApi } from "convex/server";
+
+export const api = anyApi;
+export const internal = anyApi;
+"#;
+
+/// `api.d.ts`.
+pub(super) fn declarations(functions: &[Function]) -> String {
+    let of = |visibility| {
+        let mut tree = Tree::default();
+        for function in functions.iter().filter(|function| function.visibility() == visibility) {
+            tree.add(function);
+        }
+        tree.print(1)
+    };
+    let (api, internal) = (of(Visibility::Public), of(Visibility::Internal));
+    // A type that is imported and not used would be an error in some projects.
+    let uses_ids = api.contains("Id<\"") || internal.contains("Id<\"");
+    let head = if uses_ids { HEAD } else { HEAD.split_inclusive('\n').next().unwrap_or_default() };
+    format!(
+        "{head}\n/** The functions that every client may call. */\nexport declare const api: {api};\n\n\
+         /** The functions that the server's own functions and the administrator may call. */\n\
+         export declare const internal: {internal};\n"
+    )
+}
+
+/// Functions by the parts of their paths.
+#[derive(Default)]
+struct Tree {
+    function: Option<String>,
+    below: BTreeMap<String, Tree>,
+}
+
+impl Tree {
+    fn add(&mut self, function: &Function) {
+        let path = function.path().as_str();
+        let parts = path.split(['/', ':']);
+        let place = parts.fold(self, |tree, part| tree.below.entry(part.to_owned()).or_default());
+        place.function = Some(reference(function));
+    }
+
+    fn print(&self, depth: usize) -> String {
+        let indent = "  ".repeat(depth);
+        let entries =
+            self.below.iter().map(|(name, tree)| format!("{indent}{}: {};\n", property(name), tree.print(depth + 1)));
+        let object = || format!("{{\n{}{}}}", entries.collect::<String>(), "  ".repeat(depth - 1));
+        match &self.function {
+            None if self.below.is_empty() => "{}".to_owned(),
+            None => object(),
+            Some(function) if self.below.is_empty() => function.clone(),
+            // A function and a module can have one name.
+            Some(function) => format!("{function} & {}", object()),
+        }
+    }
+}
+
+fn reference(function: &Function) -> String {
+    let kind = match function.kind() {
+        FunctionKind::Query => "query",
+        FunctionKind::Mutation => "mutation",
+        FunctionKind::Action => "action",
+    };
+    let visibility = if function.visibility() == Visibility::Public { "public" } else { "internal" };
+    let (args, returns) = (object_type(function.args()), type_of(function.returns()));
+    format!("FunctionReference<\"{kind}\", \"{visibility}\", {args}, {returns}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use lentil_runtime::{Application, Functions, QueryCtx, Result};
+    use lentil_schema::Schema;
+
+    use super::*;
+
+    async fn nothing(_ctx: &mut QueryCtx, (): ()) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    #[test]
+    fn functions_stand_where_their_paths_say() {
+        let functions = Functions::in_module("a").query("f", nothing).internal_query("g", nothing);
+        let functions = functions.with(Functions::in_module("a/f").query("default", nothing));
+        let declared = Application::new(Schema::new()).functions(functions).declared_functions().unwrap();
+        let text = declarations(&declared);
+        let reference = "FunctionReference<\"query\", \"public\", {}, null | string>";
+        assert!(
+            text.contains(&format!(
+                "  a: {{\n    f: {reference} & {{\n      default: {reference};\n    }};\n  }};\n}};"
+            )),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "export declare const internal: {\n  a: {\n    g: FunctionReference<\"query\", \"internal\","
+            )
+        );
+        assert!(!text.contains("dataModel"), "ids are imported only where there are some");
+    }
+}
