@@ -134,6 +134,21 @@ async fn a_body_over_the_limit_is_answered_413_before_it_has_come() {
 }
 
 #[tokio::test]
+async fn whoever_is_refused_while_sending_may_go_on_sending_and_reads_the_answer() {
+    let running = start(routes(), ServerOptions { max_body_bytes: 10, ..ServerOptions::default() }).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"POST /repeat HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 413"));
+    // The server has said its last; a connection that it had closed for good would be reset by what comes now.
+    for _ in 0..10 {
+        stream.write_all(&[b'x'; 10_000]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_length_that_is_said_twice_is_answered_400_on_any_request_of_a_connection() {
     let running = start(routes(), ServerOptions::default()).await;
     let mut stream = connect(&running).await;
