@@ -1,7 +1,7 @@
 use lentil_schema::Schema;
 
 use crate::http::HttpRouter;
-use crate::{Function, Functions, FunctionsError};
+use crate::{Crons, Function, Functions, FunctionsError};
 
 /// What an application is made of: its tables, its functions, its HTTP routes and the names of its secrets.
 #[derive(Default)]
@@ -10,6 +10,7 @@ pub struct Application {
     pub(crate) functions: Functions,
     pub(crate) http: HttpRouter,
     pub(crate) secrets: Vec<String>,
+    pub(crate) crons: Crons,
 }
 
 impl Application {
@@ -29,6 +30,13 @@ impl Application {
     #[must_use]
     pub fn http(mut self, router: HttpRouter) -> Application {
         self.http = router;
+        self
+    }
+
+    /// Adds what runs again and again.
+    #[must_use]
+    pub fn crons(mut self, crons: Crons) -> Application {
+        self.crons = std::mem::take(&mut self.crons).with(crons);
         self
     }
 

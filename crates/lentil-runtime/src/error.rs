@@ -168,6 +168,8 @@ pub enum Code {
     NotUnique,
     /// The pagination cursor is not one of this query.
     InvalidCursor,
+    /// A function was scheduled for a time that makes no sense.
+    InvalidSchedule,
     /// The function ran longer than its time limit.
     TimedOut,
     /// The function panicked.
@@ -206,6 +208,7 @@ impl Code {
             Code::InvalidQuery => "InvalidQuery",
             Code::NotUnique => "NotUnique",
             Code::InvalidCursor => "InvalidCursor",
+            Code::InvalidSchedule => "InvalidSchedule",
             Code::TimedOut => "FunctionTimedOut",
             Code::Panicked => "FunctionPanicked",
             Code::Abandoned => "NestedCallAbandoned",

@@ -158,11 +158,15 @@ impl Registry {
         })
     }
 
+    /// The registered function that an item stands for.
+    pub(crate) fn of_item(&self, item: Item) -> Option<&Arc<Function>> {
+        self.by_item.get(&item).filter(|_| item.is_unique())
+    }
+
     /// The registered function whose handler is `F`.
     pub(crate) fn handled_by<F: 'static>(&self) -> Result<Arc<Function>> {
         let item = Item::of::<F>();
-        let found = self.by_item.get(&item).filter(|function| item.is_unique() && function.item == item);
-        found.cloned().ok_or_else(|| {
+        self.of_item(item).cloned().ok_or_else(|| {
             let name = std::any::type_name::<F>();
             let message = format!(
                 "`{name}` is not registered: add it to `functions()` of its module, and call it as the named function"

@@ -26,6 +26,7 @@ mod path;
 mod random;
 mod run;
 mod runtime;
+mod schedule;
 mod system;
 mod tables;
 
@@ -49,4 +50,5 @@ pub use open::{Misfits, OpenError, OpenProgress};
 pub use path::{FunctionPath, FunctionPathError};
 pub use run::QuerySnapshot;
 pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
+pub use schedule::{CronError, Crons, Schedulable, Scheduler};
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

@@ -34,6 +34,8 @@ pub struct Limits {
     pub action_time: Duration,
     /// How deep calls may nest.
     pub call_depth: usize,
+    /// Functions that one mutation may schedule or cancel.
+    pub scheduled_functions: usize,
     /// Log lines that one call may write; the rest are left out.
     pub log_lines: usize,
     /// Bytes of one log line; the rest is cut off.
@@ -56,6 +58,7 @@ impl Default for Limits {
             mutation_time: Duration::from_secs(1),
             action_time: Duration::from_secs(1_800),
             call_depth: 8,
+            scheduled_functions: 1_000,
             log_lines: 256,
             log_line_bytes: 32_768,
         }

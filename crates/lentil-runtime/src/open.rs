@@ -14,8 +14,9 @@ use lentil_values::{Interval, TableNames, TableNumber};
 
 use crate::functions::{FunctionsError, Registry};
 use crate::http::RouterError;
+use crate::schedule::OpenCron;
 use crate::tables::Tables;
-use crate::{Application, RuntimeOptions, system};
+use crate::{Application, CronError, RuntimeOptions, system};
 
 const BATCH: usize = 1_000;
 const SHOWN_MISFITS: usize = 10;
@@ -33,6 +34,9 @@ pub enum OpenError {
     /// The HTTP routes clash or are malformed: correct them.
     #[error("the HTTP routes: {0}")]
     Router(#[from] RouterError),
+    /// A cron makes no sense, or names no function: correct it.
+    #[error(transparent)]
+    Cron(#[from] CronError),
     /// A declared secret has no value: set it.
     #[error("the secret `{0}` has no value: set it in the environment")]
     Secret(String),
@@ -78,6 +82,7 @@ pub enum OpenProgress<'a> {
 pub(crate) struct Opened {
     pub(crate) tables: Tables,
     pub(crate) registry: Registry,
+    pub(crate) crons: Vec<OpenCron>,
     pub(crate) last_creation_time: f64,
 }
 
@@ -89,6 +94,7 @@ pub(crate) async fn open(
     application.schema.check()?;
     application.http.check()?;
     let registry = Registry::new(&application.functions)?;
+    let crons = std::mem::take(&mut application.crons).open(&registry)?;
     if let Some(missing) = application.secrets.iter().find(|name| !options.secrets.contains_key(*name)) {
         return Err(OpenError::Secret(missing.clone()));
     }
@@ -100,7 +106,7 @@ pub(crate) async fn open(
     }
     let catalog = store.catalog();
     let last_creation_time = last_creation_time(&catalog, &mut *store.snapshot().await?).await?;
-    Ok(Opened { tables: Tables::new(&application.schema, &catalog), registry, last_creation_time })
+    Ok(Opened { tables: Tables::new(&application.schema, &catalog), registry, crons, last_creation_time })
 }
 
 fn declarations(schema: &Schema) -> Vec<TableDeclaration> {

@@ -16,7 +16,8 @@ use crate::live::LiveQueries;
 use crate::log::Log;
 use crate::open::{self, OpenError, OpenProgress};
 use crate::random::Seeds;
-use crate::run::{TurnHolder, into_value};
+use crate::run::{Once, TurnHolder, into_value};
+use crate::schedule::OpenCron;
 use crate::tables::Tables;
 use crate::{
     ActionCtx, Application, Error, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx,
@@ -42,6 +43,7 @@ struct Inner {
     cache: Arc<QueryCache>,
     live: Arc<LiveQueries>,
     executions: Executions,
+    crons: Vec<OpenCron>,
     seeds: Seeds,
     creation_times: CreationTimes,
     turn_holder: TurnHolder,
@@ -135,6 +137,7 @@ impl Runtime {
             cache,
             live,
             executions: Executions::default(),
+            crons: opened.crons,
             environment: options.environment,
             tables: opened.tables,
             registry: opened.registry,
@@ -187,7 +190,10 @@ impl Runtime {
                 let run = self.run_query(&function, call.args, None, &context).await?;
                 Ok((into_value(&run)?, run.timestamp))
             }
-            FunctionKind::Mutation => self.run_mutation(&function, call.args, &context, call.request.as_ref()).await,
+            FunctionKind::Mutation => {
+                let once = call.request.as_ref().map_or(Once::No, Once::Session);
+                self.run_mutation(&function, call.args, &context, once).await
+            }
             FunctionKind::Action => {
                 let value = self.run_action(&function, call.args, context).await?;
                 Ok((value, self.store().published()))
@@ -315,6 +321,10 @@ impl Runtime {
         result: &Result<T>,
     ) {
         self.0.executions.record(self.now_ms(), identifier, kind, log.lines(), began.elapsed(), result);
+    }
+
+    pub(crate) fn crons(&self) -> &[OpenCron] {
+        &self.0.crons
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveQueries> {

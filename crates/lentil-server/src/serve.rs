@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::ServerOptions;
-use crate::connection;
+use crate::connection::{self, begins};
 use crate::service::{Origin, Server, Service};
 
 /// Where the server listens.
@@ -37,6 +37,7 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(options.max_connections));
     let server = Arc::new(Server::new(runtime, options.clone(), draining.clone()));
     let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
+    let mut scheduling = tokio::spawn(run_scheduler(Arc::clone(&server)));
     let accept = |listener, origin| {
         let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
@@ -56,6 +57,10 @@ pub async fn serve(
         }
     }
     keeping.abort();
+    // What has not finished by now is tried again at the next start, or has failed if it is an action.
+    if tokio::time::timeout(options.drain_time, &mut scheduling).await.is_err() {
+        scheduling.abort();
+    }
     if cut > 0 {
         tracing::warn!(cut, "connections did not finish in time and were cut");
     }
@@ -68,13 +73,20 @@ async fn keep_house(server: Arc<Server>) {
     const TICKS_AN_HOUR: u64 = 360;
     for tick in 0_u64.. {
         server.held.release();
-        if tick.is_multiple_of(TICKS_AN_HOUR)
-            && let Err(error) = server.runtime.prune_sessions().await
-        {
-            tracing::warn!(%error, "old answers to clients could not be deleted");
+        if tick.is_multiple_of(TICKS_AN_HOUR) {
+            let pruned = [server.runtime.prune_sessions().await, server.runtime.prune_jobs().await];
+            for error in pruned.iter().filter_map(|pruned| pruned.as_ref().err()) {
+                tracing::warn!(%error, "old records could not be deleted");
+            }
         }
         tokio::time::sleep(TICK).await;
     }
+}
+
+/// Runs what is scheduled until the server drains.
+async fn run_scheduler(server: Arc<Server>) {
+    let mut draining = server.draining.clone();
+    server.runtime.run_scheduler(begins(&mut draining)).await;
 }
 
 /// Accepts connections until the server drains; returns those that are still open.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lentil_runtime::http::{Body, HttpRouter, Secret};
 use lentil_runtime::{
-    ActionCtx, Application, FunctionCall, FunctionPath, Functions, Identity, Limits, MutationCtx, QueryCtx, Result,
-    Runtime, RuntimeOptions, UserIdentity,
+    ActionCtx, Application, Crons, FunctionCall, FunctionPath, Functions, Identity, Limits, MutationCtx, QueryCtx,
+    Result, Runtime, RuntimeOptions, UserIdentity,
 };
 use lentil_schema::{Doc, Document, RangeSpec, Schema};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -62,6 +62,12 @@ impl TestBackend {
     #[must_use]
     pub fn functions(self, functions: Functions) -> TestBackend {
         self.with(|setup| setup.application = std::mem::take(&mut setup.application).functions(functions))
+    }
+
+    /// Adds crons; they run by [`TestBackend::run_due`].
+    #[must_use]
+    pub fn crons(self, crons: Crons) -> TestBackend {
+        self.with(|setup| setup.application = std::mem::take(&mut setup.application).crons(crons))
     }
 
     /// Sets the HTTP routes.
@@ -200,6 +206,15 @@ impl TestBackend {
         let (parts, body) = response.into_parts();
         let body = body.bytes().await.expect("the response's body comes whole");
         TestResponse { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Runs the scheduled functions and crons that are due by the clock, until nothing more is due; returns how many
+    /// functions it were.
+    ///
+    /// # Errors
+    /// When the store fails; a function that fails is recorded as failed.
+    pub async fn run_due(&self) -> Result<usize> {
+        self.runtime().await.run_due().await
     }
 
     /// Every document of a table, in the order of creation.

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use lentil_runtime::http::HttpRouter;
-use lentil_runtime::{Application, Functions, Limits};
+use lentil_runtime::{Application, Crons, Functions, Limits};
 use lentil_schema::Schema;
 
 use crate::cli;
@@ -46,6 +46,13 @@ impl Backend {
     #[must_use]
     pub fn http(mut self, router: HttpRouter) -> Backend {
         self.application = self.application.http(router);
+        self
+    }
+
+    /// Adds what runs again and again.
+    #[must_use]
+    pub fn crons(mut self, crons: Crons) -> Backend {
+        self.application = self.application.crons(crons);
         self
     }
 

@@ -7,7 +7,7 @@ use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
-use crate::{DatabaseWriter, QueryCtx, Result, system};
+use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, system};
 
 /// A mutation's context.
 pub struct MutationCtx {
@@ -17,12 +17,15 @@ pub struct MutationCtx {
     pub log: Log,
     /// Who is signed in.
     pub auth: Auth,
+    /// Runs functions later, if this mutation succeeds.
+    pub scheduler: Scheduler,
     pub(crate) call: Call,
 }
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), call }
+        let scheduler = Scheduler::of_mutation(call.runtime.clone());
+        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), scheduler, call }
     }
 
     /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
@@ -77,6 +80,6 @@ impl MutationCtx {
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
-        Box::pin(async move { typed(call_nested_mutation(&mut self.db, &self.call, function?, args?).await) })
+        Box::pin(async move { typed(call_nested_mutation(self, function?, args?).await) })
     }
 }

@@ -5,6 +5,7 @@ use lentil_values::{Object, Value};
 
 use super::check::{check_args, check_result};
 use super::guard::guard;
+use super::mutation::Once;
 use super::nested::wrong_kind;
 use super::query::into_value;
 use crate::call::Call;
@@ -40,7 +41,7 @@ impl Runtime {
         args: Object,
     ) -> Result<Value> {
         let call = caller.nested(&function.path)?;
-        self.run_mutation(&function, args, &call, None).await.map(|(value, _)| value)
+        self.run_mutation(&function, args, &call, Once::No).await.map(|(value, _)| value)
     }
 
     pub(crate) async fn action_from_action(

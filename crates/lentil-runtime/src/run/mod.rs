@@ -14,6 +14,7 @@ use lentil_values::{Object, ReturnType, Value};
 
 pub(crate) use check::check_args;
 pub(crate) use guard::guard;
+pub(crate) use mutation::Once;
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::into_value;
 pub use snapshot::QuerySnapshot;

@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::database::Transaction;
 use crate::error::{commit_error, store_error};
 use crate::function::Run;
+use crate::schedule::{JobRun, write_orders};
 use crate::system::SessionRequest;
 use crate::{Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx, Result, Runtime};
 
@@ -28,13 +29,12 @@ const ATTEMPTS: u32 = 16;
 impl Runtime {
     /// Runs a mutation in a transaction of its own, again while its store says that what it read has changed.
     ///
-    /// With a session's request it runs once: asked for again, it answers what it answered, and writes nothing.
     pub(crate) async fn run_mutation(
         &self,
         function: &Arc<Function>,
         args: Object,
         call: &Call,
-        request: Option<&SessionRequest>,
+        once: Once<'_>,
     ) -> Result<(Value, Timestamp)> {
         let Run::Mutation(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Mutation)) };
         check_args(self, function, &args)?;
@@ -44,16 +44,12 @@ impl Runtime {
             let own = Call::outermost(self.clone(), call.auth.identity().clone());
             let (mut ctx, turn) = self.mutation_ctx(name, attempt, own).await?;
             let running = IN_MUTATION.scope((), async {
-                if let Some(request) = request
-                    && let Some(answered) = request.answered(&mut ctx).await?
-                {
+                if let Some(answered) = once.answered(&mut ctx).await? {
                     return Ok(answered);
                 }
                 let value = run(&mut ctx, args.clone()).await?;
                 check_result(self, function, &value)?;
-                if let Some(request) = request {
-                    request.answer(&mut ctx, &value)?;
-                }
+                once.record(&mut ctx, &value).await?;
                 Ok(value)
             });
             let result = guard(name, self.limits().mutation_time, running).await;
@@ -103,10 +99,17 @@ impl Runtime {
     async fn end_mutation<R>(
         &self,
         name: &str,
-        ctx: MutationCtx,
+        mut ctx: MutationCtx,
         turn: HoldsTurn<'_>,
-        result: Result<R>,
+        mut result: Result<R>,
     ) -> Option<Result<(R, Timestamp)>> {
+        let orders = ctx.scheduler.take();
+        if result.is_ok() && !orders.is_empty() {
+            let written = async { write_orders(ctx.db.transaction()?, orders).await };
+            if let Err(error) = written.await {
+                result = Err(error);
+            }
+        }
         let Some(transaction) = ctx.db.into_reader().into_transaction() else {
             return Some(result.and_then(|_| Err(abandoned(name))));
         };
@@ -121,6 +124,37 @@ impl Runtime {
             Ok(timestamp) => Some(result.map(|value| (value, timestamp))),
             Err(error) if error.runs_again() => None,
             Err(error) => Some(Err(commit_error(error))),
+        }
+    }
+}
+
+/// Whether a mutation may run more than once.
+#[derive(Clone, Copy)]
+pub(crate) enum Once<'a> {
+    /// As often as it is called.
+    No,
+    /// Once for a client's request: asked for again, it answers what it answered, and writes nothing.
+    Session(&'a SessionRequest),
+    /// Once for a scheduled function.
+    Job(JobRun),
+}
+
+impl Once<'_> {
+    /// What it has answered, if it has run before.
+    async fn answered(self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
+        match self {
+            Once::No => Ok(None),
+            Once::Session(request) => request.answered(ctx).await,
+            Once::Job(job) => Ok(if job.is_pending(ctx).await? { None } else { Some(Value::Null) }),
+        }
+    }
+
+    /// Writes down that it has run, in its own transaction.
+    async fn record(self, ctx: &mut MutationCtx, value: &Value) -> Result<()> {
+        match self {
+            Once::No => Ok(()),
+            Once::Session(request) => request.answer(ctx, value),
+            Once::Job(job) => job.succeed(ctx).await,
         }
     }
 }

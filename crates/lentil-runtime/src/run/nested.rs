@@ -28,27 +28,30 @@ pub(crate) async fn call_nested_query(
 
 /// Runs a mutation as a layer of its caller's transaction: kept when it succeeds, undone when it fails.
 pub(crate) async fn call_nested_mutation(
-    db: &mut DatabaseWriter,
-    caller: &Call,
+    caller: &mut MutationCtx,
     function: Arc<Function>,
     args: Object,
 ) -> Result<Value> {
     let Run::Mutation(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Mutation)) };
-    let call = caller.nested(&function.path)?;
-    check_args(&caller.runtime, &function, &args)?;
-    let mut transaction = db.lend()?;
+    let runtime = caller.call.runtime.clone();
+    let call = caller.call.nested(&function.path)?;
+    check_args(&runtime, &function, &args)?;
+    let mut transaction = caller.db.lend()?;
     transaction.buffer().push_layer();
     let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
     let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
-    let result = result.and_then(|value| check_result(&caller.runtime, &function, &value).map(|()| value));
+    let result = result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
     let mut transaction = ctx.db.into_reader().into_transaction();
     if let Some(transaction) = &mut transaction {
         match &result {
-            Ok(_) => transaction.buffer().commit_layer(),
+            Ok(_) => {
+                transaction.buffer().commit_layer();
+                caller.scheduler.adopt(&ctx.scheduler);
+            }
             Err(_) => transaction.buffer().discard_layer(),
         }
     }
-    db.restore(transaction);
+    caller.db.restore(transaction);
     result
 }
 

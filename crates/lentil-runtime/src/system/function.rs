@@ -6,11 +6,11 @@ use lentil_values::{FieldName, FieldValidator, Object, ObjectValidator, Value, v
 
 use crate::call::Call;
 use crate::function::{BoxFuture, Item, Run};
-use crate::run::into_value;
+use crate::run::{Once, into_value};
 use crate::{Function, FunctionPath, Identity, MutationCtx, QueryCtx, Result, Runtime, Visibility};
 
 /// A query of the system's.
-pub(super) fn query<const N: usize>(
+pub(crate) fn query<const N: usize>(
     path: &str,
     args: [(&'static str, FieldValidator); N],
     run: impl for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
@@ -19,7 +19,7 @@ pub(super) fn query<const N: usize>(
 }
 
 /// A mutation of the system's.
-pub(super) fn mutation<const N: usize>(
+pub(crate) fn mutation<const N: usize>(
     path: &str,
     args: [(&'static str, FieldValidator); N],
     run: impl for<'a> Fn(&'a mut MutationCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
@@ -38,22 +38,22 @@ fn function<const N: usize>(path: &str, args: [(&'static str, FieldValidator); N
     }
 }
 
-pub(super) fn object<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
+pub(crate) fn object<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
     Value::Object(fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect())
 }
 
 impl Runtime {
     /// Runs one of the system's queries on its own behalf.
-    pub(super) async fn system_query(&self, path: &str, args: Object) -> Result<Value> {
+    pub(crate) async fn system_query(&self, path: &str, args: Object) -> Result<Value> {
         let function = self.registry().named(&FunctionPath::parse(path)?, Visibility::Internal)?;
         let call = Call::outermost(self.clone(), Identity::Anonymous);
         into_value(&*self.run_query(&function, args, None, &call).await?)
     }
 
     /// Runs one of the system's mutations on its own behalf.
-    pub(super) async fn system_mutation(&self, path: &str, args: Object) -> Result<Value> {
+    pub(crate) async fn system_mutation(&self, path: &str, args: Object) -> Result<Value> {
         let function = self.registry().named(&FunctionPath::parse(path)?, Visibility::Internal)?;
         let call = Call::outermost(self.clone(), Identity::Anonymous);
-        self.run_mutation(&function, args, &call, None).await.map(|(value, _)| value)
+        self.run_mutation(&function, args, &call, Once::No).await.map(|(value, _)| value)
     }
 }

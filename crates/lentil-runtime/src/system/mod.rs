@@ -12,16 +12,18 @@ mod table;
 use lentil_schema::{Schema, Table};
 use lentil_values::v;
 
-use crate::Function;
+use crate::{Function, schedule};
 
 pub(crate) use environment::read as read_environment;
 pub use environment::{EnvironmentChange, EnvironmentError};
+pub(crate) use function::{mutation, object, query};
 pub use session::SessionRequest;
 pub(crate) use table::SystemTable;
 
 /// The system's own functions.
 pub(crate) fn functions() -> Vec<Function> {
-    cli::functions().into_iter().chain(environment::functions()).chain(session::functions()).collect()
+    let own = cli::functions().into_iter().chain(environment::functions()).chain(session::functions());
+    own.chain(schedule::job_functions()).chain(schedule::cron_functions()).collect()
 }
 
 /// The system's own tables.
@@ -40,4 +42,6 @@ pub(crate) fn schema() -> Schema {
                 .field("result", v::string())
                 .index(session::BY_REQUEST, ["sessionId", "requestId"]),
         )
+        .with(schedule::job_table())
+        .with(schedule::cron_table())
 }

@@ -32,6 +32,17 @@ impl<'a> SystemTable<'a> {
         self.transaction.scan(self.index(index), &interval, Order::Asc, limit).await
     }
 
+    /// The first `limit` documents whose index keys begin with a value from `from` to before `to`.
+    pub(crate) async fn between(&mut self, index: &str, from: &Value, to: &Value, limit: usize) -> Result<Vec<Row>> {
+        let key = |value| {
+            let mut key = KeyWriter::new();
+            key.push(Some(value));
+            key.as_bytes().to_vec()
+        };
+        let interval = Interval { start: key(from), end: Some(key(to)) };
+        self.transaction.scan(self.index(index), &interval, Order::Asc, limit).await
+    }
+
     /// The first `limit` documents, the oldest first.
     pub(crate) async fn oldest(&mut self, limit: usize) -> Result<Vec<Row>> {
         self.transaction.scan(self.index("by_creation_time"), &Interval::all(), Order::Asc, limit).await

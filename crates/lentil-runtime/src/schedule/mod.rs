@@ -1,0 +1,24 @@
+//! Functions that run later: `ctx.scheduler`, and crons.
+//!
+//! A scheduled function is a document of the system's table `_scheduled_functions`. A mutation's orders are written in
+//! its own transaction; an action's at once. The scheduler watches the table with a live query, as a client would:
+//!
+//! ```text
+//! pending ─ mutation ─► runs, and is marked `success`, in one transaction        exactly once
+//! pending ─ action ───► marked `inProgress`, runs, marked `success` or `failed`  at most once
+//! ```
+//!
+//! What a crash leaves `pending` runs at the next start; an action that it leaves `inProgress` has failed. A cron is a
+//! document that says when it is due next; firing it schedules its function.
+
+mod cron_jobs;
+mod crons;
+mod jobs;
+mod orders;
+mod run;
+
+pub(crate) use cron_jobs::{functions as cron_functions, table as cron_table};
+pub(crate) use crons::OpenCron;
+pub use crons::{CronError, Crons};
+pub(crate) use jobs::{JobRun, functions as job_functions, table as job_table, write as write_orders};
+pub use orders::{Schedulable, Scheduler};

@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use lentil_schema::{Args, IntoArgs};
+use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
+use parking_lot::Mutex;
+
+use super::jobs;
+use crate::handler::{ActionHandler, Handler};
+use crate::random::Random;
+use crate::run::arguments;
+use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
+
+/// The furthest that something may be put off: five years.
+const FURTHEST_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
+
+/// Runs functions later, `ctx.scheduler`.
+///
+/// In a mutation an order is a part of it: it holds when the mutation does. In an action it holds at once. A mutation
+/// that is scheduled runs exactly once, an action at most once; a time that has passed is as soon as can be. They run
+/// as nobody, and may be internal functions.
+#[derive(Clone)]
+pub struct Scheduler {
+    runtime: Runtime,
+    /// Of a mutation: what it has ordered so far.
+    orders: Option<Orders>,
+}
+
+/// What a mutation has ordered, in order.
+type Orders = Arc<Mutex<Vec<Order>>>;
+
+pub(crate) enum Order {
+    Run(Job),
+    Cancel(DocumentId),
+}
+
+/// A function to be run later.
+pub(crate) struct Job {
+    pub(crate) id: DocumentId,
+    pub(crate) creation_time: f64,
+    pub(crate) path: FunctionPath,
+    pub(crate) args: Object,
+    pub(crate) at_ms: f64,
+}
+
+/// A function that can be scheduled: a mutation (`C` is [`MutationCtx`]) or an action ([`ActionCtx`]).
+#[diagnostic::on_unimplemented(
+    message = "this is no function that can be scheduled with these arguments",
+    label = "expected a mutation or an action that takes `{A}`"
+)]
+pub trait Schedulable<A, C>: 'static {}
+
+impl<A, F: Handler<MutationCtx, A>> Schedulable<A, MutationCtx> for F {}
+impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
+
+impl Scheduler {
+    /// Of a mutation, whose orders are written when it has succeeded.
+    pub(crate) fn of_mutation(runtime: Runtime) -> Scheduler {
+        Scheduler { runtime, orders: Some(Orders::default()) }
+    }
+
+    /// Of an action, whose orders are written at once.
+    pub(crate) fn of_action(runtime: Runtime) -> Scheduler {
+        Scheduler { runtime, orders: None }
+    }
+
+    /// Has a function run once `delay` has passed. Returns the id of its document in `_scheduled_functions`.
+    ///
+    /// # Errors
+    /// When it is not registered, is put off by more than five years, or more is scheduled than one call may.
+    pub async fn run_after<A, C, F>(&self, delay: Duration, function: F, args: impl IntoArgs<A>) -> Result<DocumentId>
+    where
+        A: Args,
+        F: Schedulable<A, C>,
+    {
+        self.run_at(self.runtime.now_ms() + delay.as_secs_f64() * 1e3, function, args).await
+    }
+
+    /// Has a function run at a time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`Scheduler::run_after`].
+    pub async fn run_at<A, C, F>(&self, at_ms: f64, _function: F, args: impl IntoArgs<A>) -> Result<DocumentId>
+    where
+        A: Args,
+        F: Schedulable<A, C>,
+    {
+        let function = self.runtime.registry().handled_by::<F>()?;
+        let job = new_job(&self.runtime, function.path().clone(), arguments(args)?, at_ms)?;
+        let id = job.id;
+        self.order(Order::Run(job)).await?;
+        Ok(id)
+    }
+
+    /// Has a scheduled function not run. One that has run already is not changed; an action that is running goes on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self, id: DocumentId) -> Result<()> {
+        self.order(Order::Cancel(id)).await
+    }
+
+    async fn order(&self, order: Order) -> Result<()> {
+        let Some(orders) = &self.orders else { return jobs::order(&self.runtime, order).await };
+        let mut orders = orders.lock();
+        let limit = self.runtime.limits().scheduled_functions;
+        if orders.len() >= limit {
+            let message = format!("too many functions scheduled in one call: the limit is {limit}");
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        orders.push(order);
+        Ok(())
+    }
+
+    /// Takes what has been ordered.
+    pub(crate) fn take(&self) -> Vec<Order> {
+        self.orders.as_ref().map(|orders| std::mem::take(&mut *orders.lock())).unwrap_or_default()
+    }
+
+    /// Takes over the orders of a nested mutation that has succeeded.
+    pub(crate) fn adopt(&self, nested: &Scheduler) {
+        if let Some(orders) = &self.orders {
+            orders.lock().extend(nested.take());
+        }
+    }
+}
+
+/// A job with an id of its own.
+pub(super) fn new_job(runtime: &Runtime, path: FunctionPath, args: Object, at_ms: f64) -> Result<Job> {
+    let now_ms = runtime.now_ms();
+    if !at_ms.is_finite() || (at_ms - now_ms).abs() > FURTHEST_MS {
+        let message = format!("`{path}` cannot be scheduled for {at_ms}: that is more than five years from now");
+        return Err(Error::new(Code::InvalidSchedule, message));
+    }
+    // It is kept two levels down in a document.
+    if Value::Object(args.clone()).nesting() + 2 > MAX_NESTING {
+        let message = format!("the arguments of `{path}` are nested too deeply to be scheduled");
+        return Err(Error::new(Code::ValueTooLarge, message));
+    }
+    let creation_time = runtime.next_creation_time(now_ms);
+    let random = Random::default().next_u64(runtime.seeds());
+    let table = runtime.tables().system(jobs::TABLE).number();
+    let id = DocumentId { table, internal: InternalId::at(creation_time, random) };
+    Ok(Job { id, creation_time, path, args, at_ms })
+}

@@ -1,0 +1,218 @@
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::Duration;
+
+use lentil_store::Timestamp;
+use lentil_values::{DocumentId, FieldName, Object, Value};
+use tokio::task::JoinSet;
+
+use super::JobRun;
+use super::{cron_jobs, jobs};
+use crate::call::Call;
+use crate::run::Once;
+use crate::{FunctionKind, FunctionPath, Identity, Result, Runtime, Visibility};
+
+/// Jobs that run at the same time.
+const JOBS_AT_ONCE: usize = 8;
+/// Jobs that are looked at ahead of time.
+const AHEAD: usize = 64;
+/// How long the results of jobs are kept.
+const KEPT_MS: f64 = 7.0 * 24.0 * 60.0 * 60.0 * 1e3;
+/// How long the scheduler sleeps at most; clocks can be set.
+const NAP: Duration = Duration::from_secs(60);
+/// When the server fails at a job, the first pause before it is tried again; doubled with each, up to the second.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
+
+/// A job as the live query tells of it.
+#[derive(Clone)]
+struct Due {
+    id: DocumentId,
+    name: String,
+    args: Object,
+    at_ms: f64,
+}
+
+const JOBS: u32 = 0;
+const CRONS: u32 = 1;
+
+impl Runtime {
+    /// Runs what is scheduled, and the crons, until `stop`; then lets what runs finish.
+    pub async fn run_scheduler(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        tokio::select! {
+            () = self.recover() => {}
+            () = &mut stop => return,
+        }
+        let mut client = self.subscriber(Identity::Admin { acting_as: None });
+        let path = |path| FunctionPath::parse(path).expect("the system's own paths are well formed");
+        client.add(JOBS, path(jobs::PENDING), Object::from([("limit", AHEAD as f64)]), None);
+        client.add(CRONS, path(cron_jobs::LIST), Object::new(), None);
+        let wakes = client.wakes();
+        let (mut pending, mut crons) = (Vec::new(), Value::Null);
+        let (mut running, mut active) = (JoinSet::new(), HashSet::new());
+        loop {
+            let update = tokio::select! {
+                update = client.refresh(Timestamp::MIN) => update,
+                () = &mut stop => break,
+            };
+            for (number, run) in update.changes {
+                match &run.result {
+                    Ok(value) if number == JOBS => pending = read_jobs(value),
+                    Ok(value) => crons = Value::clone(value),
+                    Err(error) => tracing::error!("what is scheduled cannot be read: {error}"),
+                }
+            }
+            let cron_ms = self.fire_crons(&crons).await.unwrap_or_else(|error| {
+                tracing::error!("crons cannot be fired: {error}");
+                None
+            });
+            let now_ms = self.now_ms();
+            for due in pending.iter().filter(|due: &&Due| due.at_ms <= now_ms) {
+                if active.len() < JOBS_AT_ONCE && active.insert(due.id) {
+                    let (runtime, due) = (self.clone(), due.clone());
+                    running.spawn(async move {
+                        runtime.run_job(&due).await;
+                        due.id
+                    });
+                }
+            }
+            let waits = pending.iter().filter(|due| !active.contains(&due.id)).map(|due| due.at_ms);
+            let has_room = active.len() < JOBS_AT_ONCE;
+            let next_ms = waits.chain(cron_ms).reduce(f64::min).filter(|_| has_room);
+            let nap =
+                next_ms.map_or(NAP, |next_ms| Duration::from_secs_f64(((next_ms - now_ms) / 1e3).clamp(0.0, 60.0)));
+            tokio::select! {
+                () = wakes.woken() => {}
+                () = tokio::time::sleep(nap) => {}
+                Some(done) = running.join_next() => {
+                    if let Ok(id) = done {
+                        active.remove(&id);
+                        // Until the live query says that it is over, it is not to be begun again.
+                        pending.retain(|due| due.id != id);
+                    }
+                }
+                () = &mut stop => break,
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    /// Runs what is due now, one after another, crons included, until nothing more is due; returns how many jobs it
+    /// were. For tests, which move time by hand.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_due(&self) -> Result<usize> {
+        self.declare_crons().await?;
+        let mut ran = 0;
+        loop {
+            let crons = self.system_query(cron_jobs::LIST, Object::new()).await?;
+            self.fire_crons(&crons).await?;
+            let pending = self.system_query(jobs::PENDING, Object::from([("limit", AHEAD as f64)])).await?;
+            let now_ms = self.now_ms();
+            let due: Vec<Due> = read_jobs(&pending).into_iter().filter(|due| due.at_ms <= now_ms).collect();
+            if due.is_empty() {
+                return Ok(ran);
+            }
+            for due in due {
+                self.run_job(&due).await;
+                ran += 1;
+            }
+        }
+    }
+
+    /// Deletes the results of jobs that were over a week ago; returns how many it were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune_jobs(&self) -> Result<usize> {
+        let before = Object::from([("beforeMs", self.now_ms() - KEPT_MS)]);
+        let mut pruned = 0;
+        loop {
+            let step = self.system_mutation(jobs::PRUNE, before.clone()).await?.as_f64().unwrap_or_default() as usize;
+            pruned += step;
+            if step < jobs::BATCH {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    /// Fails the actions that a crash has left running, and declares the crons; until it has succeeded.
+    async fn recover(&self) {
+        let mut pause = PAUSES[0];
+        loop {
+            let recovered = async {
+                while self.system_mutation(jobs::RECOVER, Object::new()).await?.as_f64() >= Some(jobs::BATCH as f64) {}
+                self.declare_crons().await
+            };
+            match recovered.await {
+                Ok(()) => return,
+                Err(error) => tracing::error!("the scheduler cannot begin: {error}"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES[1]);
+        }
+    }
+
+    /// Runs a job to its end. Where the server itself fails, it is tried again.
+    async fn run_job(&self, due: &Due) {
+        let mut pause = PAUSES[0];
+        while let Err(error) = self.try_job(due).await {
+            tracing::error!(function = due.name, "a scheduled function could not be run: {error}");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES[1]);
+        }
+    }
+
+    /// Runs a job; a failure of its function's is its result.
+    async fn try_job(&self, due: &Due) -> Result<()> {
+        let path = FunctionPath::parse(&due.name)?;
+        let function = match self.registry().named(&path, Visibility::Internal) {
+            Ok(function) => function,
+            Err(error) => return self.finish_job(due.id, Some(error.message())).await,
+        };
+        let call = Call::outermost(self.clone(), Identity::Anonymous);
+        let result = match function.kind() {
+            FunctionKind::Mutation => {
+                let once = Once::Job(JobRun(due.id));
+                self.run_mutation(&function, due.args.clone(), &call, once).await.map(drop)
+            }
+            FunctionKind::Action => {
+                let begun = self.system_mutation(jobs::BEGIN, Object::from([("id", due.id.to_string())])).await?;
+                if begun != Value::Boolean(true) {
+                    return Ok(());
+                }
+                let result = self.run_action(&function, due.args.clone(), call).await.map(drop);
+                // It has begun, and is never begun again: whatever came of it is its result.
+                return self.finish_job(due.id, result.as_ref().err().map(crate::Error::message)).await;
+            }
+            FunctionKind::Query => Err(crate::Error::uncaught("only mutations and actions can be scheduled")),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if error.code().is_system() => Err(error),
+            Err(error) => self.finish_job(due.id, Some(error.message())).await,
+        }
+    }
+}
+
+impl Runtime {
+    /// Writes down what came of a job.
+    async fn finish_job(&self, id: DocumentId, error: Option<&str>) -> Result<()> {
+        let mut args = Object::from([("id", id.to_string())]);
+        if let Some(error) = error {
+            args.insert(FieldName::from_static("error"), Value::from(error));
+        }
+        self.system_mutation(jobs::FINISH, args).await.map(drop)
+    }
+}
+
+fn read_jobs(listed: &Value) -> Vec<Due> {
+    let read = |job: &Value| {
+        let job = job.as_object()?;
+        let args = job.get("args")?.as_array()?.first()?.as_object()?.clone();
+        let (id, name) = (job.get("id")?.as_str()?.parse().ok()?, job.get("name")?.as_str()?.to_owned());
+        Some(Due { id, name, args, at_ms: job.get("at")?.as_f64()? })
+    };
+    listed.as_array().unwrap_or_default().iter().filter_map(read).collect()
+}
