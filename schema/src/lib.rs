@@ -23,7 +23,18 @@ pub struct Job {
     pub created_at: f64,
 }
 
+/// How far a task that walks a table in steps has come.
+#[derive(Document, Clone, Debug, PartialEq)]
+#[table("walks")]
+#[index(by_name(name))]
+pub struct Walk {
+    /// The task.
+    pub name: String,
+    /// The `_creationTime` of the last document that it is done with.
+    pub position: f64,
+}
+
 /// All tables.
 pub fn schema() -> Schema {
-    Schema::new().table::<Job>()
+    Schema::new().table::<Job>().table::<Walk>()
 }

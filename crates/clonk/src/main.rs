@@ -5,6 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     lentil::Backend::new(clonk_schema::schema())
         .functions(clonk_functions::all())
+        .crons(clonk_functions::crons())
         .http(clonk_http::router())
         .secret(clonk_http::API_KEY)
         .version(env!("CARGO_PKG_VERSION"))

@@ -1,11 +1,21 @@
 //! Web build jobs: the factory server reports a job's progress, and reads it back after a restart.
 
-use clonk_schema::Job;
-use lentil::{Args, Doc, Document, Functions, MutationCtx, QueryCtx, Result};
+use std::time::Duration;
+
+use clonk_schema::{Job, Walk};
+use lentil::{Args, Crons, Doc, Document, Functions, MutationCtx, QueryCtx, Result};
 
 /// The functions of this module, with the names that clients see.
 pub fn functions() -> Functions {
-    Functions::in_module("jobs").internal_mutation("upsert", upsert).internal_query("getByJobId", get_by_job_id)
+    Functions::in_module("jobs")
+        .internal_mutation("upsert", upsert)
+        .internal_query("getByJobId", get_by_job_id)
+        .internal_mutation("expireStale", expire_stale)
+}
+
+/// What runs again and again.
+pub fn crons() -> Crons {
+    Crons::new().interval("expire stale jobs", Duration::from_secs(10 * 60), expire_stale, ())
 }
 
 /// What is known of a job: all of it when it begins, later its progress.
@@ -60,6 +70,36 @@ pub struct GetByJobId {
 /// Returns the job with this `jobId`, if there is one.
 pub async fn get_by_job_id(ctx: &mut QueryCtx, args: GetByJobId) -> Result<Option<Doc<Job>>> {
     ctx.db.query(Job::BY_JOB_ID.eq(args.job_id)).unique().await
+}
+
+/// A job that has not ended this long after its creation never will.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Jobs that one step looks at.
+const STEP: usize = 200;
+
+/// Gives up the jobs that are a day old and still 'queued' or 'processing'.
+///
+/// It looks at each job once, when it has become a day old, and remembers how far it has come; so an upsert pays
+/// nothing for it.
+pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    let walk = ctx.db.query(Walk::BY_NAME.eq("jobs:expireStale")).unique().await?;
+    let position = walk.as_ref().map_or(0.0, |walk| walk.position);
+    let stale_before = ctx.now()? - STALE.as_secs_f64() * 1e3;
+    let old = ctx.db.query(Job::BY_CREATION_TIME.gt(position).lte(stale_before)).take(STEP).await?;
+    let Some(last) = old.last() else { return Ok(()) };
+    let position = last.creation_time;
+    for job in old.iter().filter(|job| matches!(job.status.as_str(), "queued" | "processing")) {
+        let result = format!("The job was given up: it was still '{}' 24 hours after its creation.", job.status);
+        ctx.db.patch(&job.id, Job::patch().status("error").result(result)).await?;
+    }
+    match walk {
+        Some(walk) => ctx.db.patch(&walk.id, Walk::patch().position(position)).await?,
+        None => drop(ctx.db.insert(Walk { name: "jobs:expireStale".into(), position }).await?),
+    }
+    if old.len() == STEP {
+        ctx.scheduler.run_after(Duration::ZERO, expire_stale, ()).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -170,6 +210,46 @@ mod tests {
         t.mutation(async |ctx| ctx.db.insert(job.fields.clone()).await).await.unwrap();
         let found = t.query(async |ctx| get_by_job_id(ctx, GetByJobId { job_id: "job-1".into() }).await).await;
         assert_eq!(found.unwrap_err().code(), Code::NotUnique);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_a_day_old_and_has_not_ended_is_given_up() {
+        let t = backend().crons(crons());
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let report = async |job_id: &str, status: &str| {
+            let report = Upsert { job_id: job_id.into(), ..report(status, "generating") };
+            t.mutation(async |ctx| upsert(ctx, report.clone()).await).await.unwrap();
+        };
+        let statuses = async || {
+            let jobs = t.documents::<Job>().await.unwrap();
+            jobs.iter().map(|job| (job.job_id.clone(), job.status.clone())).collect::<Vec<_>>()
+        };
+        for (job_id, status) in [("a", "queued"), ("b", "done"), ("c", "processing")] {
+            report(job_id, status).await;
+        }
+        t.advance(minutes(23 * 60));
+        report("late", "queued").await;
+        t.run_due().await.unwrap();
+        assert_eq!(statuses().await[0].1, "queued", "a day has not passed");
+        t.advance(minutes(61));
+        t.run_due().await.unwrap();
+        let expected = [("a", "error"), ("b", "done"), ("c", "error"), ("late", "queued")];
+        assert_eq!(statuses().await, expected.map(|(job_id, status)| (job_id.to_owned(), status.to_owned())));
+        let given_up = t.documents::<Job>().await.unwrap().remove(0);
+        assert!(given_up.result.as_ref().unwrap().contains("still 'queued' 24 hours"));
+        assert_eq!(given_up.stage, "generating");
+    }
+
+    #[tokio::test]
+    async fn many_stale_jobs_are_given_up_in_steps() {
+        let t = backend().crons(crons());
+        for number in 0..STEP + 50 {
+            let report = Upsert { job_id: number.to_string(), ..report("queued", "classifying") };
+            t.mutation(async |ctx| upsert(ctx, report.clone()).await).await.unwrap();
+        }
+        t.advance(STALE + Duration::from_secs(1));
+        assert_eq!(t.run_due().await.unwrap(), 2, "the first step has ordered the second");
+        assert!(t.documents::<Job>().await.unwrap().iter().all(|job| job.status == "error"));
     }
 
     #[tokio::test]
