@@ -64,6 +64,25 @@ async fn add_twice(ctx: &ActionCtx, args: Named) -> Result<i64> {
     ctx.run_mutation(add, Add { name: args.name, by: 1 }).await
 }
 
+#[derive(Args)]
+struct AddLater {
+    name: String,
+    by: i64,
+    ms: f64,
+}
+
+/// Schedules an addition.
+async fn add_later(ctx: &mut MutationCtx, args: AddLater) -> Result<()> {
+    let delay = Duration::from_secs_f64(args.ms / 1000.0);
+    ctx.scheduler.run_after(delay, add, Add { name: args.name, by: args.by }).await.map(drop)
+}
+
+/// Schedules an action that adds 1 twice.
+async fn add_twice_later(ctx: &mut MutationCtx, args: AddLater) -> Result<()> {
+    let delay = Duration::from_secs_f64(args.ms / 1000.0);
+    ctx.scheduler.run_after(delay, add_twice, Named { name: args.name }).await.map(drop)
+}
+
 /// Takes its time, and returns how much of it.
 async fn slow(_: &ActionCtx, args: Slow) -> Result<f64> {
     tokio::time::sleep(Duration::from_secs_f64(args.ms / 1000.0)).await;
@@ -76,5 +95,7 @@ pub(crate) fn functions() -> Functions {
         .query("get", get)
         .query("notNegative", not_negative)
         .action("addTwice", add_twice)
+        .mutation("addLater", add_later)
+        .mutation("addTwiceLater", add_twice_later)
         .action("slow", slow)
 }

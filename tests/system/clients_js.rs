@@ -69,6 +69,11 @@ fn an_idle_socket_is_kept_alive() {
 }
 
 #[test]
+fn the_command_line_of_convex_works() {
+    run("cli.mjs");
+}
+
+#[test]
 fn the_react_hooks_work_in_a_browser() {
     if available("chromium", "the React hooks in a browser") {
         run("react.mjs");

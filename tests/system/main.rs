@@ -11,4 +11,5 @@ mod first_start;
 mod greedy_clients;
 mod node_client;
 mod refusals;
+mod schedule;
 mod tidy;

@@ -56,11 +56,16 @@ impl Executions {
         self.next.notify_waiters();
     }
 
+    /// All that are remembered, the oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Execution>> {
+        self.kept.lock().iter().cloned().collect()
+    }
+
     /// Those after `at_ms`; waits for the first if there are none.
     pub(crate) async fn after(&self, at_ms: f64) -> Vec<Arc<Execution>> {
         loop {
             let next = self.next.notified();
-            let found: Vec<_> = self.kept.lock().iter().filter(|run| run.at_ms > at_ms).cloned().collect();
+            let found: Vec<_> = self.all().into_iter().filter(|run| run.at_ms > at_ms).collect();
             if !found.is_empty() {
                 return found;
             }

@@ -40,6 +40,7 @@ struct Inner {
     router: HttpRouter,
     secrets: HashMap<String, Secret>,
     environment: Environment,
+    origin: String,
     cache: Arc<QueryCache>,
     live: Arc<LiveQueries>,
     executions: Executions,
@@ -68,6 +69,8 @@ pub struct RuntimeOptions {
     pub secrets: HashMap<String, Secret>,
     /// The environment of the process.
     pub environment: Environment,
+    /// The URL under which clients reach the server.
+    pub origin: String,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
 }
@@ -82,6 +85,7 @@ impl Default for RuntimeOptions {
             cache_bytes: 64 << 20,
             secrets: HashMap::new(),
             environment: Box::new(|name| std::env::var(name).ok()),
+            origin: "http://127.0.0.1:3210".to_owned(),
             progress: Box::new(|_| ()),
         }
     }
@@ -139,6 +143,7 @@ impl Runtime {
             executions: Executions::default(),
             crons: opened.crons,
             environment: options.environment,
+            origin: options.origin.trim_end_matches('/').to_owned(),
             tables: opened.tables,
             registry: opened.registry,
             creation_times: CreationTimes::after(opened.last_creation_time),
@@ -242,6 +247,11 @@ impl Runtime {
         self.registry().all().map(|function| &**function)
     }
 
+    /// The latest runs of functions and HTTP actions, a thousand at most, the oldest first.
+    pub fn executions(&self) -> Vec<Arc<Execution>> {
+        self.0.executions.all()
+    }
+
     /// The latest runs of functions and HTTP actions after `at_ms`, the oldest first; waits for the next if there are
     /// none.
     pub async fn executions_after(&self, at_ms: f64) -> Vec<Arc<Execution>> {
@@ -297,6 +307,10 @@ impl Runtime {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     pub(crate) fn process_environment(&self, name: &str) -> Option<String> {

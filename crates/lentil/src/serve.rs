@@ -58,10 +58,12 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
-    let runtime = Runtime::open(application, Arc::new(store), options(&backend, args, &secrets)).await?;
+    let listening = listeners.main.local_addr()?;
+    let options = options(&backend, args, listening, &secrets);
+    let runtime = Runtime::open(application, Arc::new(store), options).await?;
 
     let site = listeners.site.as_ref().map(TcpListener::local_addr).transpose()?;
-    let first_screen = screen::first_screen(&backend, listeners.main.local_addr()?, site, &args.data, &secrets);
+    let first_screen = screen::first_screen(&backend, listening, site, &args.data, &secrets);
     // Nobody need read the screen for the server to serve.
     let _ = io::stdout().write_all(first_screen.as_bytes()).and_then(|()| io::stdout().flush());
 
@@ -104,7 +106,7 @@ async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     Ok(Listeners { main, site })
 }
 
-fn options(backend: &Backend, args: &ServeArgs, found: &[Found]) -> RuntimeOptions {
+fn options(backend: &Backend, args: &ServeArgs, listening: SocketAddr, found: &[Found]) -> RuntimeOptions {
     let secrets: HashMap<String, Secret> = found
         .iter()
         .filter(|secret| secret.name != ADMIN_KEY)
@@ -112,6 +114,7 @@ fn options(backend: &Backend, args: &ServeArgs, found: &[Found]) -> RuntimeOptio
         .collect();
     RuntimeOptions {
         dev: args.dev,
+        origin: args.origin.clone().unwrap_or_else(|| format!("http://{listening}")),
         limits: backend.limits.clone(),
         secrets,
         progress: Box::new(progress::show),

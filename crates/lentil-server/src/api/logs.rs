@@ -15,8 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `GET /api/stream_function_logs?cursor=<ms>`: the executions after the cursor, and the cursor for the next question.
 ///
-/// Without any it waits for the first, a minute at most. A cursor of 0 is now: a command line that starts does not
-/// show what was before.
+/// Without any it waits for the first, a minute at most. A cursor of 0 asks for what was, which is answered at once.
 pub(super) async fn stream(
     server: &Server,
     query: Option<&str>,
@@ -27,19 +26,22 @@ pub(super) async fn stream(
     let cursor = cursor.ok().filter(|cursor| cursor.is_finite()).ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidCursor", "`cursor` is no number of milliseconds; begin with 0")
     })?;
-    let after = if cursor == 0.0 { server.runtime.now_ms() } else { cursor };
-    let waiting = server.runtime.executions_after(after);
-    let mut draining = server.draining.clone();
-    let found = tokio::select! {
-        found = tokio::time::timeout(PATIENCE, waiting) => found.unwrap_or_default(),
-        () = begins(&mut draining) => Vec::new(),
+    let found = if cursor == 0.0 {
+        server.runtime.executions()
+    } else {
+        let mut draining = server.draining.clone();
+        tokio::select! {
+            found = tokio::time::timeout(PATIENCE, server.runtime.executions_after(cursor)) => found.unwrap_or_default(),
+            () = begins(&mut draining) => Vec::new(),
+        }
     };
+    let unchanged = if cursor == 0.0 { server.runtime.now_ms() } else { cursor };
     let is_structured = headers
         .get("convex-client")
         .and_then(|client| client.to_str().ok())
         .is_some_and(|client| ["npm-cli", "dashboard"].iter().any(|name| client.starts_with(name)));
     let entries: Vec<Json> = found.iter().map(|execution| entry(execution, is_structured, headers)).collect();
-    let cursor = found.last().map_or(after, |last| last.at_ms);
+    let cursor = found.last().map_or(unchanged, |last| last.at_ms);
     Ok(super::json(StatusCode::OK, json!({ "entries": entries, "newCursor": cursor }).to_string()))
 }
 

@@ -1,0 +1,119 @@
+// The verbs of `npx convex`, as an operator types them.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { adminKey, check, finish, until, url } from "./cases.mjs";
+
+const cli = join(import.meta.dirname, "node_modules/convex/bin/main.js");
+// An empty project, so that nothing is read from around here.
+const folder = mkdtempSync(join(tmpdir(), "convex-cli-"));
+writeFileSync(join(folder, "package.json"), '{"private":true,"dependencies":{"convex":"1.48.0"}}');
+symlinkSync(join(import.meta.dirname, "node_modules"), join(folder, "node_modules"));
+writeFileSync(join(folder, "rows.jsonl"), '{"name":"imported"}\n');
+const env = { ...process.env, CONVEX_SELF_HOSTED_URL: url, CONVEX_SELF_HOSTED_ADMIN_KEY: adminKey, NO_COLOR: "1", CI: "1" };
+
+function start(...args) {
+  const child = spawn(process.execPath, [cli, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const said = { out: "", err: "" };
+  child.stdout.on("data", (text) => (said.out += text));
+  child.stderr.on("data", (text) => (said.err += text));
+  const ended = new Promise((resolve) => child.on("close", (code) => resolve({ code, ...said })));
+  return { child, said, ended };
+}
+
+const convex = (...args) => start(...args).ended;
+
+async function prints(expected, ...args) {
+  const { code, out, err } = await convex(...args);
+  assert.equal(code, 0, `convex ${args.join(" ")}: ${out}${err}`);
+  assert.equal(out.trim(), expected, err);
+}
+
+await check("run calls public and internal functions", async () => {
+  await prints("0", "run", "messages:count", '{"channel":"cli"}');
+  await prints('"a secret"', "run", "internal/secret:get");
+  await prints("", "run", "counters:get", '{"name":"none"}');
+  await prints("", "run", "--identity", '{"subject":"ada"}', "counters:get", '{"name":"none"}');
+}, 30);
+
+await check("run lists the functions when there is none of the name", async () => {
+  const { code, err } = await convex("run", "messages:lost");
+  assert.equal(code, 1);
+  assert.match(err, /Could not find function/);
+  assert.match(err, /• messages:send\n/);
+  assert.doesNotMatch(err, /_system/);
+}, 30);
+
+await check("run says what is wrong with the arguments", async () => {
+  const { code, err } = await convex("run", "messages:count", '{"channel":5}');
+  assert.equal(code, 1);
+  assert.match(err, /argument `channel`: expected v\.string\(\), got 5/);
+}, 30);
+
+await check("data shows tables and documents", async () => {
+  await prints("counters\nmessages", "data");
+  await convex("run", "messages:sendMany", '{"channel":"cli","count":5}');
+  const newest = await convex("data", "messages", "--limit", "2");
+  assert.match(newest.out, /"#4"[^]*"#3"/);
+  const oldest = await convex("data", "messages", "--limit", "2", "--order", "asc");
+  assert.match(oldest.out, /"#0"[^]*"#1"/);
+  assert.equal((await convex("data", "lost")).code, 0);
+}, 60);
+
+await check("env stores what functions read", async () => {
+  await prints("", "env", "list");
+  assert.equal((await convex("env", "set", "COLOR", "red")).code, 0);
+  await prints("COLOR=red", "env", "list");
+  await prints("red", "env", "get", "COLOR");
+  assert.equal((await convex("env", "remove", "COLOR")).code, 0);
+  await prints("", "env", "list");
+  const refused = await convex("env", "set", "1COLOR", "red");
+  assert.equal(refused.code, 1);
+}, 60);
+
+await check("function-spec prints every function", async () => {
+  const { code, out, err } = await convex("function-spec");
+  assert.equal(code, 0, err);
+  const spec = JSON.parse(out);
+  assert.equal(spec.url, url);
+  const add = spec.functions.find((one) => one.identifier === "counters.js:add");
+  assert.deepStrictEqual([add.functionType, add.visibility.kind, add.returns], ["Mutation", "public", { type: "bigint" }]);
+  assert.deepStrictEqual(add.args.value.by, { fieldType: { type: "bigint" }, optional: false });
+  assert.equal(spec.functions.find((one) => one.identifier === "internal/secret.js:get").visibility.kind, "internal");
+}, 30);
+
+await check("logs show what runs, once", async () => {
+  const logs = start("logs");
+  await until("the logs are watched", () => logs.said.err.includes("Watching logs"), () => logs.said.err);
+  // It first asks for what was; only what comes after that is shown.
+  const lines = () => logs.said.out.match(/CONVEX M\(messages:send\)/g)?.length ?? 0;
+  while (lines() === 0) await convex("run", "messages:send", '{"channel":"logged","body":"b"}');
+  const seen = lines();
+  await convex("run", "messages:send", '{"channel":"logged","body":"b"}');
+  await until("a run is shown", () => lines() > seen, () => logs.said.out);
+  assert.equal(lines(), seen + 1, logs.said.out);
+  logs.child.kill();
+  await logs.ended;
+}, 60);
+
+const NOT_HERE = [
+  [["deploy"], /compiled into this server/],
+  [["dev", "--once"], /compiled into this server/],
+  [["export", "--path", "out.zip"], /copy the data folder/],
+  [["import", "--table", "counters", "rows.jsonl"], /write a mutation/],
+];
+for (const [args, advice] of NOT_HERE) {
+  await check(`${args[0]} says at once what to do instead`, async () => {
+    const started = Date.now();
+    const { code, out, err } = await convex(...args);
+    assert.equal(code, 1);
+    assert.match(out + err, advice);
+    assert.doesNotMatch(out + err, /\n {4}at /, "no stack");
+    // It retries an answer that it does not understand, for a quarter of a minute.
+    assert.ok(Date.now() - started < 10_000);
+  }, 30);
+}
+
+finish();
