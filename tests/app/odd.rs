@@ -1,4 +1,4 @@
-//! Odd names: an internal function, and a default export.
+//! Odds and ends: an internal function, a default export, and who is signed in.
 
 use lentil::{Functions, QueryCtx, Result};
 
@@ -10,8 +10,13 @@ async fn default(_: &mut QueryCtx, _: ()) -> Result<String> {
     Ok("a default export".to_owned())
 }
 
+async fn name(ctx: &mut QueryCtx, _: ()) -> Result<Option<String>> {
+    Ok(ctx.auth.user_identity().map(|user| user.subject().to_owned()))
+}
+
 pub(crate) fn functions() -> Functions {
     Functions::in_module("internal/secret")
         .internal_query("get", get)
         .with(Functions::in_module("plain").query("default", default))
+        .with(Functions::in_module("me").query("name", name))
 }

@@ -69,6 +69,14 @@ fn an_idle_socket_is_kept_alive() {
 }
 
 #[test]
+fn users_sign_in_with_tokens() {
+    const FLAGS: &[&str] = &["--auth-config-json", include_str!("../clients/js/auth_config.json")];
+    if let Some(js) = Packages::of_node("js") {
+        js.run("auth.mjs", &[], &mut Testapp::with_flags(FLAGS));
+    }
+}
+
+#[test]
 fn the_command_line_of_convex_works() {
     run("cli.mjs");
 }
