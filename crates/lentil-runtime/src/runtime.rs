@@ -3,7 +3,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lentil_store::{Clock, Store, SystemClock, Timestamp};
+use lentil_store::{Clock, FileStore, MemoryFiles, Store, SystemClock, Timestamp};
 use lentil_values::{Object, Value};
 
 use crate::cache::{CacheStats, QueryCache};
@@ -15,8 +15,9 @@ use crate::http::{HttpRouter, Secret};
 use crate::live::LiveQueries;
 use crate::log::Log;
 use crate::open::{self, OpenError, OpenProgress};
-use crate::random::Seeds;
+use crate::random::{Random, Seeds};
 use crate::run::{TurnHolder, into_value};
+use crate::storage::{ContentLocks, UploadKey};
 use crate::tables::Tables;
 use crate::{
     ActionCtx, Application, Error, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx,
@@ -45,6 +46,10 @@ struct Inner {
     seeds: Seeds,
     creation_times: CreationTimes,
     turn_holder: TurnHolder,
+    files: Arc<dyn FileStore>,
+    content_locks: ContentLocks,
+    upload_key: UploadKey,
+    origin: String,
 }
 
 /// Looks up a variable of the process's environment.
@@ -66,6 +71,12 @@ pub struct RuntimeOptions {
     pub secrets: HashMap<String, Secret>,
     /// The environment of the process.
     pub environment: Environment,
+    /// Where the contents of files are kept; in memory, unless told otherwise.
+    pub files: Arc<dyn FileStore>,
+    /// What the URLs of files begin with: the scheme, host and port at which clients reach the server.
+    pub origin: String,
+    /// What upload URLs are signed with; `None` takes a random key, which a restart forgets.
+    pub upload_secret: Option<Secret>,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
 }
@@ -80,6 +91,9 @@ impl Default for RuntimeOptions {
             cache_bytes: 64 << 20,
             secrets: HashMap::new(),
             environment: Box::new(|name| std::env::var(name).ok()),
+            files: Arc::new(MemoryFiles::new()),
+            origin: "http://127.0.0.1:3210".to_owned(),
+            upload_secret: None,
             progress: Box::new(|_| ()),
         }
     }
@@ -131,7 +145,16 @@ impl Runtime {
         let cache = Arc::new(QueryCache::new(options.cache_bytes));
         let live = LiveQueries::new(Arc::clone(&cache));
         store.observe(Arc::clone(&live) as Arc<dyn lentil_store::CommitObserver>);
+        let seeds = Seeds::new(options.seed);
+        let upload_key = match &options.upload_secret {
+            Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
+            None => UploadKey::new(&Random::default().bytes(&seeds)),
+        };
         Ok(Runtime(Arc::new(Inner {
+            upload_key,
+            files: options.files,
+            content_locks: ContentLocks::default(),
+            origin: options.origin.trim_end_matches('/').to_owned(),
             cache,
             live,
             executions: Executions::default(),
@@ -144,7 +167,7 @@ impl Runtime {
             limits: options.limits,
             dev: options.dev,
             secrets: options.secrets,
-            seeds: Seeds::new(options.seed),
+            seeds,
             turn_holder: TurnHolder::default(),
             store,
         })))
@@ -315,6 +338,22 @@ impl Runtime {
         result: &Result<T>,
     ) {
         self.0.executions.record(self.now_ms(), identifier, kind, log.lines(), began.elapsed(), result);
+    }
+
+    pub(crate) fn files(&self) -> &dyn FileStore {
+        &*self.0.files
+    }
+
+    pub(crate) fn content_locks(&self) -> &ContentLocks {
+        &self.0.content_locks
+    }
+
+    pub(crate) fn upload_key(&self) -> &UploadKey {
+        &self.0.upload_key
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveQueries> {

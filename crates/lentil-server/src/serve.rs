@@ -37,6 +37,7 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(options.max_connections));
     let server = Arc::new(Server::new(runtime, options.clone(), draining.clone()));
     let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
+    let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
     let accept = |listener, origin| {
         let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
@@ -56,6 +57,7 @@ pub async fn serve(
         }
     }
     keeping.abort();
+    sweeping.abort();
     if cut > 0 {
         tracing::warn!(cut, "connections did not finish in time and were cut");
     }
@@ -74,6 +76,15 @@ async fn keep_house(server: Arc<Server>) {
             tracing::warn!(%error, "old answers to clients could not be deleted");
         }
         tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Removes what a crash has left of files that nobody was told of.
+async fn sweep_files(server: Arc<Server>) {
+    match server.runtime.sweep_files().await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "contents of files that no document names were removed"),
+        Err(error) => tracing::warn!(%error, "the contents of files could not be listed"),
     }
 }
 

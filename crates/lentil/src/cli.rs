@@ -51,6 +51,9 @@ pub(crate) struct ServeArgs {
     /// The folder that holds the database and the keys.
     #[arg(long, env = "LENTIL_DATA", default_value = "data", value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// What the URLs of files begin with, where clients reach the server at another address than it listens on.
+    #[arg(long, env = "LENTIL_ORIGIN", value_name = "URL")]
+    pub(crate) origin: Option<String>,
     /// A file that says whose tokens sign users in, as the JSON of Convex's `auth.config`.
     #[arg(long, env = "LENTIL_AUTH_CONFIG", value_name = "FILE")]
     pub(crate) auth_config: Option<PathBuf>,

@@ -20,8 +20,9 @@ pub use lentil_runtime::http::{
     Body, HeaderMap, HttpRequest, HttpRouter, Method, Request, Response, Secret, StatusCode, header,
 };
 pub use lentil_runtime::{
-    ActionCtx, Application, Auth, Code, DatabaseReader, DatabaseWriter, Error, Functions, Limits, Log, MutationCtx,
-    PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result, UserIdentity,
+    ActionCtx, Application, Auth, Code, DatabaseReader, DatabaseWriter, Error, File, FileMetadata, Functions, Limits,
+    Log, MutationCtx, PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result, StorageActions,
+    StorageReader, StorageWriter, StoredFile, SystemReader, UserIdentity,
 };
 pub use lentil_schema::{
     Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch, Range, RangeSpec, Schema,

@@ -10,7 +10,7 @@ use crate::http::Secret;
 use crate::log::Log;
 use crate::random::Random;
 use crate::run::{arguments, typed};
-use crate::{MutationCtx, QueryCtx, Result};
+use crate::{MutationCtx, QueryCtx, Result, StorageActions};
 
 /// An action's, or an HTTP action's, context.
 ///
@@ -21,13 +21,16 @@ pub struct ActionCtx {
     pub log: Log,
     /// Who is signed in.
     pub auth: Auth,
+    /// Stored files.
+    pub storage: StorageActions,
     call: Call,
     random: Mutex<Random>,
 }
 
 impl ActionCtx {
     pub(crate) fn new(call: Call) -> ActionCtx {
-        ActionCtx { log: call.log.clone(), auth: call.auth.clone(), call, random: Mutex::default() }
+        let storage = StorageActions::new(call.runtime.clone());
+        ActionCtx { log: call.log.clone(), auth: call.auth.clone(), storage, call, random: Mutex::default() }
     }
 
     /// The time now, in milliseconds since the Unix epoch.

@@ -7,7 +7,7 @@ use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
-use crate::{DatabaseWriter, QueryCtx, Result, system};
+use crate::{DatabaseWriter, QueryCtx, Result, StorageWriter, system};
 
 /// A mutation's context.
 pub struct MutationCtx {
@@ -17,12 +17,15 @@ pub struct MutationCtx {
     pub log: Log,
     /// Who is signed in.
     pub auth: Auth,
+    /// Stored files.
+    pub storage: StorageWriter,
     pub(crate) call: Call,
 }
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), call }
+        let storage = StorageWriter::new(db.slot());
+        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), storage, call }
     }
 
     /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
@@ -40,7 +43,7 @@ impl MutationCtx {
     /// # Errors
     /// When a limit of reading is passed.
     pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
-        system::read_environment(self.db.transaction()?, name).await
+        system::read_environment(&mut *self.db.transaction()?, name).await
     }
 
     /// A random number in `[0, 1)` from the mutation's own seed.

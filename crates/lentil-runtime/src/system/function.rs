@@ -51,7 +51,7 @@ impl Runtime {
     }
 
     /// Runs one of the system's mutations on its own behalf.
-    pub(super) async fn system_mutation(&self, path: &str, args: Object) -> Result<Value> {
+    pub(crate) async fn system_mutation(&self, path: &str, args: Object) -> Result<Value> {
         let function = self.registry().named(&FunctionPath::parse(path)?, Visibility::Internal)?;
         let call = Call::outermost(self.clone(), Identity::Anonymous);
         self.run_mutation(&function, args, &call, None).await.map(|(value, _)| value)

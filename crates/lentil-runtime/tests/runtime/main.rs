@@ -12,4 +12,5 @@ mod nested;
 mod opening;
 mod pagination;
 mod reading;
+mod storage;
 mod writing;
