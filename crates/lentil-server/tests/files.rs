@@ -55,7 +55,10 @@ impl Running {
         let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
         let head = head
             .lines()
-            .map(|line| line.split_once(": ").map_or(line.to_owned(), |(name, value)| format!("{}: {value}", name.to_lowercase())))
+            .map(|line| {
+                line.split_once(": ")
+                    .map_or(line.to_owned(), |(name, value)| format!("{}: {value}", name.to_lowercase()))
+            })
             .collect::<Vec<_>>()
             .join("\n");
         Answer { status, head, body: answer[end + 4..].to_vec() }
@@ -188,7 +191,9 @@ async fn ranges_and_conditions() {
 async fn who_is_to_upload_needs_a_token_and_says_what_is_true() {
     let running = Running::start(ServerOptions::default()).await;
     let path = running.upload_path().await;
-    for bad in ["/api/storage/upload", "/api/storage/upload?token=", "/api/storage/upload?token=AAAA", &format!("{path}A")] {
+    for bad in
+        ["/api/storage/upload", "/api/storage/upload?token=", "/api/storage/upload?token=AAAA", &format!("{path}A")]
+    {
         let answer = running.post(bad, &[], b"x").await;
         assert!(answer.status == 401 && answer.text().contains("StorageTokenInvalid"), "{bad}: {answer:?}");
     }
@@ -216,7 +221,9 @@ async fn what_is_no_file_is_said_to_be_none() {
     let running = Running::start(ServerOptions::default()).await;
     let unknown = running.get("/api/storage/00000000-0000-4000-8000-000000000000", &[]).await;
     assert!(unknown.status == 404 && unknown.text().contains("FileNotFound"), "{unknown:?}");
-    for path in ["/api/storage/", "/api/storage/kg2", "/api/storage/../files", "/api/storage/00000000000040008000000000000000"] {
+    for path in
+        ["/api/storage/", "/api/storage/kg2", "/api/storage/../files", "/api/storage/00000000000040008000000000000000"]
+    {
         let answer = running.get(path, &[]).await;
         assert!(answer.status == 400 && answer.text().contains("InvalidStoragePath"), "{path}: {answer:?}");
     }
