@@ -3,6 +3,7 @@
 mod counters;
 mod echo;
 mod fails;
+mod files;
 mod messages;
 mod odd;
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         .with(counters::functions())
         .with(echo::functions())
         .with(fails::functions())
+        .with(files::functions())
         .with(odd::functions());
     Backend::new(Schema::new().table::<messages::Message>().table::<counters::Counter>()).functions(functions).main()
 }

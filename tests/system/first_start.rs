@@ -1,11 +1,23 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use lentil_tests::{Clonk, Start, available};
 
-fn mode(path: &std::path::Path) -> u32 {
+fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn assert_modes(folder: &Path) {
+    assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => assert_modes(&path),
+            false => assert_eq!(mode(&path), 0o600, "{}", path.display()),
+        }
+    }
 }
 
 #[test]
@@ -13,11 +25,7 @@ fn the_first_start_makes_a_folder_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     clonk.post_job("a", "classifying");
-    assert_eq!(mode(&clonk.data), 0o700);
-    for entry in fs::read_dir(&clonk.data).unwrap() {
-        let path = entry.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
-    }
+    assert_modes(&clonk.data);
     let key = fs::read_to_string(clonk.data.join("api-key")).unwrap();
     assert_eq!(key.trim_end().len(), 64);
     assert!(!clonk.screen.contains(key.trim_end()), "no secret is shown");

@@ -7,6 +7,8 @@ mod clients_rust;
 mod codegen;
 mod crash;
 mod disk;
+mod files;
+mod files_crash;
 mod first_start;
 mod greedy_clients;
 mod node_client;

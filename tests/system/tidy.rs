@@ -30,16 +30,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lentil-schema", &["lentil-values", "lentil-macros"]),
     ("lentil-store", &["lentil-values"]),
     ("lentil-sqlite", &["lentil-store", "lentil-values"]),
+    ("lentil-files", &["lentil-store"]),
     ("lentil-runtime", &["lentil-schema", "lentil-store", "lentil-values"]),
     ("lentil-protocol", &["lentil-values"]),
     ("lentil-server", &["lentil-protocol", "lentil-runtime"]),
     (
         "lentil-testing",
-        &["lentil", "lentil-runtime", "lentil-schema", "lentil-sqlite", "lentil-store", "lentil-values"],
+        &[
+            "lentil",
+            "lentil-files",
+            "lentil-runtime",
+            "lentil-schema",
+            "lentil-sqlite",
+            "lentil-store",
+            "lentil-values",
+        ],
     ),
     (
         "lentil",
         &[
+            "lentil-files",
             "lentil-macros",
             "lentil-runtime",
             "lentil-schema",
@@ -81,7 +91,7 @@ fn the_absences_hold() {
         }
     }
     for package in ["lentil-runtime", "lentil-store"] {
-        for socket in ["hyper", "hyper-util", "rusqlite", "lentil-sqlite", "lentil-server"] {
+        for socket in ["hyper", "hyper-util", "rusqlite", "lentil-sqlite", "lentil-files", "lentil-server"] {
             assert!(!names(package, socket), "{package} knows no socket and no concrete store, and so no {socket}");
         }
     }

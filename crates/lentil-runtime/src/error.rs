@@ -104,6 +104,17 @@ impl Error {
         self
     }
 
+    /// An error of this code, with what is underneath it for the log.
+    pub(crate) fn caused_by(
+        code: Code,
+        message: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        let mut error = Error::new(code, message);
+        error.0.source = Some(Arc::new(source));
+        error
+    }
+
     pub(crate) fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
         let mut error = Error::new(Code::Internal, source.to_string());
         error.0.source = Some(Arc::new(source));

@@ -27,6 +27,7 @@ mod random;
 mod run;
 mod runtime;
 mod schedule;
+mod storage;
 mod system;
 mod tables;
 
@@ -34,6 +35,7 @@ pub use application::Application;
 pub use context::{ActionCtx, Auth, MutationCtx, QueryCtx};
 pub use database::{
     DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult, Query,
+    SystemDocument, SystemReader,
 };
 pub use error::{Code, Error, Result};
 pub use executions::Execution;
@@ -41,7 +43,7 @@ pub use function::{Function, FunctionKind, Visibility};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
-pub use lentil_store::Timestamp;
+pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp};
 pub use lentil_values::{FieldName, Object, Value};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};
@@ -51,4 +53,8 @@ pub use path::{FunctionPath, FunctionPathError};
 pub use run::QuerySnapshot;
 pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
 pub use schedule::{CronError, Crons, Schedulable, Scheduler};
+pub use storage::{
+    File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError, StoredFile,
+    UploadTokenError,
+};
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

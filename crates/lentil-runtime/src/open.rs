@@ -176,7 +176,7 @@ struct NamesAfter<'a> {
 
 impl TableNames for NamesAfter<'_> {
     fn number(&self, name: &str) -> Option<TableNumber> {
-        let declared = self.schema.tables().iter().any(|table| table.name() == name);
+        let declared = self.schema.tables().iter().any(|table| table.name() == name) || system::SHOWN.contains(&name);
         self.catalog.tables.get(name).filter(|_| declared).map(|entry| entry.number)
     }
 

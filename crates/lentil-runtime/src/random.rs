@@ -28,6 +28,12 @@ impl Random {
         self.generator(seeds).next_u64()
     }
 
+    pub(crate) fn bytes(&mut self, seeds: &Seeds) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.generator(seeds).fill_bytes(&mut bytes);
+        bytes
+    }
+
     /// A number in `[0, 1)` with 53 random bits, as `Math.random()`.
     pub(crate) fn next_f64(&mut self, seeds: &Seeds) -> f64 {
         (self.next_u64(seeds) >> 11) as f64 / (1_u64 << 53) as f64

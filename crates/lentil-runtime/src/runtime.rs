@@ -3,7 +3,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lentil_store::{Clock, Store, SystemClock, Timestamp};
+use lentil_store::{Clock, FileStore, MemoryFiles, Store, SystemClock, Timestamp};
 use lentil_values::{Object, Value};
 
 use crate::cache::{CacheStats, QueryCache};
@@ -15,9 +15,10 @@ use crate::http::{HttpRouter, Secret};
 use crate::live::LiveQueries;
 use crate::log::Log;
 use crate::open::{self, OpenError, OpenProgress};
-use crate::random::Seeds;
+use crate::random::{Random, Seeds};
 use crate::run::{Once, TurnHolder, into_value};
 use crate::schedule::OpenCron;
+use crate::storage::{ContentLocks, UploadKey};
 use crate::tables::Tables;
 use crate::{
     ActionCtx, Application, Error, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx,
@@ -40,7 +41,6 @@ struct Inner {
     router: HttpRouter,
     secrets: HashMap<String, Secret>,
     environment: Environment,
-    origin: String,
     cache: Arc<QueryCache>,
     live: Arc<LiveQueries>,
     executions: Executions,
@@ -48,6 +48,10 @@ struct Inner {
     seeds: Seeds,
     creation_times: CreationTimes,
     turn_holder: TurnHolder,
+    files: Arc<dyn FileStore>,
+    content_locks: ContentLocks,
+    upload_key: UploadKey,
+    origin: String,
 }
 
 /// Looks up a variable of the process's environment.
@@ -69,8 +73,12 @@ pub struct RuntimeOptions {
     pub secrets: HashMap<String, Secret>,
     /// The environment of the process.
     pub environment: Environment,
-    /// The URL under which clients reach the server.
+    /// Where the contents of files are kept; in memory, unless told otherwise.
+    pub files: Arc<dyn FileStore>,
+    /// What the URLs of files begin with: the scheme, host and port at which clients reach the server.
     pub origin: String,
+    /// What upload URLs are signed with; `None` takes a random key, which a restart forgets.
+    pub upload_secret: Option<Secret>,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
 }
@@ -85,7 +93,9 @@ impl Default for RuntimeOptions {
             cache_bytes: 64 << 20,
             secrets: HashMap::new(),
             environment: Box::new(|name| std::env::var(name).ok()),
+            files: Arc::new(MemoryFiles::new()),
             origin: "http://127.0.0.1:3210".to_owned(),
+            upload_secret: None,
             progress: Box::new(|_| ()),
         }
     }
@@ -137,7 +147,15 @@ impl Runtime {
         let cache = Arc::new(QueryCache::new(options.cache_bytes));
         let live = LiveQueries::new(Arc::clone(&cache));
         store.observe(Arc::clone(&live) as Arc<dyn lentil_store::CommitObserver>);
+        let seeds = Seeds::new(options.seed);
+        let upload_key = match &options.upload_secret {
+            Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
+            None => UploadKey::new(&Random::default().bytes(&seeds)),
+        };
         Ok(Runtime(Arc::new(Inner {
+            upload_key,
+            files: options.files,
+            content_locks: ContentLocks::default(),
             cache,
             live,
             executions: Executions::default(),
@@ -152,7 +170,7 @@ impl Runtime {
             limits: options.limits,
             dev: options.dev,
             secrets: options.secrets,
-            seeds: Seeds::new(options.seed),
+            seeds,
             turn_holder: TurnHolder::default(),
             store,
         })))
@@ -309,10 +327,6 @@ impl Runtime {
         tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
     }
 
-    pub(crate) fn origin(&self) -> &str {
-        &self.0.origin
-    }
-
     pub(crate) fn process_environment(&self, name: &str) -> Option<String> {
         (self.0.environment)(name)
     }
@@ -339,6 +353,22 @@ impl Runtime {
 
     pub(crate) fn crons(&self) -> &[OpenCron] {
         &self.0.crons
+    }
+
+    pub(crate) fn files(&self) -> &dyn FileStore {
+        &*self.0.files
+    }
+
+    pub(crate) fn content_locks(&self) -> &ContentLocks {
+        &self.0.content_locks
+    }
+
+    pub(crate) fn upload_key(&self) -> &UploadKey {
+        &self.0.upload_key
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveQueries> {

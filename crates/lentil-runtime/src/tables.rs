@@ -59,6 +59,11 @@ impl Tables {
         self.system.get(name).expect("the system's tables are always declared")
     }
 
+    /// One of the system's own tables, if functions may read it.
+    pub(crate) fn shown(&self, name: &str) -> Option<&Arc<OpenTable>> {
+        system::SHOWN.contains(&name).then(|| self.system(name))
+    }
+
     /// The names of the application's tables.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
@@ -71,10 +76,11 @@ impl Tables {
 
 impl lentil_values::TableNames for Tables {
     fn number(&self, name: &str) -> Option<TableNumber> {
-        self.by_name.get(name).map(|table| table.number())
+        self.by_name.get(name).or_else(|| self.shown(name)).map(|table| table.number())
     }
 
     fn name(&self, number: TableNumber) -> Option<&str> {
-        self.by_number.get(&number).map(|table| table.name())
+        let shown = || system::SHOWN.iter().map(|name| self.system(name)).find(|table| table.number() == number);
+        self.by_number.get(&number).or_else(shown).map(|table| table.name())
     }
 }

@@ -32,6 +32,8 @@ pub struct ServerOptions {
     pub body_grace_time: Duration,
     /// Bytes a second that a body must come with, the grace time apart.
     pub body_min_rate: usize,
+    /// Uploads of files at the same time; further ones wait to be read.
+    pub max_uploads: usize,
     /// Streams at the same time on one HTTP/2 connection.
     pub max_streams: u32,
     /// How long running requests have to finish when the server stops.
@@ -53,6 +55,7 @@ impl Default for ServerOptions {
             body_idle_time: Duration::from_secs(15),
             body_grace_time: Duration::from_secs(30),
             body_min_rate: 16 << 10,
+            max_uploads: 256,
             max_streams: 128,
             drain_time: Duration::from_secs(20),
         }

@@ -38,6 +38,7 @@ pub async fn serve(
     let server = Arc::new(Server::new(runtime, options.clone(), draining.clone()));
     let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
     let mut scheduling = tokio::spawn(run_scheduler(Arc::clone(&server)));
+    let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
     let accept = |listener, origin| {
         let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
@@ -61,6 +62,7 @@ pub async fn serve(
     if tokio::time::timeout(options.drain_time, &mut scheduling).await.is_err() {
         scheduling.abort();
     }
+    sweeping.abort();
     if cut > 0 {
         tracing::warn!(cut, "connections did not finish in time and were cut");
     }
@@ -87,6 +89,15 @@ async fn keep_house(server: Arc<Server>) {
 async fn run_scheduler(server: Arc<Server>) {
     let mut draining = server.draining.clone();
     server.runtime.run_scheduler(begins(&mut draining)).await;
+}
+
+/// Removes what a crash has left of files that nobody was told of.
+async fn sweep_files(server: Arc<Server>) {
+    match server.runtime.sweep_files().await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "contents of files that no document names were removed"),
+        Err(error) => tracing::warn!(%error, "the contents of files could not be listed"),
+    }
 }
 
 /// Accepts connections until the server drains; returns those that are still open.

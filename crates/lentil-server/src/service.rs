@@ -6,7 +6,7 @@ use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use lentil_runtime::Runtime;
 use lentil_runtime::http::Body;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
 use crate::api::{self, HeldSnapshots};
@@ -37,6 +37,8 @@ pub(crate) struct Server {
     pub(crate) options: ServerOptions,
     pub(crate) authenticator: Authenticator,
     pub(crate) held: HeldSnapshots,
+    /// Uploads that may run at the same time; others wait.
+    pub(crate) uploads: Semaphore,
     /// Becomes true when the server stops.
     pub(crate) draining: watch::Receiver<bool>,
 }
@@ -45,7 +47,8 @@ impl Server {
     pub(crate) fn new(runtime: Runtime, options: ServerOptions, draining: watch::Receiver<bool>) -> Server {
         let clock = runtime.clone();
         let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
-        Server { runtime, options, authenticator, held: HeldSnapshots::default(), draining }
+        let uploads = Semaphore::new(options.max_uploads);
+        Server { runtime, options, authenticator, held: HeldSnapshots::default(), uploads, draining }
     }
 }
 

@@ -5,6 +5,8 @@
 //! [`MemoryStore`] is the model that tests compare the other stores with.
 //! A store knows tables and indexes as names, numbers and field paths; it knows nothing of functions, validators
 //! or clients.
+//!
+//! [`FileStore`] is the contract of what keeps the contents of files, and [`MemoryFiles`] the one in memory.
 
 mod buffer;
 mod catalog;
@@ -13,8 +15,10 @@ mod clock;
 pub mod conformance;
 mod document;
 mod error;
+mod file_store;
 mod index;
 mod memory;
+mod memory_files;
 mod store;
 mod timestamp;
 mod write_set;
@@ -24,8 +28,10 @@ pub use catalog::{Catalog, IndexDeclaration, IndexEntry, IndexState, TableDeclar
 pub use clock::{Clock, SystemClock};
 pub use document::StoredDocument;
 pub use error::{CommitError, StoreError};
+pub use file_store::{ContentHash, ContentHashError, FileChunks, FileError, FileStore, FileWriter};
 pub use index::{IndexId, IndexRef, Order, Row};
 pub use memory::MemoryStore;
+pub use memory_files::MemoryFiles;
 pub use store::{Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
 pub use timestamp::Timestamp;
 pub use write_set::{DocumentWrite, KeyChange, WriteSet};

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lentil_files::LocalFiles;
 use lentil_runtime::http::{Body, HttpRouter, Secret};
 use lentil_runtime::{
     ActionCtx, Application, Crons, FunctionCall, FunctionPath, Functions, Identity, Limits, MutationCtx, QueryCtx,
@@ -9,7 +10,7 @@ use lentil_runtime::{
 };
 use lentil_schema::{Doc, Document, RangeSpec, Schema};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
-use lentil_store::{MemoryStore, Store};
+use lentil_store::{FileStore, MemoryFiles, MemoryStore, Store};
 use lentil_values::{Object, Value};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -29,6 +30,7 @@ pub struct TestBackend {
     opened: OnceCell<Runtime>,
     clock: TestClock,
     user: Mutex<Option<Arc<UserIdentity>>>,
+    files: MemoryFiles,
     /// Holds the folder of a store on disk until the test is over.
     folder: Option<tempfile::TempDir>,
 }
@@ -54,6 +56,7 @@ impl TestBackend {
             opened: OnceCell::new(),
             clock,
             user: Mutex::default(),
+            files: MemoryFiles::new(),
             folder: None,
         }
     }
@@ -140,6 +143,11 @@ impl TestBackend {
     fn with(self, change: impl FnOnce(&mut Setup)) -> TestBackend {
         change(self.setup.lock().as_mut().expect("a backend is set up before it is used"));
         self
+    }
+
+    /// The contents of stored files, where the data is in memory.
+    pub fn files(&self) -> &MemoryFiles {
+        &self.files
     }
 
     /// The clock, to be moved by hand.
@@ -246,16 +254,18 @@ impl TestBackend {
         let setup = self.setup.lock().take().expect("a backend opens once");
         let Setup { application, seed, limits, dev, secrets, environment } = setup;
         let clock: Arc<TestClock> = Arc::new(self.clock.clone());
-        let store: Arc<dyn Store> = match &self.folder {
-            None => Arc::new(MemoryStore::new(clock.clone())),
+        let (store, files): (Arc<dyn Store>, Arc<dyn FileStore>) = match &self.folder {
+            None => (Arc::new(MemoryStore::new(clock.clone())), Arc::new(self.files.clone())),
             Some(folder) => {
                 let options = SqliteOptions { clock: clock.clone(), ..SqliteOptions::default() };
-                Arc::new(SqliteStore::open(folder.path(), options).expect("a fresh store opens"))
+                let store = SqliteStore::open(folder.path(), options).expect("a fresh store opens");
+                let files = LocalFiles::open(&folder.path().join("files")).expect("a fresh folder opens");
+                (Arc::new(store), Arc::new(files))
             }
         };
         let environment = Box::new(move |name: &str| environment.get(name).cloned());
         let (seed, defaults) = (Some(seed), RuntimeOptions::default());
-        let options = RuntimeOptions { clock, seed, limits, secrets, dev, environment, ..defaults };
+        let options = RuntimeOptions { clock, seed, limits, secrets, dev, environment, files, ..defaults };
         Runtime::open(application, store, options).await.unwrap_or_else(|error| panic!("the backend opens: {error}"))
     }
 }

@@ -20,9 +20,9 @@ pub use lentil_runtime::http::{
     Body, HeaderMap, HttpRequest, HttpRouter, Method, Request, Response, Secret, StatusCode, header,
 };
 pub use lentil_runtime::{
-    ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, Functions, Limits, Log,
-    MutationCtx, PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result, Scheduler,
-    UserIdentity,
+    ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File, FileMetadata, Functions,
+    Limits, Log, MutationCtx, PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result,
+    Scheduler, StorageActions, StorageReader, StorageWriter, StoredFile, SystemReader, UserIdentity,
 };
 pub use lentil_schema::{
     Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch, Range, RangeSpec, Schema,

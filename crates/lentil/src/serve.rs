@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use lentil_files::LocalFiles;
 use lentil_runtime::http::Secret;
 use lentil_runtime::{OpenError, Runtime, RuntimeOptions};
 use lentil_server::{AuthConfig, AuthConfigError, Listeners, ServerOptions};
@@ -30,6 +31,8 @@ pub(crate) enum ServeError {
     Database(#[from] lentil_sqlite::OpenError),
     #[error(transparent)]
     Application(#[from] OpenError),
+    #[error("the files cannot be kept: {0}")]
+    Files(lentil_store::FileError),
     #[error("the store could not be closed: {0}")]
     Close(lentil_store::StoreError),
     #[error("{0}")]
@@ -49,6 +52,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
     let auth = auth_config(args)?;
+    let origin = args.origin.as_deref().map(check_origin).transpose()?;
     let listeners = listen(args).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -58,8 +62,12 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
+    let folder = args.data.join("files");
+    let opening = tokio::task::spawn_blocking(move || LocalFiles::open(&folder));
+    let files = opening.await.map_err(io::Error::other)?.map_err(ServeError::Files)?;
     let listening = listeners.main.local_addr()?;
-    let options = options(&backend, args, listening, &secrets);
+    let origin = origin.unwrap_or_else(|| format!("http://{listening}"));
+    let options = RuntimeOptions { files: Arc::new(files), origin, ..options(&backend, args, &secrets) };
     let runtime = Runtime::open(application, Arc::new(store), options).await?;
 
     let site = listeners.site.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -93,6 +101,17 @@ fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
     AuthConfig::parse(&json).map_err(ServeError::Auth)
 }
 
+/// The origin without a `/` at its end.
+fn check_origin(origin: &str) -> Result<String, ServeError> {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+    let plain = host.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"".contains(&byte));
+    if host.is_empty() || !plain {
+        let reason = format!("`{origin}` is no origin; write one such as https://api.example.com");
+        return Err(ServeError::Setting { name: "--origin", reason });
+    }
+    Ok(origin.trim_end_matches('/').to_owned())
+}
+
 async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     let bind = async |port: u16, flag: &'static str| {
         let address = SocketAddr::new(args.host, port);
@@ -106,15 +125,16 @@ async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     Ok(Listeners { main, site })
 }
 
-fn options(backend: &Backend, args: &ServeArgs, listening: SocketAddr, found: &[Found]) -> RuntimeOptions {
+fn options(backend: &Backend, args: &ServeArgs, found: &[Found]) -> RuntimeOptions {
     let secrets: HashMap<String, Secret> = found
         .iter()
         .filter(|secret| secret.name != ADMIN_KEY)
         .map(|secret| (secret.name.clone(), Secret::new(secret.value.clone())))
         .collect();
+    let admin_key = found.iter().find(|secret| secret.name == ADMIN_KEY);
     RuntimeOptions {
+        upload_secret: admin_key.map(|secret| Secret::new(secret.value.clone())),
         dev: args.dev,
-        origin: args.origin.clone().unwrap_or_else(|| format!("http://{listening}")),
         limits: backend.limits.clone(),
         secrets,
         progress: Box::new(progress::show),

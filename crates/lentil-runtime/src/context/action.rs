@@ -10,7 +10,7 @@ use crate::http::Secret;
 use crate::log::Log;
 use crate::random::Random;
 use crate::run::{arguments, typed};
-use crate::{MutationCtx, QueryCtx, Result, Scheduler};
+use crate::{MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
 
 /// An action's, or an HTTP action's, context.
 ///
@@ -23,6 +23,8 @@ pub struct ActionCtx {
     pub auth: Auth,
     /// Runs functions later, from now on.
     pub scheduler: Scheduler,
+    /// Stored files.
+    pub storage: StorageActions,
     call: Call,
     random: Mutex<Random>,
 }
@@ -30,7 +32,9 @@ pub struct ActionCtx {
 impl ActionCtx {
     pub(crate) fn new(call: Call) -> ActionCtx {
         let scheduler = Scheduler::of_action(call.runtime.clone());
-        ActionCtx { log: call.log.clone(), auth: call.auth.clone(), scheduler, call, random: Mutex::default() }
+        let storage = StorageActions::new(call.runtime.clone());
+        let (log, auth) = (call.log.clone(), call.auth.clone());
+        ActionCtx { log, auth, scheduler, storage, call, random: Mutex::default() }
     }
 
     /// The time now, in milliseconds since the Unix epoch.

@@ -7,7 +7,7 @@ use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
-use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, system};
+use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter, system};
 
 /// A mutation's context.
 pub struct MutationCtx {
@@ -19,13 +19,16 @@ pub struct MutationCtx {
     pub auth: Auth,
     /// Runs functions later, if this mutation succeeds.
     pub scheduler: Scheduler,
+    /// Stored files.
+    pub storage: StorageWriter,
     pub(crate) call: Call,
 }
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
         let scheduler = Scheduler::of_mutation(call.runtime.clone());
-        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), scheduler, call }
+        let storage = StorageWriter::new(db.slot());
+        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), scheduler, storage, call }
     }
 
     /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
@@ -43,7 +46,7 @@ impl MutationCtx {
     /// # Errors
     /// When a limit of reading is passed.
     pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
-        system::read_environment(self.db.transaction()?, name).await
+        system::read_environment(&mut *self.db.transaction()?, name).await
     }
 
     /// A random number in `[0, 1)` from the mutation's own seed.

@@ -7,7 +7,7 @@ use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::run::{arguments, call_nested_query, typed};
-use crate::{DatabaseReader, Result, system};
+use crate::{DatabaseReader, Result, StorageReader, system};
 
 /// A query's context.
 pub struct QueryCtx {
@@ -17,12 +17,15 @@ pub struct QueryCtx {
     pub log: Log,
     /// Who is signed in.
     pub auth: Auth,
+    /// Stored files.
+    pub storage: StorageReader,
     pub(crate) call: Call,
 }
 
 impl QueryCtx {
     pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
-        QueryCtx { db, log: call.log.clone(), auth: call.auth.clone(), call }
+        let storage = StorageReader::new(db.slot());
+        QueryCtx { db, log: call.log.clone(), auth: call.auth.clone(), storage, call }
     }
 
     /// The time the query began, in milliseconds since the Unix epoch; the same all through the query.
@@ -32,7 +35,7 @@ impl QueryCtx {
     /// # Errors
     /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
     pub fn now(&mut self) -> Result<f64> {
-        let transaction = self.db.transaction()?;
+        let mut transaction = self.db.transaction()?;
         let now_ms = transaction.now_ms;
         if let Some(read_set) = transaction.read_set() {
             read_set.note_time();
@@ -47,7 +50,7 @@ impl QueryCtx {
     /// # Errors
     /// When a limit of reading is passed.
     pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
-        system::read_environment(self.db.transaction()?, name).await
+        system::read_environment(&mut *self.db.transaction()?, name).await
     }
 
     /// A random number in `[0, 1)` from the query's own seed.

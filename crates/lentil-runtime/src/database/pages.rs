@@ -29,7 +29,7 @@ impl<'f, D: Decode> Pages<'f, D> {
         if self.walk.is_done() {
             return Ok(None);
         }
-        let rows = self.walk.next(db.transaction()?, self.size).await;
+        let rows = self.walk.next(&mut *db.transaction()?, self.size).await;
         let rows = rows.map_err(|error| error.in_context("db.query(…).pages"))?;
         if rows.is_empty() {
             return Ok(None);

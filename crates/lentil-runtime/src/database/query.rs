@@ -6,7 +6,7 @@ use super::decode::Decode;
 use super::pages::Pages;
 use super::pagination::{self, PaginationOptions, PaginationResult};
 use super::walk::Walk;
-use super::{DatabaseReader, Transaction};
+use super::{Slot, Transaction};
 use crate::{Code, Error, Result};
 
 pub(crate) type Filter<'f, D> = Box<dyn Fn(&D) -> bool + Send + Sync + 'f>;
@@ -17,18 +17,26 @@ pub(crate) type Filter<'f, D> = Box<dyn Fn(&D) -> bool + Send + Sync + 'f>;
 /// Documents come in the index's order, ties by `_creationTime`, then `_id`.
 #[must_use = "a query reads nothing before `first`, `unique`, `take`, `collect`, `count` or `paginate`"]
 pub struct Query<'db, 'f, D> {
-    db: &'db mut DatabaseReader,
+    slot: &'db mut Slot,
+    scope: Scope,
     range: RangeSpec,
     order: Order,
     filters: Vec<Filter<'f, D>>,
+}
+
+/// Whose tables are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Application,
+    System,
 }
 
 /// Rows that a filtered query reads at a time: few enough to waste little, enough to save round trips.
 const FILTERED_CHUNK: usize = 64;
 
 impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
-    pub(crate) fn new(db: &'db mut DatabaseReader, range: RangeSpec) -> Query<'db, 'f, D> {
-        Query { db, range, order: Order::Asc, filters: Vec::new() }
+    pub(crate) fn new(slot: &'db mut Slot, scope: Scope, range: RangeSpec) -> Query<'db, 'f, D> {
+        Query { slot, scope, range, order: Order::Asc, filters: Vec::new() }
     }
 
     /// Sets the direction: ascending unless told otherwise.
@@ -102,11 +110,11 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// over 32,000, or the function has paginated before.
     pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<D>> {
         let name = self.name("paginate");
-        let Query { db, range, order, filters } = self;
+        let Query { slot, scope, range, order, filters } = self;
         let page = async {
-            let transaction = db.transaction()?;
-            let walk = open(transaction, &range, order)?;
-            pagination::page(transaction, walk, &range, options, |document| passes(&filters, document)).await
+            let mut transaction = slot.lock()?;
+            let walk = open(&mut transaction, scope, &range, order)?;
+            pagination::page(&mut transaction, walk, &range, options, |document| passes(&filters, document)).await
         };
         page.await.map_err(|error| error.in_context(name))
     }
@@ -123,7 +131,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// When the table or index is not declared, or `size` is 0.
     pub fn pages(self, size: usize) -> Result<Pages<'f, D>> {
-        let walk = open(self.db.transaction()?, &self.range, self.order)?;
+        let walk = open(&mut *self.slot.lock()?, self.scope, &self.range, self.order)?;
         Pages::new(walk, size, self.filters)
     }
 
@@ -133,13 +141,13 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     /// Reads until `limit` documents have passed the filters.
     async fn fold<A>(self, limit: usize, mut found: A, mut add: impl FnMut(&mut A, D)) -> Result<A> {
-        let Query { db, range, order, filters } = self;
-        let transaction = db.transaction()?;
-        let mut walk = open(transaction, &range, order)?;
+        let Query { slot, scope, range, order, filters } = self;
+        let mut transaction = slot.lock()?;
+        let mut walk = open(&mut transaction, scope, &range, order)?;
         let mut left = limit;
         while left > 0 && !walk.is_done() {
             let chunk = if filters.is_empty() { left } else { FILTERED_CHUNK.max(left) };
-            for row in walk.next(transaction, chunk).await? {
+            for row in walk.next(&mut transaction, chunk).await? {
                 let document = D::decode(&row.document)?;
                 if left > 0 && passes(&filters, &document) {
                     add(&mut found, document);
@@ -159,15 +167,19 @@ pub(crate) fn passes<D>(filters: &[Filter<'_, D>], document: &D) -> bool {
     filters.iter().all(|keep| keep(document))
 }
 
-fn open(transaction: &mut Transaction, range: &RangeSpec, order: Order) -> Result<Walk> {
+fn open(transaction: &mut Transaction, scope: Scope, range: &RangeSpec, order: Order) -> Result<Walk> {
     transaction.usage.read_range(transaction.runtime.limits())?;
-    let (index, interval) = resolve(transaction, range)?;
+    let (index, interval) = resolve(transaction, scope, range)?;
     Ok(Walk::new(index, interval, order))
 }
 
-fn resolve(transaction: &Transaction, range: &RangeSpec) -> Result<(IndexRef, Interval)> {
+fn resolve(transaction: &Transaction, scope: Scope, range: &RangeSpec) -> Result<(IndexRef, Interval)> {
     let unknown = |what: String| Error::new(Code::InvalidQuery, format!("{what} is not declared in the schema"));
-    let table = transaction.runtime.tables().named(&range.table);
+    let tables = transaction.runtime.tables();
+    let table = match scope {
+        Scope::Application => tables.named(&range.table),
+        Scope::System => tables.shown(&range.table),
+    };
     let table = table.ok_or_else(|| unknown(format!("table \"{}\"", range.table)))?;
     let index = table.index(&range.index);
     let index = index.ok_or_else(|| unknown(format!("index \"{}\" of table \"{}\"", range.index, range.table)))?;

@@ -5,7 +5,9 @@ use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, Object, TableNames, TableNumber};
 
 use super::decode::Decode;
-use super::query::Query;
+use super::query::{Query, Scope};
+use super::slot::{Held, Slot, abandoned};
+use super::system::SystemReader;
 use super::transaction::Transaction;
 use crate::{Code, Error, Result};
 
@@ -13,12 +15,18 @@ use crate::{Code, Error, Result};
 ///
 /// In a mutation it also shows what the mutation has written so far.
 pub struct DatabaseReader {
-    transaction: Option<Box<Transaction>>,
+    /// The system's tables, to be read.
+    pub system: SystemReader,
+    slot: Slot,
 }
 
 impl DatabaseReader {
     pub(crate) fn over(transaction: Box<Transaction>) -> DatabaseReader {
-        DatabaseReader { transaction: Some(transaction) }
+        DatabaseReader::on(Slot::new(transaction))
+    }
+
+    pub(super) fn on(slot: Slot) -> DatabaseReader {
+        DatabaseReader { system: SystemReader::new(slot.clone()), slot }
     }
 
     /// The document with this id, or `None` when it does not exist (any more).
@@ -43,18 +51,18 @@ impl DatabaseReader {
     ///
     /// Nothing is read before one of the query's reading methods is awaited.
     pub fn query<'f, T: Document>(&mut self, range: impl IntoRange<T>) -> Query<'_, 'f, Doc<T>> {
-        Query::new(self, range.into_range())
+        Query::new(&mut self.slot, Scope::Application, range.into_range())
     }
 
     /// As [`DatabaseReader::query`], with the documents as objects: for tools that do not know the table's type.
     pub fn query_objects<'f>(&mut self, range: RangeSpec) -> Query<'_, 'f, Object> {
-        Query::new(self, range)
+        Query::new(&mut self.slot, Scope::Application, range)
     }
 
     /// The id that `text` spells, if it is one of `T`'s table; the document need not exist.
     pub fn normalize_id<T: Document>(&self, text: &str) -> Option<Id<T>> {
         let id: DocumentId = text.parse().ok()?;
-        let table = self.transaction.as_ref()?.runtime.tables().number(T::TABLE)?;
+        let table = self.slot.lock().ok()?.runtime.tables().number(T::TABLE)?;
         (id.table == table).then(|| Id::new(id))
     }
 
@@ -62,32 +70,34 @@ impl DatabaseReader {
         if id.table < TableNumber::FIRST_USER {
             return Err(Error::new(
                 Code::InvalidId,
-                format!("db.get: \"{id}\" is an id of one of the system's tables"),
+                format!("db.get: \"{id}\" is an id of one of the system's tables; use db.system.get"),
             ));
         }
         let found = self.transaction()?.get(id).await;
         found.map_err(|error| error.in_context("db.get"))
     }
 
-    pub(crate) fn transaction(&mut self) -> Result<&mut Transaction> {
-        self.transaction.as_deref_mut().ok_or_else(abandoned)
+    /// The transaction, held until the guard is dropped.
+    pub(crate) fn transaction(&mut self) -> Result<Held> {
+        self.slot.lock()
+    }
+
+    /// Where the transaction lies, for the context's other fields.
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot.clone()
     }
 
     /// Hands the transaction to a nested call.
     pub(crate) fn lend(&mut self) -> Result<Box<Transaction>> {
-        self.transaction.take().ok_or_else(abandoned)
+        self.slot.take().ok_or_else(abandoned)
     }
 
     /// Takes it back; `None` when the nested call was dropped with it.
     pub(crate) fn restore(&mut self, transaction: Option<Box<Transaction>>) {
-        self.transaction = transaction;
+        self.slot.put(transaction);
     }
 
     pub(crate) fn into_transaction(self) -> Option<Box<Transaction>> {
-        self.transaction
+        self.slot.take()
     }
-}
-
-fn abandoned() -> Error {
-    Error::new(Code::Abandoned, "a nested call was dropped before it finished; this transaction cannot go on")
 }

@@ -72,6 +72,7 @@ impl DatabaseWriter {
         let creation_time = transaction.runtime.next_creation_time(transaction.now_ms);
         let random = self.random.next_u64(transaction.runtime.seeds());
         let id = DocumentId { table: open.number(), internal: InternalId::at(creation_time, random) };
+        drop(transaction);
         self.put("db.insert", &open, None, StoredDocument { id, creation_time, fields })?;
         Ok(id)
     }
@@ -108,7 +109,7 @@ impl DatabaseWriter {
     /// As [`DatabaseWriter::delete`].
     pub async fn delete_object(&mut self, id: DocumentId) -> Result<()> {
         let (_, old) = self.existing("db.delete", id).await?;
-        let transaction = self.reader.transaction()?;
+        let mut transaction = self.reader.transaction()?;
         transaction.write("db.delete", size_of(&old), Some(old), None)
     }
 
@@ -130,9 +131,13 @@ impl DatabaseWriter {
         if old.as_ref().is_some_and(|old| old.fields == new.fields) {
             return Ok(());
         }
-        let transaction = self.reader.transaction()?;
+        let mut transaction = self.reader.transaction()?;
         transaction.check_document(call, open, &new)?;
         transaction.write(call, size_of(&new), old, Some(Arc::new(new)))
+    }
+
+    pub(crate) fn slot(&self) -> super::Slot {
+        self.reader.slot()
     }
 
     pub(crate) fn into_reader(self) -> DatabaseReader {

@@ -105,7 +105,10 @@ impl Runtime {
     ) -> Option<Result<(R, Timestamp)>> {
         let orders = ctx.scheduler.take();
         if result.is_ok() && !orders.is_empty() {
-            let written = async { write_orders(ctx.db.transaction()?, orders).await };
+            let written = async {
+                let mut transaction = ctx.db.transaction()?;
+                write_orders(&mut transaction, orders).await
+            };
             if let Err(error) = written.await {
                 result = Err(error);
             }
@@ -120,8 +123,12 @@ impl Runtime {
         drop(turn);
         // A failed function writes nothing, but what it says may rest on commits that are not durable yet.
         let writes = if result.is_ok() { writes } else { WriteSet::empty() };
+        let deleted = self.deleted_contents(&writes.writes);
         match transaction.commit(writes).await {
-            Ok(timestamp) => Some(result.map(|value| (value, timestamp))),
+            Ok(timestamp) => {
+                self.release_contents(deleted);
+                Some(result.map(|value| (value, timestamp)))
+            }
             Err(error) if error.runs_again() => None,
             Err(error) => Some(Err(commit_error(error))),
         }

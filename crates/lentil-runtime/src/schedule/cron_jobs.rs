@@ -32,7 +32,8 @@ pub(crate) fn functions() -> Vec<Function> {
     vec![
         query(LIST, [], |ctx, _| {
             Box::pin(async move {
-                let rows = SystemTable::open(ctx.db.transaction()?, TABLE).find(BY_NAME, &[], MAX_CRONS).await?;
+                let mut transaction = ctx.db.transaction()?;
+                let rows = SystemTable::open(&mut transaction, TABLE).find(BY_NAME, &[], MAX_CRONS).await?;
                 Ok(Value::Array(rows.iter().map(|row| Value::Object(row.document.fields.clone())).collect()))
             })
         }),
@@ -53,7 +54,8 @@ fn text<'a>(fields: &'a Object, name: &str) -> &'a str {
 async fn declare(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let crons = args.get("crons").and_then(Value::as_array).unwrap_or_default();
     let declared: Vec<&Object> = crons.iter().filter_map(Value::as_object).collect();
-    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let mut transaction = ctx.db.transaction()?;
+    let mut table = SystemTable::open(&mut transaction, TABLE);
     let mut kept = Vec::new();
     for row in table.find(BY_NAME, &[], MAX_CRONS).await? {
         let fields = &row.document.fields;
@@ -72,7 +74,8 @@ async fn declare(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
 
 /// Schedules a cron's function if it is still due and its last run is over; says whether it did.
 async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
-    let transaction = ctx.db.transaction()?;
+    let mut held = ctx.db.transaction()?;
+    let transaction = &mut *held;
     let name = args.get("name").cloned().unwrap_or(Value::Null);
     let rows = SystemTable::open(transaction, TABLE).find(BY_NAME, &[name], 1).await?;
     let due = rows.into_iter().next().filter(|row| row.document.fields.get("nextTime") == args.get("dueTime"));

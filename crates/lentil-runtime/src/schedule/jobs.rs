@@ -53,7 +53,8 @@ impl JobRun {
 
     /// Marks it as done.
     pub(crate) async fn succeed(self, ctx: &mut MutationCtx) -> Result<()> {
-        finish(ctx.db.transaction()?, self.0, None).await.map(drop)
+        let mut transaction = ctx.db.transaction()?;
+        finish(&mut transaction, self.0, None).await.map(drop)
     }
 }
 
@@ -165,13 +166,15 @@ pub(crate) fn functions() -> Vec<Function> {
         mutation(CANCEL, [id()], |ctx, args| {
             Box::pin(async move {
                 let Some(id) = id_of(&args) else { return Ok(Value::Null) };
-                cancel(ctx.db.transaction()?, id).await.map(|()| Value::Null)
+                let mut transaction = ctx.db.transaction()?;
+                cancel(&mut transaction, id).await.map(|()| Value::Null)
             })
         }),
         mutation(BEGIN, [id()], |ctx, args| {
             Box::pin(async move {
                 let Some(id) = id_of(&args) else { return Ok(Value::Boolean(false)) };
-                let transaction = ctx.db.transaction()?;
+                let mut held = ctx.db.transaction()?;
+                let transaction = &mut *held;
                 let found = transaction.get(id).await?.filter(|job| kind(job) == "pending");
                 let Some(job) = found else { return Ok(Value::Boolean(false)) };
                 mark(transaction, job, state("inProgress", None), false)?;
@@ -182,7 +185,8 @@ pub(crate) fn functions() -> Vec<Function> {
             Box::pin(async move {
                 let Some(id) = id_of(&args) else { return Ok(Value::Null) };
                 let error = args.get("error").and_then(Value::as_str);
-                finish(ctx.db.transaction()?, id, error).await.map(|_| Value::Null)
+                let mut transaction = ctx.db.transaction()?;
+                finish(&mut transaction, id, error).await.map(|_| Value::Null)
             })
         }),
         mutation(RECOVER, [], |ctx, _| Box::pin(recover(ctx))),
@@ -193,7 +197,8 @@ pub(crate) fn functions() -> Vec<Function> {
 /// The next jobs to be run, in the order of their times.
 async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     let limit = args.get("limit").and_then(Value::as_f64).unwrap_or_default() as usize;
-    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let mut transaction = ctx.db.transaction()?;
+    let mut table = SystemTable::open(&mut transaction, TABLE);
     let rows = table.find(BY_STATE, &[Value::from("pending")], limit).await?;
     let jobs = rows.iter().map(|row| {
         let field = |name| row.document.fields.get(name).cloned().unwrap_or(Value::Null);
@@ -210,7 +215,8 @@ async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
 /// The oldest scheduled functions, as documents.
 async fn list(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     let limit = args.get("limit").and_then(Value::as_f64).unwrap_or(1_000.0) as usize;
-    let rows = SystemTable::open(ctx.db.transaction()?, TABLE).oldest(limit).await?;
+    let mut transaction = ctx.db.transaction()?;
+    let rows = SystemTable::open(&mut transaction, TABLE).oldest(limit).await?;
     let documents: Result<Vec<Object>> = rows.iter().map(|row| Object::decode(&row.document)).collect();
     Ok(Value::Array(documents?.into_iter().map(Value::Object).collect()))
 }
@@ -221,7 +227,8 @@ fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
     let path = FunctionPath::parse(args.get("name").and_then(Value::as_str).unwrap_or_default())?;
     let id = id_of(&args);
     let Some(Value::Object(args)) = args.remove("args") else { return Ok(Value::Null) };
-    let transaction = ctx.db.transaction()?;
+    let mut held = ctx.db.transaction()?;
+    let transaction = &mut *held;
     let job = match id {
         Some(id) => Job { id, creation_time, path, args, at_ms },
         None => new_job(&transaction.runtime.clone(), path, args, at_ms)?,
@@ -231,7 +238,8 @@ fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
 
 /// Fails actions that a crash has left running; says whether there may be more.
 async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
-    let transaction = ctx.db.transaction()?;
+    let mut held = ctx.db.transaction()?;
+    let transaction = &mut *held;
     let rows = SystemTable::open(transaction, TABLE).find(BY_STATE, &[Value::from("inProgress")], BATCH).await?;
     let count = rows.len();
     for row in rows {
@@ -244,7 +252,8 @@ async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
 /// Deletes the next jobs that were over before a time; returns how many it were.
 async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let before = args.get("beforeMs").cloned().unwrap_or(Value::Null);
-    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let mut transaction = ctx.db.transaction()?;
+    let mut table = SystemTable::open(&mut transaction, TABLE);
     let rows = table.between(BY_COMPLETION, &Value::Float64(f64::NEG_INFINITY), &before, BATCH).await?;
     let count = rows.len();
     rows.into_iter().for_each(|row| table.delete(row.document));

@@ -26,14 +26,14 @@ pub(super) fn functions() -> Vec<Function> {
         ),
         query("_system/cli/queryEnvironmentVariables:default", [component()], |ctx, _| {
             Box::pin(async move {
-                let all = environment::all(ctx.db.transaction()?).await?;
+                let all = environment::all(&mut *ctx.db.transaction()?).await?;
                 Ok(Value::Array(all.into_iter().map(|(name, value)| variable(&name, &value)).collect()))
             })
         }),
         query(environment::GET, [("name", text()), component()], |ctx, args| {
             Box::pin(async move {
                 let name = args.get("name").and_then(Value::as_str).unwrap_or_default();
-                let value = environment::stored_value(ctx.db.transaction()?, name).await?;
+                let value = environment::stored_value(&mut *ctx.db.transaction()?, name).await?;
                 Ok(value.map_or(Value::Null, |value| variable(name, &value)))
             })
         }),

@@ -143,7 +143,7 @@ pub(super) fn functions() -> Vec<Function> {
     let change = v::object([("name", v::string()), ("value", v::union([v::string(), v::null()]))]);
     vec![mutation(CHANGE, [("changes", v::array(change).into())], |ctx, args| {
         Box::pin(async move {
-            let transaction = ctx.db.transaction()?;
+            let transaction = &mut *ctx.db.transaction()?;
             let changes = args.get("changes").and_then(Value::as_array).unwrap_or_default();
             for change in changes.iter().filter_map(Value::as_object) {
                 let name = change.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -173,6 +173,6 @@ async fn apply(transaction: &mut Transaction, name: &str, value: Option<&str>) -
         (None, Some(_)) if count >= MAX_VARIABLES => {
             Err(Error::new(Code::LimitExceeded, "too many environment variables"))
         }
-        (None, Some(value)) => table.insert([("name", Value::from(name)), ("value", Value::from(value))]),
+        (None, Some(value)) => table.insert([("name", Value::from(name)), ("value", Value::from(value))]).map(drop),
     }
 }

@@ -1,12 +1,13 @@
 //! The system's own tables, whose names begin with `_`, and the functions of the command line over them.
 //!
-//! No function of an application reads or writes these tables; what they hold is read through `ctx` and by the
-//! administrator.
+//! No function of an application writes these tables; what they hold is read through `ctx`, some of it as
+//! `ctx.db.system`, and by the administrator.
 
 mod cli;
 mod environment;
 mod function;
 mod session;
+pub(crate) mod storage;
 mod table;
 
 use lentil_schema::{Schema, Table};
@@ -20,10 +21,13 @@ pub(crate) use function::{mutation, object, query};
 pub use session::SessionRequest;
 pub(crate) use table::SystemTable;
 
+/// The system's tables that functions may name and read, as `ctx.db.system`.
+pub(crate) const SHOWN: [&str; 1] = [storage::TABLE];
+
 /// The system's own functions.
 pub(crate) fn functions() -> Vec<Function> {
-    let own = cli::functions().into_iter().chain(environment::functions()).chain(session::functions());
-    own.chain(schedule::job_functions()).chain(schedule::cron_functions()).collect()
+    let own = [cli::functions(), environment::functions(), session::functions(), storage::functions()];
+    own.into_iter().flatten().chain(schedule::job_functions()).chain(schedule::cron_functions()).collect()
 }
 
 /// The system's own tables.
@@ -41,6 +45,15 @@ pub(crate) fn schema() -> Schema {
                 .field("requestId", v::number())
                 .field("result", v::string())
                 .index(session::BY_REQUEST, ["sessionId", "requestId"]),
+        )
+        .with(
+            Table::new(storage::TABLE)
+                .field("sha256", v::string())
+                .field("size", v::number())
+                .field("contentType", v::union([v::string(), v::null()]))
+                .field("urlId", v::string())
+                .index(storage::BY_SHA256, ["sha256"])
+                .index(storage::BY_URL_ID, ["urlId"]),
         )
         .with(schedule::job_table())
         .with(schedule::cron_table())

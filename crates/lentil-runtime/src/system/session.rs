@@ -35,7 +35,7 @@ pub struct SessionRequest {
 impl SessionRequest {
     /// What this request was answered, if it was.
     pub(crate) async fn answered(&self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
-        let found = recorded(ctx.db.transaction()?, &self.key()).await?;
+        let found = recorded(&mut *ctx.db.transaction()?, &self.key()).await?;
         found.map(|result| Value::parse_json(result.as_bytes())).transpose().map_err(Error::internal)
     }
 
@@ -43,8 +43,9 @@ impl SessionRequest {
     pub(crate) fn answer(&self, ctx: &mut MutationCtx, value: &Value) -> Result<()> {
         let [session_id, request_id] = self.key();
         let result = Value::from(value.to_json(JsonForm::Encoded));
-        let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
-        table.insert([("sessionId", session_id), ("requestId", request_id), ("result", result)])
+        let mut transaction = ctx.db.transaction()?;
+        let mut table = SystemTable::open(&mut transaction, TABLE);
+        table.insert([("sessionId", session_id), ("requestId", request_id), ("result", result)]).map(drop)
     }
 
     fn key(&self) -> [Value; 2] {
@@ -65,7 +66,7 @@ pub(super) fn functions() -> Vec<Function> {
         query(ANSWER, [("sessionId", session()), ("requestId", v::number().into())], |ctx, args| {
             Box::pin(async move {
                 let key = ["sessionId", "requestId"].map(|name| args.get(name).cloned().unwrap_or(Value::Null));
-                let found = recorded(ctx.db.transaction()?, &key).await?;
+                let found = recorded(&mut *ctx.db.transaction()?, &key).await?;
                 Ok(found.map_or(Value::Null, Value::from))
             })
         }),
@@ -80,7 +81,8 @@ pub(super) fn functions() -> Vec<Function> {
 async fn bytes(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     let session_id = args.get("sessionId").cloned().unwrap_or(Value::Null);
     let limit = args.get("limit").and_then(Value::as_f64).unwrap_or_default();
-    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let mut transaction = ctx.db.transaction()?;
+    let mut table = SystemTable::open(&mut transaction, TABLE);
     let rows = table.find(BY_REQUEST, &[session_id], (limit / LEAST_BYTES) as usize + 1).await;
     match rows {
         Ok(rows) => Ok(Value::Float64(rows.iter().map(|row| row.document.fields.size() as f64).sum::<f64>() + 0.0)),
@@ -92,7 +94,8 @@ async fn bytes(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
 /// Deletes the next answers that are old enough; returns how many it was.
 async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let before_ms = args.get("beforeMs").and_then(Value::as_f64).unwrap_or_default();
-    let mut table = SystemTable::open(ctx.db.transaction()?, TABLE);
+    let mut transaction = ctx.db.transaction()?;
+    let mut table = SystemTable::open(&mut transaction, TABLE);
     let rows = match args.get("sessionId") {
         Some(session_id) => table.find(BY_REQUEST, std::slice::from_ref(session_id), BATCH).await?,
         None => table.oldest(BATCH).await?,

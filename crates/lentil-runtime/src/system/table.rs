@@ -48,13 +48,14 @@ impl<'a> SystemTable<'a> {
         self.transaction.scan(self.index("by_creation_time"), &Interval::all(), Order::Asc, limit).await
     }
 
-    pub(crate) fn insert<const N: usize>(&mut self, fields: [(&'static str, Value); N]) -> Result<()> {
+    pub(crate) fn insert<const N: usize>(&mut self, fields: [(&'static str, Value); N]) -> Result<DocumentId> {
         let runtime = &self.transaction.runtime;
         let creation_time = runtime.next_creation_time(self.transaction.now_ms);
         let random = Random::default().next_u64(runtime.seeds());
         let id = DocumentId { table: self.number(), internal: InternalId::at(creation_time, random) };
         let fields: Object = fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect();
-        self.put(None, StoredDocument { id, creation_time, fields })
+        self.put(None, StoredDocument { id, creation_time, fields })?;
+        Ok(id)
     }
 
     pub(crate) fn put(&mut self, old: Option<Arc<StoredDocument>>, new: StoredDocument) -> Result<()> {

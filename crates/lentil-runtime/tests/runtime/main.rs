@@ -13,4 +13,5 @@ mod opening;
 mod pagination;
 mod reading;
 mod schedule;
+mod storage;
 mod writing;

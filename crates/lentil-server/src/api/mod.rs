@@ -8,6 +8,8 @@ mod functions;
 mod identity;
 mod logs;
 mod query_at;
+mod range;
+mod storage;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -39,6 +41,8 @@ enum Endpoint {
     CheckAdminKey,
     UpdateEnvironment,
     Logs,
+    Upload,
+    File(String),
     Sync,
     /// What there is no need of here, with what to do instead.
     Unsupported(&'static str),
@@ -79,6 +83,9 @@ impl Endpoint {
         if let Some(function) = rest.strip_prefix("run/") {
             return Some(Endpoint::Run(function.to_owned()));
         }
+        if let Some(file) = rest.strip_prefix("storage/") {
+            return Some(if file == "upload" { Endpoint::Upload } else { Endpoint::File(file.to_owned()) });
+        }
         if let Some(version) = rest.strip_suffix("/sync") {
             return identity::is_version(version).then_some(Endpoint::Sync);
         }
@@ -89,7 +96,7 @@ impl Endpoint {
 
     fn takes(&self, method: &Method) -> bool {
         match self {
-            Endpoint::Root | Endpoint::Version | Endpoint::Health | Endpoint::InstanceName => {
+            Endpoint::Root | Endpoint::Version | Endpoint::Health | Endpoint::InstanceName | Endpoint::File(_) => {
                 matches!(*method, Method::GET | Method::HEAD)
             }
             Endpoint::CheckAdminKey | Endpoint::Logs | Endpoint::Sync => *method == Method::GET,
@@ -180,6 +187,8 @@ async fn dispatch(
             identity::must_be_admin(&caller.await?)?;
             logs::stream(server, uri.query(), &headers).await
         }
+        Endpoint::Upload => storage::upload(server, request, request_id).await,
+        Endpoint::File(url_id) => storage::download(server, request.method(), &url_id, &headers, request_id).await,
         Endpoint::Sync => sync::accept(&headers, uri.path(), slot),
         Endpoint::Unsupported(advice) => Err(ApiError::new(StatusCode::BAD_REQUEST, "NotSupported", advice)),
     }

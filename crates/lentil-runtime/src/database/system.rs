@@ -1,0 +1,44 @@
+use lentil_schema::{Doc, Document, Id, IntoRange};
+use lentil_values::TableNames;
+
+use super::Slot;
+use super::decode::Decode;
+use super::query::{Query, Scope};
+use crate::{Code, Error, Result};
+
+/// A document of one of the system's tables that functions may read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is in none of the system's tables",
+    note = "the application's own documents are read with `ctx.db.get` and `ctx.db.query`"
+)]
+pub trait SystemDocument: Document {}
+
+/// The system's tables, `ctx.db.system`: what functions may read there, and nobody writes.
+pub struct SystemReader {
+    slot: Slot,
+}
+
+impl SystemReader {
+    pub(super) fn new(slot: Slot) -> SystemReader {
+        SystemReader { slot }
+    }
+
+    /// The document with this id, or `None` when it does not exist (any more).
+    ///
+    /// # Errors
+    /// When the id is not of this table, or a limit of reading is passed.
+    pub async fn get<T: SystemDocument>(&mut self, id: &Id<T>) -> Result<Option<Doc<T>>> {
+        let mut transaction = self.slot.lock()?;
+        let id = id.document_id();
+        if transaction.runtime.tables().number(T::TABLE) != Some(id.table) {
+            return Err(Error::new(Code::InvalidId, format!("db.system.get: \"{id}\" is no id of {}", T::TABLE)));
+        }
+        let found = transaction.get(id).await.map_err(|error| error.in_context("db.system.get"))?;
+        found.map(|document| Doc::<T>::decode(&document)).transpose()
+    }
+
+    /// A query over a range of an index, e.g. `ctx.db.system.query(StoredFile::all())`.
+    pub fn query<'f, T: SystemDocument>(&mut self, range: impl IntoRange<T>) -> Query<'_, 'f, Doc<T>> {
+        Query::new(&mut self.slot, Scope::System, range.into_range())
+    }
+}

@@ -1,0 +1,69 @@
+use aws_lc_rs::hmac;
+use data_encoding::BASE64URL_NOPAD;
+
+/// How long an upload URL is good.
+const VALID_MS: f64 = 60.0 * 60.0 * 1e3;
+/// Sets these signatures apart from any others that are made with the same key.
+const PURPOSE: &[u8] = b"lentil: upload token, version 1\0";
+
+/// Signs upload URLs: until when they are good, and that this server has made them. Nothing is remembered of them,
+/// so that one may be used more than once.
+pub(crate) struct UploadKey(hmac::Key);
+
+/// Why an upload is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UploadTokenError {
+    /// This server has not made it.
+    #[error("the upload URL is not one of this server's; ask for a new one")]
+    Invalid,
+    /// It is more than an hour old.
+    #[error("the upload URL has expired; ask for a new one")]
+    Expired,
+}
+
+impl UploadKey {
+    pub(crate) fn new(secret: &[u8]) -> UploadKey {
+        UploadKey(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    pub(crate) fn sign(&self, now_ms: f64) -> String {
+        let expires = ((now_ms + VALID_MS) as u64).to_be_bytes();
+        let signature = hmac::sign(&self.0, &[PURPOSE, &expires[..]].concat());
+        BASE64URL_NOPAD.encode(&[&expires[..], signature.as_ref()].concat())
+    }
+
+    pub(crate) fn check(&self, token: &str, now_ms: f64) -> Result<(), UploadTokenError> {
+        let decoded = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| UploadTokenError::Invalid)?;
+        let (expires, signature) = decoded.split_first_chunk::<8>().ok_or(UploadTokenError::Invalid)?;
+        hmac::verify(&self.0, &[PURPOSE, &expires[..]].concat(), signature).map_err(|_| UploadTokenError::Invalid)?;
+        if now_ms > u64::from_be_bytes(*expires) as f64 { Err(UploadTokenError::Expired) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_an_hour_on_the_server_that_made_it() {
+        let key = UploadKey::new(b"a key");
+        let token = key.sign(1_000.0);
+        assert_eq!(key.check(&token, 1_000.0 + VALID_MS), Ok(()));
+        assert_eq!(key.check(&token, 1_001.0 + VALID_MS), Err(UploadTokenError::Expired));
+        assert_eq!(UploadKey::new(b"another").check(&token, 1_000.0), Err(UploadTokenError::Invalid));
+    }
+
+    #[test]
+    fn a_token_that_was_changed_anywhere_is_none() {
+        let key = UploadKey::new(b"a key");
+        let token = key.sign(1_000.0);
+        for at in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(key.check(&changed, 1_000.0), Err(UploadTokenError::Invalid), "{changed}");
+            assert_eq!(key.check(&token[..at], 1_000.0), Err(UploadTokenError::Invalid));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use parking_lot::Mutex;
+
+use crate::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
+
+/// Files in memory, for tests. A clone is another handle to the same.
+#[derive(Clone, Default)]
+pub struct MemoryFiles(Arc<Mutex<BTreeMap<ContentHash, Bytes>>>);
+
+const CHUNK: usize = 64 << 10;
+
+impl MemoryFiles {
+    /// No files.
+    pub fn new() -> MemoryFiles {
+        MemoryFiles::default()
+    }
+
+    /// The contents there are.
+    pub fn hashes(&self) -> Vec<ContentHash> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    /// Puts a content there that no document names, as a crash does.
+    pub fn leave_behind(&self, hash: ContentHash) {
+        self.0.lock().insert(hash, Bytes::from_static(b"left behind"));
+    }
+}
+
+#[async_trait]
+impl FileStore for MemoryFiles {
+    async fn create(&self) -> Result<Box<dyn FileWriter>, FileError> {
+        Ok(Box::new(Writer { files: self.clone(), written: BytesMut::new() }))
+    }
+
+    async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError> {
+        let Some(content) = self.0.lock().get(hash).cloned() else { return Ok(None) };
+        let end = range.end.min(content.len() as u64) as usize;
+        let rest = content.slice(range.start.min(end as u64) as usize..end);
+        let chunks = stream::unfold(rest, |mut rest| async move {
+            let chunk = rest.split_to(CHUNK.min(rest.len()));
+            (!chunk.is_empty()).then_some((Ok(chunk), rest))
+        });
+        Ok(Some(chunks.boxed()))
+    }
+
+    async fn remove(&self, hash: &ContentHash) -> Result<(), FileError> {
+        self.0.lock().remove(hash);
+        Ok(())
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<ContentHash, FileError>> {
+        stream::iter(self.hashes().into_iter().map(Ok)).boxed()
+    }
+}
+
+struct Writer {
+    files: MemoryFiles,
+    written: BytesMut,
+}
+
+#[async_trait]
+impl FileWriter for Writer {
+    async fn write(&mut self, chunk: Bytes) -> Result<(), FileError> {
+        self.written.extend_from_slice(&chunk);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>, hash: &ContentHash) -> Result<(), FileError> {
+        self.files.0.lock().insert(*hash, self.written.freeze());
+        Ok(())
+    }
+}

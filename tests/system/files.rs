@@ -1,0 +1,192 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lentil_tests::{Clonk, Connection, Response, Start, available, eventually, testapp_path};
+use serde_json::{Value, json};
+
+/// Starts the test application on a data folder.
+pub(crate) fn start(data: &Path) -> Clonk {
+    Start::through(Command::new(testapp_path()), data).run()
+}
+
+/// Calls a function; what it returns.
+pub(crate) fn call(address: &str, kind: &str, path: &str, args: &Value) -> std::io::Result<Value> {
+    let body = json!({ "path": path, "args": args, "format": "json" }).to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = Connection::open(address)?.request("POST", &format!("/api/{kind}"), &headers, body.as_bytes())?;
+    let answer: Value = serde_json::from_str(&answer.body)?;
+    assert_eq!(answer["status"], "success", "{path}: {answer}");
+    Ok(answer["value"].clone())
+}
+
+/// The path of an upload URL.
+pub(crate) fn upload_path(address: &str) -> std::io::Result<String> {
+    let url = call(address, "mutation", "files:uploadUrl", &json!({}))?;
+    Ok(path_of(&url))
+}
+
+pub(crate) fn path_of(url: &Value) -> String {
+    let url = url.as_str().expect("there is a URL");
+    url[url.find("/api/storage/").expect("it is one of a file")..].to_owned()
+}
+
+/// Every content in the data folder.
+pub(crate) fn contents(data: &Path) -> BTreeSet<String> {
+    let names =
+        fs::read_dir(data.join("files")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "incoming").collect()
+}
+
+pub(crate) fn incoming(data: &Path) -> usize {
+    fs::read_dir(data.join("files/incoming")).unwrap().count()
+}
+
+fn upload(clonk: &Clonk, body: &[u8]) -> Response {
+    let path = upload_path(&clonk.address).unwrap();
+    clonk.connect().unwrap().request("POST", &path, &[], body).unwrap()
+}
+
+#[test]
+fn a_file_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    start(&data).stop();
+    // No file may grow beyond 4000 blocks; the signal that says so is ignored, so that writing fails instead.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$0\" \"$@\""]).arg(testapp_path());
+    let clonk = Start::through(limited, &data).run();
+    assert_eq!(upload(&clonk, &[b'a'; 100_000]).status, 200);
+    for _ in 0..3 {
+        let refused = upload(&clonk, &vec![b'b'; 8_000_000]);
+        assert_eq!(refused.status, 503, "{}", refused.body);
+        assert!(!refused.body.contains("files/"), "where files are is nobody's business: {}", refused.body);
+        eventually("what was written is removed", || incoming(&data) == 0);
+    }
+    assert_eq!(contents(&data).len(), 1);
+    assert_eq!(upload(&clonk, &[b'c'; 100_000]).status, 200, "it goes on");
+    if available("prlimit", "uploading again when the disk has room again") {
+        let pid = clonk.pid().to_string();
+        assert!(Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().unwrap().success());
+        assert_eq!(upload(&clonk, &vec![b'b'; 8_000_000]).status, 200);
+    }
+}
+
+#[test]
+fn the_folder_of_files_is_nobody_elses() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let clonk = start(&data);
+    upload(&clonk, b"private");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data.join("files")), 0o700);
+    for name in contents(&data) {
+        assert_eq!(mode(&data.join("files").join(name)), 0o600);
+    }
+}
+
+/// Between the answer to an upload and its bytes: a flush of the file, its renaming, a flush of the folder.
+#[test]
+fn a_file_is_on_the_disk_before_it_is_acknowledged() {
+    if !available("strace", "the system-call trace of an upload") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let mut strace = Command::new("strace");
+    strace.args([
+        "-f",
+        "-qq",
+        "-y",
+        "-s",
+        "200",
+        "-e",
+        "trace=fsync,rename,renameat,renameat2,writev,sendto,write",
+        "-o",
+    ]);
+    strace.arg(&trace).arg(testapp_path());
+    let clonk = Start::through(strace, &folder.path().join("data")).run();
+    assert_eq!(upload(&clonk, b"traced").status, 200);
+    clonk.terminate();
+    drop(clonk);
+    let trace = fs::read_to_string(&trace).unwrap();
+    let mut order = Vec::new();
+    for line in trace.lines() {
+        let is_done = line.trim_end().ends_with("= 0");
+        if line.contains("fsync(") && line.contains("/files/incoming/") {
+            order.push("file");
+        } else if line.contains("rename") && line.contains("/files/incoming/") {
+            order.push("name");
+        } else if line.contains("fsync(") && line.contains("data/files>") && is_done {
+            order.push("folder");
+        } else if line.contains("storageId") {
+            order.push("answer");
+        }
+    }
+    // The first flush of the folder is the one at the start.
+    let order: Vec<_> = order.into_iter().skip_while(|step| *step == "folder").collect();
+    assert_eq!(order, ["file", "name", "folder", "answer"]);
+}
+
+/// Peak memory, in bytes.
+fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux says it");
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// A gigabyte where everything is tested, else enough to show that it is not held in memory.
+#[test]
+fn a_large_file_goes_in_and_out_in_little_memory() {
+    const BLOCK: usize = 1 << 20;
+    let blocks: usize = if std::env::var_os("LENTIL_TEST_ALL").is_some() { 1_024 } else { 96 };
+    let folder = tempfile::tempdir().unwrap();
+    let clonk = start(&folder.path().join("data"));
+    upload(&clonk, &[b'w'; 100_000]);
+    let before = peak(clonk.pid());
+
+    let block = |at: usize| -> Vec<u8> { (0..BLOCK).map(|byte| (byte * 31 + at * 7 + byte / 251) as u8).collect() };
+    let path = upload_path(&clonk.address).unwrap();
+    let began = Instant::now();
+    let mut connection = clonk.connect().unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", blocks * BLOCK);
+    connection.send(head.as_bytes()).unwrap();
+    for at in 0..blocks {
+        connection.send(&block(at)).unwrap();
+    }
+    let stored = connection.read().unwrap();
+    let uploaded = began.elapsed();
+    assert_eq!(stored.status, 200, "{}", stored.body);
+    let stored: Value = serde_json::from_str(&stored.body).unwrap();
+
+    let url = call(&clonk.address, "query", "files:url", &json!({ "id": stored["storageId"] })).unwrap();
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(&clonk.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n", path_of(&url));
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let mut read = vec![0; BLOCK];
+    for at in 0..blocks {
+        stream.read_exact(&mut read).unwrap();
+        assert!(read == block(at), "block {at} is as it was sent");
+    }
+    let grown = peak(clonk.pid()).saturating_sub(before);
+    let (size, downloaded) = (blocks * BLOCK, began.elapsed());
+    println!("{} MiB: in {uploaded:?}, out {downloaded:?}, {} KiB more memory", size >> 20, grown >> 10);
+    assert!(grown < 24 << 20, "{grown} bytes more for a file of {size}");
+    // An action that passes a stream on holds as little.
+    call(&clonk.address, "action", "files:copy", &json!({ "id": stored["storageId"] })).unwrap();
+    let grown = peak(clonk.pid()).saturating_sub(before);
+    assert!(grown < 24 << 20, "{grown} bytes more for a copy");
+}
