@@ -41,7 +41,7 @@ pub use function::{Function, FunctionKind, Visibility};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
-pub use lentil_store::Timestamp;
+pub use lentil_store::{Timestamp, UniqueViolation};
 pub use lentil_values::{FieldName, Object, Value};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};

@@ -12,20 +12,24 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod document;
+mod duplicates;
 mod error;
 mod index;
 mod memory;
 mod store;
 mod timestamp;
+mod unique;
 mod write_set;
 
 pub use buffer::WriteBuffer;
 pub use catalog::{Catalog, IndexDeclaration, IndexEntry, IndexState, TableDeclaration, TableEntry};
 pub use clock::{Clock, SystemClock};
 pub use document::StoredDocument;
+pub use duplicates::find_duplicates;
 pub use error::{CommitError, StoreError};
 pub use index::{IndexId, IndexRef, Order, Row};
 pub use memory::MemoryStore;
 pub use store::{Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
 pub use timestamp::Timestamp;
+pub use unique::UniqueViolation;
 pub use write_set::{DocumentWrite, KeyChange, WriteSet};

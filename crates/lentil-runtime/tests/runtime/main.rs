@@ -2,6 +2,7 @@
 
 mod actions;
 mod cache;
+mod counting;
 mod environment;
 mod failures;
 mod fixture;
@@ -13,4 +14,5 @@ mod opening;
 mod pagination;
 mod reading;
 mod schedule;
+mod unique;
 mod writing;

@@ -206,7 +206,7 @@ pub async fn a_closed_store_refuses<M: Future<Output = Made>>(make: &impl Fn(Arc
 }
 
 /// Runs futures side by side, in this task.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
     let mut done: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
