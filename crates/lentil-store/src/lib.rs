@@ -29,7 +29,7 @@ pub use duplicates::find_duplicates;
 pub use error::{CommitError, StoreError};
 pub use index::{IndexId, IndexRef, Order, Row};
 pub use memory::MemoryStore;
-pub use store::{Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
+pub use store::{Commit, CommitObserver, Progress, Snapshot, Store, TouchedEntry, Transaction};
 pub use timestamp::Timestamp;
 pub use unique::UniqueViolation;
 pub use write_set::{DocumentWrite, KeyChange, WriteSet};

@@ -117,8 +117,28 @@ pub trait Transaction: Snapshot {
 pub struct Commit {
     /// When it happened; greater than every earlier commit's.
     pub timestamp: Timestamp,
-    /// The old and the new entry of every written document in every index of its table.
+    /// The old and the new entry of every written document in every index of its table. An entry that stands as it did
+    /// is there as both, one after the other.
     pub keys: Vec<(IndexRef, IndexKey)>,
+}
+
+/// An index entry that a commit has touched.
+#[derive(Clone, Copy, Debug)]
+pub struct TouchedEntry<'c> {
+    /// The index.
+    pub index: IndexRef,
+    /// The entry.
+    pub key: &'c IndexKey,
+    /// Whether it came or went; else it stands as it did, and only its document has changed.
+    pub has_moved: bool,
+}
+
+impl Commit {
+    /// Each entry that the commit has touched, once.
+    pub fn entries(&self) -> impl Iterator<Item = TouchedEntry<'_>> {
+        let same = self.keys.chunk_by(|a, b| a == b);
+        same.map(|same| TouchedEntry { index: same[0].0, key: &same[0].1, has_moved: same.len() == 1 })
+    }
 }
 
 /// What is told of every commit: the invalidation of cached answers and of subscriptions.

@@ -100,7 +100,7 @@ impl Transaction {
         Ok(rows)
     }
 
-    /// How many entries an index has in an interval; all of it counts as read.
+    /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
     pub(crate) async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
         // One more than may be counted lets the limit itself be the error, not a wrong answer.
         let limit = self.usage.entries_left(self.runtime.limits()).saturating_add(1);
@@ -110,7 +110,7 @@ impl Transaction {
         };
         let counted = self.note(counted)?;
         if let View::Query { read_set, .. } = &mut self.view {
-            read_set.add(index, interval.clone());
+            read_set.add_counted(index, interval.clone());
         }
         self.usage.count_entries(counted, self.runtime.limits())?;
         Ok(counted)
