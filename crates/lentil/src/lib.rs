@@ -22,7 +22,7 @@ pub use lentil_runtime::http::{
 pub use lentil_runtime::{
     ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, Functions, Limits, Log,
     MutationCtx, PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result, Scheduler,
-    UserIdentity,
+    UniqueViolation, UserIdentity,
 };
 pub use lentil_schema::{
     Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch, Range, RangeSpec, Schema,
