@@ -9,16 +9,18 @@ use crate::fields::Field;
 use crate::misuse::Misuse;
 use crate::names::{check_name, constant_name};
 
-/// `#[index(by_jobId(job_id, status))]`
+/// `#[index(by_jobId(job_id, status))]`, or with `unique` at the end
 pub(crate) struct Index<'f> {
     name: Ident,
     fields: Vec<&'f Field<'f>>,
+    unique: bool,
 }
 
 /// An index as it is written.
 struct Written {
     name: Ident,
     fields: Vec<Ident>,
+    unique: bool,
 }
 
 impl Parse for Written {
@@ -30,11 +32,31 @@ impl Parse for Written {
         let content;
         parenthesized!(content in input);
         let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, own_field)?;
-        if fields.is_empty() || !input.is_empty() {
+        if fields.is_empty() {
             return Err(Misuse::IndexSyntax.at(name));
         }
-        Ok(Written { name, fields: fields.into_iter().collect() })
+        let unique = unique(input)?;
+        Ok(Written { name, fields: fields.into_iter().collect(), unique })
     }
+}
+
+/// What may stand after the fields: `, unique`.
+fn unique(input: ParseStream<'_>) -> Result<bool> {
+    let refused = |input: ParseStream<'_>| syn::Error::new(input.span(), Misuse::AfterIndexFields);
+    if input.is_empty() {
+        return Ok(false);
+    }
+    input.parse::<Token![,]>().map_err(|_| refused(input))?;
+    if input.is_empty() {
+        return Ok(false);
+    }
+    let word = input.fork().call(Ident::parse_any).map_err(|_| refused(input))?;
+    if word != "unique" {
+        return Err(refused(input));
+    }
+    ident(input)?;
+    input.parse::<Option<Token![,]>>()?;
+    if input.is_empty() { Ok(true) } else { Err(refused(input)) }
 }
 
 fn ident(input: ParseStream<'_>) -> Result<Ident> {
@@ -73,7 +95,7 @@ fn check<'f>(written: Written, fields: &'f [Field<'f>]) -> Result<Index<'f>> {
         }
     }
     let found = written.fields.iter().map(|field| find(field, fields)).collect::<Result<_>>()?;
-    Ok(Index { name: written.name, fields: found })
+    Ok(Index { name: written.name, fields: found, unique: written.unique })
 }
 
 fn find<'f>(name: &Ident, fields: &'f [Field<'f>]) -> Result<&'f Field<'f>> {
@@ -81,6 +103,9 @@ fn find<'f>(name: &Ident, fields: &'f [Field<'f>]) -> Result<&'f Field<'f>> {
         let text = name.to_string();
         if matches!(text.as_str(), "_id" | "_creationTime" | "id" | "creation_time") {
             return Misuse::SystemField.at(name);
+        }
+        if text == "unique" {
+            return Misuse::UniqueAmongFields.at(name);
         }
         let known = fields.iter().map(|field| field.ident.to_string()).collect();
         Misuse::UnknownField { field: &text, known }.at(name)
@@ -92,11 +117,12 @@ impl Index<'_> {
         constant_name(&self.name.to_string())
     }
 
-    /// `.index("by_jobId", ["jobId"])`
+    /// `.index("by_jobId", ["jobId"])`, or `.unique_index(…)`
     pub(crate) fn declaration(&self) -> TokenStream {
         let name = self.name.to_string();
         let fields = self.fields.iter().map(|field| &field.name);
-        quote!(.index(#name, [#(#fields),*]))
+        let method = format_ident!("{}", if self.unique { "unique_index" } else { "index" });
+        quote!(.#method(#name, [#(#fields),*]))
     }
 
     /// `pub const BY_JOB_ID: Index<Job, (String, Ending<Job>)>`
@@ -109,7 +135,12 @@ impl Index<'_> {
             quote!((#ty, #rest))
         });
         let listed: Vec<_> = self.fields.iter().map(|field| format!("`{}`", field.name)).collect();
-        let doc = format!("The index `{name}`: by {}, then by creation.", listed.join(", then "));
+        let doc = match self.unique {
+            true => {
+                format!("The unique index `{name}`: by {}; no two documents are equal there.", listed.join(", then "))
+            }
+            false => format!("The index `{name}`: by {}, then by creation.", listed.join(", then ")),
+        };
         quote! {
             #[doc = #doc]
             pub const #constant: ::lentil::__derive::Index<Self, #types> = ::lentil::__derive::Index::new(#name);

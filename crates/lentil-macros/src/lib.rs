@@ -21,6 +21,9 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// `#[table("jobs")]` names the table; each `#[index(by_jobId(job_id))]` declares an index over fields of the struct
 /// and gives it a constant, `Job::BY_JOB_ID`. An `Option` field may be missing. `Job::patch()` starts a change.
+///
+/// No two documents are equal in all fields of an index that is `#[index(by_slug(slug), unique)]`. A field that is
+/// missing counts as a value like any other: one document may lack it, and no second one.
 #[proc_macro_derive(Document, attributes(table, index, rename))]
 pub fn derive_document(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), document::expand)

@@ -16,6 +16,8 @@ pub(crate) enum Misuse<'a> {
     Twice { attribute: &'a str },
     Misplaced { attribute: &'a str, place: &'a str },
     IndexSyntax,
+    AfterIndexFields,
+    UniqueAmongFields,
     NestedIndexField,
     SystemIndex { name: &'a str },
     FieldTwice { field: &'a str, index: &'a str },
@@ -60,6 +62,12 @@ impl fmt::Display for Misuse<'_> {
             Misuse::IndexSyntax => {
                 f.write_str("write #[index(by_jobId(job_id))]: the index's name, then fields of the struct in parentheses")
             }
+            Misuse::AfterIndexFields => {
+                f.write_str("after an index's fields stands nothing, or `unique`: #[index(by_slug(slug), unique)]")
+            }
+            Misuse::UniqueAmongFields => f.write_str(
+                "there is no field `unique`; the word goes after the parentheses: #[index(by_slug(slug), unique)]",
+            ),
             Misuse::NestedIndexField => f.write_str(
                 "a derived index is over the struct's own fields; for a nested one, use `Table::index(\"by_author\", [\"author.name\"])`",
             ),

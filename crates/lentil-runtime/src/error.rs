@@ -2,7 +2,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use lentil_store::{CommitError, StoreError};
+use lentil_store::{CommitError, StoreError, UniqueViolation};
 use lentil_values::Value;
 
 use crate::http::BodyError;
@@ -64,7 +64,7 @@ impl Error {
         self.0.data.as_ref()
     }
 
-    /// The error underneath, for the log.
+    /// The error underneath, for the log, and for who can do something about it.
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.0.source.as_deref()
     }
@@ -113,6 +113,10 @@ impl Error {
         let mut error = Error::new(code, message);
         error.0.source = Some(Arc::new(source));
         error
+    }
+
+    pub(crate) fn unique_violation(source: UniqueViolation) -> Error {
+        Error::caused_by(Code::UniqueIndexViolation, source.to_string(), source)
     }
 
     pub(crate) fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -175,6 +179,9 @@ pub enum Code {
     InvalidId,
     /// The table or index does not exist, or a range is put to an index that does not have it.
     InvalidQuery,
+    /// Two documents would be equal in all fields of a unique index; nothing of the mutation, or of the nested one,
+    /// was written. [`Error::cause`] is the [`UniqueViolation`] that names them.
+    UniqueIndexViolation,
     /// `unique()` found more than one document.
     NotUnique,
     /// The pagination cursor is not one of this query.
@@ -217,6 +224,7 @@ impl Code {
             Code::NonexistentDocument => "NonexistentDocument",
             Code::InvalidId => "InvalidIdError",
             Code::InvalidQuery => "InvalidQuery",
+            Code::UniqueIndexViolation => "UniqueIndexViolation",
             Code::NotUnique => "NotUnique",
             Code::InvalidCursor => "InvalidCursor",
             Code::InvalidSchedule => "InvalidSchedule",

@@ -43,7 +43,7 @@ pub use function::{Function, FunctionKind, Visibility};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
-pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp};
+pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
 pub use lentil_values::{FieldName, Object, Value};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};

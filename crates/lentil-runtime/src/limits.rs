@@ -4,7 +4,7 @@ use crate::{Code, Error, Result};
 
 const MIB: usize = 1 << 20;
 
-/// What one call may use. The defaults are Convex's figures.
+/// What one call may use. The defaults are Convex's figures; of counting, which Convex has not, our own.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -14,6 +14,9 @@ pub struct Limits {
     pub bytes_read: usize,
     /// Index ranges that one query or mutation may read.
     pub ranges_read: usize,
+    /// Index entries that one query or mutation may count. Counting reads no documents and is not limited by how many
+    /// may be read; this is so much more because counting costs so much less.
+    pub entries_counted: usize,
     /// Documents that one mutation may write.
     pub documents_written: usize,
     /// Bytes of documents that one mutation may write.
@@ -48,6 +51,7 @@ impl Default for Limits {
             documents_read: 32_000,
             bytes_read: 16 * MIB,
             ranges_read: 4_096,
+            entries_counted: 1_000_000,
             documents_written: 16_000,
             bytes_written: 16 * MIB,
             document_bytes: MIB,
@@ -71,6 +75,7 @@ pub(crate) struct Usage {
     documents_read: usize,
     bytes_read: usize,
     ranges_read: usize,
+    entries_counted: usize,
     documents_written: usize,
     bytes_written: usize,
 }
@@ -88,6 +93,11 @@ impl Usage {
         within(self.bytes_read, limits.bytes_read, "bytes read")
     }
 
+    pub(crate) fn count_entries(&mut self, entries: usize, limits: &Limits) -> Result<()> {
+        self.entries_counted += entries;
+        within(self.entries_counted, limits.entries_counted, "index entries counted")
+    }
+
     pub(crate) fn write_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
         self.documents_written += 1;
         self.bytes_written += bytes;
@@ -98,6 +108,11 @@ impl Usage {
     /// How many more documents may be read.
     pub(crate) fn documents_left(&self, limits: &Limits) -> usize {
         limits.documents_read.saturating_sub(self.documents_read)
+    }
+
+    /// How many more index entries may be counted.
+    pub(crate) fn entries_left(&self, limits: &Limits) -> usize {
+        limits.entries_counted.saturating_sub(self.entries_counted)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Opening a database with an application's schema.
 //!
-//! First every document of a table whose type has changed is checked, reading only; a mismatch refuses the opening
-//! and names the first documents that do not fit. Only then are tables and indexes declared, and new indexes built
-//! in batches, each of them durable, so that a crash continues where it stopped.
+//! First every document of a table whose type has changed, or one of whose indexes becomes unique, is checked, reading
+//! only; a mismatch refuses the opening and names the first documents that do not fit. Only then are tables and
+//! indexes declared, and new indexes built in batches, each of them durable, so that a crash continues where it stopped.
 
 use std::fmt;
 
 use lentil_schema::{Schema, SchemaError};
 use lentil_store::{
-    Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError, TableDeclaration,
+    Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError, TableDeclaration, TableEntry,
+    find_duplicates,
 };
 use lentil_values::{Interval, TableNames, TableNumber};
 
@@ -119,7 +120,7 @@ fn declarations(schema: &Schema) -> Vec<TableDeclaration> {
 }
 
 fn declare_index(index: &lentil_schema::IndexDefinition) -> IndexDeclaration {
-    IndexDeclaration { name: index.name.clone(), fields: index.fields.clone() }
+    IndexDeclaration { name: index.name.clone(), fields: index.fields.clone(), unique: index.unique }
 }
 
 /// What the store keeps of a table's type: enough to see that it has changed.
@@ -127,7 +128,8 @@ fn definition(table: &lentil_schema::Table) -> String {
     table.document().to_json().to_string()
 }
 
-/// Checks the documents of every table whose type is not the one they were last checked against.
+/// Checks the documents of every table whose type is not the one they were last checked against, and of those whose
+/// indexes are unique and were not.
 async fn check_documents(schema: &Schema, store: &dyn Store, options: &RuntimeOptions) -> Result<(), OpenError> {
     let catalog = store.catalog();
     let names = NamesAfter { schema, catalog: &catalog };
@@ -138,8 +140,23 @@ async fn check_documents(schema: &Schema, store: &dyn Store, options: &RuntimeOp
         if entry.definition != definition(table) || !entry.declared {
             check_table(table, entry.number, &names, &mut *snapshot, options, &mut misfits).await?;
         }
+        for index in table.indexes().iter().filter(|index| index.unique && !is_known_unique(entry, index)) {
+            let left = SHOWN_MISFITS - misfits.first.len();
+            let (of, by) = ((table.name(), entry.number), (index.name.as_str(), index.fields.as_slice()));
+            let tell = |done| (options.progress)(OpenProgress::Checking { table: table.name(), done });
+            let found = find_duplicates(&mut *snapshot, of, by, left, &tell).await?;
+            misfits.first.extend(found.iter().map(ToString::to_string));
+        }
+        if misfits.first.len() == SHOWN_MISFITS {
+            break;
+        }
     }
     if misfits.first.is_empty() { Ok(()) } else { Err(OpenError::Misfits(misfits)) }
+}
+
+/// Whether an index was unique before, so that its documents are known to be.
+fn is_known_unique(entry: &TableEntry, index: &lentil_schema::IndexDefinition) -> bool {
+    entry.index(&index.name).is_some_and(|known| known.unique && known.fields == index.fields)
 }
 
 async fn check_table(

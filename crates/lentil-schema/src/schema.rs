@@ -51,7 +51,7 @@ impl Schema {
         check(self)
     }
 
-    /// The form in which Convex's tools read schemas.
+    /// The form in which Convex's tools read schemas. It has no word for an index that is unique.
     pub fn to_json(&self) -> Json {
         let index = |index: &IndexDefinition| {
             let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
@@ -89,5 +89,14 @@ mod tests {
         assert_eq!(json["tables"][0]["indexes"][0], json!({"indexDescriptor": "by_jobId", "fields": ["jobId"]}));
         assert_eq!(json["tables"][0]["documentType"], document_type);
         assert_eq!(json["schemaValidation"], true);
+    }
+
+    #[test]
+    fn the_json_of_a_unique_index_is_that_of_another() {
+        let jobs = || Table::new("jobs").field("jobId", v::string());
+        let plain = Schema::new().with(jobs().index("by_jobId", ["jobId"]));
+        let unique = Schema::new().with(jobs().unique_index("by_jobId", ["jobId"]));
+        assert_ne!(plain, unique);
+        assert_eq!(plain.to_json(), unique.to_json());
     }
 }

@@ -32,6 +32,8 @@ pub struct IndexDefinition {
     pub name: String,
     /// Its fields.
     pub fields: Vec<FieldPath>,
+    /// Whether no two documents may be equal in all of them.
+    pub unique: bool,
 }
 
 impl Table {
@@ -75,10 +77,22 @@ impl Table {
 
     /// Adds an index over these fields; `a.b` is a field of a nested object.
     #[must_use]
-    pub fn index<'a>(mut self, name: &str, fields: impl IntoIterator<Item = &'a str>) -> Table {
+    pub fn index<'a>(self, name: &str, fields: impl IntoIterator<Item = &'a str>) -> Table {
+        self.with_index(name, fields, false)
+    }
+
+    /// Adds an index over these fields that is unique: no two documents are equal in all of them when a mutation ends.
+    ///
+    /// A field that is missing counts as a value like any other: one document may lack it, and no second one.
+    #[must_use]
+    pub fn unique_index<'a>(self, name: &str, fields: impl IntoIterator<Item = &'a str>) -> Table {
+        self.with_index(name, fields, true)
+    }
+
+    fn with_index<'a>(mut self, name: &str, fields: impl IntoIterator<Item = &'a str>, unique: bool) -> Table {
         match fields.into_iter().map(FieldPath::parse).collect() {
             Ok(fields) => {
-                self.indexes.push(IndexDefinition { name: name.to_owned(), fields });
+                self.indexes.push(IndexDefinition { name: name.to_owned(), fields, unique });
                 self
             }
             Err(error) => {

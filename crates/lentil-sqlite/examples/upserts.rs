@@ -41,7 +41,7 @@ async fn main() {
 async fn open(folder: &std::path::Path) -> Jobs {
     let store = SqliteStore::open(folder, SqliteOptions::default()).expect("a fresh store opens");
     let fields = vec![FieldPath::parse("jobId").expect("a plain field")];
-    let indexes = vec![IndexDeclaration { name: "by_jobId".to_owned(), fields }];
+    let indexes = vec![IndexDeclaration { name: "by_jobId".to_owned(), fields, unique: false }];
     let table = TableDeclaration { name: "jobs".to_owned(), definition: "any".to_owned(), indexes };
     let catalog = store.declare(&[table]).await.expect("a table can be declared");
     while store.maintain(100).await.expect("an index can be built").is_some() {}

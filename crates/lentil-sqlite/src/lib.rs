@@ -7,6 +7,7 @@
 mod checkpoint;
 mod committer;
 mod connection;
+mod count;
 mod error;
 mod format;
 mod maintain;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use lentil_store::{Catalog, IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp};
 use lentil_values::{DocumentId, Interval};
 
+use crate::count::Count;
 use crate::error::store_error;
 use crate::pool::Lease;
 use crate::scan::{Scan, Scanned};
@@ -49,5 +50,15 @@ impl Snapshot for SqliteSnapshot {
             rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
         }
         Ok(rows)
+    }
+
+    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
+        let count = Count { index, interval: interval.clone(), limit };
+        if let Some(counted) = self.lease.read(|conn| count.begin(conn))? {
+            return Ok(counted);
+        }
+        let lease = Arc::clone(&self.lease);
+        let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| count.finish(conn)));
+        going_on.await.map_err(|error| StoreError::Failed(error.to_string()))?
     }
 }

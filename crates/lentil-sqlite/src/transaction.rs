@@ -10,6 +10,7 @@ use lentil_values::{DocumentId, Interval};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use crate::count::Count;
 use crate::error::store_error;
 use crate::rows;
 use crate::scan::{Scan, Scanned};
@@ -103,6 +104,16 @@ impl Snapshot for SqliteTransaction {
             rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
         }
         Ok(rows)
+    }
+
+    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
+        let count = Count { index, interval: interval.clone(), limit };
+        let mut writer = self.writer().await?;
+        if let Some(counted) = count.begin(writer.conn()?)? {
+            return Ok(counted);
+        }
+        let going_on = tokio::task::spawn_blocking(move || count.finish(writer.conn()?));
+        going_on.await.map_err(|error| StoreError::Failed(error.to_string()))?
     }
 }
 

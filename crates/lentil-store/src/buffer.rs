@@ -39,8 +39,15 @@ struct Written {
     new: Option<Arc<StoredDocument>>,
 }
 
-/// Index entries as the buffer has them; `None` hides the store's.
-type Overlay = BTreeMap<IndexKey, Option<Arc<StoredDocument>>>;
+/// Index entries as the buffer has them.
+type Overlay = BTreeMap<IndexKey, Entry>;
+
+/// An index entry: its document as it is now, and whether the store has such an entry, which is hidden.
+#[derive(Clone, Debug)]
+struct Entry {
+    document: Option<Arc<StoredDocument>>,
+    is_stored: bool,
+}
 
 impl WriteBuffer {
     /// An empty buffer over a store with this catalog.
@@ -98,8 +105,8 @@ impl WriteBuffer {
         for (index, key, _) in before.iter().flat_map(|before| before.overlay(&self.catalog)) {
             self.indexes.entry(index).or_default().remove(&key);
         }
-        for (index, key, row) in written.iter().flat_map(|written| written.overlay(&self.catalog)) {
-            self.indexes.entry(index).or_default().insert(key, row);
+        for (index, key, entry) in written.iter().flat_map(|written| written.overlay(&self.catalog)) {
+            self.indexes.entry(index).or_default().insert(key, entry);
         }
     }
 
@@ -124,7 +131,7 @@ impl WriteBuffer {
         let visible = stored.into_iter().filter(|row| !overlay.contains_key(&row.key));
         let written = overlay
             .iter()
-            .filter_map(|(key, row)| Some(Row { key: (*key).clone(), document: Arc::clone(row.as_ref()?) }));
+            .filter_map(|(key, entry)| Some(Row { key: (*key).clone(), document: entry.document.clone()? }));
         let mut rows: Vec<Row> = visible.chain(written).collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         if order == Order::Desc {
@@ -134,16 +141,58 @@ impl WriteBuffer {
         Ok(rows)
     }
 
+    /// How many entries of an index the transaction sees within `interval`, counted no further than `limit`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn count(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        index: IndexRef,
+        interval: &Interval,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let (mut hidden, mut added) = (0, 0);
+        for (_, entry) in self.overlay_in(index, interval) {
+            hidden += usize::from(entry.is_stored && entry.document.is_none());
+            added += usize::from(!entry.is_stored && entry.document.is_some());
+        }
+        let stored = snapshot.count(index, interval, limit.saturating_add(hidden)).await?;
+        Ok(stored.saturating_sub(hidden).saturating_add(added).min(limit))
+    }
+
     fn overlay_in<'b>(
         &'b self,
         index: IndexRef,
         interval: &Interval,
-    ) -> impl Iterator<Item = (&'b IndexKey, &'b Option<Arc<StoredDocument>>)> + use<'b> {
+    ) -> impl Iterator<Item = (&'b IndexKey, &'b Entry)> + use<'b> {
         let start = IndexKey::from_bytes(interval.start.clone());
         let end = interval.end.clone().map(IndexKey::from_bytes);
         let overlay = self.indexes.get(&index).filter(|_| !interval.is_empty());
         let bounds = (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded));
         overlay.into_iter().flat_map(move |overlay| overlay.range(bounds.clone()))
+    }
+
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// What was written since the latest layer began, or, without layers, at all: each document as it was before, if
+    /// it was there, and as it is now, if it still is.
+    pub(crate) fn latest(&self) -> Vec<(Option<Arc<StoredDocument>>, &Arc<StoredDocument>)> {
+        let stored = |id: &DocumentId| self.documents.get(id).and_then(|written| written.old.clone());
+        let mut before: BTreeMap<DocumentId, Option<Arc<StoredDocument>>> = BTreeMap::new();
+        match self.marks.last() {
+            None => before.extend(self.documents.keys().map(|id| (*id, stored(id)))),
+            Some(mark) => {
+                for (id, replaced) in &self.replaced[*mark..] {
+                    let replaced = replaced.as_ref().map_or_else(|| stored(id), |written| written.new.clone());
+                    before.entry(*id).or_insert(replaced);
+                }
+            }
+        }
+        let now = |id: &DocumentId| self.documents.get(id).and_then(|written| written.new.as_ref());
+        before.into_iter().filter_map(|(id, before)| Some((before, now(&id)?))).collect()
     }
 
     /// Everything written, each document once; what is in the end as it was is left out.
@@ -159,13 +208,15 @@ impl WriteBuffer {
 
 impl Written {
     /// The index entries that stand for it: the store's hidden, then its own over them.
-    fn overlay(&self, catalog: &Catalog) -> Vec<(IndexRef, IndexKey, Option<Arc<StoredDocument>>)> {
-        let keys = |document: &Option<Arc<StoredDocument>>| {
-            document.iter().flat_map(|document| catalog.keys_of(document)).collect::<Vec<_>>()
-        };
-        let hidden = keys(&self.old).into_iter().map(|(index, key)| (index, key, None));
-        let shown = keys(&self.new).into_iter().map(|(index, key)| (index, key, self.new.clone()));
-        hidden.chain(shown).collect()
+    fn overlay(&self, catalog: &Catalog) -> Vec<(IndexRef, IndexKey, Entry)> {
+        let mut overlay = Vec::new();
+        for KeyChange { index, old, new } in key_changes(catalog, self.old.as_deref(), self.new.as_deref()) {
+            let is_stored = old == new;
+            let hidden = old.map(|key| (index, key, Entry { document: None, is_stored: true }));
+            let shown = new.map(|key| (index, key, Entry { document: self.new.clone(), is_stored }));
+            overlay.extend(hidden.filter(|_| !is_stored).into_iter().chain(shown));
+        }
+        overlay
     }
 }
 

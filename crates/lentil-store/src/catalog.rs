@@ -23,6 +23,8 @@ pub struct IndexDeclaration {
     pub name: String,
     /// The fields of its key, without the `_creationTime` and `_id` that end every key.
     pub fields: Vec<FieldPath>,
+    /// Whether no two documents of the table are equal in all these fields.
+    pub unique: bool,
 }
 
 /// The tables and indexes of a store.
@@ -58,7 +60,8 @@ impl Catalog {
 
     /// The catalog once the application declares these tables: what every store does in one durable step.
     ///
-    /// A table that comes back keeps its number; an index whose fields have changed is dropped and built anew.
+    /// A table that comes back keeps its number; an index whose fields have changed is dropped and built anew; one
+    /// that becomes unique, or no longer is, stays.
     #[must_use]
     pub fn declare(&self, declared: &[TableDeclaration]) -> Catalog {
         let mut next = self.clone();
@@ -84,15 +87,17 @@ impl Catalog {
             index.state != IndexState::Dropping && index.name == wanted.name && index.fields == wanted.fields
         };
         for index in &mut table.indexes {
-            if !declaration.indexes.iter().any(|wanted| is_same(index, wanted)) {
-                index.state = IndexState::Dropping;
+            match declaration.indexes.iter().find(|wanted| is_same(index, wanted)) {
+                Some(wanted) => index.unique = wanted.unique,
+                None => index.state = IndexState::Dropping,
             }
         }
         for wanted in &declaration.indexes {
             if !table.indexes.iter().any(|index| is_same(index, wanted)) {
                 let (id, state) = (IndexId(self.next_index), IndexState::Building);
                 self.next_index += 1;
-                table.indexes.push(IndexEntry { id, name: wanted.name.clone(), fields: wanted.fields.clone(), state });
+                let IndexDeclaration { name, fields, unique } = wanted.clone();
+                table.indexes.push(IndexEntry { id, name, fields, unique, state });
             }
         }
     }
@@ -145,7 +150,12 @@ impl Catalog {
     pub fn to_json(&self) -> Json {
         let index = |index: &IndexEntry| {
             let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
-            json!({ "id": index.id.0, "name": index.name, "fields": fields, "state": index.state.as_str() })
+            let state = index.state.as_str();
+            let mut entry = json!({ "id": index.id.0, "name": index.name, "fields": fields, "state": state });
+            if index.unique {
+                entry["unique"] = Json::Bool(true);
+            }
+            entry
         };
         let table = |(name, table): (&String, &TableEntry)| {
             let indexes: Vec<Json> = table.indexes.iter().map(index).collect();
@@ -186,6 +196,8 @@ fn read_catalog(json: &Json) -> Option<Catalog> {
             id: IndexId(number(&json["id"])?),
             name: json["name"].as_str()?.to_owned(),
             fields: fields.collect::<Option<_>>()?,
+            // Catalogs from before there were unique indexes do not have the word.
+            unique: json.get("unique").map_or(Some(false), Json::as_bool)?,
             state: IndexState::parse(json["state"].as_str()?)?,
         })
     };
@@ -237,6 +249,8 @@ pub struct IndexEntry {
     pub name: String,
     /// The fields of its key.
     pub fields: Vec<FieldPath>,
+    /// Whether no two documents of the table are equal in all these fields.
+    pub unique: bool,
     /// Whether it can be scanned.
     pub state: IndexState,
 }
@@ -290,6 +304,7 @@ mod tests {
         let index = |(name, field): &(&str, &str)| IndexDeclaration {
             name: (*name).to_owned(),
             fields: vec![FieldPath::parse(field).unwrap()],
+            unique: false,
         };
         let indexes = indexes.iter().map(index).collect();
         TableDeclaration { name: name.to_owned(), definition: "{}".to_owned(), indexes }
@@ -327,8 +342,31 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_becomes_unique_stays() {
+        let mut declared = table("a", &[("by_x", "x")]);
+        let first = Catalog::default().declare(std::slice::from_ref(&declared)).finish(IndexId(1));
+        declared.indexes[0].unique = true;
+        let unique = first.declare(std::slice::from_ref(&declared));
+        let expected = IndexEntry { unique: true, ..first.tables["a"].indexes[0].clone() };
+        assert_eq!(unique.tables["a"].indexes, [expected]);
+        assert_eq!(unique.declare(&[table("a", &[("by_x", "x")])]), first);
+    }
+
+    #[test]
+    fn a_catalog_from_before_there_were_unique_indexes_is_read() {
+        let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x")])]);
+        let mut json = catalog.to_json();
+        let index = json["tables"]["a"]["indexes"][0].as_object_mut().unwrap();
+        assert!(!index.contains_key("unique"), "what is not unique is written as it was then");
+        index.insert("unique".to_owned(), json!("yes"));
+        assert!(Catalog::from_json(&json).is_err());
+    }
+
+    #[test]
     fn the_json_round_trips() {
-        let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x.y")]), table("b", &[])]);
+        let mut unique = table("c", &[("by_x", "x")]);
+        unique.indexes[0].unique = true;
+        let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x.y")]), table("b", &[]), unique]);
         assert_eq!(Catalog::from_json(&catalog.to_json()).unwrap(), catalog);
         assert!(Catalog::from_json(&json!({ "tables": 1 })).is_err());
     }

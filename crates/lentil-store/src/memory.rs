@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -63,15 +64,23 @@ impl Data {
         by_id.get(&IndexKey::from_bytes(id.internal.as_bytes().to_vec())).cloned()
     }
 
-    fn scan(&self, index: IndexRef, interval: &Interval, order: Order, limit: usize) -> Vec<Row> {
-        let Some(entries) = self.indexes.get(&index).filter(|_| !interval.is_empty()) else { return Vec::new() };
+    fn range(&self, index: IndexRef, interval: &Interval) -> Option<Range<'_, IndexKey, Arc<StoredDocument>>> {
+        let entries = self.indexes.get(&index).filter(|_| !interval.is_empty())?;
         let start = Bound::Included(IndexKey::from_bytes(interval.start.clone()));
         let end = interval.end.clone().map_or(Bound::Unbounded, |end| Bound::Excluded(IndexKey::from_bytes(end)));
+        Some(entries.range((start, end)))
+    }
+
+    fn count(&self, index: IndexRef, interval: &Interval, limit: usize) -> usize {
+        self.range(index, interval).map_or(0, |range| range.take(limit).count())
+    }
+
+    fn scan(&self, index: IndexRef, interval: &Interval, order: Order, limit: usize) -> Vec<Row> {
+        let Some(range) = self.range(index, interval) else { return Vec::new() };
         let row = |(key, document): (&IndexKey, &Arc<StoredDocument>)| Row {
             key: key.clone(),
             document: Arc::clone(document),
         };
-        let range = entries.range((start, end));
         match order {
             Order::Asc => range.take(limit).map(row).collect(),
             Order::Desc => range.rev().take(limit).map(row).collect(),
@@ -224,6 +233,10 @@ impl Snapshot for View {
     ) -> Result<Vec<Row>, StoreError> {
         Ok(self.0.scan(index, interval, order, limit))
     }
+
+    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
+        Ok(self.0.count(index, interval, limit))
+    }
 }
 
 struct MemoryTransaction {
@@ -250,6 +263,10 @@ impl Snapshot for MemoryTransaction {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.view.scan(index, interval, order, limit).await
+    }
+
+    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
+        self.view.count(index, interval, limit).await
     }
 }
 

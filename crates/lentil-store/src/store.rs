@@ -54,13 +54,15 @@ pub trait Store: Send + Sync + 'static {
     async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError>;
 
     /// The tables and indexes there are; another server may change them at any time. [`Transaction::commit`] refuses
-    /// a write set whose keys are not those of the indexes that stand then, with [`CommitError::Conflict`].
+    /// a write set whose keys are not those of the indexes that stand then, or that was made before one of them became
+    /// unique, with [`CommitError::Conflict`].
     fn catalog(&self) -> Arc<Catalog>;
 
     /// Makes the declared tables and indexes exist, in one durable step.
     ///
     /// New tables get a number that was never used; new indexes stand as `Building` until [`Store::maintain`] has
-    /// built them; indexes no longer declared stand as `Dropping`; tables no longer declared keep their data.
+    /// built them; indexes no longer declared stand as `Dropping`; tables no longer declared keep their data. That the
+    /// documents there are allow an index to be unique is for the caller to have seen to.
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError>;
 
     /// Does the next bounded step (about `batch` documents) of building and dropping indexes; `None` when nothing
@@ -88,13 +90,18 @@ pub trait Snapshot: Send {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError>;
+
+    /// How many entries `index` has within `interval`; it stops counting at `limit`. It reads entries and no
+    /// documents, and like a scan it is a read of the interval.
+    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError>;
 }
 
 /// A view that can be committed. Reads see every commit up to its timestamp, durable or not; writes are buffered
 /// above it ([`crate::WriteBuffer`]), so that dropping it rolls back.
 ///
 /// The order of the commits' timestamps is the serial order: a commit is refused when one between the view and
-/// itself has written into what the view read.
+/// itself has written into what the view read. That is also what unique indexes rest on: whether a key is taken is
+/// read in the transaction that takes it ([`crate::WriteBuffer::find_duplicate`]).
 #[async_trait]
 pub trait Transaction: Snapshot {
     /// Applies the writes in one atomic step; returns once they are durable and published.
@@ -110,8 +117,28 @@ pub trait Transaction: Snapshot {
 pub struct Commit {
     /// When it happened; greater than every earlier commit's.
     pub timestamp: Timestamp,
-    /// The old and the new entry of every written document in every index of its table.
+    /// The old and the new entry of every written document in every index of its table. An entry that stands as it did
+    /// is there as both, one after the other.
     pub keys: Vec<(IndexRef, IndexKey)>,
+}
+
+/// An index entry that a commit has touched.
+#[derive(Clone, Copy, Debug)]
+pub struct TouchedEntry<'c> {
+    /// The index.
+    pub index: IndexRef,
+    /// The entry.
+    pub key: &'c IndexKey,
+    /// Whether it came or went; else it stands as it did, and only its document has changed.
+    pub has_moved: bool,
+}
+
+impl Commit {
+    /// Each entry that the commit has touched, once.
+    pub fn entries(&self) -> impl Iterator<Item = TouchedEntry<'_>> {
+        let same = self.keys.chunk_by(|a, b| a == b);
+        same.map(|same| TouchedEntry { index: same[0].0, key: &same[0].1, has_moved: same.len() == 1 })
+    }
 }
 
 /// What is told of every commit: the invalidation of cached answers and of subscriptions.

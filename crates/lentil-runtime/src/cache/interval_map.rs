@@ -1,22 +1,24 @@
 //! From a written key to everyone who looked at it.
 //!
-//! For each index a treap: a search tree by the interval's start (and the reader's number), kept balanced by random
-//! priorities, in which each node knows the furthest end below it. A search for a key goes only where an interval
-//! can begin at or before the key and end after it, so that a commit costs what it touches and not what exists.
+//! For each index, and what was looked at there, a treap: a search tree by the interval's start (and the reader's
+//! number), kept balanced by random priorities, in which each node knows the furthest end below it. A search for a key
+//! goes only where an interval can begin at or before the key and end after it, so that a commit costs what it touches
+//! and not what exists.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use lentil_store::IndexRef;
+use lentil_store::{IndexRef, TouchedEntry};
 use lentil_values::Interval;
 
 use super::ReadSet;
+use super::read_set::Look;
 
 /// Readers, known by a number, by the intervals of their read sets.
 #[derive(Default)]
 pub struct IntervalMap {
-    trees: HashMap<IndexRef, Tree>,
+    trees: HashMap<(IndexRef, Look), Tree>,
     priorities: RandomState,
 }
 
@@ -35,29 +37,32 @@ struct Node {
 impl IntervalMap {
     /// Adds a reader with all its intervals.
     pub fn insert(&mut self, reads: &ReadSet, reader: u64) {
-        for (index, interval) in reads.iter().filter(|(_, interval)| !interval.is_empty()) {
+        for (of, interval) in reads.iter().filter(|(_, interval)| !interval.is_empty()) {
             let priority = self.priorities.hash_one((&interval.start, reader));
             let node = Node::new(interval.clone(), reader, priority);
-            let tree = self.trees.entry(index).or_default();
+            let tree = self.trees.entry(of).or_default();
             *tree = insert(tree.take(), node);
         }
     }
 
     /// Removes a reader; `reads` is what it was added with.
     pub fn remove(&mut self, reads: &ReadSet, reader: u64) {
-        for (index, interval) in reads.iter() {
-            let Some(tree) = self.trees.get_mut(&index) else { continue };
+        for (of, interval) in reads.iter() {
+            let Some(tree) = self.trees.get_mut(&of) else { continue };
             *tree = remove(tree.take(), interval, reader);
             if tree.is_none() {
-                self.trees.remove(&index);
+                self.trees.remove(&of);
             }
         }
     }
 
-    /// Calls `found` with every reader that looked at `key`; one with several such intervals more than once.
-    pub fn readers_of(&self, index: IndexRef, key: &[u8], found: &mut impl FnMut(u64)) {
-        if let Some(tree) = self.trees.get(&index) {
-            search(tree, key, found);
+    /// Calls `found` with every reader that saw what a commit has done to this entry; one with several such intervals
+    /// more than once.
+    pub fn readers_of(&self, entry: TouchedEntry<'_>, found: &mut impl FnMut(u64)) {
+        for look in Look::ALL.into_iter().filter(|look| look.sees(entry)) {
+            if let Some(tree) = self.trees.get(&(entry.index, look)) {
+                search(tree, entry.key.as_bytes(), found);
+            }
         }
     }
 
@@ -167,6 +172,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use lentil_store::IndexId;
+    use lentil_values::IndexKey;
     use proptest::prelude::*;
 
     use super::*;
@@ -183,7 +189,8 @@ mod tests {
 
     fn found(map: &IntervalMap, key: &[u8]) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
-        map.readers_of(INDEX, key, &mut |reader| {
+        let key = IndexKey::from_bytes(key.to_vec());
+        map.readers_of(TouchedEntry { index: INDEX, key: &key, has_moved: true }, &mut |reader| {
             found.insert(reader);
         });
         found
@@ -232,6 +239,6 @@ mod tests {
         fn depth(tree: &Tree) -> usize {
             tree.as_ref().map_or(0, |node| 1 + depth(&node.left).max(depth(&node.right)))
         }
-        assert!(depth(&map.trees[&INDEX]) < 80);
+        assert!(depth(&map.trees[&(INDEX, Look::Documents)]) < 80);
     }
 }

@@ -7,5 +7,5 @@ mod recent;
 
 pub use interval_map::IntervalMap;
 pub use query_cache::{CacheKey, CacheStats, CachedRun, Gate, Lookup, QueryCache};
-pub use read_set::ReadSet;
+pub use read_set::{Look, ReadSet};
 pub(crate) use recent::RecentCommits;

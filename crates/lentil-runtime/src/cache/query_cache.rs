@@ -231,8 +231,8 @@ impl CommitObserver for QueryCache {
         let mut state = self.state.lock();
         let mut touched = Vec::new();
         if !state.readers.is_empty() {
-            for (index, key) in &commit.keys {
-                state.readers.readers_of(*index, key.as_bytes(), &mut |number| touched.push(number));
+            for entry in commit.entries() {
+                state.readers.readers_of(entry, &mut |number| touched.push(number));
             }
         }
         for number in touched {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use lentil_store::{Commit, IndexRef};
+use lentil_store::{Commit, IndexRef, TouchedEntry};
 use lentil_values::Interval;
 
 /// What a query has read: the index intervals it looked at, the empty ones too, and whether it asked for the time and
@@ -9,15 +9,43 @@ use lentil_values::Interval;
 /// A commit that writes no key in these intervals cannot have changed the query's answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadSet {
-    intervals: BTreeMap<IndexRef, Vec<Interval>>,
+    intervals: BTreeMap<(IndexRef, Look), Vec<Interval>>,
     reads_time: bool,
     reads_identity: bool,
 }
 
+/// What was looked at in an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Look {
+    /// The documents in it.
+    Documents,
+    /// Only which entries are in it, to count them: a document that changes in its place changes nothing.
+    Entries,
+}
+
+impl Look {
+    /// Every way to look.
+    pub const ALL: [Look; 2] = [Look::Documents, Look::Entries];
+
+    /// Whether one who looked so saw what a commit has done to this entry.
+    pub fn sees(self, entry: TouchedEntry<'_>) -> bool {
+        self == Look::Documents || entry.has_moved
+    }
+}
+
 impl ReadSet {
-    /// Adds an interval of an index.
+    /// Adds an interval of an index whose documents were read.
     pub fn add(&mut self, index: IndexRef, interval: Interval) {
-        let intervals = self.intervals.entry(index).or_default();
+        self.add_look(index, Look::Documents, interval);
+    }
+
+    /// Adds an interval of an index whose entries were counted.
+    pub fn add_counted(&mut self, index: IndexRef, interval: Interval) {
+        self.add_look(index, Look::Entries, interval);
+    }
+
+    fn add_look(&mut self, index: IndexRef, look: Look, interval: Interval) {
+        let intervals = self.intervals.entry((index, look)).or_default();
         match intervals.last_mut() {
             // A scan that goes on where the last chunk ended is one interval.
             Some(last) if last.end.as_ref() == Some(&interval.start) => last.end = interval.end,
@@ -47,17 +75,18 @@ impl ReadSet {
         self.reads_identity
     }
 
-    /// Every interval with its index.
-    pub fn iter(&self) -> impl Iterator<Item = (IndexRef, &Interval)> {
-        self.intervals.iter().flat_map(|(index, intervals)| intervals.iter().map(|interval| (*index, interval)))
+    /// Every interval with its index, and what was looked at.
+    pub fn iter(&self) -> impl Iterator<Item = ((IndexRef, Look), &Interval)> {
+        self.intervals.iter().flat_map(|(of, intervals)| intervals.iter().map(|interval| (*of, interval)))
     }
 
     /// Whether the commit wrote something that was looked at.
     pub fn is_touched_by(&self, commit: &Commit) -> bool {
-        commit.keys.iter().any(|(index, key)| {
-            let intervals = self.intervals.get(index);
-            intervals.is_some_and(|intervals| intervals.iter().any(|interval| interval.contains(key.as_bytes())))
-        })
+        let has = |look, entry: TouchedEntry<'_>| {
+            let intervals = self.intervals.get(&(entry.index, look));
+            intervals.is_some_and(|intervals| intervals.iter().any(|interval| interval.contains(entry.key.as_bytes())))
+        };
+        commit.entries().any(|entry| Look::ALL.into_iter().any(|look| look.sees(entry) && has(look, entry)))
     }
 
     /// About how many bytes it takes.
@@ -89,6 +118,18 @@ mod tests {
         let elsewhere =
             Commit { keys: vec![(IndexRef::Declared(IndexId(2)), commit(&[1]).keys[0].1.clone())], ..commit(&[]) };
         assert!(!reads.is_touched_by(&elsewhere));
+    }
+
+    #[test]
+    fn what_was_counted_is_touched_by_what_comes_and_goes_alone() {
+        let mut counted = ReadSet::default();
+        counted.add_counted(INDEX, Interval { start: vec![1], end: Some(vec![3]) });
+        assert!(counted.is_touched_by(&commit(&[1])));
+        let keys = [commit(&[1]).keys, commit(&[1]).keys].concat();
+        let in_place = Commit { keys, ..commit(&[]) };
+        assert!(!counted.is_touched_by(&in_place));
+        counted.add(INDEX, Interval::prefix(&[1]));
+        assert!(counted.is_touched_by(&in_place), "a document there was read, too");
     }
 
     #[test]

@@ -95,12 +95,26 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     /// How many documents are in the range.
     ///
+    /// Without a filter it counts the index's entries and reads no document: it is quick, has a limit of its own
+    /// ([`crate::Limits::entries_counted`]), and is live as every reading method is. With a filter it has to read them.
+    ///
     /// # Errors
     /// As [`Query::first`].
     pub async fn count(self) -> Result<usize> {
         let name = self.name("count");
-        let counted = self.fold(usize::MAX, 0, |count, _| *count += 1).await;
+        let counted = if self.filters.is_empty() {
+            self.count_entries().await
+        } else {
+            self.fold(usize::MAX, 0, |count, _| *count += 1).await
+        };
         counted.map_err(|error| error.in_context(name))
+    }
+
+    async fn count_entries(self) -> Result<usize> {
+        let transaction = &mut *self.slot.lock()?;
+        transaction.usage.read_range(transaction.runtime.limits())?;
+        let (index, interval) = resolve(transaction, self.scope, &self.range)?;
+        transaction.count(index, &interval).await
     }
 
     /// One page, in the form that `usePaginatedQuery` takes. A function may paginate once.

@@ -7,7 +7,7 @@ use super::pagination::Journal;
 use crate::cache::ReadSet;
 use crate::error::store_error;
 use crate::limits::Usage;
-use crate::{Result, Runtime};
+use crate::{Error, Result, Runtime};
 
 /// What a query or a mutation reads through, and a mutation buffers its writes in.
 ///
@@ -98,6 +98,30 @@ impl Transaction {
             self.usage.read_document(size_of(&row.document), self.runtime.limits())?;
         }
         Ok(rows)
+    }
+
+    /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
+    pub(crate) async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
+        // One more than may be counted lets the limit itself be the error, not a wrong answer.
+        let limit = self.usage.entries_left(self.runtime.limits()).saturating_add(1);
+        let counted = match &mut self.view {
+            View::Query { snapshot, .. } => snapshot.count(index, interval, limit).await,
+            View::Mutation { transaction, buffer } => buffer.count(&mut **transaction, index, interval, limit).await,
+        };
+        let counted = self.note(counted)?;
+        if let View::Query { read_set, .. } = &mut self.view {
+            read_set.add_counted(index, interval.clone());
+        }
+        self.usage.count_entries(counted, self.runtime.limits())?;
+        Ok(counted)
+    }
+
+    /// Refuses two documents that are equal in a unique index because of what this mutation wrote, or, while a layer
+    /// is there, that layer. It is the last thing before either ends, as what counts is how documents are left.
+    pub(crate) async fn check_unique(&mut self) -> Result<()> {
+        let View::Mutation { transaction, buffer } = &mut self.view else { return Ok(()) };
+        let found = buffer.find_duplicate(&mut **transaction).await;
+        self.note(found)?.map_or(Ok(()), |violation| Err(Error::unique_violation(violation)))
     }
 
     fn note<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {

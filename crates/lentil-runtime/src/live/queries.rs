@@ -175,8 +175,8 @@ impl CommitObserver for LiveQueries {
         let mut state = self.state.lock();
         let state = &mut *state;
         if !state.readers.is_empty() {
-            for (index, key) in &commit.keys {
-                state.readers.readers_of(*index, key.as_bytes(), &mut |number| {
+            for entry in commit.entries() {
+                state.readers.readers_of(entry, &mut |number| {
                     let live = &state.live[&number];
                     // An answer may already include a commit that is only now told. Those who watch a query that
                     // is marked have been woken for it.

@@ -113,9 +113,14 @@ impl Runtime {
                 result = Err(error);
             }
         }
-        let Some(transaction) = ctx.db.into_reader().into_transaction() else {
+        let Some(mut transaction) = ctx.db.into_reader().into_transaction() else {
             return Some(result.and_then(|_| Err(abandoned(name))));
         };
+        if result.is_ok()
+            && let Err(error) = transaction.check_unique().await
+        {
+            result = Err(error);
+        }
         if transaction.has_conflict() {
             return None;
         }

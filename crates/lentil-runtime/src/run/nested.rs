@@ -40,9 +40,15 @@ pub(crate) async fn call_nested_mutation(
     transaction.buffer().push_layer();
     let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
     let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
-    let result = result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
+    let mut result = result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
     let mut transaction = ctx.db.into_reader().into_transaction();
     if let Some(transaction) = &mut transaction {
+        // A mutation answers for the unique indexes when it ends, also as a part of another: so that can catch it.
+        if result.is_ok()
+            && let Err(error) = transaction.check_unique().await
+        {
+            result = Err(error);
+        }
         match &result {
             Ok(_) => {
                 transaction.buffer().commit_layer();

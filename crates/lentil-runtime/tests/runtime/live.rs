@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use lentil::{Args, Error, Functions, MutationCtx, Object, QueryCtx, Result, UserIdentity, Value};
+use lentil::{Args, Document, Error, Functions, MutationCtx, Object, QueryCtx, Result, UserIdentity, Value};
 use lentil_runtime::{FunctionCall, FunctionPath, Identity, Runtime, SessionRequest, Subscriber, Update};
 use lentil_store::Timestamp;
 use lentil_testing::TestBackend;
@@ -79,6 +79,31 @@ async fn a_live_query_is_answered_again_when_what_it_read_has_changed_and_not_el
         assert_eq!(refresh(&mut client).await, sums([(1, 1.0)]));
         client.remove(1);
         fill(&t, "ada", [1.0]).await;
+        assert!(!client.is_stale());
+    }
+}
+
+#[tokio::test]
+async fn a_live_count_is_answered_again_when_a_document_comes_or_goes_and_not_else() {
+    async fn count(ctx: &mut QueryCtx, args: List) -> Result<f64> {
+        Ok(ctx.db.query(Task::BY_OWNER_AND_RANK.eq(args.owner)).count().await? as f64)
+    }
+    let counts = || Functions::in_module("more").query("count", count);
+    for t in [live().functions(counts()), live().functions(counts()).on_sqlite()] {
+        fill(&t, "ada", [1.0, 2.0]).await;
+        let first = t.documents::<Task>().await.unwrap().remove(0).id;
+        let mut client = t.runtime().await.subscriber(Identity::Anonymous);
+        client.add(1, path("more:count"), of("ada"), None);
+        assert_eq!(refresh(&mut client).await, sums([(1, 2.0)]));
+        fill(&t, "bob", [3.0]).await;
+        t.mutation(async |ctx| ctx.db.patch(&first, Task::patch().note("x")).await).await.unwrap();
+        assert!(!client.is_stale(), "the document has changed in its place");
+        fill(&t, "ada", [3.0]).await;
+        assert!(client.is_stale());
+        assert_eq!(refresh(&mut client).await, sums([(1, 3.0)]));
+        t.mutation(async |ctx| ctx.db.patch(&first, Task::patch().owner("bob")).await).await.unwrap();
+        assert_eq!(refresh(&mut client).await, sums([(1, 2.0)]));
+        t.mutation(async |ctx| ctx.db.delete(&first).await).await.unwrap();
         assert!(!client.is_stale());
     }
 }

@@ -2,6 +2,7 @@
 
 mod actions;
 mod cache;
+mod counting;
 mod environment;
 mod failures;
 mod fixture;
@@ -14,4 +15,5 @@ mod pagination;
 mod reading;
 mod schedule;
 mod storage;
+mod unique;
 mod writing;

@@ -15,14 +15,18 @@ async fn open(store: &Arc<dyn Store>, schema: Schema) -> Result<Runtime, OpenErr
 /// A store in which the fixture's application has left three tasks and stopped.
 async fn used_store() -> (Arc<dyn Store>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
+    let store = store_in(&folder);
     let runtime = open(&store, schema()).await.unwrap();
     for rank in [3.0, 1.0, 2.0] {
         runtime.with_mutation(Identity::Anonymous, async |ctx| ctx.db.insert(task("ada", rank)).await).await.unwrap();
     }
     runtime.close().await.unwrap();
     drop((runtime, store));
-    (Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap()), folder)
+    (store_in(&folder), folder)
+}
+
+fn store_in(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap())
 }
 
 fn tasks() -> Table {
@@ -95,4 +99,65 @@ async fn an_application_that_makes_no_sense_does_not_open() {
     assert!(refusal(Application::new(Schema::new()).functions(malformed)).await.contains("is no function path"));
     assert!(refusal(Application::new(Schema::new().with(Table::new("_x")))).await.starts_with("the schema: "));
     assert!(refusal(Application::new(Schema::new()).secret("KEY")).await.contains("secret `KEY` has no value"));
+}
+
+#[tokio::test]
+async fn documents_that_share_a_key_refuse_that_its_index_becomes_unique() {
+    let (store, _folder) = used_store().await;
+    let before = store.catalog();
+    for index in ["by_owner", "by_note"] {
+        // The one is new, the other was there and was not unique.
+        let field = index.trim_start_matches("by_");
+        let unique = Schema::new().with(tasks().unique_index(index, [field])).with(Table::new("more"));
+        let misfit = open(&store, unique).await.err().unwrap();
+        let OpenError::Misfits(misfits) = &misfit else { panic!("{misfit}") };
+        assert_eq!(misfits.first.len(), 2, "{misfit}");
+        assert!(misfits.first[0].starts_with(&format!("the index tasks.{index} is unique, and")), "{misfit}");
+        assert_eq!(*store.catalog(), *before);
+    }
+    assert!(open(&store, schema()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_index_becomes_unique_and_is_no_longer() {
+    let (store, folder) = used_store().await;
+    drop(store);
+    let by_rank = |unique: bool| {
+        let table = if unique { tasks().unique_index("by_rank", ["rank"]) } else { tasks().index("by_rank", ["rank"]) };
+        Schema::new().with(table)
+    };
+    let mut ids = Vec::new();
+    for (unique, refused) in [(true, Some(lentil::Code::UniqueIndexViolation)), (false, None)] {
+        let store = store_in(&folder);
+        let runtime = open(&store, by_rank(unique)).await.unwrap();
+        let add = runtime.with_mutation(Identity::Anonymous, async |ctx| ctx.db.insert(task("bob", 2.0)).await);
+        assert_eq!(add.await.err().map(|error| error.code()), refused);
+        runtime.close().await.unwrap();
+        let index = store.catalog().tables["tasks"].index("by_rank").unwrap().clone();
+        assert_eq!(index.unique, unique);
+        ids.push(index.id);
+    }
+    assert_eq!(ids[0], ids[1], "it is not built anew");
+    let refused = open(&store_in(&folder), by_rank(true)).await.err().unwrap();
+    assert!(refused.to_string().contains("both have `rank` 2"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_index_that_was_unique_is_not_checked_again() {
+    let (store, folder) = used_store().await;
+    drop(store);
+    let unique = || Schema::new().with(tasks().unique_index("by_rank", ["rank"]));
+    for expected in [vec![3], vec![]] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        let progress = Box::new(move |progress: OpenProgress<'_>| {
+            if let OpenProgress::Checking { done, .. } = progress {
+                told.lock().push(done);
+            }
+        });
+        let options = RuntimeOptions { progress, ..RuntimeOptions::default() };
+        let runtime = Runtime::open(Application::new(unique()), store_in(&folder), options).await.unwrap();
+        runtime.close().await.unwrap();
+        assert_eq!(*seen.lock(), expected);
+    }
 }

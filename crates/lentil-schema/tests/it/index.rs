@@ -16,7 +16,7 @@ pub(crate) enum Status {
 /// Something to do.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("tasks")]
-#[index(by_title(title))]
+#[index(by_title(title), unique)]
 #[index(by_owner_and_dueAt(owner, due_at))]
 #[index(by_status(status))]
 #[index(by_parent(parent))]
@@ -92,4 +92,11 @@ fn a_key_is_given_as_it_comes_to_hand() {
     for range in [Task::BY_PARENT.eq(borrowed), Task::BY_PARENT.eq(owned), Task::BY_PARENT.eq(Some(owned))] {
         assert_eq!(spec(range).eq, [field(owned.to_string())], "the id of another document is a value");
     }
+}
+
+#[test]
+fn an_index_is_unique_where_it_says_so() {
+    let unique: Vec<_> = Task::table().indexes().iter().map(|index| (index.name.clone(), index.unique)).collect();
+    let expected = [("by_title", true), ("by_owner_and_dueAt", false), ("by_status", false), ("by_parent", false)];
+    assert_eq!(unique, expected.map(|(name, unique)| (name.to_owned(), unique)));
 }

@@ -67,12 +67,20 @@ pub fn tasks(fields: &[&str]) -> TableDeclaration {
     let index = |field: &&str| IndexDeclaration {
         name: format!("by_{field}"),
         fields: vec![FieldPath::parse(field).expect("a plain field")],
+        unique: false,
     };
     TableDeclaration {
         name: "tasks".to_owned(),
         definition: "any".to_owned(),
         indexes: fields.iter().map(index).collect(),
     }
+}
+
+/// The table of [`tasks`] with one index, `by_n`, which is unique.
+pub fn unique_tasks() -> TableDeclaration {
+    let mut table = tasks(&["n"]);
+    table.indexes[0].unique = true;
+    table
 }
 
 /// Declares tables, and does all that is then to be done.

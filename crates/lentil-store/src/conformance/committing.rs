@@ -122,6 +122,11 @@ pub async fn written_keys_are_the_old_and_the_new<M: Future<Output = Made>>(make
     let told = recorder.told();
     assert!(old.iter().all(|entry| told[0].1.keys.contains(entry)));
     assert!(old.iter().chain(&new).all(|entry| told[1].1.keys.contains(entry)));
+    let moved = |at: usize| told[at].1.entries().filter(|entry| entry.has_moved).map(|entry| entry.index);
+    assert!(moved(0).eq(old.iter().map(|(index, _)| *index)), "an insert's entries are all new");
+    let by_n = index(store, "by_n");
+    assert!(moved(1).eq([by_n, by_n]), "what stands as it did is told apart from what came and went");
+    assert_eq!(told[1].1.entries().count(), 4);
     recorder.release();
 }
 
@@ -206,7 +211,7 @@ pub async fn a_closed_store_refuses<M: Future<Output = Made>>(make: &impl Fn(Arc
 }
 
 /// Runs futures side by side, in this task.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
     let mut done: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {

@@ -4,14 +4,16 @@
 //! lentil_store::conformance::suite!(|clock| async move { Made::of(MyStore::open(clock)) });
 //! ```
 //!
-//! The statements are in `reading`, `committing` and `growing`; `model` runs random programs on the store beside
-//! a plain map.
+//! The statements are in `reading`, `counting`, `committing`, `unique` and `growing`; `model` runs random programs on
+//! the store beside a plain map.
 
 pub mod aids;
 pub mod committing;
+pub mod counting;
 pub mod growing;
 pub mod model;
 pub mod reading;
+pub mod unique;
 
 pub use aids::{Made, ManualClock};
 
@@ -27,6 +29,12 @@ macro_rules! conformance_suite {
                     a_snapshot_does_not_wait_for_a_writer, a_scan_keeps_to_interval_order_and_limit,
                     a_moved_document_is_found_at_its_new_key_alone, the_buffer_shows_what_is_not_yet_committed,
                     layers_are_kept_or_undone;
+                counting: a_count_keeps_to_interval_and_limit, a_long_count_is_exact,
+                    the_buffer_counts_what_is_not_yet_committed;
+                unique: two_documents_with_one_key_are_found, a_key_may_change_hands_within_a_mutation,
+                    a_layer_answers_for_what_it_wrote, what_is_missing_is_taken_once,
+                    one_key_sought_side_by_side_is_taken_once, a_key_of_several_fields_is_equal_in_all,
+                    documents_that_share_a_key_are_found_before_an_index_is_unique;
                 committing: a_dropped_transaction_leaves_nothing, a_transaction_sees_every_commit_before_it,
                     timestamps_increase_though_the_clock_does_not, an_empty_commit_makes_no_timestamp,
                     the_observer_is_told_once_in_order_before_anyone, an_acknowledged_commit_is_published,

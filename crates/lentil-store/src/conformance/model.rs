@@ -21,6 +21,8 @@ enum Step {
     End { commit: bool },
     Get { which: u64 },
     Scan { index: usize, from: Option<(u64, Option<i64>)>, to: Option<(u64, Option<i64>)>, desc: bool, limit: usize },
+    Count { index: usize, from: Option<(u64, Option<i64>)>, to: Option<(u64, Option<i64>)>, limit: usize },
+    FindDuplicate,
     TakeSnapshot,
     ReadSnapshot,
 }
@@ -37,6 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u64..8).prop_map(|which| Step::Get { which }),
         4 => (0_usize..3, bound(), bound(), any::<bool>(), 0_usize..10)
             .prop_map(|(index, from, to, desc, limit)| Step::Scan { index, from, to, desc, limit }),
+        3 => (0_usize..3, bound(), bound(), 0_usize..10)
+            .prop_map(|(index, from, to, limit)| Step::Count { index, from, to, limit }),
+        1 => Just(Step::FindDuplicate),
         1 => Just(Step::TakeSnapshot),
         1 => Just(Step::ReadSnapshot),
     ]
@@ -50,6 +55,8 @@ struct Pair<'s> {
     store: &'s dyn Store,
     transaction: Option<(Box<dyn Transaction>, WriteBuffer)>,
     snapshot: Option<(Box<dyn Snapshot>, Documents)>,
+    /// Whether `by_n` is declared unique; these programs commit all the same.
+    is_unique: bool,
     committed: Documents,
     /// What the transaction sees: without layers, then one more for each layer.
     seen: Vec<Documents>,
@@ -58,12 +65,15 @@ struct Pair<'s> {
 /// Every random program gives the same answers on the store as on the map.
 pub fn random_programs_run_as_on_a_plain_map<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
     let mut runner = TestRunner::new(Config { cases: 48, ..Config::default() });
-    let programs = prop::collection::vec(step(), 1..60);
-    let outcome = runner.run(&programs, |program| {
+    let programs = (any::<bool>(), prop::collection::vec(step(), 1..60));
+    let outcome = runner.run(&programs, |(is_unique, program)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let (made, _) = open(make).await;
-            let mut pair = Pair::of(&*made.store);
+            if is_unique {
+                declare(&*made.store, &[unique_tasks()]).await;
+            }
+            let mut pair = Pair::of(&*made.store, is_unique);
             for step in program {
                 pair.run(step).await;
             }
@@ -76,8 +86,9 @@ pub fn random_programs_run_as_on_a_plain_map<M: Future<Output = Made>>(make: &im
 }
 
 impl<'s> Pair<'s> {
-    fn of(store: &'s dyn Store) -> Pair<'s> {
-        Pair { store, transaction: None, snapshot: None, committed: Documents::new(), seen: Vec::new() }
+    fn of(store: &'s dyn Store, is_unique: bool) -> Pair<'s> {
+        let (committed, seen) = (Documents::new(), Vec::new());
+        Pair { store, transaction: None, snapshot: None, is_unique, committed, seen }
     }
 
     async fn run(&mut self, step: Step) {
@@ -89,6 +100,8 @@ impl<'s> Pair<'s> {
             Step::End { commit } => self.end(commit).await,
             Step::Get { which } => self.get(which).await,
             Step::Scan { index, from, to, desc, limit } => self.scan(index, from, to, desc, limit).await,
+            Step::Count { index, from, to, limit } => self.count(index, from, to, limit).await,
+            Step::FindDuplicate => self.find_duplicate().await,
             Step::TakeSnapshot => {
                 let snapshot = self.store.snapshot().await.expect("a snapshot can be taken");
                 self.snapshot = Some((snapshot, self.committed.clone()));
@@ -165,9 +178,7 @@ impl<'s> Pair<'s> {
         limit: usize,
     ) {
         self.begin().await;
-        let index = index(self.store, ["by_id", "by_creation_time", "by_n"][at]);
-        let key = |(which, n)| self.key(index, &task(self.store, which, n));
-        let interval = Interval { start: from.map(key).unwrap_or_default(), end: to.map(key) };
+        let (index, interval) = self.stretch(at, from, to);
         let order = if desc { Order::Desc } else { Order::Asc };
         let expected = self.rows(self.seen.last().expect("it sees something"), index, &interval, order, limit);
         let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
@@ -175,10 +186,54 @@ impl<'s> Pair<'s> {
         assert_eq!(found, expected);
     }
 
+    async fn count(
+        &mut self,
+        at: usize,
+        from: Option<(u64, Option<i64>)>,
+        to: Option<(u64, Option<i64>)>,
+        limit: usize,
+    ) {
+        self.begin().await;
+        let (index, interval) = self.stretch(at, from, to);
+        let expected = self.rows(self.seen.last().expect("it sees something"), index, &interval, Order::Asc, limit);
+        let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
+        let counted = buffer.count(&mut **transaction, index, &interval, limit).await.expect("it can be read");
+        assert_eq!(counted, expected.len());
+    }
+
+    /// Within a transaction without layers, a duplicate is found when a document it changed has another's `n`.
+    async fn find_duplicate(&mut self) {
+        let Some((transaction, buffer)) = self.transaction.as_mut().filter(|_| self.seen.len() == 1) else { return };
+        let now = &self.seen[0];
+        let n = |document: &Arc<StoredDocument>| document.fields.get("n").cloned();
+        let takes = |(id, document): &(&DocumentId, &Arc<StoredDocument>)| {
+            let before = self.committed.get(id);
+            before.is_none_or(|before| n(before) != n(document))
+                && now.values().any(|other| other.id != **id && n(other) == n(document))
+        };
+        let expected = now.iter().any(|entry| takes(&entry));
+        let found = buffer.find_duplicate(&mut **transaction).await.expect("it can be read");
+        assert_eq!(found.is_some(), expected && self.is_unique, "{found:?}");
+    }
+
+    /// A stretch of an index, between the keys of two tasks.
+    fn stretch(
+        &self,
+        at: usize,
+        from: Option<(u64, Option<i64>)>,
+        to: Option<(u64, Option<i64>)>,
+    ) -> (IndexRef, Interval) {
+        let index = index(self.store, ["by_id", "by_creation_time", "by_n"][at]);
+        let key = |(which, n)| self.key(index, &task(self.store, which, n));
+        (index, Interval { start: from.map(key).unwrap_or_default(), end: to.map(key) })
+    }
+
     async fn read_snapshot(&mut self) {
         let Some((mut snapshot, documents)) = self.snapshot.take() else { return };
         for name in ["by_id", "by_creation_time", "by_n"] {
             let index = index(self.store, name);
+            let counted = snapshot.count(index, &Interval::all(), usize::MAX).await.expect("it can be read");
+            assert_eq!(counted, documents.len());
             let expected = self.rows(&documents, index, &Interval::all(), Order::Asc, usize::MAX);
             let found = snapshot.scan(index, &Interval::all(), Order::Asc, usize::MAX).await;
             assert_eq!(found.expect("it can be read"), expected);
