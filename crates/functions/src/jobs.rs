@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use clonk_schema::{Job, Walk};
-use lentil::{Args, Crons, Doc, Document, Functions, MutationCtx, QueryCtx, Result};
+use clonk_schema::Job;
+use lentil::{Args, Crons, Doc, Document, Functions, MutationCtx, QueryCtx, Result, ValueType};
+
+use crate::walks;
 
 /// The functions of this module, with the names that clients see.
 pub fn functions() -> Functions {
     Functions::in_module("jobs")
         .internal_mutation("upsert", upsert)
         .internal_query("getByJobId", get_by_job_id)
+        .query("progress", progress)
         .internal_mutation("expireStale", expire_stale)
 }
 
@@ -72,6 +75,30 @@ pub async fn get_by_job_id(ctx: &mut QueryCtx, args: GetByJobId) -> Result<Optio
     ctx.db.query(Job::BY_JOB_ID.eq(args.job_id)).unique().await
 }
 
+/// What anyone may know of a job who has its id.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// See [`Job::status`].
+    pub status: String,
+    /// See [`Job::stage`].
+    pub stage: String,
+    /// See [`Job::result`].
+    pub result: Option<String>,
+    /// See [`Job::created_at`].
+    pub created_at: f64,
+}
+
+/// Returns how far the job with this `jobId` has come, if there is one; neither the idea nor whose it is.
+pub async fn progress(ctx: &mut QueryCtx, args: GetByJobId) -> Result<Option<Progress>> {
+    let job = get_by_job_id(ctx, args).await?;
+    Ok(job.map(|Doc { fields: Job { status, stage, result, created_at, .. }, .. }| Progress {
+        status,
+        stage,
+        result,
+        created_at,
+    }))
+}
+
 /// A job that has not ended this long after its creation never will.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Jobs that one step looks at.
@@ -82,20 +109,16 @@ const STEP: usize = 200;
 /// It looks at each job once, when it has become a day old, and remembers how far it has come; so an upsert pays
 /// nothing for it.
 pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
-    let walk = ctx.db.query(Walk::BY_NAME.eq("jobs:expireStale")).unique().await?;
-    let position = walk.as_ref().map_or(0.0, |walk| walk.position);
+    const TASK: &str = "jobs:expireStale";
+    let position = walks::position(ctx, TASK).await?;
     let stale_before = ctx.now()? - STALE.as_secs_f64() * 1e3;
     let old = ctx.db.query(Job::BY_CREATION_TIME.gt(position).lte(stale_before)).take(STEP).await?;
     let Some(last) = old.last() else { return Ok(()) };
-    let position = last.creation_time;
     for job in old.iter().filter(|job| matches!(job.status.as_str(), "queued" | "processing")) {
         let result = format!("The job was given up: it was still '{}' 24 hours after its creation.", job.status);
         ctx.db.patch(&job.id, Job::patch().status("error").result(result)).await?;
     }
-    match walk {
-        Some(walk) => ctx.db.patch(&walk.id, Walk::patch().position(position)).await?,
-        None => drop(ctx.db.insert(Walk { name: "jobs:expireStale".into(), position }).await?),
-    }
+    walks::advance(ctx, TASK, last.creation_time).await?;
     if old.len() == STEP {
         ctx.scheduler.run_after(Duration::ZERO, expire_stale, ()).await?;
     }
@@ -201,6 +224,22 @@ mod tests {
         };
         assert_eq!(find("job-1").await.unwrap().status, "queued");
         assert!(find("job-2").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn anyone_may_know_how_far_a_job_has_come_and_no_more() {
+        let t = backend();
+        let done = Upsert { result: Some("https://…".into()), created_at: Some(1.0), ..report("done", "done") };
+        upserted(&t, [done]).await;
+        let known = t.call_public("jobs:progress", Object::from([("jobId", "job-1")])).await.unwrap();
+        let expected = Object::from([
+            ("status", Value::from("done")),
+            ("stage", "done".into()),
+            ("result", "https://…".into()),
+            ("createdAt", 1.0.into()),
+        ]);
+        assert_eq!(known, Value::Object(expected));
+        assert_eq!(t.call_public("jobs:progress", Object::from([("jobId", "job-2")])).await.unwrap(), Value::Null);
     }
 
     #[tokio::test]

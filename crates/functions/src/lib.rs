@@ -2,14 +2,16 @@
 
 use lentil::{Crons, Functions};
 
+pub mod apps;
 pub mod jobs;
+mod walks;
 
 /// All functions.
 pub fn all() -> Functions {
-    jobs::functions()
+    apps::functions().with(jobs::functions())
 }
 
 /// What runs again and again.
 pub fn crons() -> Crons {
-    jobs::crons()
+    apps::crons().with(jobs::crons())
 }

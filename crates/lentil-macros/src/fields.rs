@@ -57,6 +57,7 @@ fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Res
     for attribute in ["table", "index", "tag"] {
         attributes::misplaced(&field.attrs, attribute, "above the type, not above a field")?;
     }
+    attributes::misplaced(&field.attrs, "flatten", "above a field of a struct with derive(ValueType)")?;
     let renamed = attributes::text(&field.attrs, "rename")?;
     let name = renamed.as_ref().map_or_else(|| camel_case(&ident.to_string()), syn::LitStr::value);
     let place = || renamed.as_ref().map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream);
@@ -93,14 +94,20 @@ pub(crate) fn into_object(fields: &[Field<'_>], receiver: &TokenStream, further:
 
 /// `Ok(path { field: … })` of the fields in the variable `object`, once nothing is left of it.
 pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStream {
-    let takes = fields.iter().map(|field| {
-        let Field { ident, name, .. } = field;
-        let field_type = field.field_type();
-        quote!(#ident: #field_type::from_field(object.remove(#name)).map_err(|error| error.in_field(#name))?)
-    });
+    let takes = takes(fields);
     quote! {
         let read = #path { #(#takes),* };
         ::lentil::__derive::nothing_left(&object)?;
         ::core::result::Result::Ok(read)
     }
+}
+
+/// `field: …` for each field, taken out of the variable `object`.
+pub(crate) fn takes(fields: &[Field<'_>]) -> Vec<TokenStream> {
+    let take = |field: &Field<'_>| {
+        let Field { ident, name, .. } = field;
+        let field_type = field.field_type();
+        quote!(#ident: #field_type::from_field(object.remove(#name)).map_err(|error| error.in_field(#name))?)
+    };
+    fields.iter().map(take).collect()
 }

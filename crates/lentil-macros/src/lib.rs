@@ -24,22 +24,25 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// No two documents are equal in all fields of an index that is `#[index(by_slug(slug), unique)]`. A field that is
 /// missing counts as a value like any other: one document may lack it, and no second one.
-#[proc_macro_derive(Document, attributes(table, index, rename))]
+#[proc_macro_derive(Document, attributes(table, index, rename, flatten))]
 pub fn derive_document(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), document::expand)
 }
 
 /// Makes a struct a function's arguments. An `Option` field is an optional argument.
-#[proc_macro_derive(Args, attributes(rename))]
+#[proc_macro_derive(Args, attributes(rename, flatten))]
 pub fn derive_args(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), args::expand)
 }
 
 /// Makes a struct a nested object, or an enum a union.
 ///
+/// Of a struct, one field that is an object itself may be `#[flatten]`: its fields stand beside the others, as in
+/// `{...doc, url}`. Two fields of one name panic where the function that takes or returns the type is registered.
+///
 /// Of an enum, `Done` is the literal `"done"`, `Text(String)` what is in it, and `Circle { radius: f64 }` an object
 /// with the further field `type: "circle"`; `#[tag("kind")]` on the enum gives that field another name.
-#[proc_macro_derive(ValueType, attributes(rename, tag))]
+#[proc_macro_derive(ValueType, attributes(rename, tag, flatten))]
 pub fn derive_value_type(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), value_type::expand)
 }

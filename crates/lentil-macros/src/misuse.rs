@@ -28,6 +28,8 @@ pub(crate) enum Misuse<'a> {
     EmptyEnum,
     Variant,
     TagField { tag: &'a str },
+    FlattenTwice,
+    FlattenSyntax,
 }
 
 impl Misuse<'_> {
@@ -89,6 +91,8 @@ impl fmt::Display for Misuse<'_> {
                 f,
                 "the field `{tag}` tells the variants apart; rename this one, or that one with #[tag(\"…\")] on the enum"
             ),
+            Misuse::FlattenTwice => f.write_str("one field can be flattened, and there is one above already"),
+            Misuse::FlattenSyntax => f.write_str("write #[flatten], with nothing in it"),
         }
     }
 }

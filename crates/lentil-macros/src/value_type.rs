@@ -1,9 +1,9 @@
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Result};
+use syn::{Attribute, Data, DeriveInput, Field, Fields, Result};
 
 use crate::attributes::{misplaced, refuse_generics};
-use crate::fields::{self, Field};
+use crate::fields;
 use crate::misuse::Misuse;
 use crate::union;
 
@@ -20,7 +20,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let Bodies { validator, into, from } = match &input.data {
         Data::Struct(data) => {
             misplaced(&input.attrs, "tag", "on an enum, whose variants it tells apart")?;
-            object(&fields::named(&data.fields, &input.ident, "ValueType")?)
+            let (own, flattened) = flattened(&data.fields)?;
+            object(&fields::named(&own, &input.ident, "ValueType")?, flattened)
         }
         Data::Enum(data) => union::bodies(input, data)?,
         Data::Union(_) => return Err(Misuse::NoStructOrEnum.at(&input.ident)),
@@ -45,16 +46,58 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-fn object(fields: &[Field<'_>]) -> Bodies {
+/// The fields without the one that is `#[flatten]`, and that one.
+fn flattened(fields: &Fields) -> Result<(Fields, Option<Field>)> {
+    let (mut own, mut flattened) = (fields.clone(), None);
+    if let Fields::Named(named) = &mut own {
+        let (found, rest): (Vec<Field>, Vec<Field>) =
+            std::mem::take(&mut named.named).into_iter().partition(is_flattened);
+        named.named = rest.into_iter().collect();
+        let mut found = found.into_iter();
+        flattened = found.next();
+        if let Some(second) = found.next() {
+            return Err(Misuse::FlattenTwice.at(second));
+        }
+    }
+    if let Some(attribute) = flattened.iter().flat_map(|field| &field.attrs).find(|attribute| is_flatten(attribute)) {
+        attribute.meta.require_path_only().map_err(|_| Misuse::FlattenSyntax.at(attribute))?;
+    }
+    Ok((own, flattened))
+}
+
+fn is_flattened(field: &Field) -> bool {
+    field.attrs.iter().any(is_flatten)
+}
+
+fn is_flatten(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("flatten")
+}
+
+fn object(fields: &[fields::Field<'_>], flattened: Option<Field>) -> Bodies {
     let validators = fields::validators(fields);
     let object = fields::into_object(fields, &quote!(self.), None);
-    let from = fields::from_object(fields, &quote!(Self));
+    let takes_object = quote! {
+        let mut object = <::lentil::__derive::Object as ::lentil::__derive::ValueType>::from_value(value)?;
+    };
+    let Some(Field { ident, ty, .. }) = flattened else {
+        let from = fields::from_object(fields, &quote!(Self));
+        return Bodies {
+            validator: quote!(::lentil::__derive::v::object(#validators)),
+            into: quote!(::lentil::__derive::Value::Object(#object)),
+            from: quote!(#takes_object #from),
+        };
+    };
+    let takes = fields::takes(fields);
+    let value_type = fields::qualified(&ty, &quote!(ValueType));
     Bodies {
-        validator: quote!(::lentil::__derive::v::object(#validators)),
-        into: quote!(::lentil::__derive::Value::Object(#object)),
+        validator: quote!(::lentil::__derive::with_flattened::<#ty, _>(#validators)),
+        into: quote!(::lentil::__derive::Value::Object(::lentil::__derive::flatten(#object, self.#ident))),
         from: quote! {
-            let mut object = <::lentil::__derive::Object as ::lentil::__derive::ValueType>::from_value(value)?;
-            #from
+            #takes_object
+            ::core::result::Result::Ok(Self {
+                #(#takes,)*
+                #ident: #value_type::from_value(::lentil::__derive::Value::Object(object))?,
+            })
         },
     }
 }

@@ -14,6 +14,30 @@ pub fn nothing_left(object: &Object) -> Result<(), DecodeError> {
     object.iter().next().map_or(Ok(()), |(name, _)| Err(DecodeError::new("unknown field").in_field(name.as_str())))
 }
 
+/// The validator of a struct with these fields and all those of another type.
+///
+/// # Panics
+/// When the other type is no object, or has a field of the same name.
+pub fn with_flattened<T: ValueType, const N: usize>(own: [(&'static str, FieldValidator); N]) -> Validator {
+    let Validator::Object(ObjectValidator(mut fields)) = T::validator() else {
+        panic!("#[flatten] takes a type that is an object, and {} is none", T::validator());
+    };
+    for (name, validator) in own {
+        let other = fields.insert(name.to_owned(), validator);
+        assert!(other.is_none(), "the field `{name}` is there twice: beside #[flatten], and in the type below it");
+    }
+    Validator::Object(ObjectValidator(fields))
+}
+
+/// An object's fields, and all those of another value that is an object.
+pub fn flatten(own: Object, flattened: impl ValueType) -> Object {
+    let mut object = Object::from_value(flattened.into_value()).expect("its validator is an object's");
+    for (name, value) in own {
+        object.insert(name, value);
+    }
+    object
+}
+
 /// The validator of a variant with named fields.
 pub fn tagged<const N: usize>(
     tag: &'static str,

@@ -11,7 +11,7 @@
 
 use lentil_schema::RangeSpec;
 use lentil_store::{Order, Row};
-use lentil_values::{FieldValidator, Interval, Nullable, Object, ReturnType, Value, ValueType, v};
+use lentil_values::{FieldValidator, Interval, Nullable, Object, Value, ValueType, v};
 
 use super::Transaction;
 use super::decode::Decode;
@@ -63,6 +63,15 @@ pub struct PaginationResult<D> {
     pub split_cursor: Option<String>,
     /// Whether the page should be, or has to be, split.
     pub page_status: Option<PageStatus>,
+}
+
+impl<D> PaginationResult<D> {
+    /// The same page of other things: of what the application makes of the documents.
+    #[must_use]
+    pub fn with_page<E>(self, page: Vec<E>) -> PaginationResult<E> {
+        let PaginationResult { page: _, is_done, continue_cursor, split_cursor, page_status } = self;
+        PaginationResult { page, is_done, continue_cursor, split_cursor, page_status }
+    }
 }
 
 /// Whether a page is too large.
@@ -306,8 +315,8 @@ impl ValueType for PaginationOptions {
     }
 }
 
-impl<D: ValueType> ReturnType for PaginationResult<D> {
-    fn return_validator() -> lentil_values::Validator {
+impl<D: ValueType> ValueType for PaginationResult<D> {
+    fn validator() -> lentil_values::Validator {
         let status = ["SplitRecommended", "SplitRequired"].map(v::literal);
         v::object([
             ("page", v::array(D::validator())),
@@ -318,7 +327,7 @@ impl<D: ValueType> ReturnType for PaginationResult<D> {
         ])
     }
 
-    fn into_return(self) -> Value {
+    fn into_value(self) -> Value {
         let status = self.page_status.map_or(Value::Null, |status| Value::String(format!("{status:?}")));
         object(vec![
             ("page", self.page.into_value()),
@@ -329,7 +338,7 @@ impl<D: ValueType> ReturnType for PaginationResult<D> {
         ])
     }
 
-    fn from_return(value: Value) -> Result<Self, lentil_values::DecodeError> {
+    fn from_value(value: Value) -> Result<Self, lentil_values::DecodeError> {
         let mut fields = lentil_values::Object::from_value(value)?;
         let mut take = |name: &str| fields.remove(name).unwrap_or(Value::Null);
         let status: Option<String> = Nullable::from_value(take("pageStatus"))?.into_option();

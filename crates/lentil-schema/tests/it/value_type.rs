@@ -113,3 +113,55 @@ fn the_error_of_a_tagged_object_is_about_the_variant_that_was_meant() {
     assert_eq!(circle("big".into(), "radius"), "`radius`: expected v.number(), got \"big\"");
     assert_eq!(circle(1.0.into(), "color"), "`color`: unknown field");
 }
+
+/// A document's fields, and one more beside them.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+struct Labelled {
+    label: Option<String>,
+    #[flatten]
+    point: Point,
+}
+
+#[derive(ValueType, Clone, Debug, PartialEq)]
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+#[test]
+fn a_flattened_field_stands_beside_the_others() {
+    let point = Point { x: 1.0, y: 2.0 };
+    let labelled = Labelled { label: Some("a".into()), point: point.clone() };
+    let value = Object::from([("label", Value::from("a")), ("x", 1.0.into()), ("y", 2.0.into())]);
+    round_trip(&labelled, value.clone());
+    round_trip(&Labelled { label: None, point }, Object::from([("x", 1.0), ("y", 2.0)]));
+    let unknown = Object::from([("x", Value::from(1.0)), ("y", 2.0.into()), ("z", 3.0.into())]);
+    assert_eq!(Labelled::from_value(unknown.into()).unwrap_err().to_string(), "`z`: unknown field");
+    let printed = "v.object({label: v.optional(v.string()), x: v.number(), y: v.number()})";
+    assert_eq!(Labelled::validator().to_string(), printed);
+}
+
+#[test]
+#[should_panic(expected = "the field `x` is there twice")]
+fn a_flattened_field_hides_no_other() {
+    #[derive(ValueType)]
+    #[expect(dead_code, reason = "only its validator is made")]
+    struct Hiding {
+        x: f64,
+        #[flatten]
+        point: Point,
+    }
+    Hiding::validator();
+}
+
+#[test]
+#[should_panic(expected = "#[flatten] takes a type that is an object, and v.number() is none")]
+fn what_is_no_object_cannot_be_flattened() {
+    #[derive(ValueType)]
+    #[expect(dead_code, reason = "only its validator is made")]
+    struct Odd {
+        #[flatten]
+        number: f64,
+    }
+    Odd::validator();
+}

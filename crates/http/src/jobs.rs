@@ -1,0 +1,28 @@
+use clonk_functions::jobs::{self, GetByJobId, Upsert};
+use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
+
+use crate::{error, is_authorized, unauthorized};
+
+/// `POST /api/job`: creates a job or reports its progress.
+pub(crate) async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
+    if !is_authorized(ctx, &request).await? {
+        return Ok(unauthorized());
+    }
+    let job: Upsert = request.args().await?;
+    ctx.run_mutation(jobs::upsert, job).await.map_err(|error| error.blame_request())?;
+    Ok(Response::json(StatusCode::OK, Object::from([("ok", true)])))
+}
+
+/// `GET /api/job?id=…`: the job with this id.
+pub(crate) async fn get_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
+    if !is_authorized(ctx, &request).await? {
+        return Ok(unauthorized());
+    }
+    let Some(job_id) = request.query("id").filter(|id| !id.is_empty()) else {
+        return Ok(error(StatusCode::BAD_REQUEST, "Missing id param"));
+    };
+    match ctx.run_query(jobs::get_by_job_id, GetByJobId { job_id }).await? {
+        Some(job) => Ok(Response::json(StatusCode::OK, job)),
+        None => Ok(error(StatusCode::NOT_FOUND, "Job not found")),
+    }
+}
