@@ -1,5 +1,5 @@
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,10 +18,8 @@ impl Packages {
     /// # Panics
     /// When the script fails or hangs, with all that it and the server have said.
     pub fn run(&self, script: &str, args: &[&str], server: &mut Testapp) {
-        let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).arg(script).arg(server.url()).args(args);
+        let mut command = self.command(script, &[&[&*server.url()], args].concat());
         command.env("LENTIL_ADMIN_KEY", server.admin_key()).env("PYTHONUNBUFFERED", "1");
-        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

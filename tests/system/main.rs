@@ -10,6 +10,7 @@ mod disk;
 mod files;
 mod files_crash;
 mod first_start;
+mod gallery;
 mod greedy_clients;
 mod node_client;
 mod refusals;

@@ -145,7 +145,6 @@ fn a_flattened_field_stands_beside_the_others() {
 #[should_panic(expected = "the field `x` is there twice")]
 fn a_flattened_field_hides_no_other() {
     #[derive(ValueType)]
-    #[expect(dead_code, reason = "only its validator is made")]
     struct Hiding {
         x: f64,
         #[flatten]
@@ -158,7 +157,6 @@ fn a_flattened_field_hides_no_other() {
 #[should_panic(expected = "#[flatten] takes a type that is an object, and v.number() is none")]
 fn what_is_no_object_cannot_be_flattened() {
     #[derive(ValueType)]
-    #[expect(dead_code, reason = "only its validator is made")]
     struct Odd {
         #[flatten]
         number: f64,
