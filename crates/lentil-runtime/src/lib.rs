@@ -52,7 +52,7 @@ pub use open::{Misfits, OpenError, OpenProgress};
 pub use path::{FunctionPath, FunctionPathError};
 pub use run::QuerySnapshot;
 pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
-pub use schedule::{CronError, Crons, Schedulable, Scheduler};
+pub use schedule::{CronError, Crons, Schedulable, ScheduledFunction, ScheduledState, Scheduler};
 pub use storage::{
     File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError, StoredFile,
     UploadTokenError,

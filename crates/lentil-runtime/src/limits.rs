@@ -78,6 +78,7 @@ pub(crate) struct Usage {
     entries_counted: usize,
     documents_written: usize,
     bytes_written: usize,
+    scheduled: usize,
 }
 
 impl Usage {
@@ -103,6 +104,11 @@ impl Usage {
         self.bytes_written += bytes;
         within(self.documents_written, limits.documents_written, "documents written")?;
         within(self.bytes_written, limits.bytes_written, "bytes written")
+    }
+
+    pub(crate) fn schedule(&mut self, limits: &Limits) -> Result<()> {
+        self.scheduled += 1;
+        within(self.scheduled, limits.scheduled_functions, "functions scheduled or canceled")
     }
 
     /// How many more documents may be read.

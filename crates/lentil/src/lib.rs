@@ -22,7 +22,8 @@ pub use lentil_runtime::http::{
 pub use lentil_runtime::{
     ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File, FileMetadata, Functions,
     Limits, Log, MutationCtx, PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result,
-    Scheduler, StorageActions, StorageReader, StorageWriter, StoredFile, SystemReader, UniqueViolation, UserIdentity,
+    ScheduledFunction, ScheduledState, Scheduler, StorageActions, StorageReader, StorageWriter, StoredFile,
+    SystemReader, UniqueViolation, UserIdentity,
 };
 pub use lentil_schema::{
     Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch, Range, RangeSpec, Schema,

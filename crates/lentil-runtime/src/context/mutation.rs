@@ -26,8 +26,7 @@ pub struct MutationCtx {
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        let scheduler = Scheduler::of_mutation(call.runtime.clone());
-        let storage = StorageWriter::new(db.slot());
+        let (scheduler, storage) = (Scheduler::of_mutation(db.slot()), StorageWriter::new(db.slot()));
         MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), scheduler, storage, call }
     }
 

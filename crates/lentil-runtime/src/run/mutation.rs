@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::database::Transaction;
 use crate::error::{commit_error, store_error};
 use crate::function::Run;
-use crate::schedule::{JobRun, write_orders};
+use crate::schedule::JobRun;
 use crate::system::SessionRequest;
 use crate::{Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx, Result, Runtime};
 
@@ -28,7 +28,6 @@ const ATTEMPTS: u32 = 16;
 
 impl Runtime {
     /// Runs a mutation in a transaction of its own, again while its store says that what it read has changed.
-    ///
     pub(crate) async fn run_mutation(
         &self,
         function: &Arc<Function>,
@@ -99,20 +98,10 @@ impl Runtime {
     async fn end_mutation<R>(
         &self,
         name: &str,
-        mut ctx: MutationCtx,
+        ctx: MutationCtx,
         turn: HoldsTurn<'_>,
         mut result: Result<R>,
     ) -> Option<Result<(R, Timestamp)>> {
-        let orders = ctx.scheduler.take();
-        if result.is_ok() && !orders.is_empty() {
-            let written = async {
-                let mut transaction = ctx.db.transaction()?;
-                write_orders(&mut transaction, orders).await
-            };
-            if let Err(error) = written.await {
-                result = Err(error);
-            }
-        }
         let Some(mut transaction) = ctx.db.into_reader().into_transaction() else {
             return Some(result.and_then(|_| Err(abandoned(name))));
         };

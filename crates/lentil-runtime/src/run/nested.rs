@@ -50,10 +50,7 @@ pub(crate) async fn call_nested_mutation(
             result = Err(error);
         }
         match &result {
-            Ok(_) => {
-                transaction.buffer().commit_layer();
-                caller.scheduler.adopt(&ctx.scheduler);
-            }
+            Ok(_) => transaction.buffer().commit_layer(),
             Err(_) => transaction.buffer().discard_layer(),
         }
     }

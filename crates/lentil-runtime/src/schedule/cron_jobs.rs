@@ -5,7 +5,7 @@ use lentil_values::{DocumentId, FieldName, Object, Value, v};
 
 use super::OpenCron;
 use super::jobs;
-use super::orders::new_job;
+use super::scheduler::new_job;
 use crate::system::{SystemTable, mutation, object, query};
 use crate::{Function, MutationCtx, Result, Runtime};
 

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use lentil_schema::Table;
+use lentil_schema::{Document, Table};
 use lentil_store::StoredDocument;
-use lentil_values::{DocumentId, FieldName, Object, Value, v};
+use lentil_values::{DocumentId, FieldName, Object, Value, ValueType, v};
 
-use super::orders::{Job, Order, new_job};
-use crate::database::{Decode, Transaction};
+use super::scheduler::{Job, new_job};
+use super::{ScheduledFunction, ScheduledState};
+use crate::database::Transaction;
 use crate::system::{SystemTable, mutation, object, query};
 use crate::{Function, FunctionPath, MutationCtx, QueryCtx, Result, Runtime};
 
-pub(super) const TABLE: &str = "_scheduled_functions";
+const TABLE: &str = ScheduledFunction::TABLE;
 const BY_STATE: &str = "by_state";
 const BY_COMPLETION: &str = "by_completion";
 
 pub(super) const PENDING: &str = "_system/scheduler:pending";
-const LIST: &str = "_system/scheduler:list";
 pub(super) const ORDER: &str = "_system/scheduler:order";
 pub(super) const CANCEL: &str = "_system/scheduler:cancel";
 pub(super) const BEGIN: &str = "_system/scheduler:begin";
@@ -29,15 +29,7 @@ pub(super) const BATCH: usize = 256;
 
 /// The table's declaration.
 pub(crate) fn table() -> Table {
-    let state = v::object([("kind", v::string().into()), ("error", v::optional(v::string()))]);
-    Table::new(TABLE)
-        .field("name", v::string())
-        .field("args", v::array(v::any()))
-        .field("scheduledTime", v::number())
-        .optional("completedTime", v::number())
-        .field("state", state)
-        .index(BY_STATE, ["state.kind", "scheduledTime"])
-        .index(BY_COMPLETION, ["completedTime"])
+    ScheduledFunction::table().index(BY_STATE, ["state.kind", "scheduledTime"]).index(BY_COMPLETION, ["completedTime"])
 }
 
 /// A scheduled mutation that runs: it marks its document in its own transaction.
@@ -48,7 +40,7 @@ impl JobRun {
     /// Whether it is still to be run.
     pub(crate) async fn is_pending(self, ctx: &mut MutationCtx) -> Result<bool> {
         let found = ctx.db.transaction()?.get(self.0).await?;
-        Ok(found.is_some_and(|document| kind(&document) == "pending"))
+        Ok(found.is_some_and(|document| state(&document) == Some(ScheduledState::Pending)))
     }
 
     /// Marks it as done.
@@ -58,21 +50,20 @@ impl JobRun {
     }
 }
 
-fn kind(document: &StoredDocument) -> &str {
-    let state = document.fields.get("state").and_then(Value::as_object);
-    state.and_then(|state| state.get("kind")?.as_str()).unwrap_or_default()
+fn state(document: &StoredDocument) -> Option<ScheduledState> {
+    ScheduledState::from_value(document.fields.get("state")?.clone()).ok()
 }
 
-fn state(kind: &str, error: Option<&str>) -> Value {
-    let error = error.map(|error| (FieldName::from_static("error"), Value::from(error)));
-    Value::Object([(FieldName::from_static("kind"), Value::from(kind))].into_iter().chain(error).collect())
+fn is_open(document: &Arc<StoredDocument>) -> bool {
+    state(document).is_some_and(|state| state.is_open())
 }
 
 /// Writes a document's new state.
-fn mark(transaction: &mut Transaction, old: Arc<StoredDocument>, to: Value, is_over: bool) -> Result<()> {
+fn mark(transaction: &mut Transaction, old: Arc<StoredDocument>, to: ScheduledState) -> Result<()> {
     let mut new = (*old).clone();
-    new.fields.insert(FieldName::from_static("state"), to);
-    if is_over {
+    let is_open = to.is_open();
+    new.fields.insert(FieldName::from_static("state"), to.into_value());
+    if !is_open {
         new.fields.insert(FieldName::from_static("completedTime"), Value::Float64(transaction.now_ms));
     }
     SystemTable::open(transaction, TABLE).put(Some(old), new)
@@ -80,41 +71,29 @@ fn mark(transaction: &mut Transaction, old: Arc<StoredDocument>, to: Value, is_o
 
 /// Ends a job that is not over yet; says whether it was not.
 async fn finish(transaction: &mut Transaction, id: DocumentId, error: Option<&str>) -> Result<bool> {
-    let found = transaction.get(id).await?.filter(|job| matches!(kind(job), "pending" | "inProgress"));
-    let Some(job) = found else { return Ok(false) };
-    let to = if error.is_some() { "failed" } else { "success" };
-    mark(transaction, job, state(to, error), true)?;
+    let Some(job) = transaction.get(id).await?.filter(is_open) else { return Ok(false) };
+    let failed = |error: &str| ScheduledState::Failed { error: error.to_owned() };
+    mark(transaction, job, error.map_or(ScheduledState::Success, failed))?;
     Ok(true)
 }
 
-/// Writes a mutation's orders into its transaction.
-pub(crate) async fn write(transaction: &mut Transaction, orders: Vec<Order>) -> Result<()> {
-    for order in orders {
-        match order {
-            Order::Run(job) => insert(transaction, job)?,
-            Order::Cancel(id) => cancel(transaction, id).await?,
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn insert(transaction: &mut Transaction, job: Job) -> Result<()> {
-    let fields = [
-        ("name", Value::from(job.path.to_js())),
-        ("args", Value::Array(vec![Value::Object(job.args)])),
-        ("scheduledTime", Value::Float64(job.at_ms)),
-        ("state", state("pending", None)),
-    ];
-    let fields = fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect();
-    let document = StoredDocument { id: job.id, creation_time: job.creation_time, fields };
+    let scheduled = ScheduledFunction {
+        name: job.path.to_js(),
+        args: vec![Value::Object(job.args)],
+        scheduled_time: job.at_ms,
+        completed_time: None,
+        state: ScheduledState::Pending,
+    };
+    let document = StoredDocument { id: job.id, creation_time: job.creation_time, fields: scheduled.into_fields() };
     SystemTable::open(transaction, TABLE).put(None, document)
 }
 
-async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
+pub(super) async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
     let is_jobs = id.table == transaction.runtime.tables().system(TABLE).number();
     let found = if is_jobs { transaction.get(id).await? } else { None };
-    match found.filter(|job| matches!(kind(job), "pending" | "inProgress")) {
-        Some(job) => mark(transaction, job, state("canceled", None), true),
+    match found.filter(is_open) {
+        Some(job) => mark(transaction, job, ScheduledState::Canceled),
         None => Ok(()),
     }
 }
@@ -122,25 +101,24 @@ async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
 /// Whether a job is over, or was never there.
 pub(super) async fn is_over(transaction: &mut Transaction, id: DocumentId) -> Result<bool> {
     let found = transaction.get(id).await?;
-    Ok(found.is_none_or(|job| !matches!(kind(&job), "pending" | "inProgress")))
+    Ok(!found.as_ref().is_some_and(is_open))
 }
 
 /// Writes an action's order at once.
-pub(super) async fn order(runtime: &Runtime, order: Order) -> Result<()> {
-    let (path, args) = match order {
-        Order::Cancel(id) => (CANCEL, Object::from([("id", id.to_string())])),
-        Order::Run(job) => {
-            let fields = [
-                ("id", Value::from(job.id.to_string())),
-                ("creationTime", Value::Float64(job.creation_time)),
-                ("name", Value::from(job.path.as_str())),
-                ("args", Value::Object(job.args)),
-                ("at", Value::Float64(job.at_ms)),
-            ];
-            (ORDER, Object::from(fields))
-        }
-    };
-    runtime.system_mutation(path, args).await.map(drop)
+pub(super) async fn order(runtime: &Runtime, job: Job) -> Result<()> {
+    let fields = [
+        ("id", Value::from(job.id.to_string())),
+        ("creationTime", Value::Float64(job.creation_time)),
+        ("name", Value::from(job.path.as_str())),
+        ("args", Value::Object(job.args)),
+        ("at", Value::Float64(job.at_ms)),
+    ];
+    runtime.system_mutation(ORDER, Object::from(fields)).await.map(drop)
+}
+
+/// Cancels a job at once, for an action.
+pub(super) async fn cancel_at_once(runtime: &Runtime, id: DocumentId) -> Result<()> {
+    runtime.system_mutation(CANCEL, Object::from([("id", id.to_string())])).await.map(drop)
 }
 
 fn id_of(args: &Object) -> Option<DocumentId> {
@@ -151,7 +129,6 @@ pub(crate) fn functions() -> Vec<Function> {
     let id = || ("id", v::string().into());
     vec![
         query(PENDING, [("limit", v::number().into())], |ctx, args| Box::pin(pending(ctx, args))),
-        query(LIST, [("limit", v::optional(v::number()))], |ctx, args| Box::pin(list(ctx, args))),
         mutation(
             ORDER,
             [
@@ -175,9 +152,10 @@ pub(crate) fn functions() -> Vec<Function> {
                 let Some(id) = id_of(&args) else { return Ok(Value::Boolean(false)) };
                 let mut held = ctx.db.transaction()?;
                 let transaction = &mut *held;
-                let found = transaction.get(id).await?.filter(|job| kind(job) == "pending");
+                let found = transaction.get(id).await?;
+                let found = found.filter(|job| state(job) == Some(ScheduledState::Pending));
                 let Some(job) = found else { return Ok(Value::Boolean(false)) };
-                mark(transaction, job, state("inProgress", None), false)?;
+                mark(transaction, job, ScheduledState::InProgress)?;
                 Ok(Value::Boolean(true))
             })
         }),
@@ -199,7 +177,7 @@ async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     let limit = args.get("limit").and_then(Value::as_f64).unwrap_or_default() as usize;
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
-    let rows = table.find(BY_STATE, &[Value::from("pending")], limit).await?;
+    let rows = table.find(BY_STATE, &[ScheduledState::Pending.kind().into()], limit).await?;
     let jobs = rows.iter().map(|row| {
         let field = |name| row.document.fields.get(name).cloned().unwrap_or(Value::Null);
         object([
@@ -210,15 +188,6 @@ async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
         ])
     });
     Ok(Value::Array(jobs.collect()))
-}
-
-/// The oldest scheduled functions, as documents.
-async fn list(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
-    let limit = args.get("limit").and_then(Value::as_f64).unwrap_or(1_000.0) as usize;
-    let mut transaction = ctx.db.transaction()?;
-    let rows = SystemTable::open(&mut transaction, TABLE).oldest(limit).await?;
-    let documents: Result<Vec<Object>> = rows.iter().map(|row| Object::decode(&row.document)).collect();
-    Ok(Value::Array(documents?.into_iter().map(Value::Object).collect()))
 }
 
 fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
@@ -240,11 +209,12 @@ fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
 async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;
-    let rows = SystemTable::open(transaction, TABLE).find(BY_STATE, &[Value::from("inProgress")], BATCH).await?;
+    let running = [ScheduledState::InProgress.kind().into()];
+    let rows = SystemTable::open(transaction, TABLE).find(BY_STATE, &running, BATCH).await?;
     let count = rows.len();
     for row in rows {
-        let to = state("failed", Some("the server stopped while the action ran; it may have done part of its work"));
-        mark(transaction, row.document, to, true)?;
+        let error = "the server stopped while the action ran; it may have done part of its work".to_owned();
+        mark(transaction, row.document, ScheduledState::Failed { error })?;
     }
     Ok(Value::Float64(count as f64))
 }

@@ -14,11 +14,13 @@
 mod cron_jobs;
 mod crons;
 mod jobs;
-mod orders;
 mod run;
+mod scheduled_function;
+mod scheduler;
 
 pub(crate) use cron_jobs::{functions as cron_functions, table as cron_table};
 pub(crate) use crons::OpenCron;
 pub use crons::{CronError, Crons};
-pub(crate) use jobs::{JobRun, functions as job_functions, table as job_table, write as write_orders};
-pub use orders::{Schedulable, Scheduler};
+pub(crate) use jobs::{JobRun, functions as job_functions, table as job_table};
+pub use scheduled_function::{ScheduledFunction, ScheduledState};
+pub use scheduler::{Schedulable, Scheduler};

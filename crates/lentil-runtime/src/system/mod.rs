@@ -10,10 +10,10 @@ mod session;
 pub(crate) mod storage;
 mod table;
 
-use lentil_schema::{Schema, Table};
+use lentil_schema::{Document, Schema, Table};
 use lentil_values::v;
 
-use crate::{Function, schedule};
+use crate::{Function, ScheduledFunction, schedule};
 
 pub(crate) use environment::read as read_environment;
 pub use environment::{EnvironmentChange, EnvironmentError};
@@ -22,7 +22,7 @@ pub use session::SessionRequest;
 pub(crate) use table::SystemTable;
 
 /// The system's tables that functions may name and read, as `ctx.db.system`.
-pub(crate) const SHOWN: [&str; 1] = [storage::TABLE];
+pub(crate) const SHOWN: [&str; 2] = [storage::TABLE, ScheduledFunction::TABLE];
 
 /// The system's own functions.
 pub(crate) fn functions() -> Vec<Function> {

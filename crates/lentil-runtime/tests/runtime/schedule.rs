@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil::{ActionCtx, Args, Code, Crons, Document, Error, Functions, MutationCtx, Object, Result, Value};
+use lentil::{
+    ActionCtx, Args, Code, Crons, Doc, Document, Error, Functions, Id, MutationCtx, Object, Result, ScheduledFunction,
+    ScheduledState, ValueType,
+};
 use lentil_runtime::{Identity, OpenError, Runtime, RuntimeOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_testing::TestBackend;
@@ -32,11 +35,11 @@ async fn add_through(ctx: &mut MutationCtx, args: Later) -> Result<()> {
 
 #[derive(Args, Clone)]
 struct Job {
-    id: String,
+    id: Id<ScheduledFunction>,
 }
 
 async fn cancel(ctx: &mut MutationCtx, args: Job) -> Result<()> {
-    ctx.scheduler.cancel(args.id.parse()?).await
+    ctx.scheduler.cancel(&args.id).await
 }
 
 async fn act(ctx: &ActionCtx, args: Add) -> Result<()> {
@@ -88,9 +91,11 @@ async fn ranks_of(t: &TestBackend) -> Vec<f64> {
 
 /// What became of each scheduled function, the oldest first.
 async fn states(t: &TestBackend) -> Vec<String> {
-    let listed = t.call("_system/scheduler:list", Object::new()).await.unwrap();
-    let state = |job: &Value| job.as_object()?.get("state")?.as_object()?.get("kind")?.as_str().map(str::to_owned);
-    listed.as_array().unwrap().iter().filter_map(state).collect()
+    let scheduled = t.query(async |ctx| ctx.db.system.query(ScheduledFunction::all()).collect().await).await.unwrap();
+    let kind = |job: Doc<ScheduledFunction>| {
+        job.state.clone().into_value().as_object()?.get("kind")?.as_str().map(str::to_owned)
+    };
+    scheduled.into_iter().filter_map(kind).collect()
 }
 
 #[tokio::test]
@@ -114,6 +119,22 @@ async fn what_a_failed_mutation_scheduled_does_not_run() {
     t.advance(MINUTE);
     assert_eq!(t.run_due().await.unwrap(), 1);
     assert_eq!(ranks_of(&t).await, [2.0]);
+}
+
+#[tokio::test]
+async fn a_scheduled_function_is_seen_by_the_mutation_that_schedules_it() {
+    let t = scheduling();
+    let seen = t.mutation(async |ctx| {
+        let id = ctx.scheduler.run_after(MINUTE, add, Add { owner: "ada".into(), rank: 1.0 }).await?;
+        let seen = ctx.db.system.get(&id).await?;
+        ctx.scheduler.cancel(&id).await?;
+        Ok((seen, ctx.db.system.get(&id).await?))
+    });
+    let (pending, canceled) = seen.await.unwrap();
+    let (pending, canceled) = (pending.unwrap(), canceled.unwrap());
+    assert_eq!((&pending.state, pending.completed_time), (&ScheduledState::Pending, None));
+    assert_eq!(pending.args, [Add { owner: "ada".into(), rank: 1.0 }.into_object().into()]);
+    assert_eq!((&canceled.state, canceled.completed_time.is_some()), (&ScheduledState::Canceled, true));
 }
 
 #[tokio::test]

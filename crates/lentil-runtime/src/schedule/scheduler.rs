@@ -1,0 +1,178 @@
+use std::time::Duration;
+
+use lentil_schema::{Args, Document, Id, IntoArgs};
+use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
+
+use super::{ScheduledFunction, jobs};
+use crate::database::Slot;
+use crate::handler::{ActionHandler, Handler};
+use crate::random::Random;
+use crate::run::arguments;
+use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
+
+/// The furthest that something may be put off: five years.
+const FURTHEST_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
+
+/// Runs functions later, `ctx.scheduler`.
+///
+/// In a mutation an order is a part of it: it holds when the mutation does. In an action it holds at once. A mutation
+/// that is scheduled runs exactly once, an action at most once; a time that has passed is as soon as can be. They run
+/// as nobody, and may be internal functions.
+#[derive(Clone)]
+pub struct Scheduler(Place);
+
+/// Where orders are written.
+#[derive(Clone)]
+enum Place {
+    /// Into a mutation's transaction.
+    Within(Slot),
+    /// Into a transaction of their own.
+    AtOnce(Runtime),
+}
+
+/// A function to be run later.
+pub(crate) struct Job {
+    pub(crate) id: DocumentId,
+    pub(crate) creation_time: f64,
+    pub(crate) path: FunctionPath,
+    pub(crate) args: Object,
+    pub(crate) at_ms: f64,
+}
+
+/// A function that can be scheduled: a mutation (`C` is [`MutationCtx`]) or an action ([`ActionCtx`]).
+#[diagnostic::on_unimplemented(
+    message = "this is no function that can be scheduled with these arguments",
+    label = "expected a mutation or an action that takes `{A}`"
+)]
+pub trait Schedulable<A, C>: 'static {}
+
+impl<A, F: Handler<MutationCtx, A>> Schedulable<A, MutationCtx> for F {}
+impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
+
+impl Scheduler {
+    /// Of a mutation, with its transaction.
+    pub(crate) fn of_mutation(slot: Slot) -> Scheduler {
+        Scheduler(Place::Within(slot))
+    }
+
+    /// Of an action.
+    pub(crate) fn of_action(runtime: Runtime) -> Scheduler {
+        Scheduler(Place::AtOnce(runtime))
+    }
+
+    /// Has a function run once `delay` has passed. Returns the id of its document, a [`ScheduledFunction`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lentil::{Args, MutationCtx, Result};
+    /// #[derive(Args)]
+    /// struct Remind { whom: String }
+    ///
+    /// async fn remind(ctx: &mut MutationCtx, args: Remind) -> Result<()> { Ok(()) }
+    ///
+    /// async fn say(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    ///     ctx.scheduler.run_after(Duration::from_secs(60), remind, Remind { whom: "ada".into() }).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// Arguments that are another function's do not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// # use std::time::Duration;
+    /// # use lentil::{Args, MutationCtx, Result};
+    /// # #[derive(Args)]
+    /// # struct Remind { whom: String }
+    /// # async fn remind(ctx: &mut MutationCtx, args: Remind) -> Result<()> { Ok(()) }
+    /// # async fn say(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    ///     ctx.scheduler.run_after(Duration::from_secs(60), remind, ()).await?;
+    /// #    Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When it is not registered, is put off by more than five years, or more is scheduled than one call may.
+    pub async fn run_after<A, C, F>(
+        &self,
+        delay: Duration,
+        function: F,
+        args: impl IntoArgs<A>,
+    ) -> Result<Id<ScheduledFunction>>
+    where
+        A: Args,
+        F: Schedulable<A, C>,
+    {
+        let now_ms = self.runtime()?.now_ms();
+        self.run_at(now_ms + delay.as_secs_f64() * 1e3, function, args).await
+    }
+
+    /// Has a function run at a time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`Scheduler::run_after`].
+    pub async fn run_at<A, C, F>(
+        &self,
+        at_ms: f64,
+        _function: F,
+        args: impl IntoArgs<A>,
+    ) -> Result<Id<ScheduledFunction>>
+    where
+        A: Args,
+        F: Schedulable<A, C>,
+    {
+        let runtime = self.runtime()?;
+        let function = runtime.registry().handled_by::<F>()?;
+        let job = new_job(&runtime, function.path().clone(), arguments(args)?, at_ms)?;
+        let id = Id::new(job.id);
+        match &self.0 {
+            Place::AtOnce(runtime) => jobs::order(runtime, job).await?,
+            Place::Within(slot) => {
+                let transaction = &mut *slot.lock()?;
+                transaction.usage.schedule(transaction.runtime.limits())?;
+                jobs::insert(transaction, job)?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Has a scheduled function not run. One that has run already is not changed; an action that is running goes on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
+        match &self.0 {
+            Place::AtOnce(runtime) => jobs::cancel_at_once(runtime, id.document_id()).await,
+            Place::Within(slot) => {
+                let transaction = &mut *slot.lock()?;
+                transaction.usage.schedule(transaction.runtime.limits())?;
+                jobs::cancel(transaction, id.document_id()).await
+            }
+        }
+    }
+
+    fn runtime(&self) -> Result<Runtime> {
+        match &self.0 {
+            Place::AtOnce(runtime) => Ok(runtime.clone()),
+            Place::Within(slot) => Ok(slot.lock()?.runtime.clone()),
+        }
+    }
+}
+
+/// A job with an id of its own.
+pub(super) fn new_job(runtime: &Runtime, path: FunctionPath, args: Object, at_ms: f64) -> Result<Job> {
+    let now_ms = runtime.now_ms();
+    if !at_ms.is_finite() || (at_ms - now_ms).abs() > FURTHEST_MS {
+        let message = format!("`{path}` cannot be scheduled for {at_ms}: that is more than five years from now");
+        return Err(Error::new(Code::InvalidSchedule, message));
+    }
+    // It is kept two levels down in a document.
+    if Value::Object(args.clone()).nesting() + 2 > MAX_NESTING {
+        let message = format!("the arguments of `{path}` are nested too deeply to be scheduled");
+        return Err(Error::new(Code::ValueTooLarge, message));
+    }
+    let creation_time = runtime.next_creation_time(now_ms);
+    let random = Random::default().next_u64(runtime.seeds());
+    let table = runtime.tables().system(ScheduledFunction::TABLE).number();
+    let id = DocumentId { table, internal: InternalId::at(creation_time, random) };
+    Ok(Job { id, creation_time, path, args, at_ms })
+}
