@@ -5,11 +5,11 @@ mod client;
 mod clonk;
 mod packages;
 mod script;
-mod testapp;
+mod server;
 mod tools;
 
 pub use client::{Connection, Response};
 pub use clonk::{Clonk, Start, clonk_path, testapp_path};
 pub use packages::Packages;
-pub use testapp::Testapp;
+pub use server::Server;
 pub use tools::{available, eventually, folder_state};

@@ -51,14 +51,6 @@ impl Packages {
         &self.folder
     }
 
-    /// One of the programs, to be run with these arguments.
-    pub fn command(&self, script: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).arg(script).args(args);
-        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-        command
-    }
-
     fn install(name: &str, lists: &[&str], program: PathBuf, steps: &mut [Command]) -> Option<Packages> {
         let folder = Path::new(INSTALLED).join(name);
         fs::create_dir_all(&folder).expect("target can be written to");

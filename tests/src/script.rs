@@ -1,10 +1,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Packages, Testapp};
+use crate::{Packages, Server};
 
 /// How long a script may run; those that hang print what they wait for well before.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -17,8 +17,10 @@ impl Packages {
     ///
     /// # Panics
     /// When the script fails or hangs, with all that it and the server have said.
-    pub fn run(&self, script: &str, args: &[&str], server: &mut Testapp) {
-        let mut command = self.command(script, &[&[&*server.url()], args].concat());
+    pub fn run(&self, script: &str, args: &[&str], server: &mut Server) {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).arg(script).arg(server.url()).args(args);
+        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
         command.env("LENTIL_ADMIN_KEY", server.admin_key()).env("PYTHONUNBUFFERED", "1");
         let mut child = command
             .stdin(Stdio::piped())

@@ -1,8 +1,8 @@
-use lentil_tests::{Packages, Testapp, available};
+use lentil_tests::{Packages, Server, available};
 
 fn run(script: &str) {
     if let Some(js) = Packages::of_node("js") {
-        js.run(script, &[], &mut Testapp::start());
+        js.run(script, &[], &mut Server::testapp());
     }
 }
 
@@ -19,7 +19,7 @@ fn the_js_http_client_is_told_of_failures() {
 #[test]
 fn in_production_failures_show_no_internals() {
     if let Some(js) = Packages::of_node("js") {
-        js.run("production.mjs", &[], &mut Testapp::with_flags(&[]));
+        js.run("production.mjs", &[], &mut Server::testapp_with(&[]));
     }
 }
 
@@ -72,7 +72,7 @@ fn an_idle_socket_is_kept_alive() {
 fn users_sign_in_with_tokens() {
     const FLAGS: &[&str] = &["--auth-config-json", include_str!("../clients/js/auth_config.json")];
     if let Some(js) = Packages::of_node("js") {
-        js.run("auth.mjs", &[], &mut Testapp::with_flags(FLAGS));
+        js.run("auth.mjs", &[], &mut Server::testapp_with(FLAGS));
     }
 }
 

@@ -1,8 +1,8 @@
-use lentil_tests::{Packages, Testapp};
+use lentil_tests::{Packages, Server};
 
 fn run(script: &str) {
     if let Some(python) = Packages::of_python("python") {
-        python.run(script, &[], &mut Testapp::start());
+        python.run(script, &[], &mut Server::testapp());
     }
 }
 

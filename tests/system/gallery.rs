@@ -3,7 +3,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use lentil_tests::{Clonk, Connection, Packages, available};
+use lentil_tests::{Clonk, Connection, Packages, Server, available};
 use serde_json::{Value, json};
 
 const PNG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/screenshot.png");
@@ -52,14 +52,21 @@ fn an_app_is_published_by_curl_and_its_screenshot_read_back() {
 
 #[test]
 fn the_gallery_is_live_for_the_official_client() {
-    let Some(js) = Packages::of_node("js") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let clonk = Clonk::start(&folder.path().join("data"));
-    let (url, key) = (format!("http://{}", clonk.address), clonk.bearer().replace("Bearer ", ""));
-    let output = js.command("gallery.mjs", &[&url, &key, PNG]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}", output.status);
-    println!("{said}");
+    run("gallery.mjs");
+}
+
+#[test]
+fn the_page_is_live_in_a_browser() {
+    if available("chromium", "the page in a browser") {
+        run("page.mjs");
+    }
+}
+
+fn run(script: &str) {
+    if let Some(js) = Packages::of_node("js") {
+        let mut server = Server::clonk();
+        js.run(script, &[&server.api_key(), PNG], &mut server);
+    }
 }
 
 /// Publishes until the server is gone; the slugs that were answered.

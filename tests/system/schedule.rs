@@ -1,9 +1,9 @@
 use std::thread;
 use std::time::Duration;
 
-use lentil_tests::{Connection, Testapp, eventually};
+use lentil_tests::{Connection, Server, eventually};
 
-fn call(server: &Testapp, kind: &str, path: &str, args: &str) -> Option<String> {
+fn call(server: &Server, kind: &str, path: &str, args: &str) -> Option<String> {
     let body = format!(r#"{{"path":"{path}","args":{args},"format":"json"}}"#);
     let mut connection = Connection::open(server.url().strip_prefix("http://")?).ok()?;
     let headers = [("content-type", "application/json")];
@@ -11,7 +11,7 @@ fn call(server: &Testapp, kind: &str, path: &str, args: &str) -> Option<String> 
     (response.status == 200 && response.body.contains("success")).then_some(response.body)
 }
 
-fn value(server: &Testapp, name: &str) -> i64 {
+fn value(server: &Server, name: &str) -> i64 {
     let body = call(server, "query", "counters:get", &format!(r#"{{"name":"{name}"}}"#)).unwrap_or_default();
     let text = body.split(r#""value":"#).nth(1).unwrap_or_default();
     text.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)
@@ -19,7 +19,7 @@ fn value(server: &Testapp, name: &str) -> i64 {
 
 #[test]
 fn what_is_scheduled_happens_once_through_kill_9() {
-    let mut server = Testapp::start();
+    let mut server = Server::testapp();
     let (mut mutations, mut actions) = (0, 0);
     for round in 0..6 {
         for at in 0..40 {

@@ -1,6 +1,7 @@
 //! The application's HTTP routes: what `convex/http.ts` is to Convex.
 
 mod jobs;
+mod page;
 mod publish;
 
 use lentil::{ActionCtx, HttpRouter, Method, Object, Request, Response, Result, StatusCode};
@@ -10,10 +11,11 @@ pub const API_KEY: &str = "CLONK_API_KEY";
 
 /// All routes.
 pub fn router() -> HttpRouter {
-    HttpRouter::new()
+    let router = HttpRouter::new()
         .route(Method::POST, "/api/job", jobs::post_job)
         .route(Method::GET, "/api/job", jobs::get_job)
-        .route(Method::POST, "/api/publish", publish::post_publish)
+        .route(Method::POST, "/api/publish", publish::post_publish);
+    page::routes(router)
 }
 
 /// Whether the request carries the key; asked before its body is read.

@@ -1,11 +1,10 @@
 // The React hooks in a real browser, two tabs of it.
 import assert from "node:assert/strict";
-import { execSync } from "node:child_process";
 import { createServer } from "node:http";
 import { ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { build } from "esbuild";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { ask, check, finish, url } from "./cases.mjs";
 
 const define = { "process.env.NODE_ENV": '"development"' };
@@ -21,13 +20,7 @@ const pages = createServer((request, response) => {
   response.end(text);
 });
 await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
-const browser = await chromium.launch({
-  executablePath: execSync("command -v chromium", { encoding: "utf8" }).trim(),
-  args: [
-    ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-    ...["--disable-component-update", "--disable-sync"],
-  ],
-});
+const browser = await launch();
 const channel = "react";
 const writer = new ConvexHttpClient(url, { logger: false });
 const upTo = (count) => JSON.stringify(Array.from({ length: count }, (_, n) => n));

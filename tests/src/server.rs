@@ -4,32 +4,39 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-use crate::clonk::testapp_path;
+use crate::clonk::{clonk_path, testapp_path};
 use crate::{Clonk, Start};
 
-/// The application that the official clients call, running on a port and a folder that it keeps over restarts.
-pub struct Testapp {
-    server: Option<Clonk>,
+/// A server with a port and a folder that it keeps over restarts, for clients that live through them.
+pub struct Server {
+    running: Option<Clonk>,
+    program: PathBuf,
     port: u16,
     flags: &'static [&'static str],
     folder: TempDir,
 }
 
-impl Testapp {
-    /// Starts one, with internals shown in errors.
-    pub fn start() -> Testapp {
-        Testapp::with_flags(&["--dev"])
+impl Server {
+    /// Starts the test application, with internals shown in errors.
+    pub fn testapp() -> Server {
+        Server::testapp_with(&["--dev"])
     }
 
-    /// Starts one as for production.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub fn with_flags(flags: &'static [&'static str]) -> Testapp {
+    /// Starts the test application with these flags.
+    pub fn testapp_with(flags: &'static [&'static str]) -> Server {
+        Server::of(testapp_path(), flags)
+    }
+
+    /// Starts the backend itself.
+    pub fn clonk() -> Server {
+        Server::of(clonk_path().to_owned(), &[])
+    }
+
+    fn of(program: PathBuf, flags: &'static [&'static str]) -> Server {
         let folder = tempfile::tempdir().expect("there is room for a folder");
-        let mut testapp = Testapp { server: None, port: free_port(), flags, folder };
-        testapp.run();
-        testapp
+        let mut server = Server { running: None, program, port: free_port(), flags, folder };
+        server.run();
+        server
     }
 
     /// `kill -9`, and a new start on the same port and data.
@@ -46,7 +53,7 @@ impl Testapp {
     /// # Panics
     /// When it cannot be killed.
     pub fn kill(&mut self) {
-        self.server.take().expect("it runs").kill();
+        self.running.take().expect("it runs").kill();
     }
 
     /// Sends SIGTERM, and waits for its end.
@@ -54,7 +61,7 @@ impl Testapp {
     /// # Panics
     /// When it does not end well.
     pub fn stop(&mut self) {
-        let status = self.server.take().expect("it runs").stop();
+        let status = self.running.take().expect("it runs").stop();
         assert!(status.success(), "it ended with {status}");
     }
 
@@ -65,8 +72,8 @@ impl Testapp {
     pub fn run(&mut self) {
         // A thousand clients have more than the thousand files that a program may have open by default.
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""]).arg(testapp_path());
-        self.server = Some(Start::through(command, &self.data()).port(self.port).args(self.flags).run());
+        command.args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""]).arg(&self.program);
+        self.running = Some(Start::through(command, &self.data()).port(self.port).args(self.flags).run());
     }
 
     /// Where it listens.
@@ -79,7 +86,19 @@ impl Testapp {
     /// # Panics
     /// When the key file cannot be read.
     pub fn admin_key(&self) -> String {
-        let key = std::fs::read_to_string(self.data().join("admin-key")).expect("the first start makes the key");
+        self.key("admin-key")
+    }
+
+    /// The key of the application's routes.
+    ///
+    /// # Panics
+    /// When the key file cannot be read.
+    pub fn api_key(&self) -> String {
+        self.key("api-key")
+    }
+
+    fn key(&self, file: &str) -> String {
+        let key = std::fs::read_to_string(self.data().join(file)).expect("the first start makes the key");
         key.trim_end().to_owned()
     }
 
