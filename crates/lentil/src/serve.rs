@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use lentil_files::LocalFiles;
@@ -66,7 +66,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let opening = tokio::task::spawn_blocking(move || LocalFiles::open(&folder));
     let files = opening.await.map_err(io::Error::other)?.map_err(ServeError::Files)?;
     let listening = listeners.main.local_addr()?;
-    let origin = origin.unwrap_or_else(|| format!("http://{listening}"));
+    let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(listening)));
     let options = RuntimeOptions { files: Arc::new(files), origin, ..options(&backend, args, &secrets) };
     let runtime = Runtime::open(application, Arc::new(store), options).await?;
 
@@ -99,6 +99,13 @@ fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
         (None, None) => return Ok(AuthConfig::default()),
     };
     AuthConfig::parse(&json).map_err(ServeError::Auth)
+}
+
+/// Where a server on this machine is reached; one that listens everywhere also does here.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let here = if listening.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let ip = if listening.ip().is_unspecified() { here } else { listening.ip() };
+    SocketAddr::new(ip, listening.port())
 }
 
 /// The origin without a `/` at its end.
