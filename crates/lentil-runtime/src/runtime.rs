@@ -1,10 +1,9 @@
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lentil_store::{Clock, FileStore, MemoryFiles, Store, SystemClock, Timestamp};
-use lentil_values::{Object, Value};
+use lentil_store::{Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp};
+use lentil_values::{Object, TableNumber, Value};
 
 use crate::cache::{CacheStats, QueryCache};
 use crate::call::Call;
@@ -16,13 +15,14 @@ use crate::live::LiveQueries;
 use crate::log::Log;
 use crate::open::{self, OpenError, OpenProgress};
 use crate::random::{Random, Seeds};
-use crate::run::{Once, TurnHolder, into_value};
+use crate::run::{Once, ToItsEnd, TurnHolder, into_value};
 use crate::schedule::OpenCron;
 use crate::storage::{ContentLocks, UploadKey};
+use crate::system::{self, StoredEnvironment};
 use crate::tables::Tables;
 use crate::{
-    ActionCtx, Application, Error, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx,
-    Result, SessionRequest,
+    ActionCtx, Application, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx, Result,
+    SessionRequest,
 };
 
 /// A running application on a store: what the server, the tests and the tools call.
@@ -41,6 +41,7 @@ struct Inner {
     router: HttpRouter,
     secrets: HashMap<String, Secret>,
     environment: Environment,
+    stored_environment: Arc<StoredEnvironment>,
     cache: Arc<QueryCache>,
     live: Arc<LiveQueries>,
     executions: Executions,
@@ -52,6 +53,20 @@ struct Inner {
     content_locks: ContentLocks,
     upload_key: UploadKey,
     origin: String,
+}
+
+/// All that is kept only until a commit changes it.
+struct Observers {
+    live: Arc<LiveQueries>,
+    stored_environment: Arc<StoredEnvironment>,
+    environment_table: TableNumber,
+}
+
+impl CommitObserver for Observers {
+    fn committed(&self, commit: &Arc<Commit>) {
+        self.stored_environment.committed(commit, self.environment_table);
+        self.live.committed(commit);
+    }
 }
 
 /// Looks up a variable of the process's environment.
@@ -146,7 +161,12 @@ impl Runtime {
         let opened = open::open(&mut application, &*store, &options).await?;
         let cache = Arc::new(QueryCache::new(options.cache_bytes));
         let live = LiveQueries::new(Arc::clone(&cache));
-        store.observe(Arc::clone(&live) as Arc<dyn lentil_store::CommitObserver>);
+        let stored_environment = Arc::<StoredEnvironment>::default();
+        store.observe(Arc::new(Observers {
+            live: Arc::clone(&live),
+            stored_environment: Arc::clone(&stored_environment),
+            environment_table: opened.tables.system(system::ENVIRONMENT).number(),
+        }));
         let seeds = Seeds::new(options.seed);
         let upload_key = match &options.upload_secret {
             Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
@@ -161,6 +181,7 @@ impl Runtime {
             executions: Executions::default(),
             crons: opened.crons,
             environment: options.environment,
+            stored_environment,
             origin: options.origin.trim_end_matches('/').to_owned(),
             tables: opened.tables,
             registry: opened.registry,
@@ -176,13 +197,13 @@ impl Runtime {
         })))
     }
 
-    /// Runs a function by its name, of the given kind or of whichever kind it is, in a task of its own: a caller that
-    /// goes away loses the answer, not the work.
+    /// Runs a function by its name, of the given kind or of whichever kind it is, to its end: a caller that goes
+    /// away loses the answer, not the work.
     pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
         let context = Call::outermost(self.clone(), call.identity.clone());
         let log = context.log.clone();
         let (runtime, request) = (self.clone(), call.request.clone());
-        let done = self.detached(async move {
+        let done = ToItsEnd::new(async move {
             let done = runtime.dispatch(call, kind, context).await;
             match (&done, request) {
                 // What was answered stands, though the function has since changed its name or its arguments.
@@ -319,12 +340,8 @@ impl Runtime {
         self.0.store.close().await
     }
 
-    /// Runs `work` to its end in a task of its own, whether or not anyone still waits for it.
-    pub(crate) async fn detached<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        tokio::spawn(work).await.unwrap_or_else(|error| Err(Error::internal(error)))
+    pub(crate) fn environment_state(&self) -> &StoredEnvironment {
+        &self.0.stored_environment
     }
 
     pub(crate) fn process_environment(&self, name: &str) -> Option<String> {

@@ -65,17 +65,16 @@ impl Service {
         &self.server.options
     }
 
-    /// Answers a request, in a span of its own that leaves one line in the log.
+    /// Answers a request, in a span of its own; at the level `debug` it leaves a line in the log.
     ///
     /// A request for the sync WebSocket is answered by leaving word in `slot`.
     pub(crate) async fn answer(self, request: Request<Incoming>, slot: &UpgradeSlot) -> Response<ToClient> {
         let request_id = request_id(request.headers());
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let span = tracing::info_span!("request", %method, path, request_id);
+        let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), request_id);
         let began = Instant::now();
         let response = self.route(request, &request_id, slot).instrument(span.clone()).await;
         let duration_ms = began.elapsed().as_secs_f64() * 1e3;
-        span.in_scope(|| tracing::info!(status = response.status().as_u16(), duration_ms, "answered"));
+        span.in_scope(|| tracing::debug!(status = response.status().as_u16(), duration_ms, "answered"));
         response.map(ToClient::from)
     }
 

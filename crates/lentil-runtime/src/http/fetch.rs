@@ -1,18 +1,19 @@
 use std::time::Instant;
 
 use ::http::StatusCode;
+use tracing::Instrument;
 
 use super::error_response::error_response;
 use super::router::HttpAction;
 use super::{Body, Request, Response};
 use crate::call::Call;
-use crate::run::guard;
+use crate::run::{ToItsEnd, guard};
 use crate::{ActionCtx, Error, Identity, Result, Runtime};
 
 impl Runtime {
     /// Answers a request by the application's routes. It never fails: what goes wrong is an answer too.
     ///
-    /// The action runs in a task of its own, so that a client that hangs up loses the answer and not the work.
+    /// The action runs to its end: a client that hangs up loses the answer and not the work.
     /// `request_id` names the request in the log and in what a client is told of a failure.
     pub async fn fetch(
         &self,
@@ -27,15 +28,14 @@ impl Runtime {
         let request = Request::new(request, self.clone());
         let runtime = self.clone();
         let name = format!("{method} {path}");
-        let span = tracing::Span::current();
-        let running = tracing::Instrument::instrument(
-            async move { runtime.run_http(&name, action, request, identity).await },
-            span,
-        );
-        match self.detached(running).await {
-            Ok(response) => response.into(),
-            Err(error) => {
-                log_failure(&error, request_id);
+        let running = async move {
+            let result = runtime.run_http(&name, action, request, identity).await;
+            (name, result)
+        };
+        match ToItsEnd::new(running.in_current_span()).await {
+            (_, Ok(response)) => response.into(),
+            (name, Err(error)) => {
+                log_failure(&error, &name, request_id);
                 error_response(&error, request_id, self.is_dev()).into()
             }
         }
@@ -50,9 +50,9 @@ impl Runtime {
     }
 }
 
-fn log_failure(error: &Error, request_id: &str) {
+fn log_failure(error: &Error, route: &str, request_id: &str) {
     if error.code().status().is_server_error() {
         let cause = error.cause().map(tracing::field::display);
-        tracing::error!(request_id, code = error.code().as_str(), cause, "{}", error.message());
+        tracing::error!(request_id, route, code = error.code().as_str(), cause, "{}", error.message());
     }
 }

@@ -7,6 +7,7 @@ mod mutation;
 mod nested;
 mod query;
 mod snapshot;
+mod to_its_end;
 mod turn;
 
 use lentil_schema::{Args, IntoArgs};
@@ -18,6 +19,7 @@ pub(crate) use mutation::Once;
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::into_value;
 pub use snapshot::QuerySnapshot;
+pub(crate) use to_its_end::ToItsEnd;
 pub(crate) use turn::TurnHolder;
 
 use crate::{Code, Error, Result};

@@ -61,7 +61,7 @@ impl Runtime {
     }
 
     /// A view of what is committed, for the system's own reads.
-    pub(super) async fn reading(&self) -> Result<Transaction> {
+    pub(crate) async fn reading(&self) -> Result<Transaction> {
         let snapshot = self.published_snapshot().await.map_err(store_error)?;
         Ok(Transaction::query(self.clone(), snapshot, Journal::default()))
     }

@@ -6,6 +6,7 @@ use lentil_store::{ContentHash, FileError, FileWriter};
 use super::file::file_error;
 use super::{StoredFile, UploadTokenError};
 use crate::http::{Body, BodyError};
+use crate::run::ToItsEnd;
 use crate::system::storage::{INSERT, insert_args};
 use crate::{Code, Error, Runtime};
 
@@ -78,8 +79,7 @@ impl Runtime {
         }
         let runtime = self.clone();
         // From here on it is stored whoever hangs up: half of it would leave a content without a document.
-        let stored = async move { Ok(runtime.keep(writer, hash, size, content_type).await) };
-        self.detached(stored).await.map_err(StoreFileError::Failed)?
+        ToItsEnd::new(async move { runtime.keep(writer, hash, size, content_type).await }).await
     }
 
     /// Makes a written content durable and gives it a document.

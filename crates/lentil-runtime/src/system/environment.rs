@@ -9,7 +9,7 @@ use crate::database::Transaction;
 use crate::http::Secret;
 use crate::{Code, Error, Function, Result, Runtime};
 
-pub(super) const TABLE: &str = "_environment_variables";
+pub(crate) const TABLE: &str = "_environment_variables";
 pub(super) const BY_NAME: &str = "by_name";
 pub(super) const GET: &str = "_system/cli/queryEnvironmentVariables:get";
 
@@ -102,8 +102,7 @@ impl Runtime {
         if let Some(value) = self.process_environment(name) {
             return Ok(Some(value));
         }
-        let found = self.system_query(GET, Object::from([("name", name)])).await?;
-        let stored = found.as_object().and_then(|found| found.get("value")?.as_str().map(str::to_owned));
+        let stored = self.stored_environment().await?.get(name).cloned();
         Ok(stored.or_else(|| self.generated_secret(name)))
     }
 

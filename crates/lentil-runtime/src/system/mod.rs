@@ -8,6 +8,7 @@ mod environment;
 mod function;
 mod session;
 pub(crate) mod storage;
+mod stored_environment;
 mod table;
 
 use lentil_schema::{Document, Schema, Table};
@@ -15,10 +16,11 @@ use lentil_values::v;
 
 use crate::{Function, ScheduledFunction, schedule};
 
-pub(crate) use environment::read as read_environment;
 pub use environment::{EnvironmentChange, EnvironmentError};
+pub(crate) use environment::{TABLE as ENVIRONMENT, read as read_environment};
 pub(crate) use function::{mutation, object, query};
 pub use session::SessionRequest;
+pub(crate) use stored_environment::StoredEnvironment;
 pub(crate) use table::SystemTable;
 
 /// The system's tables that functions may name and read, as `ctx.db.system`.

@@ -123,7 +123,8 @@ pub(crate) async fn answer(
     }
     let headers = request.headers().clone();
     let answered = if endpoint.takes(request.method()) {
-        dispatch(server, endpoint, request, request_id, slot).await
+        // Apart, so that the application's requests do not carry the room that these need.
+        Box::pin(dispatch(server, endpoint, request, request_id, slot)).await
     } else {
         let message = format!("{} is not for {}", request.uri().path(), request.method());
         Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message))
