@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a connection that may wait does so for another program, such as a `sqlite3` that someone has open.
@@ -35,10 +36,32 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(128);
+    // Without this the planner looks at what a `LIMIT ?` is bound to, and plans anew whenever that is bound again.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 
 /// Runs one statement that is kept prepared.
 pub(crate) fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_planned_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (k INTEGER PRIMARY KEY)").unwrap();
+        let conn = open(&path).unwrap();
+        let mut statement = conn.prepare("SELECT k FROM t WHERE k > ?1 LIMIT ?2").unwrap();
+        for limit in 1..10 {
+            assert!(!statement.exists([0, limit]).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }
