@@ -11,6 +11,9 @@ use std::process::ExitCode;
 
 use lentil::{Backend, Schema};
 
+#[global_allocator]
+static ALLOCATOR: lentil::Allocator = lentil::Allocator;
+
 fn main() -> ExitCode {
     let functions = messages::functions()
         .with(counters::functions())

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: lentil::Allocator = lentil::Allocator;
+
 fn main() -> ExitCode {
     lentil::Backend::new(clonk_schema::schema())
         .functions(clonk_functions::all())

@@ -15,8 +15,8 @@ const KEPT: usize = 1_000;
 pub struct Execution {
     /// When it ended, in milliseconds since the Unix epoch; no two are equal.
     pub at_ms: f64,
-    /// The function's path, or an HTTP action's method and path.
-    pub identifier: String,
+    /// The function's path, or an HTTP action's route: its method and path.
+    pub identifier: Arc<str>,
     /// Query, mutation or action; `None` for an HTTP action.
     pub kind: Option<FunctionKind>,
     /// What it logged.
@@ -38,13 +38,12 @@ impl Executions {
     pub(crate) fn record<T>(
         &self,
         now_ms: f64,
-        identifier: &str,
+        identifier: Arc<str>,
         kind: Option<FunctionKind>,
         log_lines: Vec<String>,
         duration: Duration,
         result: &Result<T>,
     ) {
-        let identifier = identifier.to_owned();
         let error = result.as_ref().err().map(Error::to_string);
         let mut kept = self.kept.lock();
         let at_ms = kept.back().map_or(now_ms, |last| now_ms.max(last.at_ms.next_up()));

@@ -98,7 +98,7 @@ impl Identity {
 
     /// A text that is equal for the same user and different for others.
     pub(crate) fn key(&self) -> Arc<str> {
-        self.user().map_or_else(|| Arc::from(""), |user| user.attributes.to_json(JsonForm::Encoded).into())
+        self.user().map_or_else(Arc::default, |user| user.attributes.to_json(JsonForm::Encoded).into())
     }
 
     /// The functions that it finds: internal ones are the administrator's.

@@ -33,6 +33,11 @@ impl FunctionPath {
         self.0.rsplit_once(':').map_or_else(String::new, |(module, function)| format!("{module}.js:{function}"))
     }
 
+    /// The canonical spelling, to be kept.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The canonical spelling.
     pub fn as_str(&self) -> &str {
         &self.0

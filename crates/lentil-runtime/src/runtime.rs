@@ -359,7 +359,7 @@ impl Runtime {
     /// Remembers that something has run.
     pub(crate) fn record<T>(
         &self,
-        identifier: &str,
+        identifier: Arc<str>,
         kind: Option<FunctionKind>,
         log: &Log,
         began: Instant,

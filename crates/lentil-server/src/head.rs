@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -64,7 +65,7 @@ impl Watched {
 /// Reads a head's lines for the two names.
 #[derive(Default)]
 struct Scanner {
-    /// The beginning of the line, in lower case; long enough for the names and no longer.
+    /// The beginning of a line whose end has not come yet; long enough for the names and no longer.
     line: Vec<u8>,
     has_length: bool,
     has_encoding: bool,
@@ -76,22 +77,38 @@ const ENCODING: &[u8] = b"transfer-encoding:";
 
 impl Scanner {
     /// Takes the next bytes; true once the empty line that ends the head is among them.
-    fn finds_end(&mut self, bytes: &[u8]) -> bool {
-        for byte in bytes {
-            match byte {
-                b'\n' if self.line.is_empty() && self.has_begun => return true,
-                b'\n' => {
-                    self.has_length |= self.line.starts_with(LENGTH);
-                    self.has_encoding |= self.line.starts_with(ENCODING);
-                    self.has_begun |= !self.line.is_empty();
-                    self.line.clear();
-                }
-                b'\r' => {}
-                byte if self.line.len() < ENCODING.len() => self.line.push(byte.to_ascii_lowercase()),
-                _ => {}
+    fn finds_end(&mut self, mut bytes: &[u8]) -> bool {
+        while let Some(end) = memchr(b'\n', bytes) {
+            let is_over = if self.line.is_empty() {
+                self.take_line(&bytes[..end])
+            } else {
+                self.gather(&bytes[..end]);
+                let line = std::mem::take(&mut self.line);
+                self.take_line(&line)
+            };
+            if is_over {
+                return true;
             }
+            bytes = &bytes[end + 1..];
         }
+        self.gather(bytes);
         false
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
+        let room = ENCODING.len() - self.line.len();
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Takes a whole line; true if it is the empty one after others.
+    fn take_line(&mut self, line: &[u8]) -> bool {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let begins = |name: &[u8]| line.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+        self.has_length |= begins(LENGTH);
+        self.has_encoding |= begins(ENCODING);
+        let is_over = line.is_empty() && self.has_begun;
+        self.has_begun |= !line.is_empty();
+        is_over
     }
 }
 

@@ -31,6 +31,13 @@ pub use lentil_schema::{
 };
 pub use lentil_store::Order;
 pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType, v};
+/// An allocator that suits a server: many small things on several threads. A program chooses it in its `main.rs`:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: lentil::Allocator = lentil::Allocator;
+/// ```
+pub use mimalloc::MiMalloc as Allocator;
 
 /// What the derives' code names; not for use by hand.
 #[doc(hidden)]

@@ -51,7 +51,12 @@ pub struct CacheKey {
 
 impl CacheKey {
     /// The key of a call: the function's canonical path, its arguments, and the journal of the run before.
-    pub fn new(function: &str, args: &Object, journal: Option<&str>, visibility: Visibility) -> CacheKey {
+    pub fn new(
+        function: impl Into<Arc<str>>,
+        args: &Object,
+        journal: Option<&str>,
+        visibility: Visibility,
+    ) -> CacheKey {
         let args = args.to_json(JsonForm::Encoded).into();
         CacheKey { function: function.into(), args, journal: journal.map(Arc::from), visibility, user: None }
     }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::StatusCode;
@@ -21,30 +22,36 @@ impl Runtime {
         identity: Identity,
         request_id: &str,
     ) -> ::http::Response<Body> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let Some(action) = self.router().lookup(&method, &path).cloned() else {
+        let path = request.uri().path();
+        let Some(route) = self.router().lookup(request.method(), path) else {
             return Response::text(StatusCode::NOT_FOUND, format!("no route for {path}")).into();
         };
+        let (name, action) = (Arc::clone(&route.name), Arc::clone(&route.action));
         let request = Request::new(request, self.clone());
         let runtime = self.clone();
-        let name = format!("{method} {path}");
-        let running = async move {
-            let result = runtime.run_http(&name, action, request, identity).await;
-            (name, result)
+        let running = {
+            let name = Arc::clone(&name);
+            async move { runtime.run_http(name, action, request, identity).await }
         };
         match ToItsEnd::new(running.in_current_span()).await {
-            (_, Ok(response)) => response.into(),
-            (name, Err(error)) => {
+            Ok(response) => response.into(),
+            Err(error) => {
                 log_failure(&error, &name, request_id);
                 error_response(&error, request_id, self.is_dev()).into()
             }
         }
     }
 
-    async fn run_http(&self, name: &str, action: HttpAction, request: Request, identity: Identity) -> Result<Response> {
+    async fn run_http(
+        &self,
+        name: Arc<str>,
+        action: HttpAction,
+        request: Request,
+        identity: Identity,
+    ) -> Result<Response> {
         let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
         let began = Instant::now();
-        let result = guard(name, self.limits().action_time, action(&ctx, request)).await;
+        let result = guard(&name, self.limits().action_time, action(&ctx, request)).await;
         self.record(name, None, &ctx.log, began, &result);
         result
     }

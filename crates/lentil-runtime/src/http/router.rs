@@ -19,14 +19,17 @@ pub(crate) type HttpAction =
 #[derive(Default)]
 pub struct HttpRouter {
     routes: Vec<Route>,
-    exact: HashMap<(Method, String), usize>,
+    /// The routes of each path that is no prefix.
+    exact: HashMap<String, Vec<usize>>,
 }
 
-struct Route {
+pub(crate) struct Route {
     method: Method,
     path: String,
     is_prefix: bool,
-    action: HttpAction,
+    /// The method and the path; a prefix ends with `*`.
+    pub(crate) name: Arc<str>,
+    pub(crate) action: HttpAction,
 }
 
 /// Routes that make no sense: correct them.
@@ -87,9 +90,10 @@ impl HttpRouter {
             Box::pin(async move { action.call(ctx, request).await })
         });
         if !is_prefix {
-            self.exact.entry((method.clone(), path.to_owned())).or_insert(self.routes.len());
+            self.exact.entry(path.to_owned()).or_default().push(self.routes.len());
         }
-        self.routes.push(Route { method, path: path.to_owned(), is_prefix, action });
+        let name = format!("{method} {path}{}", if is_prefix { "*" } else { "" }).into();
+        self.routes.push(Route { method, path: path.to_owned(), is_prefix, name, action });
         self
     }
 
@@ -122,15 +126,14 @@ impl HttpRouter {
         Ok(())
     }
 
-    /// The action that answers a method and a path.
-    pub(crate) fn lookup(&self, method: &Method, path: &str) -> Option<&HttpAction> {
+    /// The route that answers a method and a path.
+    pub(crate) fn lookup(&self, method: &Method, path: &str) -> Option<&Route> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        if let Some(at) = self.exact.get(&(method.clone(), path.to_owned())) {
-            return Some(&self.routes[*at].action);
-        }
-        let prefixes = self.routes.iter().filter(|route| route.is_prefix && route.method == *method);
-        let fitting = prefixes.filter(|route| path.starts_with(&route.path));
-        fitting.max_by_key(|route| route.path.len()).map(|route| &route.action)
+        let mut exact = self.exact.get(path).into_iter().flatten().map(|at| &self.routes[*at]);
+        exact.find(|route| route.method == *method).or_else(|| {
+            let prefixes = self.routes.iter().filter(|route| route.is_prefix && route.method == *method);
+            prefixes.filter(|route| path.starts_with(&route.path)).max_by_key(|route| route.path.len())
+        })
     }
 
     /// Whether a method and a path are routed.
@@ -212,7 +215,7 @@ mod tests {
 
     fn finds(router: &HttpRouter, method: Method, path: &str) -> Option<usize> {
         let found = router.lookup(&method, path)?;
-        router.routes.iter().position(|route| Arc::ptr_eq(&route.action, found))
+        router.routes.iter().position(|route| std::ptr::eq(route, found))
     }
 
     #[test]

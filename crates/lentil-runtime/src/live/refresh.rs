@@ -118,7 +118,7 @@ impl Subscriber {
     fn keep(&mut self, number: u32, run: Arc<CachedRun>, since: Timestamp) {
         let (live, visibility) = (self.runtime.live(), self.identity.visibility());
         let Some(query) = self.queries.get_mut(&number) else { return };
-        let key = CacheKey::new(query.path.as_str(), &query.args, None, visibility).of_run(&run, &self.user);
+        let key = CacheKey::new(query.path.shared(), &query.args, None, visibility).of_run(&run, &self.user);
         let mark = live.watch(&key, &run, since, &self.watcher);
         query.journal.clone_from(&run.journal);
         if let Some(before) = query.answer.replace(Answer { run, key, mark }) {

@@ -20,7 +20,7 @@ impl Runtime {
         let ctx = ActionCtx::new(call);
         let result = guard(name, self.limits().action_time, run(&ctx, args)).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        self.record(name, Some(FunctionKind::Action), &ctx.log, began, &result);
+        self.record(function.path.shared(), Some(FunctionKind::Action), &ctx.log, began, &result);
         result
     }
 

@@ -54,7 +54,7 @@ impl Runtime {
             let result = guard(name, self.limits().mutation_time, running).await;
             let log = ctx.log.clone();
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
-                self.record(name, Some(FunctionKind::Mutation), &log, began, &result);
+                self.record(function.path.shared(), Some(FunctionKind::Mutation), &log, began, &result);
                 call.log.extend(&log.lines());
                 return result;
             }

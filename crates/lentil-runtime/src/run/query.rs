@@ -47,7 +47,7 @@ impl Runtime {
         gate: Option<Gate<'_>>,
     ) -> Result<Arc<CachedRun>> {
         check_args(self, function, &args)?;
-        let key = CacheKey::new(function.path.as_str(), &args, journal.as_deref(), function.visibility);
+        let key = CacheKey::new(function.path.shared(), &args, journal.as_deref(), function.visibility);
         let lookup = Lookup { key, user: identity.key(), since, now_ms: self.now_ms(), gate };
         let run = async {
             let snapshot = self.store().snapshot().await.map_err(store_error)?;
@@ -77,7 +77,7 @@ impl Runtime {
         let began = Instant::now();
         let result = guard(name, self.limits().query_time, run(&mut ctx, args)).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        self.record(name, Some(FunctionKind::Query), &log, began, &result);
+        self.record(function.path.shared(), Some(FunctionKind::Query), &log, began, &result);
         if let Err(error) = &result
             && error.code().is_system()
         {

@@ -58,7 +58,7 @@ fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Jso
     json!({
         "kind": "Completion",
         "udfType": execution.kind.map_or_else(|| "HttpAction".to_owned(), |kind| format!("{kind:?}")),
-        "identifier": execution.identifier,
+        "identifier": &*execution.identifier,
         "componentPath": null,
         "logLines": log_lines,
         "timestamp": execution.at_ms / 1e3,
