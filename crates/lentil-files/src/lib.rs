@@ -1,6 +1,14 @@
-//! Where the contents of files are kept: [`LocalFiles`], a folder.
+//! Where the contents of files are kept: [`LocalFiles`], a folder; [`ObjectFiles`], an object store, such as S3.
 
+mod incoming;
 mod local;
 mod local_writer;
+mod multipart;
+mod object;
+mod object_writer;
+mod s3;
+mod s3_http;
 
 pub use local::LocalFiles;
+pub use object::ObjectFiles;
+pub use s3::{S3Url, S3UrlError};

@@ -174,3 +174,14 @@ impl Place {
         Ok((names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect(), rest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lentil_store::conformance::files::{MadeFiles, suite};
+
+    suite!(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        MadeFiles::keeping(LocalFiles::open(&folder.path().join("files")).unwrap(), folder)
+    });
+}

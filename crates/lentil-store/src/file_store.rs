@@ -16,7 +16,8 @@ pub trait FileStore: Send + Sync + 'static {
     /// crash too, goes by itself.
     async fn create(&self) -> Result<Box<dyn FileWriter>, FileError>;
 
-    /// The bytes of this range, in chunks of moderate size; `None` when there is no such content.
+    /// The bytes of this range, in chunks of moderate size; `None` when there is no such content. A range that
+    /// reaches past the end is an error, here or in a chunk: a content that was cut off must not look whole.
     ///
     /// Once begun, it is read to its end even if it is removed meanwhile, where the place allows.
     async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError>;

@@ -40,8 +40,11 @@ impl FileStore for MemoryFiles {
 
     async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError> {
         let Some(content) = self.0.lock().get(hash).cloned() else { return Ok(None) };
-        let end = range.end.min(content.len() as u64) as usize;
-        let rest = content.slice(range.start.min(end as u64) as usize..end);
+        if range.end > content.len() as u64 && !range.is_empty() {
+            return Err(FileError::new(format!("reading {hash}"), format!("it ends at {}", content.len())));
+        }
+        let rest =
+            if range.is_empty() { Bytes::new() } else { content.slice(range.start as usize..range.end as usize) };
         let chunks = stream::unfold(rest, |mut rest| async move {
             let chunk = rest.split_to(CHUNK.min(rest.len()));
             (!chunk.is_empty()).then_some((Ok(chunk), rest))
@@ -75,4 +78,12 @@ impl FileWriter for Writer {
         self.files.0.lock().insert(*hash, self.written.freeze());
         Ok(())
     }
+}
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use super::*;
+    use crate::conformance::files::{MadeFiles, suite};
+
+    suite!(|| async { MadeFiles::of(MemoryFiles::new()) });
 }

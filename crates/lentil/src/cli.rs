@@ -48,9 +48,13 @@ pub(crate) struct ServeArgs {
     /// A second port for the application's own routes alone, as Convex's site origin; 0 takes a free one.
     #[arg(long, env = "LENTIL_SITE_PORT")]
     pub(crate) site_port: Option<u16>,
-    /// The folder that holds the database and the keys.
+    /// The folder that holds the database, the keys, and the files unless they are kept elsewhere.
     #[arg(long, env = "LENTIL_DATA", default_value = "data", value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// Where files are kept, such as s3://bucket/prefix, of this database alone; in the data folder unless told.
+    /// Credentials, region and endpoint of S3 are those of the usual variables, AWS_….
+    #[arg(long, env = "LENTIL_FILES", value_name = "URL")]
+    pub(crate) files: Option<String>,
     /// The URL under which clients reach the server, such as https://api.example.com; where it listens unless told.
     #[arg(long, env = "LENTIL_ORIGIN", value_name = "URL")]
     pub(crate) origin: Option<String>,

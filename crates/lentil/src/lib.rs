@@ -8,6 +8,7 @@
 mod backend;
 mod cli;
 mod codegen;
+mod files;
 mod logging;
 mod progress;
 mod screen;

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use lentil_files::LocalFiles;
+use lentil_files::S3Url;
 use lentil_runtime::http::Secret;
 use lentil_runtime::{OpenError, Runtime, RuntimeOptions};
 use lentil_server::{AuthConfig, AuthConfigError, Listeners, ServerOptions};
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
+use crate::files::Place;
 use crate::secrets::{self, ADMIN_KEY, Found, SecretError};
 use crate::{Backend, progress, screen};
 
@@ -53,7 +54,9 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     })?;
     let auth = auth_config(args)?;
     let origin = args.origin.as_deref().map(check_origin).transpose()?;
+    let s3 = args.files.as_deref().map(s3_url).transpose()?;
     let listeners = listen(args).await?;
+    let place = Place::find(s3.as_ref()).await.map_err(ServeError::Files)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -62,12 +65,10 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
-    let folder = args.data.join("files");
-    let opening = tokio::task::spawn_blocking(move || LocalFiles::open(&folder));
-    let files = opening.await.map_err(io::Error::other)?.map_err(ServeError::Files)?;
+    let files = place.open(&args.data).await.map_err(ServeError::Files)?;
     let listening = listeners.main.local_addr()?;
     let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(listening)));
-    let options = RuntimeOptions { files: Arc::new(files), origin, ..options(&backend, args, &secrets) };
+    let options = RuntimeOptions { files, origin, ..options(&backend, args, &secrets) };
     let runtime = Runtime::open(application, Arc::new(store), options).await?;
 
     let site = listeners.site.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -117,6 +118,11 @@ fn check_origin(origin: &str) -> Result<String, ServeError> {
         return Err(ServeError::Setting { name: "--origin", reason });
     }
     Ok(origin.trim_end_matches('/').to_owned())
+}
+
+fn s3_url(text: &str) -> Result<S3Url, ServeError> {
+    let invalid = |error: lentil_files::S3UrlError| ServeError::Setting { name: "--files", reason: error.to_string() };
+    text.parse().map_err(invalid)
 }
 
 async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! The statements are in `reading`, `counting`, `committing`, `unique` and `growing`; `model` runs random programs on
-//! the store beside a plain map.
+//! the store beside a plain map. What every store of files must do is in [`files`].
 
 pub mod aids;
 pub mod committing;
 pub mod counting;
+pub mod files;
 pub mod growing;
 pub mod model;
 pub mod reading;

@@ -1,0 +1,262 @@
+//! Files in an object store, such as a bucket on S3, each named by the SHA-256 of its bytes.
+//!
+//! ```text
+//! <prefix>/9f86d081…0f00a08   a content: put whole, or copied there by the store itself
+//! <prefix>/incoming/5c1e…     one of more than 8 MiB, whole, before its hash is known to the store
+//! ```
+//!
+//! What has not come whole is nowhere to be seen: it is a multipart upload, which becomes an object in one step.
+//! A crash leaves such uploads, and objects under `incoming/`. Those objects are removed at a start a day later,
+//! when no server can be at work on them any more; the uploads only the store itself can find, by a rule of its own
+//! (`AbortIncompleteMultipartUpload` on S3).
+
+use std::error::Error;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use lentil_store::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+
+use crate::object_writer::Writer;
+
+/// The largest object that S3 copies in one request.
+const COPY_LIMIT: u64 = 5 << 30;
+/// How old what is incoming must be for nobody to be at work on it.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+/// Characters of what a store says that are told.
+const MAX_REASON: usize = 400;
+
+/// Files in an object store, under a prefix that is theirs alone. A clone is another handle to the same.
+#[derive(Clone)]
+pub struct ObjectFiles(pub(crate) Arc<Place>);
+
+pub(crate) struct Place {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    prefix: Path,
+    name: String,
+    pub(crate) copy_limit: u64,
+}
+
+impl ObjectFiles {
+    /// Files under this prefix. `name` is what errors call the place, such as `s3://bucket/prefix`.
+    pub fn new(objects: Arc<dyn ObjectStore>, prefix: Path, name: impl Into<String>) -> ObjectFiles {
+        ObjectFiles(Arc::new(Place { objects, prefix, name: name.into(), copy_limit: COPY_LIMIT }))
+    }
+
+    /// Asks the store for something small, as a way to know that it can be reached and used.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn check(&self) -> Result<(), object_store::Error> {
+        let incoming = self.0.incoming();
+        self.0.objects.list(Some(&incoming)).try_next().await.map(drop)
+    }
+
+    /// Removes what servers have left behind that died more than a day ago. Returns how much it was.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn sweep_incoming(&self) -> Result<usize, FileError> {
+        self.sweep_older_than(SystemTime::now() - LEFT_BEHIND).await
+    }
+
+    async fn sweep_older_than(&self, time: SystemTime) -> Result<usize, FileError> {
+        let place = &self.0;
+        let mut removed = 0;
+        let mut incoming = place.objects.list(Some(&place.incoming()));
+        while let Some(object) = incoming.try_next().await.map_err(|error| place.error("listing files", &error))? {
+            if SystemTime::from(object.last_modified) < time {
+                place.delete(&object.location).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl Place {
+    fn incoming(&self) -> Path {
+        self.prefix.clone().join("incoming")
+    }
+
+    /// A path under `incoming/` that nobody else writes to.
+    pub(crate) fn new_path(&self) -> Result<Path, FileError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| FileError::new("naming a file", error))?;
+        Ok(self.incoming().join(format!("{:032x}", u128::from_ne_bytes(random))))
+    }
+
+    pub(crate) fn path(&self, hash: &ContentHash) -> Path {
+        self.prefix.clone().join(hash.to_string())
+    }
+
+    /// The content that is at this path, if it is one.
+    fn hash(&self, path: &Path) -> Option<ContentHash> {
+        let hash = path.filename()?.parse().ok()?;
+        (*path == self.path(&hash)).then_some(hash)
+    }
+
+    /// Removes an object; that there is none is fine.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<(), FileError> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error("removing a file", &error)),
+        }
+    }
+
+    pub(crate) fn error(&self, what: &str, error: &object_store::Error) -> FileError {
+        FileError::new(format!("{what} in {}", self.name), in_a_line(error))
+    }
+}
+
+/// What an object store says, which may be a page of XML, in a line of moderate length.
+pub(crate) fn in_a_line(error: &dyn Error) -> String {
+    let words = error.to_string();
+    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[async_trait]
+impl FileStore for ObjectFiles {
+    async fn create(&self) -> Result<Box<dyn FileWriter>, FileError> {
+        Ok(Box::new(Writer::new(Arc::clone(&self.0))))
+    }
+
+    async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError> {
+        let (place, path) = (Arc::clone(&self.0), self.0.path(hash));
+        // There is no empty range in HTTP.
+        let is_empty = range.is_empty();
+        let range_wanted = (!is_empty).then(|| GetRange::Bounded(range.clone()));
+        let options = GetOptions { range: range_wanted, head: is_empty, ..GetOptions::default() };
+        let found = match place.objects.get_opts(&path, options).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(place.error("opening a file", &error)),
+        };
+        if is_empty {
+            return Ok(Some(stream::empty().boxed()));
+        }
+        if found.range != range {
+            let reason = format!("{path} is shorter than its document says");
+            return Err(FileError::new(format!("opening a file in {}", place.name), reason));
+        }
+        let chunks = found.into_stream().map_err(move |error| place.error("reading a file", &error));
+        Ok(Some(chunks.boxed()))
+    }
+
+    async fn remove(&self, hash: &ContentHash) -> Result<(), FileError> {
+        self.0.delete(&self.0.path(hash)).await
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<ContentHash, FileError>> {
+        let objects = self.0.objects.list(Some(&self.0.prefix));
+        let hashes = objects.map_err(|error| self.0.error("listing files", &error));
+        // What is not named by a hash is not ours.
+        hashes.try_filter_map(async |object| Ok(self.0.hash(&object.location))).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lentil_store::conformance::files::{content, hash, listed, read, write};
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    mod in_memory {
+        use lentil_store::conformance::files::{MadeFiles, suite};
+        use object_store::memory::InMemory;
+
+        use super::*;
+
+        suite!(|| async {
+            MadeFiles::of(ObjectFiles::new(Arc::new(InMemory::new()), Path::from("a/prefix"), "memory"))
+        });
+    }
+
+    mod in_a_folder {
+        use lentil_store::conformance::files::{MadeFiles, suite};
+        use object_store::local::LocalFileSystem;
+
+        use super::*;
+
+        suite!(|| async {
+            let folder = tempfile::tempdir().unwrap();
+            let objects = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+            MadeFiles::keeping(ObjectFiles::new(Arc::new(objects), Path::from(""), "a folder"), folder)
+        });
+    }
+
+    /// Files in memory, and the objects that they are made of.
+    fn in_memory() -> (ObjectFiles, Arc<InMemory>) {
+        let objects = Arc::new(InMemory::new());
+        (ObjectFiles::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, Path::from("p"), "memory"), objects)
+    }
+
+    /// The names of all objects, after what was spawned has run.
+    async fn names(objects: &dyn ObjectStore) -> Vec<String> {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        objects.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_large_file_leaves_nothing_but_itself() {
+        let (files, objects) = in_memory();
+        write(&files, 1, &content(1, 20 << 20), 1 << 20).await;
+        assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_to_be_copied_is_sent_again() {
+        let objects = Arc::new(InMemory::new());
+        let place = ObjectFiles::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, Path::from("p"), "memory");
+        let place = Arc::into_inner(place.0).unwrap();
+        let files = ObjectFiles(Arc::new(Place { copy_limit: 12 << 20, ..place }));
+        for length in [11 << 20, 12 << 20, (12 << 20) + 1, 30 << 20] {
+            let content = content(1, length);
+            write(&files, 1, &content, 1 << 20).await;
+            assert!(read(&files, 1, 0..length as u64).await.unwrap() == content, "{length}");
+            assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ours_is_not_listed() {
+        let (files, objects) = in_memory();
+        write(&files, 1, &content(1, 3), 3).await;
+        let name = hash(2).to_string();
+        for foreign in
+            ["p/readme", &format!("p/sub/{name}"), &name, &format!("p/incoming/{name}"), &format!("p2/{name}")]
+        {
+            objects.put(&Path::from(foreign), "foreign".into()).await.unwrap();
+        }
+        assert_eq!(listed(&files).await, [hash(1)].into());
+    }
+
+    #[tokio::test]
+    async fn only_what_has_been_incoming_for_long_is_swept() {
+        let (files, objects) = in_memory();
+        write(&files, 1, &content(1, 3), 3).await;
+        objects.put(&Path::from("p/incoming/7"), "left behind".into()).await.unwrap();
+        assert_eq!(files.sweep_incoming().await.unwrap(), 0, "a server may be at work on it");
+        let later = SystemTime::now() + Duration::from_secs(1);
+        assert_eq!(files.sweep_older_than(later).await.unwrap(), 1);
+        assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
+    }
+
+    #[test]
+    fn what_a_store_says_is_told_in_a_line() {
+        let error = |text: &str| object_store::Error::Generic { store: "S3", source: text.into() };
+        assert_eq!(in_a_line(&error("a\n  <b>c</b>\n")), "Generic S3 error: a <b>c</b>");
+        assert_eq!(in_a_line(&error(&"ä ".repeat(1_000))).chars().count(), MAX_REASON + 1);
+    }
+}

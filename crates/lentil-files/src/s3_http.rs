@@ -1,0 +1,113 @@
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::Method;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use object_store::ClientOptions;
+use object_store::client::{
+    ClientConfigKey, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
+    HttpResponseBody, HttpService,
+};
+
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long S3 may take to answer what it need only look up.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// How long it may take over what it has to write: a part on a slow line, or a copy of 5 GiB.
+const WRITE_TIME: Duration = Duration::from_secs(300);
+/// How long the next bytes of an answer may take.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+/// S3 closes connections that are idle for longer.
+const KEEP_TIME: Duration = Duration::from_secs(15);
+
+/// Speaks HTTP for `object_store`, with the client and the cryptography that the server has anyway.
+#[derive(Debug)]
+pub(crate) struct Connector;
+
+#[derive(Debug)]
+struct Service(Client<HttpsConnector<HttpConnector>, HttpRequestBody>);
+
+impl object_store::client::HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIME));
+        let tls = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
+            .expect("the cryptography has TLS 1.2 and 1.3");
+        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
+        let tls = if allows_http { tls.https_or_http() } else { tls.https_only() };
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_TIME);
+        Ok(HttpClient::new(Service(client.build(tls.enable_http1().wrap_connector(tcp)))))
+    }
+}
+
+#[async_trait]
+impl HttpService for Service {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let is_write = matches!(*request.method(), Method::PUT | Method::POST);
+        let time = if is_write { WRITE_TIME } else { ANSWER_TIME };
+        let answer = tokio::time::timeout(time, self.0.request(request)).await.map_err(|_| too_slow(time))?;
+        let (head, body) = answer.map_err(failed)?.into_parts();
+        Ok(HttpResponse::from_parts(head, HttpResponseBody::new(StreamBody::new(frames(body)))))
+    }
+}
+
+type Frame = hyper::body::Frame<bytes::Bytes>;
+
+/// The parts of an answer, each of which comes in time or is an error.
+fn frames(body: Incoming) -> impl stream::Stream<Item = Result<Frame, HttpError>> {
+    stream::unfold(body, |mut body| async move {
+        let frame = match tokio::time::timeout(IDLE_TIME, body.frame()).await {
+            Ok(frame) => frame?.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error)),
+            Err(_) => Err(too_slow(IDLE_TIME)),
+        };
+        Some((frame, body))
+    })
+}
+
+fn too_slow(time: Duration) -> HttpError {
+    let message = format!("nothing came for {} s", time.as_secs());
+    HttpError::new(HttpErrorKind::Timeout, io::Error::new(io::ErrorKind::TimedOut, message))
+}
+
+/// Says how a request failed, which decides whether it is sent again.
+fn failed(error: legacy::Error) -> HttpError {
+    let broke_off = |error: &hyper::Error| error.is_closed() || error.is_incomplete_message();
+    let cause = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
+    let kind = if error.is_connect() {
+        HttpErrorKind::Connect
+    } else if cause.is_some_and(broke_off) {
+        HttpErrorKind::Request
+    } else {
+        HttpErrorKind::Interrupted
+    };
+    HttpError::new(kind, Told(error))
+}
+
+/// An error with its causes, which `object_store` does not tell.
+#[derive(Debug)]
+struct Told(legacy::Error);
+
+impl Error for Told {}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

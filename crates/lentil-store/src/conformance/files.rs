@@ -1,0 +1,248 @@
+//! What every store of files must do, as tests that each of them runs.
+//!
+//! ```ignore
+//! lentil_store::conformance::files::suite!(|| async { MadeFiles::of(MyFiles::open()) });
+//! ```
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, future};
+
+use crate::{ContentHash, FileStore};
+
+/// A store of files under test, and what must live as long as it does, such as its folder.
+pub struct MadeFiles {
+    /// The store.
+    pub files: Arc<dyn FileStore>,
+    _keep: Box<dyn Any + Send>,
+}
+
+impl MadeFiles {
+    /// A store that needs nothing else.
+    pub fn of(files: impl FileStore) -> MadeFiles {
+        MadeFiles::keeping(files, ())
+    }
+
+    /// A store that needs `keep` to live on.
+    pub fn keeping(files: impl FileStore, keep: impl Any + Send) -> MadeFiles {
+        MadeFiles { files: Arc::new(files), _keep: Box::new(keep) }
+    }
+}
+
+/// Makes a module of tests: each statement of the suite, on a store of its own.
+#[macro_export]
+macro_rules! file_conformance_suite {
+    ($make:expr) => {
+        mod conformance {
+            use super::*;
+
+            $crate::conformance_tests! { $make;
+                files: a_content_is_read_back, nothing_is_seen_before_it_is_finished,
+                    a_dropped_content_leaves_nothing, a_range_is_read_and_no_more, a_range_past_the_end_is_an_error,
+                    the_same_content_twice_is_one, a_removed_content_is_gone,
+                    many_contents_are_all_listed, writers_side_by_side_do_not_mix,
+                    a_large_content_in_small_chunks_is_whole, a_reader_reads_on_after_a_replacement;
+            }
+        }
+    };
+}
+
+pub use crate::file_conformance_suite as suite;
+
+/// A hash that stands for the content of this number: a store of files takes its caller's word for it.
+pub fn hash(number: u64) -> ContentHash {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.to_be_bytes());
+    hash[24..].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    ContentHash(hash)
+}
+
+/// Bytes that differ from place to place, and with the number.
+pub fn content(number: u64, length: usize) -> Bytes {
+    (0..length as u64).map(|at| (at.wrapping_mul(31) + at / 251 + number.wrapping_mul(7)) as u8).collect()
+}
+
+/// Writes a content in chunks of this many bytes.
+pub async fn write(files: &dyn FileStore, number: u64, content: &Bytes, chunk: usize) {
+    let mut writer = files.create().await.expect("a content is begun");
+    for at in (0..content.len()).step_by(chunk) {
+        writer.write(content.slice(at..content.len().min(at + chunk))).await.expect("a chunk is written");
+    }
+    writer.finish(&hash(number)).await.expect("it is finished");
+}
+
+/// The bytes of a range, if there is such a content.
+pub async fn read(files: &dyn FileStore, number: u64, range: Range<u64>) -> Option<Vec<u8>> {
+    let chunks = files.read(&hash(number), range).await.expect("it can be looked for")?;
+    Some(chunks.try_collect::<Vec<_>>().await.expect("it is read to its end").concat())
+}
+
+/// The contents that are listed, each once.
+pub async fn listed(files: &dyn FileStore) -> BTreeSet<ContentHash> {
+    let hashes: Vec<_> = files.list().try_collect().await.expect("they are listed");
+    let set: BTreeSet<_> = hashes.iter().copied().collect();
+    assert_eq!(set.len(), hashes.len(), "each content is listed once");
+    set
+}
+
+/// A content is read back, whatever its length and its chunks; what was never written is not there.
+pub async fn a_content_is_read_back<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    for (number, length, chunk) in [(1, 0, 1), (2, 1, 1), (3, 1_000, 7), (4, 300_000, 300_000)] {
+        let content = content(number, length);
+        write(&*made.files, number, &content, chunk).await;
+        assert!(read(&*made.files, number, 0..length as u64).await.expect("it is there") == content, "{length}");
+    }
+    assert_eq!(listed(&*made.files).await, (1..=4).map(hash).collect());
+    assert_eq!(read(&*made.files, 5, 0..1).await, None);
+    assert_eq!(read(&*made.files, 5, 0..0).await, None);
+}
+
+/// Of a content that is being written nothing is seen, small or large.
+pub async fn nothing_is_seen_before_it_is_finished<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    for length in [10, 9 << 20] {
+        let content = content(1, length);
+        let mut writer = made.files.create().await.unwrap();
+        writer.write(content.clone()).await.unwrap();
+        assert_eq!((listed(&*made.files).await.len(), read(&*made.files, 1, 0..1).await), (0, None));
+        writer.finish(&hash(1)).await.unwrap();
+        assert_eq!(read(&*made.files, 1, 0..length as u64).await.unwrap().len(), length);
+        made.files.remove(&hash(1)).await.unwrap();
+    }
+}
+
+/// A writer that is dropped leaves nothing to be seen.
+pub async fn a_dropped_content_leaves_nothing<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    for length in [0, 10, 9 << 20, 17 << 20] {
+        let mut writer = made.files.create().await.unwrap();
+        writer.write(content(1, length)).await.unwrap();
+        drop(writer);
+        assert_eq!((listed(&*made.files).await.len(), read(&*made.files, 1, 0..1).await), (0, None));
+    }
+}
+
+/// A range is read to the byte, also an empty one and one at the end.
+pub async fn a_range_is_read_and_no_more<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    let length = 700_000;
+    let content = content(1, length);
+    write(&*made.files, 1, &content, 65_536).await;
+    for range in
+        [0..0, 0..1, 1..2, 5..5, 0..length, 1..length - 1, 262_143..262_145, length - 1..length, length..length]
+    {
+        let read = read(&*made.files, 1, range.start as u64..range.end as u64).await.expect("it is there");
+        assert!(read == content.slice(range.clone()), "{range:?}");
+    }
+}
+
+/// A range that reaches past the end is an error, and not a shorter content.
+pub async fn a_range_past_the_end_is_an_error<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    write(&*made.files, 1, &content(1, 10), 10).await;
+    for range in [0..11, 9..11, 10..11, 20..30] {
+        let is_error = match made.files.read(&hash(1), range.clone()).await {
+            Ok(chunks) => chunks.expect("it is there").try_collect::<Vec<_>>().await.is_err(),
+            Err(_) => true,
+        };
+        assert!(is_error, "{range:?}: what is missing must not look like the end");
+    }
+}
+
+/// The same content, written twice, is there once.
+pub async fn the_same_content_twice_is_one<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    for length in [100, 9 << 20] {
+        let content = content(1, length);
+        for _ in 0..2 {
+            write(&*made.files, 1, &content, 1 << 20).await;
+        }
+        assert_eq!(listed(&*made.files).await, BTreeSet::from([hash(1)]));
+        assert!(read(&*made.files, 1, 0..length as u64).await.unwrap() == content);
+    }
+}
+
+/// A content that is removed is not there, and may be written again.
+pub async fn a_removed_content_is_gone<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    made.files.remove(&hash(1)).await.expect("that there is none is fine");
+    for number in [1, 2] {
+        write(&*made.files, number, &content(number, 10), 10).await;
+    }
+    made.files.remove(&hash(1)).await.unwrap();
+    made.files.remove(&hash(1)).await.unwrap();
+    assert_eq!((read(&*made.files, 1, 0..1).await, read(&*made.files, 1, 0..0).await), (None, None));
+    assert_eq!(listed(&*made.files).await, BTreeSet::from([hash(2)]));
+    write(&*made.files, 1, &content(3, 10), 10).await;
+    assert_eq!(read(&*made.files, 1, 0..10).await.unwrap(), content(3, 10));
+}
+
+/// More contents than any page holds are all listed, also while they are removed.
+pub async fn many_contents_are_all_listed<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    const MANY: u64 = 1_100;
+    let made = make().await;
+    for number in 0..MANY {
+        write(&*made.files, number, &content(number, 3), 3).await;
+    }
+    assert_eq!(listed(&*made.files).await, (0..MANY).map(hash).collect());
+    // What is removed while it is listed may be told of or not; the rest is.
+    let mut list = made.files.list();
+    let mut seen = BTreeSet::new();
+    while let Some(listed) = list.next().await {
+        let listed = listed.unwrap();
+        made.files.remove(&listed).await.unwrap();
+        seen.insert(listed);
+    }
+    assert_eq!(seen.len() as u64, MANY);
+    assert_eq!(listed(&*made.files).await.len(), 0);
+}
+
+/// Contents that are written at the same time do not get into each other.
+pub async fn writers_side_by_side_do_not_mix<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    let numbers: Vec<u64> = (0..12).collect();
+    let length = |number: u64| if number.is_multiple_of(4) { 9 << 20 } else { 200_000 + number as usize };
+    let writes = numbers.iter().map(|number| {
+        let files = Arc::clone(&made.files);
+        let (number, content) = (*number, content(*number, length(*number)));
+        async move { write(&*files, number, &content, 50_000).await }
+    });
+    future::join_all(writes).await;
+    for number in numbers {
+        let read = read(&*made.files, number, 0..length(number) as u64).await.unwrap();
+        assert!(read == content(number, length(number)), "{number}");
+    }
+}
+
+/// A large content is whole, and each part of it where it belongs.
+pub async fn a_large_content_in_small_chunks_is_whole<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    let length = (40 << 20) + 1;
+    let content = content(1, length);
+    write(&*made.files, 1, &content, 10_007).await;
+    assert!(read(&*made.files, 1, 0..length as u64).await.unwrap() == content);
+    let middle = (8 << 20) - 1..(24 << 20) + 1;
+    let read = read(&*made.files, 1, middle.start as u64..middle.end as u64).await.unwrap();
+    assert!(read == content.slice(middle));
+}
+
+/// A reader that has begun reads to the end while the same content is written again.
+pub async fn a_reader_reads_on_after_a_replacement<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+    let made = make().await;
+    let length = 2 << 20;
+    let content = content(1, length);
+    write(&*made.files, 1, &content, length).await;
+    let mut chunks = made.files.read(&hash(1), 0..length as u64).await.unwrap().unwrap();
+    let mut read = chunks.next().await.unwrap().unwrap().to_vec();
+    write(&*made.files, 1, &content, length).await;
+    while let Some(chunk) = chunks.next().await {
+        read.extend_from_slice(&chunk.unwrap());
+    }
+    assert!(read == content);
+}
