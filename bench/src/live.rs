@@ -26,7 +26,7 @@ pub(crate) fn live(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figur
     for (kind, what) in [(Kind::Same, "one query"), (Kind::Disjoint, "different queries")] {
         let name = format!("live-{kind:?}");
         let rounds = |round| runtime.block_on(reach(cores, &folder.join(format!("{name}-{round}")), kind));
-        let rounds: Vec<Reached> = (0..settings.rounds.min(3)).map(rounds).collect();
+        let rounds: Vec<Reached> = (0..settings.rounds).map(rounds).collect();
         figures.extend(figures_of(&rounds, kind, what));
     }
     figures.push(untouched(&runtime, cores, folder, settings));
@@ -83,7 +83,7 @@ fn untouched(runtime: &tokio::runtime::Runtime, cores: Cores, folder: &Path, set
         let watched = once(&cell, &mut watched, moment).0;
         assert_eq!(alone.errors + watched.errors, 0, "no mutation fails");
         // The server asks now and then whether its clients are there.
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(20)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
         watched.rate / alone.rate
     };
     let ratios = (0..settings.rounds).map(&mut ratio).collect();

@@ -154,7 +154,7 @@ fn run(args: &RunArgs) -> Result<(), String> {
     let cores = Cores::take();
     fs::create_dir_all(&args.folder).map_err(|error| format!("{}: {error}", args.folder.display()))?;
     let data = tempfile::tempdir_in(&args.folder).map_err(|error| format!("{}: {error}", args.folder.display()))?;
-    let (rounds, seconds) = if args.quick { (3, 0.5) } else { (5, 1.5) };
+    let (rounds, seconds) = if args.quick { (3, 0.4) } else { (5, 1.5) };
     let (rounds, seconds) = (args.rounds.unwrap_or(rounds), args.seconds.unwrap_or(seconds));
     let settings = Settings { rounds, seconds, quick: args.quick };
     let machine = Machine::look(data.path());
