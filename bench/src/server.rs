@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -51,15 +52,21 @@ fn ask(address: SocketAddr) {
 /// The real binary, as `cargo build --release -p clonk` leaves it, with its default settings.
 pub(crate) fn clonk(folder: &Path) -> Command {
     let mut command = Command::new(beside("clonk"));
-    command.args(["--port", "0", "--log", "warn", "--data"]).arg(folder).env("CLONK_API_KEY", KEY);
+    command.args(["--port", "0", "--data"]).arg(folder).env("CLONK_API_KEY", KEY).stderr(log(folder));
     command
 }
 
 /// The application of the whole-system tests, which has public functions to subscribe to.
 pub(crate) fn testapp(folder: &Path) -> Command {
     let mut command = Command::new(beside("testapp"));
-    command.args(["--port", "0", "--log", "error", "--data"]).arg(folder);
+    command.args(["--port", "0", "--data"]).arg(folder).stderr(log(folder));
     command
+}
+
+/// A file for what a server logs: it logs what it does by default.
+fn log(folder: &Path) -> File {
+    std::fs::create_dir_all(folder.parent().expect("a data folder is in a folder")).expect("folders can be made");
+    File::options().append(true).create(true).open(folder.with_extension("log")).expect("the folder can be written to")
 }
 
 /// One of the programs within this one.
