@@ -97,7 +97,7 @@ impl Jobs {
             Load::PostZipf => post(self.popular(), self.random, into),
             Load::PostHot => post(0, self.next(), into),
             Load::PostOwn => post(connection as u64, self.next(), into),
-            Load::Mixed if self.random() % 5 == 0 => post(self.popular(), self.random, into),
+            Load::Mixed if self.random().is_multiple_of(5) => post(self.popular(), self.random, into),
             Load::Mixed => get(self.popular(), into),
             Load::AddToCounter => add(&format!("elsewhere-{connection}-{}", self.next() % 50), into),
         }

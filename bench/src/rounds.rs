@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::cells::{Cell, Group};
 use crate::drive::{Driven, Span};
-use crate::fleet::{Fleet, Member};
+use crate::fleet::{Fleet, Member, Subject};
 use crate::process::own_cpu_seconds;
 use crate::results::{Disk, Durability, Round, Row, Settings};
+use crate::tables::print_row;
 
 /// How much longer an fsync takes on the slow disk.
 pub(crate) const SLOW: Duration = Duration::from_millis(2);
@@ -60,12 +61,12 @@ pub(crate) fn measure(group: &Group, fleets: &mut Fleets, settings: Settings) ->
         row.durability = durability(cell, None, fsyncs, member.fsyncs(), writes);
     }
     let measured = rows.into_iter().map(|(_, row)| row).filter(|row| !row.rounds.is_empty());
-    measured.inspect(|row| crate::tables::print_row(row)).collect()
+    measured.inspect(print_row).collect()
 }
 
 /// Whether all that a row counts are writes, which the bare server does not do.
 fn writes_alone(cell: &Cell, row: &Row) -> bool {
-    cell.pools.iter().all(|pool| pool.load.is_writes()) && row.subject != crate::fleet::Subject::Bare
+    cell.pools.iter().all(|pool| pool.load.is_writes()) && row.subject != Subject::Bare
 }
 
 fn slowly(cell: &Cell, member: &mut Member, work: impl FnOnce(&mut Member)) {

@@ -53,17 +53,16 @@ impl Subscribers {
         subscribers
     }
 
-    /// Waits for this many changes; when the first and the last came.
-    pub(crate) async fn hear(&mut self, count: usize) -> (Instant, Instant) {
-        let (mut first, mut last, mut heard) = (None, Instant::now(), 0);
+    /// Waits for this many changes; when the last came.
+    pub(crate) async fn hear(&mut self, count: usize) -> Instant {
+        let (mut last, mut heard) = (Instant::now(), 0);
         while heard < count {
             let next = tokio::time::timeout(Duration::from_secs(60), self.hears.recv()).await;
             let (at, changes) = next.expect("a change is told within a minute").expect("subscribers live");
-            first.get_or_insert(at);
             last = at;
             heard += changes;
         }
-        (first.unwrap_or(last), last)
+        last
     }
 }
 
