@@ -104,7 +104,12 @@ fn tail() -> Group {
 /// The cells that a database of another size is measured by.
 pub(crate) fn of_any_size() -> Vec<Cell> {
     let of = |name, load| cell(name, load, 64, Disk::AsIs, CLONK);
-    vec![of("GET", Load::Get), of("POST new", Load::PostNew), of("POST known", Load::PostKnown)]
+    vec![
+        of("GET", Load::Get),
+        of("GET Zipf", Load::GetZipf),
+        of("POST new", Load::PostNew),
+        of("POST known", Load::PostKnown),
+    ]
 }
 
 /// A cell of live queries.

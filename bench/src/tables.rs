@@ -69,7 +69,8 @@ fn target(figure: &Figure) -> String {
 }
 
 fn other(figure: &Figure) -> String {
-    format!("| {} | {} | {} |\n", figure.name, middle(figure), range(figure))
+    let void = figure.void.as_deref().map_or(String::new(), |why| format!(", VOID: {why}"));
+    format!("| {}{void} | {} | {} |\n", figure.name, middle(figure), range(figure))
 }
 
 fn middle(figure: &Figure) -> String {
