@@ -269,7 +269,9 @@ mod tests {
                 if number == 5 {
                     std::thread::sleep(stall);
                 }
-                let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+                // In one piece, or the system waits for more.
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+                let _ = stream.write_all(answer.as_bytes());
             }
         });
         address

@@ -10,7 +10,7 @@ use crate::results::{Disk, Durability, Round, Row, Settings};
 use crate::tables::print_row;
 
 /// How much longer an fsync takes on the slow disk.
-pub(crate) const SLOW: Duration = Duration::from_millis(2);
+const SLOW: Duration = Duration::from_millis(2);
 /// How long fsyncs are counted, in a run apart.
 const COUNTED: Duration = Duration::from_millis(400);
 
@@ -31,50 +31,59 @@ impl Fleets {
 
 /// Measures a group: in each round each cell on each subject for a moment.
 pub(crate) fn measure(group: &Group, fleets: &mut Fleets, settings: Settings) -> Vec<Row> {
-    let places = group.cells.iter().flat_map(|cell| cell.subjects.iter().map(move |subject| (cell, *subject)));
-    let mut rows: Vec<(&Cell, Row)> = places
-        .map(|(cell, subject)| {
-            let (name, disk) = (cell.name.clone(), cell.disk);
-            (cell, Row { cell: name, disk, subject, rounds: Vec::new(), durability: None })
-        })
-        .collect();
+    let mut rows = rows_of(group);
     let (moment, count) = (Duration::from_secs_f64(settings.seconds), rows.len());
     for round in 0..settings.rounds {
         // Who comes first has an advantage or a disadvantage: it is another one each time.
         let (early, late) = rows.split_at_mut(round % count);
         for (cell, row) in late.iter_mut().chain(early) {
             let Some(fleet) = fleets.on(cell.disk) else { continue };
-            let member = fleet.member(row.subject);
-            slowly(cell, member, |member| {
-                let fsyncs = member.fsyncs();
-                let (measured, writes) = once(cell, member, moment);
-                row.rounds.push(measured);
-                row.durability = durability(cell, row.durability, fsyncs, member.fsyncs(), writes);
-            });
+            row.rounds.push(measure_round(cell, row.subject, fleet, moment, &mut row.durability));
         }
     }
-    for (cell, row) in rows.iter_mut().filter(|(cell, row)| cell.disk == Disk::AsIs && writes_alone(cell, row)) {
+    let written = rows.iter_mut().filter(|(cell, row)| cell.disk == Disk::AsIs && writes_alone(cell, row));
+    for (cell, row) in written {
         let Some(fleet) = &mut fleets.counted else { continue };
-        let member = fleet.member(row.subject);
-        let fsyncs = member.fsyncs();
-        let (_, writes) = once(cell, member, COUNTED);
-        row.durability = durability(cell, None, fsyncs, member.fsyncs(), writes);
+        measure_round(cell, row.subject, fleet, COUNTED, &mut row.durability);
     }
     let measured = rows.into_iter().map(|(_, row)| row).filter(|row| !row.rounds.is_empty());
     measured.inspect(print_row).collect()
 }
 
+fn rows_of(group: &Group) -> Vec<(&Cell, Row)> {
+    let row = |cell: &Cell, subject| {
+        let (name, disk) = (cell.name.clone(), cell.disk);
+        Row { cell: name, disk, subject, rounds: Vec::new(), durability: None }
+    };
+    let cells = group.cells.iter().flat_map(|cell| cell.subjects.iter().map(move |subject| (cell, *subject)));
+    cells.map(|(cell, subject)| (cell, row(cell, subject))).collect()
+}
+
+/// Measures a cell on a subject for a moment; where fsyncs are counted, they are added to what was found before.
+fn measure_round(
+    cell: &Cell,
+    subject: Subject,
+    fleet: &mut Fleet,
+    moment: Duration,
+    found: &mut Option<Durability>,
+) -> Round {
+    let member = fleet.member(subject);
+    member.delay_fsyncs(if cell.disk == Disk::Slow { SLOW } else { Duration::ZERO });
+    let before = member.fsyncs();
+    let (round, writes) = once(cell, member, moment);
+    if let (Some(before), Some(after)) = (before, member.fsyncs()) {
+        let at_once = cell.pools.iter().map(|pool| pool.connections as u64).sum();
+        let sofar = found.unwrap_or(Durability { fsyncs: 0, writes: 0, at_once });
+        let (fsyncs, writes) = (sofar.fsyncs + after - before, sofar.writes + writes);
+        *found = Some(Durability { fsyncs, writes, at_once });
+    }
+    member.delay_fsyncs(Duration::ZERO);
+    round
+}
+
 /// Whether all that a row counts are writes, which the bare server does not do.
 fn writes_alone(cell: &Cell, row: &Row) -> bool {
     cell.pools.iter().all(|pool| pool.load.is_writes()) && row.subject != Subject::Bare
-}
-
-fn slowly(cell: &Cell, member: &mut Member, work: impl FnOnce(&mut Member)) {
-    if cell.disk == Disk::Slow {
-        member.delay_fsyncs(SLOW);
-    }
-    work(member);
-    member.delay_fsyncs(Duration::ZERO);
 }
 
 /// Drives a subject for a moment; returns what came of it, and how many requests of all pools were answered.
@@ -100,17 +109,4 @@ fn of_pool(driven: &Driven) -> Round {
     let rate = driven.requests as f64 / driven.seconds;
     let (p50_ms, p99_ms, p999_ms) = (ms(0.5), ms(0.99), ms(0.999));
     Round { rate, p50_ms, p99_ms, p999_ms, errors: 0, cpu_seconds: 0.0, server_busy: 0.0, generator_busy: 0.0 }
-}
-
-fn durability(
-    cell: &Cell,
-    sofar: Option<Durability>,
-    before: Option<u64>,
-    after: Option<u64>,
-    writes: u64,
-) -> Option<Durability> {
-    let fsyncs = after? - before?;
-    let at_once = cell.pools.iter().map(|pool| pool.connections as u64).sum();
-    let sofar = sofar.unwrap_or(Durability { fsyncs: 0, writes: 0, at_once });
-    Some(Durability { fsyncs: sofar.fsyncs + fsyncs, writes: sofar.writes + writes, at_once })
 }
