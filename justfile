@@ -20,16 +20,21 @@ check:
 # All of it, nothing skipped: one word before a push.
 verify: check
     LENTIL_TEST_ALL=1 cargo test --workspace
+    LENTIL_TEST_ALL=1 just bench-check
 
-# Measure clonk beside a bare hyper server and a hand-written axum + rusqlite service.
+# Measure clonk beside what people would use instead: `just bench`, `just bench --quick`, `just bench get post`, `just bench --big`.
 bench *args:
-    cargo build --release -p clonk -p lentil-bench
+    cargo build --release -p clonk
+    cargo build --release -p lentil-tests --bin testapp
     cargo run --release -p lentil-bench --bin bench -- {{args}}
 
-# Measure live queries: latency, what untouched commits cost, memory.
-bench-live:
-    cargo build --release -p lentil-tests --bin testapp -p lentil-bench
-    cargo run --release -p lentil-bench --bin bench -- live
+# Count the instructions of three fixed scenarios: more than 5 % above those kept fail. `--record` keeps new ones.
+bench-check *args:
+    cargo run --profile counted -p lentil-bench --bin scenarios -- check {{args}}
+
+# Time single steps: values, keys, validation, commits, the cache.
+bench-micro *args:
+    cargo bench -p lentil-bench --bench micro -- {{args}}
 
 # Run the property tests of every decoder that faces input, with this many cases each.
 fuzz cases="200000":

@@ -44,20 +44,28 @@ struct Job {
     created_at: f64,
 }
 
+pub(crate) const SCHEMA: &str =
+    "CREATE TABLE jobs (id INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, idea TEXT NOT NULL,
+     username TEXT NOT NULL, status TEXT NOT NULL, stage TEXT NOT NULL, result TEXT, created_at REAL NOT NULL)";
+
+pub(crate) const UPSERT: &str = "INSERT INTO jobs (job_id, idea, username, status, stage, result, created_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job_id) DO UPDATE
+     SET status = excluded.status, stage = excluded.stage, result = coalesce(excluded.result, result)";
+
+/// Opens the database in this folder, so that what is committed is durable.
+pub(crate) fn open(folder: &Path) -> Connection {
+    let connection = Connection::open(folder.join("jobs.sqlite3")).expect("the database opens");
+    connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
+    connection.pragma_update(None, "synchronous", "FULL").expect("FULL");
+    connection
+}
+
 /// Serves jobs from a SQLite file in this folder.
 pub(crate) fn serve(folder: &Path) {
     std::fs::create_dir_all(folder).expect("the folder can be made");
-    let open = || {
-        let connection = Connection::open(folder.join("jobs.sqlite3")).expect("the database opens");
-        connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
-        connection.pragma_update(None, "synchronous", "FULL").expect("FULL");
-        connection
-    };
-    let writer = open();
-    let schema = "CREATE TABLE jobs (id INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, idea TEXT NOT NULL,
-         username TEXT NOT NULL, status TEXT NOT NULL, stage TEXT NOT NULL, result TEXT, created_at REAL NOT NULL)";
-    writer.execute(schema, []).expect("the table is made");
-    let readers = (0..4).map(|_| Mutex::new(open())).collect();
+    let writer = open(folder);
+    writer.execute(SCHEMA, []).expect("the table is made");
+    let readers = (0..4).map(|_| Mutex::new(open(folder))).collect();
     let service = Service { writer: Arc::new(Mutex::new(writer)), readers: Arc::new(readers) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -91,13 +99,10 @@ async fn post_job(State(service): State<Service>, headers: HeaderMap, Json(job):
 fn upsert(writer: &mut Connection, job: Upsert) -> rusqlite::Result<()> {
     let transaction = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     {
-        let sql = "INSERT INTO jobs (job_id, idea, username, status, stage, result, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job_id) DO UPDATE
-             SET status = excluded.status, stage = excluded.stage, result = coalesce(excluded.result, result)";
         let idea = job.idea.unwrap_or_default();
         let username = job.username.unwrap_or_else(|| "unknown".to_owned());
         let created_at = job.created_at.unwrap_or_default();
-        let mut statement = transaction.prepare_cached(sql)?;
+        let mut statement = transaction.prepare_cached(UPSERT)?;
         statement.execute(params![job.job_id, idea, username, job.status, job.stage, job.result, created_at])?;
     }
     transaction.commit()

@@ -1,217 +1,112 @@
 //! Live queries: how long a commit takes to reach its subscribers, and what subscribers cost those it does not reach.
 //!
-//! One `testapp` with SQLite; subscribers over raw WebSockets, a hundred queries each; commits one after another over
-//! HTTP, each when all that it touches have heard of the last.
+//! `testapp` with SQLite; 10,000 subscriptions over a hundred WebSockets.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt};
-use hdrhistogram::Histogram;
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{WebSocketStream, client_async};
+use crate::cells;
+use crate::cores::Cores;
+use crate::drive::histogram;
+use crate::fleet::Member;
+use crate::jobs::Jobs;
+use crate::results::{Figure, Settings};
+use crate::rounds::once;
+use crate::server::{Server, testapp};
+use crate::subscribers::{Kind, Subscribers, Writer, connect};
 
-use crate::drive::{Connection, histogram};
-use crate::servers::Server;
+const SUBSCRIPTIONS: usize = 10_000;
+const COMMITS: usize = 20;
+const CONNECTIONS: usize = 2_000;
 
-const QUERIES_EACH: usize = 100;
-const COMMITS: usize = 200;
-
-/// Whether the subscriptions are one query, or each its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Same,
-    Disjoint,
-}
-
-pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        println!("| subscriptions | commit to its client: p50 ms | p99 ms | to the last: p50 ms | p99 ms |");
-        println!("|---|---|---|---|---|");
-        for kind in [Kind::Same, Kind::Disjoint] {
-            for count in [1, 100, 10_000] {
-                let server = Server::testapp(&folder.path().join(format!("{kind:?}-{count}")));
-                latency(&server, kind, count).await;
-            }
-        }
-        println!();
-        untouched(folder.path()).await;
-        println!();
-        memory(folder.path()).await;
-    });
-}
-
-/// The counter that a subscription looks at.
-fn counter(kind: Kind, number: usize) -> String {
-    match kind {
-        Kind::Same => "same".to_owned(),
-        Kind::Disjoint => format!("counter-{number}"),
+/// Measures all there is to live queries.
+pub(crate) fn live(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut figures = Vec::new();
+    for (kind, what) in [(Kind::Same, "one query"), (Kind::Disjoint, "different queries")] {
+        let name = format!("live-{kind:?}");
+        let rounds = |round| runtime.block_on(reach(cores, &folder.join(format!("{name}-{round}")), kind));
+        let rounds: Vec<Reached> = (0..settings.rounds).map(rounds).collect();
+        figures.extend(figures_of(&rounds, kind, what));
     }
+    figures.push(untouched(&runtime, cores, folder, settings));
+    figures.extend(runtime.block_on(memory(cores, folder)));
+    figures
 }
 
-/// A connection that has subscribed, and tells of each transition with a change: how many changes it holds.
-async fn subscribe(address: SocketAddr, counters: Vec<String>, heard: mpsc::UnboundedSender<(Instant, usize)>) {
-    let mut socket = connect(address).await;
-    let modifications: Vec<_> = counters
-        .iter()
-        .enumerate()
-        .map(|(id, name)| {
-            serde_json::json!({"type": "Add", "queryId": id, "udfPath": "counters:get", "args": [{"name": name}]})
-        })
-        .collect();
-    send(
-        &mut socket,
-        &serde_json::json!({
-            "type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": modifications,
-        }),
-    )
-    .await;
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else { continue };
-            let changes = text.matches(r#""type":"QueryUpdated""#).count();
-            if changes > 0 && heard.send((Instant::now(), changes)).is_err() {
-                return;
-            }
-        }
-    });
+/// How commits reached their subscribers.
+struct Reached {
+    last_p50_ms: f64,
+    last_p99_ms: f64,
+    pushes_a_second: f64,
 }
 
-async fn connect(address: SocketAddr) -> WebSocketStream<TcpStream> {
-    let stream = TcpStream::connect(address).await.expect("the server listens");
-    stream.set_nodelay(true).expect("the option exists");
-    let (mut socket, _) = client_async(format!("ws://{address}/api/sync"), stream).await.expect("it is a WebSocket");
-    let session_id = "00000000-0000-4000-8000-000000000000";
-    send(&mut socket, &serde_json::json!({"type": "Connect", "sessionId": session_id, "connectionCount": 0})).await;
-    socket
-}
-
-async fn send(socket: &mut WebSocketStream<TcpStream>, message: &serde_json::Value) {
-    socket.send(Message::text(message.to_string())).await.expect("the server reads");
-}
-
-fn add(name: &str) -> String {
-    let body = format!(r#"{{"path":"counters:add","args":{{"name":"{name}","by":{{"$integer":"AQAAAAAAAAA="}}}}}}"#);
-    format!(
-        "POST /api/mutation HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// Opens `count` subscriptions and waits until each has its first answer.
-async fn subscribers(
-    address: SocketAddr,
-    kind: Kind,
-    count: usize,
-) -> (mpsc::UnboundedReceiver<(Instant, usize)>, Duration) {
-    let (heard, mut hears) = mpsc::unbounded_channel();
-    let began = Instant::now();
-    let names: Vec<String> = (0..count).map(|number| counter(kind, number)).collect();
-    for names in names.chunks(QUERIES_EACH) {
-        subscribe(address, names.to_vec(), heard.clone()).await;
+fn figures_of(rounds: &[Reached], kind: Kind, what: &str) -> Vec<Figure> {
+    let of = |pick: fn(&Reached) -> f64| rounds.iter().map(pick).collect();
+    let name = |value: &str| format!("live, 10,000 subscriptions to {what}: {value}");
+    let p50 = Figure::new(&name("a commit to the last client, p50"), " ms", of(|reached| reached.last_p50_ms));
+    let p99 = Figure::new(&name("a commit to the last client, p99"), " ms", of(|reached| reached.last_p99_ms));
+    if kind == Kind::Disjoint {
+        return vec![p50, p99];
     }
-    hear(&mut hears, count).await;
-    (hears, began.elapsed())
+    let pushes = Figure::new(&name("pushes a second"), "", of(|reached| reached.pushes_a_second));
+    vec![p50, p99.at_most(250.0), pushes.at_least(100_000.0)]
 }
 
-/// Waits for this many changes; when the first and the last came.
-async fn hear(hears: &mut mpsc::UnboundedReceiver<(Instant, usize)>, count: usize) -> (Instant, Instant) {
-    let (mut first, mut last, mut heard) = (None, Instant::now(), 0);
-    while heard < count {
-        let next = tokio::time::timeout(Duration::from_secs(60), hears.recv()).await;
-        let (at, changes) = next.expect("a change is told within a minute").expect("subscribers live");
-        first.get_or_insert(at);
-        last = at;
-        heard += changes;
-    }
-    (first.unwrap_or(last), last)
-}
-
-async fn latency(server: &Server, kind: Kind, count: usize) {
-    let (mut hears, _) = subscribers(server.address(), kind, count).await;
-    let mut writer = Connection::open(server.address()).await;
-    let (mut to_first, mut to_last) = (histogram(), histogram());
-    let touched = if kind == Kind::Same { count } else { 1 };
+/// Commits one after another, each when all that it touches have heard of the last.
+async fn reach(cores: Cores, folder: &Path, kind: Kind) -> Reached {
+    let server = Server::start(testapp(folder), cores);
+    let mut subscribers = Subscribers::open(server.address, kind, SUBSCRIPTIONS).await;
+    let mut writer = Writer::open(server.address).await;
+    let touched = if kind == Kind::Same { SUBSCRIPTIONS } else { 1 };
+    let (mut to_last, all_began) = (histogram(), Instant::now());
     for commit in 0..COMMITS {
         let began = Instant::now();
-        let name = counter(kind, commit * 7 % count);
-        assert_eq!(writer.ask(&add(&name)).await, Some(200), "the commit succeeds");
-        let (first, last) = hear(&mut hears, touched).await;
-        to_first.saturating_record((first - began).as_micros() as u64);
-        to_last.saturating_record((last - began).as_micros() as u64);
+        writer.add(&kind.counter(commit * 7)).await;
+        let last = subscribers.hear(touched).await;
+        to_last.saturating_record((last - began).as_nanos() as u64);
     }
-    let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-    println!(
-        "| {count} {kind:?} | {:.2} | {:.2} | {:.2} | {:.2} |",
-        ms(&to_first, 0.5),
-        ms(&to_first, 0.99),
-        ms(&to_last, 0.5),
-        ms(&to_last, 0.99)
-    );
+    let ms = |quantile| to_last.value_at_quantile(quantile) as f64 / 1e6;
+    let pushes_a_second = (touched * COMMITS) as f64 / all_began.elapsed().as_secs_f64();
+    Reached { last_p50_ms: ms(0.5), last_p99_ms: ms(0.99), pushes_a_second }
 }
 
-/// Commits that touch none of ten thousand subscriptions, beside commits with none subscribed, in turns.
-async fn untouched(folder: &Path) {
-    let (alone, watched) = (Server::testapp(&folder.join("alone")), Server::testapp(&folder.join("watched")));
-    let _hears = subscribers(watched.address(), Kind::Disjoint, 10_000).await;
-    let mut rows: Vec<(f64, f64, f64, f64)> = Vec::new();
-    for _ in 0..7 {
-        let mut row = Vec::new();
-        for server in [&alone, &watched] {
-            let (cpu, began) = (server.cpu_seconds(), Instant::now());
-            let writers: Vec<_> = (0..16)
-                .map(|writer| {
-                    let address = server.address();
-                    tokio::spawn(async move {
-                        let mut connection = Connection::open(address).await;
-                        for commit in 0..500 {
-                            let name = format!("elsewhere-{writer}-{}", commit % 50);
-                            assert_eq!(connection.ask(&add(&name)).await, Some(200));
-                        }
-                    })
-                })
-                .collect();
-            for writer in writers {
-                writer.await.expect("a writer does not panic");
-            }
-            let commits = 16.0 * 500.0;
-            row.push((began.elapsed().as_secs_f64() * 1e6 / commits, (server.cpu_seconds() - cpu) * 1e6 / commits));
-        }
-        rows.push((row[0].0, row[0].1, row[1].0, row[1].1));
-    }
-    let median = |pick: fn(&(f64, f64, f64, f64)) -> f64| {
-        let mut numbers: Vec<f64> = rows.iter().map(pick).collect();
-        numbers.sort_by(f64::total_cmp);
-        numbers[numbers.len() / 2]
+/// Commits that touch none of the subscriptions, beside commits with none subscribed, in turns.
+fn untouched(runtime: &tokio::runtime::Runtime, cores: Cores, folder: &Path, settings: Settings) -> Figure {
+    let start = |name| Member::of(Server::start(testapp(&folder.join(name)), cores), Jobs::new(1));
+    let (mut alone, mut watched) = (start("live-alone"), start("live-watched"));
+    let address = watched.server().expect("it is one").address;
+    let _subscribers = runtime.block_on(Subscribers::open(address, Kind::Disjoint, SUBSCRIPTIONS));
+    let (cell, moment) = (cells::untouched(), Duration::from_secs_f64(settings.seconds));
+    let mut ratio = |_| {
+        let alone = once(&cell, &mut alone, moment).0;
+        let watched = once(&cell, &mut watched, moment).0;
+        assert_eq!(alone.errors + watched.errors, 0, "no mutation fails");
+        // The server asks now and then whether its clients are there.
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
+        watched.rate / alone.rate
     };
-    println!("A commit that touches no subscription, 16 writers, medians of {} rounds:", rows.len());
-    println!("| | µs a commit | CPU µs a commit |\n|---|---|---|");
-    println!("| none subscribed | {:.1} | {:.1} |", median(|row| row.0), median(|row| row.1));
-    println!("| 10,000 subscribed | {:.1} | {:.1} |", median(|row| row.2), median(|row| row.3));
+    let ratios = (0..settings.rounds).map(&mut ratio).collect();
+    Figure::new("mutations @16 that touch none of 10,000 subscriptions: rate / none", "", ratios).at_least(0.95)
 }
 
 /// What an idle connection takes, and a subscription.
-async fn memory(folder: &Path) {
-    const IDLE: usize = 2_000;
-    let server = Server::testapp(&folder.join("memory"));
-    let before = server.resident_kib();
+async fn memory(cores: Cores, folder: &Path) -> Vec<Figure> {
+    let server = Server::start(testapp(&folder.join("live-memory")), cores);
+    let before = server.process.resident_mb();
     let mut idle = Vec::new();
-    for _ in 0..IDLE {
-        idle.push(connect(server.address()).await);
+    for _ in 0..CONNECTIONS {
+        idle.push(connect(server.address).await);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let connected = server.resident_kib();
-    let (_hears, took) = subscribers(server.address(), Kind::Disjoint, 10_000).await;
-    let subscribed = server.resident_kib();
-    println!("an idle connection takes {:.1} KiB", (connected - before) as f64 / IDLE as f64);
-    println!(
-        "a subscription takes {:.1} KiB (10,000 distinct ones over 100 connections, with the cache of their answers)",
-        (subscribed - connected) as f64 / 10_000.0
-    );
-    println!("10,000 distinct subscriptions were first answered in {:.0} ms", took.as_secs_f64() * 1e3);
+    let connected = server.process.resident_mb();
+    let subscribers = Subscribers::open(server.address, Kind::Disjoint, SUBSCRIPTIONS).await;
+    let subscribed = server.process.resident_mb();
+    let kb = |mb: f64, count: usize| vec![mb * 1e3 / count as f64];
+    let took = vec![subscribers.took.as_secs_f64() * 1e3];
+    vec![
+        Figure::new("live: memory of an idle connection", " kB", kb(connected - before, CONNECTIONS)),
+        Figure::new("live: memory of a subscription of its own", " kB", kb(subscribed - connected, SUBSCRIPTIONS)),
+        Figure::new("live: 10,000 different subscriptions, until each is answered", " ms", took),
+    ]
 }

@@ -1,0 +1,137 @@
+//! Databases of another size: ten million jobs beside ten thousand.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lentil_sqlite::{SqliteOptions, SqliteStore};
+use lentil_store::{Store, StoredDocument, WriteBuffer};
+use lentil_values::{DocumentId, InternalId, Object, Value};
+
+use crate::cells::of_any_size;
+use crate::cores::Cores;
+use crate::fleet::{KNOWN, Member};
+use crate::jobs::{Jobs, job_id, mix};
+use crate::results::{Figure, Round, Settings};
+use crate::rounds::once;
+use crate::server::{Server, clonk};
+use crate::whole::{killed, ms};
+
+/// About a gigabyte.
+const GIGABYTE: u64 = 2_500_000;
+const MANY: u64 = 10_000_000;
+/// Documents in a commit while filling.
+const STEP: usize = 20_000;
+
+/// A database that is filled by hand, through the store, and then served.
+struct Filled {
+    folder: PathBuf,
+    cores: Cores,
+    known: u64,
+}
+
+/// Measures starts on a gigabyte, then rates and memory on ten million jobs beside ten thousand.
+pub(crate) fn big(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
+    let mut large = Filled { folder: folder.join("big"), cores, known: 0 };
+    let small = Filled { folder: folder.join("small"), cores, known: 0 }.filled(KNOWN);
+    large = large.filled(GIGABYTE);
+    let mut figures = large.starts(settings);
+    large = large.filled(MANY);
+    figures.extend(compare(&large, &small, settings));
+    figures
+}
+
+impl Filled {
+    /// Adds jobs until there are so many.
+    fn filled(self, known: u64) -> Filled {
+        println!("filling a database up to {known} jobs …");
+        // The first start declares the tables.
+        Server::start(clonk(&self.folder), self.cores).process.stop();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(fill(&self.folder, self.known..known));
+        Filled { known, ..self }
+    }
+
+    fn starts(&self, settings: Settings) -> Vec<Figure> {
+        let gigabytes = size_gb(&self.folder);
+        let time = |_| {
+            let server = Server::start(clonk(&self.folder), self.cores);
+            let time = ms(server.start_time);
+            server.process.stop();
+            time
+        };
+        let times = (0..settings.rounds).map(time).collect();
+        let what = format!("{gigabytes:.1} GB");
+        vec![
+            Figure::new(&format!("start to first answer, {what}"), " ms", times).at_most(50.0),
+            killed(&what, &self.folder, self.cores, settings, |_| ()),
+        ]
+    }
+
+    fn served(&self) -> Member {
+        Member::of(Server::start(clonk(&self.folder), self.cores), Jobs::new(self.known))
+    }
+}
+
+fn compare(large: &Filled, small: &Filled, settings: Settings) -> Vec<Figure> {
+    let (mut large, mut small) = (large.served(), small.served());
+    let moment = Duration::from_secs_f64(settings.seconds);
+    let figures = of_any_size().into_iter().flat_map(|cell| {
+        let mut round = |_| [once(&cell, &mut large, moment).0, once(&cell, &mut small, moment).0];
+        let rounds: Vec<[Round; 2]> = (0..settings.rounds).map(&mut round).collect();
+        let errors: u64 = rounds.iter().flatten().map(|round| round.errors).sum();
+        let void = (errors > 0).then(|| format!("{errors} errors"));
+        let of = |what: &str, pick: fn(&[Round; 2]) -> f64| {
+            let figure = Figure::new(&format!("{}: {what}", cell.name), "", rounds.iter().map(pick).collect());
+            Figure { void: void.clone(), ..figure }
+        };
+        let ratio = of("rate with 10 million jobs / 10 thousand", |[large, small]| large.rate / small.rate);
+        [
+            ratio.at_least(0.7),
+            of("a second with 10 million jobs", |[large, _]| large.rate),
+            of("a second with 10 thousand jobs", |[_, small]| small.rate),
+        ]
+    });
+    let mut figures: Vec<Figure> = figures.collect();
+    let (large, small) = (large.process().resident_mb(), small.process().resident_mb());
+    figures.push(Figure::new("memory with 10 million jobs − 10 thousand", " MB", vec![large - small]).at_most(100.0));
+    figures
+}
+
+/// Writes jobs as the engine would, in large commits. Within each, jobs go in the order of their ids, which spares the
+/// index most of what a random order costs.
+async fn fill(folder: &Path, jobs: std::ops::Range<u64>) {
+    let store = SqliteStore::open(folder, SqliteOptions::default()).expect("the database opens");
+    let table = store.catalog().tables["jobs"].number;
+    let mut numbers: Vec<(String, u64)> = jobs.map(|job| (job_id(job), job)).collect();
+    numbers.sort_unstable();
+    for (step, numbers) in numbers.chunks(STEP).enumerate() {
+        let transaction = store.begin().await.expect("nobody else writes");
+        let first_ms = transaction.timestamp().as_millis();
+        let mut buffer = WriteBuffer::new(store.catalog());
+        for (at, (job_id, job)) in numbers.iter().enumerate() {
+            let creation_time = first_ms + (step * STEP + at) as f64 / 1e4;
+            let id = DocumentId { table, internal: InternalId::at(creation_time, mix(*job)) };
+            let document = StoredDocument { id, creation_time, fields: fields(job_id) };
+            buffer.put(None, Some(Arc::new(document)));
+        }
+        transaction.commit(buffer.into_write_set()).await.expect("the disk has room");
+    }
+    store.close().await.expect("the database closes");
+}
+
+fn fields(job_id: &str) -> Object {
+    let text = |text: &str| Value::String(text.to_owned());
+    Object::from([
+        ("jobId", text(job_id)),
+        ("idea", text("an app that counts the birds in my garden and draws them")),
+        ("username", text("ada")),
+        ("status", text("processing")),
+        ("stage", text("stage-0")),
+        ("createdAt", Value::Float64(1_767_225_600_000.0)),
+    ])
+}
+
+fn size_gb(folder: &Path) -> f64 {
+    std::fs::metadata(folder.join("lentil.sqlite3")).expect("the database is there").len() as f64 / 1e9
+}

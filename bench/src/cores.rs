@@ -1,0 +1,38 @@
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The two cores of a measurement: one for the server, one for who drives it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    generator: usize,
+    server: usize,
+}
+
+impl Cores {
+    /// Takes the first and the last core that this process may use, and stays on the first.
+    pub(crate) fn take() -> Cores {
+        let allowed = sched_getaffinity(None).expect("Linux tells a process its cores");
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let generator = cores.next().expect("this process runs somewhere");
+        let taken = Cores { generator, server: cores.next_back().unwrap_or(generator) };
+        if taken.server == taken.generator {
+            println!("ONE CORE ALONE: server and generator share it, and no figure below means much.\n");
+        }
+        pin(taken.generator);
+        taken
+    }
+
+    /// Does `work`, and has the processes that it starts stay on the server's core.
+    pub(crate) fn on_servers<T>(self, work: impl FnOnce() -> T) -> T {
+        pin(self.server);
+        let done = work();
+        pin(self.generator);
+        done
+    }
+}
+
+/// Has this thread, and the processes and threads that it starts, run on one core.
+fn pin(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).expect("a core that was allowed stays so");
+}

@@ -1,0 +1,129 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::answer::Answer;
+use crate::jobs::add;
+
+/// How many subscriptions share a connection.
+const EACH: usize = 100;
+
+/// Whether the subscriptions are one query, or each its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Same,
+    Disjoint,
+}
+
+impl Kind {
+    /// The counter that a subscription looks at.
+    pub(crate) fn counter(self, number: usize) -> String {
+        match self {
+            Kind::Same => "same".to_owned(),
+            Kind::Disjoint => format!("counter-{number}"),
+        }
+    }
+}
+
+/// Subscriptions over raw WebSockets that tell when a change has come.
+pub(crate) struct Subscribers {
+    hears: mpsc::UnboundedReceiver<(Instant, usize)>,
+    /// How long it took until each had its first answer.
+    pub(crate) took: Duration,
+}
+
+impl Subscribers {
+    /// Opens `count` subscriptions, a hundred over each connection, and waits until each has its first answer.
+    pub(crate) async fn open(address: SocketAddr, kind: Kind, count: usize) -> Subscribers {
+        let (heard, hears) = mpsc::unbounded_channel();
+        let began = Instant::now();
+        let mut subscribers = Subscribers { hears, took: Duration::ZERO };
+        let names: Vec<String> = (0..count).map(|number| kind.counter(number)).collect();
+        for names in names.chunks(EACH) {
+            subscribe(address, names, heard.clone()).await;
+        }
+        subscribers.hear(count).await;
+        subscribers.took = began.elapsed();
+        subscribers
+    }
+
+    /// Waits for this many changes; when the last came.
+    pub(crate) async fn hear(&mut self, count: usize) -> Instant {
+        let (mut last, mut heard) = (Instant::now(), 0);
+        while heard < count {
+            let next = tokio::time::timeout(Duration::from_secs(60), self.hears.recv()).await;
+            let (at, changes) = next.expect("a change is told within a minute").expect("subscribers live");
+            last = at;
+            heard += changes;
+        }
+        last
+    }
+}
+
+async fn subscribe(address: SocketAddr, counters: &[String], heard: mpsc::UnboundedSender<(Instant, usize)>) {
+    let mut socket = connect(address).await;
+    let add = |(id, name)| serde_json::json!({"type": "Add", "queryId": id, "udfPath": "counters:get", "args": [{"name": name}]});
+    let modifications: Vec<_> = counters.iter().enumerate().map(add).collect();
+    let query_set = serde_json::json!({
+        "type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": modifications,
+    });
+    send(&mut socket, &query_set).await;
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(text) = message else { continue };
+            let changes = text.matches(r#""type":"QueryUpdated""#).count();
+            if changes > 0 && heard.send((Instant::now(), changes)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Opens a connection that has subscribed to nothing yet.
+pub(crate) async fn connect(address: SocketAddr) -> WebSocketStream<TcpStream> {
+    let stream = TcpStream::connect(address).await.expect("the server listens");
+    stream.set_nodelay(true).expect("the option exists");
+    let (mut socket, _) = client_async(format!("ws://{address}/api/sync"), stream).await.expect("it is a WebSocket");
+    let session_id = "00000000-0000-4000-8000-000000000000";
+    send(&mut socket, &serde_json::json!({"type": "Connect", "sessionId": session_id, "connectionCount": 0})).await;
+    socket
+}
+
+async fn send(socket: &mut WebSocketStream<TcpStream>, message: &serde_json::Value) {
+    socket.send(Message::text(message.to_string())).await.expect("the server reads");
+}
+
+/// Who commits, one after another, while others on this thread listen.
+pub(crate) struct Writer {
+    stream: TcpStream,
+    request: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) async fn open(address: SocketAddr) -> Writer {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        stream.set_nodelay(true).expect("the option exists");
+        Writer { stream, request: Vec::new() }
+    }
+
+    /// Adds to a counter.
+    pub(crate) async fn add(&mut self, counter: &str) {
+        self.request.clear();
+        add(counter, &mut self.request);
+        self.stream.write_all(&self.request).await.expect("the server reads");
+        let mut answer = Vec::new();
+        let answer = loop {
+            self.stream.read_buf(&mut answer).await.expect("the server answers");
+            if let Some(answer) = Answer::parse(&answer) {
+                break answer;
+            }
+        };
+        assert_eq!(answer.status, 200, "the commit succeeds");
+    }
+}
