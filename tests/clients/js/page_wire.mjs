@@ -14,8 +14,9 @@ function at(time) {
 }
 
 // A page whose sockets all end here; each is kept with the messages that it brought.
-async function open(path) {
+async function open(path, prepare = () => {}) {
   const page = await (await browser.newContext()).newPage();
+  await prepare(page);
   const sockets = [];
   const errors = [];
   page.on("pageerror", (error) => errors.push(`${error}`));
@@ -99,6 +100,50 @@ await check("what it does not know is let pass", async () => {
   move(socket, 1, { type: "QueryRemoved", queryId: 0 }, { ...job("done"), queryId: 99 }, job("deploying"));
   await stage(opened.page, "deploying");
   assert.deepStrictEqual([opened.sockets.length, opened.errors], [1, []]);
+  await opened.page.context().close();
+});
+
+await check("a silent server is given up after a minute, one that speaks is not", async () => {
+  const opened = await open("/build/j", (page) => page.clock.install());
+  const { page, sockets } = opened;
+  move(await asked(opened, 1), 1, job("generating"));
+  await stage(page, "generating");
+  await page.clock.runFor(50_000);
+  move(sockets[0], 2, job("deploying"));
+  await stage(page, "deploying");
+  await page.clock.runFor(50_000);
+  assert.equal(sockets.length, 1);
+  await page.clock.runFor(11_000);
+  assert.equal((await asked(opened, 2)).said[0].lastCloseReason, "InactiveServer");
+  await page.context().close();
+});
+
+await check("who unsubscribes is told no more, and who fails keeps nobody else from it", async () => {
+  const opened = await open("/build/");
+  await asked(opened, 1);
+  await opened.page.evaluate(async () => {
+    const { Live } = await import("/page/live.js");
+    const live = new Live(new URL("/api/sync", location.href));
+    window.told = [[], []];
+    window.ends = window.told.map((told, at) =>
+      live.subscribe("a:b", { at }, ({ value }) => {
+        told.push(value);
+        if (at === 0) throw new Error("told on purpose");
+      }),
+    );
+  });
+  const socket = await asked(opened, 2);
+  const both = (value) => [updated(value), { ...updated(value), queryId: 1 }];
+  const told = () => opened.page.evaluate(() => JSON.stringify(window.told));
+  move(socket, 1, ...both("x"));
+  await opened.page.waitForFunction(() => window.told[1].length === 1, null, { timeout: 5000 });
+  await opened.page.evaluate(() => window.ends[0]());
+  await until("the end to be said", () => socket.said.length === 3);
+  assert.deepStrictEqual(socket.said[2], { type: "ModifyQuerySet", baseVersion: 1, newVersion: 2, modifications: [{ type: "Remove", queryId: 0 }] });
+  move(socket, 2, ...both("y"));
+  await opened.page.waitForFunction(() => window.told[1].length === 2, null, { timeout: 5000 });
+  assert.equal(await told(), '[["x"],["x","y"]]');
+  assert.deepStrictEqual(opened.errors, ["Error: told on purpose"]);
   await opened.page.context().close();
 });
 
