@@ -48,6 +48,8 @@ async function fitsPhone(path, selector) {
   await page.waitForSelector(selector);
   const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(content <= screen, `${path}: ${content} px on ${screen}`);
+  const tallest = await page.evaluate(() => Math.max(0, ...[...document.querySelectorAll(".card")].map((card) => card.offsetHeight)));
+  assert.ok(tallest < 600, `${path}: a card of ${tallest} px`);
   await page.context().close();
 }
 
@@ -140,18 +142,19 @@ await check("what is hostile is shown as text", async () => {
 });
 
 await check("a name that turns the writing direction turns nothing but itself", async () => {
-  await publish({ appName: "\u202Eturned", username: "\u202Eeve" });
+  await publish({ appName: "\u202Eturned", username: "\u202Eeve", template: "\u202Eodd" });
   await shows(gallery, "eve");
-  const isLeftToRight = await gallery.locator(".card").first().locator("time").evaluate(({ firstChild }) => {
-    const left = (at) => {
+  const turned = await gallery.locator(".card").first().evaluate((card) => {
+    const ours = [...card.querySelectorAll(".who > *")].flatMap((element) => [...element.childNodes]).filter((node) => /by|, /.test(node.data));
+    const left = (node, at) => {
       const range = new Range();
-      range.setStart(firstChild, at);
-      range.setEnd(firstChild, at + 1);
+      range.setStart(node, at);
+      range.setEnd(node, at + 1);
       return range.getBoundingClientRect().left;
     };
-    return left(0) < left(1);
+    return ours.map((node) => [node.data, left(node, 1) >= left(node, 2)]);
   });
-  assert.ok(isLeftToRight, "the date beside it is turned");
+  assert.deepStrictEqual(turned.map(([, isTurned]) => isTurned), [false, false], JSON.stringify(turned));
 });
 
 await check("more are shown on demand, and stay live", async () => {
