@@ -13,6 +13,7 @@ mod first_start;
 mod gallery;
 mod greedy_clients;
 mod node_client;
+mod page;
 mod refusals;
 mod schedule;
 mod tidy;

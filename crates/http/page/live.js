@@ -26,6 +26,7 @@ export class Live {
   #pause = FIRST_PAUSE_MS;
   #timer = null;
   #watch = null;
+  #isConnected = null; // Unknown, until the first connection is there or is lost.
 
   // Called with whether there is a connection, whenever that changes.
   onstate = () => {};
@@ -35,6 +36,8 @@ export class Live {
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     addEventListener("online", () => this.#connectNow());
     addEventListener("pageshow", () => this.#connectNow());
+    // A page that nobody looks at has slow timers.
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#connectNow());
     this.#connect();
   }
 
@@ -55,7 +58,7 @@ export class Live {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
     socket.onopen = () => this.#greet();
-    socket.onmessage = (event) => this.#receive(socket, JSON.parse(event.data));
+    socket.onmessage = (event) => this.#receive(socket, event.data);
     socket.onclose = (event) => this.#lose(socket, event.reason || "Closed");
     this.#listen(socket);
   }
@@ -89,9 +92,15 @@ export class Live {
     this.#socket.send(JSON.stringify(message));
   }
 
-  #receive(socket, message) {
+  #receive(socket, text) {
     if (socket !== this.#socket) return;
     this.#listen(socket);
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return this.#lose(socket, "InvalidMessage");
+    }
     if (message.type === "Transition") this.#move(socket, message);
     if (message.type === "FatalError") this.#lose(socket, message.error);
   }
@@ -104,14 +113,20 @@ export class Live {
     this.#version = endVersion;
     this.#observed = endVersion.ts;
     this.#pause = FIRST_PAUSE_MS;
-    this.onstate(true);
+    this.#tell(true);
     for (const { type, queryId, value, errorMessage, journal } of modifications) {
       const query = this.#queries.get(queryId);
       if (!query) continue; // Unsubscribed meanwhile.
       query.journal = journal;
-      if (type === "QueryUpdated") query.callback({ value });
-      if (type === "QueryFailed") query.callback({ error: errorMessage });
+      if (type === "QueryUpdated") report(query, { value });
+      if (type === "QueryFailed") report(query, { error: errorMessage });
     }
+  }
+
+  #tell(isConnected) {
+    if (isConnected === this.#isConnected) return;
+    this.#isConnected = isConnected;
+    this.onstate(isConnected);
   }
 
   #lose(socket, reason) {
@@ -120,7 +135,7 @@ export class Live {
     clearTimeout(this.#watch);
     socket.close();
     this.#closeReason = reason;
-    this.onstate(false);
+    this.#tell(false);
     this.#timer = setTimeout(() => this.#connect(), this.#pause * (0.5 + Math.random()));
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS);
   }
@@ -134,6 +149,15 @@ export class Live {
 
 function add(queryId, { path, args, journal }) {
   return { type: "Add", queryId, udfPath: path, args: [args], journal };
+}
+
+// One that fails is said on the console, and keeps nobody else from the result.
+function report({ callback }, result) {
+  try {
+    callback(result);
+  } catch (error) {
+    reportError(error);
+  }
 }
 
 // Browsers keep `crypto.randomUUID` from pages that came over plain HTTP from another machine.

@@ -9,9 +9,7 @@ const live = new Live(new URL("/api/sync", location.href));
 
 live.onstate = (isConnected) => {
   const connection = $("connection");
-  const text = isConnected ? "live" : "connection lost, trying again…";
-  if (connection.textContent === text) return;
-  connection.textContent = text;
+  connection.textContent = isConnected ? "live" : "connection lost, reconnecting…";
   connection.className = isConnected ? "live" : "lost";
 };
 
@@ -56,34 +54,47 @@ function when(ms) {
 
 function showGallery() {
   const pages = []; // Each is live, and stays between its cursors.
-  const cards = new Map(); // Kept as they are while their app is, so that the focus stays where it is.
+  const cards = new Map(); // id → { card, text }: kept while their app is as it is, so that the focus stays.
   document.title = "Apps · clonk";
+  $("to-apps").setAttribute("aria-current", "page");
   $("gallery").hidden = false;
   $("more").onclick = () => addPage(pages.at(-1).continueCursor);
   addPage(null);
 
   function addPage(cursor) {
     const at = pages.push({ page: [], isDone: true }) - 1;
+    let isAwaited = document.activeElement === $("more"); // The focus goes from the button to what it brings.
     $("more").hidden = true;
     live.subscribe("apps:list", { paginationOpts: { numItems: PAGE_SIZE, cursor } }, ({ value, error }) => {
       showError($("gallery-error"), error);
       if (error === undefined) pages[at] = value;
       render();
+      if (isAwaited) cards.get(pages[at].page[0]?._id)?.card.focus();
+      isAwaited = false;
     });
+  }
+
+  function cardOf(app) {
+    const shown = cards.get(app._id);
+    const text = JSON.stringify(app);
+    if (shown?.text === text) return shown.card;
+    const card = appCard(app);
+    shown?.card.replaceWith(card);
+    cards.set(app._id, { card, text });
+    return card;
   }
 
   function render() {
     const apps = pages.flatMap(({ page }) => page);
     const shown = new Set(apps.map(({ _id }) => _id));
-    for (const [id, card] of cards) {
+    for (const [id, { card }] of cards) {
       if (shown.has(id)) continue;
       card.remove();
       cards.delete(id);
     }
+    const wanted = apps.map(cardOf);
     let next = $("apps").firstElementChild;
-    for (const app of apps) {
-      const card = cards.get(app._id) ?? appCard(app);
-      cards.set(app._id, card);
+    for (const card of wanted) {
       if (card === next) next = next.nextElementSibling;
       else $("apps").insertBefore(card, next);
     }
@@ -94,20 +105,24 @@ function showGallery() {
   }
 }
 
-function appCard({ appName, description, vercelUrl, githubUrl, username, template, createdAt, screenshotUrl }) {
+function appCard({ appName, slug, description, vercelUrl, githubUrl, username, template, createdAt, screenshotUrl }) {
+  const name = appName.trim() || slug;
   const picture = screenshotUrl
-    ? element("img", { src: screenshotUrl, alt: `Screenshot of ${appName}`, loading: "lazy", decoding: "async" })
-    : element("span", { ariaHidden: "true" }, [...appName][0] ?? "·");
+    ? element("img", { src: screenshotUrl, alt: `Screenshot of ${name}`, loading: "lazy", decoding: "async" })
+    : element("span", { ariaHidden: "true" }, [...name][0]);
+  // Each in a <bdi>, out of which no writing direction reaches its neighbours.
+  const who = element("span", {}, element("bdi", {}, template), " by ", element("bdi", {}, username));
+  const source = link(githubUrl, "source", element("span", { className: "unseen" }, " of ", element("bdi", {}, name)));
   return element(
     "li",
-    { className: "card" },
+    { className: "card", tabIndex: -1 },
     element("div", { className: "shot" }, picture),
     element(
       "div",
       { className: "text" },
-      element("h2", {}, link(vercelUrl, appName)),
+      element("h2", {}, link(vercelUrl, name)),
       element("p", { className: "what" }, description),
-      element("p", { className: "who" }, `${template} · by ${username} · `, when(createdAt), " · ", link(githubUrl, "source")),
+      element("p", { className: "who" }, who, when(createdAt), source),
     ),
   );
 }
@@ -116,6 +131,7 @@ function showBuild(jobId) {
   $("build").hidden = false;
   document.title = "Build · clonk";
   if (jobId === "") {
+    $("to-builds").setAttribute("aria-current", "page");
     $("find").hidden = false;
     $("find").onsubmit = (event) => {
       event.preventDefault();
@@ -134,17 +150,18 @@ function showBuild(jobId) {
 }
 
 function showJob({ status, stage, result, createdAt }) {
-  document.title = `${status}: ${stage} · clonk`;
+  const progress = status === stage ? status : `${status}: ${stage}`;
+  document.title = `${progress} · clonk`;
   setText($("status"), status);
   $("status").className = `badge ${status === "error" ? "error" : ""}`;
   $("since").replaceChildren("begun ", when(createdAt));
-  setText($("announcement"), status === stage ? status : `${status}: ${stage}`);
-  // A stage that is not one of ours stands between what is past and what comes; which that is nobody knows.
+  setText($("announcement"), progress);
+  // A stage that is not one of ours stands alone: nobody knows what comes before it, and what after.
   const known = STAGES.indexOf(stage);
   const stages = known < 0 ? [stage] : STAGES;
   const now = Math.max(known, 0);
   const mark = (at) => {
-    if (at < now || (at === now && status === "done")) return "past";
+    if (at < now || status === "done") return "past";
     if (at > now) return "";
     return status === "error" ? "failed" : "now";
   };
@@ -156,7 +173,8 @@ function showJob({ status, stage, result, createdAt }) {
     }),
   );
   $("result").hidden = result === undefined;
-  $("result-text").replaceChildren(...linked(result ?? ""));
+  // Links that stay keep the focus.
+  if ($("result-text").textContent !== (result ?? "")) $("result-text").replaceChildren(...linked(result ?? ""));
 }
 
 // Text, with its URLs as links.

@@ -56,7 +56,10 @@ mod tests {
             let page = get(path).await;
             assert_eq!((page.status.as_u16(), page.text().contains("<main")), (200, true), "{path}");
             assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
-            assert!(page.headers["content-security-policy"].to_str().unwrap().contains("script-src 'self';"));
+            let policy = page.headers["content-security-policy"].to_str().unwrap();
+            for rule in ["default-src 'none';", "script-src 'self';", "connect-src 'self';"] {
+                assert!(policy.contains(rule), "{rule} in {policy}");
+            }
         }
         assert_eq!(get("/other").await.status.as_u16(), 404);
     }
@@ -69,6 +72,8 @@ mod tests {
         for (path, content_type) in [("/page/page.css", "text/css"), ("/page/page.js", "text/javascript")] {
             let asset = get(path).await;
             assert_eq!(asset.status.as_u16(), 200);
+            assert_eq!(asset.headers["x-content-type-options"], "nosniff");
+            assert_eq!(asset.headers["cache-control"], "no-cache");
             assert!(asset.headers["content-type"].to_str().unwrap().starts_with(content_type));
         }
         assert!(get("/page/page.js").await.text().contains("from \"./live.js\""));

@@ -1,6 +1,7 @@
 // The page that clonk serves, in a real browser: the gallery, a build's progress, and both live. With the variable
 // SHOTS set it leaves pictures of the page in that folder.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { launch } from "./browser.mjs";
 import { ask, check, finish, url } from "./cases.mjs";
@@ -41,6 +42,35 @@ async function shows(page, text) {
 const names = (page) => page.locator(".card h2").allInnerTexts();
 const current = (page) => page.locator("[aria-current=step]").allInnerTexts();
 
+// Loaded as on a phone, it must not be wider than that.
+async function fitsPhone(path, selector) {
+  const page = await open(path, { viewport: { width: 340, height: 700 } });
+  await page.waitForSelector(selector);
+  const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(content <= screen, `${path}: ${content} px on ${screen}`);
+  const tallest = await page.evaluate(() => Math.max(0, ...[...document.querySelectorAll(".card")].map((card) => card.offsetHeight)));
+  assert.ok(tallest < 600, `${path}: a card of ${tallest} px`);
+  await page.context().close();
+}
+
+// The least contrast of any text on the page with what is behind it, and where that is.
+const leastContrast = (page) => page.evaluate(() => {
+  const channels = (color) => color.match(/[\d.]+/g).map(Number);
+  const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const behind = (element) => {
+    const color = channels(getComputedStyle(element).backgroundColor);
+    return color.length === 4 && color[3] === 0 ? behind(element.parentElement) : color;
+  };
+  const contrasts = [...document.body.querySelectorAll("*")].flatMap((element) => {
+    const hasText = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (!hasText || element.getClientRects().length === 0) return [];
+    const [dark, light] = [luminance(channels(getComputedStyle(element).color)), luminance(behind(element))].sort((a, b) => a - b);
+    return [{ contrast: (light + 0.05) / (dark + 0.05), text: element.textContent }];
+  });
+  return contrasts.sort((one, other) => one.contrast - other.contrast)[0];
+});
+
 async function shot(name, path, options) {
   if (!process.env.SHOTS) return;
   const page = await open(path, options);
@@ -57,17 +87,25 @@ await check("what is not there yet is said", async () => {
   await shows(gallery, "No app has been published yet");
   await shows(build, "There is no such build yet");
   assert.equal(await build.innerText("#build-id"), "job/1");
+  await fitsPhone("/", "#empty");
 }, 30);
+
+await check("the command that it shows publishes an app", async () => {
+  const command = (await gallery.innerText("#publish")).replace("$(cat data/api-key)", key);
+  execFileSync("sh", ["-c", command.replace("curl", "curl --silent --show-error --fail")]);
+  await shows(gallery, "My Clock");
+  await gallery.waitForSelector("#empty", { state: "hidden" });
+});
 
 await check("a published app appears without a reload", async () => {
   await gallery.evaluate(() => (window.mark = "the same page"));
-  await publish({ appName: "My Clock", description: "It tells the time." }, readFileSync(file));
-  await shows(gallery, "My Clock");
+  await publish({ appName: "My Map", description: "It shows the way." }, readFileSync(file));
+  await shows(gallery, "My Map");
   await gallery.waitForFunction(() => document.querySelector(".card img")?.naturalWidth > 0);
-  assert.equal(await gallery.getAttribute(".card img", "alt"), "Screenshot of My Clock");
+  assert.equal(await gallery.getAttribute(".card img", "alt"), "Screenshot of My Map");
   await publish({ appName: "Cubes", template: "threejs" });
-  await gallery.waitForFunction(() => document.querySelectorAll(".card").length === 2);
-  assert.deepStrictEqual(await names(gallery), ["Cubes", "My Clock"]);
+  await gallery.waitForFunction(() => document.querySelectorAll(".card").length === 3);
+  assert.deepStrictEqual(await names(gallery), ["Cubes", "My Map", "My Clock"]);
   assert.equal(await gallery.evaluate(() => window.mark), "the same page");
 });
 
@@ -85,7 +123,7 @@ await check("a build moves on without a reload", async () => {
   await shows(build, "it runs.");
   assert.equal(await build.getAttribute("#result-text a", "href"), "https://clock.example/a?b=c");
   assert.equal(await build.locator(".past").count(), 6);
-  assert.equal(await build.title(), "done: done · clonk");
+  assert.equal(await build.title(), "done · clonk");
   const all = await build.content();
   assert.ok(!all.includes("secret idea") && !all.includes("somebody"));
 });
@@ -103,15 +141,34 @@ await check("what is hostile is shown as text", async () => {
   await page.context().close();
 });
 
+await check("a name that turns the writing direction turns nothing but itself", async () => {
+  await publish({ appName: "\u202Eturned", username: "\u202Eeve", template: "\u202Eodd" });
+  await shows(gallery, "eve");
+  const turned = await gallery.locator(".card").first().evaluate((card) => {
+    const ours = [...card.querySelectorAll(".who > *")].flatMap((element) => [...element.childNodes]).filter((node) => /by|, /.test(node.data));
+    const left = (node, at) => {
+      const range = new Range();
+      range.setStart(node, at);
+      range.setEnd(node, at + 1);
+      return range.getBoundingClientRect().left;
+    };
+    return ours.map((node) => [node.data, left(node, 1) >= left(node, 2)]);
+  });
+  assert.deepStrictEqual(turned.map(([, isTurned]) => isTurned), [false, false], JSON.stringify(turned));
+});
+
 await check("more are shown on demand, and stay live", async () => {
   for (let n = 0; n < 30; n++) await publish({ appName: `App ${n}` });
   const page = await open("/");
   await page.waitForFunction(() => document.querySelectorAll(".card").length === 24);
-  await page.click("#more");
-  await page.waitForFunction(() => document.querySelectorAll(".card").length === 33);
+  await page.focus("#more");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelectorAll(".card").length === 35);
   assert.equal(await page.isVisible("#more"), false);
+  const focused = await page.evaluate(() => [...document.querySelectorAll(".card")].indexOf(document.activeElement));
+  assert.equal(focused, 24, "the focus is at the first of what came");
   await publish({ appName: "The newest" });
-  await page.waitForFunction(() => document.querySelectorAll(".card").length === 34);
+  await page.waitForFunction(() => document.querySelectorAll(".card").length === 36);
   assert.deepStrictEqual((await names(page)).slice(0, 2), ["The newest", "App 29"]);
   await page.context().close();
 }, 30);
@@ -137,11 +194,33 @@ await check("a build is found by its id", async () => {
 });
 
 await check("nothing is wider than a phone", async () => {
-  for (const path of ["/", "/build/job%2F1", "/build/"]) {
-    const page = await open(path, { viewport: { width: 340, height: 700 } });
-    await page.waitForSelector("#connection.live", { state: "attached" });
-    const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.ok(content <= screen, `${path}: ${content} px on ${screen}`);
+  const long = "long".repeat(60);
+  await publish({ appName: long, description: long, username: long, template: long });
+  await report({ jobId: long, status: long, stage: long, result: `https://${long}.example/${long}` });
+  for (const path of ["/build/job%2F1", `/build/${long}`]) await fitsPhone(path, ".stages li");
+  await fitsPhone("/", ".card");
+  await fitsPhone("/build/", "#find");
+});
+
+await check("text can be read on what is behind it, in light and in dark", async () => {
+  await report({ jobId: "contrast", status: "processing", stage: "generating" });
+  const paths = [["/", ".card"], ["/build/contrast", ".stages li"], ["/build/job%2F1", ".badge.error"], ["/build/", "#find"]];
+  for (const colorScheme of ["light", "dark"]) {
+    for (const [path, selector] of paths) {
+      const page = await open(path, { colorScheme });
+      await page.waitForSelector(selector);
+      const { contrast, text } = await leastContrast(page);
+      assert.ok(contrast >= 4.5, `${colorScheme} ${path}: ${text} has ${contrast}`);
+      await page.context().close();
+    }
+  }
+}, 30);
+
+await check("nothing moves for those who want it so", async () => {
+  for (const [reducedMotion, moving] of [["no-preference", 1], ["reduce", 0]]) {
+    const page = await open("/build/contrast", { reducedMotion });
+    await page.waitForSelector(".now");
+    assert.equal(await page.evaluate(() => document.getAnimations().length), moving);
     await page.context().close();
   }
 });
