@@ -165,10 +165,12 @@ impl FileStore for ObjectFiles {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use lentil_store::conformance::files::{content, hash, listed, read, write};
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::failing::Failing;
 
     mod in_memory {
         use lentil_store::conformance::files::{MadeFiles, suite};
@@ -227,6 +229,38 @@ mod tests {
             assert!(read(&files, 1, 0..length as u64).await.unwrap() == content, "{length}");
             assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
         }
+    }
+
+    #[tokio::test]
+    async fn when_a_request_fails_nothing_is_acknowledged_and_nothing_left() {
+        for length in [10, 20 << 20] {
+            let content = content(1, length);
+            let mut fails = 0;
+            loop {
+                let failing = Arc::new(Failing::at(fails));
+                let files = ObjectFiles::new(Arc::clone(&failing) as Arc<dyn ObjectStore>, Path::from("p"), "s3://b");
+                let Err(error) = try_write(&files, &content).await else { break };
+                assert!(error.to_string().contains("in s3://b"), "{error}");
+                assert_eq!(names(&*failing).await, [""; 0], "the request {fails} failed");
+                assert_eq!(failing.unfinished(), 0, "parts are left of the request {fails} failed");
+                fails += 1;
+            }
+            // One for a small file; else the beginning, three parts, the end and the copy.
+            assert_eq!(fails, if length == 10 { 1 } else { 6 });
+        }
+    }
+
+    /// Writes a content. After an error it goes on, which must not help.
+    async fn try_write(files: &ObjectFiles, content: &Bytes) -> Result<(), FileError> {
+        let mut writer = files.create().await.unwrap();
+        let mut chunks =
+            (0..content.len()).step_by(1 << 20).map(|at| content.slice(at..content.len().min(at + (1 << 20))));
+        while let Some(chunk) = chunks.next() {
+            let Err(error) = writer.write(chunk.clone()).await else { continue };
+            assert!(writer.write(chunk).await.is_err() && writer.finish(&hash(1)).await.is_err());
+            return Err(error);
+        }
+        writer.finish(&hash(1)).await
     }
 
     #[tokio::test]
