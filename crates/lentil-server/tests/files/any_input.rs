@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use lentil::{Id, StoredFile};
+use data_encoding::BASE64;
+use lentil::{Document, Id, StoredFile};
 use lentil_server::ServerOptions;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -163,10 +164,9 @@ impl Upload {
     }
 
     fn headers(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-        let hash = |body: &[u8]| digest::digest(&digest::SHA256, body);
         let announced = |body: &[u8]| {
-            let base64 = data_encoding::BASE64.encode(hash(body).as_ref());
-            format!("sha-256={base64}").into_bytes()
+            let hash = digest::digest(&digest::SHA256, body);
+            format!("sha-256={}", BASE64.encode(hash.as_ref())).into_bytes()
         };
         let digest = self.digest.iter().map(move |digest| match digest {
             Digest::Right => ("digest", announced(&self.body)),
