@@ -20,6 +20,11 @@ fn with(bucket: &Bucket, data: &Path) -> Start {
     finding(bucket, Start::through(Command::new(testapp_path()), data)).args(&ON_S3)
 }
 
+/// What is in the bucket, apart from whose it is.
+fn contents(bucket: &Bucket) -> Vec<String> {
+    bucket.keys().into_iter().filter(|key| !key.ends_with("/owner")).collect()
+}
+
 fn upload(clonk: &Clonk, body: &[u8]) -> Response {
     let path = upload_path(&clonk.address).unwrap();
     clonk.connect().unwrap().request("POST", &path, &[], body).unwrap()
@@ -49,9 +54,9 @@ fn files_on_s3_are_uploaded_read_in_parts_and_deleted() {
     let clonk = with(&bucket, &data).run();
     let (small, large) = ("hello, bucket".to_owned(), text(20 << 20));
     let ids = [stored(&clonk, &small), stored(&clonk, &large), stored(&clonk, "")];
-    eventually("what was incoming is gone", || bucket.keys().len() == 3);
+    eventually("what was incoming is gone", || contents(&bucket).len() == 3);
     let is_content = |key: &String| key.strip_prefix("some/prefix/").is_some_and(|name| name.len() == 64);
-    assert!(bucket.keys().iter().all(is_content), "{:?}", bucket.keys());
+    assert!(contents(&bucket).iter().all(is_content), "{:?}", contents(&bucket));
     assert_eq!(bucket.unfinished(), 0);
     assert!(!data.join("files").exists(), "nothing of them is in the data folder");
     clonk.kill();
@@ -67,7 +72,7 @@ fn files_on_s3_are_uploaded_read_in_parts_and_deleted() {
     }
     assert_eq!(get(&clonk, &ids[2], "").body, "");
     call(&clonk.address, "mutation", "files:delete", &json!({ "id": ids[1] })).unwrap();
-    eventually("its content is removed", || bucket.keys().len() == 2);
+    eventually("its content is removed", || contents(&bucket).len() == 2);
 }
 
 #[test]
@@ -78,7 +83,7 @@ fn what_crashes_have_left_on_s3_is_swept_at_the_start() {
     let left = ["some/prefix/incoming/7".to_owned(), format!("some/prefix/{}", "0".repeat(64))];
     foreign.iter().chain(&left).for_each(|key| bucket.put(key, b"x"));
     let clonk = with(&bucket, &folder.path().join("data")).run();
-    eventually("it is swept", || bucket.keys() == foreign);
+    eventually("it is swept", || contents(&bucket) == foreign);
     drop(clonk);
 }
 
@@ -94,7 +99,7 @@ fn when_s3_fails_the_upload_is_refused_and_nothing_left() {
         assert_eq!(refused.status, 503, "{failing}: {}", refused.body);
         assert!(!refused.body.contains("bucket"), "where files are is nobody's business: {}", refused.body);
         bucket.fail(None);
-        eventually("it is given up", || bucket.unfinished() == 0 && bucket.keys().is_empty());
+        eventually("it is given up", || bucket.unfinished() == 0 && contents(&bucket).is_empty());
     }
     let files = call(&clonk.address, "query", "files:list", &json!({})).unwrap();
     assert_eq!(files, json!([]));
@@ -137,4 +142,23 @@ fn a_bucket_that_cannot_be_used_is_refused_and_nothing_touched() {
     check(start().args(&ON_S3).env("AWS_ALLOW_HTTP", "false").refuse(), &["not encrypted", "AWS_ALLOW_HTTP"]);
     assert!(!data.exists());
     assert!(bucket.keys().is_empty());
+}
+
+#[test]
+fn a_database_keeps_away_from_the_files_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let bucket = Bucket::start();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let clonk = with(&bucket, &first).run();
+    let id = stored(&clonk, "the first one's");
+    clonk.kill();
+    let before = bucket.keys();
+    let refused = || finding(&bucket, Start::new(&second)).args(&ON_S3).refuse();
+    check(refused(), &["s3://bucket/some/prefix", "another database", "--files", "files-owner"]);
+    assert!(!second.exists());
+    finding(&bucket, Start::new(&second)).args(&["--files", "s3://bucket/other"]).run().kill();
+    check(refused(), &["another database"]);
+    assert_eq!(bucket.keys().len(), before.len() + 1, "nothing was removed, and the other place claimed");
+    let clonk = with(&bucket, &first).run();
+    assert_eq!(get(&clonk, &id, "").body, "the first one's");
 }

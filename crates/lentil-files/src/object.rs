@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <prefix>/9f86d081…0f00a08   a content: put whole, or copied there by the store itself
+//! <prefix>/owner              the database whose files these are
 //! <prefix>/incoming/5c1e…     one of more than 8 MiB, whole, before its hash is known to the store
 //! ```
 //!
@@ -56,6 +57,29 @@ impl ObjectFiles {
         self.0.objects.list(Some(&incoming)).try_next().await.map(drop)
     }
 
+    /// Whose files these are, as [`ObjectFiles::claim`] has written.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn owner(&self) -> Result<Option<String>, FileError> {
+        let failed = |error| self.0.error("reading whose files are", &error);
+        match self.0.objects.get(&self.0.owner()).await {
+            Ok(found) => Ok(Some(String::from_utf8_lossy(&found.bytes().await.map_err(failed)?).into_owned())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes whose files these are. Who has another name keeps away: what none of one database's documents name is
+    /// removed, and another's files would be.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn claim(&self, owner: &str) -> Result<(), FileError> {
+        let put = self.0.objects.put(&self.0.owner(), owner.to_owned().into()).await;
+        put.map(drop).map_err(|error| self.0.error("writing whose files are", &error))
+    }
+
     /// Removes what servers have left behind that died more than a day ago. Returns how much it was.
     ///
     /// # Errors
@@ -81,6 +105,10 @@ impl ObjectFiles {
 impl Place {
     fn incoming(&self) -> Path {
         self.prefix.clone().join("incoming")
+    }
+
+    fn owner(&self) -> Path {
+        self.prefix.clone().join("owner")
     }
 
     /// A path under `incoming/` that nobody else writes to.
@@ -274,6 +302,15 @@ mod tests {
             objects.put(&Path::from(foreign), "foreign".into()).await.unwrap();
         }
         assert_eq!(listed(&files).await, [hash(1)].into());
+    }
+
+    #[tokio::test]
+    async fn whose_files_they_are_is_no_file() {
+        let (files, _) = in_memory();
+        assert_eq!(files.owner().await.unwrap(), None);
+        files.claim("a database").await.unwrap();
+        assert_eq!(files.owner().await.unwrap().as_deref(), Some("a database"));
+        assert!(listed(&files).await.is_empty());
     }
 
     #[tokio::test]
