@@ -8,29 +8,45 @@ use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
-/// Objects in memory, where one of the requests that write them fails. To remove and to list never fails.
+/// Objects in memory, where one of the requests that write them fails, and so does a copy of what is too large.
+/// To remove and to list never fails.
 #[derive(Debug)]
 pub(crate) struct Failing {
     objects: InMemory,
     counts: Arc<Counts>,
+    copies: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counts {
     before: AtomicUsize,
     /// Uploads that were neither completed nor aborted.
     unfinished: AtomicUsize,
+    /// Parts on their way.
+    sending: AtomicUsize,
+    /// The most there ever were of those.
+    at_once: AtomicUsize,
 }
 
 impl Failing {
     /// The request after this many fails.
     pub(crate) fn at(before: usize) -> Failing {
-        let counts = Counts { before: AtomicUsize::new(before), unfinished: AtomicUsize::new(0) };
-        Failing { objects: InMemory::new(), counts: Arc::new(counts) }
+        let counts = Counts { before: AtomicUsize::new(before), ..Counts::default() };
+        Failing { objects: InMemory::new(), counts: Arc::new(counts), copies: u64::MAX }
+    }
+
+    /// What has more bytes is not copied.
+    pub(crate) fn copying(copies: u64) -> Failing {
+        Failing { copies, ..Failing::at(usize::MAX) }
+    }
+
+    /// The most parts that were ever on their way at once.
+    pub(crate) fn at_once(&self) -> usize {
+        self.counts.at_once.load(Ordering::SeqCst)
     }
 
     pub(crate) fn unfinished(&self) -> usize {
@@ -91,6 +107,9 @@ impl ObjectStore for Failing {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.counts.request()?;
+        if self.objects.head(from).await?.size > self.copies {
+            return Err(Error::Generic { store: "failing", source: "too large to be copied".into() });
+        }
         self.objects.copy_opts(from, to, options).await
     }
 }
@@ -106,6 +125,11 @@ impl MultipartUpload for Upload {
     fn put_part(&mut self, part: PutPayload) -> UploadPart {
         let (sent, counts) = (self.upload.put_part(part), Arc::clone(&self.counts));
         async move {
+            let sending = counts.sending.fetch_add(1, Ordering::SeqCst) + 1;
+            counts.at_once.fetch_max(sending, Ordering::SeqCst);
+            // Whoever does not wait for it overtakes it here.
+            tokio::task::yield_now().await;
+            counts.sending.fetch_sub(1, Ordering::SeqCst);
             counts.request()?;
             sent.await
         }

@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_to_be_copied_is_sent_again() {
-        let objects = Arc::new(InMemory::new());
+        let objects = Arc::new(Failing::copying(12 << 20));
         let place = ObjectFiles::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, Path::from("p"), "memory");
         let place = Arc::into_inner(place.0).unwrap();
         let files = ObjectFiles(Arc::new(Place { copy_limit: 12 << 20, ..place }));
@@ -257,6 +257,7 @@ mod tests {
             assert!(read(&files, 1, 0..length as u64).await.unwrap() == content, "{length}");
             assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
         }
+        assert_eq!(objects.at_once(), 1, "one part is on its way while the next is gathered");
     }
 
     #[tokio::test]
