@@ -1,6 +1,7 @@
 //! Starts and kills the real `clonk` and a test application, and talks to them: over plain sockets, and by the
 //! official Convex clients.
 
+mod bucket;
 mod client;
 mod clonk;
 mod packages;
@@ -8,6 +9,7 @@ mod script;
 mod server;
 mod tools;
 
+pub use bucket::Bucket;
 pub use client::{Connection, Response};
 pub use clonk::{Clonk, Start, clonk_path, testapp_path};
 pub use packages::Packages;

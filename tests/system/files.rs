@@ -134,7 +134,7 @@ fn a_file_is_on_the_disk_before_it_is_acknowledged() {
 }
 
 /// Peak memory, in bytes.
-fn peak(pid: u32) -> u64 {
+pub(crate) fn peak(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux says it");
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10

@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod files;
 mod files_crash;
+mod files_s3;
 mod first_start;
 mod gallery;
 mod greedy_clients;

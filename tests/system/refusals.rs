@@ -5,7 +5,7 @@ use std::process::Command;
 use lentil_tests::{Clonk, Start, available, clonk_path, folder_state};
 
 /// One sentence on standard error, and exit code 1.
-fn check((code, said): (Option<i32>, String), says: &[&str]) {
+pub(crate) fn check((code, said): (Option<i32>, String), says: &[&str]) {
     assert_eq!(code, Some(1), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     assert!(

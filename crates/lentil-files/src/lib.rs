@@ -1,5 +1,7 @@
 //! Where the contents of files are kept: [`LocalFiles`], a folder; [`ObjectFiles`], an object store, such as S3.
 
+#[cfg(test)]
+mod failing;
 mod incoming;
 mod local;
 mod local_writer;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <prefix>/9f86d081…0f00a08   a content: put whole, or copied there by the store itself
+//! <prefix>/owner              the database whose files these are
 //! <prefix>/incoming/5c1e…     one of more than 8 MiB, whole, before its hash is known to the store
 //! ```
 //!
@@ -56,6 +57,29 @@ impl ObjectFiles {
         self.0.objects.list(Some(&incoming)).try_next().await.map(drop)
     }
 
+    /// Whose files these are, as [`ObjectFiles::claim`] has written.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn owner(&self) -> Result<Option<String>, FileError> {
+        let failed = |error| self.0.error("reading whose files are", &error);
+        match self.0.objects.get(&self.0.owner()).await {
+            Ok(found) => Ok(Some(String::from_utf8_lossy(&found.bytes().await.map_err(failed)?).into_owned())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes whose files these are. Who has another name keeps away: what none of one database's documents name is
+    /// removed, and another's files would be.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn claim(&self, owner: &str) -> Result<(), FileError> {
+        let put = self.0.objects.put(&self.0.owner(), owner.to_owned().into()).await;
+        put.map(drop).map_err(|error| self.0.error("writing whose files are", &error))
+    }
+
     /// Removes what servers have left behind that died more than a day ago. Returns how much it was.
     ///
     /// # Errors
@@ -81,6 +105,10 @@ impl ObjectFiles {
 impl Place {
     fn incoming(&self) -> Path {
         self.prefix.clone().join("incoming")
+    }
+
+    fn owner(&self) -> Path {
+        self.prefix.clone().join("owner")
     }
 
     /// A path under `incoming/` that nobody else writes to.
@@ -165,10 +193,12 @@ impl FileStore for ObjectFiles {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use lentil_store::conformance::files::{content, hash, listed, read, write};
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::failing::Failing;
 
     mod in_memory {
         use lentil_store::conformance::files::{MadeFiles, suite};
@@ -217,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_to_be_copied_is_sent_again() {
-        let objects = Arc::new(InMemory::new());
+        let objects = Arc::new(Failing::copying(12 << 20));
         let place = ObjectFiles::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, Path::from("p"), "memory");
         let place = Arc::into_inner(place.0).unwrap();
         let files = ObjectFiles(Arc::new(Place { copy_limit: 12 << 20, ..place }));
@@ -227,6 +257,39 @@ mod tests {
             assert!(read(&files, 1, 0..length as u64).await.unwrap() == content, "{length}");
             assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
         }
+        assert_eq!(objects.at_once(), 1, "one part is on its way while the next is gathered");
+    }
+
+    #[tokio::test]
+    async fn when_a_request_fails_nothing_is_acknowledged_and_nothing_left() {
+        for length in [10, 20 << 20] {
+            let content = content(1, length);
+            let mut fails = 0;
+            loop {
+                let failing = Arc::new(Failing::at(fails));
+                let files = ObjectFiles::new(Arc::clone(&failing) as Arc<dyn ObjectStore>, Path::from("p"), "s3://b");
+                let Err(error) = try_write(&files, &content).await else { break };
+                assert!(error.to_string().contains("in s3://b"), "{error}");
+                assert_eq!(names(&*failing).await, [""; 0], "the request {fails} failed");
+                assert_eq!(failing.unfinished(), 0, "parts are left of the request {fails} failed");
+                fails += 1;
+            }
+            // One for a small file; else the beginning, three parts, the end and the copy.
+            assert_eq!(fails, if length == 10 { 1 } else { 6 });
+        }
+    }
+
+    /// Writes a content. After an error it goes on, which must not help.
+    async fn try_write(files: &ObjectFiles, content: &Bytes) -> Result<(), FileError> {
+        let mut writer = files.create().await.unwrap();
+        let mut chunks =
+            (0..content.len()).step_by(1 << 20).map(|at| content.slice(at..content.len().min(at + (1 << 20))));
+        while let Some(chunk) = chunks.next() {
+            let Err(error) = writer.write(chunk.clone()).await else { continue };
+            assert!(writer.write(chunk).await.is_err() && writer.finish(&hash(1)).await.is_err());
+            return Err(error);
+        }
+        writer.finish(&hash(1)).await
     }
 
     #[tokio::test]
@@ -240,6 +303,15 @@ mod tests {
             objects.put(&Path::from(foreign), "foreign".into()).await.unwrap();
         }
         assert_eq!(listed(&files).await, [hash(1)].into());
+    }
+
+    #[tokio::test]
+    async fn whose_files_they_are_is_no_file() {
+        let (files, _) = in_memory();
+        assert_eq!(files.owner().await.unwrap(), None);
+        files.claim("a database").await.unwrap();
+        assert_eq!(files.owner().await.unwrap().as_deref(), Some("a database"));
+        assert!(listed(&files).await.is_empty());
     }
 
     #[tokio::test]

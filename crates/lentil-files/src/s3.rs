@@ -1,8 +1,11 @@
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lentil_store::FileError;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::ClientConfigKey;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
 
@@ -22,6 +25,12 @@ pub struct S3Url {
     bucket: String,
     prefix: Path,
     text: String,
+}
+
+impl fmt::Display for S3Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// A text that names no place on S3.
@@ -59,6 +68,10 @@ impl ObjectFiles {
             .with_retry(RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_TIME, ..RetryConfig::default() })
             // What speaks the protocol need not know how to delete many at once.
             .with_disable_bulk_delete(true);
+        if is_unencrypted_by_mistake(&settings) {
+            let reason = "AWS_ENDPOINT_URL is not encrypted; write https://, or set AWS_ALLOW_HTTP=true if you mean it";
+            return Err(refused(reason.to_owned()));
+        }
         let s3: Arc<dyn ObjectStore> = Arc::new(
             settings.build().map_err(|error| refused(format!("{}; correct the variables AWS_…", in_a_line(&error))))?,
         );
@@ -68,27 +81,42 @@ impl ObjectFiles {
             Ok(Err(error)) => Err(refused(advice(&error))),
             Err(_) => {
                 let seconds = OPEN_TIME.as_secs();
-                Err(refused(format!("nothing came for {seconds} s; {}", REACHABLE)))
+                Err(refused(format!("nothing came for {seconds} s; {REACHABLE}")))
             }
         }
     }
 }
 
+fn is_unencrypted_by_mistake(settings: &AmazonS3Builder) -> bool {
+    let setting = |key| settings.get_config_value(&key);
+    let endpoint = setting(AmazonS3ConfigKey::S3Endpoint).or_else(|| setting(AmazonS3ConfigKey::Endpoint));
+    let allows_http = setting(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
+    endpoint.is_some_and(|url| url.starts_with("http://")) && allows_http.as_deref() != Some("true")
+}
+
 const REACHABLE: &str = "set AWS_REGION or AWS_ENDPOINT_URL to where the bucket is, and AWS_ACCESS_KEY_ID and \
                          AWS_SECRET_ACCESS_KEY unless this machine has a role";
 
+/// What S3 says, and what to do about it.
 fn advice(error: &object_store::Error) -> String {
-    match error {
-        object_store::Error::NotFound { .. } => {
-            "there is no such bucket there; make it, or name another with --files".to_owned()
+    let said = in_a_line(error);
+    let code = said.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    match code {
+        Some("NoSuchBucket") => "there is no such bucket; make it, or name another with --files".to_owned(),
+        Some(code @ ("PermanentRedirect" | "AuthorizationHeaderMalformed")) => {
+            format!("the bucket is in another region ({code}); set AWS_REGION to it")
         }
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            "access is denied; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may list, get, put and \
-             delete there"
-                .to_owned()
-        }
-        other => format!("{}; {REACHABLE}", in_a_line(other)),
+        Some(code) => format!(
+            "access is denied ({code}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may list the \
+             bucket, and get, put and delete objects in it"
+        ),
+        None => format!("{}; {REACHABLE}", in_a_line(root(error))),
     }
+}
+
+/// The first cause, without what each layer above it adds.
+fn root(error: &dyn Error) -> &dyn Error {
+    error.source().map_or(error, root)
 }
 
 #[cfg(test)]
@@ -107,5 +135,15 @@ mod tests {
             assert_eq!(parsed(text), Err(S3UrlError(text.to_owned())), "{text}");
         }
         assert!("s3://bucket/a?b=c".parse::<S3Url>().is_err() && "S3://bucket".parse::<S3Url>().is_err());
+    }
+
+    #[test]
+    fn what_s3_says_comes_with_what_to_do() {
+        let advice = |source: &str| advice(&object_store::Error::Generic { store: "S3", source: source.into() });
+        let coded = |code: &str| advice(&format!("404: <Error>\n<Code>{code}</Code></Error>"));
+        assert!(coded("NoSuchBucket").starts_with("there is no such bucket;"));
+        assert!(coded("PermanentRedirect").ends_with("set AWS_REGION to it"));
+        assert!(coded("SignatureDoesNotMatch").starts_with("access is denied (SignatureDoesNotMatch);"));
+        assert!(advice("connection refused").starts_with("connection refused; set AWS_REGION"));
     }
 }

@@ -115,14 +115,15 @@ fn read_or_make(name: &str, path: &Path, prefix: &str) -> Result<(String, bool),
     }
 }
 
-fn make(prefix: &str) -> io::Result<String> {
+/// 32 random bytes in hexadecimal digits, after this prefix.
+pub(crate) fn make(prefix: &str) -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(format!("{prefix}{}", data_encoding::HEXLOWER.encode(&bytes)))
 }
 
 /// Writes the file whole or not at all, readable by its owner alone from the beginning.
-fn write_new(path: &Path, value: &str) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, value: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     writeln!(file, "{value}")?;

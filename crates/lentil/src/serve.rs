@@ -33,7 +33,12 @@ pub(crate) enum ServeError {
     #[error(transparent)]
     Application(#[from] OpenError),
     #[error("the files cannot be kept: {0}")]
-    Files(lentil_store::FileError),
+    Files(#[from] lentil_store::FileError),
+    #[error(
+        "{0} has the files of another database; name a place of its own with --files, or, if it is this database that \
+         was moved or restored, copy the file `files-owner` of its data folder too"
+    )]
+    ForeignFiles(String),
     #[error("the store could not be closed: {0}")]
     Close(lentil_store::StoreError),
     #[error("{0}")]
@@ -56,7 +61,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let origin = args.origin.as_deref().map(check_origin).transpose()?;
     let s3 = args.files.as_deref().map(s3_url).transpose()?;
     let listeners = listen(args).await?;
-    let place = Place::find(s3.as_ref()).await.map_err(ServeError::Files)?;
+    let place = Place::find(s3.as_ref(), &args.data).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -65,7 +70,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
-    let files = place.open(&args.data).await.map_err(ServeError::Files)?;
+    let files = place.open(&args.data).await?;
     let listening = listeners.main.local_addr()?;
     let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(listening)));
     let options = RuntimeOptions { files, origin, ..options(&backend, args, &secrets) };
