@@ -197,12 +197,13 @@ impl State {
         }
         request.key = key.to_owned();
         let part = request.query("partNumber").and_then(|number| number.parse().ok());
-        match (request.method.as_str(), request.query("uploadId"), part) {
+        let upload = request.query("uploadId").map(str::to_owned);
+        match (request.method.as_str(), upload.as_deref(), part) {
             ("GET", ..) if request.key.is_empty() => self.list(&request),
             ("GET" | "HEAD", ..) => self.get(&request),
             ("POST", None, _) if request.query.contains_key("uploads") => self.begin(request.key),
-            ("POST", Some(id), _) => self.complete(&id.to_owned()),
-            ("PUT", Some(id), Some(part)) => self.put_part(&id.to_owned(), part, request.body),
+            ("POST", Some(id), _) => self.complete(id),
+            ("PUT", Some(id), Some(part)) => self.put_part(id, part, request.body),
             ("PUT", ..) => self.put(request),
             ("DELETE", Some(id), _) => {
                 self.uploads.remove(id);

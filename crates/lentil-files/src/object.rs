@@ -282,9 +282,8 @@ mod tests {
     /// Writes a content. After an error it goes on, which must not help.
     async fn try_write(files: &ObjectFiles, content: &Bytes) -> Result<(), FileError> {
         let mut writer = files.create().await.unwrap();
-        let mut chunks =
-            (0..content.len()).step_by(1 << 20).map(|at| content.slice(at..content.len().min(at + (1 << 20))));
-        while let Some(chunk) = chunks.next() {
+        for at in (0..content.len()).step_by(1 << 20) {
+            let chunk = content.slice(at..content.len().min(at + (1 << 20)));
             let Err(error) = writer.write(chunk.clone()).await else { continue };
             assert!(writer.write(chunk).await.is_err() && writer.finish(&hash(1)).await.is_err());
             return Err(error);
