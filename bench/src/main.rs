@@ -11,9 +11,12 @@ mod axum_service;
 mod bare;
 mod big;
 mod cells;
+mod clients;
 mod cores;
 mod drive;
+mod file_server;
 mod fleet;
+mod gallery;
 mod jobs;
 mod live;
 mod machine;
@@ -58,8 +61,8 @@ struct Cli {
 
 #[derive(Args)]
 struct RunArgs {
-    /// What to measure: get, post, known, hot (the last three with -slow too), mixed, tail, live, whole, tests, big; all
-    /// but big unless told.
+    /// What to measure: get, post, known, hot (the last three with -slow too), mixed, tail, live, gallery, whole, tests,
+    /// big; all but big unless told.
     #[arg(value_parser = known_name)]
     names: Vec<String>,
     /// Fewer cells, and shorter: about two minutes.
@@ -97,9 +100,11 @@ enum Verb {
     ServeAxum { folder: PathBuf },
     #[command(hide = true)]
     ServeLoop { folder: PathBuf, batch: u64 },
+    #[command(hide = true)]
+    ServeFiles { folder: PathBuf },
 }
 
-const OTHERS: &[&str] = &["live", "whole", "tests", "big"];
+const OTHERS: &[&str] = &["live", "gallery", "whole", "tests", "big"];
 
 fn known_name(name: &str) -> Result<String, String> {
     let groups = groups(false);
@@ -120,6 +125,10 @@ fn main() -> ExitCode {
         }
         Some(Verb::ServeLoop { folder, batch }) => {
             write_loop::serve(&folder, batch);
+            Ok(())
+        }
+        Some(Verb::ServeFiles { folder }) => {
+            file_server::serve(&folder);
             Ok(())
         }
         Some(Verb::Report { json, into }) => report(&json, into.as_deref()),
@@ -184,6 +193,9 @@ fn measure(args: &RunArgs, cores: Cores, data: &Path, machine: Machine, settings
     }
     if is_wanted("live") {
         results.figures.extend(live::live(cores, data, settings));
+    }
+    if is_wanted("gallery") {
+        results.figures.extend(gallery::gallery(cores, data, settings));
     }
     if args.big || args.names.iter().any(|name| name == "big") {
         results.figures.extend(big::big(cores, data, settings));

@@ -1,0 +1,88 @@
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use hdrhistogram::Histogram;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::drive::histogram;
+
+/// Connections for requests and answers of any length, each of which asks again when it is answered. They take more of
+/// their core than the generator of `drive.rs` does.
+pub(crate) struct Clients(Vec<SendRequest<Full<Bytes>>>);
+
+/// What a moment of asking came to.
+pub(crate) struct Asked {
+    /// Nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// In the bodies of answers.
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Asked {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.latency.len() as f64 / self.seconds
+    }
+}
+
+impl Clients {
+    pub(crate) async fn connect(address: SocketAddr, count: usize) -> Clients {
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            let stream = TcpStream::connect(address).await.expect("the server takes connections");
+            stream.set_nodelay(true).expect("a connection can be set up");
+            let (client, connection) = handshake(TokioIo::new(stream)).await.expect("the server speaks HTTP");
+            tokio::spawn(connection);
+            clients.push(client);
+        }
+        Clients(clients)
+    }
+
+    /// Asks over the first connection, and reads the answer whole.
+    pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Bytes {
+        let answer = send(&mut self.0[0], request).await;
+        answer.into_body().collect().await.expect("an answer comes whole").to_bytes()
+    }
+
+    /// Asks over all connections until the moment is over or there are no more requests.
+    pub(crate) async fn drive(
+        &mut self,
+        moment: Duration,
+        requests: impl Iterator<Item = Request<Full<Bytes>>>,
+    ) -> Asked {
+        let asked = RefCell::new(Asked { latency: histogram(), bytes: 0, seconds: 0.0 });
+        let (requests, began) = (RefCell::new(requests), Instant::now());
+        join_all(self.0.iter_mut().map(async |client| {
+            while began.elapsed() < moment {
+                let Some(request) = requests.borrow_mut().next() else { break };
+                let sent = Instant::now();
+                let mut body = send(client, request).await.into_body();
+                let mut bytes = 0;
+                while let Some(frame) = body.frame().await {
+                    bytes += frame.expect("an answer comes whole").data_ref().map_or(0, Bytes::len) as u64;
+                }
+                let mut asked = asked.borrow_mut();
+                asked.latency.saturating_record(sent.elapsed().as_nanos() as u64);
+                asked.bytes += bytes;
+            }
+        }))
+        .await;
+        Asked { seconds: began.elapsed().as_secs_f64(), ..asked.into_inner() }
+    }
+}
+
+async fn send(client: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Response<Incoming> {
+    client.ready().await.expect("the server keeps the connection");
+    let what = request.uri().clone();
+    let answer = client.send_request(request).await.expect("the server answers");
+    assert_eq!(answer.status(), 200, "{what}");
+    answer
+}
