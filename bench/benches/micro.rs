@@ -1,7 +1,7 @@
 //! Micro-benchmarks of what every request does: `cargo bench -p lentil-bench`.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clonk_schema::Job;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -106,7 +106,8 @@ fn cache(runtime: &Runtime) -> QueryCache {
         let mut read_set = ReadSet::default();
         read_set.add(INDEX, Interval::prefix(&number.to_be_bytes()));
         let (result, timestamp) = (Ok(Arc::new(Value::Float64(number as f64))), Timestamp::from_nanos(1));
-        let run = CachedRun { result, log_lines: Vec::new(), read_set, timestamp, journal: None };
+        let run =
+            CachedRun { result, log_lines: Vec::new(), read_set, timestamp, journal: None, json: OnceLock::new() };
         let kept = runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }));
         kept.expect("the run succeeds");
     }
@@ -156,7 +157,8 @@ fn invalidation(c: &mut Criterion) {
             let mut read_set = ReadSet::default();
             read_set.add(INDEX, Interval::prefix(&number.to_be_bytes()));
             let (result, timestamp) = (Ok(Arc::new(Value::Float64(number as f64))), commit.timestamp);
-            let run = CachedRun { result, log_lines: Vec::new(), read_set, timestamp, journal: None };
+            let run =
+                CachedRun { result, log_lines: Vec::new(), read_set, timestamp, journal: None, json: OnceLock::new() };
             runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }))
         });
     });

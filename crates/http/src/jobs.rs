@@ -21,8 +21,9 @@ pub(crate) async fn get_job(ctx: &ActionCtx, request: Request) -> Result<Respons
     let Some(job_id) = request.query("id").filter(|id| !id.is_empty()) else {
         return Ok(error(StatusCode::BAD_REQUEST, "Missing id param"));
     };
-    match ctx.run_query(jobs::get_by_job_id, GetByJobId { job_id }).await? {
-        Some(job) => Ok(Response::json(StatusCode::OK, job)),
-        None => Ok(error(StatusCode::NOT_FOUND, "Job not found")),
+    let job = ctx.run_query_json(jobs::get_by_job_id, GetByJobId { job_id }).await?;
+    if job.is_null() {
+        return Ok(error(StatusCode::NOT_FOUND, "Job not found"));
     }
+    Ok(Response::from_json(StatusCode::OK, job))
 }

@@ -39,7 +39,7 @@ struct Inner {
     tables: Tables,
     registry: Registry,
     router: HttpRouter,
-    secrets: HashMap<String, Secret>,
+    secrets: HashMap<String, DeclaredSecret>,
     environment: Environment,
     stored_environment: Arc<StoredEnvironment>,
     cache: Arc<QueryCache>,
@@ -67,6 +67,13 @@ impl CommitObserver for Observers {
         self.stored_environment.committed(commit, self.environment_table);
         self.live.committed(commit);
     }
+}
+
+/// A secret that the application has declared.
+pub(crate) struct DeclaredSecret {
+    pub(crate) secret: Secret,
+    /// Whether the process's environment has a variable of its name, so that no stored one counts.
+    pub(crate) is_of_process: bool,
 }
 
 /// Looks up a variable of the process's environment.
@@ -167,6 +174,13 @@ impl Runtime {
             stored_environment: Arc::clone(&stored_environment),
             environment_table: opened.tables.system(system::ENVIRONMENT).number(),
         }));
+        let declared = |(name, generated): (String, Secret)| {
+            let of_process = (options.environment)(&name);
+            let is_of_process = of_process.is_some();
+            let secret = of_process.filter(|value| !value.is_empty()).map_or(generated, Secret::new);
+            (name, DeclaredSecret { secret, is_of_process })
+        };
+        let secrets = options.secrets.into_iter().map(declared).collect();
         let seeds = Seeds::new(options.seed);
         let upload_key = match &options.upload_secret {
             Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
@@ -190,7 +204,7 @@ impl Runtime {
             clock: options.clock,
             limits: options.limits,
             dev: options.dev,
-            secrets: options.secrets,
+            secrets,
             seeds,
             turn_holder: TurnHolder::default(),
             store,
@@ -348,12 +362,12 @@ impl Runtime {
         (self.0.environment)(name)
     }
 
-    pub(crate) fn is_secret(&self, name: &str) -> bool {
-        self.0.secrets.contains_key(name)
+    pub(crate) fn declared_secret(&self, name: &str) -> Option<&DeclaredSecret> {
+        self.0.secrets.get(name)
     }
 
-    pub(crate) fn generated_secret(&self, name: &str) -> Option<String> {
-        self.0.secrets.get(name).map(|secret| secret.reveal().to_owned())
+    pub(crate) fn secret_value(&self, name: &str) -> Option<String> {
+        self.declared_secret(name).map(|declared| declared.secret.reveal().to_owned())
     }
 
     /// Remembers that something has run.

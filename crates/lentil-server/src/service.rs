@@ -89,7 +89,7 @@ impl Service {
         if self.origin == Origin::Main {
             strip_http(request.uri_mut());
         }
-        let identity = api::route_identity(&self.server, request.headers()).await;
+        let identity = api::of_route(&self.server, request.headers()).await;
         let takes_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let body = |incoming| if takes_body { from_client(incoming, self.options()) } else { Body::empty() };
         self.server.runtime.fetch(request.map(body), identity, request_id).await

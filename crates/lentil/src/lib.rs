@@ -18,7 +18,7 @@ mod serve;
 pub use backend::Backend;
 pub use lentil_macros::{Args, Document, ValueType};
 pub use lentil_runtime::http::{
-    Body, HeaderMap, HttpRequest, HttpRouter, Method, Request, Response, Secret, StatusCode, header,
+    Body, HeaderMap, HttpRequest, HttpRouter, Json, Method, Request, Response, Secret, StatusCode, header,
 };
 pub use lentil_runtime::{
     ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File, FileMetadata, Functions,

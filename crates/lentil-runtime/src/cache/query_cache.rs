@@ -21,7 +21,10 @@
 //! told apart by user.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 
 use lentil_store::{Commit, CommitObserver, Store, Timestamp};
 use lentil_values::{JsonForm, Object, Value};
@@ -39,7 +42,7 @@ const OVERHEAD: usize = 512;
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(u64::MAX);
 
 /// Which call an answer belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheKey {
     function: Arc<str>,
     args: Arc<str>,
@@ -47,6 +50,14 @@ pub struct CacheKey {
     visibility: Visibility,
     /// The user, where the function asks for that.
     user: Option<Arc<str>>,
+}
+
+impl Hash for CacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // By the rest few keys differ.
+        self.function.hash(state);
+        self.args.hash(state);
+    }
 }
 
 impl CacheKey {
@@ -90,6 +101,16 @@ pub struct CachedRun {
     pub timestamp: Timestamp,
     /// The end of the page it read, if it paginated.
     pub journal: Option<String>,
+    /// The result as `JSON.stringify` writes it, from when it was first asked for.
+    pub json: OnceLock<Bytes>,
+}
+
+impl CachedRun {
+    /// The result as `JSON.stringify` writes it, or the function's error.
+    pub(crate) fn json(&self) -> Result<Bytes, Error> {
+        let value = self.result.as_ref().map_err(Error::clone)?;
+        Ok(self.json.get_or_init(|| value.to_json(JsonForm::JavaScript).into()).clone())
+    }
 }
 
 /// What the cache has done so far, and what it holds.
@@ -123,7 +144,7 @@ struct State {
     entries: HashMap<u64, Entry>,
     by_key: HashMap<CacheKey, u64>,
     readers: IntervalMap,
-    /// Entries by when they were last used.
+    /// Entries by when they were last used, or earlier: what is used stays where it is until it is the next to go.
     by_use: BTreeMap<u64, u64>,
     recent: RecentCommits,
     running: HashMap<CacheKey, Running>,
@@ -138,6 +159,8 @@ struct Entry {
     run: Arc<CachedRun>,
     size: usize,
     used: u64,
+    /// Under which use it stands in `by_use`.
+    filed: u64,
     holds_until_ms: f64,
 }
 
@@ -269,8 +292,8 @@ impl Drop for RemovesRunning<'_> {
 
 impl State {
     fn find(&mut self, lookup: &Lookup<'_>) -> Found {
-        let own = lookup.key.for_user(&lookup.user);
-        for key in [&lookup.key, &own] {
+        let own = self.ask_user.contains(&lookup.key.function).then(|| lookup.key.for_user(&lookup.user));
+        for key in std::iter::once(&lookup.key).chain(&own) {
             let Some(number) = self.by_key.get(key).copied() else { continue };
             if let Some(run) = self.use_entry(number, lookup.now_ms) {
                 self.stats.hits += 1;
@@ -278,7 +301,7 @@ impl State {
             }
             self.remove(number);
         }
-        let key = if self.ask_user.contains(&own.function) { own } else { lookup.key.clone() };
+        let key = own.unwrap_or_else(|| lookup.key.clone());
         if let Some(running) = self.running.get(&key).filter(|running| running.since >= lookup.since) {
             self.stats.joins += 1;
             return Found::Wait { is_same_user: running.user == lookup.user, outcome: running.outcome.clone() };
@@ -307,9 +330,7 @@ impl State {
     fn use_entry(&mut self, number: u64, now_ms: f64) -> Option<Arc<CachedRun>> {
         let tick = self.number();
         let entry = self.entries.get_mut(&number).filter(|entry| now_ms < entry.holds_until_ms)?;
-        self.by_use.remove(&entry.used);
         entry.used = tick;
-        self.by_use.insert(tick, number);
         Some(Arc::clone(&entry.run))
     }
 
@@ -322,7 +343,7 @@ impl State {
         let Ok(value) = &run.result else { return };
         let size = OVERHEAD
             + 2 * key.size()
-            + value.size()
+            + 2 * value.size()
             + 2 * run.read_set.size()
             + run.log_lines.iter().map(String::len).sum::<usize>();
         if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
@@ -340,12 +361,18 @@ impl State {
         self.readers.insert(&run.read_set, number);
         self.by_key.insert(key.clone(), number);
         self.by_use.insert(used, number);
-        self.entries.insert(number, Entry { key, run: Arc::clone(run), size, used, holds_until_ms });
+        self.entries.insert(number, Entry { key, run: Arc::clone(run), size, used, filed: used, holds_until_ms });
         self.stats.bytes += size;
         while self.stats.bytes > max_bytes
-            && let Some((_, oldest)) = self.by_use.first_key_value()
+            && let Some((filed, oldest)) = self.by_use.pop_first()
         {
-            self.remove(*oldest);
+            let entry = self.entries.get_mut(&oldest).expect("what is filed is there");
+            if entry.used > filed {
+                entry.filed = entry.used;
+                self.by_use.insert(entry.used, oldest);
+                continue;
+            }
+            self.remove(oldest);
             self.stats.evictions += 1;
         }
     }
@@ -354,7 +381,7 @@ impl State {
         let Some(entry) = self.entries.remove(&number) else { return };
         self.readers.remove(&entry.run.read_set, number);
         self.by_key.remove(&entry.key);
-        self.by_use.remove(&entry.used);
+        self.by_use.remove(&entry.filed);
         self.stats.bytes -= entry.size;
     }
 }
@@ -394,7 +421,14 @@ mod tests {
         let mut read_set = ReadSet::default();
         read_set.add(INDEX, Interval::prefix(read));
         let result = Ok(Arc::new(Value::Float64(value)));
-        CachedRun { result, log_lines: Vec::new(), read_set, timestamp: at(snapshot), journal: None }
+        CachedRun {
+            result,
+            log_lines: Vec::new(),
+            read_set,
+            timestamp: at(snapshot),
+            journal: None,
+            json: OnceLock::new(),
+        }
     }
 
     fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {

@@ -6,11 +6,11 @@ use crate::call::Call;
 use crate::context::Auth;
 use crate::function::BoxFuture;
 use crate::handler::{ActionHandler, Handler};
-use crate::http::Secret;
+use crate::http::{Json, Secret};
 use crate::log::Log;
 use crate::random::Random;
 use crate::run::{arguments, typed};
-use crate::{MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
+use crate::{Error, MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
 
 /// An action's, or an HTTP action's, context.
 ///
@@ -76,6 +76,25 @@ impl ActionCtx {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move { typed(self.call.runtime.query_from_action(&self.call, function?, args?).await) })
+    }
+
+    /// As [`ActionCtx::run_query`], for a route that answers with just what the query returns: the cache keeps that as
+    /// JSON too.
+    ///
+    /// # Errors
+    /// As [`ActionCtx::run_query`].
+    pub fn run_query_json<'c, A, R, F>(&'c self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<Json>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move {
+            let answered = self.call.runtime.json_from_action(&self.call, function?, args?).await;
+            answered.map_err(Error::taken_in)
+        })
     }
 
     /// Runs a mutation; when this returns, it is durable and seen by all.

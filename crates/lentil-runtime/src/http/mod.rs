@@ -3,6 +3,7 @@
 mod body;
 mod error_response;
 mod fetch;
+mod json;
 mod request;
 mod response;
 mod router;
@@ -10,6 +11,7 @@ mod secret;
 
 pub use ::http::{HeaderMap, Method, Request as HttpRequest, StatusCode, header};
 pub use body::{Body, BodyError};
+pub use json::Json;
 pub use request::Request;
 pub use response::Response;
 pub use router::{HttpRouter, RouterError};

@@ -2,7 +2,7 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use lentil_values::{JsonForm, ReturnType};
 
-use super::Body;
+use super::{Body, Json};
 
 /// An HTTP action's response.
 #[derive(Debug, Default)]
@@ -21,6 +21,11 @@ impl Response {
         let mut text = Vec::with_capacity(256);
         value.into_return().write_json(JsonForm::JavaScript, &mut text);
         Response::with_type(status, "application/json", text)
+    }
+
+    /// What a query has returned.
+    pub fn from_json(status: StatusCode, json: Json) -> Response {
+        Response::with_type(status, "application/json", json)
     }
 
     /// Text.

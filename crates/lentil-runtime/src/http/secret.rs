@@ -1,11 +1,12 @@
 use std::fmt;
+use std::sync::Arc;
 
 use ::http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
 /// A key that callers must present. It is compared in constant time and never printed.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
 
 impl Secret {
     /// The secret with this value.
@@ -15,7 +16,7 @@ impl Secret {
     pub fn new(value: impl Into<String>) -> Secret {
         let value = value.into();
         assert!(!value.is_empty(), "a secret is not empty");
-        Secret(value)
+        Secret(value.into())
     }
 
     /// Whether `presented` is the secret. How long the answer takes tells nothing but the lengths.

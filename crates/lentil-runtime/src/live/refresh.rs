@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -157,7 +157,7 @@ impl Subscribed {
 /// The answer of a query that did not come to read anything.
 fn failed(error: Error, timestamp: Timestamp) -> Arc<CachedRun> {
     let (log_lines, read_set) = (Vec::new(), ReadSet::default());
-    Arc::new(CachedRun { result: Err(error), log_lines, read_set, timestamp, journal: None })
+    Arc::new(CachedRun { result: Err(error), log_lines, read_set, timestamp, journal: None, json: OnceLock::new() })
 }
 
 fn says_the_same(a: &Arc<CachedRun>, b: &Arc<CachedRun>) -> bool {

@@ -10,6 +10,7 @@ use super::nested::wrong_kind;
 use super::query::into_value;
 use crate::call::Call;
 use crate::function::Run;
+use crate::http::Json;
 use crate::{ActionCtx, Function, FunctionKind, Result, Runtime};
 
 impl Runtime {
@@ -32,6 +33,11 @@ impl Runtime {
     ) -> Result<Value> {
         let call = caller.nested(&function.path)?;
         into_value(&*self.run_query(&function, args, None, &call).await?)
+    }
+
+    pub(crate) async fn json_from_action(&self, caller: &Call, function: Arc<Function>, args: Object) -> Result<Json> {
+        let call = caller.nested(&function.path)?;
+        self.run_query(&function, args, None, &call).await?.json().map(Json::new)
     }
 
     pub(crate) async fn mutation_from_action(

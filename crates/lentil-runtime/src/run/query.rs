@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use lentil_store::{Snapshot, StoreError, Timestamp};
@@ -92,7 +92,8 @@ impl Runtime {
             read_set.note_identity();
         }
         let log_lines = log.lines();
-        let run = CachedRun { result: result.map(Arc::new), log_lines, read_set, timestamp, journal: journal.now };
+        let (result, journal, json) = (result.map(Arc::new), journal.now, OnceLock::new());
+        let run = CachedRun { result, log_lines, read_set, timestamp, journal, json };
         Ok((run, snapshot))
     }
 

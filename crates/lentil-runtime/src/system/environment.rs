@@ -93,7 +93,7 @@ pub(crate) async fn read(transaction: &mut Transaction, name: &str) -> Result<Op
         return Ok(Some(value));
     }
     let stored = stored_value(transaction, name).await?;
-    Ok(stored.or_else(|| runtime.generated_secret(name)))
+    Ok(stored.or_else(|| runtime.secret_value(name)))
 }
 
 impl Runtime {
@@ -103,19 +103,22 @@ impl Runtime {
             return Ok(Some(value));
         }
         let stored = self.stored_environment().await?.get(name).cloned();
-        Ok(stored.or_else(|| self.generated_secret(name)))
+        Ok(stored.or_else(|| self.secret_value(name)))
     }
 
     /// The secret that the application declared under this name.
     pub(crate) async fn secret(&self, name: &str) -> Result<Secret> {
-        if !self.is_secret(name) {
+        let Some(declared) = self.declared_secret(name) else {
             let message = format!("no secret `{name}` is declared: add `.secret(\"{name}\")` to the application");
             return Err(Error::new(Code::Uncaught, message));
+        };
+        if declared.is_of_process {
+            return Ok(declared.secret.clone());
         }
+        let stored = self.stored_environment().await?;
         // An empty variable is no key: it would be an open door.
-        let value = self.environment(name).await?.filter(|value| !value.is_empty());
-        let value = value.or_else(|| self.generated_secret(name));
-        value.map(Secret::new).ok_or_else(|| Error::uncaught(format!("the secret `{name}` is empty")))
+        let stored = stored.get(name).filter(|value| !value.is_empty());
+        Ok(stored.map_or_else(|| declared.secret.clone(), Secret::new))
     }
 
     /// Changes stored environment variables, all or none. What read them runs again.

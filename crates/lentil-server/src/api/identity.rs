@@ -29,6 +29,19 @@ pub(crate) async fn of_headers(server: &Server, headers: &HeaderMap) -> Result<I
     }
 }
 
+/// On whose behalf a route of the application runs: what is no token of ours says nothing, such as a key of its own.
+pub(crate) async fn of_route(server: &Server, headers: &HeaderMap) -> Identity {
+    let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
+    match header.map(Authorization::parse) {
+        Some(Ok(Authorization::User(token))) => {
+            let verified = server.authenticator.verify(&token).await;
+            verified.map_or(Identity::Anonymous, |verified| Identity::User(Arc::new(verified.identity)))
+        }
+        Some(Ok(Authorization::Admin(key))) => admin(server, &key, None).unwrap_or_default(),
+        Some(Err(_)) | None => Identity::Anonymous,
+    }
+}
+
 /// The user whom a token names, and when it expires, in milliseconds.
 pub(crate) async fn user(server: &Server, token: &str) -> Result<(Identity, f64), ApiError> {
     let verified = server.authenticator.verify(token).await;

@@ -11,15 +11,15 @@ mod query_at;
 mod range;
 mod storage;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use lentil_protocol::FunctionRequest;
+use lentil_runtime::FunctionKind;
 use lentil_runtime::http::Body;
-use lentil_runtime::{FunctionKind, Identity};
 
 pub(crate) use error::ApiError;
 pub(crate) use failure::{Audience, failure, shown_lines};
-pub(crate) use identity::{admin, user};
+pub(crate) use identity::{admin, of_route, user};
 pub(crate) use query_at::HeldSnapshots;
 
 use crate::connection::UpgradeSlot;
@@ -193,11 +193,6 @@ async fn dispatch(
         Endpoint::Sync => sync::accept(&headers, uri.path(), slot),
         Endpoint::Unsupported(advice) => Err(ApiError::new(StatusCode::BAD_REQUEST, "NotSupported", advice)),
     }
-}
-
-/// On whose behalf a route of the application runs: what is no token of ours says nothing.
-pub(crate) async fn route_identity(server: &Server, headers: &HeaderMap) -> Identity {
-    identity::of_headers(server, headers).await.unwrap_or_default()
 }
 
 /// A plain answer.

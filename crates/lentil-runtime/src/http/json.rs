@@ -1,0 +1,27 @@
+use bytes::Bytes;
+
+/// What a query has returned, as JSON: the body of a [`Response`](super::Response).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Json(Bytes);
+
+impl Json {
+    pub(crate) fn new(text: Bytes) -> Json {
+        Json(text)
+    }
+
+    /// Whether the query has returned null.
+    pub fn is_null(&self) -> bool {
+        *self.0 == *b"null"
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Json> for Bytes {
+    fn from(json: Json) -> Bytes {
+        json.0
+    }
+}
