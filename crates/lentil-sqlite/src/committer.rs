@@ -1,9 +1,9 @@
 //! Group commit.
 //!
 //! A mutation's writes are applied, under a savepoint, to a SQLite transaction that stays open for the mutations
-//! after it: the *batch*. When nobody waits for the turn, or the batch is large or old enough, the committer, a
-//! thread of its own, runs COMMIT, which is the one fsync for all of them. Meanwhile the next mutations queue for
-//! the connection, and form the next batch:
+//! after it: the *batch*. When nobody waits for the turn, not even after the requests that have come in were read, or
+//! the batch is large or old enough, the committer, a thread of its own, runs COMMIT, which is the one fsync for all
+//! of them. Meanwhile the next mutations queue for the connection, and form the next batch:
 //!
 //! ```text
 //! mutation a   reads, applies ─┐                            ┌─ answered

@@ -139,11 +139,31 @@ impl Transaction for SqliteTransaction {
         drop(turn);
         if is_full {
             shared.signal.close_batch();
-        } else if !shared.close_batch_if_idle() && is_new {
-            shared.signal.arm(deadline);
+        } else {
+            let closing = Closing { shared: &shared, deadline: is_new.then_some(deadline) };
+            // Requests that have come in meanwhile are read now, and their mutations join.
+            tokio::task::yield_now().await;
+            drop(closing);
         }
         released(outcome).await?;
         Ok(timestamp)
+    }
+}
+
+/// Has the batch committed, now or in time, when this is dropped: also with a caller that goes away.
+struct Closing<'s> {
+    shared: &'s Shared,
+    /// When the batch is to be committed at the latest, if that is not set yet.
+    deadline: Option<std::time::Instant>,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if !self.shared.close_batch_if_idle()
+            && let Some(deadline) = self.deadline
+        {
+            self.shared.signal.arm(deadline);
+        }
     }
 }
 
