@@ -44,8 +44,8 @@ struct Asked {
     /// When the open batch is to be committed at the latest.
     deadline: Option<Instant>,
     close: bool,
-    /// The log is to be emptied between two batches, which may take this long.
-    empty_log: Option<Duration>,
+    /// The log is to begin anew between two batches; making that possible may take this long.
+    restart_log: Option<Duration>,
     stop: bool,
 }
 
@@ -60,9 +60,9 @@ impl Signal {
         self.ask(|asked| asked.close = true);
     }
 
-    /// The log is to be emptied after the open batch; mutations wait so long for it, at most.
-    pub(crate) fn empty_log(&self, at_most: Duration) {
-        self.ask(|asked| asked.empty_log = Some(at_most));
+    /// The log is to begin anew after the open batch; mutations wait so long for it, at most.
+    pub(crate) fn restart_log(&self, at_most: Duration) {
+        self.ask(|asked| asked.restart_log = Some(at_most));
     }
 
     /// The thread is to end, after a last commit.
@@ -80,7 +80,7 @@ impl Signal {
         let mut state = self.state.lock();
         loop {
             let is_due = state.deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if state.close || is_due || state.empty_log.is_some() || state.stop {
+            if state.close || is_due || state.restart_log.is_some() || state.stop {
                 let stop = state.stop;
                 return std::mem::replace(&mut state, Asked { stop, ..Asked::default() });
             }
@@ -97,7 +97,7 @@ pub(crate) fn run(signal: &Signal, shared: &Weak<Shared>) -> Result<(), StoreErr
     loop {
         let asked = signal.wait();
         let Some(shared) = shared.upgrade() else { return Ok(()) };
-        shared.commit_batch(asked.empty_log);
+        shared.commit_batch(asked.restart_log);
         if asked.stop {
             return shared.finish();
         }
@@ -105,10 +105,10 @@ pub(crate) fn run(signal: &Signal, shared: &Weak<Shared>) -> Result<(), StoreErr
 }
 
 impl Shared {
-    fn commit_batch(&self, empty_log: Option<Duration>) {
+    fn commit_batch(&self, restart_log: Option<Duration>) {
         let mut writer = self.writer.blocking_lock();
         let committed = self.try_commit(&mut writer);
-        match empty_log {
+        match restart_log {
             // The next mutation need not wait for what comes after durability.
             None => {
                 drop(writer);
@@ -116,7 +116,7 @@ impl Shared {
             }
             Some(at_most) => {
                 committed.iter().for_each(|batch| self.publish(batch));
-                checkpoint::empty_log(&mut writer, at_most);
+                checkpoint::restart_log(&mut writer, self.options.wal_limit, at_most);
             }
         }
     }

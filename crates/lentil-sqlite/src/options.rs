@@ -22,7 +22,8 @@ pub struct SqliteOptions {
     pub snapshot_max_age: Duration,
     /// Bytes written after which the write-ahead log is copied into the database in the background.
     pub checkpoint_bytes: u64,
-    /// The size of the write-ahead log above which mutations wait while it is emptied.
+    /// The size of the write-ahead log above which mutations wait until it can begin anew; its file keeps twice that at
+    /// most.
     pub wal_limit: u64,
 }
 
@@ -37,7 +38,7 @@ impl Default for SqliteOptions {
             readers: 16,
             snapshot_max_age: Duration::from_secs(30),
             checkpoint_bytes: 4 << 20,
-            wal_limit: 64 << 20,
+            wal_limit: 32 << 20,
         }
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ::http::{HeaderMap, header};
-use subtle::ConstantTimeEq;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// A key that callers must present. It is compared in constant time and never printed.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ impl Secret {
 
     /// Whether `presented` is the secret. How long the answer takes tells nothing but the lengths.
     pub fn matches(&self, presented: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(presented).into()
+        verify_slices_are_equal(self.0.as_bytes(), presented).is_ok()
     }
 
     /// Whether the request carries `Authorization: Bearer` with this secret, once; the scheme in any case (RFC 9110).
