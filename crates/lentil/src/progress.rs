@@ -7,7 +7,8 @@ use lentil_store::IndexState;
 pub(crate) fn show(progress: OpenProgress<'_>) {
     match progress {
         OpenProgress::Checking { table, done } => line(&format!("checking table {table}: {done} documents"), None),
-        OpenProgress::Index(index) => {
+        // An empty table's index, as at the first start, is nothing to wait for.
+        OpenProgress::Index(index) if index.total > 0 => {
             let doing = if index.state == IndexState::Building { "building" } else { "dropping" };
             let what = format!("{doing} index {}.{}", index.table, index.index);
             line(&what, Some((index.done, index.total)));
