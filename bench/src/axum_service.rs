@@ -45,7 +45,7 @@ struct Job {
 }
 
 pub(crate) const SCHEMA: &str =
-    "CREATE TABLE jobs (id INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, idea TEXT NOT NULL,
+    "CREATE TABLE IF NOT EXISTS jobs (id INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, idea TEXT NOT NULL,
      username TEXT NOT NULL, status TEXT NOT NULL, stage TEXT NOT NULL, result TEXT, created_at REAL NOT NULL)";
 
 pub(crate) const UPSERT: &str = "INSERT INTO jobs (job_id, idea, username, status, stage, result, created_at)

@@ -1,46 +1,60 @@
 //! The file's format.
 //!
 //! ```text
-//! _documents      table_number, id (16 bytes), json     the document, `_id` and `_creationTime` included
-//! _index_entries  index_id, key                         declared indexes; a key's last 16 bytes are the id
-//! _meta           name, value                           `timestamp` of the last commit, the `catalog`
+//! _documents      number, json                the document, `_id` and `_creationTime` included
+//! _index_entries  index_id, key, document     declared indexes; a key's last 16 bytes are the id
+//!                                             `by_id`, under minus the table's number; a key is the id
+//! _meta           name, value                 `timestamp` of the last commit, the `catalog`
 //! ```
 //!
-//! `by_id` and `by_creation_time` have no entries: internal ids begin with the creation time, so that both are
-//! `_documents` itself. Names begin with `_`, which no table of an application can; each of those is a view.
+//! Documents stand in a tree by small numbers, so that what leads to them stays small however large they are: were
+//! they in the tree of their ids, its inner pages would hold documents too. `by_creation_time` has no entries, for
+//! internal ids begin with the creation time. Names begin with `_`, which no table of an application can; each of
+//! those is a view.
 
 use lentil_store::{Catalog, StoreError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::entries::by_id;
 use crate::error::store_error;
 
 /// `Lntl`, in the file's header: whose file it is.
 pub(crate) const APPLICATION_ID: u32 = 0x4c6e_746c;
 /// The format that this version reads and writes.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
-const SCHEMA: &str = "
-    CREATE TABLE _documents (
-        table_number INTEGER NOT NULL,
-        id BLOB NOT NULL,
-        json TEXT NOT NULL,
-        PRIMARY KEY (table_number, id)
-    ) WITHOUT ROWID;
+const TABLES: &str = "
+    CREATE TABLE _documents (number INTEGER PRIMARY KEY, json TEXT NOT NULL);
     CREATE TABLE _index_entries (
         index_id INTEGER NOT NULL,
         key BLOB NOT NULL,
+        document INTEGER NOT NULL,
         PRIMARY KEY (index_id, key)
     ) WITHOUT ROWID;
-    CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
 ";
+const META: &str = "CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID";
 
 /// Makes a new database, with its bootstrap commit, at `timestamp`.
 pub(crate) fn create(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    conn.pragma_update(None, "user_version", FORMAT_VERSION)?;
-    conn.execute_batch(SCHEMA)?;
+    write_version(conn)?;
+    create_tables(conn)?;
+    conn.execute_batch(META)?;
     write_timestamp(conn, timestamp)?;
     write_meta(conn, "catalog", Catalog::default().to_json().to_string())
+}
+
+/// Makes the tables of documents and entries.
+pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(TABLES)
+}
+
+pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<u32> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+pub(crate) fn write_version(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "user_version", FORMAT_VERSION)
 }
 
 pub(crate) fn read_timestamp(conn: &Connection) -> rusqlite::Result<Timestamp> {
@@ -64,10 +78,10 @@ pub(crate) fn write_catalog(conn: &Connection, catalog: &Catalog) -> rusqlite::R
     // SQLite keeps these names for itself; such a table is read in `_documents`.
     let is_free = |name: &str| !name.to_ascii_lowercase().starts_with("sqlite_");
     catalog.tables.iter().filter(|(name, _)| is_free(name)).try_for_each(|(name, table)| {
-        let number = table.number;
+        let index = by_id(table.number);
         let view = format!(
-            "CREATE VIEW IF NOT EXISTS \"{name}\" AS
-             SELECT json ->> '$._id' AS _id, json FROM _documents WHERE table_number = {number} ORDER BY id"
+            "CREATE VIEW IF NOT EXISTS \"{name}\" AS SELECT json ->> '$._id' AS _id, json
+             FROM _index_entries CROSS JOIN _documents ON number = document WHERE index_id = {index} ORDER BY key"
         );
         conn.execute_batch(&view)
     })

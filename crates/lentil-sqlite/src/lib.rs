@@ -8,6 +8,7 @@ mod checkpoint;
 mod committer;
 mod connection;
 mod count;
+mod entries;
 mod error;
 mod format;
 mod maintain;
@@ -19,8 +20,8 @@ mod rows;
 mod scan;
 mod snapshot;
 mod store;
-mod time_index;
 mod transaction;
+mod upgrade;
 mod writer;
 
 pub use open::OpenError;

@@ -6,10 +6,11 @@ use lentil_store::{Catalog, IndexEntry, IndexId, IndexRef, IndexState, Order, Pr
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
+use crate::entries::by_id;
 use crate::error::store_error;
+use crate::format;
 use crate::scan::Scan;
 use crate::store::Shared;
-use crate::{format, rows};
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
@@ -82,19 +83,24 @@ fn build(
     let (done, after) = read_built(&built);
     let interval = Interval { start: after, end: None };
     let documents = Scan { index: IndexRef::ById(table), interval, order: Order::Asc, limit: batch };
-    let rows = documents.finish(conn, catalog)?;
+    let rows = documents.finish(conn)?;
     let own = IndexRef::Declared(index.id);
     for row in &rows {
         let keys = catalog.keys_of(&row.document);
         let key = keys.iter().find(|(index, _)| *index == own).map(|(_, key)| key);
-        rows::insert_entry(conn, index.id, key.expect("an index that is built is written")).map_err(store_error)?;
+        let key = key.expect("an index that is built is written");
+        // A document that was written since the building began has its entry.
+        let insert = "INSERT OR IGNORE INTO _index_entries (index_id, key, document)
+             SELECT ?1, ?2, document FROM _index_entries WHERE index_id = ?3 AND key = ?4";
+        let entry = params![index.id.0, key.as_bytes(), by_id(table), row.key.as_bytes()];
+        conn.prepare_cached(insert).and_then(|mut insert| insert.execute(entry)).map_err(store_error)?;
     }
     let done = done + rows.len() as u64;
     let Some(last) = rows.last().filter(|_| rows.len() == batch) else { return Ok((done, done)) };
     let id: String = last.key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format::write_meta(conn, &built_name(index.id), format!("{done} {id}")).map_err(store_error)?;
-    let count = "SELECT count(*) FROM _documents WHERE table_number = ?1";
-    let total: i64 = conn.query_row(count, params![table.get()], |row| row.get(0)).map_err(store_error)?;
+    let count = "SELECT count(*) FROM _index_entries WHERE index_id = ?1";
+    let total: i64 = conn.query_row(count, params![by_id(table)], |row| row.get(0)).map_err(store_error)?;
     Ok((done, (total as u64).max(done + 1)))
 }
 

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::connection;
 use crate::format::{self, APPLICATION_ID, FORMAT_VERSION};
+use crate::upgrade::upgrade;
 
 const FILE: &str = "lentil.sqlite3";
 const DAY_NANOS: u64 = 24 * 60 * 60 * 1_000_000_000;
@@ -115,6 +116,7 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
     let (catalog, last) = accept(&path, &writer, clock)?;
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
+    upgrade(&writer, &catalog).map_err(|error| refused(&path, error))?;
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
     format::write_timestamp(&writer, last).map_err(|error| refused(&path, error))?;
@@ -124,9 +126,9 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
 /// Reads what there is, and refuses what cannot be worked with.
 fn accept(path: &Path, conn: &Connection, clock: &dyn Clock) -> Result<(Catalog, Timestamp), OpenError> {
     let failed = |error| refused(path, error);
-    let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0)).map_err(failed);
     // Once more, for what the header says may be overwritten in the log.
-    let (application_id, format_version) = (number("application_id")?, number("user_version")?);
+    let application_id = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let format_version = format::read_version(conn).map_err(failed)?;
     check(path, Header { is_sqlite: true, application_id, format_version })?;
     let last = format::read_timestamp(conn).map_err(failed)?;
     if last.as_nanos() > clock.now().as_nanos().saturating_add(DAY_NANOS) {

@@ -3,16 +3,19 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use lentil_store::{IndexId, IndexRef, StoreError, StoredDocument, WriteSet};
-use lentil_values::{DocumentId, FieldName, IndexKey, JsonForm, Object, Value};
+use lentil_store::{IndexRef, StoreError, StoredDocument, WriteSet};
+use lentil_values::{DocumentId, FieldName, JsonForm, Object, Value};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::entries::by_id;
 use crate::error::store_error;
 
 pub(crate) fn get(conn: &Connection, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {
-    let sql = "SELECT json FROM _documents WHERE table_number = ?1 AND id = ?2";
+    let sql = "SELECT json FROM _index_entries CROSS JOIN _documents ON number = document
+         WHERE index_id = ?1 AND key = ?2";
     let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
-    let json = statement.query_row(params![id.table.get(), id.internal.as_bytes()], |row| row.get::<_, String>(0));
+    let key = params![by_id(id.table), id.internal.as_bytes()];
+    let json = statement.query_row(key, |row| row.get::<_, String>(0));
     json.optional().map_err(store_error)?.map(|json| decode(&json)).transpose()
 }
 
@@ -20,42 +23,60 @@ pub(crate) fn get(conn: &Connection, id: DocumentId) -> Result<Option<Arc<Stored
 pub(crate) fn apply(conn: &Connection, writes: &WriteSet) -> rusqlite::Result<usize> {
     let mut bytes = 0;
     for write in &writes.writes {
-        let id = write.id;
-        match &write.new {
-            Some(document) => {
-                let json = encode(document);
-                bytes += json.len();
-                let upsert = "INSERT INTO _documents (table_number, id, json) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (table_number, id) DO UPDATE SET json = excluded.json";
-                conn.prepare_cached(upsert)?.execute(params![id.table.get(), id.internal.as_bytes(), json])?;
-            }
-            None => {
-                let delete = "DELETE FROM _documents WHERE table_number = ?1 AND id = ?2";
-                conn.prepare_cached(delete)?.execute(params![id.table.get(), id.internal.as_bytes()])?;
-            }
-        }
+        let json = write.new.as_ref().map(|document| encode(document));
+        bytes += json.as_ref().map_or(0, String::len);
+        let number = match (&write.old, json) {
+            (None, Some(json)) => insert(conn, write.id, &json)?,
+            (Some(_), Some(json)) => update(conn, write.id, &json)?,
+            (_, None) => delete(conn, write.id)?,
+        };
         for change in write.keys.iter().filter(|change| change.old != change.new) {
             let IndexRef::Declared(index) = change.index else { continue };
             if let Some(key) = &change.old {
-                remove_entry(conn, index, key)?;
+                remove_entry(conn, index.0.into(), key.as_bytes())?;
             }
             if let Some(key) = &change.new {
                 bytes += key.as_bytes().len();
-                insert_entry(conn, index, key)?;
+                insert_entry(conn, index.0.into(), key.as_bytes(), number)?;
             }
         }
     }
     Ok(bytes)
 }
 
-pub(crate) fn insert_entry(conn: &Connection, index: IndexId, key: &IndexKey) -> rusqlite::Result<()> {
-    let insert = "INSERT OR IGNORE INTO _index_entries (index_id, key) VALUES (?1, ?2)";
-    conn.prepare_cached(insert)?.execute(params![index.0, key.as_bytes()]).map(drop)
+/// Under which number the file has a document.
+pub(crate) fn number_of(conn: &Connection, id: DocumentId) -> rusqlite::Result<i64> {
+    let find = "SELECT document FROM _index_entries WHERE index_id = ?1 AND key = ?2";
+    conn.prepare_cached(find)?.query_row(params![by_id(id.table), id.internal.as_bytes()], |row| row.get(0))
 }
 
-fn remove_entry(conn: &Connection, index: IndexId, key: &IndexKey) -> rusqlite::Result<()> {
+pub(crate) fn insert(conn: &Connection, id: DocumentId, json: &str) -> rusqlite::Result<i64> {
+    let number = conn.prepare_cached("INSERT INTO _documents (json) VALUES (?1)")?.insert([json])?;
+    insert_entry(conn, by_id(id.table), id.internal.as_bytes(), number)?;
+    Ok(number)
+}
+
+fn update(conn: &Connection, id: DocumentId, json: &str) -> rusqlite::Result<i64> {
+    let number = number_of(conn, id)?;
+    conn.prepare_cached("UPDATE _documents SET json = ?2 WHERE number = ?1")?.execute(params![number, json])?;
+    Ok(number)
+}
+
+fn delete(conn: &Connection, id: DocumentId) -> rusqlite::Result<i64> {
+    let number = number_of(conn, id)?;
+    remove_entry(conn, by_id(id.table), id.internal.as_bytes())?;
+    conn.prepare_cached("DELETE FROM _documents WHERE number = ?1")?.execute([number])?;
+    Ok(number)
+}
+
+pub(crate) fn insert_entry(conn: &Connection, index_id: i64, key: &[u8], document: i64) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO _index_entries (index_id, key, document) VALUES (?1, ?2, ?3)";
+    conn.prepare_cached(insert)?.execute(params![index_id, key, document]).map(drop)
+}
+
+fn remove_entry(conn: &Connection, index_id: i64, key: &[u8]) -> rusqlite::Result<()> {
     let delete = "DELETE FROM _index_entries WHERE index_id = ?1 AND key = ?2";
-    conn.prepare_cached(delete)?.execute(params![index.0, key.as_bytes()]).map(drop)
+    conn.prepare_cached(delete)?.execute(params![index_id, key]).map(drop)
 }
 
 const ID: FieldName = FieldName::from_static("_id");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lentil_store::{Catalog, IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp};
+use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp};
 use lentil_values::{DocumentId, Interval};
 
 use crate::count::Count;
@@ -13,15 +13,14 @@ use crate::{format, rows};
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {
     lease: Arc<Lease>,
-    catalog: Arc<Catalog>,
     timestamp: Timestamp,
 }
 
 impl SqliteSnapshot {
     /// Begins on a lent connection; reading the timestamp is what fixes the view.
-    pub(crate) fn begin(lease: Arc<Lease>, catalog: Arc<Catalog>) -> Result<SqliteSnapshot, StoreError> {
+    pub(crate) fn begin(lease: Arc<Lease>) -> Result<SqliteSnapshot, StoreError> {
         let timestamp = lease.read(|conn| format::read_timestamp(conn).map_err(store_error))?;
-        Ok(SqliteSnapshot { lease, catalog, timestamp })
+        Ok(SqliteSnapshot { lease, timestamp })
     }
 }
 
@@ -43,10 +42,10 @@ impl Snapshot for SqliteSnapshot {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let scan = Scan { index, interval: interval.clone(), order, limit };
-        let Scanned { mut rows, rest } = self.lease.read(|conn| scan.begin(conn, &self.catalog))?;
+        let Scanned { mut rows, rest } = self.lease.read(|conn| scan.begin(conn))?;
         if let Some(rest) = rest {
-            let (lease, catalog) = (Arc::clone(&self.lease), Arc::clone(&self.catalog));
-            let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| rest.finish(conn, &catalog)));
+            let lease = Arc::clone(&self.lease);
+            let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| rest.finish(conn)));
             rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
         }
         Ok(rows)

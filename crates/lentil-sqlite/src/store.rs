@@ -161,7 +161,7 @@ impl Drop for Waiting<'_> {
 impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         let lease = self.shared.pool.lend().await?;
-        Ok(Box::new(SqliteSnapshot::begin(lease, self.shared.catalog())?))
+        Ok(Box::new(SqliteSnapshot::begin(lease)?))
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {

@@ -96,11 +96,10 @@ impl Snapshot for SqliteTransaction {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let scan = Scan { index, interval: interval.clone(), order, limit };
-        let catalog = self.shared.catalog();
         let mut writer = self.writer().await?;
-        let Scanned { mut rows, rest } = scan.begin(writer.conn()?, &catalog)?;
+        let Scanned { mut rows, rest } = scan.begin(writer.conn()?)?;
         if let Some(rest) = rest {
-            let going_on = tokio::task::spawn_blocking(move || rest.finish(writer.conn()?, &catalog));
+            let going_on = tokio::task::spawn_blocking(move || rest.finish(writer.conn()?));
             rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
         }
         Ok(rows)

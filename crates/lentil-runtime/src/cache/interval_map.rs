@@ -85,8 +85,10 @@ impl Node {
     /// Puts `furthest` right after the children have changed.
     fn updated(mut self: Box<Self>) -> Box<Node> {
         let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.furthest);
-        let ends = below.chain([&self.interval.end]);
-        self.furthest = ends.max_by(|a, b| compare_ends(a, b)).cloned().flatten();
+        let furthest = below.fold(&self.interval.end, |a, b| if compare_ends(a, b).is_lt() { b } else { a });
+        if *furthest != self.furthest {
+            self.furthest = furthest.clone();
+        }
         self
     }
 }
@@ -98,15 +100,18 @@ fn compare_ends(a: &Option<Vec<u8>>, b: &Option<Vec<u8>>) -> Ordering {
     }
 }
 
-fn insert(tree: Tree, node: Box<Node>) -> Tree {
+fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
     let Some(mut root) = tree else { return Some(node) };
     if node.priority > root.priority {
-        let (left, right) = split(Some(root), &node.interval, node.reader);
-        return Some(Box::new(Node { left, right, ..*node }).updated());
+        (node.left, node.right) = split(Some(root), &node.interval, node.reader);
+        return Some(node.updated());
+    }
+    if compare_ends(&root.furthest, &node.furthest).is_lt() {
+        root.furthest.clone_from(&node.furthest);
     }
     let side = if root.place(&node.interval, node.reader).is_lt() { &mut root.left } else { &mut root.right };
     *side = insert(side.take(), node);
-    Some(root.updated())
+    Some(root)
 }
 
 /// What stands before the place, and what stands at it or after.
@@ -125,17 +130,14 @@ fn split(tree: Tree, interval: &Interval, reader: u64) -> (Tree, Tree) {
 
 fn remove(tree: Tree, interval: &Interval, reader: u64) -> Tree {
     let mut root = tree?;
-    match root.place(interval, reader) {
-        Ordering::Equal => merge(root.left.take(), root.right.take()),
-        Ordering::Less => {
-            root.left = remove(root.left.take(), interval, reader);
-            Some(root.updated())
-        }
-        Ordering::Greater => {
-            root.right = remove(root.right.take(), interval, reader);
-            Some(root.updated())
-        }
-    }
+    let side = match root.place(interval, reader) {
+        Ordering::Equal => return merge(root.left.take(), root.right.take()),
+        Ordering::Less => &mut root.left,
+        Ordering::Greater => &mut root.right,
+    };
+    *side = remove(side.take(), interval, reader);
+    // The children, which are memory far away, are looked at only when the furthest may be gone.
+    Some(if root.furthest == interval.end { root.updated() } else { root })
 }
 
 /// Joins two trees of which all of the first stands before all of the second.

@@ -65,7 +65,8 @@ async fn mutations_side_by_side_share_their_fsync() {
     assert!(batches <= 16, "64 commits took {batches} batches");
     let hot_row = |store: &dyn Store, which: u64| {
         let mut buffer = WriteBuffer::new(store.catalog());
-        buffer.put(None, Some(task(store, 1, Some(which as i64))));
+        let at = |n: u64| task(store, 1, Some(n as i64));
+        buffer.put(which.checked_sub(1).map(at), Some(at(which)));
         buffer.into_write_set()
     };
     let batches = batches_of(64, hot_row).await;

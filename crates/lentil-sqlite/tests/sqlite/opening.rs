@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use lentil_sqlite::{OpenError, SqliteOptions, SqliteStore};
-use lentil_store::Store;
 use lentil_store::conformance::aids::{ManualClock, all, fill, index, tasks};
+use lentil_store::{Order, Store};
+use lentil_values::Interval;
 
 use crate::{look, open, timestamp_in_file};
 
@@ -39,6 +40,64 @@ async fn building_an_index_goes_on_where_it_stopped() {
     while store.maintain(10).await.unwrap().is_some() {}
     let built = all(&mut *store.snapshot().await.unwrap(), index(&store, "by_which")).await;
     assert!(built.into_iter().eq(0..30));
+}
+
+/// What a file of format 2 was in format 1.
+const FORMAT_1: &str = "
+    PRAGMA legacy_alter_table = ON;
+    ALTER TABLE _documents RENAME TO new_documents;
+    ALTER TABLE _index_entries RENAME TO new_entries;
+    CREATE TABLE _documents (
+        table_number INTEGER NOT NULL, id BLOB NOT NULL, json TEXT NOT NULL, PRIMARY KEY (table_number, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE _index_entries (
+        index_id INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (index_id, key)
+    ) WITHOUT ROWID;
+    INSERT INTO _documents SELECT -index_id, key, json FROM new_entries JOIN new_documents ON number = document
+        WHERE index_id < 0;
+    INSERT INTO _index_entries SELECT index_id, key FROM new_entries WHERE index_id > 0;
+    DROP TABLE new_documents;
+    DROP TABLE new_entries;
+    DROP VIEW tasks;
+    CREATE VIEW tasks AS SELECT json ->> '$._id' AS _id, json FROM _documents WHERE table_number = 10001 ORDER BY id;
+    CREATE VIEW of_a_person AS SELECT id FROM _documents;
+    PRAGMA user_version = 1;
+";
+
+#[tokio::test]
+async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    fill(&*store, 0..30).await;
+    let index = index(&*store, "by_n");
+    let before = store.snapshot().await.unwrap().scan(index, &Interval::all(), Order::Desc, 99).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    look(folder.path()).execute_batch(FORMAT_1).unwrap();
+    // One entry leads nowhere: the file is refused as it is.
+    let astray = "INSERT INTO _index_entries SELECT index_id, zeroblob(26) FROM _index_entries LIMIT 1";
+    look(folder.path()).execute(astray, []).unwrap();
+    let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err().unwrap();
+    assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
+    let removed = look(folder.path()).execute("DELETE FROM _index_entries WHERE key = zeroblob(26)", []).unwrap();
+    assert_eq!(removed, 1);
+
+    let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(before.len(), 30);
+    assert_eq!(snapshot.scan(index, &Interval::all(), Order::Desc, 99).await.unwrap(), before);
+    for row in &before {
+        assert_eq!(snapshot.get(row.document.id).await.unwrap().as_ref(), Some(&row.document));
+    }
+    let count = |from| look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0));
+    assert_eq!(count("tasks"), Ok(30));
+    assert_eq!(count("sqlite_schema WHERE name = 'of_a_person' OR name LIKE '%old%'"), Ok(1));
+    drop(snapshot);
+    fill(&store, 30..40).await;
+    assert_eq!(count("tasks"), Ok(40));
+    store.close().await.unwrap();
+    drop(store);
+    assert!(SqliteStore::open(folder.path(), SqliteOptions::default()).is_ok());
 }
 
 #[tokio::test]

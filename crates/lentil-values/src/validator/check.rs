@@ -9,25 +9,36 @@ impl Validator {
     /// # Errors
     /// The first thing found wrong; of a union, what is wrong with the member that fits best.
     pub fn validate(&self, value: &Value, tables: &dyn TableNames) -> Result<(), ValidationError> {
-        let fits = match (self, value) {
-            (Validator::Any, _)
+        if !self.takes(value) {
+            return Err(self.mismatch(value));
+        }
+        match (self, value) {
+            (Validator::Id(table), Value::String(text)) => self.validate_id(table, text, tables),
+            (Validator::Array(element), Value::Array(elements)) => validate_array(element, elements, tables),
+            (Validator::Record { keys, values }, Value::Object(object)) => {
+                validate_record(keys, values, object, tables)
+            }
+            (Validator::Object(validator), Value::Object(object)) => validator.validate(object, tables),
+            (Validator::Union(members), value) => self.validate_union(members, value, tables),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it takes values of this kind, and if nothing is inside, this value.
+    fn takes(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Validator::Literal(literal), value) => literal == value,
+            (Validator::Any | Validator::Union(_), _)
             | (Validator::Null, Value::Null)
             | (Validator::Float64, Value::Float64(_))
             | (Validator::Int64, Value::Int64(_))
             | (Validator::Boolean, Value::Boolean(_))
-            | (Validator::String, Value::String(_))
-            | (Validator::Bytes, Value::Bytes(_)) => true,
-            (Validator::Literal(literal), value) => literal == value,
-            (Validator::Id(table), Value::String(text)) => return self.validate_id(table, text, tables),
-            (Validator::Array(element), Value::Array(elements)) => return validate_array(element, elements, tables),
-            (Validator::Record { keys, values }, Value::Object(object)) => {
-                return validate_record(keys, values, object, tables);
-            }
-            (Validator::Union(members), value) => return self.validate_union(members, value, tables),
-            (Validator::Object(validator), Value::Object(object)) => return validator.validate(object, tables),
+            | (Validator::String | Validator::Id(_), Value::String(_))
+            | (Validator::Bytes, Value::Bytes(_))
+            | (Validator::Array(_), Value::Array(_))
+            | (Validator::Record { .. } | Validator::Object(_), Value::Object(_)) => true,
             _ => false,
-        };
-        if fits { Ok(()) } else { Err(self.mismatch(value)) }
+        }
     }
 
     fn mismatch(&self, value: &Value) -> ValidationError {
@@ -52,7 +63,8 @@ impl Validator {
         value: &Value,
         tables: &dyn TableNames,
     ) -> Result<(), ValidationError> {
-        if members.iter().any(|member| member.validate(value, tables).is_ok()) {
+        // Most often one member takes the kind; what the others would say is not even written.
+        if members.iter().any(|member| member.takes(value) && member.validate(value, tables).is_ok()) {
             return Ok(());
         }
         match self.member_meant_by(value) {

@@ -1,12 +1,43 @@
-//! `by_creation_time` without entries.
+//! Which entries of the file are an index.
 //!
-//! A key of `by_creation_time` is a tag, the eight bytes of the creation time, and the id, which begins with the
-//! same eight bytes. So the keys order as the ids do, and an interval of keys is an interval of ids.
+//! `by_creation_time` has none of its own. A key of it is a tag, the eight bytes of the creation time, and the id, which
+//! begins with the same eight bytes. So its keys order as the ids do, and an interval of them is an interval of ids.
 
-use lentil_values::{IndexKey, InternalId, Interval, KeyWriter, Value, after_prefix};
+use lentil_store::IndexRef;
+use lentil_values::{IndexKey, InternalId, Interval, KeyWriter, TableNumber, Value, after_prefix};
 
-/// The key of the document with this id.
-pub(crate) fn key(id: InternalId) -> IndexKey {
+/// A stretch of the file's entries.
+pub(crate) struct Entries {
+    pub(crate) index_id: i64,
+    pub(crate) keys: Interval,
+}
+
+impl Entries {
+    /// The entries of an interval of an index.
+    pub(crate) fn of(index: IndexRef, interval: &Interval) -> Entries {
+        match index {
+            IndexRef::ById(table) => Entries { index_id: by_id(table), keys: interval.clone() },
+            IndexRef::ByCreationTime(table) => Entries { index_id: by_id(table), keys: ids(interval) },
+            IndexRef::Declared(index) => Entries { index_id: index.0.into(), keys: interval.clone() },
+        }
+    }
+}
+
+/// Under which number the file has a table's `by_id`: what declared indexes have is positive.
+pub(crate) fn by_id(table: TableNumber) -> i64 {
+    -i64::from(table.get())
+}
+
+/// The key of an index that an entry stands for; `None` when the file is damaged.
+pub(crate) fn key(index: IndexRef, entry: &[u8]) -> Option<IndexKey> {
+    Some(match index {
+        IndexRef::ByCreationTime(_) => time_key(InternalId(entry.try_into().ok()?)),
+        IndexRef::ById(_) | IndexRef::Declared(_) => IndexKey::from_bytes(entry.to_vec()),
+    })
+}
+
+/// The key in `by_creation_time` of the document with this id.
+fn time_key(id: InternalId) -> IndexKey {
     let mut key = KeyWriter::new();
     key.push(Some(&Value::Float64(id.creation_prefix())));
     key.push_id(id);
@@ -14,14 +45,14 @@ pub(crate) fn key(id: InternalId) -> IndexKey {
 }
 
 /// The ids of the documents whose keys are in `interval`.
-pub(crate) fn ids(interval: &Interval) -> Interval {
+fn ids(interval: &Interval) -> Interval {
     let Some(start) = least_id(&interval.start) else { return Interval::none() };
     Interval { start, end: interval.end.as_deref().and_then(least_id) }
 }
 
 /// The least id whose key is at or above `bound`; `None` when there is none.
 fn least_id(bound: &[u8]) -> Option<Vec<u8>> {
-    let tag = key(InternalId([0; 16])).as_bytes()[0];
+    let tag = time_key(InternalId([0; 16])).as_bytes()[0];
     match bound.split_first() {
         Some((first, _)) if *first > tag => None,
         Some((first, rest)) if *first == tag => match rest.split_at_checked(8) {
@@ -45,7 +76,7 @@ mod tests {
         prop_oneof![
             prop::collection::vec(any::<u8>(), 0..28),
             near.prop_map(|(time, random, cut, byte, at)| {
-                let mut bytes = key(InternalId::at(time, random)).into_bytes();
+                let mut bytes = time_key(InternalId::at(time, random)).into_bytes();
                 let at = at % bytes.len();
                 bytes[at] = byte;
                 bytes.truncate(cut);
@@ -63,11 +94,11 @@ mod tests {
             let id = InternalId::at(time, random);
             // Bounds that are keys themselves, or begin as keys do.
             if let Some(cut) = cut {
-                interval.start = key(id).into_bytes();
+                interval.start = time_key(id).into_bytes();
                 interval.start.truncate(cut);
             }
             for id in [id, InternalId::at(time, random.wrapping_add(1)), InternalId::at(-time, 0), InternalId::at(0.0, u64::MAX)] {
-                prop_assert_eq!(ids(&interval).contains(id.as_bytes()), interval.contains(key(id).as_bytes()));
+                prop_assert_eq!(ids(&interval).contains(id.as_bytes()), interval.contains(time_key(id).as_bytes()));
             }
         }
     }
