@@ -8,6 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use lentil_store::{IndexRef, TouchedEntry};
 use lentil_values::Interval;
@@ -25,21 +26,25 @@ pub struct IntervalMap {
 type Tree = Option<Box<Node>>;
 
 struct Node {
-    interval: Interval,
+    start: Box<[u8]>,
+    end: End,
     reader: u64,
     priority: u64,
-    /// The furthest end in this subtree; `None` is no end.
-    furthest: Option<Vec<u8>>,
+    /// The furthest end in this subtree.
+    furthest: End,
     left: Tree,
     right: Tree,
 }
+
+/// Where an interval ends, shared by the nodes that know it; `None` is no end.
+type End = Option<Arc<[u8]>>;
 
 impl IntervalMap {
     /// Adds a reader with all its intervals.
     pub fn insert(&mut self, reads: &ReadSet, reader: u64) {
         for (of, interval) in reads.iter().filter(|(_, interval)| !interval.is_empty()) {
             let priority = self.priorities.hash_one((&interval.start, reader));
-            let node = Node::new(interval.clone(), reader, priority);
+            let node = Node::new(interval, reader, priority);
             let tree = self.trees.entry(of).or_default();
             *tree = insert(tree.take(), node);
         }
@@ -73,27 +78,34 @@ impl IntervalMap {
 }
 
 impl Node {
-    fn new(interval: Interval, reader: u64, priority: u64) -> Box<Node> {
-        let furthest = interval.end.clone();
-        Box::new(Node { interval, reader, priority, furthest, left: None, right: None })
+    fn new(interval: &Interval, reader: u64, priority: u64) -> Box<Node> {
+        let end: End = interval.end.as_deref().map(Arc::from);
+        let furthest = end.clone();
+        Box::new(Node {
+            start: interval.start.as_slice().into(),
+            end,
+            reader,
+            priority,
+            furthest,
+            left: None,
+            right: None,
+        })
     }
 
-    fn place(&self, interval: &Interval, reader: u64) -> Ordering {
-        (interval, reader).cmp(&(&self.interval, self.reader))
+    /// How another, with this start, end and reader, stands to it.
+    fn place(&self, start: &[u8], end: Option<&[u8]>, reader: u64) -> Ordering {
+        (start, end, reader).cmp(&(&self.start, self.end.as_deref(), self.reader))
     }
 
     /// Puts `furthest` right after the children have changed.
     fn updated(mut self: Box<Self>) -> Box<Node> {
         let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.furthest);
-        let furthest = below.fold(&self.interval.end, |a, b| if compare_ends(a, b).is_lt() { b } else { a });
-        if *furthest != self.furthest {
-            self.furthest = furthest.clone();
-        }
+        self.furthest = below.fold(&self.end, |a, b| if compare_ends(a, b).is_lt() { b } else { a }).clone();
         self
     }
 }
 
-fn compare_ends(a: &Option<Vec<u8>>, b: &Option<Vec<u8>>) -> Ordering {
+fn compare_ends(a: &End, b: &End) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) => a.cmp(b),
         (a, b) => a.is_none().cmp(&b.is_none()),
@@ -103,26 +115,30 @@ fn compare_ends(a: &Option<Vec<u8>>, b: &Option<Vec<u8>>) -> Ordering {
 fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
     let Some(mut root) = tree else { return Some(node) };
     if node.priority > root.priority {
-        (node.left, node.right) = split(Some(root), &node.interval, node.reader);
+        (node.left, node.right) = split(Some(root), &node);
         return Some(node.updated());
     }
     if compare_ends(&root.furthest, &node.furthest).is_lt() {
         root.furthest.clone_from(&node.furthest);
     }
-    let side = if root.place(&node.interval, node.reader).is_lt() { &mut root.left } else { &mut root.right };
+    let side = if root.place(&node.start, node.end.as_deref(), node.reader).is_lt() {
+        &mut root.left
+    } else {
+        &mut root.right
+    };
     *side = insert(side.take(), node);
     Some(root)
 }
 
-/// What stands before the place, and what stands at it or after.
-fn split(tree: Tree, interval: &Interval, reader: u64) -> (Tree, Tree) {
+/// What stands before the place of `node`, and what stands after.
+fn split(tree: Tree, node: &Node) -> (Tree, Tree) {
     let Some(mut root) = tree else { return (None, None) };
-    if root.place(interval, reader).is_gt() {
-        let (middle, after) = split(root.right.take(), interval, reader);
+    if root.place(&node.start, node.end.as_deref(), node.reader).is_gt() {
+        let (middle, after) = split(root.right.take(), node);
         root.right = middle;
         (Some(root.updated()), after)
     } else {
-        let (before, middle) = split(root.left.take(), interval, reader);
+        let (before, middle) = split(root.left.take(), node);
         root.left = middle;
         (before, Some(root.updated()))
     }
@@ -130,14 +146,14 @@ fn split(tree: Tree, interval: &Interval, reader: u64) -> (Tree, Tree) {
 
 fn remove(tree: Tree, interval: &Interval, reader: u64) -> Tree {
     let mut root = tree?;
-    let side = match root.place(interval, reader) {
+    let side = match root.place(&interval.start, interval.end.as_deref(), reader) {
         Ordering::Equal => return merge(root.left.take(), root.right.take()),
         Ordering::Less => &mut root.left,
         Ordering::Greater => &mut root.right,
     };
     *side = remove(side.take(), interval, reader);
     // The children, which are memory far away, are looked at only when the furthest may be gone.
-    Some(if root.furthest == interval.end { root.updated() } else { root })
+    Some(if root.furthest.as_deref() == interval.end.as_deref() { root.updated() } else { root })
 }
 
 /// Joins two trees of which all of the first stands before all of the second.
@@ -161,8 +177,8 @@ fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
         return;
     }
     search(&node.left, key, found);
-    if node.interval.start.as_slice() <= key {
-        if node.interval.contains(key) {
+    if &*node.start <= key {
+        if node.end.as_deref().is_none_or(|end| key < end) {
             found(node.reader);
         }
         search(&node.right, key, found);

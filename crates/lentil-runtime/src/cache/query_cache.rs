@@ -38,7 +38,7 @@ use crate::{Error, Visibility};
 /// How long an answer that has seen the time is reused.
 const TIME_HOLDS_MS: f64 = 5_000.0;
 /// What an entry takes beside its value, key and read set.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 1_024;
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(u64::MAX);
 
 /// Which call an answer belongs to.
@@ -109,7 +109,8 @@ impl CachedRun {
     /// The result as `JSON.stringify` writes it, or the function's error.
     pub(crate) fn json(&self) -> Result<Bytes, Error> {
         let value = self.result.as_ref().map_err(Error::clone)?;
-        Ok(self.json.get_or_init(|| value.to_json(JsonForm::JavaScript).into()).clone())
+        let exactly = || value.to_json(JsonForm::JavaScript).into_boxed_str().into_boxed_bytes().into();
+        Ok(self.json.get_or_init(exactly).clone())
     }
 }
 
@@ -142,7 +143,7 @@ pub struct QueryCache {
 #[derive(Default)]
 struct State {
     entries: HashMap<u64, Entry>,
-    by_key: HashMap<CacheKey, u64>,
+    by_key: HashMap<Arc<CacheKey>, u64>,
     readers: IntervalMap,
     /// Entries by when they were last used, or earlier: what is used stays where it is until it is the next to go.
     by_use: BTreeMap<u64, u64>,
@@ -155,7 +156,7 @@ struct State {
 }
 
 struct Entry {
-    key: CacheKey,
+    key: Arc<CacheKey>,
     run: Arc<CachedRun>,
     size: usize,
     used: u64,
@@ -359,7 +360,8 @@ impl State {
         let holds_until_ms = if reads_time { lookup.now_ms + TIME_HOLDS_MS } else { f64::INFINITY };
         let used = self.number();
         self.readers.insert(&run.read_set, number);
-        self.by_key.insert(key.clone(), number);
+        let key = Arc::new(key);
+        self.by_key.insert(Arc::clone(&key), number);
         self.by_use.insert(used, number);
         self.entries.insert(number, Entry { key, run: Arc::clone(run), size, used, filed: used, holds_until_ms });
         self.stats.bytes += size;

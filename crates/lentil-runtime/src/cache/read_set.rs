@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use lentil_store::{Commit, IndexRef, TouchedEntry};
 use lentil_values::Interval;
 
@@ -9,10 +7,14 @@ use lentil_values::Interval;
 /// A commit that writes no key in these intervals cannot have changed the query's answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadSet {
-    intervals: BTreeMap<(IndexRef, Look), Vec<Interval>>,
+    /// In order. An answer that is kept has one, mostly, of one interval: there is no room for more until there is more.
+    intervals: Vec<(Of, Vec<Interval>)>,
     reads_time: bool,
     reads_identity: bool,
 }
+
+/// Where was looked, and at what.
+type Of = (IndexRef, Look);
 
 /// What was looked at in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +47,13 @@ impl ReadSet {
     }
 
     fn add_look(&mut self, index: IndexRef, look: Look, interval: Interval) {
-        let intervals = self.intervals.entry((index, look)).or_default();
+        let intervals = match self.find((index, look)) {
+            Ok(at) => &mut self.intervals[at].1,
+            Err(at) => {
+                self.intervals.reserve_exact(1);
+                return self.intervals.insert(at, ((index, look), vec![interval]));
+            }
+        };
         match intervals.last_mut() {
             // A scan that goes on where the last chunk ended is one interval.
             Some(last) if last.end.as_ref() == Some(&interval.start) => last.end = interval.end,
@@ -53,6 +61,10 @@ impl ReadSet {
             Some(last) if *last == interval => {}
             _ => intervals.push(interval),
         }
+    }
+
+    fn find(&self, of: Of) -> Result<usize, usize> {
+        self.intervals.binary_search_by_key(&of, |(of, _)| *of)
     }
 
     /// Notes that the query asked for the time.
@@ -76,15 +88,15 @@ impl ReadSet {
     }
 
     /// Every interval with its index, and what was looked at.
-    pub fn iter(&self) -> impl Iterator<Item = ((IndexRef, Look), &Interval)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Of, &Interval)> {
         self.intervals.iter().flat_map(|(of, intervals)| intervals.iter().map(|interval| (*of, interval)))
     }
 
     /// Whether the commit wrote something that was looked at.
     pub fn is_touched_by(&self, commit: &Commit) -> bool {
         let has = |look, entry: TouchedEntry<'_>| {
-            let intervals = self.intervals.get(&(entry.index, look));
-            intervals.is_some_and(|intervals| intervals.iter().any(|interval| interval.contains(entry.key.as_bytes())))
+            let intervals = self.find((entry.index, look)).map(|at| &self.intervals[at].1);
+            intervals.is_ok_and(|intervals| intervals.iter().any(|interval| interval.contains(entry.key.as_bytes())))
         };
         commit.entries().any(|entry| Look::ALL.into_iter().any(|look| look.sees(entry) && has(look, entry)))
     }
