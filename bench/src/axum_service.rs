@@ -44,7 +44,7 @@ struct Job {
     created_at: f64,
 }
 
-pub(crate) const SCHEMA: &str =
+const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS jobs (id INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, idea TEXT NOT NULL,
      username TEXT NOT NULL, status TEXT NOT NULL, stage TEXT NOT NULL, result TEXT, created_at REAL NOT NULL)";
 
@@ -53,18 +53,40 @@ pub(crate) const UPSERT: &str = "INSERT INTO jobs (job_id, idea, username, statu
      SET status = excluded.status, stage = excluded.stage, result = coalesce(excluded.result, result)";
 
 /// Opens the database in this folder, so that what is committed is durable.
-pub(crate) fn open(folder: &Path) -> Connection {
+fn open(folder: &Path) -> Connection {
     let connection = Connection::open(folder.join("jobs.sqlite3")).expect("the database opens");
     connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
     connection.pragma_update(None, "synchronous", "FULL").expect("FULL");
     connection
 }
 
+/// The database in this folder, with the table of jobs; both are made where there are none.
+pub(crate) fn create(folder: &Path) -> Connection {
+    std::fs::create_dir_all(folder).expect("the folder can be made");
+    let connection = open(folder);
+    connection.execute(SCHEMA, []).expect("the table is made");
+    connection
+}
+
+/// Writes jobs in large transactions.
+pub(crate) fn fill(folder: &Path, job_ids: &[String]) {
+    let mut writer = create(folder);
+    for job_ids in job_ids.chunks(20_000) {
+        let transaction = writer.transaction().expect("nobody else writes");
+        let mut statement = transaction.prepare(UPSERT).expect("the statement is one");
+        for job_id in job_ids {
+            let idea = "an app that counts the birds in my garden and draws them";
+            let job = params![job_id, idea, "ada", "processing", "stage-0", None::<String>, 1_767_225_600_000.0];
+            statement.execute(job).expect("the disk has room");
+        }
+        drop(statement);
+        transaction.commit().expect("the disk has room");
+    }
+}
+
 /// Serves jobs from a SQLite file in this folder.
 pub(crate) fn serve(folder: &Path) {
-    std::fs::create_dir_all(folder).expect("the folder can be made");
-    let writer = open(folder);
-    writer.execute(SCHEMA, []).expect("the table is made");
+    let writer = create(folder);
     let readers = (0..4).map(|_| Mutex::new(open(folder))).collect();
     let service = Service { writer: Arc::new(Mutex::new(writer)), readers: Arc::new(readers) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

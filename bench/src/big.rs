@@ -8,17 +8,18 @@ use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{Store, StoredDocument, WriteBuffer};
 use lentil_values::{DocumentId, InternalId, Object, Value};
 
+use crate::axum_service;
 use crate::cells::of_any_size;
 use crate::cores::Cores;
 use crate::fleet::{KNOWN, Member};
 use crate::jobs::{Jobs, job_id, mix};
 use crate::results::{Figure, Round, Settings};
 use crate::rounds::once;
-use crate::server::{Server, clonk};
+use crate::server::{Server, clonk, own};
 use crate::whole::{killed, ms};
 
 /// About a gigabyte.
-const GIGABYTE: u64 = 2_500_000;
+const GIGABYTE: u64 = 2_700_000;
 const MANY: u64 = 10_000_000;
 /// Documents in a commit while filling.
 const STEP: usize = 20_000;
@@ -37,8 +38,26 @@ pub(crate) fn big(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure
     large = large.filled(GIGABYTE);
     let mut figures = large.starts(settings);
     large = large.filled(MANY);
-    figures.extend(compare(&large, &small, settings));
+    figures.extend(compare(large.served(), small.served(), settings));
+    figures.extend(by_hand(cores, folder, settings));
     figures
+}
+
+/// The service by hand on as many jobs: what is SQLite's and the disk's of the difference.
+fn by_hand(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
+    let served = |name: &str, known: u64| {
+        println!("filling a database of the service by hand up to {known} jobs …");
+        let folder = folder.join(name);
+        let mut job_ids: Vec<String> = (0..known).map(job_id).collect();
+        job_ids.sort_unstable();
+        axum_service::fill(&folder, &job_ids);
+        let mut command = own("serve-axum");
+        command.arg(&folder);
+        Member::of(Server::start(command, cores), Jobs::new(known))
+    };
+    let (large, small) = (served("big-by-hand", MANY), served("small-by-hand", KNOWN));
+    let figures = compare(large, small, settings).into_iter();
+    figures.map(|figure| Figure { name: format!("axum + rusqlite, {}", figure.name), wanted: None, ..figure }).collect()
 }
 
 impl Filled {
@@ -73,8 +92,7 @@ impl Filled {
     }
 }
 
-fn compare(large: &Filled, small: &Filled, settings: Settings) -> Vec<Figure> {
-    let (mut large, mut small) = (large.served(), small.served());
+fn compare(mut large: Member, mut small: Member, settings: Settings) -> Vec<Figure> {
     let moment = Duration::from_secs_f64(settings.seconds);
     let figures = of_any_size().into_iter().flat_map(|cell| {
         let mut round = |_| [once(&cell, &mut large, moment).0, once(&cell, &mut small, moment).0];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use crate::axum_service::{SCHEMA, UPSERT, open};
+use crate::axum_service::{UPSERT, create};
 use crate::cores::Cores;
 use crate::jobs::job_id;
 use crate::process::Process;
@@ -36,9 +36,7 @@ impl WriteLoop {
 /// The loop itself: for each number of milliseconds that it is told, it writes so long and says how many upserts that
 /// were, `batch` in each transaction.
 pub(crate) fn serve(folder: &Path, batch: u64) {
-    std::fs::create_dir_all(folder).expect("the folder can be made");
-    let mut connection = open(folder);
-    connection.execute(SCHEMA, []).expect("the table is made");
+    let mut connection = create(folder);
     let mut done = 0;
     for line in std::io::stdin().lines() {
         let moment = line.ok().and_then(|line| line.parse().ok()).map(Duration::from_millis);
