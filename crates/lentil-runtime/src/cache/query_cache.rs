@@ -21,7 +21,7 @@
 //! told apart by user.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -149,10 +149,35 @@ struct State {
     by_use: BTreeMap<u64, u64>,
     recent: RecentCommits,
     running: HashMap<CacheKey, Running>,
+    asked: AskedBefore,
     /// The functions that have asked for their user.
     ask_user: HashSet<Arc<str>>,
     next: u64,
     stats: CacheStats,
+}
+
+/// The calls of late whose answers found no room. What is asked for once, as by one who walks through a table, is not
+/// worth an answer that others ask for again.
+#[derive(Default)]
+struct AskedBefore {
+    /// Of each call a hash; later calls take the places of earlier ones.
+    hashes: Vec<u32>,
+    state: RandomState,
+}
+
+/// How many calls are remembered, about.
+const ASKED: usize = 1 << 16;
+
+impl AskedBefore {
+    /// Whether a call was asked for before; remembers it.
+    fn again(&mut self, key: &CacheKey) -> bool {
+        // The room is taken when the cache is first full.
+        self.hashes.resize(ASKED, 0);
+        let hash = self.state.hash_one(key);
+        let place = &mut self.hashes[hash as usize % ASKED];
+        let hash = (hash >> 32) as u32;
+        std::mem::replace(place, hash) == hash
+    }
 }
 
 struct Entry {
@@ -350,11 +375,11 @@ impl State {
         if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
             return;
         }
-        if let Some(before) = self.by_key.get(&key).copied() {
-            if self.entries[&before].run.timestamp > run.timestamp {
-                return;
-            }
-            self.remove(before);
+        match self.by_key.get(&key).copied() {
+            Some(before) if self.entries[&before].run.timestamp > run.timestamp => return,
+            Some(before) => self.remove(before),
+            None if self.stats.bytes + size > max_bytes && !self.asked.again(&key) => return,
+            None => {}
         }
         let reads_time = run.read_set.reads_time();
         let holds_until_ms = if reads_time { lookup.now_ms + TIME_HOLDS_MS } else { f64::INFINITY };
@@ -544,13 +569,30 @@ mod tests {
         let held = cache.stats();
         assert!(held.bytes <= 8_000 && held.entries >= 2, "{held:?}");
         for name in 0..100 {
-            ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+            // What is asked for once would not make anything go.
+            for _ in 0..2 {
+                ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+            }
             assert_eq!(ask(&cache, "a", 1, answer(9.0, 1, b"x")).await, 1.0, "what is used stays");
         }
         assert!(cache.stats().bytes <= 8_000 && cache.stats().evictions > 0);
         let large = CachedRun { log_lines: vec!["x".repeat(8_000)], ..answer(1.0, 1, b"x") };
         ask(&cache, "large", 1, large).await;
         assert_eq!(ask(&cache, "large", 1, answer(2.0, 1, b"x")).await, 2.0, "what is too large is not kept");
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_once_displaces_nothing() {
+        let cache = QueryCache::new(8_000);
+        for name in 0..100 {
+            ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+        }
+        let held = cache.stats();
+        assert!(held.evictions == 0 && (2..100).contains(&held.entries), "{held:?}");
+        assert_eq!(ask(&cache, "0", 1, answer(2.0, 1, b"x")).await, 1.0, "the first are still there");
+        assert_eq!(ask(&cache, "99", 1, answer(2.0, 1, b"x")).await, 2.0, "what found no room is computed again");
+        assert_eq!(ask(&cache, "99", 1, answer(3.0, 1, b"x")).await, 2.0, "and then kept");
+        assert_eq!(cache.stats().evictions, 1);
     }
 
     #[tokio::test]
