@@ -108,3 +108,66 @@ impl Entries {
         touched
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use lentil_store::Timestamp;
+    use lentil_values::{Object, Value};
+
+    use super::*;
+    use crate::Visibility;
+    use crate::cache::ReadSet;
+
+    /// All have one hash, which is the worst that can come.
+    const HASH: u64 = 7;
+
+    fn key(name: &str) -> CacheKey {
+        CacheKey::new(name, &Object::new(), None, Visibility::Public)
+    }
+
+    fn entries(names: &[&str]) -> Entries {
+        let mut entries = Entries::default();
+        names.iter().for_each(|name| insert(&mut entries, name));
+        entries
+    }
+
+    fn insert(entries: &mut Entries, name: &str) {
+        let run = Arc::new(CachedRun {
+            result: Ok(Arc::new(Value::Null)),
+            log_lines: Vec::new(),
+            read_set: ReadSet::default(),
+            timestamp: Timestamp::MIN,
+            journal: None,
+            json: OnceLock::new(),
+        });
+        entries.insert(Entry { key: key(name), hash: HASH, run, size: 10, holds_until_ms: 0.0, was_used: false });
+    }
+
+    fn slots<const N: usize>(entries: &Entries, names: [&str; N]) -> [Option<u32>; N] {
+        names.map(|name| entries.find(HASH, &key(name)))
+    }
+
+    #[test]
+    fn calls_of_one_hash_are_told_apart_and_a_slot_is_taken_again() {
+        let mut entries = entries(&["a", "b", "c"]);
+        assert_eq!(slots(&entries, ["a", "b", "c", "d"]), [Some(0), Some(1), Some(2), None]);
+        entries.remove(1);
+        insert(&mut entries, "d");
+        assert_eq!(slots(&entries, ["a", "b", "c", "d"]), [Some(0), None, Some(2), Some(1)]);
+        assert_eq!((entries.len(), entries.bytes()), (3, 30));
+    }
+
+    #[test]
+    fn the_hand_passes_once_by_what_was_used() {
+        let mut entries = entries(&["a", "b", "c"]);
+        entries.get_mut(1).unwrap().was_used = true;
+        entries.evict();
+        assert_eq!(slots(&entries, ["a", "b", "c"]), [Some(0), Some(1), None]);
+        entries.evict();
+        assert_eq!(slots(&entries, ["a", "b", "c"]), [None, Some(1), None]);
+        entries.evict();
+        assert_eq!((entries.len(), entries.bytes()), (0, 0));
+    }
+}
