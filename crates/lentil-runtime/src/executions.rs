@@ -30,7 +30,7 @@ pub struct Execution {
 /// The latest executions, and those who wait for the next.
 #[derive(Default)]
 pub(crate) struct Executions {
-    kept: Mutex<VecDeque<Arc<Execution>>>,
+    kept: Mutex<VecDeque<Execution>>,
     next: Notify,
 }
 
@@ -47,7 +47,7 @@ impl Executions {
         let error = result.as_ref().err().map(Error::to_string);
         let mut kept = self.kept.lock();
         let at_ms = kept.back().map_or(now_ms, |last| now_ms.max(last.at_ms.next_up()));
-        kept.push_back(Arc::new(Execution { at_ms, identifier, kind, log_lines, duration, error }));
+        kept.push_back(Execution { at_ms, identifier, kind, log_lines, duration, error });
         if kept.len() > KEPT {
             kept.pop_front();
         }
@@ -57,7 +57,7 @@ impl Executions {
 
     /// All that are remembered, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Execution>> {
-        self.kept.lock().iter().cloned().collect()
+        self.kept.lock().iter().cloned().map(Arc::new).collect()
     }
 
     /// Those after `at_ms`; waits for the first if there are none.

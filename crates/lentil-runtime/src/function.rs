@@ -138,7 +138,7 @@ fn decode<A: Args>(args: Object) -> Result<A> {
 }
 
 /// Which Rust function a handler is, so that a call can name it by itself: `ctx.run_query(jobs::get, …)`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Item(Option<TypeId>);
 
 impl Item {

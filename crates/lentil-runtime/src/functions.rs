@@ -129,12 +129,12 @@ impl Functions {
 /// The functions of a running application, by name and by Rust function.
 pub(crate) struct Registry {
     by_path: HashMap<FunctionPath, Arc<Function>>,
-    by_item: HashMap<Item, Arc<Function>>,
+    by_item: BTreeMap<Item, Arc<Function>>,
 }
 
 impl Registry {
     pub(crate) fn new(functions: &Functions) -> Result<Registry, FunctionsError> {
-        let mut registry = Registry { by_path: HashMap::new(), by_item: HashMap::new() };
+        let mut registry = Registry { by_path: HashMap::new(), by_item: BTreeMap::new() };
         for function in functions.list()?.into_iter().chain(system::functions()) {
             let function = Arc::new(function);
             registry.by_item.entry(function.item).or_insert_with(|| Arc::clone(&function));

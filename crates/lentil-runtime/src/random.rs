@@ -15,13 +15,13 @@ impl Seeds {
     }
 }
 
-/// One call's randomness, seeded when it is first asked for.
+/// One call's randomness, seeded when it is first asked for; apart, so that calls which do not ask carry no generator.
 #[derive(Default)]
-pub(crate) struct Random(Option<StdRng>);
+pub(crate) struct Random(Option<Box<StdRng>>);
 
 impl Random {
     fn generator(&mut self, seeds: &Seeds) -> &mut StdRng {
-        self.0.get_or_insert_with(|| seeds.generator())
+        self.0.get_or_insert_with(|| Box::new(seeds.generator()))
     }
 
     pub(crate) fn next_u64(&mut self, seeds: &Seeds) -> u64 {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ struct Inner {
     tables: Tables,
     registry: Registry,
     router: HttpRouter,
-    secrets: HashMap<String, DeclaredSecret>,
+    secrets: BTreeMap<String, DeclaredSecret>,
     environment: Environment,
     stored_environment: Arc<StoredEnvironment>,
     cache: Arc<QueryCache>,

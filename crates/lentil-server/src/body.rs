@@ -12,6 +12,7 @@ use lentil_runtime::http::{Body, BodyError};
 use tokio::time::Instant;
 
 use crate::ServerOptions;
+use crate::head::Answering;
 
 /// A request's body as the runtime reads it.
 pub(crate) fn from_client(incoming: Incoming, options: &ServerOptions) -> Body {
@@ -69,17 +70,20 @@ impl Reader {
 pub(crate) struct ToClient {
     whole: Option<Bytes>,
     chunks: Option<Chunks>,
+    /// Dropped when all of it is sent.
+    _answering: Option<Answering>,
 }
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
-impl From<Body> for ToClient {
-    fn from(mut body: Body) -> ToClient {
+impl ToClient {
+    /// The body of an answer; `answering` is that of a connection with one request at a time.
+    pub(crate) fn new(mut body: Body, answering: Option<Answering>) -> ToClient {
         if !body.is_stream() {
-            return ToClient { whole: body.take_whole(), chunks: None };
+            return ToClient { whole: body.take_whole(), chunks: None, _answering: answering };
         }
         let chunks = futures_util::stream::unfold(body, |mut body| async { Some((body.chunk().await?, body)) });
-        ToClient { whole: None, chunks: Some(Box::pin(chunks)) }
+        ToClient { whole: None, chunks: Some(Box::pin(chunks)), _answering: answering }
     }
 }
 

@@ -1,19 +1,23 @@
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Response, StatusCode, header};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use lentil_runtime::http::Body;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::body::ToClient;
-use crate::head::{Head, Watched};
+use crate::head::{Answering, Head, Watched};
 use crate::service::Service;
 use crate::sync::{self, Upgrade};
 use crate::{ServerOptions, api, linger};
@@ -56,38 +60,61 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 /// Where a request that was answered 101 leaves word of what the connection is from then on.
 pub(crate) type UpgradeSlot = Mutex<Option<Upgrade>>;
 
+/// What the requests of a connection share.
+struct Shared {
+    service: Service,
+    head: Arc<Head>,
+    slot: UpgradeSlot,
+}
+
+impl Shared {
+    async fn answer(&self, parts: Box<Parts>, incoming: Incoming) -> Response<ToClient> {
+        let answering = Answering::begin(&self.head);
+        let is_ambiguous = self.head.is_ambiguous();
+        let response = if is_ambiguous { ambiguous() } else { self.service.answer(parts, incoming, &self.slot).await };
+        response.map(|body| ToClient::new(body, Some(answering)))
+    }
+}
+
 async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
     let ServerOptions { head_time, max_head_bytes, .. } = *service.options();
     let (head, server) = (Arc::new(Head::default()), Arc::clone(service.server()));
-    let slot = Arc::new(UpgradeSlot::default());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&head)));
-    let for_requests = Arc::clone(&slot);
-    let answer = service_fn(move |request| {
-        let (service, head, slot) = (service.clone(), Arc::clone(&head), Arc::clone(&for_requests));
-        Box::pin(async move {
-            let response = if head.is_ambiguous() { ambiguous() } else { service.answer(request, &slot).await };
-            head.expect_next();
-            Ok::<_, Infallible>(response)
-        })
+    let shared = Arc::new(Shared { service, head, slot: UpgradeSlot::default() });
+    let for_requests = Arc::clone(&shared);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let (shared, (parts, incoming)) = (Arc::clone(&for_requests), request.into_parts());
+        let parts = Box::new(parts);
+        Box::pin(async move { Ok::<_, Infallible>(shared.answer(parts, incoming).await) })
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(max_head_bytes.max(8 << 10));
+    builder.max_buf_size(max_head_bytes.max(8 << 10));
     // A client that has sent all and hung up loses the answer, not the work.
     builder.half_close(true);
     let mut connection = builder.serve_connection(io, answer);
-    let served = tokio::select! {
-        served = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
-        () = begins(&mut draining) => {
-            std::pin::Pin::new(&mut connection).graceful_shutdown();
-            std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+    let serving = async {
+        tokio::select! {
+            biased;
+            served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
+            () = begins(&mut draining) => {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+            }
         }
     };
-    if let Err(error) = &served {
-        tracing::debug!(%error, "a connection ended");
-    }
+    let is_served = tokio::select! {
+        biased;
+        served = serving => {
+            served.inspect_err(|error| tracing::debug!(%error, "a connection ended")).is_ok()
+        }
+        () = shared.head.overdue(head_time) => {
+            tracing::debug!("a connection ended: no request came in time");
+            false
+        }
+    };
     let parts = connection.into_parts();
     let stream = parts.io.into_inner().into_inner();
-    let upgrade = slot.lock().take().filter(|_| served.is_ok());
+    let upgrade = shared.slot.lock().take().filter(|_| is_served);
     match upgrade {
         Some(upgrade) => sync::serve(server, stream, parts.read_buf, upgrade).await,
         None => linger::close(stream).await,
@@ -95,19 +122,23 @@ async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::R
 }
 
 /// The answer to a request that says its length twice, after which nothing on the connection can be trusted.
-fn ambiguous() -> Response<ToClient> {
+fn ambiguous() -> Response<Body> {
     let sentence = "both Content-Length and Transfer-Encoding: send one of them";
     let mut response = api::text(StatusCode::BAD_REQUEST, sentence.to_owned());
     response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    response.map(ToClient::from)
+    response
 }
 
 async fn serve_http2(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
     let ServerOptions { max_streams, max_head_bytes, head_time, .. } = *service.options();
-    let answer = service_fn(move |request| {
-        let service = service.clone();
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let (service, (parts, incoming)) = (service.clone(), request.into_parts());
+        let parts = Box::new(parts);
         // A stream is not upgraded: what is asked for here comes to nothing.
-        async move { Ok::<_, Infallible>(service.answer(request, &UpgradeSlot::default()).await) }
+        async move {
+            let response = service.answer(parts, incoming, &UpgradeSlot::default()).await;
+            Ok::<_, Infallible>(response.map(|body| ToClient::new(body, None)))
+        }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder

@@ -1,4 +1,5 @@
-//! Heads that say the body's length twice.
+//! The heads of requests, as their bytes come in: whether they come in time, and whether they say the body's length
+//! twice.
 //!
 //! A request with both `Content-Length` and `Transfer-Encoding` is how one request is smuggled past a proxy inside
 //! another, and is answered 400. hyper follows the one and drops the other before a service can see it, so the bytes
@@ -7,19 +8,25 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What is known of the head of the request that is being read; shared by the stream and the service.
+/// What is known of the head of the request that is being read; shared by the stream, the service and the answer.
 #[derive(Default)]
 pub(crate) struct Head {
     is_over: AtomicBool,
     is_ambiguous: AtomicBool,
+    /// Even while a head is awaited, odd while a request is answered.
+    turn: AtomicU32,
 }
+
+/// In how many steps the time that a head may take is counted.
+const STEPS: u32 = 4;
 
 impl Head {
     /// Whether the request just begun says its length twice.
@@ -27,10 +34,35 @@ impl Head {
         self.is_ambiguous.load(Ordering::Relaxed)
     }
 
-    /// The request has been answered: what comes next is the next one's head.
-    pub(crate) fn expect_next(&self) {
-        self.is_ambiguous.store(false, Ordering::Relaxed);
-        self.is_over.store(false, Ordering::Relaxed);
+    /// Waits until a head has been awaited for `time`, or a step longer.
+    ///
+    /// A timer for each head would have to be set and unset with each request; this one looks now and then.
+    pub(crate) async fn overdue(&self, time: Duration) {
+        let (mut last, mut steps) = (self.turn.load(Ordering::Relaxed), 0);
+        while steps < STEPS {
+            tokio::time::sleep(time / STEPS).await;
+            let turn = self.turn.load(Ordering::Relaxed);
+            let is_awaited = turn == last && turn.is_multiple_of(2);
+            (last, steps) = (turn, if is_awaited { steps + 1 } else { 0 });
+        }
+    }
+}
+
+/// A request is being answered, until this is dropped: what comes next is the next one's head.
+pub(crate) struct Answering(Arc<Head>);
+
+impl Answering {
+    pub(crate) fn begin(head: &Arc<Head>) -> Answering {
+        head.turn.fetch_add(1, Ordering::Relaxed);
+        Answering(Arc::clone(head))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.is_ambiguous.store(false, Ordering::Relaxed);
+        self.0.is_over.store(false, Ordering::Relaxed);
+        self.0.turn.fetch_add(1, Ordering::Relaxed);
     }
 }
 

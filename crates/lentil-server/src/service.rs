@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
@@ -10,9 +11,9 @@ use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
 use crate::api::{self, HeldSnapshots};
-use crate::body::{ToClient, from_client};
+use crate::body::from_client;
 use crate::connection::UpgradeSlot;
-use crate::request_id::request_id;
+use crate::request_id::RequestId;
 use crate::{Authenticator, ServerOptions};
 
 /// What a listener serves.
@@ -68,31 +69,39 @@ impl Service {
     /// Answers a request, in a span of its own; at the level `debug` it leaves a line in the log.
     ///
     /// A request for the sync WebSocket is answered by leaving word in `slot`.
-    pub(crate) async fn answer(self, request: Request<Incoming>, slot: &UpgradeSlot) -> Response<ToClient> {
-        let request_id = request_id(request.headers());
-        let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), request_id);
+    pub(crate) async fn answer(&self, parts: Box<Parts>, incoming: Incoming, slot: &UpgradeSlot) -> Response<Body> {
+        let id = RequestId::of(&parts.headers);
+        let (method, path) = (&parts.method, parts.uri.path());
+        let span = tracing::debug_span!("request", %method, path, request_id = id.as_str());
+        if span.is_disabled() {
+            return self.route(parts, incoming, &id, slot).await;
+        }
         let began = Instant::now();
-        let response = self.route(request, &request_id, slot).instrument(span.clone()).await;
+        let response = Box::pin(self.route(parts, incoming, &id, slot)).instrument(span.clone()).await;
         let duration_ms = began.elapsed().as_secs_f64() * 1e3;
         span.in_scope(|| tracing::debug!(status = response.status().as_u16(), duration_ms, "answered"));
-        response.map(ToClient::from)
+        response
     }
 
-    async fn route(&self, request: Request<Incoming>, request_id: &str, slot: &UpgradeSlot) -> Response<Body> {
-        let mut request = match self.origin {
-            Origin::Main => match api::answer(&self.server, request, request_id, slot).await {
-                Ok(response) => return response,
-                Err(request) => request,
-            },
-            Origin::Site => request,
-        };
+    async fn route(
+        &self,
+        mut parts: Box<Parts>,
+        incoming: Incoming,
+        id: &RequestId,
+        slot: &UpgradeSlot,
+    ) -> Response<Body> {
         if self.origin == Origin::Main {
-            strip_http(request.uri_mut());
+            if let Some(endpoint) = api::endpoint(&self.server, &parts) {
+                let request = Request::from_parts(*parts, incoming);
+                // Apart, so that the application's requests do not carry the room that these need.
+                return Box::pin(api::answer(&self.server, endpoint, request, id.as_str(), slot)).await;
+            }
+            strip_http(&mut parts.uri);
         }
-        let identity = api::of_route(&self.server, request.headers()).await;
-        let takes_body = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        let body = |incoming| if takes_body { from_client(incoming, self.options()) } else { Body::empty() };
-        self.server.runtime.fetch(request.map(body), identity, request_id).await
+        let identity = api::of_route(&self.server, &parts.headers).await;
+        let takes_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let body = if takes_body { from_client(incoming, self.options()) } else { Body::empty() };
+        self.server.runtime.fetch(parts, body, identity, id).await
     }
 }
 

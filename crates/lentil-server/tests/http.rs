@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, Schema, StatusCode};
+use lentil::{ActionCtx, Body, HttpRouter, Method, Request, Response, Result, Schema, StatusCode};
 use lentil_server::{Drained, Listeners, ServerOptions, serve};
 use lentil_testing::TestBackend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,6 +91,24 @@ async fn whoever_says_nothing_or_half_a_head_is_hung_up_on() {
         assert!(!rest(&mut slow).await.contains("200 OK"), "{beginning:?}");
     }
     assert!(ask(&mut connect(&running).await, HELLO).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_a_head_and_whoever_then_says_nothing_is_hung_up_on() {
+    const LONG: Duration = Duration::from_millis(400);
+    async fn slow(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+        tokio::time::sleep(LONG).await;
+        let late = futures_util::stream::once(async {
+            tokio::time::sleep(LONG).await;
+            Ok("late".into())
+        });
+        Ok(http::Response::new(Body::from_stream(late)).into())
+    }
+    let running = start(HttpRouter::new().route(Method::GET, "/slow", slow), impatient()).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.contains("200 OK") && answer.contains("late"), "{answer}");
 }
 
 #[tokio::test]

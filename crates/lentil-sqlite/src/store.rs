@@ -132,9 +132,14 @@ impl Shared {
     }
 
     pub(crate) async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError> {
-        let mut published = self.published.subscribe();
-        let settled = published.wait_for(|published| published.outcome(timestamp).is_some()).await;
-        match settled.map_err(|_| StoreError::Closed)?.outcome(timestamp) {
+        // Most often it is settled already, and there is nothing to subscribe to.
+        let mut outcome = self.published.borrow().outcome(timestamp);
+        if outcome.is_none() {
+            let mut published = self.published.subscribe();
+            let settled = published.wait_for(|published| published.outcome(timestamp).is_some()).await;
+            outcome = settled.map_err(|_| StoreError::Closed)?.outcome(timestamp);
+        }
+        match outcome {
             Some(Err(())) => Err(StoreError::Lost { reason: "it was in a batch that was not made durable".to_owned() }),
             _ => Ok(()),
         }

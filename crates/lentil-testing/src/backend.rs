@@ -210,7 +210,9 @@ impl TestBackend {
     /// # Panics
     /// When the response's body breaks off.
     pub async fn fetch<B: Into<Body>>(&self, request: http::Request<B>) -> TestResponse {
-        let response = self.runtime().await.fetch(request.map(Into::into), self.identity(), "test").await;
+        let (parts, body) = request.into_parts();
+        let runtime = self.runtime().await;
+        let response = runtime.fetch(Box::new(parts), body.into(), self.identity(), "test").await;
         let (parts, body) = response.into_parts();
         let body = body.bytes().await.expect("the response's body comes whole");
         TestResponse { status: parts.status, headers: parts.headers, body }

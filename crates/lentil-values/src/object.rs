@@ -64,7 +64,8 @@ impl Object {
 impl FromIterator<(FieldName, Value)> for Object {
     /// Of fields with the same name the last counts.
     fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(fields: I) -> Object {
-        let mut object = Object::new();
+        let fields = fields.into_iter();
+        let mut object = Object(Vec::with_capacity(fields.size_hint().0));
         for (name, value) in fields {
             match object.0.last() {
                 Some((last, _)) if *last >= name => drop(object.insert(name, value)),

@@ -20,99 +20,24 @@
 //! An answer is shared by all users until a run has asked who its user is; from then on the function's calls are
 //! told apart by user.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
-
-use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use lentil_store::{Commit, CommitObserver, Store, Timestamp};
-use lentil_values::{JsonForm, Object, Value};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
+use super::asked_before::AskedBefore;
+use super::entries::{Entries, Entry};
 use super::recent::RecentCommits;
-use super::{IntervalMap, ReadSet};
-use crate::{Error, Visibility};
+use super::{CacheKey, CachedRun};
 
 /// How long an answer that has seen the time is reused.
 const TIME_HOLDS_MS: f64 = 5_000.0;
 /// What an entry takes beside its value, key and read set.
 const OVERHEAD: usize = 1_024;
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(u64::MAX);
-
-/// Which call an answer belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheKey {
-    function: Arc<str>,
-    args: Arc<str>,
-    journal: Option<Arc<str>>,
-    visibility: Visibility,
-    /// The user, where the function asks for that.
-    user: Option<Arc<str>>,
-}
-
-impl Hash for CacheKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // By the rest few keys differ.
-        self.function.hash(state);
-        self.args.hash(state);
-    }
-}
-
-impl CacheKey {
-    /// The key of a call: the function's canonical path, its arguments, and the journal of the run before.
-    pub fn new(
-        function: impl Into<Arc<str>>,
-        args: &Object,
-        journal: Option<&str>,
-        visibility: Visibility,
-    ) -> CacheKey {
-        let args = args.to_json(JsonForm::Encoded).into();
-        CacheKey { function: function.into(), args, journal: journal.map(Arc::from), visibility, user: None }
-    }
-
-    /// The key under which the answer of a run made for `user` stands.
-    pub(crate) fn of_run(&self, run: &CachedRun, user: &Arc<str>) -> CacheKey {
-        let journal = run.journal.as_deref().map(Arc::from);
-        CacheKey { journal, ..if run.read_set.reads_identity() { self.for_user(user) } else { self.clone() } }
-    }
-
-    fn for_user(&self, user: &Arc<str>) -> CacheKey {
-        CacheKey { user: Some(Arc::clone(user)), ..self.clone() }
-    }
-
-    fn size(&self) -> usize {
-        let optional = [&self.journal, &self.user].into_iter().flatten();
-        self.function.len() + self.args.len() + optional.map(|text| text.len()).sum::<usize>()
-    }
-}
-
-/// A query's answer, and what it rests on.
-#[derive(Debug)]
-pub struct CachedRun {
-    /// The result, or the function's error.
-    pub result: Result<Arc<Value>, Error>,
-    /// What the query logged.
-    pub log_lines: Vec<String>,
-    /// What it read.
-    pub read_set: ReadSet,
-    /// The snapshot it read from.
-    pub timestamp: Timestamp,
-    /// The end of the page it read, if it paginated.
-    pub journal: Option<String>,
-    /// The result as `JSON.stringify` writes it, from when it was first asked for.
-    pub json: OnceLock<Bytes>,
-}
-
-impl CachedRun {
-    /// The result as `JSON.stringify` writes it, or the function's error.
-    pub(crate) fn json(&self) -> Result<Bytes, Error> {
-        let value = self.result.as_ref().map_err(Error::clone)?;
-        let exactly = || value.to_json(JsonForm::JavaScript).into_boxed_str().into_boxed_bytes().into();
-        Ok(self.json.get_or_init(exactly).clone())
-    }
-}
 
 /// What the cache has done so far, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,35 +59,24 @@ pub struct CacheStats {
     pub bytes: usize,
 }
 
-/// The query cache, bounded in bytes; the least recently used answers make room.
+/// The query cache, bounded in bytes; answers that were not used of late make room.
 pub struct QueryCache {
     state: Mutex<State>,
+    hasher: RandomState,
     max_bytes: usize,
 }
 
 #[derive(Default)]
 struct State {
-    entries: HashMap<u64, Entry>,
-    by_key: HashMap<Arc<CacheKey>, u64>,
-    readers: IntervalMap,
-    /// Entries by when they were last used, or earlier: what is used stays where it is until it is the next to go.
-    by_use: BTreeMap<u64, u64>,
+    entries: Entries,
     recent: RecentCommits,
     running: HashMap<CacheKey, Running>,
+    asked: AskedBefore,
     /// The functions that have asked for their user.
     ask_user: HashSet<Arc<str>>,
-    next: u64,
+    /// How many runs there have been.
+    runs: u64,
     stats: CacheStats,
-}
-
-struct Entry {
-    key: Arc<CacheKey>,
-    run: Arc<CachedRun>,
-    size: usize,
-    used: u64,
-    /// Under which use it stands in `by_use`.
-    filed: u64,
-    holds_until_ms: f64,
 }
 
 struct Running {
@@ -205,7 +119,13 @@ pub struct Gate<'a> {
 impl QueryCache {
     /// An empty cache that holds about this many bytes at most.
     pub fn new(max_bytes: usize) -> QueryCache {
-        QueryCache { state: Mutex::default(), max_bytes }
+        QueryCache { state: Mutex::default(), hasher: RandomState::new(), max_bytes }
+    }
+
+    /// The answer to a call, if there is one that holds.
+    pub fn get(&self, lookup: &Lookup<'_>) -> Option<Arc<CachedRun>> {
+        let hash = self.hasher.hash_one(&lookup.key);
+        self.state.lock().held_for(lookup, hash)
     }
 
     /// The answer to a call: one that holds, one that is being computed, or a new one from `run`.
@@ -217,8 +137,9 @@ impl QueryCache {
         lookup: Lookup<'_>,
         run: impl Future<Output = Result<CachedRun, E>>,
     ) -> Result<Arc<CachedRun>, E> {
+        let hash = self.hasher.hash_one(&lookup.key);
         let (number, key, outcome) = loop {
-            let found = self.state.lock().find(&lookup);
+            let found = self.state.lock().find(&lookup, hash);
             match found {
                 Found::Hit(run) => return Ok(run),
                 Found::Run { number, key, outcome } => break (number, key, outcome),
@@ -243,7 +164,7 @@ impl QueryCache {
             None => None,
         };
         let run = Arc::new(run.await?);
-        self.state.lock().insert(&lookup, number, &run, self.max_bytes);
+        self.state.lock().insert(&lookup, hash, &run, self.max_bytes);
         outcome.send_replace(Some(Arc::clone(&run)));
         Ok(run)
     }
@@ -251,23 +172,17 @@ impl QueryCache {
     /// What it has done so far, and what it holds.
     pub fn stats(&self) -> CacheStats {
         let state = self.state.lock();
-        CacheStats { entries: state.entries.len(), ..state.stats }
+        CacheStats { entries: state.entries.len(), bytes: state.entries.bytes(), ..state.stats }
     }
 }
 
 impl CommitObserver for QueryCache {
     fn committed(&self, commit: &Arc<Commit>) {
         let mut state = self.state.lock();
-        let mut touched = Vec::new();
-        if !state.readers.is_empty() {
-            for entry in commit.entries() {
-                state.readers.readers_of(entry, &mut |number| touched.push(number));
-            }
-        }
-        for number in touched {
+        for slot in state.entries.touched_by(commit) {
             // An answer may already include a commit that is only now told.
-            if state.entries.get(&number).is_some_and(|entry| entry.run.timestamp < commit.timestamp) {
-                state.remove(number);
+            if state.entries.get(slot).is_some_and(|entry| entry.run.timestamp < commit.timestamp) {
+                state.entries.remove(slot);
                 state.stats.invalidations += 1;
             }
         }
@@ -292,23 +207,19 @@ impl Drop for RemovesRunning<'_> {
 }
 
 impl State {
-    fn find(&mut self, lookup: &Lookup<'_>) -> Found {
-        let own = self.ask_user.contains(&lookup.key.function).then(|| lookup.key.for_user(&lookup.user));
-        for key in std::iter::once(&lookup.key).chain(&own) {
-            let Some(number) = self.by_key.get(key).copied() else { continue };
-            if let Some(run) = self.use_entry(number, lookup.now_ms) {
-                self.stats.hits += 1;
-                return Found::Hit(run);
-            }
-            self.remove(number);
+    /// What is to be done about a call, the hash of whose key is `hash`.
+    fn find(&mut self, lookup: &Lookup<'_>, hash: u64) -> Found {
+        if let Some(run) = self.held_for(lookup, hash) {
+            return Found::Hit(run);
         }
-        let key = own.unwrap_or_else(|| lookup.key.clone());
+        let key = self.own_key(lookup).unwrap_or_else(|| lookup.key.clone());
         if let Some(running) = self.running.get(&key).filter(|running| running.since >= lookup.since) {
             self.stats.joins += 1;
             return Found::Wait { is_same_user: running.user == lookup.user, outcome: running.outcome.clone() };
         }
         self.stats.misses += 1;
-        let number = self.number();
+        self.runs += 1;
+        let number = self.runs;
         let (sender, outcome) = watch::channel(None);
         let since = if lookup.gate.is_some() { END_OF_TIME } else { lookup.since };
         let user = Arc::clone(&lookup.user);
@@ -323,24 +234,37 @@ impl State {
         }
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    /// The answer to a call, if there is one that holds.
+    fn held_for(&mut self, lookup: &Lookup<'_>, hash: u64) -> Option<Arc<CachedRun>> {
+        let of_all = self.held(&lookup.key, hash, lookup.now_ms);
+        let run = of_all.or_else(|| self.held(&self.own_key(lookup)?, hash, lookup.now_ms))?;
+        self.stats.hits += 1;
+        Some(run)
     }
 
-    fn use_entry(&mut self, number: u64, now_ms: f64) -> Option<Arc<CachedRun>> {
-        let tick = self.number();
-        let entry = self.entries.get_mut(&number).filter(|entry| now_ms < entry.holds_until_ms)?;
-        entry.used = tick;
-        Some(Arc::clone(&entry.run))
+    /// The key of the user's own answer, where the function has asked for its user.
+    fn own_key(&self, lookup: &Lookup<'_>) -> Option<CacheKey> {
+        self.ask_user.contains(&lookup.key.function).then(|| lookup.key.for_user(&lookup.user))
     }
 
-    fn insert(&mut self, lookup: &Lookup<'_>, number: u64, run: &Arc<CachedRun>, max_bytes: usize) {
+    /// The answer that stands under a key, if it holds still.
+    fn held(&mut self, key: &CacheKey, hash: u64, now_ms: f64) -> Option<Arc<CachedRun>> {
+        let slot = self.entries.find(hash, key)?;
+        let entry = self.entries.get_mut(slot)?;
+        if now_ms < entry.holds_until_ms {
+            entry.was_used = true;
+            return Some(Arc::clone(&entry.run));
+        }
+        self.entries.remove(slot);
+        None
+    }
+
+    fn insert(&mut self, lookup: &Lookup<'_>, hash: u64, run: &Arc<CachedRun>, max_bytes: usize) {
         if run.read_set.reads_identity() {
             self.ask_user.insert(Arc::clone(&lookup.key.function));
         }
         // A later call has the journal that this one had, not the one it has made.
-        let key = CacheKey { journal: lookup.key.journal.clone(), ..lookup.key.of_run(run, &lookup.user) };
+        let key = lookup.key.of_answer(run, &lookup.user);
         let Ok(value) = &run.result else { return };
         let size = OVERHEAD
             + 2 * key.size()
@@ -350,41 +274,20 @@ impl State {
         if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
             return;
         }
-        if let Some(before) = self.by_key.get(&key).copied() {
-            if self.entries[&before].run.timestamp > run.timestamp {
-                return;
-            }
-            self.remove(before);
+        match self.entries.find(hash, &key) {
+            Some(slot) if self.entries.get(slot).is_some_and(|entry| entry.run.timestamp > run.timestamp) => return,
+            Some(slot) => self.entries.remove(slot),
+            None if self.entries.bytes() + size > max_bytes && !self.asked.again(hash) => return,
+            None => {}
+        }
+        while self.entries.bytes() + size > max_bytes {
+            self.entries.evict();
+            self.stats.evictions += 1;
         }
         let reads_time = run.read_set.reads_time();
         let holds_until_ms = if reads_time { lookup.now_ms + TIME_HOLDS_MS } else { f64::INFINITY };
-        let used = self.number();
-        self.readers.insert(&run.read_set, number);
-        let key = Arc::new(key);
-        self.by_key.insert(Arc::clone(&key), number);
-        self.by_use.insert(used, number);
-        self.entries.insert(number, Entry { key, run: Arc::clone(run), size, used, filed: used, holds_until_ms });
-        self.stats.bytes += size;
-        while self.stats.bytes > max_bytes
-            && let Some((filed, oldest)) = self.by_use.pop_first()
-        {
-            let entry = self.entries.get_mut(&oldest).expect("what is filed is there");
-            if entry.used > filed {
-                entry.filed = entry.used;
-                self.by_use.insert(entry.used, oldest);
-                continue;
-            }
-            self.remove(oldest);
-            self.stats.evictions += 1;
-        }
-    }
-
-    fn remove(&mut self, number: u64) {
-        let Some(entry) = self.entries.remove(&number) else { return };
-        self.readers.remove(&entry.run.read_set, number);
-        self.by_key.remove(&entry.key);
-        self.by_use.remove(&entry.filed);
-        self.stats.bytes -= entry.size;
+        let run = Arc::clone(run);
+        self.entries.insert(Entry { key, hash, run, size, holds_until_ms, was_used: false });
     }
 }
 
@@ -392,13 +295,16 @@ impl State {
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
+    use std::sync::OnceLock;
     use std::task::Poll;
 
     use lentil_store::{IndexId, IndexRef};
-    use lentil_values::{IndexKey, Interval};
+    use lentil_values::{IndexKey, Interval, Object, Value};
     use tokio::sync::oneshot;
 
+    use super::super::ReadSet;
     use super::*;
+    use crate::Visibility;
 
     const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
 
@@ -535,7 +441,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_least_recently_used_make_room() {
+    async fn what_was_not_used_of_late_makes_room() {
         let cache = QueryCache::new(8_000);
         for name in ["a", "b", "c", "d", "e", "f"] {
             ask(&cache, name, 1, answer(1.0, 1, b"x")).await;
@@ -544,13 +450,30 @@ mod tests {
         let held = cache.stats();
         assert!(held.bytes <= 8_000 && held.entries >= 2, "{held:?}");
         for name in 0..100 {
-            ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+            // What is asked for once would not make anything go.
+            for _ in 0..2 {
+                ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+            }
             assert_eq!(ask(&cache, "a", 1, answer(9.0, 1, b"x")).await, 1.0, "what is used stays");
         }
         assert!(cache.stats().bytes <= 8_000 && cache.stats().evictions > 0);
         let large = CachedRun { log_lines: vec!["x".repeat(8_000)], ..answer(1.0, 1, b"x") };
         ask(&cache, "large", 1, large).await;
         assert_eq!(ask(&cache, "large", 1, answer(2.0, 1, b"x")).await, 2.0, "what is too large is not kept");
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_once_displaces_nothing() {
+        let cache = QueryCache::new(8_000);
+        for name in 0..100 {
+            ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
+        }
+        let held = cache.stats();
+        assert!(held.evictions == 0 && (2..100).contains(&held.entries), "{held:?}");
+        assert_eq!(ask(&cache, "0", 1, answer(2.0, 1, b"x")).await, 1.0, "the first are still there");
+        assert_eq!(ask(&cache, "99", 1, answer(2.0, 1, b"x")).await, 2.0, "what found no room is computed again");
+        assert_eq!(ask(&cache, "99", 1, answer(3.0, 1, b"x")).await, 2.0, "and then kept");
+        assert_eq!(cache.stats().evictions, 1);
     }
 
     #[tokio::test]

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use ::http::StatusCode;
 use lentil_values::{FieldName, JsonForm, Object, Value};
 
@@ -8,7 +10,7 @@ use crate::Error;
 ///
 /// What is the request's fault is said. Anything of ours is a 500 (or a 503) with the request's id, under which the
 /// log has the rest; `dev` shows it to the client too.
-pub(crate) fn error_response(error: &Error, request_id: &str, dev: bool) -> Response {
+pub(crate) fn error_response(error: &Error, request_id: &dyn fmt::Display, dev: bool) -> Response {
     let status = error.code().status();
     let sentence = match status {
         StatusCode::SERVICE_UNAVAILABLE => {

@@ -1,8 +1,9 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::StatusCode;
-use tracing::Instrument;
+use ::http::request::Parts;
 
 use super::error_response::error_response;
 use super::router::HttpAction;
@@ -15,35 +16,32 @@ impl Runtime {
     /// Answers a request by the application's routes. It never fails: what goes wrong is an answer too.
     ///
     /// The action runs to its end: a client that hangs up loses the answer and not the work.
-    /// `request_id` names the request in the log and in what a client is told of a failure.
+    /// The head is boxed, since it is handed on from future to future. `request_id` names the request in the log and in what a client is told of a failure.
     pub async fn fetch(
         &self,
-        request: ::http::Request<Body>,
+        parts: Box<Parts>,
+        body: Body,
         identity: Identity,
-        request_id: &str,
+        request_id: impl fmt::Display,
     ) -> ::http::Response<Body> {
-        let path = request.uri().path();
-        let Some(route) = self.router().lookup(request.method(), path) else {
+        let path = parts.uri.path();
+        let Some(route) = self.router().lookup(&parts.method, path) else {
             return Response::text(StatusCode::NOT_FOUND, format!("no route for {path}")).into();
         };
         let (name, action) = (Arc::clone(&route.name), Arc::clone(&route.action));
-        let request = Request::new(request, self.clone());
-        let runtime = self.clone();
-        let running = {
-            let name = Arc::clone(&name);
-            async move { runtime.run_http(name, action, request, identity).await }
-        };
-        match ToItsEnd::new(running.in_current_span()).await {
+        let request = Request::new(parts, body, self.clone());
+        let running = self.clone().run_http(Arc::clone(&name), action, request, identity);
+        match ToItsEnd::new(running).await {
             Ok(response) => response.into(),
             Err(error) => {
-                log_failure(&error, &name, request_id);
-                error_response(&error, request_id, self.is_dev()).into()
+                log_failure(&error, &name, &request_id);
+                error_response(&error, &request_id, self.is_dev()).into()
             }
         }
     }
 
     async fn run_http(
-        &self,
+        self,
         name: Arc<str>,
         action: HttpAction,
         request: Request,
@@ -57,9 +55,9 @@ impl Runtime {
     }
 }
 
-fn log_failure(error: &Error, route: &str, request_id: &str) {
+fn log_failure(error: &Error, route: &str, request_id: &dyn fmt::Display) {
     if error.code().status().is_server_error() {
         let cause = error.cause().map(tracing::field::display);
-        tracing::error!(request_id, route, code = error.code().as_str(), cause, "{}", error.message());
+        tracing::error!(%request_id, route, code = error.code().as_str(), cause, "{}", error.message());
     }
 }

@@ -15,14 +15,13 @@ use crate::{Code, Error, Result, Runtime};
 ///
 /// The body is read when it is asked for, so that a handler can refuse a request before it has come.
 pub struct Request {
-    parts: Parts,
+    parts: Box<Parts>,
     body: Body,
     runtime: Runtime,
 }
 
 impl Request {
-    pub(crate) fn new(request: ::http::Request<Body>, runtime: Runtime) -> Request {
-        let (parts, body) = request.into_parts();
+    pub(crate) fn new(parts: Box<Parts>, body: Body, runtime: Runtime) -> Request {
         Request { parts, body, runtime }
     }
 
@@ -61,7 +60,8 @@ impl Request {
 
     /// Every query parameter, decoded, in order.
     pub fn queries(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        form_urlencoded::parse(self.parts.uri.query().unwrap_or_default().as_bytes())
+        let pairs = self.parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        pairs.filter_map(decoded)
     }
 
     /// The body, to be read chunk by chunk.
@@ -113,6 +113,16 @@ impl Request {
         };
         read_args(&runtime, object).map_err(Error::blame_request)
     }
+}
+
+/// The name and the value of one query parameter.
+fn decoded(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    // Most have nothing to decode, and need not be looked at byte by byte.
+    if pair.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return form_urlencoded::parse(pair.as_bytes()).next();
+    }
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    Some((name.into(), value.into()))
 }
 
 fn read_args<A: Args>(runtime: &Runtime, object: Object) -> Result<A> {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::http::Method;
@@ -20,7 +20,7 @@ pub(crate) type HttpAction =
 pub struct HttpRouter {
     routes: Vec<Route>,
     /// The routes of each path that is no prefix.
-    exact: HashMap<String, Vec<usize>>,
+    exact: BTreeMap<String, Vec<usize>>,
 }
 
 pub(crate) struct Route {

@@ -1,7 +1,9 @@
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
@@ -23,10 +25,19 @@ pub(crate) async fn catch_panic<T>(name: &str, running: impl Future<Output = Res
 
 /// As [`catch_panic`], and stops the future at an await point once `limit` has passed.
 pub(crate) async fn guard<T>(name: &str, limit: Duration, running: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(limit, catch_panic(name, running)).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::new(Code::TimedOut, format!("`{name}` ran longer than {} ms", limit.as_millis()))),
-    }
+    let began = Instant::now();
+    let (mut running, mut over) = (pin!(catch_panic(name, running)), None);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = running.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        // What is ready at once, as most of what the cache answers, needs no timer.
+        let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit.saturating_sub(began.elapsed()))));
+        over.as_mut()
+            .poll(cx)
+            .map(|()| Err(Error::new(Code::TimedOut, format!("`{name}` ran longer than {} ms", limit.as_millis()))))
+    })
+    .await
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {

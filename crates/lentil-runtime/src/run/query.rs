@@ -49,10 +49,24 @@ impl Runtime {
         check_args(self, function, &args)?;
         let key = CacheKey::new(function.path.shared(), &args, journal.as_deref(), function.visibility);
         let lookup = Lookup { key, user: identity.key(), since, now_ms: self.now_ms(), gate };
+        match self.cache().get(&lookup) {
+            Some(run) => Ok(run),
+            // Apart, so that calls which the cache answers do not carry the room that running takes.
+            None => Box::pin(self.get_or_run(lookup, function, args, journal, identity)).await,
+        }
+    }
+
+    async fn get_or_run(
+        &self,
+        lookup: Lookup<'_>,
+        function: &Arc<Function>,
+        args: Object,
+        journal: Option<String>,
+        identity: &Identity,
+    ) -> Result<Arc<CachedRun>> {
         let run = async {
             let snapshot = self.store().snapshot().await.map_err(store_error)?;
-            // Apart, so that calls which the cache answers do not carry the room that running takes.
-            Ok(Box::pin(self.execute_query(function, args, journal, identity, snapshot)).await?.0)
+            Ok(self.execute_query(function, args, journal, identity, snapshot).await?.0)
         };
         self.cache().get_or_run(lookup, run).await
     }

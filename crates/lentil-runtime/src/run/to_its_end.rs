@@ -3,9 +3,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 /// Work that is done to its end once it has begun: when the one who waits for it goes away, what is left of it goes on
-/// in a task of its own.
+/// in a task of its own, in the same span.
 ///
 /// A task from the beginning would do too, and cost two changes of tasks with each request.
 pub(crate) struct ToItsEnd<F: Future<Output: Send> + Send + 'static> {
@@ -38,7 +39,7 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
     fn drop(&mut self) {
         let Some(work) = self.work.take().filter(|_| self.has_begun) else { return };
         if let Ok(runtime) = Handle::try_current() {
-            drop(runtime.spawn(work));
+            drop(runtime.spawn(work.in_current_span()));
         }
     }
 }

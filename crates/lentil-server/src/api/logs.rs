@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::ApiError;
 use crate::connection::begins;
-use crate::request_id::request_id;
+use crate::request_id::RequestId;
 use crate::service::Server;
 
 /// How long a question waits for news.
@@ -54,7 +54,7 @@ fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Jso
         json!({ "messages": [text], "level": level, "timestamp": execution.at_ms, "isTruncated": false })
     };
     let log_lines: Vec<Json> = execution.log_lines.iter().map(line).collect();
-    let id = request_id(headers);
+    let id = RequestId::of(headers);
     json!({
         "kind": "Completion",
         "udfType": execution.kind.map_or_else(|| "HttpAction".to_owned(), |kind| format!("{kind:?}")),
@@ -65,8 +65,8 @@ fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Jso
         "cachedResult": false,
         "executionTime": execution.duration.as_secs_f64(),
         "error": execution.error,
-        "requestId": id,
-        "executionId": id,
+        "requestId": id.as_str(),
+        "executionId": id.as_str(),
         "usageStats": {},
         "returnBytes": null,
         "occInfo": null,

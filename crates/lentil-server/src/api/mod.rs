@@ -11,6 +11,7 @@ mod query_at;
 mod range;
 mod storage;
 
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use lentil_protocol::FunctionRequest;
@@ -28,7 +29,7 @@ use crate::sync;
 
 /// One of the server's own paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Endpoint {
+pub(crate) enum Endpoint {
     Root,
     Version,
     Health,
@@ -106,32 +107,36 @@ impl Endpoint {
     }
 }
 
-/// Answers the server's own paths; hands the request back where it is the application's.
+/// The endpoint that a request is for; none where it is the application's to answer.
+pub(crate) fn endpoint(server: &Server, request: &Parts) -> Option<Endpoint> {
+    // The root is the application's where it has a route for it.
+    let is_free = |endpoint: &Endpoint| {
+        *endpoint != Endpoint::Root || !server.runtime.router().has(&request.method, request.uri.path())
+    };
+    Endpoint::of(request.uri.path()).filter(is_free)
+}
+
+/// Answers the server's own paths.
 pub(crate) async fn answer(
     server: &Server,
+    endpoint: Endpoint,
     request: Request<Incoming>,
     request_id: &str,
     slot: &UpgradeSlot,
-) -> Result<Response<Body>, Request<Incoming>> {
-    let Some(endpoint) = Endpoint::of(request.uri().path()) else { return Err(request) };
-    // The root is the application's where it has a route for it.
-    if endpoint == Endpoint::Root && server.runtime.router().has(request.method(), "/") {
-        return Err(request);
-    }
+) -> Response<Body> {
     if *request.method() == Method::OPTIONS {
-        return Ok(cors::preflight(request.headers()));
+        return cors::preflight(request.headers());
     }
     let headers = request.headers().clone();
     let answered = if endpoint.takes(request.method()) {
-        // Apart, so that the application's requests do not carry the room that these need.
-        Box::pin(dispatch(server, endpoint, request, request_id, slot)).await
+        dispatch(server, endpoint, request, request_id, slot).await
     } else {
         let message = format!("{} is not for {}", request.uri().path(), request.method());
         Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message))
     };
     let mut response = answered.unwrap_or_else(|error| error.into_response());
     cors::allow(&headers, response.headers_mut());
-    Ok(response)
+    response
 }
 
 async fn dispatch(

@@ -7,7 +7,7 @@ use crate::{Object, Value};
 impl Value {
     /// The value as JSON text.
     pub fn to_json(&self, form: JsonForm) -> String {
-        let mut text = Vec::new();
+        let mut text = with_room(self.size());
         self.write_json(form, &mut text);
         String::from_utf8(text).expect("JSON is text")
     }
@@ -36,7 +36,7 @@ impl Value {
 impl Object {
     /// As [`Value::to_json`].
     pub fn to_json(&self, form: JsonForm) -> String {
-        let mut text = Vec::new();
+        let mut text = with_room(self.size());
         self.write_json(form, &mut text);
         String::from_utf8(text).expect("JSON is text")
     }
@@ -54,6 +54,11 @@ impl Object {
         }
         out.push(b'}');
     }
+}
+
+/// Room for about as much text as the JSON of a value of this size is.
+fn with_room(size: usize) -> Vec<u8> {
+    Vec::with_capacity(size + size / 4 + 16)
 }
 
 fn write_array(elements: &[Value], form: JsonForm, out: &mut Vec<u8>) {
@@ -101,6 +106,15 @@ fn write_special(special: Special, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Most text has nothing to escape, and to find that out of all of it at once is quicker than to go by bytes.
+    let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if !text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     serde_json::to_writer(out, text).expect("text is JSON, and a buffer takes all");
 }
 
