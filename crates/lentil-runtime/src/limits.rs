@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use crate::{Code, Error, Result};
@@ -130,7 +131,7 @@ fn within(used: usize, limit: usize, what: &str) -> Result<()> {
 }
 
 /// Refuses a value of `bytes` bytes where `limit` are allowed.
-pub(crate) fn check_size(what: &str, bytes: usize, limit: usize) -> Result<()> {
+pub(crate) fn check_size(what: impl fmt::Display, bytes: usize, limit: usize) -> Result<()> {
     if bytes <= limit {
         return Ok(());
     }
@@ -140,8 +141,8 @@ pub(crate) fn check_size(what: &str, bytes: usize, limit: usize) -> Result<()> {
 
 struct Bytes(usize);
 
-impl std::fmt::Display for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 >= MIB && self.0.is_multiple_of(MIB) {
             write!(f, "{} MiB", self.0 / MIB)
         } else {

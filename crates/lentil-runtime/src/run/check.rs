@@ -10,7 +10,7 @@ pub(crate) fn check_args(runtime: &Runtime, function: &Function, args: &Object) 
 
 fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
     let path = &function.path;
-    check_size(&format!("the arguments of `{path}`"), args.size(), runtime.limits().argument_bytes)?;
+    check_size(format_args!("the arguments of `{path}`"), args.size(), runtime.limits().argument_bytes)?;
     let checked = args.check_limits();
     checked.map_err(|error| Error::new(Code::ValueTooLarge, format!("the arguments of `{path}`: {error}")))?;
     function
@@ -22,7 +22,7 @@ fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
 /// Holds a result against the size limit and the function's validator.
 pub(crate) fn check_result(runtime: &Runtime, function: &Function, result: &Value) -> Result<()> {
     let path = &function.path;
-    check_size(&format!("the result of `{path}`"), result.size(), runtime.limits().result_bytes)?;
+    check_size(format_args!("the result of `{path}`"), result.size(), runtime.limits().result_bytes)?;
     let checked = result.check_limits();
     checked.map_err(|error| Error::new(Code::ValueTooLarge, format!("the result of `{path}`: {error}")))?;
     function
