@@ -19,8 +19,10 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let from = fields::from_object(&fields, &quote!(Self));
     Ok(quote! {
         impl ::lentil::__derive::Args for #name {
-            fn validator() -> ::lentil::__derive::ObjectValidator {
-                ::lentil::__derive::ObjectValidator::new(#validators)
+            fn validator() -> &'static ::lentil::__derive::ObjectValidator {
+                static VALIDATOR: ::std::sync::LazyLock<::lentil::__derive::ObjectValidator> =
+                    ::std::sync::LazyLock::new(|| ::lentil::__derive::ObjectValidator::new(#validators));
+                &VALIDATOR
             }
 
             fn into_object(self) -> ::lentil::__derive::Object {

@@ -83,7 +83,10 @@ pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
 
 /// The object of the fields, each a variable, or with a receiver, `self.`, a field of it.
 pub(crate) fn into_object(fields: &[Field<'_>], receiver: &TokenStream, further: Option<TokenStream>) -> TokenStream {
-    let entries = fields.iter().map(|field| {
+    // Objects keep their fields in this order, so that none has to make room for the next.
+    let mut fields: Vec<&Field<'_>> = fields.iter().collect();
+    fields.sort_unstable_by_key(|field| &field.name);
+    let entries = fields.into_iter().map(|field| {
         let Field { ident, name, .. } = field;
         let field_type = field.field_type();
         quote!((const { ::lentil::__derive::FieldName::from_static(#name) }, #field_type::into_field(#receiver #ident)))

@@ -101,8 +101,8 @@ impl Functions {
 
     fn declare<A: Args, R: ReturnType>(mut self, name: &str, visibility: Visibility, item: Item, run: Run) -> Self {
         let path = format!("{}:{name}", self.module);
-        self.declared
-            .push((path, Declared { visibility, args: A::validator(), returns: R::return_validator(), run, item }));
+        let (args, returns) = (A::validator().clone(), R::return_validator());
+        self.declared.push((path, Declared { visibility, args, returns, run, item }));
         self
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use lentil_values::{DecodeError, Object, ObjectValidator, Value};
 
 use crate::__derive::nothing_left;
@@ -29,7 +31,7 @@ use crate::__derive::nothing_left;
 )]
 pub trait Args: Sized + Send + 'static {
     /// What the arguments must be.
-    fn validator() -> ObjectValidator;
+    fn validator() -> &'static ObjectValidator;
 
     /// The arguments as fields.
     fn into_object(self) -> Object;
@@ -42,8 +44,9 @@ pub trait Args: Sized + Send + 'static {
 }
 
 impl Args for () {
-    fn validator() -> ObjectValidator {
-        ObjectValidator::default()
+    fn validator() -> &'static ObjectValidator {
+        static NOTHING: LazyLock<ObjectValidator> = LazyLock::new(ObjectValidator::default);
+        &NOTHING
     }
 
     fn into_object(self) -> Object {

@@ -1,9 +1,9 @@
 //! Group commit.
 //!
-//! A mutation's writes are applied, under a savepoint, to a SQLite transaction that stays open for the mutations
-//! after it: the *batch*. When nobody waits for the turn, not even after the requests that have come in were read, or
-//! the batch is large or old enough, the committer, a thread of its own, runs COMMIT, which is the one fsync for all
-//! of them. Meanwhile the next mutations queue for the connection, and form the next batch:
+//! A mutation's writes are applied to a SQLite transaction that stays open for the mutations after it: the *batch*.
+//! When nobody waits for the turn, not even after the requests that have come in were read, or the batch is large or
+//! old enough, the committer, a thread of its own, runs COMMIT, which is the one fsync for all of them. Meanwhile the
+//! next mutations queue for the connection, and form the next batch:
 //!
 //! ```text
 //! mutation a   reads, applies ─┐                            ┌─ answered
@@ -20,10 +20,10 @@
 //! later mutations begin from what is durable. After a failed fsync there is no such later: the process ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lentil_store::StoreError;
+use lentil_store::{Commit, StoreError};
 use parking_lot::{Condvar, Mutex};
 
 use crate::checkpoint;
@@ -112,10 +112,10 @@ impl Shared {
             // The next mutation need not wait for what comes after durability.
             None => {
                 drop(writer);
-                committed.iter().for_each(|batch| self.publish(batch));
+                committed.into_iter().for_each(|batch| self.publish(batch));
             }
             Some(at_most) => {
-                committed.iter().for_each(|batch| self.publish(batch));
+                committed.into_iter().for_each(|batch| self.publish(batch));
                 checkpoint::restart_log(&mut writer, self.options.wal_limit, at_most);
             }
         }
@@ -135,16 +135,18 @@ impl Shared {
     }
 
     /// Everything after durability, in the order that keeps the promises.
-    fn publish(&self, batch: &Batch) {
-        let Some(last) = batch.commits.last() else { return };
+    fn publish(&self, batch: Batch) {
+        let Some(last) = batch.commits.last().map(|(timestamp, _)| *timestamp) else { return };
         if let Some(observer) = self.observer.get() {
-            let tell = || batch.commits.iter().for_each(|commit| observer.committed(commit));
+            let commits =
+                batch.commits.into_iter().map(|(timestamp, writes)| Commit { timestamp, keys: writes.into_keys() });
+            let tell = || commits.for_each(|commit| observer.committed(&Arc::new(commit)));
             // What was not told may be answered from a cache for ever after.
             if catch_unwind(AssertUnwindSafe(tell)).is_err() {
                 end_process("the observer of commits panicked; start again");
             }
         }
-        self.published.send_modify(|published| published.timestamp = last.timestamp);
+        self.published.send_modify(|published| published.timestamp = last);
         batch.outcome.send_replace(Some(Ok(())));
     }
 
@@ -154,7 +156,7 @@ impl Shared {
         let Some(batch) = writer.give_up() else { return };
         tracing::error!(commits = batch.commits.len(), reason, "a batch of commits was lost; none was acknowledged");
         if let (Some(first), Some(last)) = (batch.commits.first(), batch.commits.last()) {
-            let lost = first.timestamp..=last.timestamp;
+            let lost = first.0..=last.0;
             self.published.send_modify(|published| published.lose(lost, durable));
         }
         batch.outcome.send_replace(Some(Err(reason.to_owned())));

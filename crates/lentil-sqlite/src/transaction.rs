@@ -127,7 +127,7 @@ impl Transaction for SqliteTransaction {
         }
         let mut writer = self.writer_in_batch().await?;
         let SqliteTransaction { shared, turn, .. } = *self;
-        let applied = writer.apply(&writes, shared.options.clock.now());
+        let applied = writer.apply(writes, shared.options.clock.now());
         let timestamp = applied.map_err(|error| shared.undo(&mut writer, error))?;
         // From here on the commit happens, whether or not the caller waits for it.
         let batch = writer.batch.as_ref().expect("what was applied is in a batch");

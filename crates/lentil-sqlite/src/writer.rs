@@ -1,8 +1,7 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lentil_store::{Commit, StoreError, Timestamp, WriteSet};
+use lentil_store::{StoreError, Timestamp, WriteSet};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
@@ -30,7 +29,8 @@ pub(crate) struct Writer {
 /// Mutations that share one SQLite transaction, and its outcome.
 pub(crate) struct Batch {
     pub(crate) began: Instant,
-    pub(crate) commits: Vec<Arc<Commit>>,
+    /// What was applied, in order.
+    pub(crate) commits: Vec<(Timestamp, WriteSet)>,
     pub(crate) bytes: usize,
     pub(crate) outcome: watch::Sender<Option<Outcome>>,
 }
@@ -56,17 +56,11 @@ impl Writer {
     }
 
     /// Begins a batch if none is open; false while another program is writing.
-    ///
-    /// It does not wait for that program: this runs where other tasks run too.
     pub(crate) fn begin_batch(&mut self) -> Result<bool, StoreError> {
         if self.batch.is_some() {
             return Ok(true);
         }
-        let conn = self.conn()?;
-        conn.busy_timeout(Duration::ZERO).map_err(store_error)?;
-        let began = run(conn, "BEGIN IMMEDIATE");
-        conn.busy_timeout(BUSY_TIMEOUT).map_err(store_error)?;
-        match began {
+        match begin(self.conn()?) {
             Ok(()) => self.batch = Some(Batch::begin()),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(false),
             Err(error) => return Err(store_error(error)),
@@ -74,19 +68,16 @@ impl Writer {
         Ok(true)
     }
 
-    /// Applies a write set in the open batch. A failure undoes just this write set, unless SQLite gave up the batch
+    /// Applies a write set in the open batch. A failure undoes just this write set, unless the batch is lost with it
     /// ([`Writer::has_lost_batch`]).
-    pub(crate) fn apply(&mut self, writes: &WriteSet, now: Timestamp) -> rusqlite::Result<Timestamp> {
+    pub(crate) fn apply(&mut self, writes: WriteSet, now: Timestamp) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
-        let bytes = in_savepoint(conn, |conn| rows::apply(conn, writes))?;
+        let batch = self.batch.as_mut().expect("a batch was begun");
+        batch.bytes += rows::apply(conn, &writes).inspect_err(|_| begin_anew(conn, &batch.commits))?;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;
-        let timestamp = self.applied;
-        let batch = self.batch.as_mut().expect("a batch was begun");
-        let keys = writes.keys().map(|(index, key)| (index, key.clone())).collect();
-        batch.commits.push(Arc::new(Commit { timestamp, keys }));
-        batch.bytes += bytes;
-        Ok(timestamp)
+        batch.commits.push((self.applied, writes));
+        Ok(self.applied)
     }
 
     /// Makes what the open batch applied durable: one fsync for all of it.
@@ -133,18 +124,29 @@ impl Writer {
     }
 }
 
-/// Makes a change, or undoes it and nothing else. If even that fails, all that is not yet committed is undone.
-fn in_savepoint<T>(conn: &Connection, change: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    run(conn, "SAVEPOINT one")?;
-    let changed = change(conn).and_then(|changed| run(conn, "RELEASE one").map(|()| changed));
-    if changed.is_err() && !conn.is_autocommit() {
-        let undone = run(conn, "ROLLBACK TO one").and_then(|()| run(conn, "RELEASE one"));
-        if undone.is_err() {
-            // Whether this fails too shows in `is_autocommit`; the connection is then given up.
-            let _ = run(conn, "ROLLBACK");
-        }
+/// Undoes a write set that was applied in part, and makes the others of its batch anew. If even that fails, all that
+/// is not yet committed is undone.
+///
+/// With a savepoint before each write set it would be undone alone; but SQLite then keeps a copy of every page that a
+/// write set changes, and no write set fails unless the disk or the file does.
+fn begin_anew(conn: &Connection, commits: &[(Timestamp, WriteSet)]) {
+    if conn.is_autocommit() {
+        return;
     }
-    changed
+    let again = || commits.iter().try_for_each(|(_, writes)| rows::apply(conn, writes).map(drop));
+    let done = run(conn, "ROLLBACK").and_then(|()| begin(conn)).and_then(|()| again());
+    if done.is_err() && !conn.is_autocommit() {
+        // Whether this fails too shows in `is_autocommit`; the connection is then given up.
+        let _ = run(conn, "ROLLBACK");
+    }
+}
+
+/// Begins to write; it does not wait for another program that does, for this runs where other tasks run too.
+fn begin(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(Duration::ZERO)?;
+    let began = run(conn, "BEGIN IMMEDIATE");
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    began
 }
 
 impl Batch {
@@ -157,5 +159,48 @@ impl Batch {
         self.commits.len() >= options.batch_commits
             || self.bytes >= options.batch_bytes
             || self.began.elapsed() >= options.batch_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lentil_store::{DocumentWrite, StoredDocument, SystemClock};
+    use lentil_values::{DocumentId, InternalId, Object, TableNumber};
+
+    use super::*;
+    use crate::open::{self, Opened};
+
+    /// A write set that inserts documents of these numbers.
+    fn inserting(numbers: &[u64]) -> WriteSet {
+        let write = |number: &u64| {
+            let creation_time = *number as f64;
+            let id = DocumentId { table: TableNumber::FIRST_USER, internal: InternalId::at(creation_time, *number) };
+            let document = StoredDocument { id, creation_time, fields: Object::new() };
+            DocumentWrite { id, old: None, new: Some(Arc::new(document)), keys: Vec::new() }
+        };
+        WriteSet { writes: numbers.iter().map(write).collect() }
+    }
+
+    #[test]
+    fn a_write_set_that_fails_in_part_leaves_nothing_and_the_others_of_its_batch_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let Opened { path, writer, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let mut writer = Writer::new(path, writer, last);
+        assert!(writer.begin_batch().unwrap());
+        let first = writer.apply(inserting(&[1, 2]), last).unwrap();
+        // 3 is in the file when it is found that 2 is there already.
+        assert!(writer.apply(inserting(&[3, 2]), last).is_err());
+        assert!(!writer.has_lost_batch());
+        assert_eq!(writer.applied, first);
+        writer.apply(inserting(&[4]), last).unwrap();
+        writer.commit().unwrap();
+        let ids =
+            "SELECT group_concat(json ->> '$._creationTime') FROM _index_entries JOIN _documents ON number = document";
+        let ids: String = writer.conn().unwrap().query_row(ids, [], |row| row.get(0)).unwrap();
+        assert_eq!(ids, "1.0,2.0,4.0");
+        let documents = writer.conn().unwrap().query_row("SELECT count(*) FROM _documents", [], |row| row.get(0));
+        assert_eq!(documents, Ok(3));
     }
 }

@@ -33,10 +33,11 @@ pub struct WriteBuffer {
 }
 
 /// A written document: as the store has it, and as it is now.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct Written {
     old: Option<Arc<StoredDocument>>,
     new: Option<Arc<StoredDocument>>,
+    keys: Vec<KeyChange>,
 }
 
 /// Index entries as the buffer has them.
@@ -77,7 +78,8 @@ impl WriteBuffer {
         let mark = self.marks.pop().expect("a layer was begun");
         while self.replaced.len() > mark {
             let (id, before) = self.replaced.pop().expect("it is longer than the mark");
-            self.set(id, before);
+            self.take(id);
+            before.into_iter().for_each(|before| self.set(id, before));
         }
     }
 
@@ -89,25 +91,37 @@ impl WriteBuffer {
     /// Writes a document: `old` is as the transaction sees it now, `None` if it is new; `new` is `None` to delete.
     pub fn put(&mut self, old: Option<Arc<StoredDocument>>, new: Option<Arc<StoredDocument>>) {
         let Some(id) = old.as_ref().or(new.as_ref()).map(|document| document.id) else { return };
-        let before = self.documents.get(&id).cloned();
+        let before = self.take(id);
         let old = before.as_ref().map_or(old, |written| written.old.clone());
         if !self.marks.is_empty() {
             self.replaced.push((id, before));
         }
-        self.set(id, Some(Written { old, new }));
+        let keys = key_changes(&self.catalog, old.as_deref(), new.as_deref());
+        self.set(id, Written { old, new, keys });
     }
 
-    fn set(&mut self, id: DocumentId, written: Option<Written>) {
-        let before = match &written {
-            Some(written) => self.documents.insert(id, written.clone()),
-            None => self.documents.remove(&id),
-        };
-        for (index, key, _) in before.iter().flat_map(|before| before.overlay(&self.catalog)) {
-            self.indexes.entry(index).or_default().remove(&key);
+    /// Takes a written document out, and its entries off the sheet.
+    fn take(&mut self, id: DocumentId) -> Option<Written> {
+        let written = self.documents.remove(&id)?;
+        for KeyChange { index, old, new } in &written.keys {
+            let overlay = self.indexes.entry(*index).or_default();
+            old.iter().chain(new).for_each(|key| drop(overlay.remove(key)));
         }
-        for (index, key, entry) in written.iter().flat_map(|written| written.overlay(&self.catalog)) {
-            self.indexes.entry(index).or_default().insert(key, entry);
+        Some(written)
+    }
+
+    /// Puts a document in that is not there, and its entries on the sheet: the store's hidden, its own over them.
+    fn set(&mut self, id: DocumentId, written: Written) {
+        for KeyChange { index, old, new } in &written.keys {
+            let overlay = self.indexes.entry(*index).or_default();
+            if let Some(key) = old {
+                overlay.insert(key.clone(), Entry { document: None, is_stored: true });
+            }
+            if let Some(key) = new {
+                overlay.insert(key.clone(), Entry { document: written.new.clone(), is_stored: old == new });
+            }
         }
+        self.documents.insert(id, written);
     }
 
     /// The first `limit` entries of an index as the transaction sees it, the store's and the buffer's merged.
@@ -198,25 +212,8 @@ impl WriteBuffer {
     /// Everything written, each document once; what is in the end as it was is left out.
     pub fn into_write_set(self) -> WriteSet {
         let changed = self.documents.into_iter().filter(|(_, written)| written.old != written.new);
-        let write = |(id, Written { old, new })| {
-            let keys = key_changes(&self.catalog, old.as_deref(), new.as_deref());
-            DocumentWrite { id, old, new, keys }
-        };
+        let write = |(id, Written { old, new, keys })| DocumentWrite { id, old, new, keys };
         WriteSet { writes: changed.map(write).collect() }
-    }
-}
-
-impl Written {
-    /// The index entries that stand for it: the store's hidden, then its own over them.
-    fn overlay(&self, catalog: &Catalog) -> Vec<(IndexRef, IndexKey, Entry)> {
-        let mut overlay = Vec::new();
-        for KeyChange { index, old, new } in key_changes(catalog, self.old.as_deref(), self.new.as_deref()) {
-            let is_stored = old == new;
-            let hidden = old.map(|key| (index, key, Entry { document: None, is_stored: true }));
-            let shown = new.map(|key| (index, key, Entry { document: self.new.clone(), is_stored }));
-            overlay.extend(hidden.filter(|_| !is_stored).into_iter().chain(shown));
-        }
-        overlay
     }
 }
 

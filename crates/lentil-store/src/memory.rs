@@ -199,15 +199,14 @@ impl Shared {
     }
 
     /// Applies the writes, tells the observer, publishes: all in one step that no dropped future can interrupt.
-    fn commit(&self, writes: &WriteSet) -> Timestamp {
+    fn commit(&self, writes: WriteSet) -> Timestamp {
         let mut state = self.state.lock();
         let timestamp = state.data.timestamp.next(self.clock.now());
         let data = Arc::make_mut(&mut state.data);
-        data.apply(writes);
+        data.apply(&writes);
         data.timestamp = timestamp;
         if let Some(observer) = self.observer.get() {
-            let keys = writes.keys().map(|(index, key)| (index, key.clone())).collect();
-            observer.committed(&Arc::new(Commit { timestamp, keys }));
+            observer.committed(&Arc::new(Commit { timestamp, keys: writes.into_keys() }));
         }
         self.published.send_replace(timestamp);
         timestamp
@@ -280,7 +279,7 @@ impl Transaction for MemoryTransaction {
         let timestamp = view.timestamp();
         // Without the view the data has one owner, and is changed where it is.
         drop(view);
-        Ok(if writes.is_empty() { timestamp } else { shared.commit(&writes) })
+        Ok(if writes.is_empty() { timestamp } else { shared.commit(writes) })
     }
 }
 

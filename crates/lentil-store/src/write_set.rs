@@ -23,9 +23,11 @@ impl WriteSet {
     }
 
     /// Every index entry that is written, old and new: what invalidation follows.
-    pub fn keys(&self) -> impl Iterator<Item = (IndexRef, &IndexKey)> {
-        let changes = self.writes.iter().flat_map(|write| &write.keys);
-        changes.flat_map(|change| change.old.iter().chain(&change.new).map(|key| (change.index, key)))
+    pub fn into_keys(self) -> Vec<(IndexRef, IndexKey)> {
+        let changes = self.writes.into_iter().flat_map(|write| write.keys);
+        changes
+            .flat_map(|change| change.old.into_iter().chain(change.new).map(move |key| (change.index, key)))
+            .collect()
     }
 }
 

@@ -57,8 +57,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// Here and below: when the table or index is not declared, or a limit of reading is passed.
     pub async fn first(self) -> Result<Option<D>> {
-        let name = self.name("first");
-        let mut found = self.read(1).await.map_err(|error| error.in_context(name))?;
+        let mut found = self.read("first", 1).await?;
         Ok(found.pop())
     }
 
@@ -67,9 +66,9 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// [`Code::NotUnique`] when there are two.
     pub async fn unique(self) -> Result<Option<D>> {
-        let name = self.name("unique");
-        let mut found = self.read(2).await.map_err(|error| error.in_context(&name))?;
+        let mut found = self.read("unique", 2).await?;
         if found.len() == 2 {
+            let name = self.name("unique");
             return Err(Error::new(Code::NotUnique, format!("{name}: more than one document is in the range")));
         }
         Ok(found.pop())
@@ -80,8 +79,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// As [`Query::first`].
     pub async fn take(self, count: usize) -> Result<Vec<D>> {
-        let name = self.name("take");
-        self.read(count).await.map_err(|error| error.in_context(name))
+        self.read("take", count).await
     }
 
     /// Every document in the range.
@@ -89,8 +87,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// As [`Query::first`].
     pub async fn collect(self) -> Result<Vec<D>> {
-        let name = self.name("collect");
-        self.read(usize::MAX).await.map_err(|error| error.in_context(name))
+        self.read("collect", usize::MAX).await
     }
 
     /// How many documents are in the range.
@@ -101,16 +98,15 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// As [`Query::first`].
     pub async fn count(self) -> Result<usize> {
-        let name = self.name("count");
         let counted = if self.filters.is_empty() {
             self.count_entries().await
         } else {
             self.fold(usize::MAX, 0, |count, _| *count += 1).await
         };
-        counted.map_err(|error| error.in_context(name))
+        counted.map_err(|error| error.in_context(self.name("count")))
     }
 
-    async fn count_entries(self) -> Result<usize> {
+    async fn count_entries(&self) -> Result<usize> {
         let transaction = &mut *self.slot.lock()?;
         transaction.usage.read_range(transaction.runtime.limits())?;
         let (index, interval) = resolve(transaction, self.scope, &self.range)?;
@@ -149,21 +145,21 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         Pages::new(walk, size, self.filters)
     }
 
-    async fn read(self, limit: usize) -> Result<Vec<D>> {
-        self.fold(limit, Vec::new(), Vec::push).await
+    async fn read(&self, method: &str, limit: usize) -> Result<Vec<D>> {
+        self.fold(limit, Vec::new(), Vec::push).await.map_err(|error| error.in_context(self.name(method)))
     }
 
     /// Reads until `limit` documents have passed the filters.
-    async fn fold<A>(self, limit: usize, mut found: A, mut add: impl FnMut(&mut A, D)) -> Result<A> {
+    async fn fold<A>(&self, limit: usize, mut found: A, mut add: impl FnMut(&mut A, D)) -> Result<A> {
         let Query { slot, scope, range, order, filters } = self;
         let mut transaction = slot.lock()?;
-        let mut walk = open(&mut transaction, scope, &range, order)?;
+        let mut walk = open(&mut transaction, *scope, range, *order)?;
         let mut left = limit;
         while left > 0 && !walk.is_done() {
             let chunk = if filters.is_empty() { left } else { FILTERED_CHUNK.max(left) };
             for row in walk.next(&mut transaction, chunk).await? {
                 let document = D::decode(&row.document)?;
-                if left > 0 && passes(&filters, &document) {
+                if left > 0 && passes(filters, &document) {
                     add(&mut found, document);
                     left -= 1;
                 }

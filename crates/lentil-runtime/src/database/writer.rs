@@ -161,8 +161,8 @@ impl Transaction {
     /// Holds a document against the limits and its table's schema, before anything is written.
     fn check_document(&self, call: &str, open: &OpenTable, document: &StoredDocument) -> Result<()> {
         let limits = self.runtime.limits();
-        let what = format!("{call}: the document for table \"{}\"", open.name());
-        check_size(&what, size_of(document), limits.document_bytes)?;
+        let what = format_args!("{call}: the document for table \"{}\"", open.name());
+        check_size(what, size_of(document), limits.document_bytes)?;
         let nesting = document.fields.nesting();
         if nesting > limits.document_nesting {
             let message = format!("{what} is nested {nesting} levels deep; the limit is {}", limits.document_nesting);

@@ -24,7 +24,7 @@ fn derived_arguments_are_the_object_that_is_built_by_hand() {
         ("limit", v::optional(v::number())),
         ("cursor", v::union([v::null(), v::string()]).into()),
     ]);
-    assert_eq!(Search::validator(), by_hand);
+    assert_eq!(*Search::validator(), by_hand);
 }
 
 #[test]

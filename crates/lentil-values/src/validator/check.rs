@@ -1,3 +1,6 @@
+use std::cmp::Ordering;
+use std::collections::btree_map;
+
 use super::{FieldValidator, ObjectValidator, Problem, TableNames, ValidationError, Validator};
 use crate::{DocumentId, Object, Value};
 
@@ -141,19 +144,37 @@ impl ObjectValidator {
     /// # Errors
     /// The first thing found wrong.
     pub fn validate(&self, object: &Object, tables: &dyn TableNames) -> Result<(), ValidationError> {
+        let (mut fields, mut missing) = (self.0.iter(), None);
         for (name, value) in object.iter() {
-            let Some(field) = self.0.get(name.as_str()) else {
+            let Some(field) = field_at(name.as_str(), &mut fields, &mut missing) else {
                 let fields = self.0.keys().cloned().collect();
                 return Err(ValidationError::new(Problem::Unknown { fields }).in_field(name.as_str()));
             };
             field.validate(value, tables).map_err(|error| error.in_field(name.as_str()))?;
         }
-        let missing = self.0.iter().find(|(name, field)| !field.optional && object.get(name).is_none());
-        missing.map_or(Ok(()), |(name, field)| {
+        missing.or_else(|| fields.find(|(_, field)| !field.optional)).map_or(Ok(()), |(name, field)| {
             let problem = Problem::Missing { expected: field.validator.to_string() };
             Err(ValidationError::new(problem).in_field(name))
         })
     }
+}
+
+/// Goes on among a validator's fields to the one with this name. Objects are in the order of names too, so that what
+/// is passed over is missing: the first of those that are required is kept.
+fn field_at<'v>(
+    name: &str,
+    fields: &mut btree_map::Iter<'v, String, FieldValidator>,
+    missing: &mut Option<(&'v String, &'v FieldValidator)>,
+) -> Option<&'v FieldValidator> {
+    for (known, field) in fields {
+        match known.as_str().cmp(name) {
+            Ordering::Equal => return Some(field),
+            Ordering::Greater => return None,
+            Ordering::Less if field.optional || missing.is_some() => {}
+            Ordering::Less => *missing = Some((known, field)),
+        }
+    }
+    None
 }
 
 impl FieldValidator {
