@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lentil_schema::Schema;
@@ -29,9 +29,9 @@ impl OpenTable {
 
 /// The tables that functions can use: those the schema declares, as the store has them.
 pub(crate) struct Tables {
-    by_name: HashMap<String, Arc<OpenTable>>,
-    by_number: HashMap<TableNumber, Arc<OpenTable>>,
-    system: HashMap<String, Arc<OpenTable>>,
+    by_name: BTreeMap<String, Arc<OpenTable>>,
+    by_number: BTreeMap<TableNumber, Arc<OpenTable>>,
+    system: BTreeMap<String, Arc<OpenTable>>,
 }
 
 impl Tables {
@@ -41,7 +41,7 @@ impl Tables {
             Arc::new(OpenTable { table: table.clone(), entry })
         };
         let system = system::schema().tables().iter().map(|table| (table.name().to_owned(), open(table))).collect();
-        let mut tables = Tables { by_name: HashMap::new(), by_number: HashMap::new(), system };
+        let mut tables = Tables { by_name: BTreeMap::new(), by_number: BTreeMap::new(), system };
         for table in schema.tables() {
             let open = open(table);
             tables.by_number.insert(open.number(), Arc::clone(&open));

@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     turn: Arc<Semaphore>,
     /// How many mutations wait for the turn.
     waiting: AtomicUsize,
+    /// The number of the last batch that was asked to be committed.
+    closed: AtomicU64,
 }
 
 impl SqliteStore {
@@ -64,6 +66,7 @@ impl SqliteStore {
             catalog: RwLock::new(Arc::new(catalog)),
             turn: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
+            closed: AtomicU64::new(0),
             path,
             options,
         });
@@ -122,13 +125,21 @@ impl Shared {
         }
     }
 
-    /// Has the batch committed when no other mutation is about to join it.
-    pub(crate) fn close_batch_if_idle(&self) -> bool {
+    /// Has the batch of this number committed when no other mutation is about to join it.
+    pub(crate) fn close_batch_if_idle(&self, number: u64) -> bool {
         let is_idle = self.waiting.load(Ordering::SeqCst) == 0;
         if is_idle {
-            self.signal.close_batch();
+            self.close_batch(number);
         }
         is_idle
+    }
+
+    /// Has the batch of this number committed. It is asked for once: of the many that were in it each may find that
+    /// nobody waits, and the committer would wake for each.
+    pub(crate) fn close_batch(&self, number: u64) {
+        if self.closed.fetch_max(number, Ordering::SeqCst) < number {
+            self.signal.close_batch();
+        }
     }
 
     pub(crate) async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError> {

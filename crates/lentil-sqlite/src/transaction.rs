@@ -65,13 +65,15 @@ impl SqliteTransaction {
     /// Waits for what it may have read.
     async fn commit_nothing(self) -> Result<Timestamp, CommitError> {
         let writer = self.writer().await?;
-        let outcome = writer.batch.as_ref().map(|batch| batch.outcome.subscribe());
+        let batch = writer.batch.as_ref().map(|batch| (batch.number, batch.outcome.subscribe()));
         drop(writer);
         let SqliteTransaction { shared, turn, timestamp, .. } = self;
         drop(turn);
-        shared.close_batch_if_idle();
-        match outcome {
-            Some(outcome) => released(outcome).await?,
+        match batch {
+            Some((number, outcome)) => {
+                shared.close_batch_if_idle(number);
+                released(outcome).await?;
+            }
             None => shared.wait_published(timestamp).await?,
         }
         Ok(timestamp)
@@ -131,15 +133,15 @@ impl Transaction for SqliteTransaction {
         let timestamp = applied.map_err(|error| shared.undo(&mut writer, error))?;
         // From here on the commit happens, whether or not the caller waits for it.
         let batch = writer.batch.as_ref().expect("what was applied is in a batch");
-        let outcome = batch.outcome.subscribe();
+        let (number, outcome) = (batch.number, batch.outcome.subscribe());
         let (is_full, is_new) = (batch.is_full(&shared.options), batch.commits.len() == 1);
         let deadline = batch.began + shared.options.batch_time;
         drop(writer);
         drop(turn);
         if is_full {
-            shared.signal.close_batch();
+            shared.close_batch(number);
         } else {
-            let closing = Closing { shared: &shared, deadline: is_new.then_some(deadline) };
+            let closing = Closing { shared: &shared, number, deadline: is_new.then_some(deadline) };
             // Requests that have come in meanwhile are read now, and their mutations join.
             tokio::task::yield_now().await;
             drop(closing);
@@ -152,13 +154,14 @@ impl Transaction for SqliteTransaction {
 /// Has the batch committed, now or in time, when this is dropped: also with a caller that goes away.
 struct Closing<'s> {
     shared: &'s Shared,
+    number: u64,
     /// When the batch is to be committed at the latest, if that is not set yet.
     deadline: Option<std::time::Instant>,
 }
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        if !self.shared.close_batch_if_idle()
+        if !self.shared.close_batch_if_idle(self.number)
             && let Some(deadline) = self.deadline
         {
             self.shared.signal.arm(deadline);

@@ -18,6 +18,7 @@ pub(crate) struct Writer {
     /// Counts the batches that were lost: what a transaction read before is then not to be trusted.
     pub(crate) epoch: u64,
     pub(crate) batch: Option<Batch>,
+    batches: u64,
     /// The last commit that is applied and not lost: what a transaction that begins now sees.
     pub(crate) applied: Timestamp,
     /// The last commit that is durable.
@@ -28,6 +29,8 @@ pub(crate) struct Writer {
 
 /// Mutations that share one SQLite transaction, and its outcome.
 pub(crate) struct Batch {
+    /// Later batches have greater numbers.
+    pub(crate) number: u64,
     pub(crate) began: Instant,
     /// What was applied, in order.
     pub(crate) commits: Vec<(Timestamp, WriteSet)>,
@@ -40,8 +43,17 @@ pub(crate) type Outcome = Result<(), String>;
 
 impl Writer {
     pub(crate) fn new(path: PathBuf, conn: Connection, last: Timestamp) -> Writer {
-        let (conn, batch) = (Some(conn), None);
-        Writer { path, conn, is_closed: false, epoch: 0, batch, applied: last, durable: last, allotted: last }
+        Writer {
+            path,
+            conn: Some(conn),
+            is_closed: false,
+            epoch: 0,
+            batch: None,
+            batches: 0,
+            applied: last,
+            durable: last,
+            allotted: last,
+        }
     }
 
     /// The connection, opened anew if it was given up.
@@ -61,7 +73,10 @@ impl Writer {
             return Ok(true);
         }
         match begin(self.conn()?) {
-            Ok(()) => self.batch = Some(Batch::begin()),
+            Ok(()) => {
+                self.batches += 1;
+                self.batch = Some(Batch::begin(self.batches));
+            }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(false),
             Err(error) => return Err(store_error(error)),
         }
@@ -150,9 +165,9 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 impl Batch {
-    fn begin() -> Batch {
+    fn begin(number: u64) -> Batch {
         let (outcome, _) = watch::channel(None);
-        Batch { began: Instant::now(), commits: Vec::new(), bytes: 0, outcome }
+        Batch { number, began: Instant::now(), commits: Vec::new(), bytes: 0, outcome }
     }
 
     pub(crate) fn is_full(&self, options: &SqliteOptions) -> bool {

@@ -6,7 +6,7 @@
 //! and not what exists.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::read_set::Look;
 /// Readers, known by a number, by the intervals of their read sets.
 #[derive(Default)]
 pub struct IntervalMap {
-    trees: HashMap<(IndexRef, Look), Tree>,
+    trees: BTreeMap<(IndexRef, Look), Tree>,
     priorities: RandomState,
 }
 

@@ -16,7 +16,8 @@ impl Runtime {
     /// Answers a request by the application's routes. It never fails: what goes wrong is an answer too.
     ///
     /// The action runs to its end: a client that hangs up loses the answer and not the work.
-    /// The head is boxed, since it is handed on from future to future. `request_id` names the request in the log and in what a client is told of a failure.
+    /// The head is boxed, since it is handed on from future to future. `request_id` names the request in the log and
+    /// in what a client is told of a failure.
     pub async fn fetch(
         &self,
         parts: Box<Parts>,
