@@ -22,7 +22,7 @@ pub(crate) struct Head {
     is_over: AtomicBool,
     is_ambiguous: AtomicBool,
     /// Even while a head is awaited, odd while a request is answered.
-    turn: AtomicU32,
+    phase: AtomicU32,
 }
 
 /// In how many steps the time that a head may take is counted.
@@ -38,12 +38,12 @@ impl Head {
     ///
     /// A timer for each head would have to be set and unset with each request; this one looks now and then.
     pub(crate) async fn overdue(&self, time: Duration) {
-        let (mut last, mut steps) = (self.turn.load(Ordering::Relaxed), 0);
+        let (mut last, mut steps) = (self.phase.load(Ordering::Relaxed), 0);
         while steps < STEPS {
             tokio::time::sleep(time / STEPS).await;
-            let turn = self.turn.load(Ordering::Relaxed);
-            let is_awaited = turn == last && turn.is_multiple_of(2);
-            (last, steps) = (turn, if is_awaited { steps + 1 } else { 0 });
+            let phase = self.phase.load(Ordering::Relaxed);
+            let is_awaited = phase == last && phase.is_multiple_of(2);
+            (last, steps) = (phase, if is_awaited { steps + 1 } else { 0 });
         }
     }
 }
@@ -53,7 +53,7 @@ pub(crate) struct Answering(Arc<Head>);
 
 impl Answering {
     pub(crate) fn begin(head: &Arc<Head>) -> Answering {
-        head.turn.fetch_add(1, Ordering::Relaxed);
+        head.phase.fetch_add(1, Ordering::Relaxed);
         Answering(Arc::clone(head))
     }
 }
@@ -62,7 +62,7 @@ impl Drop for Answering {
     fn drop(&mut self) {
         self.0.is_ambiguous.store(false, Ordering::Relaxed);
         self.0.is_over.store(false, Ordering::Relaxed);
-        self.0.turn.fetch_add(1, Ordering::Relaxed);
+        self.0.phase.fetch_add(1, Ordering::Relaxed);
     }
 }
 
