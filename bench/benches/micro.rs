@@ -15,13 +15,13 @@ use lentil_store::{
     TableDeclaration, Timestamp, WriteBuffer,
 };
 use lentil_values::{
-    DocumentId, FieldPath, IndexKey, InternalId, Interval, JsonForm, KeyWriter, Object, Value, decode_key,
+    DocumentId, FieldPath, IndexKey, InternalId, Interval, JsonForm, KeyWriter, Object, TableNumber, Value, decode_key,
 };
 use tokio::runtime::Runtime;
 
 /// How many answers are there when a commit invalidates.
 const ANSWERS: u64 = 10_000;
-const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
 fn values(c: &mut Criterion) {
     let text = body(1);

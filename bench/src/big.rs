@@ -128,7 +128,7 @@ async fn fill(folder: &Path, jobs: std::ops::Range<u64>) {
         let first_ms = transaction.timestamp().as_millis();
         let mut buffer = WriteBuffer::new(store.catalog());
         for (at, (job_id, job)) in numbers.iter().enumerate() {
-            let creation_time = first_ms + (step * STEP + at) as f64 / 1e4;
+            let creation_time = first_ms + (step * STEP + at) as f64 / 1e3;
             let id = DocumentId { table, internal: InternalId::at(creation_time, mix(*job)) };
             let document = StoredDocument { id, creation_time, fields: fields(job_id) };
             buffer.put(None, Some(Arc::new(document)));

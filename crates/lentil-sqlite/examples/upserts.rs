@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lentil_sqlite::{SqliteOptions, SqliteStore};
-use lentil_store::{
-    IndexDeclaration, IndexRef, Order, Store, StoredDocument, TableDeclaration, Transaction, WriteBuffer,
-};
+use lentil_store::{IndexDeclaration, IndexRef, Order, Store, StoredDocument, TableDeclaration, WriteBuffer};
 use lentil_values::{DocumentId, FieldName, FieldPath, InternalId, Interval, KeyWriter, Object, TableNumber, Value};
 
 const RUN: Duration = Duration::from_secs(3);
@@ -82,14 +80,14 @@ impl Jobs {
         let found = Interval::prefix(prefix.as_bytes());
         let rows = transaction.scan(self.by_job_id, &found, Order::Asc, 2).await.expect("the index can be read");
         let old = rows.into_iter().next().map(|row| row.document);
-        let new = old.as_ref().map_or_else(|| self.insert(job_id, &*transaction, number), |old| patch(old, number));
+        let new = old.as_ref().map_or_else(|| self.insert(job_id, number), |old| patch(old, number));
         let mut buffer = WriteBuffer::new(self.store.catalog());
         buffer.put(old, Some(Arc::new(new)));
         transaction.commit(buffer.into_write_set()).await.expect("nothing is in the way");
     }
 
-    fn insert(&self, job_id: Value, transaction: &dyn Transaction, number: u64) -> StoredDocument {
-        let creation_time = transaction.timestamp().as_millis() + number as f64 / 1e3;
+    fn insert(&self, job_id: Value, number: u64) -> StoredDocument {
+        let creation_time = 1_767_225_600_000.0 + number as f64;
         let id = DocumentId { table: self.table, internal: InternalId::at(creation_time, number) };
         let text = |text: &str| Value::String(text.to_owned());
         let fields = Object::from([

@@ -1,11 +1,15 @@
-//! Counting a stretch of an index, without the documents.
+//! Counting a stretch of an index, without decoding documents.
 
-use lentil_store::{IndexRef, StoreError};
-use lentil_values::Interval;
+use std::ops::RangeInclusive;
+
+use lentil_store::{IndexId, IndexRef, IndexState, StoreError};
+use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
-use crate::entries::Entries;
+use crate::documents::{self, Tree};
 use crate::error::store_error;
+use crate::format;
+use crate::numbers::numbers;
 
 /// How many entries are counted where it is asked for; more than that are counted on a thread that may wait.
 const INLINE: usize = 1_024;
@@ -27,26 +31,57 @@ impl Count {
 
     /// Counts all of it.
     pub(crate) fn finish(&self, conn: &Connection) -> Result<usize, StoreError> {
-        self.up_to(conn, self.limit)
+        match self.index {
+            IndexRef::Declared(..) => self.up_to(conn, self.limit),
+            _ if numbers(conn, self.index, &self.interval)? != (i64::MIN..=i64::MAX) => self.up_to(conn, self.limit),
+            // Each document of the table has one entry in each of its indexes, and entries are smaller.
+            _ => {
+                let catalog = format::read_catalog(conn)?;
+                let table = catalog.table_by_number(self.index.table());
+                let mut indexes = table.iter().flat_map(|table| &table.indexes);
+                let index = indexes.find(|index| index.state == IndexState::Ready);
+                let index = index.map_or(self.index, |index| IndexRef::Declared(self.index.table(), index.id));
+                Count { index, interval: Interval::all(), limit: self.limit }.up_to(conn, self.limit)
+            }
+        }
     }
 
     fn up_to(&self, conn: &Connection, limit: usize) -> Result<usize, StoreError> {
-        let Entries { index_id, keys } = Entries::of(self.index, &self.interval);
-        if keys.is_empty() {
+        if self.interval.is_empty() {
             return Ok(0);
         }
-        let sql = match keys.end {
-            Some(_) => {
-                "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 AND key < ?4 LIMIT ?2)"
-            }
-            None => "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 LIMIT ?2)",
-        };
-        let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let counted = match &keys.end {
-            Some(end) => statement.query_row(params![index_id, limit, keys.start, end], |row| row.get::<_, i64>(0)),
-            None => statement.query_row(params![index_id, limit, keys.start], |row| row.get(0)),
+        let counted = match self.index {
+            IndexRef::Declared(_, index) => count_entries(conn, index, &self.interval, limit)?,
+            index => count_documents(conn, index.table(), &numbers(conn, index, &self.interval)?, limit)?,
         };
-        counted.map(|counted| counted as usize).map_err(store_error)
+        Ok(counted as usize)
     }
+}
+
+fn count_entries(conn: &Connection, index: IndexId, interval: &Interval, limit: i64) -> Result<i64, StoreError> {
+    let sql = match interval.end {
+        Some(_) => {
+            "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 AND key < ?4 LIMIT ?2)"
+        }
+        None => "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 LIMIT ?2)",
+    };
+    let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
+    let counted = match &interval.end {
+        Some(end) => statement.query_row(params![index.0, limit, interval.start, end], |row| row.get(0)),
+        None => statement.query_row(params![index.0, limit, interval.start], |row| row.get(0)),
+    };
+    counted.map_err(store_error)
+}
+
+fn count_documents(
+    conn: &Connection,
+    table: TableNumber,
+    numbers: &RangeInclusive<i64>,
+    limit: i64,
+) -> Result<i64, StoreError> {
+    let tree = Tree(table);
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {tree} WHERE number BETWEEN ?1 AND ?2 LIMIT ?3)");
+    let Some(mut statement) = documents::prepare(conn, table, &sql)? else { return Ok(0) };
+    statement.query_row([*numbers.start(), *numbers.end(), limit], |row| row.get(0)).map_err(store_error)
 }

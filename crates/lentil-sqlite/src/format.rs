@@ -1,52 +1,43 @@
 //! The file's format.
 //!
 //! ```text
-//! _documents      number, json                the document, `_id` and `_creationTime` included
-//! _index_entries  index_id, key, document     declared indexes; a key's last 16 bytes are the id
-//!                                             `by_id`, under minus the table's number; a key is the id
-//! _meta           name, value                 `timestamp` of the last commit, the `catalog`
+//! _documents_<table number>  number, json     the documents of a table, `_id` and `_creationTime` included
+//! _index_entries             index_id, key    declared indexes; a key's last 16 bytes are the id
+//! _meta                      name, value      `timestamp` of the last commit, the `catalog`
 //! ```
 //!
-//! Documents stand in a tree by small numbers, so that what leads to them stays small however large they are: were
-//! they in the tree of their ids, its inner pages would hold documents too. `by_creation_time` has no entries, for
-//! internal ids begin with the creation time. Names begin with `_`, which no table of an application can; each of
-//! those is a view.
+//! A document's number is made of the first eight bytes of its id (`numbers`). So an id is all it takes to find a
+//! document, documents append to their table, what leads to them stays small however large they are, and `by_id` and
+//! `by_creation_time` need no entries. Names begin with `_`, which no table of an application can; each of those is a
+//! view.
 
 use lentil_store::{Catalog, StoreError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::entries::by_id;
+use crate::documents::{Tree, create_tree};
 use crate::error::store_error;
 
 /// `Lntl`, in the file's header: whose file it is.
 pub(crate) const APPLICATION_ID: u32 = 0x4c6e_746c;
 /// The format that this version reads and writes.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 
-const TABLES: &str = "
-    CREATE TABLE _documents (number INTEGER PRIMARY KEY, json TEXT NOT NULL);
-    CREATE TABLE _index_entries (
-        index_id INTEGER NOT NULL,
-        key BLOB NOT NULL,
-        document INTEGER NOT NULL,
-        PRIMARY KEY (index_id, key)
-    ) WITHOUT ROWID;
-";
+const INDEX_ENTRIES: &str = "CREATE TABLE _index_entries (index_id INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (index_id, key)) WITHOUT ROWID";
 const META: &str = "CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID";
 
 /// Makes a new database, with its bootstrap commit, at `timestamp`.
 pub(crate) fn create(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     write_version(conn)?;
-    create_tables(conn)?;
+    create_index_entries(conn)?;
     conn.execute_batch(META)?;
     write_timestamp(conn, timestamp)?;
     write_meta(conn, "catalog", Catalog::default().to_json().to_string())
 }
 
-/// Makes the tables of documents and entries.
-pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch(TABLES)
+/// Makes the tree of index entries.
+pub(crate) fn create_index_entries(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(INDEX_ENTRIES)
 }
 
 pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<u32> {
@@ -72,16 +63,18 @@ pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
     Catalog::from_json(&json)
 }
 
-/// Writes the catalog, and a view for each table so that a person finds it.
+/// Writes the catalog; makes the tree of each table that has none, and a view so that a person finds it.
 pub(crate) fn write_catalog(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
     write_meta(conn, "catalog", catalog.to_json().to_string())?;
-    // SQLite keeps these names for itself; such a table is read in `_documents`.
-    let is_free = |name: &str| !name.to_ascii_lowercase().starts_with("sqlite_");
-    catalog.tables.iter().filter(|(name, _)| is_free(name)).try_for_each(|(name, table)| {
-        let index = by_id(table.number);
+    catalog.tables.iter().try_for_each(|(name, table)| {
+        create_tree(conn, table.number)?;
+        // SQLite keeps these names for itself; such a table is read in its tree.
+        if name.to_ascii_lowercase().starts_with("sqlite_") {
+            return Ok(());
+        }
+        let tree = Tree(table.number);
         let view = format!(
-            "CREATE VIEW IF NOT EXISTS \"{name}\" AS SELECT json ->> '$._id' AS _id, json
-             FROM _index_entries CROSS JOIN _documents ON number = document WHERE index_id = {index} ORDER BY key"
+            "CREATE VIEW IF NOT EXISTS \"{name}\" AS SELECT json ->> '$._id' AS _id, json FROM {tree} ORDER BY number"
         );
         conn.execute_batch(&view)
     })

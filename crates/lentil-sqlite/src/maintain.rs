@@ -6,11 +6,12 @@ use lentil_store::{Catalog, IndexEntry, IndexId, IndexRef, IndexState, Order, Pr
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
-use crate::entries::by_id;
+use crate::count::Count;
 use crate::error::store_error;
-use crate::format;
+use crate::numbers::{least_id, number_of};
 use crate::scan::Scan;
 use crate::store::Shared;
+use crate::{format, rows};
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
@@ -50,26 +51,67 @@ pub(crate) fn step(shared: &Shared, conn: &Connection, batch: usize) -> Result<O
     let catalog = shared.catalog();
     let Some(id) = catalog.next_unfinished() else { return Ok(None) };
     let (table, entry, index) = catalog.find_index(id).expect("the catalog named it");
-    let (done, total) = in_transaction(conn, |conn| {
-        let (done, total) = match index.state {
-            IndexState::Building => build(conn, &catalog, entry.number, index, batch)?,
-            _ => remove(conn, index, batch)?,
+    let (steps, is_finished) = in_transaction(conn, |conn| {
+        let of = |index| Steps::read(conn, id)?.map_or_else(|| Steps::begin(conn, index), Ok);
+        let (steps, is_finished) = match index.state {
+            IndexState::Building => {
+                build(conn, &catalog, entry.number, index, of(IndexRef::ById(entry.number))?, batch)?
+            }
+            _ => remove(conn, index, of(IndexRef::Declared(entry.number, id))?, batch)?,
         };
-        if done >= total {
-            format::delete_meta(conn, &built_name(id)).map_err(store_error)?;
+        if is_finished {
+            format::delete_meta(conn, &steps_name(id)).map_err(store_error)?;
             format::write_catalog(conn, &catalog.finish(id)).map_err(store_error)?;
+        } else {
+            steps.write(conn, id)?;
         }
-        Ok((done, total))
+        Ok((steps, is_finished))
     })?;
-    if done >= total {
+    if is_finished {
         *shared.catalog.write() = Arc::new(catalog.finish(id));
     }
+    let (done, total) = (steps.done, if is_finished { steps.done } else { steps.total.max(steps.done + 1) });
     Ok(Some(Progress { table: table.to_owned(), index: index.name.clone(), state: index.state, done, total }))
 }
 
-/// Where it is kept how far building an index has come: documents, and the last of their ids in hexadecimal.
-fn built_name(id: IndexId) -> String {
-    format!("built {}", id.0)
+/// How far the building or dropping of an index has come.
+struct Steps {
+    /// Documents, or entries, that are done.
+    done: u64,
+    /// How many there were when it began.
+    total: u64,
+    /// The number of the document where building goes on.
+    next: i64,
+}
+
+/// Where it is kept how far an index has come.
+fn steps_name(id: IndexId) -> String {
+    format!("steps {}", id.0)
+}
+
+impl Steps {
+    /// Counts what there is to do.
+    fn begin(conn: &Connection, index: IndexRef) -> Result<Steps, StoreError> {
+        let total = Count { index, interval: Interval::all(), limit: usize::MAX }.finish(conn)? as u64;
+        Ok(Steps { done: 0, total, next: i64::MIN })
+    }
+
+    fn read(conn: &Connection, id: IndexId) -> Result<Option<Steps>, StoreError> {
+        let text = format::read_meta(conn, &steps_name(id)).map_err(store_error)?;
+        Ok(text.and_then(|text| Steps::parse(&text)))
+    }
+
+    /// Reads `"<done> <total> <next>"`.
+    fn parse(text: &str) -> Option<Steps> {
+        let mut words = text.split(' ');
+        let (done, total, next) = (words.next()?, words.next()?, words.next()?);
+        Some(Steps { done: done.parse().ok()?, total: total.parse().ok()?, next: next.parse().ok()? })
+    }
+
+    fn write(&self, conn: &Connection, id: IndexId) -> Result<(), StoreError> {
+        let Steps { done, total, next } = self;
+        format::write_meta(conn, &steps_name(id), format!("{done} {total} {next}")).map_err(store_error)
+    }
 }
 
 fn build(
@@ -77,51 +119,28 @@ fn build(
     catalog: &Catalog,
     table: TableNumber,
     index: &IndexEntry,
+    steps: Steps,
     batch: usize,
-) -> Result<(u64, u64), StoreError> {
-    let built = format::read_meta(conn, &built_name(index.id)).map_err(store_error)?.unwrap_or_default();
-    let (done, after) = read_built(&built);
-    let interval = Interval { start: after, end: None };
-    let documents = Scan { index: IndexRef::ById(table), interval, order: Order::Asc, limit: batch };
-    let rows = documents.finish(conn)?;
-    let own = IndexRef::Declared(index.id);
+) -> Result<(Steps, bool), StoreError> {
+    let own = IndexRef::Declared(table, index.id);
+    let interval = Interval { start: least_id(steps.next), end: None };
+    let rows = Scan { index: IndexRef::ById(table), interval, order: Order::Asc, limit: batch }.finish(conn)?;
     for row in &rows {
         let keys = catalog.keys_of(&row.document);
         let key = keys.iter().find(|(index, _)| *index == own).map(|(_, key)| key);
         let key = key.expect("an index that is built is written");
-        // A document that was written since the building began has its entry.
-        let insert = "INSERT OR IGNORE INTO _index_entries (index_id, key, document)
-             SELECT ?1, ?2, document FROM _index_entries WHERE index_id = ?3 AND key = ?4";
-        let entry = params![index.id.0, key.as_bytes(), by_id(table), row.key.as_bytes()];
-        conn.prepare_cached(insert).and_then(|mut insert| insert.execute(entry)).map_err(store_error)?;
+        rows::insert_missing_entry(conn, index.id, key.as_bytes()).map_err(store_error)?;
     }
-    let done = done + rows.len() as u64;
-    let Some(last) = rows.last().filter(|_| rows.len() == batch) else { return Ok((done, done)) };
-    let id: String = last.key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format::write_meta(conn, &built_name(index.id), format!("{done} {id}")).map_err(store_error)?;
-    let count = "SELECT count(*) FROM _index_entries WHERE index_id = ?1";
-    let total: i64 = conn.query_row(count, params![by_id(table)], |row| row.get(0)).map_err(store_error)?;
-    Ok((done, (total as u64).max(done + 1)))
+    let next = rows.last().and_then(|last| number_of(last.document.id.internal).checked_add(1));
+    let steps = Steps { done: steps.done + rows.len() as u64, next: next.unwrap_or(i64::MAX), ..steps };
+    Ok((steps, rows.len() < batch))
 }
 
-/// Reads `"<documents> <id in hexadecimal>"`: how many are done, and the least id after the last.
-fn read_built(text: &str) -> (u64, Vec<u8>) {
-    let Some((done, id)) = text.split_once(' ') else { return (0, Vec::new()) };
-    let byte = |at: usize| u8::from_str_radix(id.get(at..at + 2)?, 16).ok();
-    let id: Option<Vec<u8>> = (0..id.len()).step_by(2).map(byte).collect();
-    match (done.parse(), id) {
-        (Ok(done), Some(id)) => (done, [&id[..], &[0]].concat()),
-        _ => (0, Vec::new()),
-    }
-}
-
-fn remove(conn: &Connection, index: &IndexEntry, batch: usize) -> Result<(u64, u64), StoreError> {
+fn remove(conn: &Connection, index: &IndexEntry, steps: Steps, batch: usize) -> Result<(Steps, bool), StoreError> {
     let delete = "DELETE FROM _index_entries WHERE index_id = ?1 AND key IN
          (SELECT key FROM _index_entries WHERE index_id = ?1 LIMIT ?2)";
-    let removed = conn.execute(delete, params![index.id.0, batch as i64]).map_err(store_error)? as u64;
-    let count = "SELECT count(*) FROM _index_entries WHERE index_id = ?1";
-    let left: i64 = conn.query_row(count, params![index.id.0], |row| row.get(0)).map_err(store_error)?;
-    Ok((removed, removed + left as u64))
+    let removed = conn.execute(delete, params![index.id.0, batch as i64]).map_err(store_error)?;
+    Ok((Steps { done: steps.done + removed as u64, ..steps }, removed < batch))
 }
 
 fn in_transaction<T>(

@@ -8,7 +8,7 @@ use crate::count::Count;
 use crate::error::store_error;
 use crate::pool::Lease;
 use crate::scan::{Scan, Scanned};
-use crate::{format, rows};
+use crate::{documents, format};
 
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {
@@ -31,7 +31,7 @@ impl Snapshot for SqliteSnapshot {
     }
 
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {
-        self.lease.read(|conn| rows::get(conn, id))
+        self.lease.read(|conn| documents::get(conn, id))
     }
 
     async fn scan(

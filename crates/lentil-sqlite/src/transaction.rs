@@ -11,8 +11,8 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::count::Count;
+use crate::documents;
 use crate::error::store_error;
-use crate::rows;
 use crate::scan::{Scan, Scanned};
 use crate::store::Shared;
 use crate::writer::{Outcome, Writer};
@@ -87,7 +87,7 @@ impl Snapshot for SqliteTransaction {
     }
 
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {
-        rows::get(self.writer().await?.conn()?, id)
+        documents::get(self.writer().await?.conn()?, id)
     }
 
     async fn scan(
@@ -185,11 +185,12 @@ impl Shared {
 /// Whether the writes have the keys of just those indexes that stand now.
 fn has_every_key(catalog: &Catalog, writes: &WriteSet) -> bool {
     writes.writes.iter().all(|write| {
-        let indexes = catalog.table_by_number(write.id.table).map_or(&[][..], |table| &table.indexes);
+        let table = write.id.table;
+        let indexes = catalog.table_by_number(table).map_or(&[][..], |table| &table.indexes);
         let written = indexes.iter().filter(|index| index.state != IndexState::Dropping);
-        let standing = written.map(|index| IndexRef::Declared(index.id));
+        let standing = written.map(|index| IndexRef::Declared(table, index.id));
         let keys = write.keys.iter().map(|change| change.index);
-        keys.filter(|index| matches!(index, IndexRef::Declared(_))).eq(standing)
+        keys.filter(|index| matches!(index, IndexRef::Declared(..))).eq(standing)
     })
 }
 

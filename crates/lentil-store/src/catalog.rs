@@ -142,7 +142,7 @@ impl Catalog {
         ];
         let indexes = self.table_by_number(table).map_or(&[][..], |table| &table.indexes);
         let written = indexes.iter().filter(|index| index.state != IndexState::Dropping);
-        keys.extend(written.map(|index| (IndexRef::Declared(index.id), key(&index.fields, document, true))));
+        keys.extend(written.map(|index| (IndexRef::Declared(table, index.id), key(&index.fields, document, true))));
         keys
     }
 
@@ -291,7 +291,7 @@ impl TableEntry {
         match name {
             "by_id" => Some(IndexRef::ById(self.number)),
             "by_creation_time" => Some(IndexRef::ByCreationTime(self.number)),
-            _ => self.index(name).map(|index| IndexRef::Declared(index.id)),
+            _ => self.index(name).map(|index| IndexRef::Declared(self.number, index.id)),
         }
     }
 }

@@ -18,8 +18,17 @@ pub enum IndexRef {
     ById(TableNumber),
     /// `by_creation_time` of a table.
     ByCreationTime(TableNumber),
-    /// A declared index.
-    Declared(IndexId),
+    /// A declared index of a table.
+    Declared(TableNumber, IndexId),
+}
+
+impl IndexRef {
+    /// The table whose index it is.
+    pub fn table(self) -> TableNumber {
+        match self {
+            IndexRef::ById(table) | IndexRef::ByCreationTime(table) | IndexRef::Declared(table, _) => table,
+        }
+    }
 }
 
 /// The direction of a scan; descending reverses the whole key, tie-breaks included.

@@ -159,19 +159,19 @@ impl State {
         let id = self.catalog.next_unfinished()?;
         let (name, table, index) = self.catalog.find_index(id).expect("the catalog named it");
         let (name, number, index) = (name.to_owned(), table.number, index.clone());
-        let data = Arc::make_mut(&mut self.data);
+        let (data, own) = (Arc::make_mut(&mut self.data), IndexRef::Declared(number, id));
         let (done, total) = match index.state {
             IndexState::Dropping => {
-                let total = data.indexes.remove(&IndexRef::Declared(id)).map_or(0, |entries| entries.len());
+                let total = data.indexes.remove(&own).map_or(0, |entries| entries.len());
                 (total, total)
             }
             _ => {
                 let by_id = data.indexes.get(&IndexRef::ById(number)).cloned().unwrap_or_default();
-                let entries = data.indexes.entry(IndexRef::Declared(id)).or_default();
+                let entries = data.indexes.entry(own).or_default();
                 for document in by_id.values().skip(self.built).take(batch) {
                     let keys = self.catalog.keys_of(document).into_iter();
-                    let own = keys.filter(|(index, _)| *index == IndexRef::Declared(id));
-                    entries.extend(own.map(|(_, key)| (key, Arc::clone(document))));
+                    let new = keys.filter(|(index, _)| *index == own);
+                    entries.extend(new.map(|(_, key)| (key, Arc::clone(document))));
                 }
                 ((self.built + batch).min(by_id.len()), by_id.len())
             }

@@ -90,7 +90,7 @@ impl WriteBuffer {
                 if before.as_ref().is_some_and(|before| self::prefix(&index.fields, before) == prefix) {
                     continue;
                 }
-                let (of, interval) = (IndexRef::Declared(index.id), Interval::prefix(&prefix));
+                let (of, interval) = (IndexRef::Declared(table.number, index.id), Interval::prefix(&prefix));
                 if self.count(snapshot, of, &interval, 2).await? < 2 {
                     continue;
                 }

@@ -190,12 +190,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use lentil_store::IndexId;
-    use lentil_values::IndexKey;
+    use lentil_values::{IndexKey, TableNumber};
     use proptest::prelude::*;
 
     use super::*;
 
-    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+    const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
     fn reads(intervals: &[(Vec<u8>, Option<Vec<u8>>)]) -> ReadSet {
         let mut reads = ReadSet::default();

@@ -299,14 +299,14 @@ mod tests {
     use std::task::Poll;
 
     use lentil_store::{IndexId, IndexRef};
-    use lentil_values::{IndexKey, Interval, Object, Value};
+    use lentil_values::{IndexKey, Interval, Object, TableNumber, Value};
     use tokio::sync::oneshot;
 
     use super::super::ReadSet;
     use super::*;
     use crate::Visibility;
 
-    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+    const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)

@@ -111,11 +111,11 @@ impl ReadSet {
 #[cfg(test)]
 mod tests {
     use lentil_store::{IndexId, Timestamp};
-    use lentil_values::IndexKey;
+    use lentil_values::{IndexKey, TableNumber};
 
     use super::*;
 
-    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+    const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
     fn commit(key: &[u8]) -> Commit {
         Commit { timestamp: Timestamp::MIN, keys: vec![(INDEX, IndexKey::from_bytes(key.to_vec()))] }
@@ -127,8 +127,10 @@ mod tests {
         reads.add(INDEX, Interval { start: vec![1], end: Some(vec![3]) });
         assert!(reads.is_touched_by(&commit(&[1])) && reads.is_touched_by(&commit(&[2, 9])));
         assert!(!reads.is_touched_by(&commit(&[0])) && !reads.is_touched_by(&commit(&[3])));
-        let elsewhere =
-            Commit { keys: vec![(IndexRef::Declared(IndexId(2)), commit(&[1]).keys[0].1.clone())], ..commit(&[]) };
+        let elsewhere = Commit {
+            keys: vec![(IndexRef::Declared(TableNumber::FIRST_USER, IndexId(2)), commit(&[1]).keys[0].1.clone())],
+            ..commit(&[])
+        };
         assert!(!reads.is_touched_by(&elsewhere));
     }
 

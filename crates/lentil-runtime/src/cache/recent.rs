@@ -72,11 +72,11 @@ impl RecentCommits {
 #[cfg(test)]
 mod tests {
     use lentil_store::{IndexId, IndexRef};
-    use lentil_values::{IndexKey, Interval};
+    use lentil_values::{IndexKey, Interval, TableNumber};
 
     use super::*;
 
-    const INDEX: IndexRef = IndexRef::Declared(IndexId(1));
+    const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
     fn commit(nanos: u64, key: u8) -> Arc<Commit> {
         let keys = vec![(INDEX, IndexKey::from_bytes(vec![key]))];

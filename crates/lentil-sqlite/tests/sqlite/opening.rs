@@ -42,62 +42,80 @@ async fn building_an_index_goes_on_where_it_stopped() {
     assert!(built.into_iter().eq(0..30));
 }
 
-/// What a file of format 2 was in format 1.
+/// Makes a file of tasks one of format 1. Their numbers order as their `n`.
 const FORMAT_1: &str = "
-    PRAGMA legacy_alter_table = ON;
-    ALTER TABLE _documents RENAME TO new_documents;
-    ALTER TABLE _index_entries RENAME TO new_entries;
+    DROP VIEW tasks;
     CREATE TABLE _documents (
         table_number INTEGER NOT NULL, id BLOB NOT NULL, json TEXT NOT NULL, PRIMARY KEY (table_number, id)
     ) WITHOUT ROWID;
-    CREATE TABLE _index_entries (
-        index_id INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (index_id, key)
-    ) WITHOUT ROWID;
-    INSERT INTO _documents SELECT -index_id, key, json FROM new_entries JOIN new_documents ON number = document
-        WHERE index_id < 0;
-    INSERT INTO _index_entries SELECT index_id, key FROM new_entries WHERE index_id > 0;
-    DROP TABLE new_documents;
-    DROP TABLE new_entries;
-    DROP VIEW tasks;
+    INSERT INTO _documents SELECT 10001, substr(key, -16), json
+        FROM (SELECT key, row_number() OVER (ORDER BY key) AS at FROM _index_entries)
+        JOIN (SELECT json, row_number() OVER (ORDER BY number) AS at FROM _documents_10001) USING (at);
+    DROP TABLE _documents_10001;
     CREATE VIEW tasks AS SELECT json ->> '$._id' AS _id, json FROM _documents WHERE table_number = 10001 ORDER BY id;
     CREATE VIEW of_a_person AS SELECT id FROM _documents;
     PRAGMA user_version = 1;
 ";
 
+/// The same for format 2.
+const FORMAT_2: &str = "
+    DROP VIEW tasks;
+    CREATE TABLE _documents (number INTEGER PRIMARY KEY, json TEXT NOT NULL);
+    INSERT INTO _documents SELECT row_number() OVER (ORDER BY number), json FROM _documents_10001;
+    DROP TABLE _documents_10001;
+    ALTER TABLE _index_entries RENAME TO new_entries;
+    CREATE TABLE _index_entries (
+        index_id INTEGER NOT NULL, key BLOB NOT NULL, document INTEGER NOT NULL, PRIMARY KEY (index_id, key)
+    ) WITHOUT ROWID;
+    INSERT INTO _index_entries SELECT index_id, key, row_number() OVER (ORDER BY key) FROM new_entries;
+    INSERT INTO _index_entries SELECT -10001, substr(key, -16), document FROM _index_entries;
+    DROP TABLE new_entries;
+    CREATE VIEW tasks AS SELECT json ->> '$._id' AS _id, json
+        FROM _index_entries CROSS JOIN _documents ON number = document WHERE index_id = -10001 ORDER BY key;
+    CREATE VIEW of_a_person AS SELECT document FROM _index_entries;
+    PRAGMA user_version = 2;
+";
+
 #[tokio::test]
 async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), SqliteOptions::default()).await;
-    fill(&*store, 0..30).await;
-    let index = index(&*store, "by_n");
-    let before = store.snapshot().await.unwrap().scan(index, &Interval::all(), Order::Desc, 99).await.unwrap();
-    store.close().await.unwrap();
-    drop(store);
-    look(folder.path()).execute_batch(FORMAT_1).unwrap();
-    // One entry leads nowhere: the file is refused as it is.
-    let astray = "INSERT INTO _index_entries SELECT index_id, zeroblob(26) FROM _index_entries LIMIT 1";
-    look(folder.path()).execute(astray, []).unwrap();
-    let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err().unwrap();
-    assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
-    let removed = look(folder.path()).execute("DELETE FROM _index_entries WHERE key = zeroblob(26)", []).unwrap();
-    assert_eq!(removed, 1);
+    // No version has made two documents of one creation time; such a file is refused as it is.
+    let twins = [
+        (FORMAT_1, "_documents", "table_number, unhex(hex(substr(id, 1, 8)) || hex(zeroblob(8))), json", "id"),
+        (FORMAT_2, "_index_entries", "index_id, unhex(hex(substr(key, 1, 8)) || hex(zeroblob(8))), document", "key"),
+    ];
+    for (format, table, twin, id) in twins {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), SqliteOptions::default()).await;
+        fill(&*store, 1..31).await;
+        let index = index(&*store, "by_n");
+        let before = store.snapshot().await.unwrap().scan(index, &Interval::all(), Order::Desc, 99).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        look(folder.path()).execute_batch(format).unwrap();
+        let insert = format!("INSERT INTO {table} SELECT {twin} FROM {table} ORDER BY 1 LIMIT 1");
+        assert_eq!(look(folder.path()).execute(&insert, []), Ok(1));
+        let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err().unwrap();
+        assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
+        let delete = format!("DELETE FROM {table} WHERE substr({id}, 9) = zeroblob(8)");
+        assert_eq!(look(folder.path()).execute(&delete, []), Ok(1));
 
-    let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
-    let mut snapshot = store.snapshot().await.unwrap();
-    assert_eq!(before.len(), 30);
-    assert_eq!(snapshot.scan(index, &Interval::all(), Order::Desc, 99).await.unwrap(), before);
-    for row in &before {
-        assert_eq!(snapshot.get(row.document.id).await.unwrap().as_ref(), Some(&row.document));
+        let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+        let mut snapshot = store.snapshot().await.unwrap();
+        assert_eq!(before.len(), 30);
+        assert_eq!(snapshot.scan(index, &Interval::all(), Order::Desc, 99).await.unwrap(), before);
+        for row in &before {
+            assert_eq!(snapshot.get(row.document.id).await.unwrap().as_ref(), Some(&row.document));
+        }
+        let count = |from| look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0));
+        assert_eq!(count("tasks"), Ok(30));
+        assert_eq!(count("sqlite_schema WHERE name IN ('of_a_person', '_documents', '_old_entries')"), Ok(1));
+        drop(snapshot);
+        fill(&store, 31..40).await;
+        assert_eq!(count("tasks"), Ok(39));
+        store.close().await.unwrap();
+        drop(store);
+        assert!(SqliteStore::open(folder.path(), SqliteOptions::default()).is_ok());
     }
-    let count = |from| look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0));
-    assert_eq!(count("tasks"), Ok(30));
-    assert_eq!(count("sqlite_schema WHERE name = 'of_a_person' OR name LIKE '%old%'"), Ok(1));
-    drop(snapshot);
-    fill(&store, 30..40).await;
-    assert_eq!(count("tasks"), Ok(40));
-    store.close().await.unwrap();
-    drop(store);
-    assert!(SqliteStore::open(folder.path(), SqliteOptions::default()).is_ok());
 }
 
 #[tokio::test]
