@@ -5,19 +5,19 @@ use crate::ProtocolError;
 
 /// What an `Authorization` header says.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Authorization {
+pub enum Authorization<'h> {
     /// `Bearer <JWT>`: a user's token.
-    User(String),
+    User(&'h str),
     /// `Convex <admin key>`.
-    Admin(String),
+    Admin(&'h str),
 }
 
-impl Authorization {
+impl<'h> Authorization<'h> {
     /// Reads the header's value; the scheme is of any case.
     ///
     /// # Errors
     /// `InvalidHeaderFailure` when it is too short to be one, `InvalidAdminKey` when the scheme is another.
-    pub fn parse(header: &str) -> Result<Authorization, ProtocolError> {
+    pub fn parse(header: &'h str) -> Result<Authorization<'h>, ProtocolError> {
         if header.len() < 7 {
             return Err(ProtocolError::new(
                 "InvalidHeaderFailure",
@@ -25,7 +25,7 @@ impl Authorization {
             ));
         }
         let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
-        let rest = rest.trim().to_owned();
+        let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
             Ok(Authorization::User(rest))
         } else if scheme.eq_ignore_ascii_case("convex") {
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn the_two_schemes_are_read_in_any_case() {
-        assert_eq!(Authorization::parse("bearer a.b.c"), Ok(Authorization::User("a.b.c".into())));
-        assert_eq!(Authorization::parse("CONVEX name|key"), Ok(Authorization::Admin("name|key".into())));
+        assert_eq!(Authorization::parse("bearer a.b.c"), Ok(Authorization::User("a.b.c")));
+        assert_eq!(Authorization::parse("CONVEX name|key"), Ok(Authorization::Admin("name|key")));
         for (header, code) in
             [("", "InvalidHeaderFailure"), ("Basic", "InvalidHeaderFailure"), ("Basic abc", "InvalidAdminKey")]
         {

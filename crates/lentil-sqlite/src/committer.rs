@@ -121,8 +121,9 @@ impl Shared {
         }
     }
 
-    /// Makes the open batch durable; `None` when there is none, or it was lost.
+    /// Makes the open batch durable; `None` when there is none, or nothing in it, or it was lost.
     fn try_commit(&self, writer: &mut Writer) -> Option<Batch> {
+        writer.end_empty_batch();
         writer.batch.as_ref()?;
         match writer.commit() {
             Ok(()) => writer.batch.take(),
@@ -136,18 +137,18 @@ impl Shared {
 
     /// Everything after durability, in the order that keeps the promises.
     fn publish(&self, batch: Batch) {
-        let Some(last) = batch.commits.last().map(|(timestamp, _)| *timestamp) else { return };
+        let Batch { commits, waiting, .. } = batch;
+        let Some(last) = commits.last().map(|(timestamp, _)| *timestamp) else { return };
         if let Some(observer) = self.observer.get() {
-            let commits =
-                batch.commits.into_iter().map(|(timestamp, writes)| Commit { timestamp, keys: writes.into_keys() });
+            let commits = commits.into_iter().map(|(timestamp, writes)| Commit { timestamp, keys: writes.into_keys() });
             let tell = || commits.for_each(|commit| observer.committed(&Arc::new(commit)));
             // What was not told may be answered from a cache for ever after.
             if catch_unwind(AssertUnwindSafe(tell)).is_err() {
                 end_process("the observer of commits panicked; start again");
             }
         }
-        self.published.send_modify(|published| published.timestamp = last);
-        batch.outcome.send_replace(Some(Ok(())));
+        self.published.change(|published| published.timestamp = last);
+        waiting.into_iter().for_each(|waiting| drop(waiting.send(Ok(()))));
     }
 
     /// Gives the open batch up: its members fail, and the connection starts anew from what is durable.
@@ -157,9 +158,9 @@ impl Shared {
         tracing::error!(commits = batch.commits.len(), reason, "a batch of commits was lost; none was acknowledged");
         if let (Some(first), Some(last)) = (batch.commits.first(), batch.commits.last()) {
             let lost = first.0..=last.0;
-            self.published.send_modify(|published| published.lose(lost, durable));
+            self.published.change(|published| published.lose(lost, durable));
         }
-        batch.outcome.send_replace(Some(Err(reason.to_owned())));
+        batch.waiting.into_iter().for_each(|waiting| drop(waiting.send(Err(reason.to_owned()))));
     }
 
     fn finish(&self) -> Result<(), StoreError> {

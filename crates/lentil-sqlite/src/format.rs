@@ -31,7 +31,7 @@ pub(crate) fn create(conn: &Connection, timestamp: Timestamp) -> rusqlite::Resul
     write_version(conn)?;
     create_index_entries(conn)?;
     conn.execute_batch(META)?;
-    write_timestamp(conn, timestamp)?;
+    write_meta(conn, "timestamp", timestamp.as_nanos() as i64)?;
     write_meta(conn, "catalog", Catalog::default().to_json().to_string())
 }
 
@@ -54,7 +54,8 @@ pub(crate) fn read_timestamp(conn: &Connection) -> rusqlite::Result<Timestamp> {
 }
 
 pub(crate) fn write_timestamp(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
-    write_meta(conn, "timestamp", timestamp.as_nanos() as i64)
+    let update = "UPDATE _meta SET value = ?1 WHERE name = 'timestamp'";
+    conn.prepare_cached(update)?.execute([timestamp.as_nanos() as i64]).map(drop)
 }
 
 pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {

@@ -21,8 +21,11 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let turn = self.turn().await?;
         self.signal.close_batch();
-        let applied = self.writer.lock().await.applied;
-        self.wait_published(applied).await?;
+        let mut writer = self.writer.lock().await;
+        writer.end_empty_batch();
+        let applied = writer.applied;
+        drop(writer);
+        self.published.wait(applied).await?;
         let shared = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
             let done = work(&shared, shared.writer.blocking_lock().conn()?);

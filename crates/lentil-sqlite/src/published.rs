@@ -1,6 +1,51 @@
 use std::ops::RangeInclusive;
 
-use lentil_store::Timestamp;
+use lentil_store::{StoreError, Timestamp};
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+/// How far commits are published, told to those who wait.
+pub(crate) struct Publication {
+    published: RwLock<Published>,
+    changed: Notify,
+}
+
+impl Publication {
+    pub(crate) fn up_to(last: Timestamp) -> Publication {
+        Publication { published: RwLock::new(Published::up_to(last)), changed: Notify::new() }
+    }
+
+    /// The last commit that is published.
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        self.published.read().timestamp
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Published)) {
+        change(&mut self.published.write());
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until this commit is published; fails when it never will be.
+    pub(crate) async fn wait(&self, timestamp: Timestamp) -> Result<(), StoreError> {
+        loop {
+            // Most often it is settled already, and there is nothing to wait for.
+            if let Some(outcome) = self.outcome(timestamp) {
+                return outcome;
+            }
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(outcome) = self.outcome(timestamp) {
+                return outcome;
+            }
+            changed.await;
+        }
+    }
+
+    fn outcome(&self, timestamp: Timestamp) -> Option<Result<(), StoreError>> {
+        let lost = |()| StoreError::Lost { reason: "it was in a batch that was not made durable".to_owned() };
+        self.published.read().outcome(timestamp).map(|outcome| outcome.map_err(lost))
+    }
+}
 
 /// How far commits are durable, observed and shown, and which never will be.
 #[derive(Debug)]
@@ -11,7 +56,7 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    pub(crate) fn up_to(timestamp: Timestamp) -> Published {
+    fn up_to(timestamp: Timestamp) -> Published {
         Published { timestamp, lost: Vec::new() }
     }
 
@@ -26,7 +71,7 @@ impl Published {
     }
 
     /// Whether the commit is published (`Ok`) or never will be (`Err`); `None` when that is still open.
-    pub(crate) fn outcome(&self, timestamp: Timestamp) -> Option<Result<(), ()>> {
+    fn outcome(&self, timestamp: Timestamp) -> Option<Result<(), ()>> {
         if self.lost.iter().any(|lost| lost.contains(&timestamp)) {
             return Some(Err(()));
         }

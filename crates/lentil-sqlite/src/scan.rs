@@ -80,7 +80,7 @@ impl Scan {
         found: &mut Found,
     ) -> Result<(), StoreError> {
         let corrupt = || StoreError::Corrupt("an index entry leads to no document".to_owned());
-        let Some(mut documents) = Documents::of(conn, table)? else { return Ok(()) };
+        let mut documents = None;
         let Interval { start, end } = &self.interval;
         let mut entries = conn.prepare_cached(entries_sql(self.order, end.is_some())).map_err(store_error)?;
         let mut entries = match end {
@@ -94,6 +94,10 @@ impl Scan {
             let key = entry.get_ref(0).map_err(store_error)?.as_blob().map_err(|_| corrupt())?;
             let key = IndexKey::from_bytes(key.to_vec());
             let internal = key.id().ok_or_else(corrupt)?;
+            let documents = match &mut documents {
+                Some(documents) => documents,
+                None => documents.insert(Documents::of(conn, table)?.ok_or_else(corrupt)?),
+            };
             let document = documents.get(DocumentId { table, internal })?.ok_or_else(corrupt)?;
             found.push(key, document);
         }

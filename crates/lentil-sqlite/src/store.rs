@@ -9,13 +9,13 @@ use lentil_store::{
     Catalog, CommitObserver, Progress, Snapshot, Store, StoreError, TableDeclaration, Timestamp, Transaction,
 };
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::checkpoint::{self, Ticker};
 use crate::committer::{self, Signal};
 use crate::open::{self, OpenError, Opened};
 use crate::pool::Pool;
-use crate::published::Published;
+use crate::published::Publication;
 use crate::snapshot::SqliteSnapshot;
 use crate::transaction::SqliteTransaction;
 use crate::writer::Writer;
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) options: SqliteOptions,
     pub(crate) writer: Arc<tokio::sync::Mutex<Writer>>,
     pub(crate) signal: Arc<Signal>,
-    pub(crate) published: watch::Sender<Published>,
+    pub(crate) published: Publication,
     pub(crate) observer: OnceLock<Arc<dyn CommitObserver>>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) catalog: RwLock<Arc<Catalog>>,
@@ -61,7 +61,7 @@ impl SqliteStore {
             pool: Pool::new(path.clone(), options.readers, options.max_wait),
             writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, last))),
             signal: Arc::clone(&signal),
-            published: watch::Sender::new(Published::up_to(last)),
+            published: Publication::up_to(last),
             observer: OnceLock::new(),
             catalog: RwLock::new(Arc::new(catalog)),
             turn: Arc::new(Semaphore::new(1)),
@@ -137,23 +137,14 @@ impl Shared {
     /// Has the batch of this number committed. It is asked for once: of the many that were in it each may find that
     /// nobody waits, and the committer would wake for each.
     pub(crate) fn close_batch(&self, number: u64) {
-        if self.closed.fetch_max(number, Ordering::SeqCst) < number {
+        if self.note_closed(number) {
             self.signal.close_batch();
         }
     }
 
-    pub(crate) async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError> {
-        // Most often it is settled already, and there is nothing to subscribe to.
-        let mut outcome = self.published.borrow().outcome(timestamp);
-        if outcome.is_none() {
-            let mut published = self.published.subscribe();
-            let settled = published.wait_for(|published| published.outcome(timestamp).is_some()).await;
-            outcome = settled.map_err(|_| StoreError::Closed)?.outcome(timestamp);
-        }
-        match outcome {
-            Some(Err(())) => Err(StoreError::Lost { reason: "it was in a batch that was not made durable".to_owned() }),
-            _ => Ok(()),
-        }
+    /// Notes that the batch of this number needs nobody to ask for its commit any more; whether it did until now.
+    pub(crate) fn note_closed(&self, number: u64) -> bool {
+        self.closed.fetch_max(number, Ordering::SeqCst) < number
     }
 }
 
@@ -190,11 +181,11 @@ impl Store for SqliteStore {
     }
 
     fn published(&self) -> Timestamp {
-        self.shared.published.borrow().timestamp
+        self.shared.published.timestamp()
     }
 
     async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError> {
-        self.shared.wait_published(timestamp).await
+        self.shared.published.wait(timestamp).await
     }
 
     fn catalog(&self) -> Arc<Catalog> {

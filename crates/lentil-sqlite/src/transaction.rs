@@ -7,7 +7,7 @@ use lentil_store::{
     Transaction, WriteSet,
 };
 use lentil_values::{DocumentId, Interval};
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::count::Count;
@@ -15,17 +15,21 @@ use crate::documents;
 use crate::error::store_error;
 use crate::scan::{Scan, Scanned};
 use crate::store::Shared;
-use crate::writer::{Outcome, Writer};
+use crate::writer::{Batch, Outcome, Writer};
 
 /// How long to wait before asking again whether another program has stopped writing.
 const FOREIGN_WRITER_PAUSE: Duration = Duration::from_millis(5);
 
 /// A mutation's transaction: it has the turn, and reads on the connection that writes.
+///
+/// It reads in the batch that it will write to, which is opened for it if none is: SQLite begins once for both.
 pub(crate) struct SqliteTransaction {
     shared: Arc<Shared>,
     turn: OwnedSemaphorePermit,
     timestamp: Timestamp,
     epoch: u64,
+    /// Goes after the turn, so that nobody seems to wait for that.
+    closing: Option<Closing>,
 }
 
 impl SqliteTransaction {
@@ -33,7 +37,7 @@ impl SqliteTransaction {
         let writer = shared.writer.lock().await;
         let (timestamp, epoch) = (writer.applied, writer.epoch);
         drop(writer);
-        SqliteTransaction { shared, turn, timestamp, epoch }
+        SqliteTransaction { shared, turn, timestamp, epoch, closing: None }
     }
 
     /// The connection, as long as what was read on it before still stands.
@@ -46,16 +50,19 @@ impl SqliteTransaction {
     }
 
     /// The connection with a batch open on it; waits for other programs that write.
-    async fn writer_in_batch(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
+    async fn writer_in_batch(&mut self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
         let max_wait = self.shared.options.max_wait;
-        let deadline = Instant::now() + max_wait;
+        let mut deadline = None;
         loop {
             let mut writer = self.writer().await?;
-            if writer.begin_batch()? {
+            if let Some(number) = writer.begin_batch()? {
+                if self.closing.as_ref().is_none_or(|closing| closing.number != number) {
+                    self.closing = Some(Closing { shared: Arc::clone(&self.shared), number, deadline: None });
+                }
                 return Ok(writer);
             }
             drop(writer);
-            if Instant::now() >= deadline {
+            if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + max_wait) {
                 return Err(StoreError::Busy { waited: max_wait });
             }
             tokio::time::sleep(FOREIGN_WRITER_PAUSE).await;
@@ -64,18 +71,19 @@ impl SqliteTransaction {
 
     /// Waits for what it may have read.
     async fn commit_nothing(self) -> Result<Timestamp, CommitError> {
-        let writer = self.writer().await?;
-        let batch = writer.batch.as_ref().map(|batch| (batch.number, batch.outcome.subscribe()));
+        let mut writer = self.writer().await?;
+        writer.end_empty_batch();
+        let outcome = writer.batch.as_mut().map(Batch::outcome);
         drop(writer);
-        let SqliteTransaction { shared, turn, timestamp, .. } = self;
+        let SqliteTransaction { shared, turn, timestamp, closing, .. } = self;
         drop(turn);
-        match batch {
-            Some((number, outcome)) => {
-                shared.close_batch_if_idle(number);
-                released(outcome).await?;
-            }
-            None => shared.wait_published(timestamp).await?,
-        }
+        let Some(outcome) = outcome else {
+            closing.into_iter().for_each(Closing::forget);
+            shared.published.wait(timestamp).await?;
+            return Ok(timestamp);
+        };
+        drop(closing);
+        released(outcome).await?;
         Ok(timestamp)
     }
 }
@@ -87,7 +95,7 @@ impl Snapshot for SqliteTransaction {
     }
 
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {
-        documents::get(self.writer().await?.conn()?, id)
+        documents::get(self.writer_in_batch().await?.conn()?, id)
     }
 
     async fn scan(
@@ -98,7 +106,7 @@ impl Snapshot for SqliteTransaction {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let scan = Scan { index, interval: interval.clone(), order, limit };
-        let mut writer = self.writer().await?;
+        let mut writer = self.writer_in_batch().await?;
         let Scanned { mut rows, rest } = scan.begin(writer.conn()?)?;
         if let Some(rest) = rest {
             let going_on = tokio::task::spawn_blocking(move || rest.finish(writer.conn()?));
@@ -109,7 +117,7 @@ impl Snapshot for SqliteTransaction {
 
     async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
         let count = Count { index, interval: interval.clone(), limit };
-        let mut writer = self.writer().await?;
+        let mut writer = self.writer_in_batch().await?;
         if let Some(counted) = count.begin(writer.conn()?)? {
             return Ok(counted);
         }
@@ -120,7 +128,7 @@ impl Snapshot for SqliteTransaction {
 
 #[async_trait]
 impl Transaction for SqliteTransaction {
-    async fn commit(self: Box<Self>, writes: WriteSet) -> Result<Timestamp, CommitError> {
+    async fn commit(mut self: Box<Self>, writes: WriteSet) -> Result<Timestamp, CommitError> {
         if writes.is_empty() {
             return self.commit_nothing().await;
         }
@@ -128,38 +136,45 @@ impl Transaction for SqliteTransaction {
             return Err(CommitError::Conflict);
         }
         let mut writer = self.writer_in_batch().await?;
-        let SqliteTransaction { shared, turn, .. } = *self;
+        let SqliteTransaction { shared, turn, mut closing, .. } = *self;
         let applied = writer.apply(writes, shared.options.clock.now());
         let timestamp = applied.map_err(|error| shared.undo(&mut writer, error))?;
         // From here on the commit happens, whether or not the caller waits for it.
-        let batch = writer.batch.as_ref().expect("what was applied is in a batch");
-        let (number, outcome) = (batch.number, batch.outcome.subscribe());
-        let (is_full, is_new) = (batch.is_full(&shared.options), batch.commits.len() == 1);
-        let deadline = batch.began + shared.options.batch_time;
+        let batch = writer.batch.as_mut().expect("what was applied is in a batch");
+        let (outcome, is_full) = (batch.outcome(), batch.is_full(&shared.options));
+        if let Some(closing) = closing.as_mut().filter(|_| batch.commits.len() == 1) {
+            closing.deadline = Some(batch.began + shared.options.batch_time);
+        }
         drop(writer);
         drop(turn);
-        if is_full {
-            shared.close_batch(number);
-        } else {
-            let closing = Closing { shared: &shared, number, deadline: is_new.then_some(deadline) };
+        match &closing {
+            Some(closing) if is_full => shared.close_batch(closing.number),
             // Requests that have come in meanwhile are read now, and their mutations join.
-            tokio::task::yield_now().await;
-            drop(closing);
+            _ => tokio::task::yield_now().await,
         }
+        drop(closing);
         released(outcome).await?;
         Ok(timestamp)
     }
 }
 
-/// Has the batch committed, now or in time, when this is dropped: also with a caller that goes away.
-struct Closing<'s> {
-    shared: &'s Shared,
+/// Has the batch that a mutation was in committed, now or in time, when this is dropped: also with a caller that goes
+/// away.
+struct Closing {
+    shared: Arc<Shared>,
     number: u64,
     /// When the batch is to be committed at the latest, if that is not set yet.
     deadline: Option<std::time::Instant>,
 }
 
-impl Drop for Closing<'_> {
+impl Closing {
+    /// There is no such batch any more.
+    fn forget(self) {
+        self.shared.note_closed(self.number);
+    }
+}
+
+impl Drop for Closing {
     fn drop(&mut self) {
         if !self.shared.close_batch_if_idle(self.number)
             && let Some(deadline) = self.deadline
@@ -195,8 +210,7 @@ fn has_every_key(catalog: &Catalog, writes: &WriteSet) -> bool {
 }
 
 /// Waits until the batch is durable and published, or lost.
-async fn released(mut outcome: watch::Receiver<Option<Outcome>>) -> Result<(), CommitError> {
-    let closed = || CommitError::Store(StoreError::Closed);
-    let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| closed())?.clone();
-    outcome.ok_or_else(closed)?.map_err(|reason| CommitError::Lost { reason })
+async fn released(outcome: oneshot::Receiver<Outcome>) -> Result<(), CommitError> {
+    let outcome = outcome.await.map_err(|_| CommitError::Store(StoreError::Closed))?;
+    outcome.map_err(|reason| CommitError::Lost { reason })
 }

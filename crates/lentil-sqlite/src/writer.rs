@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use crate::connection::{self, BUSY_TIMEOUT, run};
 use crate::error::store_error;
@@ -35,7 +35,8 @@ pub(crate) struct Batch {
     /// What was applied, in order.
     pub(crate) commits: Vec<(Timestamp, WriteSet)>,
     pub(crate) bytes: usize,
-    pub(crate) outcome: watch::Sender<Option<Outcome>>,
+    /// Those who wait for what becomes of it.
+    pub(crate) waiting: Vec<oneshot::Sender<Outcome>>,
 }
 
 /// What became of a batch: durable and published, or lost and why.
@@ -67,20 +68,21 @@ impl Writer {
         Ok(self.conn.as_ref().expect("it was just opened"))
     }
 
-    /// Begins a batch if none is open; false while another program is writing.
-    pub(crate) fn begin_batch(&mut self) -> Result<bool, StoreError> {
-        if self.batch.is_some() {
-            return Ok(true);
+    /// Begins a batch if none is open, and returns the number of the one that is; `None` while another program is
+    /// writing.
+    pub(crate) fn begin_batch(&mut self) -> Result<Option<u64>, StoreError> {
+        if let Some(batch) = &self.batch {
+            return Ok(Some(batch.number));
         }
         match begin(self.conn()?) {
             Ok(()) => {
                 self.batches += 1;
                 self.batch = Some(Batch::begin(self.batches));
             }
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(false),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(None),
             Err(error) => return Err(store_error(error)),
         }
-        Ok(true)
+        Ok(Some(self.batches))
     }
 
     /// Applies a write set in the open batch. A failure undoes just this write set, unless the batch is lost with it
@@ -166,8 +168,14 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 
 impl Batch {
     fn begin(number: u64) -> Batch {
-        let (outcome, _) = watch::channel(None);
-        Batch { number, began: Instant::now(), commits: Vec::new(), bytes: 0, outcome }
+        Batch { number, began: Instant::now(), commits: Vec::new(), bytes: 0, waiting: Vec::new() }
+    }
+
+    /// Tells what has become of the batch, once it is known.
+    pub(crate) fn outcome(&mut self) -> oneshot::Receiver<Outcome> {
+        let (tell, outcome) = oneshot::channel();
+        self.waiting.push(tell);
+        outcome
     }
 
     pub(crate) fn is_full(&self, options: &SqliteOptions) -> bool {
@@ -205,7 +213,7 @@ mod tests {
         let Opened { path, writer, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
         create_tree(&writer, TableNumber::FIRST_USER).unwrap();
         let mut writer = Writer::new(path, writer, last);
-        assert!(writer.begin_batch().unwrap());
+        assert_eq!(writer.begin_batch().unwrap(), Some(1));
         let first = writer.apply(inserting(&[1, 2]), last).unwrap();
         // 3 is in the file when it is found that 2 is there already.
         assert!(writer.apply(inserting(&[3, 2]), last).is_err());

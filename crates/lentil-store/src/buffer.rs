@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use lentil_values::{DocumentId, IndexKey, Interval};
+use lentil_values::{DocumentId, IndexKey, Interval, TableNumber};
 
 use crate::{Catalog, DocumentWrite, IndexRef, KeyChange, Order, Row, Snapshot, StoreError, StoredDocument, WriteSet};
 
@@ -26,7 +26,8 @@ use crate::{Catalog, DocumentWrite, IndexRef, KeyChange, Order, Row, Snapshot, S
 pub struct WriteBuffer {
     catalog: Arc<Catalog>,
     documents: BTreeMap<DocumentId, Written>,
-    indexes: BTreeMap<IndexRef, Overlay>,
+    /// The sheets of the indexes that were read since something was written; each is whole.
+    sheets: BTreeMap<IndexRef, Sheet>,
     /// What each write since the first mark replaced, oldest first.
     replaced: Vec<(DocumentId, Option<Written>)>,
     marks: Vec<usize>,
@@ -40,8 +41,8 @@ struct Written {
     keys: Vec<KeyChange>,
 }
 
-/// Index entries as the buffer has them.
-type Overlay = BTreeMap<IndexKey, Entry>;
+/// An index's entries as the buffer has them.
+type Sheet = BTreeMap<IndexKey, Entry>;
 
 /// An index entry: its document as it is now, and whether the store has such an entry, which is hidden.
 #[derive(Clone, Debug)]
@@ -53,8 +54,8 @@ struct Entry {
 impl WriteBuffer {
     /// An empty buffer over a store with this catalog.
     pub fn new(catalog: Arc<Catalog>) -> WriteBuffer {
-        let (documents, indexes) = (BTreeMap::new(), BTreeMap::new());
-        WriteBuffer { catalog, documents, indexes, replaced: Vec::new(), marks: Vec::new() }
+        let (documents, sheets) = (BTreeMap::new(), BTreeMap::new());
+        WriteBuffer { catalog, documents, sheets, replaced: Vec::new(), marks: Vec::new() }
     }
 
     /// Begins a layer.
@@ -100,25 +101,21 @@ impl WriteBuffer {
         self.set(id, Written { old, new, keys });
     }
 
-    /// Takes a written document out, and its entries off the sheet.
+    /// Takes a written document out, and its entries off the sheets that there are.
     fn take(&mut self, id: DocumentId) -> Option<Written> {
         let written = self.documents.remove(&id)?;
         for KeyChange { index, old, new } in &written.keys {
-            let overlay = self.indexes.entry(*index).or_default();
-            old.iter().chain(new).for_each(|key| drop(overlay.remove(key)));
+            let Some(sheet) = self.sheets.get_mut(index) else { continue };
+            old.iter().chain(new).for_each(|key| drop(sheet.remove(key)));
         }
         Some(written)
     }
 
-    /// Puts a document in that is not there, and its entries on the sheet: the store's hidden, its own over them.
+    /// Puts a document in that is not there, and its entries on the sheets that there are.
     fn set(&mut self, id: DocumentId, written: Written) {
-        for KeyChange { index, old, new } in &written.keys {
-            let overlay = self.indexes.entry(*index).or_default();
-            if let Some(key) = old {
-                overlay.insert(key.clone(), Entry { document: None, is_stored: true });
-            }
-            if let Some(key) = new {
-                overlay.insert(key.clone(), Entry { document: written.new.clone(), is_stored: old == new });
+        for change in &written.keys {
+            if let Some(sheet) = self.sheets.get_mut(&change.index) {
+                enter(sheet, change, written.new.as_ref());
             }
         }
         self.documents.insert(id, written);
@@ -129,21 +126,21 @@ impl WriteBuffer {
     /// # Errors
     /// The store's.
     pub async fn scan(
-        &self,
+        &mut self,
         snapshot: &mut dyn Snapshot,
         index: IndexRef,
         interval: &Interval,
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let overlay: BTreeMap<_, _> = self.overlay_in(index, interval).collect();
+        let sheet: BTreeMap<_, _> = self.sheet_in(index, interval).collect();
         // Each entry of the buffer hides at most one of the store's.
-        let stored = snapshot.scan(index, interval, order, limit.saturating_add(overlay.len())).await?;
-        if overlay.is_empty() {
+        let stored = snapshot.scan(index, interval, order, limit.saturating_add(sheet.len())).await?;
+        if sheet.is_empty() {
             return Ok(stored);
         }
-        let visible = stored.into_iter().filter(|row| !overlay.contains_key(&row.key));
-        let written = overlay
+        let visible = stored.into_iter().filter(|row| !sheet.contains_key(&row.key));
+        let written = sheet
             .iter()
             .filter_map(|(key, entry)| Some(Row { key: (*key).clone(), document: entry.document.clone()? }));
         let mut rows: Vec<Row> = visible.chain(written).collect();
@@ -160,14 +157,14 @@ impl WriteBuffer {
     /// # Errors
     /// The store's.
     pub async fn count(
-        &self,
+        &mut self,
         snapshot: &mut dyn Snapshot,
         index: IndexRef,
         interval: &Interval,
         limit: usize,
     ) -> Result<usize, StoreError> {
         let (mut hidden, mut added) = (0, 0);
-        for (_, entry) in self.overlay_in(index, interval) {
+        for (_, entry) in self.sheet_in(index, interval) {
             hidden += usize::from(entry.is_stored && entry.document.is_none());
             added += usize::from(!entry.is_stored && entry.document.is_some());
         }
@@ -175,37 +172,55 @@ impl WriteBuffer {
         Ok(stored.saturating_sub(hidden).saturating_add(added).min(limit))
     }
 
-    fn overlay_in<'b>(
-        &'b self,
+    fn sheet_in<'b>(
+        &'b mut self,
         index: IndexRef,
         interval: &Interval,
     ) -> impl Iterator<Item = (&'b IndexKey, &'b Entry)> + use<'b> {
-        let start = IndexKey::from_bytes(interval.start.clone());
-        let end = interval.end.clone().map(IndexKey::from_bytes);
-        let overlay = self.indexes.get(&index).filter(|_| !interval.is_empty());
-        let bounds = (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded));
-        overlay.into_iter().flat_map(move |overlay| overlay.range(bounds.clone()))
+        let sheet = if self.documents.is_empty() || interval.is_empty() { None } else { Some(self.sheet(index)) };
+        let bounds = sheet.is_some().then(|| {
+            let start = IndexKey::from_bytes(interval.start.clone());
+            let end = interval.end.clone().map(IndexKey::from_bytes);
+            (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded))
+        });
+        sheet.zip(bounds).into_iter().flat_map(|(sheet, bounds)| sheet.range(bounds))
+    }
+
+    /// An index's sheet, laid out if it is not yet: most mutations read no index that they have written to.
+    fn sheet(&mut self, index: IndexRef) -> &Sheet {
+        let documents = &self.documents;
+        self.sheets.entry(index).or_insert_with(|| {
+            let mut sheet = Sheet::new();
+            for written in documents.values() {
+                let own = written.keys.iter().filter(|change| change.index == index);
+                own.for_each(|change| enter(&mut sheet, change, written.new.as_ref()));
+            }
+            sheet
+        })
     }
 
     pub(crate) fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
-    /// What was written since the latest layer began, or, without layers, at all: each document as it was before, if
-    /// it was there, and as it is now, if it still is.
-    pub(crate) fn latest(&self) -> Vec<(Option<Arc<StoredDocument>>, &Arc<StoredDocument>)> {
-        let stored = |id: &DocumentId| self.documents.get(id).and_then(|written| written.old.clone());
+    /// What was written to a table since the latest layer began, or, without layers, at all: each document as it was
+    /// before, if it was there, and as it is now, if it still is.
+    pub(crate) fn latest(&self, table: TableNumber) -> Vec<(Option<Arc<StoredDocument>>, Arc<StoredDocument>)> {
         let mut before: BTreeMap<DocumentId, Option<Arc<StoredDocument>>> = BTreeMap::new();
         match self.marks.last() {
-            None => before.extend(self.documents.keys().map(|id| (*id, stored(id)))),
+            None => {
+                let own = self.documents.iter().filter(|(id, _)| id.table == table);
+                before.extend(own.map(|(id, written)| (*id, written.old.clone())));
+            }
             Some(mark) => {
-                for (id, replaced) in &self.replaced[*mark..] {
-                    let replaced = replaced.as_ref().map_or_else(|| stored(id), |written| written.new.clone());
+                for (id, replaced) in self.replaced[*mark..].iter().filter(|(id, _)| id.table == table) {
+                    let stored = || self.documents.get(id).and_then(|written| written.old.clone());
+                    let replaced = replaced.as_ref().map_or_else(stored, |written| written.new.clone());
                     before.entry(*id).or_insert(replaced);
                 }
             }
         }
-        let now = |id: &DocumentId| self.documents.get(id).and_then(|written| written.new.as_ref());
+        let now = |id: &DocumentId| self.documents.get(id).and_then(|written| written.new.clone());
         before.into_iter().filter_map(|(id, before)| Some((before, now(&id)?))).collect()
     }
 
@@ -214,6 +229,16 @@ impl WriteBuffer {
         let changed = self.documents.into_iter().filter(|(_, written)| written.old != written.new);
         let write = |(id, Written { old, new, keys })| DocumentWrite { id, old, new, keys };
         WriteSet { writes: changed.map(write).collect() }
+    }
+}
+
+/// Puts a document's entries on a sheet: the store's hidden, its own over them.
+fn enter(sheet: &mut Sheet, KeyChange { old, new, .. }: &KeyChange, document: Option<&Arc<StoredDocument>>) {
+    if let Some(key) = old {
+        sheet.insert(key.clone(), Entry { document: None, is_stored: true });
+    }
+    if let Some(key) = new {
+        sheet.insert(key.clone(), Entry { document: document.cloned(), is_stored: old == new });
     }
 }
 

@@ -9,6 +9,7 @@
 //! another commit has overtaken; that holds for every store and under any interleaving.
 
 use std::fmt;
+use std::sync::Arc;
 
 use lentil_values::{DocumentId, FieldPath, Interval, KeyWriter, Value};
 
@@ -75,28 +76,27 @@ impl WriteBuffer {
     ///
     /// # Errors
     /// The store's.
-    pub async fn find_duplicate(&self, snapshot: &mut dyn Snapshot) -> Result<Option<UniqueViolation>, StoreError> {
-        let catalog = self.catalog();
-        if catalog.tables.values().all(|table| table.unique_indexes().next().is_none()) {
-            return Ok(None);
-        }
-        for (before, now) in self.latest() {
-            let Some((name, table)) = catalog.tables.iter().find(|(_, table)| table.number == now.id.table) else {
+    pub async fn find_duplicate(&mut self, snapshot: &mut dyn Snapshot) -> Result<Option<UniqueViolation>, StoreError> {
+        let catalog = Arc::clone(self.catalog());
+        for (name, table) in &catalog.tables {
+            if table.unique_indexes().next().is_none() {
                 continue;
-            };
-            for index in table.unique_indexes() {
-                let prefix = prefix(&index.fields, now);
-                // One that has had its key before is not to blame for another that takes it.
-                if before.as_ref().is_some_and(|before| self::prefix(&index.fields, before) == prefix) {
-                    continue;
+            }
+            for (before, now) in self.latest(table.number) {
+                for index in table.unique_indexes() {
+                    let prefix = prefix(&index.fields, &now);
+                    // One that has had its key before is not to blame for another that takes it.
+                    if before.as_ref().is_some_and(|before| self::prefix(&index.fields, before) == prefix) {
+                        continue;
+                    }
+                    let (of, interval) = (IndexRef::Declared(table.number, index.id), Interval::prefix(&prefix));
+                    if self.count(snapshot, of, &interval, 2).await? < 2 {
+                        continue;
+                    }
+                    let rows = self.scan(snapshot, of, &interval, Order::Asc, 2).await?;
+                    let other = rows.iter().map(|row| row.document.id).find(|id| *id != now.id);
+                    return Ok(other.map(|other| UniqueViolation::new(name, &index.name, &index.fields, &now, other)));
                 }
-                let (of, interval) = (IndexRef::Declared(table.number, index.id), Interval::prefix(&prefix));
-                if self.count(snapshot, of, &interval, 2).await? < 2 {
-                    continue;
-                }
-                let rows = self.scan(snapshot, of, &interval, Order::Asc, 2).await?;
-                let other = rows.iter().map(|row| row.document.id).find(|id| *id != now.id);
-                return Ok(other.map(|other| UniqueViolation::new(name, &index.name, &index.fields, now, other)));
             }
         }
         Ok(None)

@@ -10,7 +10,8 @@ use crate::Visibility;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheKey {
     pub(super) function: Arc<str>,
-    args: Arc<str>,
+    /// As JSON.
+    args: Arc<[u8]>,
     journal: Option<Arc<str>>,
     visibility: Visibility,
     /// The user, where the function asks for that.
@@ -33,8 +34,9 @@ impl CacheKey {
         journal: Option<&str>,
         visibility: Visibility,
     ) -> CacheKey {
-        let args = args.to_json(JsonForm::Encoded).into();
-        CacheKey { function: function.into(), args, journal: journal.map(Arc::from), visibility, user: None }
+        let mut text = Vec::with_capacity(args.size() + 64);
+        args.write_json(JsonForm::Encoded, &mut text);
+        CacheKey { function: function.into(), args: text.into(), journal: journal.map(Arc::from), visibility, user: None }
     }
 
     /// The key under which the answer of a run made for `user` stands.

@@ -24,8 +24,8 @@ pub(crate) async fn of_headers(server: &Server, headers: &HeaderMap) -> Result<I
     let Some(header) = headers.get(header::AUTHORIZATION) else { return Ok(Identity::Anonymous) };
     // What is not even text is no header of ours.
     match Authorization::parse(header.to_str().unwrap_or_default())? {
-        Authorization::User(token) => user(server, &token).await.map(|(identity, _)| identity),
-        Authorization::Admin(key) => admin(server, &key, None),
+        Authorization::User(token) => user(server, token).await.map(|(identity, _)| identity),
+        Authorization::Admin(key) => admin(server, key, None),
     }
 }
 
@@ -34,10 +34,10 @@ pub(crate) async fn of_route(server: &Server, headers: &HeaderMap) -> Identity {
     let header = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
     match header.map(Authorization::parse) {
         Some(Ok(Authorization::User(token))) => {
-            let verified = server.authenticator.verify(&token).await;
+            let verified = server.authenticator.verify(token).await;
             verified.map_or(Identity::Anonymous, |verified| Identity::User(Arc::new(verified.identity)))
         }
-        Some(Ok(Authorization::Admin(key))) => admin(server, &key, None).unwrap_or_default(),
+        Some(Ok(Authorization::Admin(key))) => admin(server, key, None).unwrap_or_default(),
         Some(Err(_)) | None => Identity::Anonymous,
     }
 }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lentil_sqlite::SqliteOptions;
-use lentil_store::conformance::aids::{commit, fill, task};
-use lentil_store::{Store, WriteBuffer};
+use lentil_store::conformance::aids::{commit, declare, fill, index, task, tasks};
+use lentil_store::{Order, Store, WriteBuffer, WriteSet};
+use lentil_values::Interval;
 use parking_lot::Mutex;
 
 use crate::{Observes, eventually, look, open, shared, timestamp_in_file};
@@ -107,6 +108,42 @@ async fn a_commit_goes_on_without_the_one_who_asked_for_it() {
         look(folder.path()).query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0)).unwrap() == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    fill(&*store, [1]).await;
+    let index = index(&*store, "by_n");
+    let is_free = || look(folder.path()).execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+    let other = look(folder.path());
+    other.busy_timeout(Duration::ZERO).unwrap();
+
+    let mut transaction = store.begin().await.unwrap();
+    assert_eq!(transaction.count(index, &Interval::all(), 9).await.unwrap(), 1);
+    let held = other.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+    assert_eq!(held.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy), "it reads where it will write");
+    let timestamp = transaction.timestamp();
+    assert_eq!(transaction.commit(WriteSet::empty()).await.unwrap(), timestamp);
+    assert!(is_free());
+
+    let mut dropped = store.begin().await.unwrap();
+    assert_eq!(dropped.scan(index, &Interval::all(), Order::Asc, 9).await.unwrap().len(), 1);
+    drop(dropped);
+    eventually("what a dropped mutation has begun is ended", async || is_free()).await;
+
+    let mut dropped = store.begin().await.unwrap();
+    assert!(dropped.get(task(&*store, 1, None).id).await.unwrap().is_some());
+    let declared = {
+        let store = shared(&store);
+        tokio::spawn(async move { declare(&*store, &[tasks(&["n", "which"])]).await })
+    };
+    // It waits for the turn when the mutation is dropped, so that nobody is idle.
+    tokio::task::yield_now().await;
+    drop(dropped);
+    declared.await.unwrap();
+    assert!(is_free());
 }
 
 #[tokio::test]
