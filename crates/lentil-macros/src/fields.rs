@@ -107,10 +107,13 @@ pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStre
 
 /// `field: …` for each field, taken out of the variable `object`.
 pub(crate) fn takes(fields: &[Field<'_>]) -> Vec<TokenStream> {
+    // Each is then the last that the object has, so that none has to move up.
+    let mut fields: Vec<&Field<'_>> = fields.iter().collect();
+    fields.sort_unstable_by(|a, b| b.name.cmp(&a.name));
     let take = |field: &Field<'_>| {
         let Field { ident, name, .. } = field;
         let field_type = field.field_type();
         quote!(#ident: #field_type::from_field(object.remove(#name)).map_err(|error| error.in_field(#name))?)
     };
-    fields.iter().map(take).collect()
+    fields.into_iter().map(take).collect()
 }

@@ -31,7 +31,7 @@ pub(crate) async fn serve(stream: TcpStream, service: Service, draining: watch::
     let _ = stream.set_nodelay(true);
     let first = tokio::time::timeout(service.options().first_byte_time, speaks_http2(&stream));
     match first.await {
-        Ok(Ok(true)) => serve_http2(stream, service, draining).await,
+        Ok(Ok(true)) => Box::pin(serve_http2(stream, service, draining)).await,
         Ok(Ok(false)) => serve_http1(stream, service, draining).await,
         // It hung up or never spoke: there is nobody to answer.
         Ok(Err(_)) | Err(_) => {}
@@ -116,7 +116,8 @@ async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::R
     let stream = parts.io.into_inner().into_inner();
     let upgrade = shared.slot.lock().take().filter(|_| is_served);
     match upgrade {
-        Some(upgrade) => sync::serve(server, stream, parts.read_buf, upgrade).await,
+        // Apart, so that other connections do not carry the room that a session needs.
+        Some(upgrade) => Box::pin(sync::serve(server, stream, parts.read_buf, upgrade)).await,
         None => linger::close(stream).await,
     }
 }

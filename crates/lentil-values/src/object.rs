@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use crate::{FieldName, Value};
 
 /// Fields by name, in bytewise order of their names: the order in which they are stored, sent and compared.
@@ -26,9 +28,13 @@ impl Object {
         }
     }
 
-    /// Takes a field out.
+    /// Takes a field out; the last one, in the order of their names, soonest.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.position(name).ok().map(|at| self.0.remove(at).1)
+        match self.0.last()?.0.as_str().cmp(name) {
+            Ordering::Less => None,
+            Ordering::Equal => self.0.pop().map(|(_, value)| value),
+            Ordering::Greater => self.position(name).ok().map(|at| self.0.remove(at).1),
+        }
     }
 
     /// The fields in the order of their names.

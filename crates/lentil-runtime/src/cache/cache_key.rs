@@ -36,7 +36,13 @@ impl CacheKey {
     ) -> CacheKey {
         let mut text = Vec::with_capacity(args.size() + 64);
         args.write_json(JsonForm::Encoded, &mut text);
-        CacheKey { function: function.into(), args: text.into(), journal: journal.map(Arc::from), visibility, user: None }
+        CacheKey {
+            function: function.into(),
+            args: text.into(),
+            journal: journal.map(Arc::from),
+            visibility,
+            user: None,
+        }
     }
 
     /// The key under which the answer of a run made for `user` stands.

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet};
 use lentil_values::{DocumentId, Interval};
 
@@ -24,8 +25,16 @@ pub(crate) struct Transaction {
 }
 
 enum View {
-    Query { snapshot: Box<dyn Snapshot>, read_set: ReadSet },
-    Mutation { transaction: Box<dyn lentil_store::Transaction>, buffer: WriteBuffer },
+    Query {
+        snapshot: Box<dyn Snapshot>,
+        read_set: ReadSet,
+    },
+    Mutation {
+        transaction: Box<dyn lentil_store::Transaction>,
+        buffer: WriteBuffer,
+        /// What it has read of the store: most often it is what is written next, and is then not read again.
+        read: HashMap<DocumentId, Arc<StoredDocument>>,
+    },
 }
 
 impl Transaction {
@@ -36,7 +45,8 @@ impl Transaction {
 
     pub(crate) fn mutation(runtime: Runtime, transaction: Box<dyn lentil_store::Transaction>) -> Transaction {
         let buffer = WriteBuffer::new(runtime.store().catalog());
-        Transaction::over(View::Mutation { transaction, buffer }, runtime, Journal::default())
+        let view = View::Mutation { transaction, buffer, read: HashMap::default() };
+        Transaction::over(view, runtime, Journal::default())
     }
 
     fn over(view: View, runtime: Runtime, journal: Journal) -> Transaction {
@@ -64,9 +74,10 @@ impl Transaction {
                 read_set.add(IndexRef::ById(id.table), Interval::prefix(id.internal.as_bytes()));
                 snapshot.get(id).await
             }
-            View::Mutation { transaction, buffer } => match buffer.get(id) {
-                Some(written) => Ok(written.cloned()),
-                None => transaction.get(id).await,
+            View::Mutation { transaction, buffer, read } => match (buffer.get(id), read.get(&id)) {
+                (Some(written), _) => Ok(written.cloned()),
+                (None, Some(document)) => Ok(Some(Arc::clone(document))),
+                (None, None) => transaction.get(id).await,
             },
         };
         let found = self.note(found)?;
@@ -86,13 +97,18 @@ impl Transaction {
     ) -> Result<Vec<Row>> {
         let rows = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.scan(index, interval, order, limit).await,
-            View::Mutation { transaction, buffer } => {
+            View::Mutation { transaction, buffer, .. } => {
                 buffer.scan(&mut **transaction, index, interval, order, limit).await
             }
         };
         let rows = self.note(rows)?;
-        if let View::Query { read_set, .. } = &mut self.view {
-            read_set.add(index, covered(interval, order, &rows, limit));
+        match &mut self.view {
+            View::Query { read_set, .. } => read_set.add(index, covered(interval, order, &rows, limit)),
+            View::Mutation { buffer, read, .. } => {
+                // What is in the buffer may yet be discarded.
+                let stored = rows.iter().filter(|row| buffer.get(row.document.id).is_none());
+                read.extend(stored.map(|row| (row.document.id, Arc::clone(&row.document))));
+            }
         }
         for row in &rows {
             self.usage.read_document(size_of(&row.document), self.runtime.limits())?;
@@ -106,7 +122,9 @@ impl Transaction {
         let limit = self.usage.entries_left(self.runtime.limits()).saturating_add(1);
         let counted = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.count(index, interval, limit).await,
-            View::Mutation { transaction, buffer } => buffer.count(&mut **transaction, index, interval, limit).await,
+            View::Mutation { transaction, buffer, .. } => {
+                buffer.count(&mut **transaction, index, interval, limit).await
+            }
         };
         let counted = self.note(counted)?;
         if let View::Query { read_set, .. } = &mut self.view {
@@ -119,7 +137,7 @@ impl Transaction {
     /// Refuses two documents that are equal in a unique index because of what this mutation wrote, or, while a layer
     /// is there, that layer. It is the last thing before either ends, as what counts is how documents are left.
     pub(crate) async fn check_unique(&mut self) -> Result<()> {
-        let View::Mutation { transaction, buffer } = &mut self.view else { return Ok(()) };
+        let View::Mutation { transaction, buffer, .. } = &mut self.view else { return Ok(()) };
         let found = buffer.find_duplicate(&mut **transaction).await;
         self.note(found)?.map_or(Ok(()), |violation| Err(Error::unique_violation(violation)))
     }
@@ -146,7 +164,7 @@ impl Transaction {
 
     pub(crate) fn into_mutation(self) -> (Box<dyn lentil_store::Transaction>, WriteSet) {
         match self.view {
-            View::Mutation { transaction, buffer } => (transaction, buffer.into_write_set()),
+            View::Mutation { transaction, buffer, .. } => (transaction, buffer.into_write_set()),
             View::Query { .. } => unreachable!("a mutation's transaction stays one"),
         }
     }

@@ -50,7 +50,7 @@ impl Runtime {
     ) -> Result<Response> {
         let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
         let began = Instant::now();
-        let result = guard(&name, self.limits().action_time, action(&ctx, request)).await;
+        let result = guard(&name, self.limits().action_time, action(&ctx, request).as_mut()).await;
         self.record(name, None, &ctx.log, began, &result);
         result
     }

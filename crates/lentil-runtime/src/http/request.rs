@@ -118,7 +118,7 @@ impl Request {
 /// The name and the value of one query parameter.
 fn decoded(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     // Most have nothing to decode, and need not be looked at byte by byte.
-    if pair.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+    if pair.as_bytes().contains(&b'%') || pair.as_bytes().contains(&b'+') {
         return form_urlencoded::parse(pair.as_bytes()).next();
     }
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

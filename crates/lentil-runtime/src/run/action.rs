@@ -19,7 +19,7 @@ impl Runtime {
         check_args(self, function, &args)?;
         let (name, began) = (function.path.as_str(), Instant::now());
         let ctx = ActionCtx::new(call);
-        let result = guard(name, self.limits().action_time, run(&ctx, args)).await;
+        let result = guard(name, self.limits().action_time, run(&ctx, args).as_mut()).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
         self.record(function.path.shared(), Some(FunctionKind::Action), &ctx.log, began, &result);
         result

@@ -1,34 +1,31 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::task::Poll;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-use futures_util::FutureExt;
 
 use crate::{Code, Error, Result};
 
 /// Runs a function's future so that a panic fails this call alone.
 ///
-/// Asserting unwind safety is right here: what the future could leave half done is its context, and a caller that
-/// sees the error either drops that or rolls the nested part back.
-pub(crate) async fn catch_panic<T>(name: &str, running: impl Future<Output = Result<T>>) -> Result<T> {
-    match AssertUnwindSafe(running).catch_unwind().await {
-        Ok(result) => result,
-        Err(panic) => {
-            tracing::error!(function = name, panic = text_of(&*panic), "a function panicked");
-            Err(Error::new(Code::Panicked, format!("`{name}` panicked: {}", text_of(&*panic))))
-        }
-    }
+/// The future is pinned where it was made: each function that took it over would be as large again.
+pub(crate) async fn catch_panic<T>(
+    name: &str,
+    mut running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
+) -> Result<T> {
+    poll_fn(|cx| poll_caught(name, running.as_mut(), cx)).await
 }
 
 /// As [`catch_panic`], and stops the future at an await point once `limit` has passed.
-pub(crate) async fn guard<T>(name: &str, limit: Duration, running: impl Future<Output = Result<T>>) -> Result<T> {
-    let began = Instant::now();
-    let (mut running, mut over) = (pin!(catch_panic(name, running)), None);
+pub(crate) async fn guard<T>(
+    name: &str,
+    limit: Duration,
+    mut running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
+) -> Result<T> {
+    let (began, mut over) = (Instant::now(), None);
     poll_fn(|cx| {
-        if let Poll::Ready(result) = running.as_mut().poll(cx) {
+        if let Poll::Ready(result) = poll_caught(name, running.as_mut(), cx) {
             return Poll::Ready(result);
         }
         // What is ready at once, as most of what the cache answers, needs no timer.
@@ -38,6 +35,21 @@ pub(crate) async fn guard<T>(name: &str, limit: Duration, running: impl Future<O
             .map(|()| Err(Error::new(Code::TimedOut, format!("`{name}` ran longer than {} ms", limit.as_millis()))))
     })
     .await
+}
+
+/// Polls, and ends with an error where that panics.
+///
+/// Asserting unwind safety is right here: what the future could leave half done is its context, and a caller that
+/// sees the error either drops that or rolls the nested part back.
+fn poll_caught<T>(
+    name: &str,
+    running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T>> {
+    catch_unwind(AssertUnwindSafe(|| running.poll(cx))).unwrap_or_else(|panic| {
+        tracing::error!(function = name, panic = text_of(&*panic), "a function panicked");
+        Poll::Ready(Err(Error::new(Code::Panicked, format!("`{name}` panicked: {}", text_of(&*panic)))))
+    })
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ impl Runtime {
         for attempt in 0..ATTEMPTS {
             let own = Call::outermost(self.clone(), call.auth.identity().clone());
             let (mut ctx, turn) = self.mutation_ctx(name, attempt, own).await?;
-            let running = IN_MUTATION.scope((), async {
+            let running = async {
                 if let Some(answered) = once.answered(&mut ctx).await? {
                     return Ok(answered);
                 }
@@ -50,8 +51,8 @@ impl Runtime {
                 check_result(self, function, &value)?;
                 once.record(&mut ctx, &value).await?;
                 Ok(value)
-            });
-            let result = guard(name, self.limits().mutation_time, running).await;
+            };
+            let result = guard(name, self.limits().mutation_time, pin!(IN_MUTATION.scope((), running))).await;
             let log = ctx.log.clone();
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
                 self.record(function.path.shared(), Some(FunctionKind::Mutation), &log, began, &result);
@@ -73,7 +74,7 @@ impl Runtime {
         for attempt in 0..ATTEMPTS {
             let call = Call::outermost(self.clone(), identity.clone());
             let (mut ctx, turn) = self.mutation_ctx(name, attempt, call).await?;
-            let result = guard(name, self.limits().mutation_time, IN_MUTATION.scope((), body(&mut ctx))).await;
+            let result = guard(name, self.limits().mutation_time, pin!(IN_MUTATION.scope((), body(&mut ctx)))).await;
             if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
                 return result.map(|(value, _)| value);
             }

@@ -19,7 +19,7 @@ pub(crate) async fn call_nested_query(
     let call = caller.nested(&function.path)?;
     check_args(&caller.runtime, &function, &args)?;
     let mut ctx = QueryCtx::new(DatabaseReader::over(db.lend()?), call);
-    let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
+    let result = catch_panic(function.path.as_str(), run(&mut ctx, args).as_mut()).await;
     db.restore(ctx.db.into_transaction());
     let value = result?;
     check_result(&caller.runtime, &function, &value)?;
@@ -39,7 +39,7 @@ pub(crate) async fn call_nested_mutation(
     let mut transaction = caller.db.lend()?;
     transaction.buffer().push_layer();
     let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
-    let result = catch_panic(function.path.as_str(), run(&mut ctx, args)).await;
+    let result = catch_panic(function.path.as_str(), run(&mut ctx, args).as_mut()).await;
     let mut result = result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
     let mut transaction = ctx.db.into_reader().into_transaction();
     if let Some(transaction) = &mut transaction {

@@ -1,4 +1,4 @@
-use lentil::{Args, Code, Error, Functions, MutationCtx, QueryCtx, Result};
+use lentil::{Args, Code, Document, Error, Functions, MutationCtx, QueryCtx, Result};
 use lentil_testing::TestBackend;
 
 use crate::fixture::*;
@@ -49,6 +49,33 @@ async fn what_a_nested_mutation_overwrote_comes_back_when_it_fails() {
     .await
     .unwrap();
     assert_eq!(stored(&t).await, [1.0, 2.0]);
+}
+
+#[tokio::test]
+async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
+    async fn raise(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+        for task in ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await? {
+            ctx.db.patch(&task.id, Task::patch().rank(task.rank + 10.0)).await?;
+        }
+        assert_eq!(ranks(&ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await?), [11.0, 12.0]);
+        Err(Error::uncaught("no"))
+    }
+    let t = backend().functions(Functions::in_module("more").mutation("raise", raise));
+    fill(&t, "ada", [1.0]).await;
+    t.mutation(async |ctx| {
+        let inserted = ctx.db.insert(task("ada", 2.0)).await?;
+        ctx.run_mutation(raise, ()).await.unwrap_err();
+        assert_eq!(ctx.db.get(&inserted).await?.unwrap().rank, 2.0);
+        for task in ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await? {
+            let again = ctx.db.get(&task.id).await?.unwrap();
+            assert_eq!(again.rank, task.rank);
+            ctx.db.patch(&task.id, Task::patch().rank(again.rank + 1.0)).await?;
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(stored(&t).await, [2.0, 3.0]);
 }
 
 #[tokio::test]
