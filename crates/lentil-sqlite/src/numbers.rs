@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use crate::documents::Documents;
 
 /// An interval of no numbers.
-const NONE: RangeInclusive<i64> = 0..=-1;
+const NONE: RangeInclusive<i64> = RangeInclusive::new(0, -1);
 
 /// Under which number the file has a document.
 pub(crate) fn number_of(id: InternalId) -> i64 {
