@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::KEY;
+use crate::big::idea;
 
 #[derive(Clone)]
 struct Service {
@@ -75,8 +76,8 @@ pub(crate) fn fill(folder: &Path, job_ids: &[String]) {
         let transaction = writer.transaction().expect("nobody else writes");
         let mut statement = transaction.prepare(UPSERT).expect("the statement is one");
         for job_id in job_ids {
-            let idea = "an app that counts the birds in my garden and draws them";
-            let job = params![job_id, idea, "ada", "processing", "stage-0", None::<String>, 1_767_225_600_000.0];
+            let job =
+                params![job_id, idea(job_id), "ada", "processing", "stage-0", None::<String>, 1_767_225_600_000.0];
             statement.execute(job).expect("the disk has room");
         }
         drop(statement);

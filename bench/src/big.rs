@@ -142,12 +142,21 @@ fn fields(job_id: &str) -> Object {
     let text = |text: &str| Value::String(text.to_owned());
     Object::from([
         ("jobId", text(job_id)),
-        ("idea", text("an app that counts the birds in my garden and draws them")),
+        ("idea", text(idea(job_id))),
         ("username", text("ada")),
         ("status", text("processing")),
         ("stage", text("stage-0")),
         ("createdAt", Value::Float64(1_767_225_600_000.0)),
     ])
+}
+
+/// What a stored job is about. Ideas are of different lengths: were all documents equally large, how much room their
+/// pages have left when one grows would be all or nothing.
+pub(crate) fn idea(job_id: &str) -> &'static str {
+    const LONGEST: &str =
+        "an app that counts the birds in my garden and draws them in the colours that my daughter likes best";
+    let length = job_id.bytes().rev().take(2).fold(0, |sum, byte| 7 * sum + usize::from(byte));
+    &LONGEST[..16 + length % 81]
 }
 
 fn size_gb(folder: &Path) -> f64 {
