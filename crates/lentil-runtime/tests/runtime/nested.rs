@@ -63,8 +63,10 @@ async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
     let t = backend().functions(Functions::in_module("more").mutation("raise", raise));
     fill(&t, "ada", [1.0]).await;
     t.mutation(async |ctx| {
+        let stored = ctx.db.query(Task::BY_OWNER_AND_RANK).unique().await?.unwrap();
         let inserted = ctx.db.insert(task("ada", 2.0)).await?;
         ctx.run_mutation(raise, ()).await.unwrap_err();
+        assert_eq!(ctx.db.get(&stored.id).await?.unwrap().rank, 1.0);
         assert_eq!(ctx.db.get(&inserted).await?.unwrap().rank, 2.0);
         for task in ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await? {
             let again = ctx.db.get(&task.id).await?.unwrap();
