@@ -177,13 +177,13 @@ impl WriteBuffer {
         index: IndexRef,
         interval: &Interval,
     ) -> impl Iterator<Item = (&'b IndexKey, &'b Entry)> + use<'b> {
-        let sheet = if self.documents.is_empty() || interval.is_empty() { None } else { Some(self.sheet(index)) };
-        let bounds = sheet.is_some().then(|| {
+        let is_read = !self.documents.is_empty() && !interval.is_empty();
+        let entries = is_read.then(|| {
             let start = IndexKey::from_bytes(interval.start.clone());
             let end = interval.end.clone().map(IndexKey::from_bytes);
-            (Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded))
+            self.sheet(index).range((Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded)))
         });
-        sheet.zip(bounds).into_iter().flat_map(|(sheet, bounds)| sheet.range(bounds))
+        entries.into_iter().flatten()
     }
 
     /// An index's sheet, laid out if it is not yet: most mutations read no index that they have written to.
