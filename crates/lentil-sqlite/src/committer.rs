@@ -125,7 +125,7 @@ impl Shared {
     fn try_commit(&self, writer: &mut Writer) -> Option<Batch> {
         writer.end_empty_batch();
         writer.batch.as_ref()?;
-        match writer.commit() {
+        match writer.commit(&self.frontier) {
             Ok(()) => writer.batch.take(),
             Err(error) => {
                 end_after_failed_sync(&error);

@@ -84,6 +84,17 @@ pub(crate) fn get(conn: &Connection, id: DocumentId) -> Result<Option<Arc<Stored
     Ok(documents.get(id)?.map(|found| found.document))
 }
 
+/// Whether this is what is stored under an id; `None` is no document.
+pub(crate) fn is_stored(
+    conn: &Connection,
+    id: DocumentId,
+    document: Option<&StoredDocument>,
+) -> Result<bool, StoreError> {
+    let Some(Documents(mut select)) = Documents::of(conn, id.table)? else { return Ok(document.is_none()) };
+    let stored = select.query_row([number_of(id.internal)], |row| row.get::<_, String>(0)).optional();
+    Ok(stored.map_err(store_error)? == document.map(encode))
+}
+
 pub(crate) fn insert(conn: &Connection, id: DocumentId, json: &str) -> rusqlite::Result<()> {
     let insert = format!("INSERT INTO {} (number, json) VALUES (?1, ?2)", Tree(id.table));
     conn.prepare_cached(&insert)?.execute(params![number_of(id.internal), json]).map(drop)

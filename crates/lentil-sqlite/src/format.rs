@@ -3,7 +3,7 @@
 //! ```text
 //! _documents_<table number>  number, json     the documents of a table, `_id` and `_creationTime` included
 //! _index_entries             index_id, key    declared indexes; a key's last 16 bytes are the id
-//! _meta                      name, value      `timestamp` of the last commit, the `catalog`
+//! _meta                      name, value      `timestamp`, which no commit is above, and the `catalog`
 //! ```
 //!
 //! A document's number is made of the first eight bytes of its id (`numbers`). So an id is all it takes to find a
@@ -20,7 +20,7 @@ use crate::error::store_error;
 /// `Lntl`, in the file's header: whose file it is.
 pub(crate) const APPLICATION_ID: u32 = 0x4c6e_746c;
 /// The format that this version reads and writes.
-pub(crate) const FORMAT_VERSION: u32 = 3;
+pub(crate) const FORMAT_VERSION: u32 = 4;
 
 const INDEX_ENTRIES: &str = "CREATE TABLE _index_entries (index_id INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (index_id, key)) WITHOUT ROWID";
 const META: &str = "CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID";
@@ -31,7 +31,7 @@ pub(crate) fn create(conn: &Connection, timestamp: Timestamp) -> rusqlite::Resul
     write_version(conn)?;
     create_index_entries(conn)?;
     conn.execute_batch(META)?;
-    write_meta(conn, "timestamp", timestamp.as_nanos() as i64)?;
+    write_ceiling(conn, timestamp)?;
     write_meta(conn, "catalog", Catalog::default().to_json().to_string())
 }
 
@@ -41,21 +41,21 @@ pub(crate) fn create_index_entries(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<u32> {
-    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+    conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))
 }
 
 pub(crate) fn write_version(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "user_version", FORMAT_VERSION)
 }
 
-pub(crate) fn read_timestamp(conn: &Connection) -> rusqlite::Result<Timestamp> {
+/// No commit in the file has a greater timestamp.
+pub(crate) fn read_ceiling(conn: &Connection) -> rusqlite::Result<Timestamp> {
     let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = 'timestamp'")?;
     statement.query_row([], |row| row.get::<_, i64>(0)).map(|nanos| Timestamp::from_nanos(nanos as u64))
 }
 
-pub(crate) fn write_timestamp(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
-    let update = "UPDATE _meta SET value = ?1 WHERE name = 'timestamp'";
-    conn.prepare_cached(update)?.execute([timestamp.as_nanos() as i64]).map(drop)
+pub(crate) fn write_ceiling(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
+    write_meta(conn, "timestamp", timestamp.as_nanos() as i64)
 }
 
 pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {

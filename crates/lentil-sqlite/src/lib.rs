@@ -11,6 +11,7 @@ mod count;
 mod documents;
 mod error;
 mod format;
+mod frontier;
 mod maintain;
 mod numbers;
 mod open;

@@ -119,7 +119,7 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
     upgrade(&writer, &catalog).map_err(|error| refused(&path, error))?;
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
-    format::write_timestamp(&writer, last).map_err(|error| refused(&path, error))?;
+    format::write_ceiling(&writer, last).map_err(|error| refused(&path, error))?;
     Ok(Opened { path, writer, catalog, last, lock })
 }
 
@@ -130,7 +130,7 @@ fn accept(path: &Path, conn: &Connection, clock: &dyn Clock) -> Result<(Catalog,
     let application_id = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
     let format_version = format::read_version(conn).map_err(failed)?;
     check(path, Header { is_sqlite: true, application_id, format_version })?;
-    let last = format::read_timestamp(conn).map_err(failed)?;
+    let last = format::read_ceiling(conn).map_err(failed)?;
     if last.as_nanos() > clock.now().as_nanos().saturating_add(DAY_NANOS) {
         return Err(OpenError::ClockBehind { path: shown(path) });
     }

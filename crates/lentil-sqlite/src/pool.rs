@@ -36,7 +36,7 @@ impl Pool {
         Arc::new(Pool { path, permits, idle: Mutex::default(), lent: Mutex::default(), max_wait })
     }
 
-    /// Lends a connection on which a snapshot has begun; waits, in order, when all are lent.
+    /// Lends a connection for a snapshot; waits, in order, when all are lent.
     pub(crate) async fn lend(self: &Arc<Self>) -> Result<Arc<Lease>, StoreError> {
         let permit = Arc::clone(&self.permits).acquire_owned();
         let permit = match tokio::time::timeout(self.max_wait, permit).await {
@@ -45,7 +45,6 @@ impl Pool {
         };
         let idle = self.idle.lock().pop();
         let conn = idle.map_or_else(|| connection::reader(&self.path), Ok).map_err(store_error)?;
-        run(&conn, "BEGIN").map_err(store_error)?;
         let lease = Arc::new(Lease {
             pool: Arc::clone(self),
             conn: Mutex::new(Some(conn)),

@@ -5,10 +5,10 @@ use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, T
 use lentil_values::{DocumentId, Interval};
 
 use crate::count::Count;
-use crate::error::store_error;
+use crate::documents;
+use crate::frontier::Frontier;
 use crate::pool::Lease;
 use crate::scan::{Scan, Scanned};
-use crate::{documents, format};
 
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {
@@ -17,9 +17,9 @@ pub(crate) struct SqliteSnapshot {
 }
 
 impl SqliteSnapshot {
-    /// Begins on a lent connection; reading the timestamp is what fixes the view.
-    pub(crate) fn begin(lease: Arc<Lease>) -> Result<SqliteSnapshot, StoreError> {
-        let timestamp = lease.read(|conn| format::read_timestamp(conn).map_err(store_error))?;
+    /// Begins on a lent connection.
+    pub(crate) fn begin(lease: Arc<Lease>, frontier: &Frontier) -> Result<SqliteSnapshot, StoreError> {
+        let timestamp = lease.read(|conn| frontier.begin_snapshot(conn))?;
         Ok(SqliteSnapshot { lease, timestamp })
     }
 }

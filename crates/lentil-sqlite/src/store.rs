@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::checkpoint::{self, Ticker};
 use crate::committer::{self, Signal};
+use crate::frontier::Frontier;
 use crate::open::{self, OpenError, Opened};
 use crate::pool::Pool;
 use crate::published::Publication;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) options: SqliteOptions,
     pub(crate) writer: Arc<tokio::sync::Mutex<Writer>>,
     pub(crate) signal: Arc<Signal>,
+    pub(crate) frontier: Frontier,
     pub(crate) published: Publication,
     pub(crate) observer: OnceLock<Arc<dyn CommitObserver>>,
     pub(crate) pool: Arc<Pool>,
@@ -61,6 +63,7 @@ impl SqliteStore {
             pool: Pool::new(path.clone(), options.readers, options.max_wait),
             writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, last))),
             signal: Arc::clone(&signal),
+            frontier: Frontier::at(last),
             published: Publication::up_to(last),
             observer: OnceLock::new(),
             catalog: RwLock::new(Arc::new(catalog)),
@@ -168,7 +171,7 @@ impl Drop for Waiting<'_> {
 impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         let lease = self.shared.pool.lend().await?;
-        Ok(Box::new(SqliteSnapshot::begin(lease)?))
+        Ok(Box::new(SqliteSnapshot::begin(lease, &self.shared.frontier)?))
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {

@@ -6,6 +6,8 @@
 //!
 //! format 2   _documents       number, json                in the order in which they were made
 //!            _index_entries   index_id, key, document     `by_id` too, under minus the table's number
+//!
+//! format 3   _meta            the timestamp is the last commit's, and written with each
 //! ```
 
 use lentil_store::Catalog;
@@ -20,12 +22,17 @@ const DOCUMENTS_1: &str = "SELECT table_number, id, json FROM _documents ORDER B
 const DOCUMENTS_2: &str = "SELECT -index_id, key, json FROM _old_entries CROSS JOIN _documents ON number = document
     WHERE index_id < 0 ORDER BY index_id, key";
 
-/// Brings an accepted file to this version's format, if it is older. About a minute for ten million documents.
+/// Brings an accepted file to this version's format, if it is older.
 pub(crate) fn upgrade(conn: &Connection, catalog: &Catalog) -> Result<()> {
-    let version = format::read_version(conn)?;
-    if version == FORMAT_VERSION {
-        return Ok(());
+    match format::read_version(conn)? {
+        FORMAT_VERSION => Ok(()),
+        3 => format::write_version(conn),
+        version => rewrite(conn, catalog, version),
     }
+}
+
+/// Copies documents and entries from format 1 or 2. About a minute for ten million documents.
+fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
     tracing::info!(to = FORMAT_VERSION, "rewriting the database in a newer format; a large one takes a while");
     // Renaming a table is not to look at views, of which a person may have made some.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;

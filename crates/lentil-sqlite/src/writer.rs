@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use crate::connection::{self, BUSY_TIMEOUT, run};
 use crate::error::store_error;
-use crate::{SqliteOptions, format, rows};
+use crate::frontier::{Frontier, Mark};
+use crate::{SqliteOptions, rows};
 
 /// The one connection that writes, and the batch that is open on it.
 pub(crate) struct Writer {
@@ -25,6 +26,8 @@ pub(crate) struct Writer {
     pub(crate) durable: Timestamp,
     /// The last timestamp handed out; a lost commit's is not handed out again.
     allotted: Timestamp,
+    /// The ceiling of timestamps that is in the file.
+    ceiling: Timestamp,
 }
 
 /// Mutations that share one SQLite transaction, and its outcome.
@@ -54,6 +57,7 @@ impl Writer {
             applied: last,
             durable: last,
             allotted: last,
+            ceiling: last,
         }
     }
 
@@ -98,11 +102,15 @@ impl Writer {
     }
 
     /// Makes what the open batch applied durable: one fsync for all of it.
-    pub(crate) fn commit(&mut self) -> rusqlite::Result<()> {
+    pub(crate) fn commit(&mut self, frontier: &Frontier) -> rusqlite::Result<()> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
-        format::write_timestamp(conn, self.applied)?;
-        run(conn, "COMMIT")?;
-        self.durable = self.applied;
+        let commits = self.batch.as_ref().map_or(&[][..], |batch| &batch.commits);
+        let (mark, ceiling) = match Mark::document(commits).filter(|_| self.applied <= self.ceiling) {
+            Some(mark) => (mark, self.ceiling),
+            None => Mark::ceiling(conn, self.applied)?,
+        };
+        frontier.commit(conn, self.applied, mark)?;
+        (self.durable, self.ceiling) = (self.applied, ceiling);
         Ok(())
     }
 
@@ -220,7 +228,7 @@ mod tests {
         assert!(!writer.has_lost_batch());
         assert_eq!(writer.applied, first);
         writer.apply(inserting(&[4]), last).unwrap();
-        writer.commit().unwrap();
+        writer.commit(&Frontier::at(last)).unwrap();
         let times = "SELECT group_concat(json ->> '$._creationTime') FROM _documents_10001";
         let times: String = writer.conn().unwrap().query_row(times, [], |row| row.get(0)).unwrap();
         assert_eq!(times, "1.0,2.0,4.0");

@@ -5,7 +5,7 @@ use lentil_store::conformance::aids::{ManualClock, all, fill, index, tasks};
 use lentil_store::{Order, Store};
 use lentil_values::Interval;
 
-use crate::{look, open, timestamp_in_file};
+use crate::{look, open, tasks_in_file};
 
 #[tokio::test]
 async fn what_was_written_is_there_again_and_time_goes_on() {
@@ -24,7 +24,26 @@ async fn what_was_written_is_there_again_and_time_goes_on() {
     assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(&*store, "by_n")).await.len(), 10);
     fill(&*store, [10]).await;
     assert!(store.published() > begun);
-    assert_eq!(timestamp_in_file(folder.path()), store.published().as_nanos());
+}
+
+#[tokio::test]
+async fn timestamps_go_on_above_what_was_committed_whatever_becomes_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(5_000);
+    let options = || SqliteOptions { clock: Arc::new(clock.clone()), ..SqliteOptions::default() };
+    let store = open(folder.path(), options()).await;
+    for now in [5_000, 5_001, 900_000_000, 1_900_000_000, 60_000_000_000] {
+        clock.set(now);
+        fill(&*store, [now]).await;
+        // What is in the file now is what a server that is killed leaves.
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["lentil.sqlite3", "lentil.sqlite3-wal"] {
+            std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let killed = SqliteStore::open(copy.path(), options()).unwrap();
+        let ahead = killed.published().as_nanos() - store.published().as_nanos();
+        assert!((1..=1_000_000_001).contains(&ahead), "{ahead} ns ahead");
+    }
 }
 
 #[tokio::test]
@@ -116,6 +135,21 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
         drop(store);
         assert!(SqliteStore::open(folder.path(), SqliteOptions::default()).is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_file_of_format_3_stays_as_it_is_but_for_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    fill(&*store, 0..10).await;
+    store.close().await.unwrap();
+    drop(store);
+    look(folder.path()).pragma_update(None, "user_version", 3).unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    fill(&*store, 10..20).await;
+    assert_eq!(tasks_in_file(folder.path()), 20);
+    let version = look(folder.path()).pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    assert_eq!(version, Ok(4));
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lentil_sqlite::SqliteOptions;
 use lentil_store::conformance::aids::{all, fill, index};
 use lentil_store::{Store, StoreError};
+use parking_lot::Mutex;
 
-use crate::{eventually, open, shared, wal_size};
+use crate::{Observes, eventually, open, shared, wal_size};
 
 #[tokio::test]
 async fn an_old_snapshot_ends_so_that_the_log_can_be_reused() {
@@ -73,6 +76,42 @@ async fn the_log_stays_bounded_under_writes_and_overlapping_snapshots() {
         wal_size(folder.path()) <= 2 << 20
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_has_just_the_commits_up_to_its_timestamp() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    let by_n = index(&*store, "by_n");
+    let committed = Arc::new(Mutex::new(Vec::new()));
+    let commits = Arc::clone(&committed);
+    store.observe(Arc::new(Observes(move |commit: &lentil_store::Commit| commits.lock().push(commit.timestamp))));
+    let done = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, done) = (shared(&store), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while !done.load(Ordering::SeqCst) {
+                    let mut snapshot = store.snapshot().await.unwrap();
+                    seen.push((snapshot.timestamp(), all(&mut *snapshot, by_n).await.len()));
+                }
+                seen
+            })
+        })
+        .collect();
+    for which in 0..600 {
+        fill(&*store, [which]).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    let committed = std::mem::take(&mut *committed.lock());
+    for reader in readers {
+        let seen = reader.await.unwrap();
+        assert!(!seen.is_empty());
+        for (timestamp, documents) in seen {
+            assert_eq!(documents, committed.iter().filter(|commit| **commit <= timestamp).count());
+        }
+    }
 }
 
 /// A number that was not used before.
