@@ -13,6 +13,11 @@ impl Seeds {
     fn generator(&self) -> StdRng {
         StdRng::from_rng(&mut *self.0.lock())
     }
+
+    /// A number for one who needs no more than one.
+    pub(crate) fn next_u64(&self) -> u64 {
+        self.0.lock().next_u64()
+    }
 }
 
 /// One call's randomness, seeded when it is first asked for; apart, so that calls which do not ask carry no generator.

@@ -1,11 +1,12 @@
 //! Documents, one by one.
 
 use std::fmt;
+use std::io::Write;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use lentil_store::{StoreError, StoredDocument};
-use lentil_values::{DocumentId, FieldName, JsonForm, Object, TableNumber, Value};
+use lentil_values::{DocumentId, JsonForm, Object, TableNumber, Value};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::error::store_error;
@@ -110,14 +111,18 @@ pub(crate) fn delete(conn: &Connection, id: DocumentId) -> rusqlite::Result<()> 
     conn.prepare_cached(&delete)?.execute([number_of(id.internal)]).map(drop)
 }
 
-const ID: FieldName = FieldName::from_static("_id");
-const CREATION_TIME: FieldName = FieldName::from_static("_creationTime");
-
 pub(crate) fn encode(document: &StoredDocument) -> String {
-    let mut object = document.fields.clone();
-    object.insert(ID, Value::String(document.id.to_string()));
-    object.insert(CREATION_TIME, Value::Float64(document.creation_time));
-    object.to_json(JsonForm::Encoded)
+    let StoredDocument { id, creation_time, fields } = document;
+    let mut json = Vec::with_capacity(fields.size() + fields.size() / 4 + 96);
+    json.extend_from_slice(b"{\"_creationTime\":");
+    Value::Float64(*creation_time).write_json(JsonForm::Encoded, &mut json);
+    write!(json, ",\"_id\":\"{id}\"").expect("a buffer takes all");
+    if !fields.is_empty() {
+        json.push(b',');
+        fields.write_fields(JsonForm::Encoded, &mut json);
+    }
+    json.push(b'}');
+    String::from_utf8(json).expect("JSON is text")
 }
 
 fn decode(json: &str) -> Result<Arc<StoredDocument>, StoreError> {

@@ -20,11 +20,11 @@
 //! An answer is shared by all users until a run has asked who its user is; from then on the function's calls are
 //! told apart by user.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use lentil_store::{Commit, CommitObserver, Store, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};

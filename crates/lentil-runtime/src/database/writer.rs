@@ -8,7 +8,6 @@ use lentil_values::{DocumentId, FieldName, InternalId, Object, Value};
 use super::transaction::size_of;
 use super::{DatabaseReader, Transaction};
 use crate::limits::check_size;
-use crate::random::Random;
 use crate::tables::OpenTable;
 use crate::{Code, Error, Result};
 
@@ -17,12 +16,11 @@ use crate::{Code, Error, Result};
 /// Writes are seen by the mutation's own reads at once, and by everyone else, all together, when it has returned.
 pub struct DatabaseWriter {
     reader: DatabaseReader,
-    random: Random,
 }
 
 impl DatabaseWriter {
     pub(crate) fn over(transaction: Box<Transaction>) -> DatabaseWriter {
-        DatabaseWriter { reader: DatabaseReader::over(transaction), random: Random::default() }
+        DatabaseWriter { reader: DatabaseReader::over(transaction) }
     }
 
     /// Stores a new document and returns its id.
@@ -70,7 +68,7 @@ impl DatabaseWriter {
             Error::new(Code::InvalidQuery, message)
         })?;
         let creation_time = transaction.runtime.next_creation_time(transaction.now_ms);
-        let random = self.random.next_u64(transaction.runtime.seeds());
+        let random = transaction.runtime.seeds().next_u64();
         let id = DocumentId { table: open.number(), internal: InternalId::at(creation_time, random) };
         drop(transaction);
         self.put("db.insert", &open, None, StoredDocument { id, creation_time, fields })?;

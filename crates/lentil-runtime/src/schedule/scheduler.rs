@@ -6,7 +6,6 @@ use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
 use super::{ScheduledFunction, jobs};
 use crate::database::Slot;
 use crate::handler::{ActionHandler, Handler};
-use crate::random::Random;
 use crate::run::arguments;
 use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
 
@@ -171,7 +170,7 @@ pub(super) fn new_job(runtime: &Runtime, path: FunctionPath, args: Object, at_ms
         return Err(Error::new(Code::ValueTooLarge, message));
     }
     let creation_time = runtime.next_creation_time(now_ms);
-    let random = Random::default().next_u64(runtime.seeds());
+    let random = runtime.seeds().next_u64();
     let table = runtime.tables().system(ScheduledFunction::TABLE).number();
     let id = DocumentId { table, internal: InternalId::at(creation_time, random) };
     Ok(Job { id, creation_time, path, args, at_ms })

@@ -3,7 +3,6 @@ use lentil_values::{FieldName, FieldValidator, Object, Value, v};
 use super::SystemTable;
 use super::function::mutation;
 use crate::Function;
-use crate::random::Random;
 use crate::storage::delete_file;
 
 pub(crate) const TABLE: &str = "_storage";
@@ -23,8 +22,7 @@ pub(super) fn functions() -> Vec<Function> {
                 let (sha256, size, content_type) = (take("sha256"), take("size"), take("contentType"));
                 let transaction = &mut *ctx.db.transaction()?;
                 // The URL is unguessable, and says nothing of the document's id.
-                let mut random = Random::default();
-                let mut next = || u128::from(random.next_u64(transaction.runtime.seeds()));
+                let next = || u128::from(transaction.runtime.seeds().next_u64());
                 let url_id = Value::from(uuid(next() << 64 | next()));
                 let fields = [("sha256", sha256), ("size", size), ("contentType", content_type), ("urlId", url_id)];
                 let id = SystemTable::open(transaction, TABLE).insert(fields)?;

@@ -4,7 +4,6 @@ use lentil_store::{IndexRef, Order, Row, StoredDocument};
 use lentil_values::{DocumentId, FieldName, InternalId, Interval, KeyWriter, Object, TableNumber, Value};
 
 use crate::database::Transaction;
-use crate::random::Random;
 use crate::tables::OpenTable;
 use crate::{Error, Result};
 
@@ -51,7 +50,7 @@ impl<'a> SystemTable<'a> {
     pub(crate) fn insert<const N: usize>(&mut self, fields: [(&'static str, Value); N]) -> Result<DocumentId> {
         let runtime = &self.transaction.runtime;
         let creation_time = runtime.next_creation_time(self.transaction.now_ms);
-        let random = Random::default().next_u64(runtime.seeds());
+        let random = runtime.seeds().next_u64();
         let id = DocumentId { table: self.number(), internal: InternalId::at(creation_time, random) };
         let fields: Object = fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect();
         self.put(None, StoredDocument { id, creation_time, fields })?;

@@ -157,21 +157,21 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
         self.check_depth()?;
-        let mut fields = Vec::new();
+        let mut object = Object::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if let Some(special) = Special::of(&key).filter(|_| fields.is_empty()) {
+            if let Some(special) = Special::of(&key).filter(|_| object.is_empty()) {
                 return special.rest_of(entries);
             }
             let name = FieldName::new(key).map_err(A::Error::custom)?;
             match entries.next_value_seed(self.inner()) {
-                Ok(value) => fields.push((name, value)),
+                Ok(value) => object.push(name, value),
                 Err(error) => {
                     self.failed_in(|path| path.in_field(name.as_str()));
                     return Err(error);
                 }
             }
         }
-        Ok(Value::Object(Object::from_iter(fields)))
+        Ok(Value::Object(object))
     }
 }
 

@@ -44,6 +44,12 @@ impl Object {
     /// As [`Value::write_json`].
     pub fn write_json(&self, form: JsonForm, out: &mut Vec<u8>) {
         out.push(b'{');
+        self.write_fields(form, out);
+        out.push(b'}');
+    }
+
+    /// As [`Object::write_json`] without the braces.
+    pub fn write_fields(&self, form: JsonForm, out: &mut Vec<u8>) {
         for (at, (name, value)) in self.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
@@ -52,7 +58,6 @@ impl Object {
             out.push(b':');
             value.write_json(form, out);
         }
-        out.push(b'}');
     }
 }
 
