@@ -60,6 +60,7 @@ pub(crate) fn run(ticker: &Ticker, shared: &Weak<Shared>) -> Result<(), StoreErr
     while ticker.tick() {
         let Some(shared) = shared.upgrade() else { break };
         shared.pool.expire(shared.options.snapshot_max_age);
+        shared.pool.rest();
         if let Err(error) = look_after(&shared, &mut conn) {
             tracing::warn!(%error, "a checkpoint failed; the next one goes on");
             conn = None;

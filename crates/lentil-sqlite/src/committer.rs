@@ -116,6 +116,7 @@ impl Shared {
             }
             Some(at_most) => {
                 committed.into_iter().for_each(|batch| self.publish(batch));
+                self.pool.rest();
                 checkpoint::restart_log(&mut writer, self.options.wal_limit, at_most);
             }
         }

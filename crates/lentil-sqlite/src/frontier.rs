@@ -36,13 +36,21 @@ struct State {
     last: Timestamp,
     /// The batch whose COMMIT is under way.
     under_way: Option<Arc<UnderWay>>,
-    /// Counts the beginnings and ends of COMMITs.
+    /// Counts the beginnings and ends of COMMITs, and whatever else a snapshot of now has to come after.
     changes: u64,
 }
 
 struct UnderWay {
     last: Timestamp,
     mark: Mark,
+}
+
+/// A snapshot that has begun.
+#[derive(Clone, Copy)]
+pub(crate) struct Standing {
+    /// The last commit in it.
+    pub(crate) last: Timestamp,
+    changes: u64,
 }
 
 impl Frontier {
@@ -64,21 +72,33 @@ impl Frontier {
         done
     }
 
-    /// Begins a snapshot; returns the timestamp of the last commit in it.
-    pub(crate) fn begin_snapshot(&self, conn: &Connection) -> Result<Timestamp, StoreError> {
+    /// Begins a snapshot.
+    pub(crate) fn begin_snapshot(&self, conn: &Connection) -> Result<Standing, StoreError> {
         loop {
             let State { last, under_way, changes } = self.0.read().clone();
             run(conn, "BEGIN").map_err(store_error)?;
             // The first that is read is what fixes the snapshot.
             format::read_version(conn).map_err(store_error)?;
-            if self.0.read().changes == changes {
+            let standing = Standing { last, changes };
+            if self.is_of_now(&standing) {
                 return match under_way {
-                    Some(batch) if batch.mark.is_in(conn)? => Ok(batch.last),
-                    _ => Ok(last),
+                    Some(batch) if batch.mark.is_in(conn)? => Ok(Standing { last: batch.last, changes }),
+                    _ => Ok(standing),
                 };
             }
             run(conn, "ROLLBACK").map_err(store_error)?;
         }
+    }
+
+    /// Whether nothing was committed since a snapshot began.
+    pub(crate) fn is_of_now(&self, standing: &Standing) -> bool {
+        self.0.read().changes == standing.changes
+    }
+
+    /// Lets no snapshot that has begun pass for one of now: something else than a batch has changed the file, or the log
+    /// is to be free of readers.
+    pub(crate) fn renew(&self) {
+        self.change(|_| ());
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -155,7 +175,7 @@ mod tests {
         let reader = connection::reader(&path).unwrap();
         let frontier = Frontier::at(last);
         let seen = || {
-            let seen = frontier.begin_snapshot(&reader).unwrap();
+            let seen = frontier.begin_snapshot(&reader).unwrap().last;
             run(&reader, "ROLLBACK").unwrap();
             seen
         };
@@ -210,7 +230,7 @@ mod tests {
             });
             let mut last = 0;
             while last < commits {
-                last = frontier.begin_snapshot(&reader).unwrap().as_nanos();
+                last = frontier.begin_snapshot(&reader).unwrap().last.as_nanos();
                 let count = "SELECT count(*) FROM _documents_10001";
                 let count: i64 = reader.prepare_cached(count).unwrap().query_row([], |row| row.get(0)).unwrap();
                 run(&reader, "ROLLBACK").unwrap();
@@ -226,8 +246,8 @@ mod tests {
         let frontier = Frontier::at(last);
         let mark = || Mark::Document(document(1, 1).id, None);
         assert!(frontier.commit(&writer, last.next(last), mark()).is_err(), "nothing has begun");
-        assert_eq!(frontier.begin_snapshot(&writer).unwrap(), last);
+        assert_eq!(frontier.begin_snapshot(&writer).unwrap().last, last);
         frontier.commit(&writer, last.next(last), mark()).unwrap();
-        assert_eq!(frontier.begin_snapshot(&writer).unwrap(), last.next(last));
+        assert_eq!(frontier.begin_snapshot(&writer).unwrap().last, last.next(last));
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn declare(
     let catalog = shared.catalog();
     let next = Arc::new(catalog.declare(tables));
     if next != catalog {
-        in_transaction(conn, |conn| format::write_catalog(conn, &next).map_err(store_error))?;
+        in_transaction(shared, conn, |conn| format::write_catalog(conn, &next).map_err(store_error))?;
         *shared.catalog.write() = Arc::clone(&next);
     }
     Ok(next)
@@ -54,7 +54,7 @@ pub(crate) fn step(shared: &Shared, conn: &Connection, batch: usize) -> Result<O
     let catalog = shared.catalog();
     let Some(id) = catalog.next_unfinished() else { return Ok(None) };
     let (table, entry, index) = catalog.find_index(id).expect("the catalog named it");
-    let (steps, is_finished) = in_transaction(conn, |conn| {
+    let (steps, is_finished) = in_transaction(shared, conn, |conn| {
         let of = |index| Steps::read(conn, id)?.map_or_else(|| Steps::begin(conn, index), Ok);
         let (steps, is_finished) = match index.state {
             IndexState::Building => {
@@ -147,11 +147,13 @@ fn remove(conn: &Connection, index: &IndexEntry, steps: Steps, batch: usize) -> 
 }
 
 fn in_transaction<T>(
+    shared: &Shared,
     conn: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
     let done = work(conn).and_then(|done| conn.execute_batch("COMMIT").map_err(store_error).map(|()| done));
+    shared.frontier.renew();
     if done.is_err() && !conn.is_autocommit() {
         conn.execute_batch("ROLLBACK").map_err(store_error)?;
     }

@@ -6,28 +6,18 @@ use lentil_values::{DocumentId, Interval};
 
 use crate::count::Count;
 use crate::documents;
-use crate::frontier::Frontier;
 use crate::pool::Lease;
 use crate::scan::{Scan, Scanned};
 
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {
-    lease: Arc<Lease>,
-    timestamp: Timestamp,
-}
-
-impl SqliteSnapshot {
-    /// Begins on a lent connection.
-    pub(crate) fn begin(lease: Arc<Lease>, frontier: &Frontier) -> Result<SqliteSnapshot, StoreError> {
-        let timestamp = lease.read(|conn| frontier.begin_snapshot(conn))?;
-        Ok(SqliteSnapshot { lease, timestamp })
-    }
+    pub(crate) lease: Arc<Lease>,
 }
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
     fn timestamp(&self) -> Timestamp {
-        self.timestamp
+        self.lease.last
     }
 
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {

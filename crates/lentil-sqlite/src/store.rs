@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) options: SqliteOptions,
     pub(crate) writer: Arc<tokio::sync::Mutex<Writer>>,
     pub(crate) signal: Arc<Signal>,
-    pub(crate) frontier: Frontier,
+    pub(crate) frontier: Arc<Frontier>,
     pub(crate) published: Publication,
     pub(crate) observer: OnceLock<Arc<dyn CommitObserver>>,
     pub(crate) pool: Arc<Pool>,
@@ -59,11 +59,12 @@ impl SqliteStore {
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
         let Opened { path, writer, catalog, last, lock } = open::open(folder, &*options.clock)?;
         let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));
+        let frontier = Arc::new(Frontier::at(last));
         let shared = Arc::new(Shared {
-            pool: Pool::new(path.clone(), options.readers, options.max_wait),
+            pool: Pool::new(path.clone(), Arc::clone(&frontier), options.readers, options.max_wait),
+            frontier,
             writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, last))),
             signal: Arc::clone(&signal),
-            frontier: Frontier::at(last),
             published: Publication::up_to(last),
             observer: OnceLock::new(),
             catalog: RwLock::new(Arc::new(catalog)),
@@ -170,8 +171,7 @@ impl Drop for Waiting<'_> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        let lease = self.shared.pool.lend().await?;
-        Ok(Box::new(SqliteSnapshot::begin(lease, &self.shared.frontier)?))
+        Ok(Box::new(SqliteSnapshot { lease: self.shared.pool.lend().await? }))
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {

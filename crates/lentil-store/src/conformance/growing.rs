@@ -20,6 +20,8 @@ pub async fn an_index_is_built_over_what_is_there_step_by_step<M: Future<Output 
         assert_eq!((progress.table.as_str(), progress.index.as_str()), ("tasks", "by_which"));
         done.push(progress.done);
         assert_eq!(state() == IndexState::Ready, progress.done == 25, "{progress:?}");
+        // Whatever a store keeps of one snapshot for the next must not be older than the last step.
+        assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await.len(), 25);
     }
     assert!(done.starts_with(&[10, 20, 25]), "{done:?}");
     let built = all(&mut *store.snapshot().await.unwrap(), index(store, "by_which")).await;
