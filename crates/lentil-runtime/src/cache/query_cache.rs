@@ -27,7 +27,7 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use lentil_store::{Commit, CommitObserver, Store, Timestamp};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::asked_before::AskedBefore;
 use super::entries::{Entries, Entry};
@@ -86,13 +86,16 @@ struct Running {
     user: Arc<str>,
     /// The run includes all commits up to here. It waits to begin while that is the end of time.
     since: Timestamp,
-    outcome: watch::Receiver<Option<Arc<CachedRun>>>,
+    waiting: Waiting,
 }
+
+/// Those who wait for a run. They get its answer even when another run of the same call has taken its place since.
+type Waiting = Arc<Mutex<Vec<oneshot::Sender<Arc<CachedRun>>>>>;
 
 enum Found {
     Hit(Arc<CachedRun>),
-    Wait { is_same_user: bool, outcome: watch::Receiver<Option<Arc<CachedRun>>> },
-    Run { number: u64, key: CacheKey, outcome: watch::Sender<Option<Arc<CachedRun>>> },
+    Wait { is_same_user: bool, outcome: oneshot::Receiver<Arc<CachedRun>> },
+    Run { number: u64, key: CacheKey, waiting: Waiting },
 }
 
 /// A question to the cache.
@@ -140,15 +143,14 @@ impl QueryCache {
         run: impl Future<Output = Result<CachedRun, E>>,
     ) -> Result<Arc<CachedRun>, E> {
         let hash = self.hasher.hash_one(&lookup.key);
-        let (number, key, outcome) = loop {
+        let (number, key, waiting) = loop {
             let found = self.state.lock().find(&lookup, hash);
             match found {
                 Found::Hit(run) => return Ok(run),
-                Found::Run { number, key, outcome } => break (number, key, outcome),
-                Found::Wait { is_same_user, mut outcome } => {
+                Found::Run { number, key, waiting } => break (number, key, waiting),
+                Found::Wait { is_same_user, outcome } => {
                     // An error here is a runner that failed or is gone: look again, and run.
-                    if outcome.changed().await.is_ok()
-                        && let Some(run) = outcome.borrow().clone()
+                    if let Ok(run) = outcome.await
                         && (is_same_user || !run.read_set.reads_identity())
                     {
                         return Ok(run);
@@ -166,8 +168,11 @@ impl QueryCache {
             None => None,
         };
         let run = Arc::new(run.await?);
-        self.state.lock().insert(&lookup, hash, &run, self.max_bytes);
-        outcome.send_replace(Some(Arc::clone(&run)));
+        let mut state = self.state.lock();
+        state.insert(&lookup, hash, &run, self.max_bytes);
+        state.ended(&key, number);
+        drop(state);
+        waiting.lock().drain(..).for_each(|waiting| drop(waiting.send(Arc::clone(&run))));
         Ok(run)
     }
 
@@ -201,10 +206,7 @@ struct RemovesRunning<'c> {
 
 impl Drop for RemovesRunning<'_> {
     fn drop(&mut self) {
-        let mut state = self.cache.state.lock();
-        if state.running.get(self.key).is_some_and(|running| running.number == self.number) {
-            state.running.remove(self.key);
-        }
+        self.cache.state.lock().ended(self.key, self.number);
     }
 }
 
@@ -215,18 +217,27 @@ impl State {
             return Found::Hit(run);
         }
         let key = self.own_key(lookup).unwrap_or_else(|| lookup.key.clone());
-        if let Some(running) = self.running.get(&key).filter(|running| running.since >= lookup.since) {
+        if let Some(running) = self.running.get_mut(&key).filter(|running| running.since >= lookup.since) {
             self.stats.joins += 1;
-            return Found::Wait { is_same_user: running.user == lookup.user, outcome: running.outcome.clone() };
+            let (waiting, outcome) = oneshot::channel();
+            running.waiting.lock().push(waiting);
+            return Found::Wait { is_same_user: running.user == lookup.user, outcome };
         }
         self.stats.misses += 1;
         self.runs += 1;
         let number = self.runs;
-        let (sender, outcome) = watch::channel(None);
         let since = if lookup.gate.is_some() { END_OF_TIME } else { lookup.since };
         let user = Arc::clone(&lookup.user);
-        self.running.insert(key.clone(), Running { number, user, since, outcome });
-        Found::Run { number, key, outcome: sender }
+        let waiting = Waiting::default();
+        self.running.insert(key.clone(), Running { number, user, since, waiting: Arc::clone(&waiting) });
+        Found::Run { number, key, waiting }
+    }
+
+    /// A run is over: nobody waits for it from now on.
+    fn ended(&mut self, key: &CacheKey, number: u64) {
+        if self.running.get(key).is_some_and(|running| running.number == number) {
+            self.running.remove(key);
+        }
     }
 
     /// A run that had to wait for its place begins now.
@@ -427,6 +438,26 @@ mod tests {
     async fn one_who_came_after_a_later_commit_does_not_join_an_older_run() {
         let cache = QueryCache::new(1 << 20);
         assert_eq!(ask_twice(&cache, 6).await, (1.0, 2.0));
+    }
+
+    #[tokio::test]
+    async fn one_who_waits_is_not_put_off_by_runs_that_begin_later() {
+        let cache = QueryCache::new(1 << 20);
+        let (finish, finished) = oneshot::channel();
+        let slow = async {
+            finished.await.map_err(drop)?;
+            Ok::<_, ()>(answer(1.0, 5, b"a"))
+        };
+        let mut first = pin!(cache.get_or_run(lookup(key("a"), 5), slow));
+        let never = async { Err::<CachedRun, ()>(()) };
+        let mut second = pin!(cache.get_or_run(lookup(key("a"), 5), never));
+        let pending =
+            poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending()));
+        assert!(pending.await);
+        let mut third = pin!(cache.get_or_run(lookup(key("a"), 6), std::future::pending::<Result<CachedRun, ()>>()));
+        assert!(poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx).is_pending())).await);
+        finish.send(()).unwrap();
+        assert_eq!((number(&first.await.unwrap()), number(&second.await.unwrap())), (1.0, 1.0));
     }
 
     #[tokio::test]
