@@ -1,8 +1,9 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -26,13 +27,13 @@ use crate::{ServerOptions, api, linger};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves one connection until its end, or until the server drains.
-pub(crate) async fn serve(stream: TcpStream, service: Service, draining: watch::Receiver<bool>) {
+pub(crate) async fn serve(stream: TcpStream, service: Service) {
     // Answers are small and awaited: waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let first = tokio::time::timeout(service.options().first_byte_time, speaks_http2(&stream));
     match first.await {
-        Ok(Ok(true)) => Box::pin(serve_http2(stream, service, draining)).await,
-        Ok(Ok(false)) => serve_http1(stream, service, draining).await,
+        Ok(Ok(true)) => Box::pin(serve_http2(stream, service)).await,
+        Ok(Ok(false)) => serve_http1(stream, service).await,
         // It hung up or never spoke: there is nobody to answer.
         Ok(Err(_)) | Err(_) => {}
     }
@@ -76,9 +77,10 @@ impl Shared {
     }
 }
 
-async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
-    let ServerOptions { head_time, max_head_bytes, .. } = *service.options();
+async fn serve_http1(stream: TcpStream, service: Service) {
+    let ServerOptions { max_head_bytes, .. } = *service.options();
     let (head, server) = (Arc::new(Head::default()), Arc::clone(service.server()));
+    let watching = server.heads.watch(&head);
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&head)));
     let shared = Arc::new(Shared { service, head, slot: UpgradeSlot::default() });
     let for_requests = Arc::clone(&shared);
@@ -92,26 +94,28 @@ async fn serve_http1(stream: TcpStream, service: Service, mut draining: watch::R
     // A client that has sent all and hung up loses the answer, not the work.
     builder.half_close(true);
     let mut connection = builder.serve_connection(io, answer);
-    let serving = async {
-        tokio::select! {
-            biased;
-            served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
-            () = begins(&mut draining) => {
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
-                poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+    let mut drains = false;
+    let serving = poll_fn(|cx| {
+        shared.head.wakes(cx.waker());
+        if shared.head.is_draining() && !drains {
+            drains = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        match connection.poll_without_shutdown(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(true),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "a connection ended");
+                Poll::Ready(false)
             }
+            Poll::Pending if shared.head.is_cut() => {
+                tracing::debug!("a connection ended: no request came in time");
+                Poll::Ready(false)
+            }
+            Poll::Pending => Poll::Pending,
         }
-    };
-    let is_served = tokio::select! {
-        biased;
-        served = serving => {
-            served.inspect_err(|error| tracing::debug!(%error, "a connection ended")).is_ok()
-        }
-        () = shared.head.overdue(head_time) => {
-            tracing::debug!("a connection ended: no request came in time");
-            false
-        }
-    };
+    });
+    let is_served = serving.await;
+    drop(watching);
     let parts = connection.into_parts();
     let stream = parts.io.into_inner().into_inner();
     let upgrade = shared.slot.lock().take().filter(|_| is_served);
@@ -130,8 +134,9 @@ fn ambiguous() -> Response<Body> {
     response
 }
 
-async fn serve_http2(stream: TcpStream, service: Service, mut draining: watch::Receiver<bool>) {
+async fn serve_http2(stream: TcpStream, service: Service) {
     let ServerOptions { max_streams, max_head_bytes, head_time, .. } = *service.options();
+    let mut draining = service.server().draining.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, (parts, incoming)) = (service.clone(), request.into_parts());
         let parts = Box::new(parts);

@@ -9,24 +9,27 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
+use futures_util::task::AtomicWaker;
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What is known of the head of the request that is being read; shared by the stream, the service and the answer.
+/// What is known of the head of the request that is being read; shared by the stream, the service, the answer, and the
+/// task that looks after all of them ([`crate::heads`]).
 #[derive(Default)]
 pub(crate) struct Head {
     is_over: AtomicBool,
     is_ambiguous: AtomicBool,
     /// Even while a head is awaited, odd while a request is answered.
     phase: AtomicU32,
+    /// The phase after the one in which the connection was to be cut.
+    cut: AtomicU32,
+    is_draining: AtomicBool,
+    /// Wakes the connection when it is to be cut or to drain.
+    waker: AtomicWaker,
 }
-
-/// In how many steps the time that a head may take is counted.
-const STEPS: u32 = 4;
 
 impl Head {
     /// Whether the request just begun says its length twice.
@@ -34,17 +37,35 @@ impl Head {
         self.is_ambiguous.load(Ordering::Relaxed)
     }
 
-    /// Waits until a head has been awaited for `time`, or a step longer.
-    ///
-    /// A timer for each head would have to be set and unset with each request; this one looks now and then.
-    pub(crate) async fn overdue(&self, time: Duration) {
-        let (mut last, mut steps) = (self.phase.load(Ordering::Relaxed), 0);
-        while steps < STEPS {
-            tokio::time::sleep(time / STEPS).await;
-            let phase = self.phase.load(Ordering::Relaxed);
-            let is_awaited = phase == last && phase.is_multiple_of(2);
-            (last, steps) = (phase, if is_awaited { steps + 1 } else { 0 });
-        }
+    /// The phase, while a head is awaited.
+    pub(crate) fn awaited(&self) -> Option<u32> {
+        let phase = self.phase.load(Ordering::SeqCst);
+        phase.is_multiple_of(2).then_some(phase)
+    }
+
+    /// The connection is to be cut, unless the head that was awaited in this phase has come meanwhile.
+    pub(crate) fn cut(&self, phase: u32) {
+        self.cut.store(phase.wrapping_add(1), Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    /// The connection is to end once no request is being answered.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    /// Wakes this task from now on when the connection is to be cut or to drain.
+    pub(crate) fn wakes(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.awaited().is_some_and(|phase| self.cut.load(Ordering::SeqCst) == phase.wrapping_add(1))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 }
 

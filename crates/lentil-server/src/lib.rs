@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod connection;
 mod head;
+mod heads;
 mod linger;
 mod options;
 mod request_id;

@@ -39,6 +39,8 @@ pub async fn serve(
     let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
     let mut scheduling = tokio::spawn(run_scheduler(Arc::clone(&server)));
     let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
+    let (heads, head_time, heads_draining) = (Arc::clone(&server.heads), options.head_time, draining.clone());
+    tokio::spawn(async move { heads.look_after(head_time, heads_draining).await });
     let accept = |listener, origin| {
         let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
@@ -117,9 +119,9 @@ async fn accept(
             next = next => next,
             _ = draining.wait_for(|draining| *draining) => return connections,
         };
-        let (service, draining) = (service.clone(), draining.clone());
+        let service = service.clone();
         connections.spawn(async move {
-            connection::serve(stream, service, draining).await;
+            connection::serve(stream, service).await;
             drop(slot);
         });
         while connections.try_join_next().is_some() {}

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use crate::api::{self, HeldSnapshots};
 use crate::body::from_client;
 use crate::connection::UpgradeSlot;
+use crate::heads::Heads;
 use crate::request_id::RequestId;
 use crate::{Authenticator, ServerOptions};
 
@@ -38,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) options: ServerOptions,
     pub(crate) authenticator: Authenticator,
     pub(crate) held: HeldSnapshots,
+    pub(crate) heads: Arc<Heads>,
     /// Uploads that may run at the same time; others wait.
     pub(crate) uploads: Semaphore,
     /// Becomes true when the server stops.
@@ -49,7 +51,8 @@ impl Server {
         let clock = runtime.clone();
         let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
         let uploads = Semaphore::new(options.max_uploads);
-        Server { runtime, options, authenticator, held: HeldSnapshots::default(), uploads, draining }
+        let (held, heads) = (HeldSnapshots::default(), Arc::default());
+        Server { runtime, options, authenticator, held, heads, uploads, draining }
     }
 }
 
