@@ -51,7 +51,17 @@ fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-s", "4200", "-e", "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg", "-o"]);
+    // As its grandchild, so that the child that ends is the program, and not the tracer alone.
+    strace.args([
+        "-D",
+        "-f",
+        "-qq",
+        "-s",
+        "4200",
+        "-e",
+        "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg",
+        "-o",
+    ]);
     strace.arg(&trace).arg(clonk_path());
     let clonk = Start::through(strace, &folder.path().join("data")).run();
     const JOBS: usize = 10;
