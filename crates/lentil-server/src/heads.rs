@@ -22,13 +22,14 @@ pub(crate) struct Heads(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    watched: HashMap<u64, Watched>,
+    places: HashMap<u64, Place>,
     /// How many connections there have been.
     connections: u64,
     is_draining: bool,
 }
 
-struct Watched {
+/// A connection among those that are looked after.
+struct Place {
     head: Arc<Head>,
     /// What the head's phase was at the last step, if it was awaited then.
     awaited: Option<u32>,
@@ -45,7 +46,7 @@ impl Heads {
             head.drain();
         }
         let number = state.connections;
-        state.watched.insert(number, Watched { head: Arc::clone(head), awaited: None, steps: 0 });
+        state.places.insert(number, Place { head: Arc::clone(head), awaited: None, steps: 0 });
         Watching { heads: Arc::clone(self), number }
     }
 
@@ -56,7 +57,7 @@ impl Heads {
             loop {
                 tokio::time::sleep(time / STEPS).await;
                 // Waking a connection may end it, and it then takes its place out: not while that is locked.
-                let late: Vec<_> = self.0.lock().watched.values_mut().filter_map(Watched::step).collect();
+                let late: Vec<_> = self.0.lock().places.values_mut().filter_map(Place::step).collect();
                 late.iter().for_each(|(head, phase)| head.cut(*phase));
             }
         };
@@ -67,13 +68,13 @@ impl Heads {
         let open: Vec<_> = {
             let mut state = self.0.lock();
             state.is_draining = true;
-            state.watched.values().map(|watched| Arc::clone(&watched.head)).collect()
+            state.places.values().map(|place| Arc::clone(&place.head)).collect()
         };
         open.iter().for_each(|head| head.drain());
     }
 }
 
-impl Watched {
+impl Place {
     /// Counts a step; returns the phase in which the head is late.
     fn step(&mut self) -> Option<(Arc<Head>, u32)> {
         let awaited = self.head.awaited();
@@ -91,7 +92,7 @@ pub(crate) struct Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.heads.0.lock().watched.remove(&self.number);
+        self.heads.0.lock().places.remove(&self.number);
     }
 }
 
