@@ -39,8 +39,7 @@ pub async fn serve(
     let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
     let mut scheduling = tokio::spawn(run_scheduler(Arc::clone(&server)));
     let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
-    let (heads, head_time, heads_draining) = (Arc::clone(&server.heads), options.head_time, draining.clone());
-    tokio::spawn(async move { heads.look_after(head_time, heads_draining).await });
+    tokio::spawn(look_after_heads(Arc::clone(&server)));
     let accept = |listener, origin| {
         let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
@@ -91,6 +90,11 @@ async fn keep_house(server: Arc<Server>) {
 async fn run_scheduler(server: Arc<Server>) {
     let mut draining = server.draining.clone();
     server.runtime.run_scheduler(begins(&mut draining)).await;
+}
+
+/// Cuts connections whose next request does not come in time, until the server drains.
+async fn look_after_heads(server: Arc<Server>) {
+    server.heads.look_after(server.options.head_time, server.draining.clone()).await;
 }
 
 /// Removes what a crash has left of files that nobody was told of.

@@ -153,6 +153,7 @@ fn in_transaction<T>(
 ) -> Result<T, StoreError> {
     conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
     let done = work(conn).and_then(|done| conn.execute_batch("COMMIT").map_err(store_error).map(|()| done));
+    // The catalog that comes next is not for snapshots from before.
     shared.frontier.renew();
     if done.is_err() && !conn.is_autocommit() {
         conn.execute_batch("ROLLBACK").map_err(store_error)?;

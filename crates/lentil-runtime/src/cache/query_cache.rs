@@ -158,7 +158,7 @@ impl QueryCache {
                 }
             }
         };
-        let _running = RemovesRunning { cache: self, key: &key, number };
+        let running = RemovesRunning { cache: self, key: &key, number };
         let _place = match &lookup.gate {
             Some(gate) => {
                 let place = gate.places.acquire().await;
@@ -168,10 +168,9 @@ impl QueryCache {
             None => None,
         };
         let run = Arc::new(run.await?);
-        let mut state = self.state.lock();
-        state.insert(&lookup, hash, &run, self.max_bytes);
-        state.ended(&key, number);
-        drop(state);
+        self.state.lock().insert(&lookup, hash, &run, self.max_bytes);
+        // Nobody comes to wait for it from now on.
+        drop(running);
         waiting.lock().drain(..).for_each(|waiting| drop(waiting.send(Arc::clone(&run))));
         Ok(run)
     }
@@ -206,7 +205,10 @@ struct RemovesRunning<'c> {
 
 impl Drop for RemovesRunning<'_> {
     fn drop(&mut self) {
-        self.cache.state.lock().ended(self.key, self.number);
+        let mut state = self.cache.state.lock();
+        if state.running.get(self.key).is_some_and(|running| running.number == self.number) {
+            state.running.remove(self.key);
+        }
     }
 }
 
@@ -231,13 +233,6 @@ impl State {
         let waiting = Waiting::default();
         self.running.insert(key.clone(), Running { number, user, since, waiting: Arc::clone(&waiting) });
         Found::Run { number, key, waiting }
-    }
-
-    /// A run is over: nobody waits for it from now on.
-    fn ended(&mut self, key: &CacheKey, number: u64) {
-        if self.running.get(key).is_some_and(|running| running.number == number) {
-            self.running.remove(key);
-        }
     }
 
     /// A run that had to wait for its place begins now.
