@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
 
 use lentil_store::{Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp};
 use lentil_values::{Object, TableNumber, Value};
+use tokio::time::Instant;
 
 use crate::cache::{CacheStats, QueryCache};
 use crate::call::Call;

@@ -2,14 +2,14 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lentil_runtime::http::{Body, BodyError};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::ServerOptions;
 use crate::head::Answering;
@@ -19,50 +19,79 @@ pub(crate) fn from_client(incoming: Incoming, options: &ServerOptions) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
-    let reader = Reader { incoming, began: Instant::now(), received: 0, options: options.clone() };
-    Body::from_stream(futures_util::stream::unfold(Some(reader), |reader| async {
-        let mut reader = reader?;
-        match reader.chunk().await? {
-            Ok(chunk) => Some((Ok(chunk), Some(reader))),
-            Err(error) => Some((Err(error), None)),
-        }
-    }))
+    let pace = Pace {
+        grace_time: options.body_grace_time,
+        idle_time: options.body_idle_time,
+        min_rate: options.body_min_rate as f64,
+    };
+    let limit = options.max_body_bytes;
+    Body::from_stream(Reader { incoming: Some(incoming), began: Instant::now(), received: 0, limit, pace, late: None })
 }
 
+/// The chunks of a request's body; one that cannot be had is the last.
 struct Reader {
-    incoming: Incoming,
+    incoming: Option<Incoming>,
     began: Instant,
     received: usize,
-    options: ServerOptions,
+    limit: usize,
+    pace: Pace,
+    /// Ends when the next chunk is late, while it is waited for.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+/// How slow a body may come.
+struct Pace {
+    grace_time: Duration,
+    idle_time: Duration,
+    /// In bytes a second.
+    min_rate: f64,
 }
 
 impl Reader {
-    async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
-        let limit = self.options.max_body_bytes;
-        if self.incoming.size_hint().lower() > (limit - self.received) as u64 {
-            return Some(Err(BodyError::TooLarge { limit }));
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let too_large = BodyError::TooLarge { limit: self.limit };
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        if incoming.size_hint().lower() > (self.limit - self.received) as u64 {
+            return Poll::Ready(Some(Err(too_large)));
         }
         loop {
-            let frame = match tokio::time::timeout_at(self.deadline(), self.incoming.frame()).await {
-                Ok(frame) => frame?,
-                Err(_) => return Some(Err(BodyError::TooSlow)),
+            let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(BodyError::Incomplete(error.to_string()))));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => break,
             };
-            let frame = match frame {
-                Ok(frame) => frame,
-                Err(error) => return Some(Err(BodyError::Incomplete(error.to_string()))),
-            };
+            self.late = None;
             // Trailers say nothing to an action.
             let Ok(chunk) = frame.into_data() else { continue };
             self.received += chunk.len();
-            return Some(if self.received > limit { Err(BodyError::TooLarge { limit }) } else { Ok(chunk) });
+            return Poll::Ready(Some(if self.received > self.limit { Err(too_large) } else { Ok(chunk) }));
         }
+        let deadline = self.pace.deadline(self.began, self.received);
+        let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        late.as_mut().poll(cx).map(|()| Some(Err(BodyError::TooSlow)))
     }
+}
 
+impl Pace {
     /// The next part must come soon, and the whole not too slowly.
-    fn deadline(&self) -> Instant {
-        let next = Instant::now() + self.options.body_idle_time;
-        let earned = std::time::Duration::from_secs_f64(self.received as f64 / self.options.body_min_rate as f64);
-        next.min(self.began + self.options.body_grace_time + earned)
+    fn deadline(&self, began: Instant, received: usize) -> Instant {
+        let earned = Duration::from_secs_f64(received as f64 / self.min_rate);
+        (Instant::now() + self.idle_time).min(began + self.grace_time + earned)
+    }
+}
+
+impl Stream for Reader {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.poll_chunk(cx);
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            self.incoming = None;
+        }
+        polled
     }
 }
 

@@ -121,6 +121,9 @@ impl Shared {
 
     /// Waits for the turn to write, in order.
     pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        if let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() {
+            return Ok(turn);
+        }
         let _waiting = Waiting::new(&self.waiting);
         let turn = Arc::clone(&self.turn).acquire_owned();
         match tokio::time::timeout(self.options.max_wait, turn).await {
@@ -131,11 +134,16 @@ impl Shared {
 
     /// Has the batch of this number committed when no other mutation is about to join it.
     pub(crate) fn close_batch_if_idle(&self, number: u64) -> bool {
-        let is_idle = self.waiting.load(Ordering::SeqCst) == 0;
+        let is_idle = self.is_idle();
         if is_idle {
             self.close_batch(number);
         }
         is_idle
+    }
+
+    /// Whether no mutation waits for the turn.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// Has the batch of this number committed. It is asked for once: of the many that were in it each may find that

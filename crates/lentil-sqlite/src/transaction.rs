@@ -150,7 +150,9 @@ impl Transaction for SqliteTransaction {
         match &closing {
             Some(closing) if is_full => shared.close_batch(closing.number),
             // Requests that have come in meanwhile are read now, and their mutations join.
-            _ => tokio::task::yield_now().await,
+            _ if shared.is_idle() => tokio::task::yield_now().await,
+            // The next is waiting, and will see to it.
+            _ => {}
         }
         drop(closing);
         released(outcome).await?;

@@ -108,6 +108,10 @@ pub enum IdError {
     Table,
 }
 
+/// The table number in up to five bytes, the document's sixteen, and two of checksum.
+const MOST_BYTES: usize = 23;
+const MOST_CHARACTERS: usize = 37;
+
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
@@ -117,12 +121,15 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = Vec::with_capacity(23);
-        write_vint(self.table.0, &mut bytes);
-        bytes.extend_from_slice(&self.internal.0);
-        let checksum = fletcher16(&bytes);
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        f.write_str(&CROCKFORD.encode(&bytes))
+let (mut bytes, mut text) = ([0; MOST_BYTES], [0; MOST_CHARACTERS]);
+        let table = write_vint(self.table.0, &mut bytes);
+        let end = table + 16;
+        bytes[table..end].copy_from_slice(&self.internal.0);
+        let checksum = fletcher16(&bytes[..end]);
+        bytes[end..end + 2].copy_from_slice(&checksum.to_le_bytes());
+        let text = &mut text[..CROCKFORD.encode_len(end + 2)];
+        CROCKFORD.encode_mut(&bytes[..end + 2], text);
+        f.write_str(std::str::from_utf8(text).expect("the alphabet is ASCII"))
     }
 }
 
@@ -158,12 +165,16 @@ fn not_base32(text: &str, kind: DecodeKind) -> IdError {
     }
 }
 
-fn write_vint(mut number: u32, bytes: &mut Vec<u8>) {
+/// Writes a number, seven bits a byte, and returns how many bytes that are: five at most.
+fn write_vint(mut number: u32, bytes: &mut [u8]) -> usize {
+    let mut length = 0;
     while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
+        bytes[length] = number as u8 | 0x80;
         number >>= 7;
+        length += 1;
     }
-    bytes.push(number as u8);
+    bytes[length] = number as u8;
+    length + 1
 }
 
 /// Reads all of `bytes` as one number in its shortest form.
@@ -173,9 +184,9 @@ fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
         number |= u64::from(byte & 0x7f) << (7 * at);
     }
     let number = u32::try_from(number).map_err(|_| IdError::Table)?;
-    let mut canonical = Vec::with_capacity(5);
-    write_vint(number, &mut canonical);
-    TableNumber::new(number).filter(|_| canonical == bytes).ok_or(IdError::Table)
+    let mut canonical = [0; 5];
+    let length = write_vint(number, &mut canonical);
+    TableNumber::new(number).filter(|_| canonical[..length] == *bytes).ok_or(IdError::Table)
 }
 
 fn fletcher16(bytes: &[u8]) -> u16 {

@@ -79,7 +79,9 @@ impl FromIterator<(FieldName, Value)> for Object {
     /// Of fields with the same name the last counts.
     fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(fields: I) -> Object {
         let fields = fields.into_iter();
-        let mut object = Object(Vec::with_capacity(fields.size_hint().0));
+        // Of a few fields that may all come, few stay away.
+        let (least, most) = fields.size_hint();
+        let mut object = Object(Vec::with_capacity(most.filter(|most| *most <= 32).unwrap_or(least)));
         fields.for_each(|(name, value)| object.push(name, value));
         object
     }

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use ::http::StatusCode;
 use ::http::request::Parts;
+use tokio::time::Instant;
 
 use super::error_response::error_response;
 use super::router::HttpAction;
@@ -50,7 +50,7 @@ impl Runtime {
     ) -> Result<Response> {
         let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
         let began = Instant::now();
-        let result = guard(&name, self.limits().action_time, action(&ctx, request).as_mut()).await;
+        let result = guard(&name, began, self.limits().action_time, action(&ctx, request).as_mut()).await;
         self.record(name, None, &ctx.log, began, &result);
         result
     }

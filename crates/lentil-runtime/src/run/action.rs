@@ -1,7 +1,7 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use lentil_values::{Object, Value};
+use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
 use super::guard::guard;
@@ -19,7 +19,7 @@ impl Runtime {
         check_args(self, function, &args)?;
         let (name, began) = (function.path.as_str(), Instant::now());
         let ctx = ActionCtx::new(call);
-        let result = guard(name, self.limits().action_time, run(&ctx, args).as_mut()).await;
+        let result = guard(name, began, self.limits().action_time, run(&ctx, args).as_mut()).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
         self.record(function.path.shared(), Some(FunctionKind::Action), &ctx.log, began, &result);
         result

@@ -3,7 +3,9 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::{Code, Error, Result};
 
@@ -17,13 +19,14 @@ pub(crate) async fn catch_panic<T>(
     poll_fn(|cx| poll_caught(name, running.as_mut(), cx)).await
 }
 
-/// As [`catch_panic`], and stops the future at an await point once `limit` has passed.
+/// As [`catch_panic`], and stops the future at an await point once `limit` has passed since it `began`.
 pub(crate) async fn guard<T>(
     name: &str,
+    began: Instant,
     limit: Duration,
     mut running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
 ) -> Result<T> {
-    let (began, mut over) = (Instant::now(), None);
+    let mut over = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = poll_caught(name, running.as_mut(), cx) {
             return Poll::Ready(result);

@@ -1,10 +1,11 @@
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use lentil_values::{Object, Value};
 use rand::Rng;
+use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
 use super::guard::guard;
@@ -38,11 +39,11 @@ impl Runtime {
     ) -> Result<(Value, Timestamp)> {
         let Run::Mutation(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Mutation)) };
         check_args(self, function, &args)?;
-        let name = function.path.as_str();
+        let name = function.path.shared();
         let began = Instant::now();
         for attempt in 0..ATTEMPTS {
             let own = Call::outermost(self.clone(), call.auth.identity().clone());
-            let (mut ctx, turn) = self.mutation_ctx(name, attempt, own).await?;
+            let (mut ctx, turn) = self.mutation_ctx(&name, attempt, own).await?;
             let running = async {
                 if let Some(answered) = once.answered(&mut ctx).await? {
                     return Ok(answered);
@@ -52,10 +53,10 @@ impl Runtime {
                 once.record(&mut ctx, &value).await?;
                 Ok(value)
             };
-            let result = guard(name, self.limits().mutation_time, pin!(IN_MUTATION.scope((), running))).await;
+            let result = guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), running))).await;
             let log = ctx.log.clone();
-            if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
-                self.record(function.path.shared(), Some(FunctionKind::Mutation), &log, began, &result);
+            if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
+                self.record(name, Some(FunctionKind::Mutation), &log, began, &result);
                 call.log.extend(&log.lines());
                 return result;
             }
@@ -70,12 +71,12 @@ impl Runtime {
         identity: &Identity,
         body: impl AsyncFn(&mut MutationCtx) -> Result<R>,
     ) -> Result<R> {
-        let name = "a mutation without a name";
+        let name: Arc<str> = "a mutation without a name".into();
         for attempt in 0..ATTEMPTS {
             let call = Call::outermost(self.clone(), identity.clone());
-            let (mut ctx, turn) = self.mutation_ctx(name, attempt, call).await?;
-            let result = guard(name, self.limits().mutation_time, pin!(IN_MUTATION.scope((), body(&mut ctx)))).await;
-            if let Some(result) = self.end_mutation(name, ctx, turn, result).await {
+            let (mut ctx, turn) = self.mutation_ctx(&name, attempt, call).await?;
+            let result = guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), body(&mut ctx)))).await;
+            if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
                 return result.map(|(value, _)| value);
             }
             back_off(attempt).await;
@@ -84,7 +85,7 @@ impl Runtime {
     }
 
     /// A mutation's context on a transaction of its own, with the turn if the store gives turns.
-    async fn mutation_ctx(&self, name: &str, attempt: u32, call: Call) -> Result<(MutationCtx, HoldsTurn<'_>)> {
+    async fn mutation_ctx(&self, name: &Arc<str>, attempt: u32, call: Call) -> Result<(MutationCtx, HoldsTurn<'_>)> {
         if IN_MUTATION.try_with(|()| ()).is_ok() {
             let message = format!("`{name}` was started inside a mutation; call it with `ctx.run_mutation`");
             return Err(Error::new(Code::ReentrantMutation, message));

@@ -1,9 +1,9 @@
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
+use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
 use super::guard::guard;
@@ -91,7 +91,7 @@ impl Runtime {
         let (log, auth) = (call.log.clone(), call.auth.clone());
         let mut ctx = self.query_ctx(call, snapshot, journal);
         let began = Instant::now();
-        let result = guard(name, self.limits().query_time, run(&mut ctx, args).as_mut()).await;
+        let result = guard(name, began, self.limits().query_time, run(&mut ctx, args).as_mut()).await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
         self.record(function.path.shared(), Some(FunctionKind::Query), &log, began, &result);
         if let Err(error) = &result
@@ -129,7 +129,7 @@ impl Runtime {
         let snapshot = self.store().snapshot().await.map_err(store_error)?;
         let timestamp = snapshot.timestamp();
         let mut ctx = self.query_ctx(Call::outermost(self.clone(), identity), snapshot, None);
-        let result = guard(name, self.limits().query_time, pin!(body(&mut ctx))).await;
+        let result = guard(name, Instant::now(), self.limits().query_time, pin!(body(&mut ctx))).await;
         let lent = ctx.db.into_transaction().is_none();
         // Be it a value or an error: it is released when what it rests on is shown.
         self.store().wait_published(timestamp).await.map_err(store_error)?;

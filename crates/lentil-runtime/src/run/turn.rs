@@ -13,14 +13,18 @@ use crate::Runtime;
 pub(crate) struct TurnHolder(Mutex<Option<(Arc<str>, Instant)>>);
 
 /// Held while a mutation has its transaction.
-pub(crate) struct HoldsTurn<'a>(&'a TurnHolder);
+pub(crate) struct HoldsTurn<'a> {
+    holder: &'a TurnHolder,
+    pub(crate) since: Instant,
+}
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl TurnHolder {
-    fn take(&self, name: &str) -> HoldsTurn<'_> {
-        *self.0.lock() = Some((name.into(), Instant::now()));
-        HoldsTurn(self)
+    fn take(&self, name: &Arc<str>) -> HoldsTurn<'_> {
+        let since = Instant::now();
+        *self.0.lock() = Some((Arc::clone(name), since));
+        HoldsTurn { holder: self, since }
     }
 
     fn warn(&self, waiting: &str) {
@@ -33,7 +37,7 @@ impl TurnHolder {
 
 impl Drop for HoldsTurn<'_> {
     fn drop(&mut self) {
-        *self.0.0.lock() = None;
+        *self.holder.0.lock() = None;
     }
 }
 
@@ -41,7 +45,7 @@ impl Runtime {
     /// Waits for a transaction, and says in the log who keeps it when that takes long.
     pub(super) async fn begin(
         &self,
-        name: &str,
+        name: &Arc<str>,
         alone: bool,
     ) -> Result<(Box<dyn Transaction>, HoldsTurn<'_>), StoreError> {
         let store = self.store();

@@ -26,8 +26,8 @@ impl Runtime {
 
     /// The contents of the files that a transaction deletes.
     pub(crate) fn deleted_contents(&self, writes: &[DocumentWrite]) -> Vec<ContentHash> {
-        let table = self.tables().number(TABLE);
-        let deleted = writes.iter().filter(|write| Some(write.id.table) == table && write.new.is_none());
+        let is_file = |write: &DocumentWrite| self.tables().number(TABLE) == Some(write.id.table);
+        let deleted = writes.iter().filter(|write| write.new.is_none() && is_file(write));
         deleted.filter_map(|write| FileInfo::of(write.old.as_ref()?)).map(|file| file.hash).collect()
     }
 
