@@ -2,14 +2,14 @@
 //!
 //! A mutation's writes are applied to a SQLite transaction that stays open for the mutations after it: the *batch*.
 //! When nobody waits for the turn, not even after the requests that have come in were read, or the batch is large or
-//! old enough, the committer, a thread of its own, runs COMMIT, which is the one fsync for all of them. Meanwhile the
-//! next mutations queue for the connection, and form the next batch:
+//! old enough, the committer, a thread of its own, runs COMMIT, which writes the log, and has the disk keep that: one
+//! fsync for all of them. While the disk is at it the next mutations run, and form the next batch:
 //!
 //! ```text
-//! mutation a   reads, applies ─┐                            ┌─ answered
-//! mutation b   ··turn·· reads, applies ─┐                   ├─ answered
-//! committer                             └ COMMIT (fsync) ───┤ observer a, b · published · outcome
-//! mutation c                ··turn·· (connection) ··········└ reads, applies ─┐ …
+//! mutation a   reads, applies ─┐                                    ┌─ answered
+//! mutation b   ··turn·· reads, applies ─┐                           ├─ answered
+//! committer                             └ COMMIT ─┐ fsync ──────────┤ observer a, b · published · outcome
+//! mutation c                ··turn·· (connection) └ reads, applies ─┐ …
 //! ```
 //!
 //! The committer alone makes a batch durable, tells the observer of its commits in order, advances the published
@@ -17,7 +17,7 @@
 //!
 //! A batch that cannot be committed is lost as a whole: its members fail, and so does the mutation that runs just
 //! then, for it may have read what they wrote. Nothing of it was acknowledged. The connection is opened anew, and
-//! later mutations begin from what is durable. After a failed fsync there is no such later: the process ends.
+//! later mutations begin from what was committed. After a failed fsync there is no such later: the process ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -50,9 +50,13 @@ struct Asked {
 }
 
 impl Signal {
-    /// The open batch has to be committed by then.
+    /// The open batch has to be committed by then, and not before unless it is asked for.
     pub(crate) fn arm(&self, deadline: Instant) {
-        self.ask(|asked| asked.deadline = Some(deadline));
+        let before = self.state.lock().deadline.replace(deadline);
+        // Who waits for an earlier one finds out then that it is later.
+        if before.is_none_or(|before| deadline < before) {
+            self.changed.notify_one();
+        }
     }
 
     /// The open batch is to be committed now.
@@ -108,21 +112,23 @@ impl Shared {
     fn commit_batch(&self, restart_log: Option<Duration>) {
         let mut writer = self.writer.blocking_lock();
         let committed = self.try_commit(&mut writer);
-        match restart_log {
-            // The next mutation need not wait for what comes after durability.
-            None => {
-                drop(writer);
-                committed.into_iter().for_each(|batch| self.publish(batch));
-            }
-            Some(at_most) => {
-                committed.into_iter().for_each(|batch| self.publish(batch));
-                self.pool.rest();
-                checkpoint::restart_log(&mut writer, self.options.wal_limit, at_most);
-            }
+        let wal = writer.wal();
+        // The next mutation need not wait for the disk, nor for what comes after that.
+        let restarting = restart_log.map(|at_most| (at_most, writer));
+        if let Some(batch) = committed {
+            self.note_closed(batch.number);
+            let began = Instant::now();
+            wal.sync();
+            self.pace.note(began.elapsed(), batch.commits.len());
+            self.publish(batch);
+        }
+        if let Some((at_most, mut writer)) = restarting {
+            self.pool.rest();
+            checkpoint::restart_log(&mut writer, self.options.wal_limit, at_most);
         }
     }
 
-    /// Makes the open batch durable; `None` when there is none, or nothing in it, or it was lost.
+    /// Commits the open batch; `None` when there is none, or nothing in it, or it was lost.
     fn try_commit(&self, writer: &mut Writer) -> Option<Batch> {
         writer.end_empty_batch();
         writer.batch.as_ref()?;
@@ -152,14 +158,14 @@ impl Shared {
         waiting.into_iter().for_each(|waiting| drop(waiting.send(Ok(()))));
     }
 
-    /// Gives the open batch up: its members fail, and the connection starts anew from what is durable.
+    /// Gives the open batch up: its members fail, and the connection starts anew from what is committed.
     pub(crate) fn lose(&self, writer: &mut Writer, reason: &str) {
-        let durable = writer.durable;
+        let committed = writer.committed;
         let Some(batch) = writer.give_up() else { return };
         tracing::error!(commits = batch.commits.len(), reason, "a batch of commits was lost; none was acknowledged");
         if let (Some(first), Some(last)) = (batch.commits.first(), batch.commits.last()) {
             let lost = first.0..=last.0;
-            self.published.change(|published| published.lose(lost, durable));
+            self.published.change(|published| published.lose(lost, committed));
         }
         batch.waiting.into_iter().for_each(|waiting| drop(waiting.send(Err(reason.to_owned()))));
     }

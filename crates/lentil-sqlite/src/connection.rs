@@ -14,12 +14,17 @@ pub(crate) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// Makes commits durable one by one, and leaves checkpoints to those who are not waited for.
+/// Has each commit made durable, and leaves checkpoints to those who are not waited for.
 pub(crate) fn configure_writer(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     conn.pragma_update(None, "cache_size", -8_192)
+}
+
+/// Leaves it to others to make this connection's commits durable.
+pub(crate) fn sync_no_commits(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "synchronous", "NORMAL")
 }
 
 /// A connection that reads.

@@ -1,3 +1,5 @@
+use std::fmt::Display;
+
 use lentil_store::StoreError;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
@@ -16,8 +18,13 @@ pub(crate) fn store_error(error: rusqlite::Error) -> StoreError {
 /// Ends the process if the error is a failed fsync: no file content can then be trusted, and to try again would lie.
 pub(crate) fn end_after_failed_sync(error: &rusqlite::Error) {
     if is_failed_sync(error) {
-        end_process(&format!("the disk failed to keep what was written ({error}); check it, then start again"));
+        end_unkept(error);
     }
+}
+
+/// Ends the process for the disk has failed to keep what was written.
+pub(crate) fn end_unkept(error: &dyn Display) -> ! {
+    end_process(&format!("the disk failed to keep what was written ({error}); check it, then start again"))
 }
 
 /// Whether the operating system said that it may have dropped what was to be made durable.

@@ -1,8 +1,8 @@
 //! Which commit a snapshot ends with.
 //!
 //! SQLite does not say. A page that said so would be written with every commit, and read with every snapshot out of a
-//! log that is full of its older copies. Instead the committer notes here what it is about to make durable and that
-//! it has, and a snapshot looks before it begins and again after that:
+//! log that is full of its older copies. Instead the committer notes here what it is about to commit and that it
+//! has, and a snapshot looks before it begins and again after that:
 //!
 //! ```text
 //! no COMMIT meanwhile                 it ends with the last one
@@ -32,7 +32,7 @@ pub(crate) struct Frontier(RwLock<State>);
 
 #[derive(Clone)]
 struct State {
-    /// The last commit that is durable.
+    /// The last commit that is in the file, durable or not yet.
     last: Timestamp,
     /// The batch whose COMMIT is under way.
     under_way: Option<Arc<UnderWay>>,

@@ -16,6 +16,7 @@ mod maintain;
 mod numbers;
 mod open;
 mod options;
+mod pace;
 mod pool;
 mod published;
 mod rows;
@@ -24,6 +25,7 @@ mod snapshot;
 mod store;
 mod transaction;
 mod upgrade;
+mod wal;
 mod writer;
 
 pub use open::OpenError;

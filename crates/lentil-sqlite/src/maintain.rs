@@ -11,13 +11,14 @@ use crate::error::store_error;
 use crate::numbers::{least_id, number_of};
 use crate::scan::Scan;
 use crate::store::Shared;
+use crate::writer::Writer;
 use crate::{format, rows};
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
     pub(crate) async fn alone<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Shared, &Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Shared, &mut Writer) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = self.turn().await?;
         self.signal.close_batch();
@@ -28,7 +29,7 @@ impl Shared {
         self.published.wait(applied).await?;
         let shared = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
-            let done = work(&shared, shared.writer.blocking_lock().conn()?);
+            let done = work(&shared, &mut shared.writer.blocking_lock());
             drop(turn);
             done
         });
@@ -38,23 +39,23 @@ impl Shared {
 
 pub(crate) fn declare(
     shared: &Shared,
-    conn: &Connection,
+    writer: &mut Writer,
     tables: &[TableDeclaration],
 ) -> Result<Arc<Catalog>, StoreError> {
     let catalog = shared.catalog();
     let next = Arc::new(catalog.declare(tables));
     if next != catalog {
-        in_transaction(shared, conn, |conn| format::write_catalog(conn, &next).map_err(store_error))?;
+        in_transaction(shared, writer, |conn| format::write_catalog(conn, &next).map_err(store_error))?;
         *shared.catalog.write() = Arc::clone(&next);
     }
     Ok(next)
 }
 
-pub(crate) fn step(shared: &Shared, conn: &Connection, batch: usize) -> Result<Option<Progress>, StoreError> {
+pub(crate) fn step(shared: &Shared, writer: &mut Writer, batch: usize) -> Result<Option<Progress>, StoreError> {
     let catalog = shared.catalog();
     let Some(id) = catalog.next_unfinished() else { return Ok(None) };
     let (table, entry, index) = catalog.find_index(id).expect("the catalog named it");
-    let (steps, is_finished) = in_transaction(shared, conn, |conn| {
+    let (steps, is_finished) = in_transaction(shared, writer, |conn| {
         let of = |index| Steps::read(conn, id)?.map_or_else(|| Steps::begin(conn, index), Ok);
         let (steps, is_finished) = match index.state {
             IndexState::Building => {
@@ -146,17 +147,22 @@ fn remove(conn: &Connection, index: &IndexEntry, steps: Steps, batch: usize) -> 
     Ok((Steps { done: steps.done + removed as u64, ..steps }, removed < batch))
 }
 
+/// Does it in a transaction, which is durable when this returns.
 fn in_transaction<T>(
     shared: &Shared,
-    conn: &Connection,
+    writer: &mut Writer,
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    let conn = writer.conn()?;
     conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
     let done = work(conn).and_then(|done| conn.execute_batch("COMMIT").map_err(store_error).map(|()| done));
     // The catalog that comes next is not for snapshots from before.
     shared.frontier.renew();
     if done.is_err() && !conn.is_autocommit() {
         conn.execute_batch("ROLLBACK").map_err(store_error)?;
+    }
+    if done.is_ok() {
+        writer.wal().sync();
     }
     done
 }

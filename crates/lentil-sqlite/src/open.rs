@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::connection;
 use crate::format::{self, APPLICATION_ID, FORMAT_VERSION};
 use crate::upgrade::upgrade;
+use crate::wal::{self, Wal};
 
 const FILE: &str = "lentil.sqlite3";
 const DAY_NANOS: u64 = 24 * 60 * 60 * 1_000_000_000;
@@ -93,6 +94,7 @@ pub enum OpenError {
 pub(crate) struct Opened {
     pub(crate) path: PathBuf,
     pub(crate) writer: Connection,
+    pub(crate) wal: Wal,
     pub(crate) catalog: Catalog,
     pub(crate) last: Timestamp,
     pub(crate) lock: File,
@@ -112,7 +114,7 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
         let kept = writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
         kept.map(drop).map_err(|error| refused(&path, error))
     };
-    keep_log(fs::metadata(log_of(&path)).is_ok())?;
+    keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
     let (catalog, last) = accept(&path, &writer, clock)?;
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
@@ -120,7 +122,9 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
     format::write_ceiling(&writer, last).map_err(|error| refused(&path, error))?;
-    Ok(Opened { path, writer, catalog, last, lock })
+    connection::sync_no_commits(&writer).map_err(|error| refused(&path, error))?;
+    let wal = Wal::of(&path).map_err(|io| OpenError::File { path: shown(&wal::path_of(&path)), io })?;
+    Ok(Opened { path, writer, wal, catalog, last, lock })
 }
 
 /// Reads what there is, and refuses what cannot be worked with.
@@ -159,11 +163,6 @@ fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
         ) => OpenError::File { path, io: io::Error::other(error) },
         _ => OpenError::Corrupt { path, reason: error.to_string() },
     }
-}
-
-/// The write-ahead log of a database.
-fn log_of(path: &Path) -> PathBuf {
-    path.with_file_name(format!("{FILE}-wal"))
 }
 
 fn shown(path: &Path) -> String {
@@ -221,7 +220,7 @@ fn check(path: &Path, header: Header) -> Result<(), OpenError> {
 fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError> {
     let failed = |io| OpenError::File { path: shown(path), io };
     // Another database's log would be taken for the new one's.
-    if fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+    if fs::metadata(wal::path_of(path)).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::Beheaded { path: shown(path) });
     }
     let new = folder.join(format!("{FILE}.new"));

@@ -60,11 +60,11 @@ impl Published {
         Published { timestamp, lost: Vec::new() }
     }
 
-    /// Remembers that these never became durable; `durable` is the last commit before them that did.
+    /// Remembers that these never became durable; `kept` is the last commit before them that was not lost.
     ///
     /// While a disk stays full every attempt is lost; all of them make one range.
-    pub(crate) fn lose(&mut self, lost: RangeInclusive<Timestamp>, durable: Timestamp) {
-        match self.lost.last_mut().filter(|last| *last.start() > durable) {
+    pub(crate) fn lose(&mut self, lost: RangeInclusive<Timestamp>, kept: Timestamp) {
+        match self.lost.last_mut().filter(|last| *last.start() > kept) {
             Some(last) => *last = *last.start()..=*lost.end(),
             None => self.lost.push(lost),
         }
@@ -103,7 +103,7 @@ mod tests {
         published.lose(at(6)..=at(6), at(5));
         published.lose(at(7)..=at(9), at(5));
         assert_eq!(published.lost, [at(6)..=at(9)]);
-        // The commit at 10 is durable, but not yet published.
+        // The commit at 10 is in the file, but not yet published.
         published.lose(at(11)..=at(11), at(10));
         assert_eq!(published.lost, [at(6)..=at(9), at(11)..=at(11)]);
     }

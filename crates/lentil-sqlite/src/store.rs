@@ -15,6 +15,7 @@ use crate::checkpoint::{self, Ticker};
 use crate::committer::{self, Signal};
 use crate::frontier::Frontier;
 use crate::open::{self, OpenError, Opened};
+use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::published::Publication;
 use crate::snapshot::SqliteSnapshot;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     waiting: AtomicUsize,
     /// The number of the last batch that was asked to be committed.
     closed: AtomicU64,
+    pub(crate) pace: Pace,
 }
 
 impl SqliteStore {
@@ -57,13 +59,13 @@ impl SqliteStore {
     /// # Errors
     /// As [`OpenError`] says; a database that is refused is left as it was.
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
-        let Opened { path, writer, catalog, last, lock } = open::open(folder, &*options.clock)?;
+        let Opened { path, writer, wal, catalog, last, lock } = open::open(folder, &*options.clock)?;
         let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));
         let frontier = Arc::new(Frontier::at(last));
         let shared = Arc::new(Shared {
             pool: Pool::new(path.clone(), Arc::clone(&frontier), options.readers, options.max_wait),
             frontier,
-            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, last))),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, wal, last))),
             signal: Arc::clone(&signal),
             published: Publication::up_to(last),
             observer: OnceLock::new(),
@@ -71,6 +73,7 @@ impl SqliteStore {
             turn: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
             closed: AtomicU64::new(0),
+            pace: Pace::default(),
             path,
             options,
         });
@@ -132,15 +135,6 @@ impl Shared {
         }
     }
 
-    /// Has the batch of this number committed when no other mutation is about to join it.
-    pub(crate) fn close_batch_if_idle(&self, number: u64) -> bool {
-        let is_idle = self.is_idle();
-        if is_idle {
-            self.close_batch(number);
-        }
-        is_idle
-    }
-
     /// Whether no mutation waits for the turn.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) == 0
@@ -152,6 +146,11 @@ impl Shared {
         if self.note_closed(number) {
             self.signal.close_batch();
         }
+    }
+
+    /// Whether the batch of this number is committed, or about to be.
+    pub(crate) fn is_closed(&self, number: u64) -> bool {
+        self.closed.load(Ordering::SeqCst) >= number
     }
 
     /// Notes that the batch of this number needs nobody to ask for its commit any more; whether it did until now.
@@ -205,11 +204,11 @@ impl Store for SqliteStore {
 
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError> {
         let tables = tables.to_vec();
-        self.shared.alone(move |shared, conn| maintain::declare(shared, conn, &tables)).await
+        self.shared.alone(move |shared, writer| maintain::declare(shared, writer, &tables)).await
     }
 
     async fn maintain(&self, batch: usize) -> Result<Option<Progress>, StoreError> {
-        self.shared.alone(move |shared, conn| maintain::step(shared, conn, batch)).await
+        self.shared.alone(move |shared, writer| maintain::step(shared, writer, batch)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -57,7 +57,7 @@ impl SqliteTransaction {
             let mut writer = self.writer().await?;
             if let Some(number) = writer.begin_batch()? {
                 if self.closing.as_ref().is_none_or(|closing| closing.number != number) {
-                    self.closing = Some(Closing { shared: Arc::clone(&self.shared), number, deadline: None });
+                    self.closing = Some(Closing { shared: Arc::clone(&self.shared), number, joined: None });
                 }
                 return Ok(writer);
             }
@@ -142,8 +142,9 @@ impl Transaction for SqliteTransaction {
         // From here on the commit happens, whether or not the caller waits for it.
         let batch = writer.batch.as_mut().expect("what was applied is in a batch");
         let (outcome, is_full) = (batch.outcome(), batch.is_full(&shared.options));
-        if let Some(closing) = closing.as_mut().filter(|_| batch.commits.len() == 1) {
-            closing.deadline = Some(batch.began + shared.options.batch_time);
+        if let Some(closing) = &mut closing {
+            closing.joined =
+                Some(Joined { commits: batch.commits.len(), latest: batch.began + shared.options.batch_time });
         }
         drop(writer);
         drop(turn);
@@ -165,8 +166,15 @@ impl Transaction for SqliteTransaction {
 struct Closing {
     shared: Arc<Shared>,
     number: u64,
-    /// When the batch is to be committed at the latest, if that is not set yet.
-    deadline: Option<std::time::Instant>,
+    /// What the batch was when the mutation had joined it.
+    joined: Option<Joined>,
+}
+
+/// A batch that a mutation has joined.
+struct Joined {
+    commits: usize,
+    /// When it is committed at the latest.
+    latest: std::time::Instant,
 }
 
 impl Closing {
@@ -178,10 +186,18 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if !self.shared.close_batch_if_idle(self.number)
-            && let Some(deadline) = self.deadline
-        {
-            self.shared.signal.arm(deadline);
+        let Closing { shared, number, joined } = self;
+        if shared.is_closed(*number) {
+            return;
+        }
+        let (is_idle, now) = (shared.is_idle(), std::time::Instant::now());
+        match joined.as_ref().map(|joined| (joined.latest, shared.pace.patience(joined.commits))) {
+            // The next is waiting, and will see to it, unless it takes long.
+            Some((latest, _)) if !is_idle => shared.signal.arm(latest),
+            Some((latest, Some(patience))) => shared.signal.arm(latest.min(now + patience)),
+            Some((_, None)) => shared.close_batch(*number),
+            None if is_idle => shared.close_batch(*number),
+            None => {}
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
@@ -8,13 +9,16 @@ use tokio::sync::oneshot;
 use crate::connection::{self, BUSY_TIMEOUT, run};
 use crate::error::store_error;
 use crate::frontier::{Frontier, Mark};
-use crate::{SqliteOptions, rows};
+use crate::wal::Wal;
+use crate::{SqliteOptions, format, rows};
 
 /// The one connection that writes, and the batch that is open on it.
 pub(crate) struct Writer {
     path: PathBuf,
     /// `None` after a batch was lost, until it is needed again.
     conn: Option<Connection>,
+    /// The log that the connection writes.
+    wal: Arc<Wal>,
     is_closed: bool,
     /// Counts the batches that were lost: what a transaction read before is then not to be trusted.
     pub(crate) epoch: u64,
@@ -22,8 +26,8 @@ pub(crate) struct Writer {
     batches: u64,
     /// The last commit that is applied and not lost: what a transaction that begins now sees.
     pub(crate) applied: Timestamp,
-    /// The last commit that is durable.
-    pub(crate) durable: Timestamp,
+    /// The last commit that is in the file.
+    pub(crate) committed: Timestamp,
     /// The last timestamp handed out; a lost commit's is not handed out again.
     allotted: Timestamp,
     /// The ceiling of timestamps that is in the file.
@@ -46,16 +50,17 @@ pub(crate) struct Batch {
 pub(crate) type Outcome = Result<(), String>;
 
 impl Writer {
-    pub(crate) fn new(path: PathBuf, conn: Connection, last: Timestamp) -> Writer {
+    pub(crate) fn new(path: PathBuf, conn: Connection, wal: Wal, last: Timestamp) -> Writer {
         Writer {
             path,
             conn: Some(conn),
+            wal: Arc::new(wal),
             is_closed: false,
             epoch: 0,
             batch: None,
             batches: 0,
             applied: last,
-            durable: last,
+            committed: last,
             allotted: last,
             ceiling: last,
         }
@@ -67,9 +72,19 @@ impl Writer {
             return Err(StoreError::Closed);
         }
         if self.conn.is_none() {
-            self.conn = Some(connection::writer(&self.path).map_err(store_error)?);
+            let conn = connection::writer(&self.path).map_err(store_error)?;
+            // Reading makes it open its log.
+            format::read_version(&conn).map_err(store_error)?;
+            connection::sync_no_commits(&conn).map_err(store_error)?;
+            self.wal = Arc::new(Wal::of(&self.path).map_err(|error| StoreError::Failed(error.to_string()))?);
+            self.conn = Some(conn);
         }
         Ok(self.conn.as_ref().expect("it was just opened"))
+    }
+
+    /// The log that has what was committed.
+    pub(crate) fn wal(&self) -> Arc<Wal> {
+        Arc::clone(&self.wal)
     }
 
     /// Begins a batch if none is open, and returns the number of the one that is; `None` while another program is
@@ -101,7 +116,7 @@ impl Writer {
         Ok(self.applied)
     }
 
-    /// Makes what the open batch applied durable: one fsync for all of it.
+    /// Commits what the open batch applied. It is durable when the log is.
     pub(crate) fn commit(&mut self, frontier: &Frontier) -> rusqlite::Result<()> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
         let commits = self.batch.as_ref().map_or(&[][..], |batch| &batch.commits);
@@ -110,7 +125,7 @@ impl Writer {
             None => Mark::ceiling(conn, self.applied)?,
         };
         frontier.commit(conn, self.applied, mark)?;
-        (self.durable, self.ceiling) = (self.applied, ceiling);
+        (self.committed, self.ceiling) = (self.applied, ceiling);
         Ok(())
     }
 
@@ -126,10 +141,10 @@ impl Writer {
         }
     }
 
-    /// Gives the open batch up, and the connection with it; what is durable is what there is.
+    /// Gives the open batch up, and the connection with it; what is committed is what there is.
     pub(crate) fn give_up(&mut self) -> Option<Batch> {
         self.epoch += 1;
-        self.applied = self.durable;
+        self.applied = self.committed;
         self.roll_back();
         self.conn = None;
         self.batch.take()
@@ -195,8 +210,6 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use lentil_store::{DocumentWrite, StoredDocument, SystemClock};
     use lentil_values::{DocumentId, InternalId, Object, TableNumber};
 
@@ -218,9 +231,9 @@ mod tests {
     #[test]
     fn a_write_set_that_fails_in_part_leaves_nothing_and_the_others_of_its_batch_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { path, writer, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let Opened { path, writer, wal, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
         create_tree(&writer, TableNumber::FIRST_USER).unwrap();
-        let mut writer = Writer::new(path, writer, last);
+        let mut writer = Writer::new(path, writer, wal, last);
         assert_eq!(writer.begin_batch().unwrap(), Some(1));
         let first = writer.apply(inserting(&[1, 2]), last).unwrap();
         // 3 is in the file when it is found that 2 is there already.

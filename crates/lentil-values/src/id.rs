@@ -121,7 +121,7 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-let (mut bytes, mut text) = ([0; MOST_BYTES], [0; MOST_CHARACTERS]);
+        let (mut bytes, mut text) = ([0; MOST_BYTES], [0; MOST_CHARACTERS]);
         let table = write_vint(self.table.0, &mut bytes);
         let end = table + 16;
         bytes[table..end].copy_from_slice(&self.internal.0);

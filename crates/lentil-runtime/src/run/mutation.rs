@@ -53,7 +53,8 @@ impl Runtime {
                 once.record(&mut ctx, &value).await?;
                 Ok(value)
             };
-            let result = guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), running))).await;
+            let result =
+                guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), running))).await;
             let log = ctx.log.clone();
             if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
                 self.record(name, Some(FunctionKind::Mutation), &log, began, &result);
@@ -75,7 +76,9 @@ impl Runtime {
         for attempt in 0..ATTEMPTS {
             let call = Call::outermost(self.clone(), identity.clone());
             let (mut ctx, turn) = self.mutation_ctx(&name, attempt, call).await?;
-            let result = guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), body(&mut ctx)))).await;
+            let result =
+                guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), body(&mut ctx))))
+                    .await;
             if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
                 return result.map(|(value, _)| value);
             }
