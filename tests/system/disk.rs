@@ -1,7 +1,8 @@
-use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
-use lentil_tests::{Clonk, Start, available, clonk_path};
+use lentil_tests::{Clonk, Connection, Start, available, clonk_path};
 
 #[test]
 fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() {
@@ -41,6 +42,69 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
     assert_eq!(clonk.post_job("after", "done").status, 200);
 }
 
+/// `strace clonk`, with its trace in this file.
+fn traced(trace: &Path, options: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    // As its grandchild, so that the child that ends is the program, and not the tracer alone.
+    strace.args(["-D", "-f", "-qq", "-s", "4200", "-o"]).arg(trace).args(options).arg(clonk_path());
+    strace
+}
+
+/// How many fdatasyncs a start on this folder takes, at most, in one thread: that is how strace counts them.
+fn syncs_of_a_start(data: &Path) -> usize {
+    let trace = data.with_extension("start");
+    Start::through(traced(&trace, &["-e", "trace=fdatasync"]), data).run().kill();
+    let trace = fs::read_to_string(&trace).unwrap();
+    let mut threads: Vec<&str> = trace.lines().filter(|line| line.contains("fdatasync(")).map(thread_of).collect();
+    threads.sort_unstable();
+    threads.chunk_by(|a, b| a == b).map(<[_]>::len).max().expect("a start syncs")
+}
+
+fn thread_of(line: &str) -> &str {
+    line.split_whitespace().next().unwrap_or_default()
+}
+
+/// Reports a job, if there is anyone to report it to.
+fn try_post(address: &str, bearer: &str, job_id: &str) -> io::Result<u16> {
+    let body = format!(r#"{{"jobId":"{job_id}","idea":"{job_id}","status":"processing","stage":"1"}}"#);
+    let mut connection = Connection::open(address)?;
+    Ok(connection.request("POST", "/api/job", &[("authorization", bearer)], body.as_bytes())?.status)
+}
+
+#[test]
+fn a_failed_fsync_ends_the_server_and_what_it_was_for_is_not_acknowledged() {
+    if !available("strace", "a failing fsync") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    Clonk::start(&data).stop();
+    // strace counts for each thread: the committer's first ones succeed.
+    let succeed = syncs_of_a_start(&data);
+    let fail = format!("inject=fdatasync:error=EIO:when={}+", succeed + 1);
+    let trace = folder.path().join("trace");
+    let clonk = Start::through(traced(&trace, &["-e", "trace=fdatasync", "-e", &fail]), &data).run();
+    let bearer = clonk.bearer();
+    let mut acknowledged = Vec::new();
+    for at in 0..=succeed {
+        let job_id = format!("job-{at}");
+        match try_post(&clonk.address, &bearer, &job_id) {
+            Ok(200) => acknowledged.push(job_id),
+            Ok(other) => panic!("{job_id} was answered {other}"),
+            Err(_) => break,
+        }
+    }
+    let count = acknowledged.len();
+    assert!((1..=succeed).contains(&count), "{count} of {} were acknowledged with {succeed} fsyncs", succeed + 1);
+    assert_eq!(clonk.stop().code(), Some(1));
+    let log = fs::read_to_string(data.with_extension("log")).unwrap();
+    assert!(log.contains("the disk failed to keep what was written"), "{log}");
+    let clonk = Clonk::start(&data);
+    for job_id in &acknowledged {
+        assert_eq!(clonk.get_job(job_id).status, 200, "{job_id} was acknowledged");
+    }
+}
+
 /// Reads a trace of system calls: between the write that carries a job into the log and the answer that
 /// acknowledges it there must be an fdatasync.
 #[test]
@@ -50,19 +114,7 @@ fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
     }
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
-    let mut strace = Command::new("strace");
-    // As its grandchild, so that the child that ends is the program, and not the tracer alone.
-    strace.args([
-        "-D",
-        "-f",
-        "-qq",
-        "-s",
-        "4200",
-        "-e",
-        "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg",
-        "-o",
-    ]);
-    strace.arg(&trace).arg(clonk_path());
+    let strace = traced(&trace, &["-e", "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg"]);
     let clonk = Start::through(strace, &folder.path().join("data")).run();
     const JOBS: usize = 10;
     for at in 0..JOBS {

@@ -2,11 +2,11 @@
 //!
 //! SQLite would have the disk keep a commit within COMMIT, and no mutation could run on the connection as long as that
 //! takes. So COMMIT only writes the log (`synchronous=NORMAL`), and the committer then has the disk keep it, while the
-//! next batch fills and is committed:
+//! mutations of the next batch run:
 //!
 //! ```text
-//! connection   batch 1 · COMMIT ─┐ batch 2 ······ COMMIT ─┐ batch 3 ···
-//! committer                      └ fdatasync · told, …    └ fdatasync · told, …
+//! connection   batch 1 ──┐        ┌ batch 2 ·············─┐        ┌ batch 3 ···
+//! committer              └ COMMIT ┴ fdatasync · told, …   └ COMMIT ┴ fdatasync · told, …
 //! ```
 //!
 //! What the disk does not keep yet is neither told nor published nor acknowledged. A crash takes the end of the log
