@@ -20,6 +20,10 @@ use crate::writer::{Batch, Outcome, Writer};
 /// How long to wait before asking again whether another program has stopped writing.
 const FOREIGN_WRITER_PAUSE: Duration = Duration::from_millis(5);
 
+/// How many mutations run one after another before other tasks do. The turn goes from each to the next, which is run at
+/// once; a read that comes meanwhile would wait for as many as there are.
+const IN_A_ROW: usize = 4;
+
 /// A mutation's transaction: it has the turn, and reads on the connection that writes.
 ///
 /// It reads in the batch that it will write to, which is opened for it if none is: SQLite begins once for both.
@@ -141,12 +145,14 @@ impl Transaction for SqliteTransaction {
         let timestamp = applied.map_err(|error| shared.undo(&mut writer, error))?;
         // From here on the commit happens, whether or not the caller waits for it.
         let batch = writer.batch.as_mut().expect("what was applied is in a batch");
-        let (outcome, is_full) = (batch.outcome(), batch.is_full(&shared.options));
+        let (outcome, is_full, commits) = (batch.outcome(), batch.is_full(&shared.options), batch.commits.len());
         if let Some(closing) = &mut closing {
-            closing.joined =
-                Some(Joined { commits: batch.commits.len(), latest: batch.began + shared.options.batch_time });
+            closing.joined = Some(Joined { commits, latest: batch.began + shared.options.batch_time });
         }
         drop(writer);
+        if commits.is_multiple_of(IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
         drop(turn);
         match &closing {
             Some(closing) if is_full => shared.close_batch(closing.number),
