@@ -92,7 +92,7 @@ pub(crate) fn into_object(fields: &[Field<'_>], receiver: &TokenStream, further:
         quote!((const { ::lentil::__derive::FieldName::from_static(#name) }, #field_type::into_field(#receiver #ident)))
     });
     let entries = entries.chain(further);
-    quote!(::lentil::__derive::object([#(#entries),*]))
+    quote!(::lentil::__derive::Object::of_present([#(#entries),*]))
 }
 
 /// `Ok(path { field: … })` of the fields in the variable `object`, once nothing is left of it.

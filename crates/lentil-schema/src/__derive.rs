@@ -4,11 +4,6 @@ pub use lentil_values::{
 
 pub use crate::{Args, Document, Ending, Index, IntoArgs, Patch, Table};
 
-/// The object of the fields that are there.
-pub fn object<const N: usize>(fields: [(FieldName, Option<Value>); N]) -> Object {
-    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-}
-
 /// Refuses what is left of an object once its fields are taken out.
 pub fn nothing_left(object: &Object) -> Result<(), DecodeError> {
     object.iter().next().map_or(Ok(()), |(name, _)| Err(DecodeError::new("unknown field").in_field(name.as_str())))
