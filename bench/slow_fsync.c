@@ -40,7 +40,7 @@ __attribute__((constructor)) static void open_shared(void) {
 
 /* Waits first, and then has the disk do it: were it the other way round, a busy core that lets the caller wait for its
  * turn after the disk's answer would make the disk slower than it is said to be. */
-static void count(void) {
+static void count_and_wait(void) {
     __atomic_add_fetch(&shared->calls, 1, __ATOMIC_RELAXED);
     uint64_t delay_us = __atomic_load_n(&shared->delay_us, __ATOMIC_RELAXED);
     struct timespec rest = {(time_t)(delay_us / 1000000), (long)(delay_us % 1000000) * 1000};
@@ -49,16 +49,16 @@ static void count(void) {
 }
 
 int fsync(int fd) {
-    count();
+    count_and_wait();
     return (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd) {
-    count();
+    count_and_wait();
     return (int)syscall(SYS_fdatasync, fd);
 }
 
 int sync_file_range(int fd, off64_t offset, off64_t length, unsigned int flags) {
-    count();
+    count_and_wait();
     return (int)syscall(SYS_sync_file_range, fd, offset, length, flags);
 }

@@ -2,8 +2,8 @@
 //!
 //! Clients that have just been answered often come again at once. A batch that does not wait for them is small, and they
 //! wait for its fsync and for their own; on a slow disk small and large batches then take turns for ever. So a batch
-//! that is smaller than the one before waits for the next mutation a quarter as long as the disk takes. Alone, a client
-//! never waits: its batches are of one.
+//! that is smaller than the one before waits for the next mutation a quarter as long as the disk takes, and in all no
+//! longer than [`SqliteOptions::batch_time`](crate::SqliteOptions). Alone, a client never waits: its batches are of one.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
