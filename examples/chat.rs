@@ -7,8 +7,8 @@
 use std::process::ExitCode;
 
 use lentil::{
-    ActionCtx, Args, Backend, Doc, Document, Functions, HttpRouter, Id, Method, MutationCtx, Object, Order, QueryCtx,
-    Request, Response, Result, Schema, StatusCode,
+    ActionCtx, Args, Backend, Doc, Document, Functions, HttpRouter, Id, Method, MutationCtx,
+    Object, Order, QueryCtx, Request, Response, Result, Schema, StatusCode,
 };
 
 /// A place to talk in.
@@ -46,13 +46,33 @@ struct Say {
 
 /// Says something, in a new channel if there is none of this name. Returns how many messages the channel has.
 async fn say(ctx: &mut MutationCtx, args: Say) -> Result<f64> {
-    let found = ctx.db.query(Channel::BY_NAME.eq(&args.channel)).unique().await?;
+    let found = ctx
+        .db
+        .query(Channel::BY_NAME.eq(&args.channel))
+        .unique()
+        .await?;
     let (channel, before) = match found {
         Some(channel) => (channel.id, channel.messages),
-        None => (ctx.db.insert(Channel { name: args.channel, messages: 0.0 }).await?, 0.0),
+        None => (
+            ctx.db
+                .insert(Channel {
+                    name: args.channel,
+                    messages: 0.0,
+                })
+                .await?,
+            0.0,
+        ),
     };
-    ctx.db.insert(Message { channel, author: args.author, body: args.body }).await?;
-    ctx.db.patch(&channel, Channel::patch().messages(before + 1.0)).await?;
+    ctx.db
+        .insert(Message {
+            channel,
+            author: args.author,
+            body: args.body,
+        })
+        .await?;
+    ctx.db
+        .patch(&channel, Channel::patch().messages(before + 1.0))
+        .await?;
     Ok(before + 1.0)
 }
 // [end]
@@ -65,12 +85,23 @@ struct List {
 
 /// The latest hundred messages of a channel, of one author if one is given; the newest first without one.
 async fn list(ctx: &mut QueryCtx, args: List) -> Result<Vec<Doc<Message>>> {
-    let Some(channel) = ctx.db.query(Channel::BY_NAME.eq(args.channel)).unique().await? else {
+    let Some(channel) = ctx
+        .db
+        .query(Channel::BY_NAME.eq(args.channel))
+        .unique()
+        .await?
+    else {
         return Ok(Vec::new());
     };
     let in_channel = Message::BY_CHANNEL_AND_AUTHOR.eq(channel.id);
     match args.author {
-        Some(author) => ctx.db.query(in_channel.eq(author)).order(Order::Desc).take(100).await,
+        Some(author) => {
+            ctx.db
+                .query(in_channel.eq(author))
+                .order(Order::Desc)
+                .take(100)
+                .await
+        }
         None => {
             let mut messages = ctx.db.query(in_channel).collect().await?;
             messages.sort_by(|a, b| b.creation_time.total_cmp(&a.creation_time));
@@ -82,25 +113,45 @@ async fn list(ctx: &mut QueryCtx, args: List) -> Result<Vec<Doc<Message>>> {
 
 // [functions]
 fn functions() -> Functions {
-    Functions::in_module("chat").mutation("say", say).query("list", list)
+    Functions::in_module("chat")
+        .mutation("say", say)
+        .query("list", list)
 }
 // [end]
 
 async fn get_messages(ctx: &ActionCtx, request: Request) -> Result<Response> {
-    let channel = request.query("channel").unwrap_or_else(|| "general".to_owned());
-    let messages = ctx.run_query(list, List { channel, author: request.query("author") }).await?;
+    let channel = request
+        .query("channel")
+        .unwrap_or_else(|| "general".to_owned());
+    let messages = ctx
+        .run_query(
+            list,
+            List {
+                channel,
+                author: request.query("author"),
+            },
+        )
+        .await?;
     Ok(Response::json(StatusCode::OK, messages))
 }
 
 // [route]
 async fn post_message(ctx: &ActionCtx, request: Request) -> Result<Response> {
     let said: Say = request.args().await?;
-    let messages = ctx.run_mutation(say, said).await.map_err(|error| error.blame_request())?;
-    Ok(Response::json(StatusCode::OK, Object::from([("messages", messages)])))
+    let messages = ctx
+        .run_mutation(say, said)
+        .await
+        .map_err(|error| error.blame_request())?;
+    Ok(Response::json(
+        StatusCode::OK,
+        Object::from([("messages", messages)]),
+    ))
 }
 
 fn router() -> HttpRouter {
-    HttpRouter::new().route(Method::POST, "/messages", post_message).route(Method::GET, "/messages", get_messages)
+    HttpRouter::new()
+        .route(Method::POST, "/messages", post_message)
+        .route(Method::GET, "/messages", get_messages)
 }
 // [end]
 
@@ -119,27 +170,49 @@ mod tests {
     use super::*;
 
     fn said(author: &str, body: &str) -> Say {
-        Say { channel: "general".into(), author: author.into(), body: body.into() }
+        Say {
+            channel: "general".into(),
+            author: author.into(),
+            body: body.into(),
+        }
     }
 
     #[tokio::test]
     async fn the_newest_message_comes_first() {
         let t = TestBackend::new(schema());
         for body in ["one", "two", "three"] {
-            t.mutation(async |ctx| say(ctx, said("ada", body)).await).await.unwrap();
+            t.mutation(async |ctx| say(ctx, said("ada", body)).await)
+                .await
+                .unwrap();
         }
-        let args = List { channel: "general".into(), author: None };
+        let args = List {
+            channel: "general".into(),
+            author: None,
+        };
         let messages = t.query(async |ctx| list(ctx, args).await).await.unwrap();
-        assert_eq!(messages.iter().map(|message| &*message.body).collect::<Vec<_>>(), ["three", "two", "one"]);
+        assert_eq!(
+            messages
+                .iter()
+                .map(|message| &*message.body)
+                .collect::<Vec<_>>(),
+            ["three", "two", "one"]
+        );
     }
 
     // [test]
     #[tokio::test]
     async fn an_authors_messages_come_by_the_index() {
         let t = TestBackend::new(schema());
-        t.mutation(async |ctx| say(ctx, said("ada", "hello")).await).await.unwrap();
-        t.mutation(async |ctx| say(ctx, said("bob", "hi")).await).await.unwrap();
-        let args = List { channel: "general".into(), author: Some("bob".into()) };
+        t.mutation(async |ctx| say(ctx, said("ada", "hello")).await)
+            .await
+            .unwrap();
+        t.mutation(async |ctx| say(ctx, said("bob", "hi")).await)
+            .await
+            .unwrap();
+        let args = List {
+            channel: "general".into(),
+            author: Some("bob".into()),
+        };
         let messages = t.query(async |ctx| list(ctx, args).await).await.unwrap();
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0].body, "hi");
@@ -160,15 +233,28 @@ mod tests {
 
     #[tokio::test]
     async fn the_routes_answer_what_the_functions_say() {
-        let t = TestBackend::new(schema()).functions(functions()).http(router());
+        let t = TestBackend::new(schema())
+            .functions(functions())
+            .http(router());
         let body = r#"{"channel":"general","author":"ada","body":"hello"}"#;
         let request = http_request("POST", "/messages", body);
         assert_eq!(t.fetch(request).await.text(), r#"{"messages":1}"#);
-        let listed = t.fetch(http_request("GET", "/messages?channel=general", "")).await.json();
+        let listed = t
+            .fetch(http_request("GET", "/messages?channel=general", ""))
+            .await
+            .json();
         assert_eq!(listed.as_array().unwrap().len(), 1);
     }
 
-    fn http_request(method: &str, uri: &str, body: &'static str) -> lentil::HttpRequest<&'static str> {
-        lentil::HttpRequest::builder().method(method).uri(uri).body(body).unwrap()
+    fn http_request(
+        method: &str,
+        uri: &str,
+        body: &'static str,
+    ) -> lentil::HttpRequest<&'static str> {
+        lentil::HttpRequest::builder()
+            .method(method)
+            .uri(uri)
+            .body(body)
+            .unwrap()
     }
 }

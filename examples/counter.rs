@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use lentil::{
-    ActionCtx, Args, Backend, Document, Functions, HttpRouter, Method, MutationCtx, Request, Response, Result, Schema,
-    StatusCode,
+    ActionCtx, Args, Backend, Document, Functions, HttpRouter, Method, MutationCtx, Request,
+    Response, Result, Schema, StatusCode,
 };
 
 #[derive(Args)]
@@ -25,11 +25,26 @@ struct Counter {
 }
 
 async fn add(ctx: &mut MutationCtx, args: Add) -> Result<f64> {
-    let counter = ctx.db.query(Counter::BY_NAME.eq(&args.name)).unique().await?;
+    let counter = ctx
+        .db
+        .query(Counter::BY_NAME.eq(&args.name))
+        .unique()
+        .await?;
     let count = counter.as_ref().map_or(0.0, |counter| counter.count) + args.by;
     match counter {
-        Some(counter) => ctx.db.patch(&counter.id, Counter::patch().count(count)).await?,
-        None => drop(ctx.db.insert(Counter { name: args.name, count }).await?),
+        Some(counter) => {
+            ctx.db
+                .patch(&counter.id, Counter::patch().count(count))
+                .await?
+        }
+        None => drop(
+            ctx.db
+                .insert(Counter {
+                    name: args.name,
+                    count,
+                })
+                .await?,
+        ),
     }
     Ok(count)
 }
@@ -41,7 +56,10 @@ fn functions() -> Functions {
 
 async fn post_add(ctx: &ActionCtx, request: Request) -> Result<Response> {
     let args: Add = request.args().await?;
-    Ok(Response::json(StatusCode::OK, ctx.run_mutation(add, args).await?))
+    Ok(Response::json(
+        StatusCode::OK,
+        ctx.run_mutation(add, args).await?,
+    ))
 }
 
 fn main() -> ExitCode {

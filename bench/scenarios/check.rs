@@ -31,8 +31,13 @@ pub(crate) fn check(is_to_record: bool) -> Result<(), String> {
     if !is_available("valgrind")? {
         return Ok(());
     }
-    let counted = SCENARIOS.iter().map(|(name, _)| Ok(((*name).to_owned(), count(name)?)));
-    let now = Kept { toolchain: toolchain(), instructions: counted.collect::<Result<_, String>>()? };
+    let counted = SCENARIOS
+        .iter()
+        .map(|(name, _)| Ok(((*name).to_owned(), count(name)?)));
+    let now = Kept {
+        toolchain: toolchain(),
+        instructions: counted.collect::<Result<_, String>>()?,
+    };
     if is_to_record {
         let text = serde_json::to_string_pretty(&now).expect("counts are JSON");
         return fs::write(FILE, text + "\n").map_err(|error| format!("{FILE}: {error}"));
@@ -43,20 +48,30 @@ pub(crate) fn check(is_to_record: bool) -> Result<(), String> {
 }
 
 fn is_available(tool: &str) -> Result<bool, String> {
-    let found = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
-    match (found.is_ok_and(|status| status.success()), std::env::var_os("LENTIL_TEST_ALL")) {
+    let found = Command::new(tool)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    match (
+        found.is_ok_and(|status| status.success()),
+        std::env::var_os("LENTIL_TEST_ALL"),
+    ) {
         (true, _) => Ok(true),
         (false, None) => {
             println!("SKIPPED: instructions are not counted, for there is no {tool}");
             Ok(false)
         }
-        (false, Some(_)) => Err(format!("there is no {tool}; install it, or unset LENTIL_TEST_ALL")),
+        (false, Some(_)) => Err(format!(
+            "there is no {tool}; install it, or unset LENTIL_TEST_ALL"
+        )),
     }
 }
 
 fn toolchain() -> String {
     let output = Command::new("rustc").arg("--version").output();
-    output.map_or("unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.map_or("unknown".to_owned(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    })
 }
 
 /// The profile that callgrind leaves of a scenario, beside this program.
@@ -68,20 +83,33 @@ fn profile(scenario: &str) -> PathBuf {
 fn count(scenario: &str) -> Result<u64, String> {
     let profile = profile(scenario);
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--toggle-collect=scenarios::counted", "--quiet"]);
+    valgrind.args([
+        "--tool=callgrind",
+        "--toggle-collect=scenarios::counted",
+        "--quiet",
+    ]);
     valgrind.arg(format!("--callgrind-out-file={}", profile.display()));
-    valgrind.arg(std::env::current_exe().expect("this program has a path")).arg(scenario);
-    let status = valgrind.status().map_err(|error| format!("valgrind: {error}"))?;
+    valgrind
+        .arg(std::env::current_exe().expect("this program has a path"))
+        .arg(scenario);
+    let status = valgrind
+        .status()
+        .map_err(|error| format!("valgrind: {error}"))?;
     if !status.success() {
-        return Err(format!("the scenario `{scenario}` fails under valgrind: {status}"));
+        return Err(format!(
+            "the scenario `{scenario}` fails under valgrind: {status}"
+        ));
     }
     instructions(&profile)
 }
 
 fn instructions(profile: &Path) -> Result<u64, String> {
-    let text = fs::read_to_string(profile).map_err(|error| format!("{}: {error}", profile.display()))?;
+    let text =
+        fs::read_to_string(profile).map_err(|error| format!("{}: {error}", profile.display()))?;
     let summary = text.lines().find_map(|line| line.strip_prefix("totals: "));
-    let counted = summary.and_then(|number| number.trim().parse().ok()).filter(|count| *count > 0);
+    let counted = summary
+        .and_then(|number| number.trim().parse().ok())
+        .filter(|count| *count > 0);
     counted.ok_or_else(|| format!("{} has counted nothing", profile.display()))
 }
 
@@ -90,7 +118,10 @@ fn compare(kept: &Kept, now: &Kept) -> Result<(), String> {
     for (scenario, count) in &now.instructions {
         let before = kept.instructions.get(scenario).copied().unwrap_or(0);
         let change = *count as f64 / before as f64 - 1.0;
-        println!("{scenario:6} {count:>12} instructions, {before:>12} kept: {:+.2} %", 100.0 * change);
+        println!(
+            "{scenario:6} {count:>12} instructions, {before:>12} kept: {:+.2} %",
+            100.0 * change
+        );
         // A scenario that is not kept yet has grown without bounds.
         if change > TOLERANCE {
             let profile = profile(scenario);
@@ -107,7 +138,10 @@ fn compare(kept: &Kept, now: &Kept) -> Result<(), String> {
     let other = if kept.toolchain == now.toolchain {
         String::new()
     } else {
-        format!("The counts that are kept were made by {}, these by {}. ", kept.toolchain, now.toolchain)
+        format!(
+            "The counts that are kept were made by {}, these by {}. ",
+            kept.toolchain, now.toolchain
+        )
     };
     Err(format!(
         "more instructions than before:\n  {}\n{other}Make it cheaper, or, if it is worth it, keep the new counts with \
@@ -121,20 +155,29 @@ mod tests {
     use super::*;
 
     fn kept(count: u64) -> Kept {
-        Kept { toolchain: "rustc".into(), instructions: BTreeMap::from([("get".to_owned(), count)]) }
+        Kept {
+            toolchain: "rustc".into(),
+            instructions: BTreeMap::from([("get".to_owned(), count)]),
+        }
     }
 
     #[test]
     fn less_than_five_percent_more_are_let_pass_and_six_are_not() {
         compare(&kept(1_000), &kept(1_049)).unwrap();
         let refused = compare(&kept(1_000), &kept(1_060)).unwrap_err();
-        assert!(refused.contains("`get` by 6.0 %") && refused.contains("--record"), "{refused}");
+        assert!(
+            refused.contains("`get` by 6.0 %") && refused.contains("--record"),
+            "{refused}"
+        );
         compare(&kept(1_000), &kept(500)).unwrap();
     }
 
     #[test]
     fn a_scenario_that_is_not_kept_is_refused() {
-        let none = Kept { toolchain: String::new(), instructions: BTreeMap::new() };
+        let none = Kept {
+            toolchain: String::new(),
+            instructions: BTreeMap::new(),
+        };
         assert!(compare(&none, &kept(1)).is_err());
     }
 }

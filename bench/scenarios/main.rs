@@ -27,7 +27,11 @@ fn main() -> ExitCode {
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["check"] => check::check(false),
         ["check", "--record"] => check::check(true),
-        [name] => SCENARIOS.iter().find(|(known, _)| *known == name).map(|(_, scenario)| scenario()).ok_or_else(usage),
+        [name] => SCENARIOS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, scenario)| scenario())
+            .ok_or_else(usage),
         _ => Err(usage()),
     };
     done.map_or_else(
@@ -51,13 +55,19 @@ fn counted(work: &mut dyn FnMut()) {
 
 /// Runs `setup`, and then `work` counted, on one thread.
 fn run<S, F: Future<Output = ()>>(setup: impl Future<Output = S>, work: impl Fn(S) -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let mut ready = Some(runtime.block_on(setup));
     counted(&mut || runtime.block_on(work(ready.take().expect("it is counted once"))));
 }
 
 fn backend() -> TestBackend {
-    TestBackend::new(schema()).functions(functions()).http(router()).secret(API_KEY, KEY)
+    TestBackend::new(schema())
+        .functions(functions())
+        .http(router())
+        .secret(API_KEY, KEY)
 }
 
 /// Each job is asked for three times: the first is computed, the others are cached.
@@ -65,7 +75,9 @@ fn get() {
     let setup = async {
         let t = backend();
         for number in 0..TIMES {
-            t.mutation(async |ctx| upsert(ctx, report(number)).await).await.expect("the job is made");
+            t.mutation(async |ctx| upsert(ctx, report(number)).await)
+                .await
+                .expect("the job is made");
         }
         t
     };
@@ -89,8 +101,13 @@ fn post() {
 }
 
 async fn fetch(t: &TestBackend, method: Method, url: &str, body: String) {
-    let request = Request::builder().method(method).uri(url).header("authorization", format!("Bearer {KEY}"));
-    let answer = t.fetch(request.body(body).expect("the request is one")).await;
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header("authorization", format!("Bearer {KEY}"));
+    let answer = t
+        .fetch(request.body(body).expect("the request is one"))
+        .await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
 }
 
@@ -107,7 +124,10 @@ fn codec() {
             let mut key = KeyWriter::new();
             key.push(fields.get("jobId"));
             let printed = Value::Object(fields).to_json(JsonForm::Encoded);
-            assert!(printed.len() + 2 > body.len() && key.as_bytes().len() > 36, "{printed}");
+            assert!(
+                printed.len() + 2 > body.len() && key.as_bytes().len() > 36,
+                "{printed}"
+            );
         }
     });
 }

@@ -18,7 +18,8 @@ impl Answer {
 
 fn content_length(line: &str) -> Option<usize> {
     let (name, value) = line.split_at_checked("content-length:".len())?;
-    name.eq_ignore_ascii_case("content-length:").then(|| value.trim().parse().ok())?
+    name.eq_ignore_ascii_case("content-length:")
+        .then(|| value.trim().parse().ok())?
 }
 
 #[cfg(test)]

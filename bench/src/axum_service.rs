@@ -56,8 +56,12 @@ pub(crate) const UPSERT: &str = "INSERT INTO jobs (job_id, idea, username, statu
 /// Opens the database in this folder, so that what is committed is durable.
 fn open(folder: &Path) -> Connection {
     let connection = Connection::open(folder.join("jobs.sqlite3")).expect("the database opens");
-    connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
-    connection.pragma_update(None, "synchronous", "FULL").expect("FULL");
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .expect("WAL");
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .expect("FULL");
     connection
 }
 
@@ -76,8 +80,15 @@ pub(crate) fn fill(folder: &Path, job_ids: &[String]) {
         let transaction = writer.transaction().expect("nobody else writes");
         let mut statement = transaction.prepare(UPSERT).expect("the statement is one");
         for job_id in job_ids {
-            let job =
-                params![job_id, idea(job_id), "ada", "processing", "stage-0", None::<String>, 1_767_225_600_000.0];
+            let job = params![
+                job_id,
+                idea(job_id),
+                "ada",
+                "processing",
+                "stage-0",
+                None::<String>,
+                1_767_225_600_000.0
+            ];
             statement.execute(job).expect("the disk has room");
         }
         drop(statement);
@@ -89,13 +100,27 @@ pub(crate) fn fill(folder: &Path, job_ids: &[String]) {
 pub(crate) fn serve(folder: &Path) {
     let writer = create(folder);
     let readers = (0..4).map(|_| Mutex::new(open(folder))).collect();
-    let service = Service { writer: Arc::new(Mutex::new(writer)), readers: Arc::new(readers) };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let service = Service {
+        writer: Arc::new(Mutex::new(writer)),
+        readers: Arc::new(readers),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        println!("axum on http://{}", listener.local_addr().expect("it is bound"));
-        let routes = Router::new().route("/api/job", post(post_job).get(get_job)).with_state(service);
-        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        println!(
+            "axum on http://{}",
+            listener.local_addr().expect("it is bound")
+        );
+        let routes = Router::new()
+            .route("/api/job", post(post_job).get(get_job))
+            .with_state(service);
+        let listener =
+            axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true)));
         axum::serve(listener, routes).await.expect("it serves");
     });
 }
@@ -105,7 +130,11 @@ fn is_known(headers: &HeaderMap) -> bool {
     bearer.and_then(|bearer| bearer.strip_prefix(b"Bearer ")) == Some(KEY.as_bytes())
 }
 
-async fn post_job(State(service): State<Service>, headers: HeaderMap, Json(job): Json<Upsert>) -> Response {
+async fn post_job(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    Json(job): Json<Upsert>,
+) -> Response {
     if !is_known(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -126,7 +155,9 @@ fn upsert(writer: &mut Connection, job: Upsert) -> rusqlite::Result<()> {
         let username = job.username.unwrap_or_else(|| "unknown".to_owned());
         let created_at = job.created_at.unwrap_or_default();
         let mut statement = transaction.prepare_cached(UPSERT)?;
-        statement.execute(params![job.job_id, idea, username, job.status, job.stage, job.result, created_at])?;
+        statement.execute(params![
+            job.job_id, idea, username, job.status, job.stage, job.result, created_at
+        ])?;
     }
     transaction.commit()
 }
@@ -136,12 +167,19 @@ struct Wanted {
     id: String,
 }
 
-async fn get_job(State(service): State<Service>, headers: HeaderMap, Query(wanted): Query<Wanted>) -> Response {
+async fn get_job(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    Query(wanted): Query<Wanted>,
+) -> Response {
     if !is_known(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     // A point read is quicker than the hop to another thread.
-    let free = service.readers.iter().find_map(|reader| reader.try_lock().ok());
+    let free = service
+        .readers
+        .iter()
+        .find_map(|reader| reader.try_lock().ok());
     let reader = free.unwrap_or_else(|| service.readers[0].lock().expect("no reader panics"));
     let sql = "SELECT job_id, idea, username, status, stage, result, created_at FROM jobs WHERE job_id = ?1";
     let found = reader.prepare_cached(sql).and_then(|mut statement| {

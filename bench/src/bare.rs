@@ -15,32 +15,53 @@ const ANSWER: &[u8] = br#"{"_creationTime":1767225600000.25,"_id":"j57c4yh0grb2z
 
 /// Serves a constant to whoever has the key: the limit of what hyper can do here.
 pub(crate) fn serve() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        println!("bare on http://{}", listener.local_addr().expect("it is bound"));
+        println!(
+            "bare on http://{}",
+            listener.local_addr().expect("it is bound")
+        );
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             tokio::spawn(async move {
                 let connection = hyper::server::conn::http1::Builder::new();
                 // The load generator just hangs up.
-                let _ = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let _ = connection
+                    .serve_connection(TokioIo::new(stream), service_fn(answer))
+                    .await;
             });
         }
     });
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let bearer = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let is_known = bearer.and_then(|bearer| bearer.strip_prefix(b"Bearer ")) == Some(KEY.as_bytes());
+    let bearer = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .map(|value| value.as_bytes());
+    let is_known =
+        bearer.and_then(|bearer| bearer.strip_prefix(b"Bearer ")) == Some(KEY.as_bytes());
     let mut answer = Bytes::from_static(ANSWER);
     if request.method() == Method::POST {
         let _ = request.into_body().collect().await;
         answer = Bytes::from_static(br#"{"ok":true}"#);
     }
     let mut response = Response::new(Full::new(answer));
-    *response.status_mut() = if is_known { http::StatusCode::OK } else { http::StatusCode::UNAUTHORIZED };
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    *response.status_mut() = if is_known {
+        http::StatusCode::OK
+    } else {
+        http::StatusCode::UNAUTHORIZED
+    };
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }

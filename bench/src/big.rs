@@ -33,8 +33,17 @@ struct Filled {
 
 /// Measures starts on a gigabyte, then rates and memory on ten million jobs beside ten thousand.
 pub(crate) fn big(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
-    let mut large = Filled { folder: folder.join("big"), cores, known: 0 };
-    let small = Filled { folder: folder.join("small"), cores, known: 0 }.filled(KNOWN);
+    let mut large = Filled {
+        folder: folder.join("big"),
+        cores,
+        known: 0,
+    };
+    let small = Filled {
+        folder: folder.join("small"),
+        cores,
+        known: 0,
+    }
+    .filled(KNOWN);
     large = large.filled(GIGABYTE);
     let mut figures = large.starts(settings);
     large = large.filled(MANY);
@@ -57,7 +66,13 @@ fn by_hand(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
     };
     let (large, small) = (served("big-by-hand", MANY), served("small-by-hand", KNOWN));
     let figures = compare(large, small, settings).into_iter();
-    figures.map(|figure| Figure { name: format!("axum + rusqlite, {}", figure.name), wanted: None, ..figure }).collect()
+    figures
+        .map(|figure| Figure {
+            name: format!("axum + rusqlite, {}", figure.name),
+            wanted: None,
+            ..figure
+        })
+        .collect()
 }
 
 impl Filled {
@@ -65,8 +80,13 @@ impl Filled {
     fn filled(self, known: u64) -> Filled {
         println!("filling a database up to {known} jobs …");
         // The first start declares the tables.
-        Server::start(clonk(&self.folder), self.cores).process.stop();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Server::start(clonk(&self.folder), self.cores)
+            .process
+            .stop();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(fill(&self.folder, self.known..known));
         Filled { known, ..self }
     }
@@ -88,22 +108,40 @@ impl Filled {
     }
 
     fn served(&self) -> Member {
-        Member::of(Server::start(clonk(&self.folder), self.cores), Jobs::new(self.known))
+        Member::of(
+            Server::start(clonk(&self.folder), self.cores),
+            Jobs::new(self.known),
+        )
     }
 }
 
 fn compare(mut large: Member, mut small: Member, settings: Settings) -> Vec<Figure> {
     let moment = Duration::from_secs_f64(settings.seconds);
     let figures = of_any_size().into_iter().flat_map(|cell| {
-        let mut round = |_| [once(&cell, &mut large, moment).0, once(&cell, &mut small, moment).0];
+        let mut round = |_| {
+            [
+                once(&cell, &mut large, moment).0,
+                once(&cell, &mut small, moment).0,
+            ]
+        };
         let rounds: Vec<[Round; 2]> = (0..settings.rounds).map(&mut round).collect();
         let errors: u64 = rounds.iter().flatten().map(|round| round.errors).sum();
         let void = (errors > 0).then(|| format!("{errors} errors"));
         let of = |what: &str, pick: fn(&[Round; 2]) -> f64| {
-            let figure = Figure::new(&format!("{}: {what}", cell.name), "", rounds.iter().map(pick).collect());
-            Figure { void: void.clone(), ..figure }
+            let figure = Figure::new(
+                &format!("{}: {what}", cell.name),
+                "",
+                rounds.iter().map(pick).collect(),
+            );
+            Figure {
+                void: void.clone(),
+                ..figure
+            }
         };
-        let ratio = of("rate with 10 million jobs / 10 thousand", |[large, small]| large.rate / small.rate);
+        let ratio = of(
+            "rate with 10 million jobs / 10 thousand",
+            |[large, small]| large.rate / small.rate,
+        );
         [
             ratio.at_least(0.7),
             of("a second with 10 million jobs", |[large, _]| large.rate),
@@ -112,7 +150,14 @@ fn compare(mut large: Member, mut small: Member, settings: Settings) -> Vec<Figu
     });
     let mut figures: Vec<Figure> = figures.collect();
     let (large, small) = (large.process().resident_mb(), small.process().resident_mb());
-    figures.push(Figure::new("memory with 10 million jobs − 10 thousand", " MB", vec![large - small]).at_most(100.0));
+    figures.push(
+        Figure::new(
+            "memory with 10 million jobs − 10 thousand",
+            " MB",
+            vec![large - small],
+        )
+        .at_most(100.0),
+    );
     figures
 }
 
@@ -129,11 +174,21 @@ async fn fill(folder: &Path, jobs: std::ops::Range<u64>) {
         let mut buffer = WriteBuffer::new(store.catalog());
         for (at, (job_id, job)) in numbers.iter().enumerate() {
             let creation_time = first_ms + (step * STEP + at) as f64 / 1e3;
-            let id = DocumentId { table, internal: InternalId::at(creation_time, mix(*job)) };
-            let document = StoredDocument { id, creation_time, fields: fields(job_id) };
+            let id = DocumentId {
+                table,
+                internal: InternalId::at(creation_time, mix(*job)),
+            };
+            let document = StoredDocument {
+                id,
+                creation_time,
+                fields: fields(job_id),
+            };
             buffer.put(None, Some(Arc::new(document)));
         }
-        transaction.commit(buffer.into_write_set()).await.expect("the disk has room");
+        transaction
+            .commit(buffer.into_write_set())
+            .await
+            .expect("the disk has room");
     }
     store.close().await.expect("the database closes");
 }
@@ -153,12 +208,18 @@ fn fields(job_id: &str) -> Object {
 /// What a stored job is about. Ideas are of different lengths: were all documents equally large, how much room their
 /// pages have left when one grows would be all or nothing.
 pub(crate) fn idea(job_id: &str) -> &'static str {
-    const LONGEST: &str =
-        "an app that counts the birds in my garden and draws them in the colours that my daughter likes best";
-    let length = job_id.bytes().rev().take(2).fold(0, |sum, byte| 7 * sum + usize::from(byte));
+    const LONGEST: &str = "an app that counts the birds in my garden and draws them in the colours that my daughter likes best";
+    let length = job_id
+        .bytes()
+        .rev()
+        .take(2)
+        .fold(0, |sum, byte| 7 * sum + usize::from(byte));
     &LONGEST[..16 + length % 81]
 }
 
 fn size_gb(folder: &Path) -> f64 {
-    std::fs::metadata(folder.join("lentil.sqlite3")).expect("the database is there").len() as f64 / 1e9
+    std::fs::metadata(folder.join("lentil.sqlite3"))
+        .expect("the database is there")
+        .len() as f64
+        / 1e9
 }

@@ -37,9 +37,15 @@ impl Clients {
     pub(crate) async fn connect(address: SocketAddr, count: usize) -> Clients {
         let mut clients = Vec::new();
         for _ in 0..count {
-            let stream = TcpStream::connect(address).await.expect("the server takes connections");
-            stream.set_nodelay(true).expect("a connection can be set up");
-            let (client, connection) = handshake(TokioIo::new(stream)).await.expect("the server speaks HTTP");
+            let stream = TcpStream::connect(address)
+                .await
+                .expect("the server takes connections");
+            stream
+                .set_nodelay(true)
+                .expect("a connection can be set up");
+            let (client, connection) = handshake(TokioIo::new(stream))
+                .await
+                .expect("the server speaks HTTP");
             tokio::spawn(connection);
             clients.push(client);
         }
@@ -49,7 +55,12 @@ impl Clients {
     /// Asks over the first connection, and reads the answer whole.
     pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Bytes {
         let answer = send(&mut self.0[0], request).await;
-        answer.into_body().collect().await.expect("an answer comes whole").to_bytes()
+        answer
+            .into_body()
+            .collect()
+            .await
+            .expect("an answer comes whole")
+            .to_bytes()
     }
 
     /// Asks over all connections until the moment is over or there are no more requests.
@@ -58,31 +69,54 @@ impl Clients {
         moment: Duration,
         requests: impl Iterator<Item = Request<Full<Bytes>>>,
     ) -> Asked {
-        let asked = RefCell::new(Asked { latency: histogram(), bytes: 0, seconds: 0.0 });
+        let asked = RefCell::new(Asked {
+            latency: histogram(),
+            bytes: 0,
+            seconds: 0.0,
+        });
         let (requests, began) = (RefCell::new(requests), Instant::now());
         join_all(self.0.iter_mut().map(async |client| {
             while began.elapsed() < moment {
-                let Some(request) = requests.borrow_mut().next() else { break };
+                let Some(request) = requests.borrow_mut().next() else {
+                    break;
+                };
                 let sent = Instant::now();
                 let mut body = send(client, request).await.into_body();
                 let mut bytes = 0;
                 while let Some(frame) = body.frame().await {
-                    bytes += frame.expect("an answer comes whole").data_ref().map_or(0, Bytes::len) as u64;
+                    bytes += frame
+                        .expect("an answer comes whole")
+                        .data_ref()
+                        .map_or(0, Bytes::len) as u64;
                 }
                 let mut asked = asked.borrow_mut();
-                asked.latency.saturating_record(sent.elapsed().as_nanos() as u64);
+                asked
+                    .latency
+                    .saturating_record(sent.elapsed().as_nanos() as u64);
                 asked.bytes += bytes;
             }
         }))
         .await;
-        Asked { seconds: began.elapsed().as_secs_f64(), ..asked.into_inner() }
+        Asked {
+            seconds: began.elapsed().as_secs_f64(),
+            ..asked.into_inner()
+        }
     }
 }
 
-async fn send(client: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Response<Incoming> {
-    client.ready().await.expect("the server keeps the connection");
+async fn send(
+    client: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Response<Incoming> {
+    client
+        .ready()
+        .await
+        .expect("the server keeps the connection");
     let what = request.uri().clone();
-    let answer = client.send_request(request).await.expect("the server answers");
+    let answer = client
+        .send_request(request)
+        .await
+        .expect("the server answers");
     assert_eq!(answer.status(), 200, "{what}");
     answer
 }

@@ -13,9 +13,14 @@ impl Cores {
         let allowed = sched_getaffinity(None).expect("Linux tells a process its cores");
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
         let generator = cores.next().expect("this process runs somewhere");
-        let taken = Cores { generator, server: cores.next_back().unwrap_or(generator) };
+        let taken = Cores {
+            generator,
+            server: cores.next_back().unwrap_or(generator),
+        };
         if taken.server == taken.generator {
-            println!("ONE CORE ALONE: server and generator share it, and no figure below means much.\n");
+            println!(
+                "ONE CORE ALONE: server and generator share it, and no figure below means much.\n"
+            );
         }
         pin(taken.generator);
         taken

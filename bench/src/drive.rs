@@ -64,10 +64,19 @@ const COARSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 /// When the server does not take connections.
-pub(crate) fn drive(address: SocketAddr, pools: &[Pool], span: Span, jobs: &mut Jobs) -> io::Result<Vec<Driven>> {
+pub(crate) fn drive(
+    address: SocketAddr,
+    pools: &[Pool],
+    span: Span,
+    jobs: &mut Jobs,
+) -> io::Result<Vec<Driven>> {
     let mut generator = Generator::connect(address, pools)?;
     generator.run(span, jobs)?;
-    Ok(generator.pools.into_iter().map(|pool| pool.driven).collect())
+    Ok(generator
+        .pools
+        .into_iter()
+        .map(|pool| pool.driven)
+        .collect())
 }
 
 struct Generator {
@@ -111,13 +120,30 @@ impl Generator {
             let first = connections.len();
             for at in first..first + pool.connections {
                 let mut connection = Connection::open(address, number)?;
-                poll.registry().register(&mut connection.stream, Token(at), Interest::READABLE)?;
+                poll.registry()
+                    .register(&mut connection.stream, Token(at), Interest::READABLE)?;
                 connections.push(connection);
             }
-            let driven = Driven { requests: 0, errors: 0, latency: histogram(), seconds: 0.0 };
-            states.push(PoolState { pool: *pool, idle: (first..connections.len()).collect(), sent: 0, driven });
+            let driven = Driven {
+                requests: 0,
+                errors: 0,
+                latency: histogram(),
+                seconds: 0.0,
+            };
+            states.push(PoolState {
+                pool: *pool,
+                idle: (first..connections.len()).collect(),
+                sent: 0,
+                driven,
+            });
         }
-        Ok(Generator { poll, connections, pools: states, in_flight: 0, sent: 0 })
+        Ok(Generator {
+            poll,
+            connections,
+            pools: states,
+            in_flight: 0,
+            sent: 0,
+        })
     }
 
     fn run(&mut self, span: Span, jobs: &mut Jobs) -> io::Result<()> {
@@ -126,7 +152,11 @@ impl Generator {
             Span::For(moment) => began + moment,
             Span::Requests(_) => began + Duration::from_secs(24 * 60 * 60),
         };
-        let most = if let Span::Requests(most) = span { most } else { u64::MAX };
+        let most = if let Span::Requests(most) = span {
+            most
+        } else {
+            u64::MAX
+        };
         let mut events = Events::with_capacity(1_024);
         let mut heard_last = began;
         loop {
@@ -139,27 +169,47 @@ impl Generator {
                 self.give_up();
                 break;
             }
-            let rest = next_due.map_or(Duration::from_millis(100), |due| due.saturating_duration_since(now));
-            self.poll.poll(&mut events, Some(if rest < COARSE { Duration::ZERO } else { rest - COARSE / 2 }))?;
+            let rest = next_due.map_or(Duration::from_millis(100), |due| {
+                due.saturating_duration_since(now)
+            });
+            self.poll.poll(
+                &mut events,
+                Some(if rest < COARSE {
+                    Duration::ZERO
+                } else {
+                    rest - COARSE / 2
+                }),
+            )?;
             for event in &events {
                 heard_last = Instant::now();
                 self.hear(event.token().0);
             }
         }
         let seconds = began.elapsed().as_secs_f64();
-        self.pools.iter_mut().for_each(|state| state.driven.seconds = seconds);
+        self.pools
+            .iter_mut()
+            .for_each(|state| state.driven.seconds = seconds);
         Ok(())
     }
 
     /// Sends what is due; returns when the next is, unless that is for an answer to tell or there is none.
-    fn send_due(&mut self, began: Instant, now: Instant, end: Instant, most: u64, jobs: &mut Jobs) -> Option<Instant> {
+    fn send_due(
+        &mut self,
+        began: Instant,
+        now: Instant,
+        end: Instant,
+        most: u64,
+        jobs: &mut Jobs,
+    ) -> Option<Instant> {
         let mut next = None;
         for number in 0..self.pools.len() {
             loop {
                 let state = &mut self.pools[number];
                 let due = match state.pool.pace {
                     Pace::Closed => now,
-                    Pace::PerSecond(rate) => began + Duration::from_secs_f64(state.sent as f64 / rate),
+                    Pace::PerSecond(rate) => {
+                        began + Duration::from_secs_f64(state.sent as f64 / rate)
+                    }
                 };
                 if due >= end || self.sent >= most {
                     break;
@@ -168,7 +218,9 @@ impl Generator {
                     next = Some(next.map_or(due, |next: Instant| next.min(due)));
                     break;
                 }
-                let Some(connection) = state.idle.pop() else { break };
+                let Some(connection) = state.idle.pop() else {
+                    break;
+                };
                 state.sent += 1;
                 self.send(connection, due, jobs);
             }
@@ -197,7 +249,9 @@ impl Generator {
         match connection.hear() {
             Heard::Nothing => return,
             Heard::Status(status) if connection.is_waiting => {
-                driven.latency.saturating_record(connection.due.elapsed().as_nanos() as u64);
+                driven
+                    .latency
+                    .saturating_record(connection.due.elapsed().as_nanos() as u64);
                 driven.requests += 1;
                 driven.errors += u64::from(status != 200);
                 self.pools[connection.pool].idle.push(number);
@@ -210,7 +264,11 @@ impl Generator {
 
     /// Counts what was never answered.
     fn give_up(&mut self) {
-        for connection in self.connections.iter().filter(|connection| connection.is_waiting) {
+        for connection in self
+            .connections
+            .iter()
+            .filter(|connection| connection.is_waiting)
+        {
             self.pools[connection.pool].driven.errors += 1;
         }
     }
@@ -222,7 +280,15 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let (stream, answer) = (TcpStream::from_std(stream), vec![0; 4 << 10]);
-        Ok(Connection { stream, pool, request: Vec::new(), answer, filled: 0, due: Instant::now(), is_waiting: false })
+        Ok(Connection {
+            stream,
+            pool,
+            request: Vec::new(),
+            answer,
+            filled: 0,
+            due: Instant::now(),
+            is_waiting: false,
+        })
     }
 
     /// Reads what there is. Nothing follows a whole answer, so that reading ends there.
@@ -278,16 +344,33 @@ mod tests {
     }
 
     fn driven(address: SocketAddr, pace: Pace, span: Span) -> Driven {
-        let pool = Pool { load: Load::Get, connections: 1, pace };
-        drive(address, &[pool], span, &mut Jobs::new(10)).unwrap().remove(0)
+        let pool = Pool {
+            load: Load::Get,
+            connections: 1,
+            pace,
+        };
+        drive(address, &[pool], span, &mut Jobs::new(10))
+            .unwrap()
+            .remove(0)
     }
 
     #[test]
     fn a_stall_counts_for_every_request_that_was_due_in_it() {
         let address = stalls_once(Duration::from_millis(400), "200 OK");
-        let driven = driven(address, Pace::PerSecond(100.0), Span::For(Duration::from_millis(500)));
-        assert_eq!((driven.requests, driven.errors), (50, 0), "what was due is sent, if late");
-        assert!(driven.latency.value_at_quantile(0.5) > 100_000_000, "most were due in the stall");
+        let driven = driven(
+            address,
+            Pace::PerSecond(100.0),
+            Span::For(Duration::from_millis(500)),
+        );
+        assert_eq!(
+            (driven.requests, driven.errors),
+            (50, 0),
+            "what was due is sent, if late"
+        );
+        assert!(
+            driven.latency.value_at_quantile(0.5) > 100_000_000,
+            "most were due in the stall"
+        );
     }
 
     #[test]

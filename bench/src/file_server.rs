@@ -25,20 +25,30 @@ type Answer = Response<BoxBody<Bytes, io::Error>>;
 /// written to a name of its own, synced and renamed.
 pub(crate) fn serve(folder: &Path) {
     std::fs::create_dir_all(folder).expect("the folder can be made");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let folder: Arc<Path> = folder.into();
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        println!("files on http://{}", listener.local_addr().expect("it is bound"));
+        println!(
+            "files on http://{}",
+            listener.local_addr().expect("it is bound")
+        );
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             let folder = Arc::clone(&folder);
             tokio::spawn(async move {
                 let answer = service_fn(move |request| answer(Arc::clone(&folder), request));
                 let connection = hyper::server::conn::http1::Builder::new();
                 // The load generator just hangs up.
-                let _ = connection.serve_connection(TokioIo::new(stream), answer).await;
+                let _ = connection
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await;
             });
         }
     });
@@ -46,7 +56,11 @@ pub(crate) fn serve(folder: &Path) {
 
 async fn answer(folder: Arc<Path>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let path = folder.join(request.uri().path().trim_start_matches('/'));
-    let answered = if request.method() == Method::GET { read(&path).await } else { take(path, request).await };
+    let answered = if request.method() == Method::GET {
+        read(&path).await
+    } else {
+        take(path, request).await
+    };
     Ok(answered.unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR)))
 }
 
@@ -57,10 +71,14 @@ fn status(status: StatusCode) -> Answer {
 }
 
 async fn read(path: &Path) -> io::Result<Answer> {
-    let Ok(file) = tokio::fs::File::open(path).await else { return Ok(status(StatusCode::NOT_FOUND)) };
+    let Ok(file) = tokio::fs::File::open(path).await else {
+        return Ok(status(StatusCode::NOT_FOUND));
+    };
     let length = file.metadata().await?.len();
     let body = StreamBody::new(chunks(file).map_ok(Frame::data));
-    let answer = Response::builder().header("content-length", length).body(BodyExt::boxed(body));
+    let answer = Response::builder()
+        .header("content-length", length)
+        .body(BodyExt::boxed(body));
     answer.map_err(io::Error::other)
 }
 
@@ -74,7 +92,8 @@ fn chunks(file: tokio::fs::File) -> impl Stream<Item = io::Result<Bytes>> {
 
 async fn take(path: PathBuf, request: Request<Incoming>) -> io::Result<Answer> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let incoming = path.with_extension(format!("incoming-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    let incoming =
+        path.with_extension(format!("incoming-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     let mut file = File::create(&incoming)?;
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
@@ -91,6 +110,10 @@ async fn take(path: PathBuf, request: Request<Incoming>) -> io::Result<Answer> {
     Ok(status(StatusCode::OK))
 }
 
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }

@@ -69,7 +69,12 @@ impl Fleet {
     /// A fleet with its data in this folder; with a shim, its fsyncs are counted and can be delayed.
     pub(crate) fn new(cores: Cores, folder: PathBuf, shim: Option<Shim>) -> Fleet {
         std::fs::create_dir_all(&folder).expect("the folder can be made");
-        Fleet { cores, folder, shim, running: BTreeMap::new() }
+        Fleet {
+            cores,
+            folder,
+            shim,
+            running: BTreeMap::new(),
+        }
     }
 
     /// A running program, with the jobs that it is to have.
@@ -98,13 +103,20 @@ impl Fleet {
         if matches!(subject, Subject::Axum | Subject::Loop1 | Subject::Loop64) {
             command.arg(&folder);
         }
-        let fsyncs = self.shim.as_ref().map(|shim| shim.preload(&mut command, &folder.with_extension("fsyncs")));
+        let fsyncs = self
+            .shim
+            .as_ref()
+            .map(|shim| shim.preload(&mut command, &folder.with_extension("fsyncs")));
         let program = match subject {
             Subject::Loop1 => Program::Loop(WriteLoop::start(with(command, "1"), self.cores)),
             Subject::Loop64 => Program::Loop(WriteLoop::start(with(command, "64"), self.cores)),
             _ => Program::Server(Server::start(command, self.cores)),
         };
-        let mut member = Member { program, jobs: Jobs::new(KNOWN), fsyncs };
+        let mut member = Member {
+            program,
+            jobs: Jobs::new(KNOWN),
+            fsyncs,
+        };
         if matches!(subject, Subject::Axum | Subject::Clonk) {
             member.fill(KNOWN);
         }
@@ -120,28 +132,44 @@ fn with(mut command: std::process::Command, arg: &str) -> std::process::Command 
 impl Member {
     /// A server that runs already.
     pub(crate) fn of(server: Server, jobs: Jobs) -> Member {
-        Member { program: Program::Server(server), jobs, fsyncs: None }
+        Member {
+            program: Program::Server(server),
+            jobs,
+            fsyncs: None,
+        }
     }
 
     /// Makes the jobs that are to exist.
     pub(crate) fn fill(&mut self, known: u64) {
-        let pool = Pool { load: Load::Fill, connections: 64, pace: Pace::Closed };
+        let pool = Pool {
+            load: Load::Fill,
+            connections: 64,
+            pace: Pace::Closed,
+        };
         let (driven, mut jobs) = (self.drive(&[pool], Span::Requests(known)), Jobs::new(known));
-        assert_eq!((driven[0].requests, driven[0].errors), (known, 0), "the jobs are made");
+        assert_eq!(
+            (driven[0].requests, driven[0].errors),
+            (known, 0),
+            "the jobs are made"
+        );
         std::mem::swap(&mut self.jobs, &mut jobs);
     }
 
     /// Drives it; a loop drives itself.
     pub(crate) fn drive(&mut self, pools: &[Pool], span: Span) -> Vec<Driven> {
         match (&mut self.program, span) {
-            (Program::Server(server), span) => {
-                drive(server.address, pools, span, &mut self.jobs).expect("the server takes connections")
-            }
+            (Program::Server(server), span) => drive(server.address, pools, span, &mut self.jobs)
+                .expect("the server takes connections"),
             (Program::Loop(writer), Span::For(moment)) => {
                 let began = std::time::Instant::now();
                 let requests = writer.run(moment);
                 let (seconds, latency) = (began.elapsed().as_secs_f64(), crate::drive::histogram());
-                vec![Driven { requests, errors: 0, latency, seconds }]
+                vec![Driven {
+                    requests,
+                    errors: 0,
+                    latency,
+                    seconds,
+                }]
             }
             (Program::Loop(_), Span::Requests(_)) => Vec::new(),
         }
@@ -156,7 +184,11 @@ impl Member {
 
     /// The server, where it is one.
     pub(crate) fn server(&self) -> Option<&Server> {
-        if let Program::Server(server) = &self.program { Some(server) } else { None }
+        if let Program::Server(server) = &self.program {
+            Some(server)
+        } else {
+            None
+        }
     }
 
     /// How many fsyncs there were so far, where they are counted.

@@ -27,7 +27,10 @@ const PAGES: usize = 200;
 
 /// Measures the gallery and its files.
 pub(crate) fn gallery(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let moment = Duration::from_secs_f64(settings.seconds);
     runtime.block_on(async {
         let mut files = Files::start(cores, folder).await;
@@ -41,14 +44,22 @@ pub(crate) fn gallery(cores: Cores, folder: &Path, settings: Settings) -> Vec<Fi
 type Asking = Request<Full<Bytes>>;
 
 fn request(method: &str, target: &str, body: Bytes) -> Asking {
-    let request = Request::builder().method(method).uri(target).header("host", "bench");
-    request.body(Full::new(body)).expect("the parts make a request")
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", "bench");
+    request
+        .body(Full::new(body))
+        .expect("the parts make a request")
 }
 
 fn call(verb: &str, path: &str, args: &Value) -> Asking {
     let body = json!({"path": path, "args": args, "format": "json"}).to_string();
     let mut request = request("POST", &format!("/api/{verb}"), body.into());
-    request.headers_mut().insert("content-type", "application/json".parse().expect("it is a header"));
+    request.headers_mut().insert(
+        "content-type",
+        "application/json".parse().expect("it is a header"),
+    );
     request
 }
 
@@ -99,14 +110,23 @@ impl Files {
 
     async fn measure(&mut self, rounds: usize, moment: Duration) -> Vec<Figure> {
         let mut figures = Vec::new();
-        for (length, connections, what) in [(SCREENSHOT, 16, "200 kB @16"), (LARGE, 4, "8 MiB @4")] {
+        for (length, connections, what) in [(SCREENSHOT, 16, "200 kB @16"), (LARGE, 4, "8 MiB @4")]
+        {
             let known = self.put(length).await;
             let (mut down, mut up) = (Compared::default(), Compared::default());
             for _ in 0..rounds {
                 let ours = get(&self.ours, &known.ours, connections, moment).await;
-                down.add(&ours, &get(&self.plain, &known.plain, connections, moment).await, length);
+                down.add(
+                    &ours,
+                    &get(&self.plain, &known.plain, connections, moment).await,
+                    length,
+                );
                 let ours = self.upload(length, connections, moment).await;
-                up.add(&ours, &self.upload_plainly(length, connections, moment).await, length);
+                up.add(
+                    &ours,
+                    &self.upload_plainly(length, connections, moment).await,
+                    length,
+                );
             }
             figures.extend(down.figures(&format!("download of {what}")));
             figures.extend(up.figures(&format!("upload of {what}")));
@@ -131,29 +151,64 @@ impl Files {
         let mut plain = Clients::connect(self.plain.address, 1).await;
         plain.ask(request("PUT", "/known", content.clone())).await;
         let mut ours = Clients::connect(self.ours.address, 1).await;
-        let url = ours.ask(call("mutation", "files:uploadUrl", &json!({}))).await;
-        let stored = ours.ask(request("POST", &path(&value(&url)), content)).await;
+        let url = ours
+            .ask(call("mutation", "files:uploadUrl", &json!({})))
+            .await;
+        let stored = ours
+            .ask(request("POST", &path(&value(&url)), content))
+            .await;
         let stored: Value = serde_json::from_slice(&stored).expect("an upload is answered in JSON");
-        let url = ours.ask(call("query", "files:url", &json!({"id": stored["storageId"]}))).await;
-        Known { ours: path(&value(&url)), plain: "/known".to_owned() }
+        let url = ours
+            .ask(call(
+                "query",
+                "files:url",
+                &json!({"id": stored["storageId"]}),
+            ))
+            .await;
+        Known {
+            ours: path(&value(&url)),
+            plain: "/known".to_owned(),
+        }
     }
 
     async fn upload(&mut self, length: usize, connections: usize, moment: Duration) -> Asked {
         let mut clients = Clients::connect(self.ours.address, connections).await;
-        let url = path(&value(&clients.ask(call("mutation", "files:uploadUrl", &json!({}))).await));
-        clients.drive(moment, self.pictures(length).map(|(_, bytes)| request("POST", &url, bytes))).await
+        let url = path(&value(
+            &clients
+                .ask(call("mutation", "files:uploadUrl", &json!({})))
+                .await,
+        ));
+        clients
+            .drive(
+                moment,
+                self.pictures(length)
+                    .map(|(_, bytes)| request("POST", &url, bytes)),
+            )
+            .await
     }
 
-    async fn upload_plainly(&mut self, length: usize, connections: usize, moment: Duration) -> Asked {
+    async fn upload_plainly(
+        &mut self,
+        length: usize,
+        connections: usize,
+        moment: Duration,
+    ) -> Asked {
         let mut clients = Clients::connect(self.plain.address, connections).await;
-        let requests = self.pictures(length).map(|(number, bytes)| request("PUT", &format!("/{number}"), bytes));
+        let requests = self
+            .pictures(length)
+            .map(|(number, bytes)| request("PUT", &format!("/{number}"), bytes));
         clients.drive(moment, requests).await
     }
 }
 
 async fn get(server: &Server, path: &str, connections: usize, moment: Duration) -> Asked {
     let mut clients = Clients::connect(server.address, connections).await;
-    clients.drive(moment, std::iter::repeat_with(|| request("GET", path, Bytes::new()))).await
+    clients
+        .drive(
+            moment,
+            std::iter::repeat_with(|| request("GET", path, Bytes::new())),
+        )
+        .await
 }
 
 /// Megabytes a second of both, and their ratio, for each round.
@@ -188,7 +243,10 @@ fn publishing(number: u64, screenshot: Bytes) -> Asking {
     );
     let mut request = request("POST", &target, screenshot);
     let headers = request.headers_mut();
-    headers.insert("authorization", format!("Bearer {KEY}").parse().expect("it is a header"));
+    headers.insert(
+        "authorization",
+        format!("Bearer {KEY}").parse().expect("it is a header"),
+    );
     headers.insert("content-type", "image/png".parse().expect("it is a header"));
     request
 }
@@ -200,36 +258,69 @@ async fn publish(cores: Cores, folder: &Path, rounds: usize, moment: Duration) -
         let mut clients = Clients::connect(server.address, connections).await;
         let mut rates = Vec::new();
         for _ in 0..rounds {
-            let requests = next.by_ref().map(|number| publishing(number, picture(SCREENSHOT, number)));
+            let requests = next
+                .by_ref()
+                .map(|number| publishing(number, picture(SCREENSHOT, number)));
             rates.push(clients.drive(moment, requests).await.per_second());
         }
-        figures.push(Figure::new(&format!("publish with a screenshot of 200 kB @{connections}: a second"), "", rates));
+        figures.push(Figure::new(
+            &format!("publish with a screenshot of 200 kB @{connections}: a second"),
+            "",
+            rates,
+        ));
     }
     figures
 }
 
 /// A page of the gallery, and where the next begins.
 fn page(cursor: &Value) -> Asking {
-    call("query", "apps:list", &json!({"paginationOpts": {"numItems": PAGE, "cursor": cursor}}))
+    call(
+        "query",
+        "apps:list",
+        &json!({"paginationOpts": {"numItems": PAGE, "cursor": cursor}}),
+    )
 }
 
 async fn list(cores: Cores, folder: &Path, rounds: usize, moment: Duration) -> Vec<Figure> {
     let server = Server::start(clonk(&folder.join("list")), cores);
     let mut clients = Clients::connect(server.address, 16).await;
-    let filled = clients.drive(Duration::MAX, (0..APPS).map(|number| publishing(number, Bytes::new()))).await;
+    let filled = clients
+        .drive(
+            Duration::MAX,
+            (0..APPS).map(|number| publishing(number, Bytes::new())),
+        )
+        .await;
     assert_eq!(filled.latency.len(), APPS, "the apps are published");
     let (mut again, mut after, mut walked) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
-        let asked = clients.drive(moment, std::iter::repeat_with(|| page(&Value::Null))).await;
+        let asked = clients
+            .drive(moment, std::iter::repeat_with(|| page(&Value::Null)))
+            .await;
         again.push(asked.per_second());
         after.push(after_each_publish(&mut clients, APPS + PUBLISHED * round as u64).await);
         walked.push(walk(&mut clients).await);
     }
     vec![
-        Figure::new("publish without a screenshot @16: a second", "", vec![filled.per_second()]),
-        Figure::new("list of 50 from 100,000 apps, the same page @16: a second", "", again),
-        Figure::new("list of 50 from 100,000 apps, each time after a publish: p50", " ms", after),
-        Figure::new("list of 50 from 100,000 apps, page after page: p50", " ms", walked),
+        Figure::new(
+            "publish without a screenshot @16: a second",
+            "",
+            vec![filled.per_second()],
+        ),
+        Figure::new(
+            "list of 50 from 100,000 apps, the same page @16: a second",
+            "",
+            again,
+        ),
+        Figure::new(
+            "list of 50 from 100,000 apps, each time after a publish: p50",
+            " ms",
+            after,
+        ),
+        Figure::new(
+            "list of 50 from 100,000 apps, page after page: p50",
+            " ms",
+            walked,
+        ),
     ]
 }
 

@@ -61,7 +61,12 @@ impl Jobs {
             .collect();
         let total = shares.last().copied().unwrap_or(1.0);
         shares.iter_mut().for_each(|share| *share /= total);
-        Jobs { known, next: 0, random: 1, shares }
+        Jobs {
+            known,
+            next: 0,
+            random: 1,
+            shares,
+        }
     }
 
     fn random(&mut self) -> u64 {
@@ -97,9 +102,14 @@ impl Jobs {
             Load::PostZipf => post(self.popular(), self.random, into),
             Load::PostHot => post(0, self.next(), into),
             Load::PostOwn => post(connection as u64, self.next(), into),
-            Load::Mixed if self.random().is_multiple_of(5) => post(self.popular(), self.random, into),
+            Load::Mixed if self.random().is_multiple_of(5) => {
+                post(self.popular(), self.random, into)
+            }
             Load::Mixed => get(self.popular(), into),
-            Load::AddToCounter => add(&format!("elsewhere-{connection}-{}", self.next() % 50), into),
+            Load::AddToCounter => add(
+                &format!("elsewhere-{connection}-{}", self.next() % 50),
+                into,
+            ),
         }
     }
 }
@@ -116,12 +126,19 @@ pub(crate) fn mix(number: u64) -> u64 {
 pub(crate) fn job_id(job: u64) -> String {
     let (high, low) = (mix(job), mix(job ^ (1 << 63)));
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xfff);
-    format!("{a:08x}-{b:04x}-4{c:03x}-8{:03x}-{:012x}", (low >> 48) & 0xfff, low & 0xffff_ffff_ffff)
+    format!(
+        "{a:08x}-{b:04x}-4{c:03x}-8{:03x}-{:012x}",
+        (low >> 48) & 0xfff,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 fn get(job: u64, into: &mut Vec<u8>) {
     let id = job_id(job);
-    let written = write!(into, "GET /api/job?id={id} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    let written = write!(
+        into,
+        "GET /api/job?id={id} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\n\r\n"
+    );
     written.expect("memory takes it");
 }
 
@@ -140,7 +157,9 @@ fn post(job: u64, stage: u64, into: &mut Vec<u8>) {
 
 /// A mutation of `testapp`, which adds 1 to a counter.
 pub(crate) fn add(counter: &str, into: &mut Vec<u8>) {
-    let body = format!(r#"{{"path":"counters:add","args":{{"name":"{counter}","by":{{"$integer":"AQAAAAAAAAA="}}}}}}"#);
+    let body = format!(
+        r#"{{"path":"counters:add","args":{{"name":"{counter}","by":{{"$integer":"AQAAAAAAAAA="}}}}}}"#
+    );
     let length = body.len();
     let written = write!(
         into,
@@ -161,7 +180,10 @@ mod tests {
         assert_eq!(ids.len(), 20_000);
         let id = ids.first().unwrap();
         assert_eq!(id.len(), 36);
-        assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(
+            id.split('-').map(str::len).collect::<Vec<_>>(),
+            [8, 4, 4, 4, 12]
+        );
     }
 
     #[test]
@@ -174,7 +196,11 @@ mod tests {
         let most = asked.values().max().unwrap();
         // The first of 10,000 has a share of 1/9.8 with this exponent.
         assert!((8_000..12_000).contains(most), "{most}");
-        assert!(asked.len() > 5_000, "the others are asked for too: {}", asked.len());
+        assert!(
+            asked.len() > 5_000,
+            "the others are asked for too: {}",
+            asked.len()
+        );
     }
 
     #[test]

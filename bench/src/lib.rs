@@ -31,6 +31,7 @@ pub fn report(number: u64) -> Upsert {
 
 /// The same job as a document's fields.
 pub fn fields(number: u64) -> Object {
-    let value = lentil_values::Value::parse_json(body(number).as_bytes()).expect("the body is JSON");
+    let value =
+        lentil_values::Value::parse_json(body(number).as_bytes()).expect("the body is JSON");
     value.as_object().expect("the body is an object").clone()
 }

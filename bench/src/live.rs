@@ -21,11 +21,18 @@ const CONNECTIONS: usize = 2_000;
 
 /// Measures all there is to live queries.
 pub(crate) fn live(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let mut figures = Vec::new();
-    for (kind, what) in [(Kind::Same, "one query"), (Kind::Disjoint, "different queries")] {
+    for (kind, what) in [
+        (Kind::Same, "one query"),
+        (Kind::Disjoint, "different queries"),
+    ] {
         let name = format!("live-{kind:?}");
-        let rounds = |round| runtime.block_on(reach(cores, &folder.join(format!("{name}-{round}")), kind));
+        let rounds =
+            |round| runtime.block_on(reach(cores, &folder.join(format!("{name}-{round}")), kind));
         let rounds: Vec<Reached> = (0..settings.rounds).map(rounds).collect();
         figures.extend(figures_of(&rounds, kind, what));
     }
@@ -44,12 +51,24 @@ struct Reached {
 fn figures_of(rounds: &[Reached], kind: Kind, what: &str) -> Vec<Figure> {
     let of = |pick: fn(&Reached) -> f64| rounds.iter().map(pick).collect();
     let name = |value: &str| format!("live, 10,000 subscriptions to {what}: {value}");
-    let p50 = Figure::new(&name("a commit to the last client, p50"), " ms", of(|reached| reached.last_p50_ms));
-    let p99 = Figure::new(&name("a commit to the last client, p99"), " ms", of(|reached| reached.last_p99_ms));
+    let p50 = Figure::new(
+        &name("a commit to the last client, p50"),
+        " ms",
+        of(|reached| reached.last_p50_ms),
+    );
+    let p99 = Figure::new(
+        &name("a commit to the last client, p99"),
+        " ms",
+        of(|reached| reached.last_p99_ms),
+    );
     if kind == Kind::Disjoint {
         return vec![p50, p99];
     }
-    let pushes = Figure::new(&name("pushes a second"), "", of(|reached| reached.pushes_a_second));
+    let pushes = Figure::new(
+        &name("pushes a second"),
+        "",
+        of(|reached| reached.pushes_a_second),
+    );
     vec![p50, p99.at_most(250.0), pushes.at_least(100_000.0)]
 }
 
@@ -68,16 +87,33 @@ async fn reach(cores: Cores, folder: &Path, kind: Kind) -> Reached {
     }
     let ms = |quantile| to_last.value_at_quantile(quantile) as f64 / 1e6;
     let pushes_a_second = (touched * COMMITS) as f64 / all_began.elapsed().as_secs_f64();
-    Reached { last_p50_ms: ms(0.5), last_p99_ms: ms(0.99), pushes_a_second }
+    Reached {
+        last_p50_ms: ms(0.5),
+        last_p99_ms: ms(0.99),
+        pushes_a_second,
+    }
 }
 
 /// Commits that touch none of the subscriptions, beside commits with none subscribed, in turns.
-fn untouched(runtime: &tokio::runtime::Runtime, cores: Cores, folder: &Path, settings: Settings) -> Figure {
-    let start = |name| Member::of(Server::start(testapp(&folder.join(name)), cores), Jobs::new(1));
+fn untouched(
+    runtime: &tokio::runtime::Runtime,
+    cores: Cores,
+    folder: &Path,
+    settings: Settings,
+) -> Figure {
+    let start = |name| {
+        Member::of(
+            Server::start(testapp(&folder.join(name)), cores),
+            Jobs::new(1),
+        )
+    };
     let (mut alone, mut watched) = (start("live-alone"), start("live-watched"));
     let address = watched.server().expect("it is one").address;
     let _subscribers = runtime.block_on(Subscribers::open(address, Kind::Disjoint, SUBSCRIPTIONS));
-    let (cell, moment) = (cells::untouched(), Duration::from_secs_f64(settings.seconds));
+    let (cell, moment) = (
+        cells::untouched(),
+        Duration::from_secs_f64(settings.seconds),
+    );
     let mut ratio = |_| {
         let alone = once(&cell, &mut alone, moment).0;
         let watched = once(&cell, &mut watched, moment).0;
@@ -87,7 +123,12 @@ fn untouched(runtime: &tokio::runtime::Runtime, cores: Cores, folder: &Path, set
         watched.rate / alone.rate
     };
     let ratios = (0..settings.rounds).map(&mut ratio).collect();
-    Figure::new("mutations @16 that touch none of 10,000 subscriptions: rate / none", "", ratios).at_least(0.95)
+    Figure::new(
+        "mutations @16 that touch none of 10,000 subscriptions: rate / none",
+        "",
+        ratios,
+    )
+    .at_least(0.95)
 }
 
 /// What an idle connection takes, and a subscription.
@@ -105,8 +146,20 @@ async fn memory(cores: Cores, folder: &Path) -> Vec<Figure> {
     let kb = |mb: f64, count: usize| vec![mb * 1e3 / count as f64];
     let took = vec![subscribers.took.as_secs_f64() * 1e3];
     vec![
-        Figure::new("live: memory of an idle connection", " kB", kb(connected - before, CONNECTIONS)),
-        Figure::new("live: memory of a subscription of its own", " kB", kb(subscribed - connected, SUBSCRIPTIONS)),
-        Figure::new("live: 10,000 different subscriptions, until each is answered", " ms", took),
+        Figure::new(
+            "live: memory of an idle connection",
+            " kB",
+            kb(connected - before, CONNECTIONS),
+        ),
+        Figure::new(
+            "live: memory of a subscription of its own",
+            " kB",
+            kb(subscribed - connected, SUBSCRIPTIONS),
+        ),
+        Figure::new(
+            "live: 10,000 different subscriptions, until each is answered",
+            " ms",
+            took,
+        ),
     ]
 }

@@ -27,17 +27,34 @@ impl Machine {
     pub(crate) fn look(folder: &Path) -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-            line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_owned())
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default();
+            line.split_once(':')
+                .map_or(String::new(), |(_, value)| value.trim().to_owned())
         };
         let (cpus, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
-        let kib: f64 = field(&memory, "MemTotal").trim_end_matches(" kB").parse().unwrap_or_default();
-        let changed = if output("git", &["status", "--porcelain"]).is_empty() { "" } else { "+" };
+        let kib: f64 = field(&memory, "MemTotal")
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap_or_default();
+        let changed = if output("git", &["status", "--porcelain"]).is_empty() {
+            ""
+        } else {
+            "+"
+        };
         Machine {
             date: date(SystemTime::now()),
-            commit: format!("{}{changed}", output("git", &["rev-parse", "--short", "HEAD"])),
+            commit: format!(
+                "{}{changed}",
+                output("git", &["rev-parse", "--short", "HEAD"])
+            ),
             cpu: field(&cpus, "model name"),
-            cores: cpus.lines().filter(|line| line.starts_with("processor")).count(),
+            cores: cpus
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             memory_gb: kib * 1024.0 / 1e9,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             fdatasync_ms: fdatasync_ms(folder),
@@ -48,7 +65,9 @@ impl Machine {
 /// What a program says; nothing when it is not there.
 pub(crate) fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output();
-    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.map_or(String::new(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    })
 }
 
 fn fdatasync_ms(folder: &Path) -> f64 {
@@ -67,7 +86,9 @@ fn fdatasync_ms(folder: &Path) -> f64 {
 
 /// The time in UTC, as `2026-01-31T12:00Z`.
 fn date(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let time = chrono::DateTime::from_timestamp(seconds as i64, 0).unwrap_or_default();
     time.format("%Y-%m-%dT%H:%MZ").to_string()
 }

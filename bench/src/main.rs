@@ -108,8 +108,16 @@ const OTHERS: &[&str] = &["live", "gallery", "whole", "tests", "big"];
 
 fn known_name(name: &str) -> Result<String, String> {
     let groups = groups(false);
-    let known: Vec<&str> = groups.iter().map(|group| group.name).chain(OTHERS.iter().copied()).collect();
-    if known.contains(&name) { Ok(name.to_owned()) } else { Err(format!("there are: {}", known.join(" "))) }
+    let known: Vec<&str> = groups
+        .iter()
+        .map(|group| group.name)
+        .chain(OTHERS.iter().copied())
+        .collect();
+    if known.contains(&name) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("there are: {}", known.join(" ")))
+    }
 }
 
 fn main() -> ExitCode {
@@ -145,7 +153,8 @@ fn main() -> ExitCode {
 
 fn report(json: &Path, into: Option<&Path>) -> Result<(), String> {
     let text = fs::read_to_string(json).map_err(|error| format!("{}: {error}", json.display()))?;
-    let results = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", json.display()))?;
+    let results =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", json.display()))?;
     show(&results, into)
 }
 
@@ -161,24 +170,52 @@ fn show(results: &Results, into: Option<&Path>) -> Result<(), String> {
 
 fn run(args: &RunArgs) -> Result<(), String> {
     let cores = Cores::take();
-    fs::create_dir_all(&args.folder).map_err(|error| format!("{}: {error}", args.folder.display()))?;
-    let data = tempfile::tempdir_in(&args.folder).map_err(|error| format!("{}: {error}", args.folder.display()))?;
+    fs::create_dir_all(&args.folder)
+        .map_err(|error| format!("{}: {error}", args.folder.display()))?;
+    let data = tempfile::tempdir_in(&args.folder)
+        .map_err(|error| format!("{}: {error}", args.folder.display()))?;
     let (rounds, seconds) = if args.quick { (3, 0.4) } else { (5, 1.5) };
-    let (rounds, seconds) = (args.rounds.unwrap_or(rounds), args.seconds.unwrap_or(seconds));
-    let settings = Settings { rounds, seconds, quick: args.quick };
+    let (rounds, seconds) = (
+        args.rounds.unwrap_or(rounds),
+        args.seconds.unwrap_or(seconds),
+    );
+    let settings = Settings {
+        rounds,
+        seconds,
+        quick: args.quick,
+    };
     let machine = Machine::look(data.path());
     let results = measure(args, cores, data.path(), machine, settings);
-    let json = args.folder.join(format!("{}.json", results.machine.date.replace(':', "")));
+    let json = args
+        .folder
+        .join(format!("{}.json", results.machine.date.replace(':', "")));
     let text = serde_json::to_string_pretty(&results).expect("results are JSON");
     fs::write(&json, text).map_err(|error| format!("{}: {error}", json.display()))?;
     println!("\n{}\nIn {}.", tables::markdown(&results), json.display());
-    args.into.as_deref().map_or(Ok(()), |document| show(&results, Some(document)))
+    args.into
+        .as_deref()
+        .map_or(Ok(()), |document| show(&results, Some(document)))
 }
 
-fn measure(args: &RunArgs, cores: Cores, data: &Path, machine: Machine, settings: Settings) -> Results {
-    let is_wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|wanted| wanted == name);
-    let groups: Vec<Group> = groups(args.quick).into_iter().filter(|group| is_wanted(group.name)).collect();
-    let mut results = Results { machine, settings, rows: Vec::new(), figures: Vec::new() };
+fn measure(
+    args: &RunArgs,
+    cores: Cores,
+    data: &Path,
+    machine: Machine,
+    settings: Settings,
+) -> Results {
+    let is_wanted =
+        |name: &str| args.names.is_empty() || args.names.iter().any(|wanted| wanted == name);
+    let groups: Vec<Group> = groups(args.quick)
+        .into_iter()
+        .filter(|group| is_wanted(group.name))
+        .collect();
+    let mut results = Results {
+        machine,
+        settings,
+        rows: Vec::new(),
+        figures: Vec::new(),
+    };
     if !groups.is_empty() {
         let (rows, memory) = measure_groups(&groups, cores, data, settings);
         results.figures = targets::targets(&rows);
@@ -195,7 +232,9 @@ fn measure(args: &RunArgs, cores: Cores, data: &Path, machine: Machine, settings
         results.figures.extend(live::live(cores, data, settings));
     }
     if is_wanted("gallery") {
-        results.figures.extend(gallery::gallery(cores, data, settings));
+        results
+            .figures
+            .extend(gallery::gallery(cores, data, settings));
     }
     if args.big || args.names.iter().any(|name| name == "big") {
         results.figures.extend(big::big(cores, data, settings));
@@ -212,7 +251,13 @@ fn measure_groups(
 ) -> (Vec<results::Row>, Vec<results::Figure>) {
     let shim = Shim::compile(data);
     let counted = shim.map(|shim| Fleet::new(cores, data.join("counted"), Some(shim)));
-    let mut fleets = Fleets { plain: Fleet::new(cores, data.join("plain"), None), counted };
-    let rows = groups.iter().flat_map(|group| rounds::measure(group, &mut fleets, settings)).collect();
+    let mut fleets = Fleets {
+        plain: Fleet::new(cores, data.join("plain"), None),
+        counted,
+    };
+    let rows = groups
+        .iter()
+        .flat_map(|group| rounds::measure(group, &mut fleets, settings))
+        .collect();
     (rows, whole::memory_after(&fleets.plain))
 }

@@ -14,9 +14,14 @@ const TICKS: f64 = 100.0;
 
 impl Process {
     /// Starts a program; hands back what it reads, and the lines that it writes.
-    pub(crate) fn start(mut command: Command, cores: Cores) -> (Process, ChildStdin, Lines<BufReader<ChildStdout>>) {
+    pub(crate) fn start(
+        mut command: Command,
+        cores: Cores,
+    ) -> (Process, ChildStdin, Lines<BufReader<ChildStdout>>) {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = cores.on_servers(|| command.spawn()).expect("the program starts");
+        let mut child = cores
+            .on_servers(|| command.spawn())
+            .expect("the program starts");
         let input = child.stdin.take().expect("it is piped");
         let screen = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         (Process(child), input, screen)
@@ -38,9 +43,17 @@ impl Process {
     }
 
     fn status_mb(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("the process lives");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a process has memory");
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("memory is a number");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("the process lives");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect("a process has memory");
+        let kib: f64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("memory is a number");
         kib * 1024.0 / 1e6
     }
 
@@ -69,6 +82,9 @@ fn cpu_seconds(process: &str) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process lives");
     let (_, after_name) = stat.rsplit_once(')').expect("a stat line has a name");
     let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().expect("times are numbers")).sum();
+    let ticks: u64 = [11, 12]
+        .iter()
+        .map(|at| fields[*at].parse::<u64>().expect("times are numbers"))
+        .sum();
     ticks as f64 / TICKS
 }

@@ -108,17 +108,29 @@ impl Wanted {
 
 impl Figure {
     pub(crate) fn new(name: &str, unit: &str, values: Vec<f64>) -> Figure {
-        Figure { name: name.to_owned(), unit: unit.to_owned(), values, wanted: None, void: None }
+        Figure {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            values,
+            wanted: None,
+            void: None,
+        }
     }
 
     #[must_use]
     pub(crate) fn at_least(self, least: f64) -> Figure {
-        Figure { wanted: Some(Wanted::AtLeast(least)), ..self }
+        Figure {
+            wanted: Some(Wanted::AtLeast(least)),
+            ..self
+        }
     }
 
     #[must_use]
     pub(crate) fn at_most(self, most: f64) -> Figure {
-        Figure { wanted: Some(Wanted::AtMost(most)), ..self }
+        Figure {
+            wanted: Some(Wanted::AtMost(most)),
+            ..self
+        }
     }
 
     /// What became of the target.
@@ -152,7 +164,10 @@ impl Row {
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    match (sorted.get(sorted.len().saturating_sub(1) / 2), sorted.get(sorted.len() / 2)) {
+    match (
+        sorted.get(sorted.len().saturating_sub(1) / 2),
+        sorted.get(sorted.len() / 2),
+    ) {
         (Some(low), Some(high)) => f64::midpoint(*low, *high),
         _ => f64::NAN,
     }
@@ -172,14 +187,31 @@ mod tests {
     fn a_target_is_met_by_the_median() {
         let figure = |values: &[f64]| Figure::new("x", "", values.to_vec());
         assert_eq!(figure(&[0.1, 0.9, 0.9]).at_least(0.9).verdict(), "met");
-        assert_eq!(figure(&[0.1, 0.8, 5.0]).at_least(0.9).verdict(), "**missed**");
+        assert_eq!(
+            figure(&[0.1, 0.8, 5.0]).at_least(0.9).verdict(),
+            "**missed**"
+        );
         assert_eq!(figure(&[1.0, 2.0]).at_most(1.5).verdict(), "met");
         assert_eq!(figure(&[]).at_least(0.9).verdict(), "**missed**");
     }
 
     #[test]
     fn too_few_fsyncs_prove_that_writes_were_not_durable() {
-        assert!(Durability { fsyncs: 10, writes: 640, at_once: 64 }.is_durable());
-        assert!(!Durability { fsyncs: 10, writes: 641, at_once: 64 }.is_durable());
+        assert!(
+            Durability {
+                fsyncs: 10,
+                writes: 640,
+                at_once: 64
+            }
+            .is_durable()
+        );
+        assert!(
+            !Durability {
+                fsyncs: 10,
+                writes: 641,
+                at_once: 64
+            }
+            .is_durable()
+        );
     }
 }

@@ -37,26 +37,52 @@ pub(crate) fn measure(group: &Group, fleets: &mut Fleets, settings: Settings) ->
         // Who comes first has an advantage or a disadvantage: it is another one each time.
         let (early, late) = rows.split_at_mut(round % count);
         for (cell, row) in late.iter_mut().chain(early) {
-            let Some(fleet) = fleets.on(cell.disk) else { continue };
-            row.rounds.push(measure_round(cell, row.subject, fleet, moment, &mut row.durability));
+            let Some(fleet) = fleets.on(cell.disk) else {
+                continue;
+            };
+            row.rounds.push(measure_round(
+                cell,
+                row.subject,
+                fleet,
+                moment,
+                &mut row.durability,
+            ));
         }
     }
-    let written = rows.iter_mut().filter(|(cell, row)| cell.disk == Disk::AsIs && writes_alone(cell, row));
+    let written = rows
+        .iter_mut()
+        .filter(|(cell, row)| cell.disk == Disk::AsIs && writes_alone(cell, row));
     for (cell, row) in written {
-        let Some(fleet) = &mut fleets.counted else { continue };
+        let Some(fleet) = &mut fleets.counted else {
+            continue;
+        };
         measure_round(cell, row.subject, fleet, COUNTED, &mut row.durability);
     }
-    let measured = rows.into_iter().map(|(_, row)| row).filter(|row| !row.rounds.is_empty());
+    let measured = rows
+        .into_iter()
+        .map(|(_, row)| row)
+        .filter(|row| !row.rounds.is_empty());
     measured.inspect(print_row).collect()
 }
 
 fn rows_of(group: &Group) -> Vec<(&Cell, Row)> {
     let row = |cell: &Cell, subject| {
         let (name, disk) = (cell.name.clone(), cell.disk);
-        Row { cell: name, disk, subject, rounds: Vec::new(), durability: None }
+        Row {
+            cell: name,
+            disk,
+            subject,
+            rounds: Vec::new(),
+            durability: None,
+        }
     };
-    let cells = group.cells.iter().flat_map(|cell| cell.subjects.iter().map(move |subject| (cell, *subject)));
-    cells.map(|(cell, subject)| (cell, row(cell, subject))).collect()
+    let cells = group
+        .cells
+        .iter()
+        .flat_map(|cell| cell.subjects.iter().map(move |subject| (cell, *subject)));
+    cells
+        .map(|(cell, subject)| (cell, row(cell, subject)))
+        .collect()
 }
 
 /// Measures a cell on a subject for a moment; where fsyncs are counted, they are added to what was found before.
@@ -68,14 +94,26 @@ fn measure_round(
     found: &mut Option<Durability>,
 ) -> Round {
     let member = fleet.member(subject);
-    member.delay_fsyncs(if cell.disk == Disk::Slow { SLOW } else { Duration::ZERO });
+    member.delay_fsyncs(if cell.disk == Disk::Slow {
+        SLOW
+    } else {
+        Duration::ZERO
+    });
     let before = member.fsyncs();
     let (round, writes) = once(cell, member, moment);
     if let (Some(before), Some(after)) = (before, member.fsyncs()) {
         let at_once = cell.pools.iter().map(|pool| pool.connections as u64).sum();
-        let sofar = found.unwrap_or(Durability { fsyncs: 0, writes: 0, at_once });
+        let sofar = found.unwrap_or(Durability {
+            fsyncs: 0,
+            writes: 0,
+            at_once,
+        });
         let (fsyncs, writes) = (sofar.fsyncs + after - before, sofar.writes + writes);
-        *found = Some(Durability { fsyncs, writes, at_once });
+        *found = Some(Durability {
+            fsyncs,
+            writes,
+            at_once,
+        });
     }
     member.delay_fsyncs(Duration::ZERO);
     round
@@ -88,9 +126,16 @@ fn writes_alone(cell: &Cell, row: &Row) -> bool {
 
 /// Drives a subject for a moment; returns what came of it, and how many requests of all pools were answered.
 pub(crate) fn once(cell: &Cell, member: &mut Member, moment: Duration) -> (Round, u64) {
-    let (cpu, own_cpu, began) = (member.process().cpu_seconds(), own_cpu_seconds(), Instant::now());
+    let (cpu, own_cpu, began) = (
+        member.process().cpu_seconds(),
+        own_cpu_seconds(),
+        Instant::now(),
+    );
     let driven = member.drive(&cell.pools, Span::For(moment));
-    let (cpu, own_cpu) = (member.process().cpu_seconds() - cpu, own_cpu_seconds() - own_cpu);
+    let (cpu, own_cpu) = (
+        member.process().cpu_seconds() - cpu,
+        own_cpu_seconds() - own_cpu,
+    );
     let seconds = began.elapsed().as_secs_f64();
     let requests: u64 = driven.iter().map(|driven| driven.requests).sum();
     let errors = driven.iter().map(|driven| driven.errors).sum();
@@ -108,5 +153,14 @@ fn of_pool(driven: &Driven) -> Round {
     let ms = |quantile| driven.latency.value_at_quantile(quantile) as f64 / 1e6;
     let rate = driven.requests as f64 / driven.seconds;
     let (p50_ms, p99_ms, p999_ms) = (ms(0.5), ms(0.99), ms(0.999));
-    Round { rate, p50_ms, p99_ms, p999_ms, errors: 0, cpu_seconds: 0.0, server_busy: 0.0, generator_busy: 0.0 }
+    Round {
+        rate,
+        p50_ms,
+        p99_ms,
+        p999_ms,
+        errors: 0,
+        cpu_seconds: 0.0,
+        server_busy: 0.0,
+        generator_busy: 0.0,
+    }
 }

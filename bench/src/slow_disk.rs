@@ -14,9 +14,15 @@ impl Shim {
         let source = folder.join("slow_fsync.c");
         let library = folder.join("slow_fsync.so");
         fs::write(&source, include_str!("../slow_fsync.c")).expect("the folder can be written to");
-        let compiled = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+        let compiled = Command::new("cc")
+            .args(["-O2", "-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(&source)
+            .status();
         if !compiled.is_ok_and(|status| status.success()) {
-            println!("NO C COMPILER (`cc`): fsyncs are not counted, and rows of a slow disk are left out.\n");
+            println!(
+                "NO C COMPILER (`cc`): fsyncs are not counted, and rows of a slow disk are left out.\n"
+            );
             return None;
         }
         Some(Shim(library))
@@ -25,8 +31,16 @@ impl Shim {
     /// Has a program's fsyncs counted, and delayed when that is asked for; `file` is shared with it.
     pub(crate) fn preload(&self, command: &mut Command, file: &Path) -> Fsyncs {
         fs::write(file, [0; 16]).expect("the folder can be written to");
-        command.env("LD_PRELOAD", &self.0).env("LENTIL_FSYNC_FILE", file);
-        Fsyncs(File::options().read(true).write(true).open(file).expect("it was just written"))
+        command
+            .env("LD_PRELOAD", &self.0)
+            .env("LENTIL_FSYNC_FILE", file);
+        Fsyncs(
+            File::options()
+                .read(true)
+                .write(true)
+                .open(file)
+                .expect("it was just written"),
+        )
     }
 }
 
@@ -37,13 +51,17 @@ impl Fsyncs {
     /// How many there were so far.
     pub(crate) fn count(&self) -> u64 {
         let mut number = [0; 8];
-        self.0.read_exact_at(&mut number, 0).expect("the file is there");
+        self.0
+            .read_exact_at(&mut number, 0)
+            .expect("the file is there");
         u64::from_le_bytes(number)
     }
 
     /// Has each take this much longer from now on.
     pub(crate) fn delay(&self, by: Duration) {
-        self.0.write_all_at(&(by.as_micros() as u64).to_le_bytes(), 8).expect("the file is there");
+        self.0
+            .write_all_at(&(by.as_micros() as u64).to_le_bytes(), 8)
+            .expect("the file is there");
     }
 }
 
@@ -56,10 +74,18 @@ mod tests {
     #[test]
     fn fsyncs_of_another_process_are_counted_and_delayed() {
         let folder = tempfile::tempdir().unwrap();
-        let Some(shim) = Shim::compile(folder.path()) else { return };
+        let Some(shim) = Shim::compile(folder.path()) else {
+            return;
+        };
         let mut command = Command::new("dd");
         let file = format!("of={}", folder.path().join("written").display());
-        command.args(["if=/dev/zero", "count=1", "conv=fsync", "status=none", &file]);
+        command.args([
+            "if=/dev/zero",
+            "count=1",
+            "conv=fsync",
+            "status=none",
+            &file,
+        ]);
         let fsyncs = shim.preload(&mut command, &folder.path().join("shared"));
         assert!(command.status().unwrap().success());
         assert_eq!(fsyncs.count(), 1);

@@ -43,7 +43,10 @@ impl Subscribers {
     pub(crate) async fn open(address: SocketAddr, kind: Kind, count: usize) -> Subscribers {
         let (heard, hears) = mpsc::unbounded_channel();
         let began = Instant::now();
-        let mut subscribers = Subscribers { hears, took: Duration::ZERO };
+        let mut subscribers = Subscribers {
+            hears,
+            took: Duration::ZERO,
+        };
         let names: Vec<String> = (0..count).map(|number| kind.counter(number)).collect();
         for names in names.chunks(EACH) {
             subscribe(address, names, heard.clone()).await;
@@ -58,7 +61,9 @@ impl Subscribers {
         let (mut last, mut heard) = (Instant::now(), 0);
         while heard < count {
             let next = tokio::time::timeout(Duration::from_secs(60), self.hears.recv()).await;
-            let (at, changes) = next.expect("a change is told within a minute").expect("subscribers live");
+            let (at, changes) = next
+                .expect("a change is told within a minute")
+                .expect("subscribers live");
             last = at;
             heard += changes;
         }
@@ -66,7 +71,11 @@ impl Subscribers {
     }
 }
 
-async fn subscribe(address: SocketAddr, counters: &[String], heard: mpsc::UnboundedSender<(Instant, usize)>) {
+async fn subscribe(
+    address: SocketAddr,
+    counters: &[String],
+    heard: mpsc::UnboundedSender<(Instant, usize)>,
+) {
     let mut socket = connect(address).await;
     let add = |(id, name)| serde_json::json!({"type": "Add", "queryId": id, "udfPath": "counters:get", "args": [{"name": name}]});
     let modifications: Vec<_> = counters.iter().enumerate().map(add).collect();
@@ -76,7 +85,9 @@ async fn subscribe(address: SocketAddr, counters: &[String], heard: mpsc::Unboun
     send(&mut socket, &query_set).await;
     tokio::spawn(async move {
         while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else { continue };
+            let Message::Text(text) = message else {
+                continue;
+            };
             let changes = text.matches(r#""type":"QueryUpdated""#).count();
             if changes > 0 && heard.send((Instant::now(), changes)).is_err() {
                 return;
@@ -87,16 +98,27 @@ async fn subscribe(address: SocketAddr, counters: &[String], heard: mpsc::Unboun
 
 /// Opens a connection that has subscribed to nothing yet.
 pub(crate) async fn connect(address: SocketAddr) -> WebSocketStream<TcpStream> {
-    let stream = TcpStream::connect(address).await.expect("the server listens");
+    let stream = TcpStream::connect(address)
+        .await
+        .expect("the server listens");
     stream.set_nodelay(true).expect("the option exists");
-    let (mut socket, _) = client_async(format!("ws://{address}/api/sync"), stream).await.expect("it is a WebSocket");
+    let (mut socket, _) = client_async(format!("ws://{address}/api/sync"), stream)
+        .await
+        .expect("it is a WebSocket");
     let session_id = "00000000-0000-4000-8000-000000000000";
-    send(&mut socket, &serde_json::json!({"type": "Connect", "sessionId": session_id, "connectionCount": 0})).await;
+    send(
+        &mut socket,
+        &serde_json::json!({"type": "Connect", "sessionId": session_id, "connectionCount": 0}),
+    )
+    .await;
     socket
 }
 
 async fn send(socket: &mut WebSocketStream<TcpStream>, message: &serde_json::Value) {
-    socket.send(Message::text(message.to_string())).await.expect("the server reads");
+    socket
+        .send(Message::text(message.to_string()))
+        .await
+        .expect("the server reads");
 }
 
 /// Who commits, one after another, while others on this thread listen.
@@ -107,19 +129,30 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) async fn open(address: SocketAddr) -> Writer {
-        let stream = TcpStream::connect(address).await.expect("the server listens");
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the server listens");
         stream.set_nodelay(true).expect("the option exists");
-        Writer { stream, request: Vec::new() }
+        Writer {
+            stream,
+            request: Vec::new(),
+        }
     }
 
     /// Adds to a counter.
     pub(crate) async fn add(&mut self, counter: &str) {
         self.request.clear();
         add(counter, &mut self.request);
-        self.stream.write_all(&self.request).await.expect("the server reads");
+        self.stream
+            .write_all(&self.request)
+            .await
+            .expect("the server reads");
         let mut answer = Vec::new();
         let answer = loop {
-            self.stream.read_buf(&mut answer).await.expect("the server answers");
+            self.stream
+                .read_buf(&mut answer)
+                .await
+                .expect("the server answers");
             if let Some(answer) = Answer::parse(&answer) {
                 break answer;
             }

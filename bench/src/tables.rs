@@ -12,7 +12,10 @@ const END: &str = "<!-- figures: end -->\n";
 /// The results as Markdown.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut text = conditions(results);
-    let (targets, others): (Vec<_>, Vec<_>) = results.figures.iter().partition(|figure| figure.wanted.is_some());
+    let (targets, others): (Vec<_>, Vec<_>) = results
+        .figures
+        .iter()
+        .partition(|figure| figure.wanted.is_some());
     text += "\n### Targets\n\n| | wanted | median | spread | |\n|---|---|---|---|---|\n";
     targets.iter().for_each(|figure| text += &target(figure));
     if !results.rows.is_empty() {
@@ -33,7 +36,9 @@ pub(crate) fn markdown(results: &Results) -> String {
 /// When the document cannot be read or written, or has no such place.
 pub(crate) fn write_into(document: &Path, results: &Results) -> Result<(), String> {
     let text = fs::read_to_string(document).map_err(|error| error.to_string())?;
-    let place = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let place = text
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = place.ok_or_else(|| format!("{} has no {BEGIN}", document.display()))?;
     let text = format!("{before}{BEGIN}{}{END}{after}", markdown(results));
     fs::write(document, text).map_err(|error| error.to_string())
@@ -41,7 +46,11 @@ pub(crate) fn write_into(document: &Path, results: &Results) -> Result<(), Strin
 
 fn conditions(results: &Results) -> String {
     let (machine, settings) = (&results.machine, &results.settings);
-    let command = if settings.quick { "`just bench --quick`" } else { "`just bench`" };
+    let command = if settings.quick {
+        "`just bench --quick`"
+    } else {
+        "`just bench`"
+    };
     format!(
         "{}, commit {}, {command}: {} rounds of {} s.\n{}, {} cores, {:.0} GB, Linux {}; the disk answers fdatasync in \
          {:.3} ms.\n",
@@ -64,13 +73,29 @@ fn target(figure: &Figure) -> String {
         None => String::new(),
     };
     let (unit, verdict) = (&figure.unit, figure.verdict());
-    let void = figure.void.as_deref().map_or(String::new(), |why| format!(": {why}"));
-    format!("| {} | {wanted}{unit} | {} | {} | {verdict}{void} |\n", figure.name, middle(figure), range(figure))
+    let void = figure
+        .void
+        .as_deref()
+        .map_or(String::new(), |why| format!(": {why}"));
+    format!(
+        "| {} | {wanted}{unit} | {} | {} | {verdict}{void} |\n",
+        figure.name,
+        middle(figure),
+        range(figure)
+    )
 }
 
 fn other(figure: &Figure) -> String {
-    let void = figure.void.as_deref().map_or(String::new(), |why| format!(", VOID: {why}"));
-    format!("| {}{void} | {} | {} |\n", figure.name, middle(figure), range(figure))
+    let void = figure
+        .void
+        .as_deref()
+        .map_or(String::new(), |why| format!(", VOID: {why}"));
+    format!(
+        "| {}{void} | {} | {} |\n",
+        figure.name,
+        middle(figure),
+        range(figure)
+    )
 }
 
 fn middle(figure: &Figure) -> String {
@@ -120,22 +145,45 @@ fn line(row: &Row) -> String {
     }
     let (least, greatest) = row.spread(|round| round.rate);
     let rate = row.median(|round| round.rate);
-    let written = write!(line, "| {} | {}–{} ", number(rate), number(least), number(greatest));
+    let written = write!(
+        line,
+        "| {} | {}–{} ",
+        number(rate),
+        number(least),
+        number(greatest)
+    );
     written.expect("memory takes it");
-    let latencies =
-        [row.median(|round| round.p50_ms), row.median(|round| round.p99_ms), row.median(|round| round.p999_ms)];
+    let latencies = [
+        row.median(|round| round.p50_ms),
+        row.median(|round| round.p99_ms),
+        row.median(|round| round.p999_ms),
+    ];
     // The loops have no requests.
     let has_latency = !matches!(row.subject, Subject::Loop1 | Subject::Loop64);
-    latencies.iter().for_each(|ms| line += &if has_latency { format!("| {ms:.3} ") } else { "| ".to_owned() });
+    latencies.iter().for_each(|ms| {
+        line += &if has_latency {
+            format!("| {ms:.3} ")
+        } else {
+            "| ".to_owned()
+        }
+    });
     let busy = |pick: fn(&crate::results::Round) -> f64| row.median(pick) * 100.0;
     let cpu = row.median(|round| round.cpu_seconds);
-    let (server, generator) = (busy(|round| round.server_busy), busy(|round| round.generator_busy));
-    line + &format!("| {cpu:.4} | {server:.0} %, {generator:.0} % | {} |\n", durability(row))
+    let (server, generator) = (
+        busy(|round| round.server_busy),
+        busy(|round| round.generator_busy),
+    );
+    line + &format!(
+        "| {cpu:.4} | {server:.0} %, {generator:.0} % | {} |\n",
+        durability(row)
+    )
 }
 
 fn durability(row: &Row) -> String {
     match row.durability {
-        Some(found) if found.is_durable() => format!("{} (durable)", number(found.fsyncs_per_thousand())),
+        Some(found) if found.is_durable() => {
+            format!("{} (durable)", number(found.fsyncs_per_thousand()))
+        }
         Some(found) => format!("{} (NOT DURABLE)", number(found.fsyncs_per_thousand())),
         None => String::new(),
     }
@@ -148,6 +196,9 @@ mod tests {
     #[test]
     fn numbers_are_as_long_as_they_mean_something() {
         let shown = [1_234_567.0, 100.4, 99.94, 1.234, 0.0123, -1_500.0].map(number);
-        assert_eq!(shown, ["1,234,567", "100", "99.9", "1.23", "0.0123", "-1,500"]);
+        assert_eq!(
+            shown,
+            ["1,234,567", "100", "99.9", "1.23", "0.0123", "-1,500"]
+        );
     }
 }

@@ -9,7 +9,11 @@ use crate::results::{Figure, Settings};
 /// How many tests of a mutation run in a second on one core, each with a backend of its own.
 pub(crate) fn tests_a_second(settings: Settings) -> Figure {
     let rates = (0..settings.rounds).map(|_| {
-        let (began, moment, mut done) = (Instant::now(), Duration::from_secs_f64(settings.seconds), 0.0);
+        let (began, moment, mut done) = (
+            Instant::now(),
+            Duration::from_secs_f64(settings.seconds),
+            0.0,
+        );
         while began.elapsed() < moment {
             test();
             done += 1.0;
@@ -21,15 +25,25 @@ pub(crate) fn tests_a_second(settings: Settings) -> Figure {
 
 /// A test as `#[tokio::test]` makes one.
 fn test() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let t = TestBackend::new(schema()).functions(jobs::functions());
         for status in ["queued", "done"] {
-            let done = t.mutation(async |ctx| jobs::upsert(ctx, report(status)).await).await;
+            let done = t
+                .mutation(async |ctx| jobs::upsert(ctx, report(status)).await)
+                .await;
             done.expect("the job is reported");
         }
-        let args = GetByJobId { job_id: "job-1".into() };
-        let job = t.query(async |ctx| jobs::get_by_job_id(ctx, args).await).await.expect("it can be looked for");
+        let args = GetByJobId {
+            job_id: "job-1".into(),
+        };
+        let job = t
+            .query(async |ctx| jobs::get_by_job_id(ctx, args).await)
+            .await
+            .expect("it can be looked for");
         assert_eq!(job.expect("it is there").status, "done");
     });
 }

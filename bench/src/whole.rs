@@ -27,9 +27,15 @@ pub(crate) fn whole(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figu
         Figure::new("binary, stripped", " MB", vec![stripped_mb(folder)]).at_most(15.0),
         Figure::new("start to first answer, empty database", " ms", starts),
         Figure::new("idle memory, empty database", " MB", idle).at_most(15.0),
-        killed("10 thousand jobs", &folder.join("killed"), cores, settings, |server| {
-            Member::of(server, Jobs::new(KNOWN)).fill(KNOWN);
-        }),
+        killed(
+            "10 thousand jobs",
+            &folder.join("killed"),
+            cores,
+            settings,
+            |server| {
+                Member::of(server, Jobs::new(KNOWN)).fill(KNOWN);
+            },
+        ),
     ]
 }
 
@@ -38,11 +44,21 @@ pub(crate) fn memory_after(fleet: &Fleet) -> Vec<Figure> {
     let subjects = [Subject::Axum, Subject::Clonk];
     let figures = subjects.into_iter().flat_map(|subject| {
         let process = fleet.running(subject).map(Member::process);
-        let of = |what: &str, mb: f64| Figure::new(&format!("{subject}: {what} after all rows"), " MB", vec![mb]);
+        let of = |what: &str, mb: f64| {
+            Figure::new(
+                &format!("{subject}: {what} after all rows"),
+                " MB",
+                vec![mb],
+            )
+        };
         let figures = process.map(|process| {
             let now = of("memory", process.resident_mb());
             [
-                if subject == Subject::Clonk { now.at_most(64.0) } else { now },
+                if subject == Subject::Clonk {
+                    now.at_most(64.0)
+                } else {
+                    now
+                },
                 of("most memory", process.most_resident_mb()),
             ]
         });
@@ -62,14 +78,23 @@ pub(crate) fn killed(
     prepare(Server::start(clonk(folder), cores));
     let mut opened = |_| {
         let mut member = Member::of(Server::start(clonk(folder), cores), Jobs::new(KNOWN));
-        let pool = Pool { load: Load::PostKnown, connections: 64, pace: Pace::Closed };
+        let pool = Pool {
+            load: Load::PostKnown,
+            connections: 64,
+            pace: Pace::Closed,
+        };
         member.drive(&[pool], Span::For(WRITING));
         // Dropped, it is killed.
         drop(member);
         ms(Server::start(clonk(folder), cores).start_time)
     };
     let times = (0..settings.rounds.min(3)).map(&mut opened).collect();
-    Figure::new(&format!("start to first answer after kill -9, {what}"), " ms", times).at_most(1_000.0)
+    Figure::new(
+        &format!("start to first answer after kill -9, {what}"),
+        " ms",
+        times,
+    )
+    .at_most(1_000.0)
 }
 
 pub(crate) fn ms(time: Duration) -> f64 {
@@ -80,7 +105,15 @@ pub(crate) fn ms(time: Duration) -> f64 {
 /// is believed.
 fn stripped_mb(folder: &Path) -> f64 {
     let (binary, stripped) = (beside("clonk"), folder.join("stripped"));
-    let done = Command::new("strip").arg("-o").arg(&stripped).arg(&binary).status();
-    let path = if done.is_ok_and(|status| status.success()) { stripped } else { binary };
+    let done = Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(&binary)
+        .status();
+    let path = if done.is_ok_and(|status| status.success()) {
+        stripped
+    } else {
+        binary
+    };
     std::fs::metadata(path).expect("the binary is there").len() as f64 / 1e6
 }

@@ -22,13 +22,21 @@ pub(crate) struct WriteLoop {
 impl WriteLoop {
     pub(crate) fn start(command: Command, cores: Cores) -> WriteLoop {
         let (process, input, screen) = Process::start(command, cores);
-        WriteLoop { process, input, screen }
+        WriteLoop {
+            process,
+            input,
+            screen,
+        }
     }
 
     /// Has it write for a moment; returns how many upserts it made durable.
     pub(crate) fn run(&mut self, moment: Duration) -> u64 {
         writeln!(self.input, "{}", moment.as_millis()).expect("the loop listens");
-        let line = self.screen.next().expect("the loop answers").expect("it says text");
+        let line = self
+            .screen
+            .next()
+            .expect("the loop answers")
+            .expect("it says text");
         line.parse().expect("it says how many")
     }
 }
@@ -39,8 +47,14 @@ pub(crate) fn serve(folder: &Path, batch: u64) {
     let mut connection = create(folder);
     let mut done = 0;
     for line in std::io::stdin().lines() {
-        let moment = line.ok().and_then(|line| line.parse().ok()).map(Duration::from_millis);
-        let (first, end) = (done, Instant::now() + moment.expect("it is told how many milliseconds"));
+        let moment = line
+            .ok()
+            .and_then(|line| line.parse().ok())
+            .map(Duration::from_millis);
+        let (first, end) = (
+            done,
+            Instant::now() + moment.expect("it is told how many milliseconds"),
+        );
         while Instant::now() < end {
             upsert(&mut connection, done..done + batch).expect("it can be written");
             done += batch;
@@ -50,7 +64,8 @@ pub(crate) fn serve(folder: &Path, batch: u64) {
 }
 
 fn upsert(connection: &mut Connection, jobs: std::ops::Range<u64>) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     {
         let mut statement = transaction.prepare_cached(UPSERT)?;
         let idea = "an app that counts the birds in my garden and draws them";

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lentil::{ActionCtx, Args, Document, Error, Functions, MutationCtx, Nullable, QueryCtx, Result};
+use lentil::{
+    ActionCtx, Args, Document, Error, Functions, MutationCtx, Nullable, QueryCtx, Result,
+};
 
 /// An integer with a name.
 #[derive(Document, Clone)]
@@ -16,7 +18,10 @@ pub(crate) struct Counter {
 impl Counter {
     /// A counter at 0.
     pub(crate) fn new(name: &str) -> Counter {
-        Counter { name: name.to_owned(), value: 0 }
+        Counter {
+            name: name.to_owned(),
+            value: 0,
+        }
     }
 }
 
@@ -38,30 +43,69 @@ struct Slow {
 
 /// Adds to a counter, which begins at 0, and returns its new value.
 async fn add(ctx: &mut MutationCtx, args: Add) -> Result<i64> {
-    let counter = ctx.db.query(Counter::BY_NAME.eq(&args.name)).unique().await?;
+    let counter = ctx
+        .db
+        .query(Counter::BY_NAME.eq(&args.name))
+        .unique()
+        .await?;
     let value = counter.as_ref().map_or(0, |counter| counter.value) + args.by;
     match counter {
-        Some(counter) => ctx.db.patch(&counter.id, Counter::patch().value(value)).await?,
-        None => drop(ctx.db.insert(Counter { name: args.name, value }).await?),
+        Some(counter) => {
+            ctx.db
+                .patch(&counter.id, Counter::patch().value(value))
+                .await?
+        }
+        None => drop(
+            ctx.db
+                .insert(Counter {
+                    name: args.name,
+                    value,
+                })
+                .await?,
+        ),
     }
     Ok(value)
 }
 
 async fn get(ctx: &mut QueryCtx, args: Named) -> Result<Nullable<i64>> {
-    Ok(ctx.db.query(Counter::BY_NAME.eq(args.name)).unique().await?.map(|counter| counter.value).into())
+    Ok(ctx
+        .db
+        .query(Counter::BY_NAME.eq(args.name))
+        .unique()
+        .await?
+        .map(|counter| counter.value)
+        .into())
 }
 
 /// As [`get`], but fails while the counter is below 0.
 async fn not_negative(ctx: &mut QueryCtx, args: Named) -> Result<i64> {
     let value = get(ctx, args).await?.into_option().unwrap_or(0);
-    if value < 0 { Err(Error::application(value)) } else { Ok(value) }
+    if value < 0 {
+        Err(Error::application(value))
+    } else {
+        Ok(value)
+    }
 }
 
 /// Adds 1 twice, in two transactions, and returns the value after the second.
 async fn add_twice(ctx: &ActionCtx, args: Named) -> Result<i64> {
     ctx.log.warn("'adding twice'");
-    ctx.run_mutation(add, Add { name: args.name.clone(), by: 1 }).await?;
-    ctx.run_mutation(add, Add { name: args.name, by: 1 }).await
+    ctx.run_mutation(
+        add,
+        Add {
+            name: args.name.clone(),
+            by: 1,
+        },
+    )
+    .await?;
+    ctx.run_mutation(
+        add,
+        Add {
+            name: args.name,
+            by: 1,
+        },
+    )
+    .await
 }
 
 #[derive(Args)]
@@ -74,13 +118,26 @@ struct AddLater {
 /// Schedules an addition.
 async fn add_later(ctx: &mut MutationCtx, args: AddLater) -> Result<()> {
     let delay = Duration::from_secs_f64(args.ms / 1000.0);
-    ctx.scheduler.run_after(delay, add, Add { name: args.name, by: args.by }).await.map(drop)
+    ctx.scheduler
+        .run_after(
+            delay,
+            add,
+            Add {
+                name: args.name,
+                by: args.by,
+            },
+        )
+        .await
+        .map(drop)
 }
 
 /// Schedules an action that adds 1 twice.
 async fn add_twice_later(ctx: &mut MutationCtx, args: AddLater) -> Result<()> {
     let delay = Duration::from_secs_f64(args.ms / 1000.0);
-    ctx.scheduler.run_after(delay, add_twice, Named { name: args.name }).await.map(drop)
+    ctx.scheduler
+        .run_after(delay, add_twice, Named { name: args.name })
+        .await
+        .map(drop)
 }
 
 /// Takes its time, and returns how much of it.

@@ -61,5 +61,7 @@ async fn log_action(ctx: &ActionCtx) -> Result<()> {
 }
 
 pub(crate) fn functions() -> Functions {
-    query::functions().with(mutation::functions()).with(action::functions())
+    query::functions()
+        .with(mutation::functions())
+        .with(action::functions())
 }

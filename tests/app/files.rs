@@ -1,6 +1,9 @@
 //! `files:uploadUrl`, `files:list`, `files:url`, `files:delete`, `files:copy`: stored files, as a test uses them.
 
-use lentil::{ActionCtx, Args, Code, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result, StoredFile};
+use lentil::{
+    ActionCtx, Args, Code, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result,
+    StoredFile,
+};
 
 #[derive(Args)]
 struct Which {
@@ -27,7 +30,9 @@ async fn delete(ctx: &mut MutationCtx, args: Which) -> Result<()> {
 async fn copy(ctx: &ActionCtx, args: Which) -> Result<Id<StoredFile>> {
     let missing = || Error::new(Code::NonexistentDocument, "there is no such file");
     let file = ctx.storage.get(&args.id).await?.ok_or_else(missing)?;
-    ctx.storage.store(file.body, file.content_type.as_deref()).await
+    ctx.storage
+        .store(file.body, file.content_type.as_deref())
+        .await
 }
 
 pub(crate) fn functions() -> Functions {

@@ -21,5 +21,11 @@ fn main() -> ExitCode {
         .with(fails::functions())
         .with(files::functions())
         .with(odd::functions());
-    Backend::new(Schema::new().table::<messages::Message>().table::<counters::Counter>()).functions(functions).main()
+    Backend::new(
+        Schema::new()
+            .table::<messages::Message>()
+            .table::<counters::Counter>(),
+    )
+    .functions(functions)
+    .main()
 }

@@ -1,7 +1,8 @@
 //! `messages`: lists, pages and writes over one index.
 
 use lentil::{
-    Args, Doc, Document, Functions, Id, MutationCtx, Order, PaginationOptions, PaginationResult, QueryCtx, Result,
+    Args, Doc, Document, Functions, Id, MutationCtx, Order, PaginationOptions, PaginationResult,
+    QueryCtx, Result,
 };
 
 /// Something said in a channel; `n` counts from 0 in each.
@@ -40,23 +41,42 @@ struct SendMany {
 
 /// The messages of a channel, the newest last.
 async fn list(ctx: &mut QueryCtx, args: InChannel) -> Result<Vec<Doc<Message>>> {
-    let messages = ctx.db.query(Message::BY_CHANNEL.eq(args.channel)).collect().await?;
+    let messages = ctx
+        .db
+        .query(Message::BY_CHANNEL.eq(args.channel))
+        .collect()
+        .await?;
     ctx.log.log(format!("'listed' {}", messages.len()));
     Ok(messages)
 }
 
 async fn page(ctx: &mut QueryCtx, args: Page) -> Result<PaginationResult<Doc<Message>>> {
-    ctx.db.query(Message::BY_CHANNEL.eq(args.channel)).paginate(args.pagination_opts).await
+    ctx.db
+        .query(Message::BY_CHANNEL.eq(args.channel))
+        .paginate(args.pagination_opts)
+        .await
 }
 
 async fn count(ctx: &mut QueryCtx, args: InChannel) -> Result<f64> {
-    Ok(ctx.db.query(Message::BY_CHANNEL.eq(args.channel)).collect().await?.len() as f64)
+    Ok(ctx
+        .db
+        .query(Message::BY_CHANNEL.eq(args.channel))
+        .collect()
+        .await?
+        .len() as f64)
 }
 
 async fn send(ctx: &mut MutationCtx, args: Send) -> Result<Id<Message>> {
     let n = next_number(ctx, &args.channel).await?;
     ctx.log.info(format!("'sent' {n}"));
-    ctx.db.insert(Message { channel: args.channel, body: args.body, author: None, n }).await
+    ctx.db
+        .insert(Message {
+            channel: args.channel,
+            body: args.body,
+            author: None,
+            n,
+        })
+        .await
 }
 
 /// Sends messages `#n`, and returns how many the channel has then.
@@ -64,7 +84,14 @@ async fn send_many(ctx: &mut MutationCtx, args: SendMany) -> Result<f64> {
     let mut n = next_number(ctx, &args.channel).await?;
     for _ in 0..args.count as usize {
         let (channel, author) = (args.channel.clone(), Some("many".to_owned()));
-        ctx.db.insert(Message { channel, body: format!("#{n}"), author, n }).await?;
+        ctx.db
+            .insert(Message {
+                channel,
+                body: format!("#{n}"),
+                author,
+                n,
+            })
+            .await?;
         n += 1.0;
     }
     Ok(n)
@@ -72,7 +99,11 @@ async fn send_many(ctx: &mut MutationCtx, args: SendMany) -> Result<f64> {
 
 /// Deletes a channel's messages, and returns how many there were.
 async fn clear(ctx: &mut MutationCtx, args: InChannel) -> Result<f64> {
-    let messages = ctx.db.query(Message::BY_CHANNEL.eq(args.channel)).collect().await?;
+    let messages = ctx
+        .db
+        .query(Message::BY_CHANNEL.eq(args.channel))
+        .collect()
+        .await?;
     for message in &messages {
         ctx.db.delete(&message.id).await?;
     }
@@ -80,7 +111,12 @@ async fn clear(ctx: &mut MutationCtx, args: InChannel) -> Result<f64> {
 }
 
 async fn next_number(ctx: &mut MutationCtx, channel: &str) -> Result<f64> {
-    let last = ctx.db.query(Message::BY_CHANNEL.eq(channel)).order(Order::Desc).first().await?;
+    let last = ctx
+        .db
+        .query(Message::BY_CHANNEL.eq(channel))
+        .order(Order::Desc)
+        .first()
+        .await?;
     Ok(last.map_or(0.0, |last| last.n + 1.0))
 }
 

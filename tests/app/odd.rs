@@ -11,7 +11,10 @@ async fn default(_: &mut QueryCtx, _: ()) -> Result<String> {
 }
 
 async fn name(ctx: &mut QueryCtx, _: ()) -> Result<Option<String>> {
-    Ok(ctx.auth.user_identity().map(|user| user.subject().to_owned()))
+    Ok(ctx
+        .auth
+        .user_identity()
+        .map(|user| user.subject().to_owned()))
 }
 
 pub(crate) fn functions() -> Functions {

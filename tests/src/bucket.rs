@@ -91,7 +91,9 @@ impl Bucket {
 
     /// Puts an object there.
     pub fn put(&self, key: &str, content: &[u8]) {
-        self.state().objects.insert(key.to_owned(), Arc::new(content.to_vec()));
+        self.state()
+            .objects
+            .insert(key.to_owned(), Arc::new(content.to_vec()));
     }
 
     /// From now on requests with this in their first line fail; none, when it is `None`.
@@ -115,8 +117,15 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
         let request = Request::read(&first, &mut reader)?;
         let answer = {
             let mut state = state.lock().expect("no request panics");
-            let fails = state.failing.as_ref().is_some_and(|part| first.contains(part));
-            if fails { error(503, "SlowDown") } else { state.answer(&first, request) }
+            let fails = state
+                .failing
+                .as_ref()
+                .is_some_and(|part| first.contains(part));
+            if fails {
+                error(503, "SlowDown")
+            } else {
+                state.answer(&first, request)
+            }
         };
         answer.write(stream, first.starts_with("HEAD"))?;
     }
@@ -125,7 +134,10 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
 impl Request {
     fn read(first: &str, reader: &mut impl BufRead) -> io::Result<Request> {
         let mut words = first.split(' ');
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (method, target) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -135,16 +147,25 @@ impl Request {
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            let Some((name, value)) = line.trim_end().split_once(':') else {
+                break;
+            };
             headers.insert(name.to_lowercase(), value.trim().to_owned());
         }
-        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let length = headers
+            .get("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         Ok(Request {
             method: method.to_owned(),
             key: decode(path).trim_start_matches('/').to_owned(),
-            query: query.split('&').filter(|text| !text.is_empty()).map(pair).collect(),
+            query: query
+                .split('&')
+                .filter(|text| !text.is_empty())
+                .map(pair)
+                .collect(),
             headers,
             body,
         })
@@ -169,25 +190,51 @@ fn decode(text: &str) -> String {
 
 impl Answer {
     fn write(self, mut stream: &TcpStream, is_head: bool) -> io::Result<()> {
-        let Answer { status, headers, body } = self;
-        stream
-            .write_all(format!("HTTP/1.1 {status} -\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).as_bytes())?;
-        if is_head { Ok(()) } else { stream.write_all(&body) }
+        let Answer {
+            status,
+            headers,
+            body,
+        } = self;
+        stream.write_all(
+            format!(
+                "HTTP/1.1 {status} -\r\ncontent-length: {}\r\n{headers}\r\n",
+                body.len()
+            )
+            .as_bytes(),
+        )?;
+        if is_head {
+            Ok(())
+        } else {
+            stream.write_all(&body)
+        }
     }
 }
 
 fn ok(body: impl Into<Vec<u8>>) -> Answer {
-    Answer { status: 200, headers: "etag: \"tag\"\r\n".to_owned(), body: body.into() }
+    Answer {
+        status: 200,
+        headers: "etag: \"tag\"\r\n".to_owned(),
+        body: body.into(),
+    }
 }
 
 fn error(status: u16, code: &str) -> Answer {
-    let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>-</Message></Error>");
-    Answer { status, headers: String::new(), body: body.into_bytes() }
+    let body =
+        format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>-</Message></Error>");
+    Answer {
+        status,
+        headers: String::new(),
+        body: body.into_bytes(),
+    }
 }
 
 impl State {
     fn answer(&mut self, first: &str, mut request: Request) -> Answer {
-        let authorization = request.headers.get("authorization").map(String::as_str).unwrap_or_default();
+        let authorization = request
+            .headers
+            .get("authorization")
+            .map(String::as_str)
+            .unwrap_or_default();
         if !authorization.starts_with("AWS4-HMAC-SHA256 Credential=id/") {
             return error(403, "AccessDenied");
         }
@@ -196,7 +243,9 @@ impl State {
             return error(404, "NoSuchBucket");
         }
         request.key = key.to_owned();
-        let part = request.query("partNumber").and_then(|number| number.parse().ok());
+        let part = request
+            .query("partNumber")
+            .and_then(|number| number.parse().ok());
         let upload = request.query("uploadId").map(str::to_owned);
         match (request.method.as_str(), upload.as_deref(), part) {
             ("GET", ..) if request.key.is_empty() => self.list(&request),
@@ -207,11 +256,17 @@ impl State {
             ("PUT", ..) => self.put(request),
             ("DELETE", Some(id), _) => {
                 self.uploads.remove(id);
-                Answer { status: 204, ..ok("") }
+                Answer {
+                    status: 204,
+                    ..ok("")
+                }
             }
             ("DELETE", ..) => {
                 self.objects.remove(&request.key);
-                Answer { status: 204, ..ok("") }
+                Answer {
+                    status: 204,
+                    ..ok("")
+                }
             }
             _ => panic!("no such request: {first}"),
         }
@@ -220,34 +275,62 @@ impl State {
     fn list(&self, request: &Request) -> Answer {
         let prefix = request.query("prefix").unwrap_or_default();
         let after = request.query("continuation-token").unwrap_or_default();
-        let mut found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+        let mut found = self
+            .objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
         let page: Vec<_> = found.by_ref().take(PAGE).collect();
-        let mut list = format!("<ListBucketResult><Name>{NAME}</Name><IsTruncated>{}</IsTruncated>", found.count() > 0);
+        let mut list = format!(
+            "<ListBucketResult><Name>{NAME}</Name><IsTruncated>{}</IsTruncated>",
+            found.count() > 0
+        );
         for (key, content) in &page {
             let size = content.len();
-            list.push_str(&format!("<Contents><Key>{key}</Key><Size>{size}</Size><ETag>\"tag\"</ETag>"));
+            list.push_str(&format!(
+                "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>\"tag\"</ETag>"
+            ));
             list.push_str("<LastModified>2020-01-01T00:00:00.000Z</LastModified></Contents>");
         }
         if let Some((last, _)) = page.last().filter(|_| list.contains("<IsTruncated>true")) {
-            list.push_str(&format!("<NextContinuationToken>{last}</NextContinuationToken>"));
+            list.push_str(&format!(
+                "<NextContinuationToken>{last}</NextContinuationToken>"
+            ));
         }
         ok(list + "</ListBucketResult>")
     }
 
     fn get(&self, request: &Request) -> Answer {
-        let Some(content) = self.objects.get(&request.key) else { return error(404, "NoSuchKey") };
+        let Some(content) = self.objects.get(&request.key) else {
+            return error(404, "NoSuchKey");
+        };
         let date = "last-modified: Wed, 01 Jan 2020 00:00:00 GMT\r\netag: \"tag\"\r\n";
-        let range = request.headers.get("range").and_then(|range| range.strip_prefix("bytes="));
+        let range = request
+            .headers
+            .get("range")
+            .and_then(|range| range.strip_prefix("bytes="));
         let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
-            return Answer { headers: date.to_owned(), ..ok(content.to_vec()) };
+            return Answer {
+                headers: date.to_owned(),
+                ..ok(content.to_vec())
+            };
         };
         let first: usize = first.parse().expect("a range begins");
-        let end = last.parse().map_or(content.len(), |last: usize| content.len().min(last + 1));
+        let end = last
+            .parse()
+            .map_or(content.len(), |last: usize| content.len().min(last + 1));
         if first >= end {
             return error(416, "InvalidRange");
         }
-        let headers = format!("{date}content-range: bytes {first}-{}/{}\r\n", end - 1, content.len());
-        Answer { status: 206, headers, body: content[first..end].to_vec() }
+        let headers = format!(
+            "{date}content-range: bytes {first}-{}/{}\r\n",
+            end - 1,
+            content.len()
+        );
+        Answer {
+            status: 206,
+            headers,
+            body: content[first..end].to_vec(),
+        }
     }
 
     fn put(&mut self, request: Request) -> Answer {
@@ -256,7 +339,9 @@ impl State {
             return ok("");
         };
         let source = decode(source.trim_start_matches('/'));
-        let source = source.strip_prefix(NAME).and_then(|source| source.strip_prefix('/'));
+        let source = source
+            .strip_prefix(NAME)
+            .and_then(|source| source.strip_prefix('/'));
         let Some(content) = source.and_then(|source| self.objects.get(source)).cloned() else {
             return error(404, "NoSuchKey");
         };
@@ -267,26 +352,38 @@ impl State {
     fn begin(&mut self, key: String) -> Answer {
         self.begun += 1;
         let id = format!("upload-{}", self.begun);
-        let answer =
-            format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>");
-        self.uploads.insert(id, Upload { key, parts: BTreeMap::new() });
+        let answer = format!(
+            "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+        );
+        self.uploads.insert(
+            id,
+            Upload {
+                key,
+                parts: BTreeMap::new(),
+            },
+        );
         ok(answer)
     }
 
     fn put_part(&mut self, id: &str, part: usize, body: Vec<u8>) -> Answer {
-        let Some(upload) = self.uploads.get_mut(id) else { return error(404, "NoSuchUpload") };
+        let Some(upload) = self.uploads.get_mut(id) else {
+            return error(404, "NoSuchUpload");
+        };
         upload.parts.insert(part, body);
         ok("")
     }
 
     fn complete(&mut self, id: &str) -> Answer {
-        let Some(upload) = self.uploads.get(id) else { return error(404, "NoSuchUpload") };
+        let Some(upload) = self.uploads.get(id) else {
+            return error(404, "NoSuchUpload");
+        };
         let sizes: Vec<_> = upload.parts.values().map(Vec::len).collect();
         if sizes.iter().rev().skip(1).any(|size| *size < MIN_PART) {
             return error(400, "EntityTooSmall");
         }
         let Upload { key, parts } = self.uploads.remove(id).expect("it is there");
-        self.objects.insert(key, Arc::new(parts.into_values().flatten().collect()));
+        self.objects
+            .insert(key, Arc::new(parts.into_values().flatten().collect()));
         ok("<CompleteMultipartUploadResult><ETag>\"tag\"</ETag></CompleteMultipartUploadResult>")
     }
 }

@@ -12,7 +12,10 @@ pub fn clonk_path() -> &'static Path {
     PATH.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "clonk", "--bin", "clonk"]);
-        assert!(build.status().expect("cargo runs").success(), "clonk builds");
+        assert!(
+            build.status().expect("cargo runs").success(),
+            "clonk builds"
+        );
         beside_tests("clonk")
     })
 }
@@ -25,7 +28,10 @@ pub fn testapp_path() -> PathBuf {
 fn beside_tests(program: &str) -> PathBuf {
     // This test is `target/debug/deps/system-…`.
     let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.parent().and_then(Path::parent).expect("tests are built into a folder of the profile's");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests are built into a folder of the profile's");
     profile.join(program)
 }
 
@@ -45,8 +51,14 @@ impl Start {
     /// By a command that ends with the program, such as `strace clonk`.
     pub fn through(mut command: Command, data: &Path) -> Start {
         command.arg("serve").arg("--data").arg(data);
-        command.env_remove("CLONK_API_KEY").env_remove("LENTIL_ADMIN_KEY");
-        Start { command, port: 0, data: data.to_owned() }
+        command
+            .env_remove("CLONK_API_KEY")
+            .env_remove("LENTIL_ADMIN_KEY");
+        Start {
+            command,
+            port: 0,
+            data: data.to_owned(),
+        }
     }
 
     /// On this port.
@@ -75,22 +87,41 @@ impl Start {
     /// # Panics
     /// When it does not start.
     pub fn run(mut self) -> Clonk {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.data.with_extension("log"));
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.data.with_extension("log"));
         self.command.args(["--port", &self.port.to_string()]);
-        self.command.stdout(Stdio::piped()).stderr(log.expect("a log file beside the data folder"));
+        self.command
+            .stdout(Stdio::piped())
+            .stderr(log.expect("a log file beside the data folder"));
         let mut child = self.command.spawn().expect("clonk starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
+        let mut lines =
+            BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
         let mut screen = String::new();
         while !screen.contains("  try") {
-            let line = lines
-                .next()
-                .unwrap_or_else(|| panic!("clonk did not start; see {:?}", self.data.with_extension("log")));
+            let line = lines.next().unwrap_or_else(|| {
+                panic!(
+                    "clonk did not start; see {:?}",
+                    self.data.with_extension("log")
+                )
+            });
             screen.push_str(&line.expect("the screen is text"));
             screen.push('\n');
         }
-        let address = screen.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.expect("the screen says where it listens").to_owned();
-        Clonk { child, address, screen, data: self.data }
+        let address = screen
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next());
+        let address = address
+            .expect("the screen says where it listens")
+            .to_owned();
+        Clonk {
+            child,
+            address,
+            screen,
+            data: self.data,
+        }
     }
 
     /// Starts it, expecting it to refuse: its exit code, and what it says on standard error.
@@ -99,10 +130,18 @@ impl Start {
     /// When it runs.
     pub fn refuse(mut self) -> (Option<i32>, String) {
         self.command.args(["--port", &self.port.to_string()]);
-        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("clonk starts");
         let mut said = String::new();
-        child.stderr.take().expect("standard error is piped").read_to_string(&mut said).expect("it says text");
+        child
+            .stderr
+            .take()
+            .expect("standard error is piped")
+            .read_to_string(&mut said)
+            .expect("it says text");
         (child.wait().expect("it ends").code(), said)
     }
 }
@@ -129,7 +168,8 @@ impl Clonk {
     /// # Panics
     /// When the key file cannot be read.
     pub fn bearer(&self) -> String {
-        let key = std::fs::read_to_string(self.data.join("api-key")).expect("the first start makes the key");
+        let key = std::fs::read_to_string(self.data.join("api-key"))
+            .expect("the first start makes the key");
         format!("Bearer {}", key.trim_end())
     }
 
@@ -148,7 +188,9 @@ impl Clonk {
     pub fn request(&self, method: &str, target: &str, body: impl AsRef<[u8]>) -> Response {
         let bearer = self.bearer();
         let mut connection = self.connect().expect("it listens");
-        connection.request(method, target, &[("authorization", &bearer)], body.as_ref()).expect("it answers")
+        connection
+            .request(method, target, &[("authorization", &bearer)], body.as_ref())
+            .expect("it answers")
     }
 
     /// Reports a job.
@@ -180,7 +222,9 @@ impl Clonk {
     /// # Panics
     /// When there is no `kill` to do it with.
     pub fn terminate(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status();
         assert!(killed.expect("kill runs").success());
     }
 
@@ -204,5 +248,7 @@ impl Drop for Clonk {
 
 /// A job's report as JSON.
 fn job(job_id: &str, stage: &str) -> String {
-    format!(r#"{{"jobId":"{job_id}","idea":"an idea","username":"ada","status":"processing","stage":"{stage}"}}"#)
+    format!(
+        r#"{{"jobId":"{job_id}","idea":"an idea","username":"ada","status":"processing","stage":"{stage}"}}"#
+    )
 }

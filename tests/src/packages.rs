@@ -21,7 +21,14 @@ impl Packages {
             return None;
         }
         let mut install = Command::new("npm");
-        install.args(["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]);
+        install.args([
+            "install",
+            "--no-package-lock",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+        ]);
         Packages::install(name, &["package.json"], "node".into(), &mut [install])
     }
 
@@ -42,7 +49,9 @@ impl Packages {
     pub fn of_rust(name: &str) -> Option<Packages> {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--target-dir", "target"]);
-        let program = Path::new(INSTALLED).join(name).join("target/debug/rust-client");
+        let program = Path::new(INSTALLED)
+            .join(name)
+            .join("target/debug/rust-client");
         Packages::install(name, &["Cargo.toml", "main.rs"], program, &mut [build])
     }
 
@@ -51,7 +60,12 @@ impl Packages {
         &self.folder
     }
 
-    fn install(name: &str, lists: &[&str], program: PathBuf, steps: &mut [Command]) -> Option<Packages> {
+    fn install(
+        name: &str,
+        lists: &[&str],
+        program: PathBuf,
+        steps: &mut [Command],
+    ) -> Option<Packages> {
         let folder = Path::new(INSTALLED).join(name);
         fs::create_dir_all(&folder).expect("target can be written to");
         // One at a time, in this process and in others.
@@ -64,7 +78,9 @@ impl Packages {
             if fs::read(&copy).ok().as_ref() != Some(&text) {
                 // In one step, as another test may be running the one that was there.
                 let new = copy.with_extension("new");
-                fs::write(&new, text).and_then(|()| fs::rename(&new, &copy)).expect("target can be written to");
+                fs::write(&new, text)
+                    .and_then(|()| fs::rename(&new, &copy))
+                    .expect("target can be written to");
             }
         }
         let read = |list: &&str| fs::read(folder.join(list)).expect("what to install is there");
@@ -72,10 +88,16 @@ impl Packages {
         let stamp = folder.join("installed");
         if fs::read(&stamp).ok().as_ref() != Some(&wanted) {
             for step in steps {
-                let output = step.current_dir(&folder).output().expect("the installer starts");
+                let output = step
+                    .current_dir(&folder)
+                    .output()
+                    .expect("the installer starts");
                 if !output.status.success() {
                     let said = [output.stdout, output.stderr].concat();
-                    skip(name, &format!("{step:?} failed: {}", String::from_utf8_lossy(&said)));
+                    skip(
+                        name,
+                        &format!("{step:?} failed: {}", String::from_utf8_lossy(&said)),
+                    );
                     return None;
                 }
             }

@@ -19,9 +19,17 @@ impl Packages {
     /// When the script fails or hangs, with all that it and the server have said.
     pub fn run(&self, script: &str, args: &[&str], server: &mut Server) {
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).arg(script).arg(server.url()).args(args);
-        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-        command.env("LENTIL_ADMIN_KEY", server.admin_key()).env("PYTHONUNBUFFERED", "1");
+        command
+            .current_dir(&self.folder)
+            .arg(script)
+            .arg(server.url())
+            .args(args);
+        command
+            .env("NO_PROXY", "127.0.0.1")
+            .env("no_proxy", "127.0.0.1");
+        command
+            .env("LENTIL_ADMIN_KEY", server.admin_key())
+            .env("PYTHONUNBUFFERED", "1");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -31,7 +39,10 @@ impl Packages {
         let mut answers = child.stdin.take().expect("standard input is piped");
         let (send, lines) = mpsc::channel();
         let readers = [
-            reader(child.stdout.take().expect("standard output is piped"), send.clone()),
+            reader(
+                child.stdout.take().expect("standard output is piped"),
+                send.clone(),
+            ),
             reader(child.stderr.take().expect("standard error is piped"), send),
         ];
         let deadline = Instant::now() + PATIENCE;
@@ -59,17 +70,29 @@ impl Packages {
         }
         let status = child.wait().expect("the script ends");
         if ended {
-            readers.into_iter().for_each(|reader| reader.join().expect("a reader ends"));
+            readers
+                .into_iter()
+                .for_each(|reader| reader.join().expect("a reader ends"));
         }
         let hung = if ended { "" } else { ", after it hung" };
         let log = server.log();
-        let log = log.lines().skip(log.lines().count().saturating_sub(100)).collect::<Vec<_>>().join("\n");
-        assert!(ended && status.success(), "{script}: {status}{hung}\n{said}\n--- the end of the server's log:\n{log}");
+        let log = log
+            .lines()
+            .skip(log.lines().count().saturating_sub(100))
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            ended && status.success(),
+            "{script}: {status}{hung}\n{said}\n--- the end of the server's log:\n{log}"
+        );
         println!("{script}:\n{said}");
     }
 }
 
-fn reader(stream: impl Read + Send + 'static, lines: mpsc::Sender<String>) -> thread::JoinHandle<()> {
+fn reader(
+    stream: impl Read + Send + 'static,
+    lines: mpsc::Sender<String>,
+) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };

@@ -34,7 +34,13 @@ impl Server {
 
     fn of(program: PathBuf, flags: &'static [&'static str]) -> Server {
         let folder = tempfile::tempdir().expect("there is room for a folder");
-        let mut server = Server { running: None, program, port: free_port(), flags, folder };
+        let mut server = Server {
+            running: None,
+            program,
+            port: free_port(),
+            flags,
+            folder,
+        };
         server.run();
         server
     }
@@ -72,8 +78,15 @@ impl Server {
     pub fn run(&mut self) {
         // A thousand clients have more than the thousand files that a program may have open by default.
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""]).arg(&self.program);
-        self.running = Some(Start::through(command, &self.data()).port(self.port).args(self.flags).run());
+        command
+            .args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""])
+            .arg(&self.program);
+        self.running = Some(
+            Start::through(command, &self.data())
+                .port(self.port)
+                .args(self.flags)
+                .run(),
+        );
     }
 
     /// Where it listens.
@@ -98,7 +111,8 @@ impl Server {
     }
 
     fn key(&self, file: &str) -> String {
-        let key = std::fs::read_to_string(self.data().join(file)).expect("the first start makes the key");
+        let key =
+            std::fs::read_to_string(self.data().join(file)).expect("the first start makes the key");
         key.trim_end().to_owned()
     }
 

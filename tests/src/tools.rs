@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 /// Whether a program is on this machine. When it is not, says what is skipped; with `LENTIL_TEST_ALL=1` fails.
 pub fn available(program: &str, for_what: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .stdout(Stdio::null())
+        .status();
     if found.is_ok_and(|status| status.success()) {
         return true;
     }
@@ -17,7 +20,10 @@ pub fn available(program: &str, for_what: &str) -> bool {
 /// Says what is skipped and why; with `LENTIL_TEST_ALL=1` fails.
 pub(crate) fn skip(what: &str, why: &str) {
     let sentence = format!("SKIPPED {what}: {why}");
-    assert!(std::env::var_os("LENTIL_TEST_ALL").is_none_or(|all| all != "1"), "{sentence}");
+    assert!(
+        std::env::var_os("LENTIL_TEST_ALL").is_none_or(|all| all != "1"),
+        "{sentence}"
+    );
     eprintln!("{sentence}");
 }
 
@@ -37,7 +43,13 @@ pub fn folder_state(folder: &Path) -> BTreeMap<String, u64> {
         let path = entry.expect("the folder can be read").path();
         let mut hasher = DefaultHasher::new();
         std::fs::read(&path).unwrap_or_default().hash(&mut hasher);
-        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), hasher.finish())
+        (
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            hasher.finish(),
+        )
     };
     entries.map(state).collect()
 }

@@ -4,10 +4,17 @@ const OK: &str = r#"{"ok":true}"#;
 
 fn check(response: &Response, status: u16, says: &str) {
     assert_eq!(response.status, status, "{says}: {}", response.body);
-    assert_eq!(response.header("content-type"), Some("application/json"), "{says}");
+    assert_eq!(
+        response.header("content-type"),
+        Some("application/json"),
+        "{says}"
+    );
     let error: serde_json::Value = serde_json::from_str(&response.body).unwrap();
     let error = error["error"].as_str().unwrap();
-    assert!(says.split('|').all(|part| error.contains(part)), "{says:?} is not all in {error:?}");
+    assert!(
+        says.split('|').all(|part| error.contains(part)),
+        "{says:?} is not all in {error:?}"
+    );
 }
 
 #[test]
@@ -22,8 +29,16 @@ fn the_jobs_api_keeps_to_its_contract() {
     assert_eq!((created.status, created.body.as_str()), (200, OK));
     let job = clonk.get_job("test-123");
     assert_eq!(job.header("content-type"), Some("application/json"));
-    assert!(job.body.contains(r#""createdAt":1234567890,"#), "as JavaScript writes numbers: {}", job.body);
-    assert!(!job.body.contains("result"), "what is absent is absent: {}", job.body);
+    assert!(
+        job.body.contains(r#""createdAt":1234567890,"#),
+        "as JavaScript writes numbers: {}",
+        job.body
+    );
+    assert!(
+        !job.body.contains("result"),
+        "what is absent is absent: {}",
+        job.body
+    );
     let fields: serde_json::Value = serde_json::from_str(&job.body).unwrap();
     assert!(fields["_id"].is_string() && fields["_creationTime"].is_number());
 
@@ -37,11 +52,27 @@ fn the_jobs_api_keeps_to_its_contract() {
     assert_eq!(job["_id"], fields["_id"]);
 
     check(&clonk.get_job("nothing"), 404, "Job not found");
-    check(&clonk.request("GET", "/api/job", ""), 400, "Missing id param");
-    check(&clonk.request("GET", "/api/job?id=", ""), 400, "Missing id param");
-    for (method, target) in [("PUT", "/api/job"), ("DELETE", "/api/job"), ("GET", "/api/job/"), ("GET", "/nothing")] {
+    check(
+        &clonk.request("GET", "/api/job", ""),
+        400,
+        "Missing id param",
+    );
+    check(
+        &clonk.request("GET", "/api/job?id=", ""),
+        400,
+        "Missing id param",
+    );
+    for (method, target) in [
+        ("PUT", "/api/job"),
+        ("DELETE", "/api/job"),
+        ("GET", "/api/job/"),
+        ("GET", "/nothing"),
+    ] {
         let response = clonk.request(method, target, "");
-        assert_eq!((response.status, response.header("content-type")), (404, Some("text/plain; charset=utf-8")));
+        assert_eq!(
+            (response.status, response.header("content-type")),
+            (404, Some("text/plain; charset=utf-8"))
+        );
     }
 }
 
@@ -52,20 +83,45 @@ fn without_the_key_nobody_gets_in() {
     let bearer = clonk.bearer();
     let key = bearer.strip_prefix("Bearer ").unwrap();
     let ask = |authorization: Option<&str>| {
-        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
-        clonk.connect().unwrap().request("POST", "/api/job", &headers, b"not even JSON").unwrap()
+        let headers: Vec<_> = authorization
+            .iter()
+            .map(|value| ("authorization", *value))
+            .collect();
+        clonk
+            .connect()
+            .unwrap()
+            .request("POST", "/api/job", &headers, b"not even JSON")
+            .unwrap()
     };
-    for refused in [None, Some(""), Some(key), Some("Bearer"), Some("Bearer x"), Some("Basic x")] {
+    for refused in [
+        None,
+        Some(""),
+        Some(key),
+        Some("Bearer"),
+        Some("Bearer x"),
+        Some("Basic x"),
+    ] {
         let response = ask(refused);
-        assert_eq!((response.status, response.body.as_str()), (401, r#"{"error":"Unauthorized"}"#), "{refused:?}");
+        assert_eq!(
+            (response.status, response.body.as_str()),
+            (401, r#"{"error":"Unauthorized"}"#),
+            "{refused:?}"
+        );
     }
-    for wrong in
-        [format!("Basic {key}"), format!("Bearer {key}x"), format!("Bearer {key} x"), format!("Bearer {}", &key[1..])]
-    {
+    for wrong in [
+        format!("Basic {key}"),
+        format!("Bearer {key}x"),
+        format!("Bearer {key} x"),
+        format!("Bearer {}", &key[1..]),
+    ] {
         assert_eq!(ask(Some(&wrong)).status, 401, "{wrong}");
     }
     for right in [format!("bearer {key}"), format!("BEARER {key}")] {
-        assert_eq!(ask(Some(&right)).status, 400, "{right} opens; the body is then refused");
+        assert_eq!(
+            ask(Some(&right)).status,
+            400,
+            "{right} opens; the body is then refused"
+        );
     }
 }
 
@@ -80,10 +136,22 @@ fn bad_input_is_refused_with_what_and_where_and_nothing_is_stored() {
         (b"[]", "expected a JSON object, got []"),
         (b"null", "expected a JSON object, got null"),
         (b"{}", "`jobId`|missing|v.string()"),
-        (br#"{"jobId":"bad","status":"a"}"#, "`stage`|missing|v.string()"),
-        (br#"{"jobId":7,"status":"a","stage":"b"}"#, "`jobId`|expected v.string(), got 7"),
-        (br#"{"jobId":"bad","status":null,"stage":"b"}"#, "`status`|expected v.string(), got null"),
-        (br#"{"jobId":"bad","status":"a","stage":"b","extra":1}"#, "`extra`|unknown field|`jobId`"),
+        (
+            br#"{"jobId":"bad","status":"a"}"#,
+            "`stage`|missing|v.string()",
+        ),
+        (
+            br#"{"jobId":7,"status":"a","stage":"b"}"#,
+            "`jobId`|expected v.string(), got 7",
+        ),
+        (
+            br#"{"jobId":"bad","status":null,"stage":"b"}"#,
+            "`status`|expected v.string(), got null",
+        ),
+        (
+            br#"{"jobId":"bad","status":"a","stage":"b","extra":1}"#,
+            "`extra`|unknown field|`jobId`",
+        ),
         (
             br#"{"jobId":"bad","status":"a","stage":"b","result":null}"#,
             "`result`|v.optional(v.string())|null|leave the field out",
@@ -96,21 +164,58 @@ fn bad_input_is_refused_with_what_and_where_and_nothing_is_stored() {
             br#"{"jobId":"bad","status":"a","stage":"b","createdAt":{"$integer":"BQAAAAAAAAA="}}"#,
             "`createdAt`|expected v.number(), got 5n",
         ),
-        (br#"{"jobId":"bad","status":"a","stage":"b","createdAt":1e999}"#, "`createdAt`|too large"),
-        (br#"{"jobId":"bad","status":"a","stage":"\ud800"}"#, "`stage`|lone surrogate"),
-        (b"{\"jobId\":\"bad\",\"status\":\"\xff\",\"stage\":\"b\"}", "`status`|not UTF-8"),
+        (
+            br#"{"jobId":"bad","status":"a","stage":"b","createdAt":1e999}"#,
+            "`createdAt`|too large",
+        ),
+        (
+            br#"{"jobId":"bad","status":"a","stage":"\ud800"}"#,
+            "`stage`|lone surrogate",
+        ),
+        (
+            b"{\"jobId\":\"bad\",\"status\":\"\xff\",\"stage\":\"b\"}",
+            "`status`|not UTF-8",
+        ),
         (br#"{"jobId":"bad","status":"a","stage":"b"} x"#, "trailing"),
-        (br#"{"jobId":"bad","status":{"$set":1},"stage":"b"}"#, "`status`|$set"),
+        (
+            br#"{"jobId":"bad","status":{"$set":1},"stage":"b"}"#,
+            "`status`|$set",
+        ),
     ];
     for (body, says) in cases {
         check(&clonk.request("POST", "/api/job", body), 400, says);
     }
-    let deep = format!(r#"{{"jobId":"bad","status":{}1{},"stage":"b"}}"#, "[".repeat(50_000), "]".repeat(50_000));
-    check(&clonk.request("POST", "/api/job", deep), 400, "`status|nested more than 64 levels");
-    let sized = |bytes: usize| format!(r#"{{"jobId":"bad","status":"a","stage":"{}"}}"#, "x".repeat(bytes));
-    check(&clonk.request("POST", "/api/job", sized(1 << 20)), 400, "jobs|the limit is 1 MiB");
-    check(&clonk.request("POST", "/api/job", sized(17 << 20)), 400, "the limit is 16 MiB");
-    check(&clonk.request("POST", "/api/job", sized(21 << 20)), 413, "larger than 20971520 bytes");
+    let deep = format!(
+        r#"{{"jobId":"bad","status":{}1{},"stage":"b"}}"#,
+        "[".repeat(50_000),
+        "]".repeat(50_000)
+    );
+    check(
+        &clonk.request("POST", "/api/job", deep),
+        400,
+        "`status|nested more than 64 levels",
+    );
+    let sized = |bytes: usize| {
+        format!(
+            r#"{{"jobId":"bad","status":"a","stage":"{}"}}"#,
+            "x".repeat(bytes)
+        )
+    };
+    check(
+        &clonk.request("POST", "/api/job", sized(1 << 20)),
+        400,
+        "jobs|the limit is 1 MiB",
+    );
+    check(
+        &clonk.request("POST", "/api/job", sized(17 << 20)),
+        400,
+        "the limit is 16 MiB",
+    );
+    check(
+        &clonk.request("POST", "/api/job", sized(21 << 20)),
+        413,
+        "larger than 20971520 bytes",
+    );
     check(&clonk.get_job("bad"), 404, "Job not found");
     assert_eq!(clonk.post_job("good", "classifying").body, OK);
 }
@@ -120,8 +225,13 @@ fn a_chunked_body_over_the_limit_is_refused_too() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let mut connection = clonk.connect().unwrap();
-    let head = format!("POST /api/job HTTP/1.1\r\nhost: test\r\nauthorization: {}\r\n", clonk.bearer());
-    connection.send(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).unwrap();
+    let head = format!(
+        "POST /api/job HTTP/1.1\r\nhost: test\r\nauthorization: {}\r\n",
+        clonk.bearer()
+    );
+    connection
+        .send(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes())
+        .unwrap();
     let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 0x100000], b"\r\n"].concat();
     // The server may stop listening once it has seen too much.
     for _ in 0..22 {
@@ -129,5 +239,9 @@ fn a_chunked_body_over_the_limit_is_refused_too() {
             break;
         }
     }
-    check(&connection.read().unwrap(), 413, "larger than 20971520 bytes");
+    check(
+        &connection.read().unwrap(),
+        413,
+        "larger than 20971520 bytes",
+    );
 }

@@ -70,7 +70,10 @@ fn an_idle_socket_is_kept_alive() {
 
 #[test]
 fn users_sign_in_with_tokens() {
-    const FLAGS: &[&str] = &["--auth-config-json", include_str!("../clients/js/auth_config.json")];
+    const FLAGS: &[&str] = &[
+        "--auth-config-json",
+        include_str!("../clients/js/auth_config.json"),
+    ];
     if let Some(js) = Packages::of_node("js") {
         js.run("auth.mjs", &[], &mut Server::testapp_with(FLAGS));
     }

@@ -5,14 +5,27 @@ use lentil_tests::{Packages, clonk_path, testapp_path};
 
 #[test]
 fn a_typescript_project_is_checked_against_the_generated_types() {
-    let Some(packages) = Packages::of_node("codegen") else { return };
+    let Some(packages) = Packages::of_node("codegen") else {
+        return;
+    };
     let generated = packages.folder().join("generated");
-    let wrote = Command::new(testapp_path()).args(["codegen", "--out"]).arg(&generated).status();
+    let wrote = Command::new(testapp_path())
+        .args(["codegen", "--out"])
+        .arg(&generated)
+        .status();
     assert!(wrote.expect("testapp runs").success());
     let tsc = packages.folder().join("node_modules/typescript/bin/tsc");
-    let output = Command::new("node").arg(tsc).args(["--project", "."]).current_dir(packages.folder()).output();
+    let output = Command::new("node")
+        .arg(tsc)
+        .args(["--project", "."])
+        .current_dir(packages.folder())
+        .output();
     let output = output.expect("node runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 #[test]
@@ -20,12 +33,23 @@ fn codegen_needs_no_data_and_says_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let codegen = |args: &[&str]| {
         let mut command = Command::new(clonk_path());
-        command.current_dir(folder.path()).arg("codegen").args(args).output().expect("clonk runs")
+        command
+            .current_dir(folder.path())
+            .arg("codegen")
+            .args(args)
+            .output()
+            .expect("clonk runs")
     };
     assert!(codegen(&["--out", "out"]).status.success());
-    let mut made: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut made: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(made.pop().unwrap(), "out");
-    assert!(made.is_empty(), "nothing but the folder that was asked for: {made:?}");
+    assert!(
+        made.is_empty(),
+        "nothing but the folder that was asked for: {made:?}"
+    );
     assert!(codegen(&["--out", "out", "--check"]).status.success());
     fs::write(folder.path().join("out/api.d.ts"), "old").unwrap();
     let stale = codegen(&["--out", "out", "--check"]);

@@ -10,7 +10,10 @@ const WRITERS: usize = 32;
 
 /// How often the loops go round: a few times, or as `LENTIL_TEST_ROUNDS` says.
 fn rounds() -> u64 {
-    std::env::var("LENTIL_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(4)
+    std::env::var("LENTIL_TEST_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(4)
 }
 
 /// Writers that report jobs until the server is gone; they note what was acknowledged.
@@ -24,16 +27,30 @@ impl Writers {
     fn start(clonk: &Clonk, round: u64) -> Writers {
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
         let write = |writer: usize| {
-            let (address, bearer, acknowledged) = (clonk.address.clone(), clonk.bearer(), Arc::clone(&acknowledged));
+            let (address, bearer, acknowledged) = (
+                clonk.address.clone(),
+                clonk.bearer(),
+                Arc::clone(&acknowledged),
+            );
             thread::spawn(move || {
-                let Ok(mut connection) = Connection::open(&address) else { return };
+                let Ok(mut connection) = Connection::open(&address) else {
+                    return;
+                };
                 for count in 0.. {
                     let job_id = format!("{round}-{writer}-{}", count / 8);
-                    let body =
-                        format!(r#"{{"jobId":"{job_id}","idea":"{job_id}","status":"processing","stage":"{count}"}}"#);
-                    let sent = connection.request("POST", "/api/job", &[("authorization", &bearer)], body.as_bytes());
+                    let body = format!(
+                        r#"{{"jobId":"{job_id}","idea":"{job_id}","status":"processing","stage":"{count}"}}"#
+                    );
+                    let sent = connection.request(
+                        "POST",
+                        "/api/job",
+                        &[("authorization", &bearer)],
+                        body.as_bytes(),
+                    );
                     match sent {
-                        Ok(response) if response.status == 200 => acknowledged.lock().unwrap().push((job_id, count)),
+                        Ok(response) if response.status == 200 => {
+                            acknowledged.lock().unwrap().push((job_id, count))
+                        }
                         Ok(response) => panic!("{}: {}", response.status, response.body),
                         Err(_) => return,
                     }
@@ -41,7 +58,10 @@ impl Writers {
             })
         };
         let threads = (0..WRITERS).map(write).collect();
-        Writers { acknowledged, threads }
+        Writers {
+            acknowledged,
+            threads,
+        }
     }
 
     fn count(&self) -> usize {
@@ -49,8 +69,13 @@ impl Writers {
     }
 
     fn finish(self) -> Vec<(String, u64)> {
-        self.threads.into_iter().for_each(|writer| writer.join().unwrap());
-        Arc::try_unwrap(self.acknowledged).unwrap().into_inner().unwrap()
+        self.threads
+            .into_iter()
+            .for_each(|writer| writer.join().unwrap());
+        Arc::try_unwrap(self.acknowledged)
+            .unwrap()
+            .into_inner()
+            .unwrap()
     }
 }
 
@@ -60,12 +85,24 @@ fn check_all_there(clonk: &Clonk, acknowledged: &[(String, u64)]) {
     let mut connection = clonk.connect().unwrap();
     for (job_id, count) in acknowledged {
         let target = format!("/api/job?id={job_id}");
-        let response = connection.request("GET", &target, &[("authorization", &bearer)], b"").unwrap();
-        assert_eq!(response.status, 200, "{job_id} was acknowledged and is gone");
+        let response = connection
+            .request("GET", &target, &[("authorization", &bearer)], b"")
+            .unwrap();
+        assert_eq!(
+            response.status, 200,
+            "{job_id} was acknowledged and is gone"
+        );
         let job: serde_json::Value = serde_json::from_str(&response.body).unwrap();
         let stage: u64 = job["stage"].as_str().unwrap().parse().unwrap();
-        assert!(stage >= *count, "{job_id}: {count} was acknowledged, {stage} is there");
-        assert_eq!((&job["idea"], &job["username"]), (&job["jobId"], &"unknown".into()), "a torn job");
+        assert!(
+            stage >= *count,
+            "{job_id}: {count} was acknowledged, {stage} is there"
+        );
+        assert_eq!(
+            (&job["idea"], &job["username"]),
+            (&job["jobId"], &"unknown".into()),
+            "a torn job"
+        );
     }
 }
 
@@ -102,7 +139,9 @@ fn a_log_that_is_cut_after_the_last_acknowledged_write_loses_none() {
             acknowledged.push(job_id);
         }
         // All that is acknowledged is within this length; what is written later may be cut anywhere.
-        let safe = fs::metadata(clonk.data.join("lentil.sqlite3-wal")).unwrap().len();
+        let safe = fs::metadata(clonk.data.join("lentil.sqlite3-wal"))
+            .unwrap()
+            .len();
         let writers = Writers::start(&clonk, 1_000 + round);
         eventually("writers are acknowledged", || writers.count() >= 40);
         let copy = folder.path().join(format!("copy-{round}"));
@@ -112,12 +151,19 @@ fn a_log_that_is_cut_after_the_last_acknowledged_write_loses_none() {
     }
     clonk.kill();
     for (at, (copy, safe, count)) in copies.into_iter().enumerate() {
-        let wal = fs::OpenOptions::new().write(true).open(copy.join("lentil.sqlite3-wal")).unwrap();
+        let wal = fs::OpenOptions::new()
+            .write(true)
+            .open(copy.join("lentil.sqlite3-wal"))
+            .unwrap();
         let length = wal.metadata().unwrap().len();
         wal.set_len(safe + (length - safe) * at as u64 / 6).unwrap();
         let reopened = Clonk::start(&copy);
         for job_id in &acknowledged[..count] {
-            assert_eq!(reopened.get_job(job_id).status, 200, "{job_id} was acknowledged before the cut");
+            assert_eq!(
+                reopened.get_job(job_id).status,
+                200,
+                "{job_id} was acknowledged before the cut"
+            );
         }
     }
 }
@@ -125,7 +171,12 @@ fn a_log_that_is_cut_after_the_last_acknowledged_write_loses_none() {
 /// The log last: the database changes only at checkpoints, which this test is too short for.
 fn copy_data(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
-    for name in ["api-key", "admin-key", "lentil.sqlite3", "lentil.sqlite3-wal"] {
+    for name in [
+        "api-key",
+        "admin-key",
+        "lentil.sqlite3",
+        "lentil.sqlite3-wal",
+    ] {
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
 }
@@ -159,7 +210,9 @@ fn a_client_that_hangs_up_before_the_answer_has_written_once() {
     }
     for at in 0..50 {
         // `unique()` answers 500 if there were two.
-        eventually("the write happened", || clonk.get_job(&format!("gone-{at}")).status == 200);
+        eventually("the write happened", || {
+            clonk.get_job(&format!("gone-{at}")).status == 200
+        });
     }
 }
 
@@ -175,8 +228,14 @@ fn racing_reports_of_one_job_make_one_job() {
                 let (bearer, mut connection) = (clonk.bearer(), clonk.connect().unwrap());
                 while !stop.load(Ordering::Relaxed) {
                     let stage = reports.fetch_add(1, Ordering::Relaxed);
-                    let body = format!(r#"{{"jobId":"hot","status":"processing","stage":"{stage}"}}"#);
-                    let sent = connection.request("POST", "/api/job", &[("authorization", &bearer)], body.as_bytes());
+                    let body =
+                        format!(r#"{{"jobId":"hot","status":"processing","stage":"{stage}"}}"#);
+                    let sent = connection.request(
+                        "POST",
+                        "/api/job",
+                        &[("authorization", &bearer)],
+                        body.as_bytes(),
+                    );
                     assert_eq!(sent.unwrap().status, 200);
                 }
             });

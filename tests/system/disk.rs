@@ -11,7 +11,9 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
     Clonk::start(&data).stop();
     // No file may grow beyond 400 blocks; the signal that says so is ignored, so that writing fails instead.
     let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 400; exec \"$0\" \"$@\""]).arg(clonk_path());
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 400; exec \"$0\" \"$@\""])
+        .arg(clonk_path());
     let clonk = Start::through(limited, &data).run();
     let large = "x".repeat(20_000);
     let mut acknowledged = Vec::new();
@@ -24,20 +26,42 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
             other => panic!("{other}"),
         }
     }
-    assert!(refused > 0 && !acknowledged.is_empty(), "{refused} refused, {} acknowledged", acknowledged.len());
+    assert!(
+        refused > 0 && !acknowledged.is_empty(),
+        "{refused} refused, {} acknowledged",
+        acknowledged.len()
+    );
     for job_id in &acknowledged {
-        assert_eq!(clonk.get_job(job_id).status, 200, "{job_id} can be read while the disk is full");
+        assert_eq!(
+            clonk.get_job(job_id).status,
+            200,
+            "{job_id} can be read while the disk is full"
+        );
     }
     if available("prlimit", "writing again when the disk has room again") {
         let pid = clonk.pid().to_string();
-        assert!(Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().unwrap().success());
-        assert_eq!(clonk.post_job("room-again", &large).status, 200, "it goes on without a restart");
+        assert!(
+            Command::new("prlimit")
+                .args(["--fsize=unlimited", "--pid", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(
+            clonk.post_job("room-again", &large).status,
+            200,
+            "it goes on without a restart"
+        );
         acknowledged.push("room-again".to_owned());
     }
     clonk.kill();
     let clonk = Clonk::start(&data);
     for job_id in &acknowledged {
-        assert_eq!(clonk.get_job(job_id).status, 200, "{job_id} was acknowledged");
+        assert_eq!(
+            clonk.get_job(job_id).status,
+            200,
+            "{job_id} was acknowledged"
+        );
     }
     assert_eq!(clonk.post_job("after", "done").status, 200);
 }
@@ -46,18 +70,32 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
 fn traced(trace: &Path, options: &[&str]) -> Command {
     let mut strace = Command::new("strace");
     // As its grandchild, so that the child that ends is the program, and not the tracer alone.
-    strace.args(["-D", "-f", "-qq", "-s", "4200", "-o"]).arg(trace).args(options).arg(clonk_path());
+    strace
+        .args(["-D", "-f", "-qq", "-s", "4200", "-o"])
+        .arg(trace)
+        .args(options)
+        .arg(clonk_path());
     strace
 }
 
 /// How many fdatasyncs a start on this folder takes, at most, in one thread: that is how strace counts them.
 fn syncs_of_a_start(data: &Path) -> usize {
     let trace = data.with_extension("start");
-    Start::through(traced(&trace, &["-e", "trace=fdatasync"]), data).run().kill();
+    Start::through(traced(&trace, &["-e", "trace=fdatasync"]), data)
+        .run()
+        .kill();
     let trace = fs::read_to_string(&trace).unwrap();
-    let mut threads: Vec<&str> = trace.lines().filter(|line| line.contains("fdatasync(")).map(thread_of).collect();
+    let mut threads: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.contains("fdatasync("))
+        .map(thread_of)
+        .collect();
     threads.sort_unstable();
-    threads.chunk_by(|a, b| a == b).map(<[_]>::len).max().expect("a start syncs")
+    threads
+        .chunk_by(|a, b| a == b)
+        .map(<[_]>::len)
+        .max()
+        .expect("a start syncs")
 }
 
 fn thread_of(line: &str) -> &str {
@@ -66,9 +104,17 @@ fn thread_of(line: &str) -> &str {
 
 /// Reports a job, if there is anyone to report it to.
 fn try_post(address: &str, bearer: &str, job_id: &str) -> io::Result<u16> {
-    let body = format!(r#"{{"jobId":"{job_id}","idea":"{job_id}","status":"processing","stage":"1"}}"#);
+    let body =
+        format!(r#"{{"jobId":"{job_id}","idea":"{job_id}","status":"processing","stage":"1"}}"#);
     let mut connection = Connection::open(address)?;
-    Ok(connection.request("POST", "/api/job", &[("authorization", bearer)], body.as_bytes())?.status)
+    Ok(connection
+        .request(
+            "POST",
+            "/api/job",
+            &[("authorization", bearer)],
+            body.as_bytes(),
+        )?
+        .status)
 }
 
 #[test]
@@ -83,7 +129,11 @@ fn a_failed_fsync_ends_the_server_and_what_it_was_for_is_not_acknowledged() {
     let succeed = syncs_of_a_start(&data);
     let fail = format!("inject=fdatasync:error=EIO:when={}+", succeed + 1);
     let trace = folder.path().join("trace");
-    let clonk = Start::through(traced(&trace, &["-e", "trace=fdatasync", "-e", &fail]), &data).run();
+    let clonk = Start::through(
+        traced(&trace, &["-e", "trace=fdatasync", "-e", &fail]),
+        &data,
+    )
+    .run();
     let bearer = clonk.bearer();
     let mut acknowledged = Vec::new();
     for at in 0..=succeed {
@@ -95,13 +145,24 @@ fn a_failed_fsync_ends_the_server_and_what_it_was_for_is_not_acknowledged() {
         }
     }
     let count = acknowledged.len();
-    assert!((1..=succeed).contains(&count), "{count} of {} were acknowledged with {succeed} fsyncs", succeed + 1);
+    assert!(
+        (1..=succeed).contains(&count),
+        "{count} of {} were acknowledged with {succeed} fsyncs",
+        succeed + 1
+    );
     assert_eq!(clonk.stop().code(), Some(1));
     let log = fs::read_to_string(data.with_extension("log")).unwrap();
-    assert!(log.contains("the disk failed to keep what was written"), "{log}");
+    assert!(
+        log.contains("the disk failed to keep what was written"),
+        "{log}"
+    );
     let clonk = Clonk::start(&data);
     for job_id in &acknowledged {
-        assert_eq!(clonk.get_job(job_id).status, 200, "{job_id} was acknowledged");
+        assert_eq!(
+            clonk.get_job(job_id).status,
+            200,
+            "{job_id} was acknowledged"
+        );
     }
 }
 
@@ -114,26 +175,47 @@ fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
     }
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
-    let strace = traced(&trace, &["-e", "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg"]);
+    let strace = traced(
+        &trace,
+        &[
+            "-e",
+            "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg",
+        ],
+    );
     let clonk = Start::through(strace, &folder.path().join("data")).run();
     const JOBS: usize = 10;
     for at in 0..JOBS {
-        assert_eq!(clonk.post_job(&format!("traced-{at}"), "classifying").status, 200);
+        assert_eq!(
+            clonk
+                .post_job(&format!("traced-{at}"), "classifying")
+                .status,
+            200
+        );
     }
     clonk.terminate();
     drop(clonk);
     let trace = fs::read_to_string(&trace).unwrap();
     let lines: Vec<&str> = trace.lines().collect();
-    let first = |from: usize, what: &dyn Fn(&str) -> bool| (from..lines.len()).find(|&at| what(lines[at]));
+    let first =
+        |from: usize, what: &dyn Fn(&str) -> bool| (from..lines.len()).find(|&at| what(lines[at]));
     let mut answered = 0;
     for at in 0..JOBS {
         // The first write of the job is the one that counts: a later commit may write its page again.
         let job_id = format!("traced-{at}");
-        let written = first(0, &|line| line.contains("pwrite64(") && line.contains(&job_id)).expect("it is written");
+        let written = first(0, &|line| {
+            line.contains("pwrite64(") && line.contains(&job_id)
+        })
+        .expect("it is written");
         // A call that another thread interrupts is shown in two lines; the second has its result.
         let is_sync = |line: &str| line.contains("fdatasync") && line.trim_end().ends_with("= 0");
         let synced = first(written, &is_sync).expect("it is synced");
-        answered = first(answered, &|line| line.contains("{\\\"ok\\\":true}")).expect("it is answered") + 1;
-        assert!(synced < answered - 1, "{job_id} was acknowledged without a sync: {}", lines[answered - 1]);
+        answered = first(answered, &|line| line.contains("{\\\"ok\\\":true}"))
+            .expect("it is answered")
+            + 1;
+        assert!(
+            synced < answered - 1,
+            "{job_id} was acknowledged without a sync: {}",
+            lines[answered - 1]
+        );
     }
 }

@@ -18,7 +18,12 @@ pub(crate) fn start(data: &Path) -> Clonk {
 pub(crate) fn call(address: &str, kind: &str, path: &str, args: &Value) -> std::io::Result<Value> {
     let body = json!({ "path": path, "args": args, "format": "json" }).to_string();
     let headers = [("content-type", "application/json")];
-    let answer = Connection::open(address)?.request("POST", &format!("/api/{kind}"), &headers, body.as_bytes())?;
+    let answer = Connection::open(address)?.request(
+        "POST",
+        &format!("/api/{kind}"),
+        &headers,
+        body.as_bytes(),
+    )?;
     let answer: Value = serde_json::from_str(&answer.body)?;
     assert_eq!(answer["status"], "success", "{path}: {answer}");
     Ok(answer["value"].clone())
@@ -37,8 +42,9 @@ pub(crate) fn path_of(url: &Value) -> String {
 
 /// Every content in the data folder.
 pub(crate) fn contents(data: &Path) -> BTreeSet<String> {
-    let names =
-        fs::read_dir(data.join("files")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = fs::read_dir(data.join("files"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name != "incoming").collect()
 }
 
@@ -48,7 +54,11 @@ pub(crate) fn incoming(data: &Path) -> usize {
 
 fn upload(clonk: &Clonk, body: &[u8]) -> Response {
     let path = upload_path(&clonk.address).unwrap();
-    clonk.connect().unwrap().request("POST", &path, &[], body).unwrap()
+    clonk
+        .connect()
+        .unwrap()
+        .request("POST", &path, &[], body)
+        .unwrap()
 }
 
 #[test]
@@ -58,20 +68,32 @@ fn a_file_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing() {
     start(&data).stop();
     // No file may grow beyond 4000 blocks; the signal that says so is ignored, so that writing fails instead.
     let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$0\" \"$@\""]).arg(testapp_path());
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$0\" \"$@\""])
+        .arg(testapp_path());
     let clonk = Start::through(limited, &data).run();
     assert_eq!(upload(&clonk, &[b'a'; 100_000]).status, 200);
     for _ in 0..3 {
         let refused = upload(&clonk, &vec![b'b'; 8_000_000]);
         assert_eq!(refused.status, 503, "{}", refused.body);
-        assert!(!refused.body.contains("files/"), "where files are is nobody's business: {}", refused.body);
+        assert!(
+            !refused.body.contains("files/"),
+            "where files are is nobody's business: {}",
+            refused.body
+        );
         eventually("what was written is removed", || incoming(&data) == 0);
     }
     assert_eq!(contents(&data).len(), 1);
     assert_eq!(upload(&clonk, &[b'c'; 100_000]).status, 200, "it goes on");
     if available("prlimit", "uploading again when the disk has room again") {
         let pid = clonk.pid().to_string();
-        assert!(Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("prlimit")
+                .args(["--fsize=unlimited", "--pid", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         assert_eq!(upload(&clonk, &vec![b'b'; 8_000_000]).status, 200);
     }
 }
@@ -135,32 +157,54 @@ fn a_file_is_on_the_disk_before_it_is_acknowledged() {
         }
     }
     // The first flush of the folder is the one at the start.
-    let order: Vec<_> = order.into_iter().skip_while(|step| *step == "folder").collect();
+    let order: Vec<_> = order
+        .into_iter()
+        .skip_while(|step| *step == "folder")
+        .collect();
     assert_eq!(order, ["file", "name", "folder", "answer"]);
 }
 
 /// Peak memory, in bytes.
 pub(crate) fn peak(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux says it");
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .expect("Linux says it");
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        << 10
 }
 
 /// A gigabyte where everything is tested, else enough to show that it is not held in memory.
 #[test]
 fn a_large_file_goes_in_and_out_in_little_memory() {
     const BLOCK: usize = 1 << 20;
-    let blocks: usize = if std::env::var_os("LENTIL_TEST_ALL").is_some() { 1_024 } else { 96 };
+    let blocks: usize = if std::env::var_os("LENTIL_TEST_ALL").is_some() {
+        1_024
+    } else {
+        96
+    };
     let folder = tempfile::tempdir().unwrap();
     let clonk = start(&folder.path().join("data"));
     upload(&clonk, &[b'w'; 100_000]);
     let before = peak(clonk.pid());
 
-    let block = |at: usize| -> Vec<u8> { (0..BLOCK).map(|byte| (byte * 31 + at * 7 + byte / 251) as u8).collect() };
+    let block = |at: usize| -> Vec<u8> {
+        (0..BLOCK)
+            .map(|byte| (byte * 31 + at * 7 + byte / 251) as u8)
+            .collect()
+    };
     let path = upload_path(&clonk.address).unwrap();
     let began = Instant::now();
     let mut connection = clonk.connect().unwrap();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", blocks * BLOCK);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+        blocks * BLOCK
+    );
     connection.send(head.as_bytes()).unwrap();
     for at in 0..blocks {
         connection.send(&block(at)).unwrap();
@@ -170,11 +214,22 @@ fn a_large_file_goes_in_and_out_in_little_memory() {
     assert_eq!(stored.status, 200, "{}", stored.body);
     let stored: Value = serde_json::from_str(&stored.body).unwrap();
 
-    let url = call(&clonk.address, "query", "files:url", &json!({ "id": stored["storageId"] })).unwrap();
+    let url = call(
+        &clonk.address,
+        "query",
+        "files:url",
+        &json!({ "id": stored["storageId"] }),
+    )
+    .unwrap();
     let began = Instant::now();
     let mut stream = TcpStream::connect(&clonk.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n", path_of(&url));
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let request = format!(
+        "GET {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n",
+        path_of(&url)
+    );
     stream.write_all(request.as_bytes()).unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -189,10 +244,20 @@ fn a_large_file_goes_in_and_out_in_little_memory() {
     }
     let grown = peak(clonk.pid()).saturating_sub(before);
     let (size, downloaded) = (blocks * BLOCK, began.elapsed());
-    println!("{} MiB: in {uploaded:?}, out {downloaded:?}, {} KiB more memory", size >> 20, grown >> 10);
+    println!(
+        "{} MiB: in {uploaded:?}, out {downloaded:?}, {} KiB more memory",
+        size >> 20,
+        grown >> 10
+    );
     assert!(grown < 24 << 20, "{grown} bytes more for a file of {size}");
     // An action that passes a stream on holds as little.
-    call(&clonk.address, "action", "files:copy", &json!({ "id": stored["storageId"] })).unwrap();
+    call(
+        &clonk.address,
+        "action",
+        "files:copy",
+        &json!({ "id": stored["storageId"] }),
+    )
+    .unwrap();
     let grown = peak(clonk.pid()).saturating_sub(before);
     assert!(grown < 24 << 20, "{grown} bytes more for a copy");
 }

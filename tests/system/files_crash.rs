@@ -12,12 +12,19 @@ use crate::files::{call, contents, incoming, path_of, start, upload_path};
 const UPLOADERS: usize = 8;
 
 fn rounds() -> u64 {
-    std::env::var("LENTIL_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+    std::env::var("LENTIL_TEST_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(5)
 }
 
 /// Some contents are many files', some are one's alone; their lengths are of all kinds.
 fn content(round: u64, uploader: usize, at: usize) -> String {
-    let seed = if at.is_multiple_of(3) { format!("shared {}", at % 9) } else { format!("{round}-{uploader}-{at}") };
+    let seed = if at.is_multiple_of(3) {
+        format!("shared {}", at % 9)
+    } else {
+        format!("{round}-{uploader}-{at}")
+    };
     let length = 1 + seed.bytes().map(usize::from).sum::<usize>() * 331 % 400_000;
     seed.chars().cycle().take(length).collect()
 }
@@ -26,7 +33,12 @@ fn content(round: u64, uploader: usize, at: usize) -> String {
 type Stored = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Uploads until the server is gone, and deletes some of it again.
-fn upload_and_delete(address: &str, round: u64, uploader: usize, stored: &Stored) -> std::io::Result<()> {
+fn upload_and_delete(
+    address: &str,
+    round: u64,
+    uploader: usize,
+    stored: &Stored,
+) -> std::io::Result<()> {
     let path = upload_path(address)?;
     for at in 0.. {
         let content = content(round, uploader, at);
@@ -49,8 +61,15 @@ fn check_all_there(clonk: &Clonk, stored: &[(String, String)]) {
     for (id, content) in stored {
         let url = call(&clonk.address, "query", "files:url", &json!({ "id": id })).unwrap();
         let answer = connection.request("GET", &path_of(&url), &[], b"").unwrap();
-        assert_eq!(answer.status, 200, "{id} was acknowledged and is gone: {}", answer.body);
-        assert!(answer.body == *content, "{id} has another content than was sent");
+        assert_eq!(
+            answer.status, 200,
+            "{id} was acknowledged and is gone: {}",
+            answer.body
+        );
+        assert!(
+            answer.body == *content,
+            "{id} has another content than was sent"
+        );
     }
 }
 
@@ -63,10 +82,20 @@ fn named(clonk: &Clonk) -> BTreeSet<String> {
 
 fn base64_to_hex(text: &str) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let sextets = text.bytes().filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte));
+    let sextets = text
+        .bytes()
+        .filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte));
     let bits: String = sextets.map(|sextet| format!("{sextet:06b}")).collect();
     let nibbles = bits.as_bytes().chunks_exact(4).take(64);
-    nibbles.map(|bits| format!("{:x}", bits.iter().fold(0, |nibble, bit| nibble << 1 | (bit - b'0')))).collect()
+    nibbles
+        .map(|bits| {
+            format!(
+                "{:x}",
+                bits.iter()
+                    .fold(0, |nibble, bit| nibble << 1 | (bit - b'0'))
+            )
+        })
+        .collect()
 }
 
 fn has_only_what_is_named(clonk: &Clonk, data: &Path) {
@@ -91,10 +120,14 @@ fn acknowledged_files_survive_kill_9_and_nothing_unreachable_does() {
             .collect();
         // A different moment each time.
         let enough = 15 + 23 * (round as usize % 5);
-        eventually("files are acknowledged", || stored.lock().unwrap().len() >= enough);
+        eventually("files are acknowledged", || {
+            stored.lock().unwrap().len() >= enough
+        });
         thread::sleep(Duration::from_millis(round * 3 % 17));
         clonk.kill();
-        uploaders.into_iter().for_each(|uploader| uploader.join().unwrap());
+        uploaders
+            .into_iter()
+            .for_each(|uploader| uploader.join().unwrap());
         all.extend(Arc::try_unwrap(stored).unwrap().into_inner().unwrap());
         let again = start(&data);
         check_all_there(&again, &all);
@@ -109,16 +142,25 @@ fn contents_that_crashes_have_left_are_swept_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     start(&data).stop();
-    std::fs::write(data.join("files").join("0".repeat(64)), "left before its document was written").unwrap();
+    std::fs::write(
+        data.join("files").join("0".repeat(64)),
+        "left before its document was written",
+    )
+    .unwrap();
     std::fs::write(data.join("files/incoming/7"), "left before it was whole").unwrap();
     std::fs::write(data.join("files/README"), "not ours").unwrap();
     let clonk = start(&data);
-    eventually("it is swept", || contents(&data) == BTreeSet::from(["README".to_owned()]));
+    eventually("it is swept", || {
+        contents(&data) == BTreeSet::from(["README".to_owned()])
+    });
     assert_eq!(incoming(&data), 0);
     drop(clonk);
 }
 
 #[test]
 fn a_digest_is_read() {
-    assert_eq!(base64_to_hex("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")[..8], *"2cf24dba");
+    assert_eq!(
+        base64_to_hex("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")[..8],
+        *"2cf24dba"
+    );
 }

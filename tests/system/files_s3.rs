@@ -12,7 +12,10 @@ const ON_S3: [&str; 2] = ["--files", "s3://bucket/some/prefix"];
 
 /// With what it takes to find this bucket.
 fn finding(bucket: &Bucket, start: Start) -> Start {
-    bucket.variables().into_iter().fold(start, |start, (name, value)| start.env(name, value))
+    bucket
+        .variables()
+        .into_iter()
+        .fold(start, |start, (name, value)| start.env(name, value))
 }
 
 /// The test application, with its files in this bucket.
@@ -22,12 +25,20 @@ fn with(bucket: &Bucket, data: &Path) -> Start {
 
 /// What is in the bucket, apart from whose it is.
 fn contents(bucket: &Bucket) -> Vec<String> {
-    bucket.keys().into_iter().filter(|key| !key.ends_with("/owner")).collect()
+    bucket
+        .keys()
+        .into_iter()
+        .filter(|key| !key.ends_with("/owner"))
+        .collect()
 }
 
 fn upload(clonk: &Clonk, body: &[u8]) -> Response {
     let path = upload_path(&clonk.address).unwrap();
-    clonk.connect().unwrap().request("POST", &path, &[], body).unwrap()
+    clonk
+        .connect()
+        .unwrap()
+        .request("POST", &path, &[], body)
+        .unwrap()
 }
 
 /// Uploads a text, and returns its file's id.
@@ -39,11 +50,17 @@ fn stored(clonk: &Clonk, text: &str) -> Value {
 
 fn get(clonk: &Clonk, id: &Value, range: &str) -> Response {
     let url = call(&clonk.address, "query", "files:url", &json!({ "id": id })).unwrap();
-    clonk.connect().unwrap().request("GET", &path_of(&url), &[("range", range)], b"").unwrap()
+    clonk
+        .connect()
+        .unwrap()
+        .request("GET", &path_of(&url), &[("range", range)], b"")
+        .unwrap()
 }
 
 fn text(length: usize) -> String {
-    (0..length).map(|at| char::from(b' ' + (at % 89 + at / 1_000 % 5) as u8)).collect()
+    (0..length)
+        .map(|at| char::from(b' ' + (at % 89 + at / 1_000 % 5) as u8))
+        .collect()
 }
 
 #[test]
@@ -53,25 +70,49 @@ fn files_on_s3_are_uploaded_read_in_parts_and_deleted() {
     let bucket = Bucket::start();
     let clonk = with(&bucket, &data).run();
     let (small, large) = ("hello, bucket".to_owned(), text(20 << 20));
-    let ids = [stored(&clonk, &small), stored(&clonk, &large), stored(&clonk, "")];
+    let ids = [
+        stored(&clonk, &small),
+        stored(&clonk, &large),
+        stored(&clonk, ""),
+    ];
     eventually("what was incoming is gone", || contents(&bucket).len() == 3);
-    let is_content = |key: &String| key.strip_prefix("some/prefix/").is_some_and(|name| name.len() == 64);
-    assert!(contents(&bucket).iter().all(is_content), "{:?}", contents(&bucket));
+    let is_content = |key: &String| {
+        key.strip_prefix("some/prefix/")
+            .is_some_and(|name| name.len() == 64)
+    };
+    assert!(
+        contents(&bucket).iter().all(is_content),
+        "{:?}",
+        contents(&bucket)
+    );
     assert_eq!(bucket.unfinished(), 0);
-    assert!(!data.join("files").exists(), "nothing of them is in the data folder");
+    assert!(
+        !data.join("files").exists(),
+        "nothing of them is in the data folder"
+    );
     clonk.kill();
 
     let clonk = with(&bucket, &data).run();
     for (id, text) in ids.iter().zip([&small, &large]) {
         let whole = get(&clonk, id, "");
-        assert!(whole.status == 200 && whole.body == *text, "{}", whole.status);
+        assert!(
+            whole.status == 200 && whole.body == *text,
+            "{}",
+            whole.status
+        );
         let part = get(&clonk, id, "bytes=5-10");
         assert_eq!((part.status, &*part.body), (206, &text[5..11]));
         let end = get(&clonk, id, "bytes=-4");
         assert_eq!((end.status, &*end.body), (206, &text[text.len() - 4..]));
     }
     assert_eq!(get(&clonk, &ids[2], "").body, "");
-    call(&clonk.address, "mutation", "files:delete", &json!({ "id": ids[1] })).unwrap();
+    call(
+        &clonk.address,
+        "mutation",
+        "files:delete",
+        &json!({ "id": ids[1] }),
+    )
+    .unwrap();
     eventually("its content is removed", || contents(&bucket).len() == 2);
 }
 
@@ -80,8 +121,14 @@ fn what_crashes_have_left_on_s3_is_swept_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::start();
     let foreign = ["another/object".to_owned(), "some/prefix/README".to_owned()];
-    let left = ["some/prefix/incoming/7".to_owned(), format!("some/prefix/{}", "0".repeat(64))];
-    foreign.iter().chain(&left).for_each(|key| bucket.put(key, b"x"));
+    let left = [
+        "some/prefix/incoming/7".to_owned(),
+        format!("some/prefix/{}", "0".repeat(64)),
+    ];
+    foreign
+        .iter()
+        .chain(&left)
+        .for_each(|key| bucket.put(key, b"x"));
     let clonk = with(&bucket, &folder.path().join("data")).run();
     eventually("it is swept", || contents(&bucket) == foreign);
     drop(clonk);
@@ -93,13 +140,23 @@ fn when_s3_fails_the_upload_is_refused_and_nothing_left() {
     let bucket = Bucket::start();
     let clonk = with(&bucket, &folder.path().join("data")).run();
     let large = text(20 << 20);
-    for (failing, body) in [("PUT ", "small"), ("partNumber=2", &*large), ("uploads", &*large)] {
+    for (failing, body) in [
+        ("PUT ", "small"),
+        ("partNumber=2", &*large),
+        ("uploads", &*large),
+    ] {
         bucket.fail(Some(failing));
         let refused = upload(&clonk, body.as_bytes());
         assert_eq!(refused.status, 503, "{failing}: {}", refused.body);
-        assert!(!refused.body.contains("bucket"), "where files are is nobody's business: {}", refused.body);
+        assert!(
+            !refused.body.contains("bucket"),
+            "where files are is nobody's business: {}",
+            refused.body
+        );
         bucket.fail(None);
-        eventually("it is given up", || bucket.unfinished() == 0 && contents(&bucket).is_empty());
+        eventually("it is given up", || {
+            bucket.unfinished() == 0 && contents(&bucket).is_empty()
+        });
     }
     let files = call(&clonk.address, "query", "files:list", &json!({})).unwrap();
     assert_eq!(files, json!([]));
@@ -113,7 +170,11 @@ fn a_large_file_passes_to_s3_in_little_memory() {
     let clonk = with(&bucket, &folder.path().join("data")).run();
     stored(&clonk, &text(9 << 20));
     let before = peak(clonk.pid());
-    let megabytes = if std::env::var_os("LENTIL_TEST_ALL").is_some() { 512 } else { 96 };
+    let megabytes = if std::env::var_os("LENTIL_TEST_ALL").is_some() {
+        512
+    } else {
+        96
+    };
     let large = text(megabytes << 20);
     let id = stored(&clonk, &large);
     assert!(get(&clonk, &id, "").body == large);
@@ -127,19 +188,41 @@ fn a_bucket_that_cannot_be_used_is_refused_and_nothing_touched() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let bucket = Bucket::start();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let start = || finding(&bucket, Start::new(&data));
-    check(start().args(&["--files", "/srv/files"]).refuse(), &["--files", "`/srv/files`", "s3://bucket/prefix"]);
-    check(start().args(&["--files", "s3://nobody/x"]).refuse(), &["s3://nobody/x", "no such bucket", "--files"]);
     check(
-        start().args(&ON_S3).env("AWS_ACCESS_KEY_ID", "other").refuse(),
-        &["s3://bucket/some/prefix", "access is denied", "AWS_SECRET_ACCESS_KEY"],
+        start().args(&["--files", "/srv/files"]).refuse(),
+        &["--files", "`/srv/files`", "s3://bucket/prefix"],
     );
     check(
-        start().args(&ON_S3).env("AWS_ENDPOINT_URL", format!("http://{closed}")).refuse(),
+        start().args(&["--files", "s3://nobody/x"]).refuse(),
+        &["s3://nobody/x", "no such bucket", "--files"],
+    );
+    check(
+        start()
+            .args(&ON_S3)
+            .env("AWS_ACCESS_KEY_ID", "other")
+            .refuse(),
+        &[
+            "s3://bucket/some/prefix",
+            "access is denied",
+            "AWS_SECRET_ACCESS_KEY",
+        ],
+    );
+    check(
+        start()
+            .args(&ON_S3)
+            .env("AWS_ENDPOINT_URL", format!("http://{closed}"))
+            .refuse(),
         &["s3://bucket/some/prefix", "refused", "AWS_ENDPOINT_URL"],
     );
-    check(start().args(&ON_S3).env("AWS_ALLOW_HTTP", "false").refuse(), &["not encrypted", "AWS_ALLOW_HTTP"]);
+    check(
+        start().args(&ON_S3).env("AWS_ALLOW_HTTP", "false").refuse(),
+        &["not encrypted", "AWS_ALLOW_HTTP"],
+    );
     assert!(!data.exists());
     assert!(bucket.keys().is_empty());
 }
@@ -154,11 +237,26 @@ fn a_database_keeps_away_from_the_files_of_another() {
     clonk.kill();
     let before = bucket.keys();
     let refused = || finding(&bucket, Start::new(&second)).args(&ON_S3).refuse();
-    check(refused(), &["s3://bucket/some/prefix", "another database", "--files", "files-owner"]);
+    check(
+        refused(),
+        &[
+            "s3://bucket/some/prefix",
+            "another database",
+            "--files",
+            "files-owner",
+        ],
+    );
     assert!(!second.exists());
-    finding(&bucket, Start::new(&second)).args(&["--files", "s3://bucket/other"]).run().kill();
+    finding(&bucket, Start::new(&second))
+        .args(&["--files", "s3://bucket/other"])
+        .run()
+        .kill();
     check(refused(), &["another database"]);
-    assert_eq!(bucket.keys().len(), before.len() + 1, "nothing was removed, and the other place claimed");
+    assert_eq!(
+        bucket.keys().len(),
+        before.len() + 1,
+        "nothing was removed, and the other place claimed"
+    );
     let clonk = with(&bucket, &first).run();
     assert_eq!(get(&clonk, &id, "").body, "the first one's");
 }

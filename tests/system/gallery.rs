@@ -16,7 +16,9 @@ fn target(app_name: &str) -> String {
 fn query(connection: &mut Connection, path: &str, args: &Value) -> Value {
     let call = json!({ "path": path, "args": args, "format": "json" }).to_string();
     let headers = [("content-type", "application/json")];
-    let answer = connection.request("POST", "/api/query", &headers, call.as_bytes()).unwrap();
+    let answer = connection
+        .request("POST", "/api/query", &headers, call.as_bytes())
+        .unwrap();
     let mut answer: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(answer["status"], "success", "{answer}");
     answer["value"].take()
@@ -28,9 +30,16 @@ fn apps(clonk: &Clonk) -> Vec<Value> {
 }
 
 fn curl(args: &[&str]) -> Vec<u8> {
-    let output =
-        Command::new("curl").args(["--silent", "--show-error", "--fail-with-body"]).args(args).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--fail-with-body"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -42,10 +51,24 @@ fn an_app_is_published_by_curl_and_its_screenshot_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let url = format!("http://{}{}", clonk.address, target("My%20Clock"));
-    let (bearer, body) = (format!("Authorization: {}", clonk.bearer()), format!("@{PNG}"));
-    let answer = curl(&["-H", &bearer, "-H", "Content-Type: image/png", "--data-binary", &body, &url]);
+    let (bearer, body) = (
+        format!("Authorization: {}", clonk.bearer()),
+        format!("@{PNG}"),
+    );
+    let answer = curl(&[
+        "-H",
+        &bearer,
+        "-H",
+        "Content-Type: image/png",
+        "--data-binary",
+        &body,
+        &url,
+    ]);
     let answer: Value = serde_json::from_slice(&answer).unwrap();
-    assert_eq!(answer, json!({ "slug": "my-clock", "pageUrl": "https://clonk.ai/app/my-clock" }));
+    assert_eq!(
+        answer,
+        json!({ "slug": "my-clock", "pageUrl": "https://clonk.ai/app/my-clock" })
+    );
     let screenshot = curl(&[apps(&clonk)[0]["screenshotUrl"].as_str().unwrap()]);
     assert_eq!(screenshot, fs::read(PNG).unwrap());
 }
@@ -62,7 +85,9 @@ fn the_gallery_is_live_for_the_official_client() {
 fn publish_until_gone(address: &str, bearer: &str, png: &[u8]) -> Vec<String> {
     let headers = [("authorization", bearer), ("content-type", "image/png")];
     let mut slugs = Vec::new();
-    let Ok(mut connection) = Connection::open(address) else { return slugs };
+    let Ok(mut connection) = Connection::open(address) else {
+        return slugs;
+    };
     while let Ok(answer) = connection.request("POST", &target("The%20same"), &headers, png) {
         assert_eq!(answer.status, 200, "{}", answer.body);
         let answer: Value = serde_json::from_str(&answer.body).unwrap();
@@ -84,20 +109,34 @@ fn published_apps_and_their_screenshots_survive_kill_9() {
         let clonk = Clonk::start(&data);
         let (address, bearer) = (clonk.address.clone(), clonk.bearer());
         thread::scope(|scope| {
-            let publishers: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| publish_until_gone(&address, &bearer, &png))).collect();
+            let publishers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| publish_until_gone(&address, &bearer, &png)))
+                .collect();
             // Wherever they are by then.
             thread::sleep(Duration::from_millis(300));
             clonk.kill();
-            published.extend(publishers.into_iter().flat_map(|publisher| publisher.join().unwrap()));
+            published.extend(
+                publishers
+                    .into_iter()
+                    .flat_map(|publisher| publisher.join().unwrap()),
+            );
         });
     }
     let clonk = Clonk::start(&data);
-    assert!(published.len() > 10, "only {} were answered", published.len());
+    assert!(
+        published.len() > 10,
+        "only {} were answered",
+        published.len()
+    );
     let mut connection = clonk.connect().unwrap();
-    let mut apps: Vec<Value> =
-        published.iter().map(|slug| query(&mut connection, "apps:getBySlug", &json!({ "slug": slug }))).collect();
-    assert!(apps.iter().all(|app| app["screenshotUrl"].is_string()), "an answered app is gone");
+    let mut apps: Vec<Value> = published
+        .iter()
+        .map(|slug| query(&mut connection, "apps:getBySlug", &json!({ "slug": slug })))
+        .collect();
+    assert!(
+        apps.iter().all(|app| app["screenshotUrl"].is_string()),
+        "an answered app is gone"
+    );
     for app in [apps.remove(0), apps.pop().unwrap()] {
         assert_eq!(curl(&[app["screenshotUrl"].as_str().unwrap()]), png);
     }

@@ -11,8 +11,9 @@ fn a_thousand_connections_are_served_while_others_dawdle() {
     let mut dawdlers: Vec<Connection> = Vec::new();
     for at in 0..200 {
         let mut connection = clonk.connect().unwrap();
-        let head =
-            format!("POST /api/job HTTP/1.1\r\nhost: test\r\nauthorization: {bearer}\r\ncontent-length: 100\r\n");
+        let head = format!(
+            "POST /api/job HTTP/1.1\r\nhost: test\r\nauthorization: {bearer}\r\ncontent-length: 100\r\n"
+        );
         // Some stop in the head, some in the body.
         connection.send(head.as_bytes()).unwrap();
         if at % 2 == 0 {
@@ -22,7 +23,8 @@ fn a_thousand_connections_are_served_while_others_dawdle() {
     }
     let mut connections: Vec<Connection> = (0..1_000).map(|_| clonk.connect().unwrap()).collect();
     for connection in &mut connections {
-        let response = connection.request("GET", "/api/job?id=a", &[("authorization", &bearer)], b"");
+        let response =
+            connection.request("GET", "/api/job?id=a", &[("authorization", &bearer)], b"");
         assert_eq!(response.unwrap().status, 200);
     }
     drop((dawdlers, connections));
@@ -34,10 +36,17 @@ fn a_large_body_without_the_key_is_refused_before_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let mut connection = clonk.connect().unwrap();
-    connection.send(b"POST /api/job HTTP/1.1\r\nhost: test\r\ncontent-length: 15000000\r\n\r\n").unwrap();
+    connection
+        .send(b"POST /api/job HTTP/1.1\r\nhost: test\r\ncontent-length: 15000000\r\n\r\n")
+        .unwrap();
     connection.send(&vec![b'x'; 300_000]).unwrap();
-    let response = connection.read().expect("the answer can be read, although the body was not taken");
-    assert_eq!((response.status, response.body.as_str()), (401, r#"{"error":"Unauthorized"}"#));
+    let response = connection
+        .read()
+        .expect("the answer can be read, although the body was not taken");
+    assert_eq!(
+        (response.status, response.body.as_str()),
+        (401, r#"{"error":"Unauthorized"}"#)
+    );
 }
 
 #[test]
@@ -49,10 +58,19 @@ fn what_is_no_http_is_refused() {
         connection.send(bytes).unwrap();
         connection.read().map(|response| response.status).ok()
     };
-    let long = format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
     assert_eq!(status(long.as_bytes()), Some(431));
-    assert_eq!(status(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on\r\n\r\n"), Some(400));
-    assert_eq!(status(b"GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"), Some(400));
+    assert_eq!(
+        status(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on\r\n\r\n"),
+        Some(400)
+    );
+    assert_eq!(
+        status(b"GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"),
+        Some(400)
+    );
     let smuggled =
         b"POST /api/job HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(status(smuggled), Some(400));
@@ -71,10 +89,20 @@ fn http_2_is_spoken_to_those_who_speak_it() {
     let clonk = Clonk::start(&folder.path().join("data"));
     clonk.post_job("a", "classifying");
     let mut curl = Command::new("curl");
-    curl.args(["-s", "--http2-prior-knowledge", "-w", " %{http_code} %{http_version}", "-H"]);
-    curl.arg(format!("Authorization: {}", clonk.bearer())).arg(format!("http://{}/api/job?id=a", clonk.address));
+    curl.args([
+        "-s",
+        "--http2-prior-knowledge",
+        "-w",
+        " %{http_code} %{http_version}",
+        "-H",
+    ]);
+    curl.arg(format!("Authorization: {}", clonk.bearer()))
+        .arg(format!("http://{}/api/job?id=a", clonk.address));
     let said = String::from_utf8(curl.output().unwrap().stdout).unwrap();
-    assert!(said.contains(r#""jobId":"a""#) && said.ends_with(" 200 2"), "{said}");
+    assert!(
+        said.contains(r#""jobId":"a""#) && said.ends_with(" 200 2"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -85,7 +113,9 @@ fn an_idle_connection_does_not_hold_up_the_stop() {
     idle.request("GET", "/healthz", &[], b"").unwrap();
     let silent = clonk.connect().unwrap();
     clonk.terminate();
-    eventually("the idle connection is closed", || idle.request("GET", "/healthz", &[], b"").is_err());
+    eventually("the idle connection is closed", || {
+        idle.request("GET", "/healthz", &[], b"").is_err()
+    });
     drop(silent);
     assert_eq!(clonk.stop().code(), Some(0));
 }

@@ -8,7 +8,10 @@ use lentil_tests::{Clonk, available};
 
 fn node(address: &Path, key: &str, builds: usize) -> Command {
     let mut node = Command::new("node");
-    node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/jobs.mjs")).arg(address).arg(key).arg(builds.to_string());
+    node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/jobs.mjs"))
+        .arg(address)
+        .arg(key)
+        .arg(builds.to_string());
     node
 }
 
@@ -23,8 +26,13 @@ fn a_node_service_reports_and_polls_without_a_failed_fetch() {
     fs::write(&address, &clonk.address).unwrap();
     let key = clonk.bearer().replace("Bearer ", "");
     let output = node(&address, &key, 60).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("done 60, 0 retries"), "{:?}: {said}", output.status);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("done 60, 0 retries"),
+        "{:?}: {said}",
+        output.status
+    );
 }
 
 #[test]
@@ -38,7 +46,11 @@ fn a_node_service_lives_through_restarts_and_kill_9() {
     let mut clonk = Clonk::start(&data);
     fs::write(&address, &clonk.address).unwrap();
     let key = clonk.bearer().replace("Bearer ", "");
-    let running = node(&address, &key, 60).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = node(&address, &key, 60)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     for round in 0..4 {
         // Wherever the client is by then; it must come through from anywhere.
         thread::sleep(Duration::from_millis(60));
@@ -51,6 +63,11 @@ fn a_node_service_lives_through_restarts_and_kill_9() {
         fs::write(&address, &clonk.address).unwrap();
     }
     let output = running.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("done 60"), "{:?}: {said}", output.status);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("done 60"),
+        "{:?}: {said}",
+        output.status
+    );
 }

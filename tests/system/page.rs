@@ -3,7 +3,9 @@ use lentil_tests::{Packages, Server, available};
 const PNG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/screenshot.png");
 
 fn run(script: &str) {
-    if !available("chromium", "the page in a browser") || !available("curl", "publishing as the page says") {
+    if !available("chromium", "the page in a browser")
+        || !available("curl", "publishing as the page says")
+    {
         return;
     }
     if let Some(js) = Packages::of_node("js") {

@@ -23,7 +23,13 @@ fn a_port_in_use_is_refused_and_nothing_touched() {
     let mut command = Command::new(clonk_path());
     command.args(["--port", &port, "--data"]).arg(&data);
     let output = command.output().unwrap();
-    check((output.status.code(), String::from_utf8(output.stderr).unwrap()), &["cannot listen", &port, "--port"]);
+    check(
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        ),
+        &["cannot listen", &port, "--port"],
+    );
     assert!(!data.exists());
 }
 
@@ -32,7 +38,10 @@ fn a_folder_that_is_a_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::write(&data, "not a folder").unwrap();
-    check(Start::new(&data).refuse(), &["data folder", "choose another"]);
+    check(
+        Start::new(&data).refuse(),
+        &["data folder", "choose another"],
+    );
     assert_eq!(fs::read_to_string(&data).unwrap(), "not a folder");
 }
 
@@ -42,25 +51,40 @@ fn a_folder_of_someone_else_is_refused() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        folder.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     // The program itself must be readable by nobody in particular.
     let program = folder.path().join("clonk");
     fs::copy(clonk_path(), &program).unwrap();
     let as_nobody = || {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+        command
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(&program);
         command
     };
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|id| id.stdout == b"0\n");
     if !is_root {
         eprintln!("SKIPPED a data folder without permission: only root can become someone else");
         return;
     }
     let data = folder.path().join("data");
-    check(Start::through(as_nobody(), &data).refuse(), &["data folder", "Permission denied"]);
+    check(
+        Start::through(as_nobody(), &data).refuse(),
+        &["data folder", "Permission denied"],
+    );
     Clonk::start(&data).stop();
     let before = folder_state(&data);
-    check(Start::through(as_nobody(), &data).refuse(), &["data folder", "Permission denied"]);
+    check(
+        Start::through(as_nobody(), &data).refuse(),
+        &["data folder", "Permission denied"],
+    );
     assert_eq!(folder_state(&data), before);
 }
 
@@ -81,7 +105,10 @@ fn a_database_that_is_none_of_ours_is_refused_and_left_alone() {
         (&|bytes| bytes.truncate(50), "not a Lentil database"),
         (&|bytes| bytes[..16].fill(b'x'), "not a Lentil database"),
         (&|bytes| bytes[68..72].fill(0), "not a Lentil database"),
-        (&|bytes| bytes[60..64].copy_from_slice(&[0, 0, 0, 99]), "use a newer version"),
+        (
+            &|bytes| bytes[60..64].copy_from_slice(&[0, 0, 0, 99]),
+            "use a newer version",
+        ),
         (&|bytes| bytes[100..].fill(0xee), "damaged"),
     ];
     for (change, says) in cases {
@@ -99,14 +126,19 @@ fn a_second_server_is_kept_out() {
     let folder = tempfile::tempdir().unwrap();
     let first = Clonk::start(&folder.path().join("data"));
     first.post_job("a", "classifying");
-    check(Start::new(&first.data).refuse(), &["in use by another server"]);
+    check(
+        Start::new(&first.data).refuse(),
+        &["in use by another server"],
+    );
     assert_eq!(first.post_job("b", "classifying").status, 200);
 }
 
 #[test]
 fn a_flag_that_makes_no_sense_is_explained() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, said) = Start::new(&folder.path().join("data")).args(&["--host", "nonsense"]).refuse();
+    let (code, said) = Start::new(&folder.path().join("data"))
+        .args(&["--host", "nonsense"])
+        .refuse();
     assert_eq!(code, Some(2));
     assert!(said.contains("--host"), "{said}");
 }

@@ -10,17 +10,31 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Each of our packages with what it names: other than for tests, and for tests.
 fn packages() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let mut cargo = Command::new(env!("CARGO"));
-    let output = cargo.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(ROOT).output().unwrap();
+    let output = cargo
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let names = |package: &serde_json::Value, is_dev: bool| {
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let wanted = dependencies.filter(|dependency| (dependency["kind"] == "dev") == is_dev);
-        wanted.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        wanted
+            .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
     };
     let package = |package: &serde_json::Value| {
-        (package["name"].as_str().unwrap().to_owned(), (names(package, false), names(package, true)))
+        (
+            package["name"].as_str().unwrap().to_owned(),
+            (names(package, false), names(package, true)),
+        )
     };
-    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(package)
+        .collect()
 }
 
 /// Which of our crates each of our crates may name.
@@ -31,7 +45,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lentil-store", &["lentil-values"]),
     ("lentil-sqlite", &["lentil-store", "lentil-values"]),
     ("lentil-files", &["lentil-store"]),
-    ("lentil-runtime", &["lentil-schema", "lentil-store", "lentil-values"]),
+    (
+        "lentil-runtime",
+        &["lentil-schema", "lentil-store", "lentil-values"],
+    ),
     ("lentil-protocol", &["lentil-values"]),
     ("lentil-server", &["lentil-protocol", "lentil-runtime"]),
     (
@@ -62,48 +79,98 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clonk-schema", &["lentil"]),
     ("clonk-functions", &["lentil", "clonk-schema"]),
     ("clonk-http", &["lentil", "clonk-functions"]),
-    ("clonk", &["lentil", "clonk-functions", "clonk-http", "clonk-schema"]),
+    (
+        "clonk",
+        &["lentil", "clonk-functions", "clonk-http", "clonk-schema"],
+    ),
     ("lentil-examples", &["lentil"]),
 ];
 
 #[test]
 fn nobody_names_what_it_must_not_know() {
     let packages = packages();
-    let ours = |names: &BTreeSet<String>| names.iter().filter(|name| packages.contains_key(*name)).cloned().collect();
+    let ours = |names: &BTreeSet<String>| {
+        names
+            .iter()
+            .filter(|name| packages.contains_key(*name))
+            .cloned()
+            .collect()
+    };
     for (name, allowed) in ARROWS {
         let named: BTreeSet<String> = ours(&packages[*name].0);
-        let unknown: Vec<_> = named.iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        let unknown: Vec<_> = named
+            .iter()
+            .filter(|name| !allowed.contains(&name.as_str()))
+            .collect();
         assert!(unknown.is_empty(), "{name} must not name {unknown:?}");
     }
     let listed: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    let unlisted = packages.keys().filter(|name| !listed.contains(name.as_str()) && *name != "lentil-tests");
+    let unlisted = packages
+        .keys()
+        .filter(|name| !listed.contains(name.as_str()) && *name != "lentil-tests");
     let unlisted: Vec<_> = unlisted.filter(|name| *name != "lentil-bench").collect();
-    assert!(unlisted.is_empty(), "{unlisted:?}: say in this test what they may name");
+    assert!(
+        unlisted.is_empty(),
+        "{unlisted:?}: say in this test what they may name"
+    );
 }
 
 #[test]
 fn the_absences_hold() {
     let packages = packages();
     let names = |package: &str, dependency: &str| packages[package].0.contains(dependency);
-    for package in ["lentil-values", "lentil-schema", "lentil-macros", "lentil-protocol"] {
+    for package in [
+        "lentil-values",
+        "lentil-schema",
+        "lentil-macros",
+        "lentil-protocol",
+    ] {
         for io in ["tokio", "rusqlite", "hyper", "http"] {
-            assert!(!names(package, io), "{package} does no I/O, and so needs no {io}");
+            assert!(
+                !names(package, io),
+                "{package} does no I/O, and so needs no {io}"
+            );
         }
     }
     for package in ["lentil-runtime", "lentil-store"] {
-        for socket in ["hyper", "hyper-util", "rusqlite", "lentil-sqlite", "lentil-files", "lentil-server"] {
-            assert!(!names(package, socket), "{package} knows no socket and no concrete store, and so no {socket}");
+        for socket in [
+            "hyper",
+            "hyper-util",
+            "rusqlite",
+            "lentil-sqlite",
+            "lentil-files",
+            "lentil-server",
+        ] {
+            assert!(
+                !names(package, socket),
+                "{package} knows no socket and no concrete store, and so no {socket}"
+            );
         }
     }
-    for package in ["clonk-schema", "clonk-functions", "clonk-http", "clonk", "lentil-examples"] {
-        let foreign: Vec<_> =
-            packages[package].0.iter().filter(|name| !name.starts_with("clonk-") && *name != "lentil").collect();
-        assert!(foreign.is_empty(), "{package} names lentil alone, and not {foreign:?}");
-        let for_tests = packages[package]
-            .1
+    for package in [
+        "clonk-schema",
+        "clonk-functions",
+        "clonk-http",
+        "clonk",
+        "lentil-examples",
+    ] {
+        let foreign: Vec<_> = packages[package]
+            .0
             .iter()
-            .all(|name| name.starts_with("clonk-") || matches!(name.as_str(), "lentil-testing" | "tokio"));
-        assert!(for_tests, "{package} tests with lentil-testing alone: {:?}", packages[package].1);
+            .filter(|name| !name.starts_with("clonk-") && *name != "lentil")
+            .collect();
+        assert!(
+            foreign.is_empty(),
+            "{package} names lentil alone, and not {foreign:?}"
+        );
+        let for_tests = packages[package].1.iter().all(|name| {
+            name.starts_with("clonk-") || matches!(name.as_str(), "lentil-testing" | "tokio")
+        });
+        assert!(
+            for_tests,
+            "{package} tests with lentil-testing alone: {:?}",
+            packages[package].1
+        );
     }
 }
 
@@ -112,13 +179,23 @@ fn the_readme_shows_code_that_is_compiled() {
     let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
     let mut shown = 0;
     for block in readme.split("<!-- file: ").skip(1) {
-        let (place, rest) = block.split_once(" -->\n```rust\n").expect("a file's region is followed by its code");
+        let (place, rest) = block
+            .split_once(" -->\n```rust\n")
+            .expect("a file's region is followed by its code");
         let (code, _) = rest.split_once("```").expect("a code block ends");
         let (file, region) = place.split_once('#').expect("a place is file#region");
-        assert_eq!(code, region_of(file, region), "README.md differs from {place}");
+        assert_eq!(
+            code,
+            region_of(file, region),
+            "README.md differs from {place}"
+        );
         shown += 1;
     }
-    assert_eq!(readme.matches("```rust").count(), shown, "Rust code in README.md names the file it is from");
+    assert_eq!(
+        readme.matches("```rust").count(),
+        shown,
+        "Rust code in README.md names the file it is from"
+    );
 }
 
 fn region_of(file: &str, region: &str) -> String {
@@ -127,7 +204,11 @@ fn region_of(file: &str, region: &str) -> String {
     let lines = text.lines().skip_while(|line| line.trim() != begin).skip(1);
     let lines: Vec<&str> = lines.take_while(|line| line.trim() != "// [end]").collect();
     assert!(!lines.is_empty(), "{file} has no region {region}");
-    let indent = lines.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len()).min();
+    let indent = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min();
     let cut = |line: &&str| format!("{}\n", line.get(indent.unwrap_or(0)..).unwrap_or_default());
     lines.iter().map(cut).collect()
 }
@@ -136,9 +217,16 @@ fn region_of(file: &str, region: &str) -> String {
 fn the_readmes_links_lead_somewhere() {
     for document in ["README.md", "ARCHITECTURE.md"] {
         let text = fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let file = link.split('#').next().unwrap();
-            assert!(Path::new(ROOT).join(file).exists(), "{document} links to {link}");
+            assert!(
+                Path::new(ROOT).join(file).exists(),
+                "{document} links to {link}"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clonk_schema::App;
 use lentil::{
-    Args, Crons, Doc, Document, Functions, Id, MutationCtx, Nullable, Order, PaginationOptions, PaginationResult,
-    QueryCtx, Result, StoredFile, ValueType,
+    Args, Crons, Doc, Document, Functions, Id, MutationCtx, Nullable, Order, PaginationOptions,
+    PaginationResult, QueryCtx, Result, StoredFile, ValueType,
 };
 
 use crate::walks;
@@ -23,7 +23,12 @@ pub fn functions() -> Functions {
 
 /// What runs again and again.
 pub fn crons() -> Crons {
-    Crons::new().interval("delete orphaned screenshots", Duration::from_secs(60 * 60), delete_orphaned_screenshots, ())
+    Crons::new().interval(
+        "delete orphaned screenshots",
+        Duration::from_secs(60 * 60),
+        delete_orphaned_screenshots,
+        (),
+    )
 }
 
 /// A finished app.
@@ -70,8 +75,14 @@ pub async fn create(ctx: &mut MutationCtx, args: Create) -> Result<Created> {
     };
     ctx.db.insert(app).await?;
     let site = ctx.env("SITE_URL").await?;
-    let site = site.as_deref().unwrap_or("https://clonk.ai").trim_end_matches('/');
-    Ok(Created { page_url: format!("{site}/app/{slug}"), slug })
+    let site = site
+        .as_deref()
+        .unwrap_or("https://clonk.ai")
+        .trim_end_matches('/');
+    Ok(Created {
+        page_url: format!("{site}/app/{slug}"),
+        slug,
+    })
 }
 
 /// Bytes, which are characters here, that a slug has at most.
@@ -82,9 +93,20 @@ const SUFFIX_LENGTH: usize = 5;
 /// The name as a slug; with a suffix where that is taken.
 async fn free_slug(ctx: &mut MutationCtx, app_name: &str) -> Result<String> {
     let mut slug = slug_of(app_name, SLUG_LENGTH);
-    while ctx.db.query(App::BY_SLUG.eq(&slug)).unique().await?.is_some() {
-        let suffix: String = (0..SUFFIX_LENGTH).map(|_| suffix_char(ctx.random())).collect();
-        slug = format!("{}-{suffix}", slug_of(app_name, SLUG_LENGTH - 1 - SUFFIX_LENGTH));
+    while ctx
+        .db
+        .query(App::BY_SLUG.eq(&slug))
+        .unique()
+        .await?
+        .is_some()
+    {
+        let suffix: String = (0..SUFFIX_LENGTH)
+            .map(|_| suffix_char(ctx.random()))
+            .collect();
+        slug = format!(
+            "{}-{suffix}",
+            slug_of(app_name, SLUG_LENGTH - 1 - SUFFIX_LENGTH)
+        );
     }
     Ok(slug)
 }
@@ -92,11 +114,17 @@ async fn free_slug(ctx: &mut MutationCtx, app_name: &str) -> Result<String> {
 /// The name in lower case, with a dash for all that is neither letter nor digit; "app" when nothing is left.
 fn slug_of(app_name: &str, length: usize) -> String {
     let lower = app_name.to_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    let words = lower
+        .split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit())
+        .filter(|word| !word.is_empty());
     let mut slug = words.collect::<Vec<_>>().join("-");
     slug.truncate(length);
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() { "app".to_owned() } else { slug.to_owned() }
+    if slug.is_empty() {
+        "app".to_owned()
+    } else {
+        slug.to_owned()
+    }
 }
 
 fn suffix_char(random: f64) -> char {
@@ -139,12 +167,17 @@ const NEWEST: usize = 1_000;
 
 /// Lists apps, newest first: the newest 1,000, or a page.
 pub async fn list(ctx: &mut QueryCtx, args: List) -> Result<Listed> {
-    let List { template, username, pagination_opts } = args;
+    let List {
+        template,
+        username,
+        pagination_opts,
+    } = args;
     let apps = match (&username, &template) {
         (Some(username), None) => ctx.db.query(App::BY_USERNAME.eq(username)),
-        (Some(username), Some(template)) => {
-            ctx.db.query(App::BY_USERNAME.eq(username)).filter(move |app| app.template == *template)
-        }
+        (Some(username), Some(template)) => ctx
+            .db
+            .query(App::BY_USERNAME.eq(username))
+            .filter(move |app| app.template == *template),
         (None, Some(template)) => ctx.db.query(App::BY_TEMPLATE.eq(template)),
         (None, None) => ctx.db.query(App::BY_CREATED_AT.all()),
     };
@@ -186,7 +219,10 @@ async fn show(ctx: &mut QueryCtx, app: Doc<App>) -> Result<Shown> {
         Some(id) => ctx.storage.get_url(id).await?,
         None => None,
     };
-    Ok(Shown { app, screenshot_url: screenshot_url.into() })
+    Ok(Shown {
+        app,
+        screenshot_url: screenshot_url.into(),
+    })
 }
 
 /// A screenshot that no app names this long after it was stored was left by a crash.
@@ -199,17 +235,29 @@ pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Resul
     const TASK: &str = "apps:deleteOrphanedScreenshots";
     let position = walks::position(ctx, TASK).await?;
     let orphaned_before = ctx.now()? - ORPHANED.as_secs_f64() * 1e3;
-    let range = StoredFile::BY_CREATION_TIME.gt(position).lte(orphaned_before);
+    let range = StoredFile::BY_CREATION_TIME
+        .gt(position)
+        .lte(orphaned_before);
     let old = ctx.db.system.query(range).take(STEP).await?;
-    let Some(last) = old.last() else { return Ok(()) };
+    let Some(last) = old.last() else {
+        return Ok(());
+    };
     for file in &old {
-        if ctx.db.query(App::BY_SCREENSHOT_ID.eq(file.id)).first().await?.is_none() {
+        if ctx
+            .db
+            .query(App::BY_SCREENSHOT_ID.eq(file.id))
+            .first()
+            .await?
+            .is_none()
+        {
             ctx.storage.delete(&file.id).await?;
         }
     }
     walks::advance(ctx, TASK, last.creation_time).await?;
     if old.len() == STEP {
-        ctx.scheduler.run_after(Duration::ZERO, delete_orphaned_screenshots, ()).await?;
+        ctx.scheduler
+            .run_after(Duration::ZERO, delete_orphaned_screenshots, ())
+            .await?;
     }
     Ok(())
 }
@@ -223,7 +271,9 @@ mod tests {
     use super::*;
 
     fn backend() -> TestBackend {
-        TestBackend::new(schema()).functions(functions()).crons(crons())
+        TestBackend::new(schema())
+            .functions(functions())
+            .crons(crons())
     }
 
     fn app(app_name: &str) -> Create {
@@ -239,19 +289,32 @@ mod tests {
     }
 
     async fn created(t: &TestBackend, app: Create) -> Created {
-        t.mutation(async |ctx| create(ctx, app.clone()).await).await.unwrap()
+        t.mutation(async |ctx| create(ctx, app.clone()).await)
+            .await
+            .unwrap()
     }
 
     async fn newest(t: &TestBackend, args: List) -> Vec<Shown> {
-        match t.query(async |ctx| list(ctx, args.clone()).await).await.unwrap() {
+        match t
+            .query(async |ctx| list(ctx, args.clone()).await)
+            .await
+            .unwrap()
+        {
             Listed::Newest(apps) => apps,
             Listed::Page(_) => panic!("no page was asked for"),
         }
     }
 
     async fn page(t: &TestBackend, options: PaginationOptions) -> PaginationResult<Shown> {
-        let args = List { pagination_opts: Some(options), ..List::default() };
-        match t.query(async |ctx| list(ctx, args.clone()).await).await.unwrap() {
+        let args = List {
+            pagination_opts: Some(options),
+            ..List::default()
+        };
+        match t
+            .query(async |ctx| list(ctx, args.clone()).await)
+            .await
+            .unwrap()
+        {
             Listed::Page(page) => page,
             Listed::Newest(_) => panic!("a page was asked for"),
         }
@@ -262,7 +325,9 @@ mod tests {
     }
 
     async fn screenshot(t: &TestBackend, bytes: &'static str) -> Id<StoredFile> {
-        t.action(async |ctx| ctx.storage.store(bytes, Some("image/png")).await).await.unwrap()
+        t.action(async |ctx| ctx.storage.store(bytes, Some("image/png")).await)
+            .await
+            .unwrap()
     }
 
     #[test]
@@ -278,7 +343,11 @@ mod tests {
         ] {
             assert_eq!(slug_of(name, SLUG_LENGTH), slug, "{name}");
         }
-        assert_eq!(slug_of(&"ab ".repeat(40), SLUG_LENGTH).len(), 59, "60 would end with a dash");
+        assert_eq!(
+            slug_of(&"ab ".repeat(40), SLUG_LENGTH).len(),
+            59,
+            "60 would end with a dash"
+        );
         assert_eq!(slug_of(&"x".repeat(61), SLUG_LENGTH), "x".repeat(60));
     }
 
@@ -287,8 +356,21 @@ mod tests {
         let t = backend();
         t.clock().set_ms(5_000.0);
         let screenshot_id = Some(screenshot(&t, "png").await);
-        let created = created(&t, Create { screenshot_id, ..app("My Clock") }).await;
-        assert_eq!(created, Created { slug: "my-clock".into(), page_url: "https://clonk.ai/app/my-clock".into() });
+        let created = created(
+            &t,
+            Create {
+                screenshot_id,
+                ..app("My Clock")
+            },
+        )
+        .await;
+        assert_eq!(
+            created,
+            Created {
+                slug: "my-clock".into(),
+                page_url: "https://clonk.ai/app/my-clock".into()
+            }
+        );
         let apps = newest(&t, List::default()).await;
         assert_eq!(names(&apps), ["My Clock"]);
         assert_eq!(apps[0].app.created_at, 5_000.0);
@@ -296,7 +378,9 @@ mod tests {
         assert!(url.contains("/api/storage/"), "{url}");
         let find = async |slug: &str| {
             let args = GetBySlug { slug: slug.into() };
-            t.query(async |ctx| get_by_slug(ctx, args.clone()).await).await.unwrap()
+            t.query(async |ctx| get_by_slug(ctx, args.clone()).await)
+                .await
+                .unwrap()
         };
         assert_eq!(find("my-clock").await.as_ref(), apps.first());
         assert_eq!(find("my").await, None);
@@ -305,7 +389,10 @@ mod tests {
     #[tokio::test]
     async fn the_page_is_on_the_site_that_is_set() {
         let t = backend().env("SITE_URL", "https://gallery.example/");
-        assert_eq!(created(&t, app("Clock")).await.page_url, "https://gallery.example/app/clock");
+        assert_eq!(
+            created(&t, app("Clock")).await.page_url,
+            "https://gallery.example/app/clock"
+        );
     }
 
     #[tokio::test]
@@ -320,7 +407,10 @@ mod tests {
         let (first, rest) = (slugs.pop_last().unwrap(), slugs);
         assert_eq!(first, "x".repeat(60));
         for slug in rest {
-            assert!(slug.len() == 60 && slug.starts_with(&format!("{}-", "x".repeat(54))), "{slug}");
+            assert!(
+                slug.len() == 60 && slug.starts_with(&format!("{}-", "x".repeat(54))),
+                "{slug}"
+            );
         }
         assert_eq!(created(&t, app("日本語")).await.slug, "app");
         assert!(created(&t, app("日本語")).await.slug.starts_with("app-"));
@@ -329,15 +419,30 @@ mod tests {
     #[tokio::test]
     async fn apps_are_listed_newest_first_and_by_whose_and_what_they_are() {
         let t = backend();
-        for (name, username, template) in
-            [("one", "ada", "react"), ("two", "bob", "threejs"), ("three", "ada", "threejs"), ("four", "eve", "react")]
-        {
+        for (name, username, template) in [
+            ("one", "ada", "react"),
+            ("two", "bob", "threejs"),
+            ("three", "ada", "threejs"),
+            ("four", "eve", "react"),
+        ] {
             t.advance(Duration::from_secs(1));
-            created(&t, Create { username: username.into(), template: template.into(), ..app(name) }).await;
+            created(
+                &t,
+                Create {
+                    username: username.into(),
+                    template: template.into(),
+                    ..app(name)
+                },
+            )
+            .await;
         }
         let listed = async |username: Option<&str>, template: Option<&str>| {
             let own = |text: Option<&str>| text.map(str::to_owned);
-            let args = List { username: own(username), template: own(template), pagination_opts: None };
+            let args = List {
+                username: own(username),
+                template: own(template),
+                pagination_opts: None,
+            };
             names(&newest(&t, args).await).join(" ")
         };
         assert_eq!(listed(None, None).await, "four three two one");
@@ -355,9 +460,15 @@ mod tests {
             created(&t, app(&number.to_string())).await;
         }
         let first = page(&t, PaginationOptions::first(3)).await;
-        assert_eq!((names(&first.page), first.is_done), (vec!["4", "3", "2"], false));
+        assert_eq!(
+            (names(&first.page), first.is_done),
+            (vec!["4", "3", "2"], false)
+        );
         let second = page(&t, PaginationOptions::after(first.continue_cursor, 3)).await;
-        assert_eq!((names(&second.page), second.is_done), (vec!["1", "0"], true));
+        assert_eq!(
+            (names(&second.page), second.is_done),
+            (vec!["1", "0"], true)
+        );
     }
 
     #[tokio::test]
@@ -369,29 +480,51 @@ mod tests {
         assert_eq!(first.get("slug").unwrap().as_str(), Some("clock"));
         assert_eq!(first.get("screenshotUrl"), Some(&lentil::Value::Null));
         let options = ValueType::into_value(PaginationOptions::first(10));
-        let page = t.call_public("apps:list", Object::from([("paginationOpts", options)])).await.unwrap();
+        let page = t
+            .call_public("apps:list", Object::from([("paginationOpts", options)]))
+            .await
+            .unwrap();
         assert_eq!(page.as_object().unwrap().get("page"), Some(&array));
-        t.call_public("apps:create", Object::new()).await.unwrap_err();
+        t.call_public("apps:create", Object::new())
+            .await
+            .unwrap_err();
     }
 
     #[tokio::test]
     async fn an_hour_old_screenshot_that_no_app_names_is_deleted() {
         let t = backend();
         let named = screenshot(&t, "named").await;
-        created(&t, Create { screenshot_id: Some(named), ..app("Clock") }).await;
+        created(
+            &t,
+            Create {
+                screenshot_id: Some(named),
+                ..app("Clock")
+            },
+        )
+        .await;
         screenshot(&t, "orphaned").await;
         t.advance(Duration::from_secs(59 * 60));
         screenshot(&t, "young").await;
         let sizes = async || {
-            let files = t.query(async |ctx| ctx.db.system.query(StoredFile::all()).collect().await).await.unwrap();
+            let files = t
+                .query(async |ctx| ctx.db.system.query(StoredFile::all()).collect().await)
+                .await
+                .unwrap();
             files.iter().map(|file| file.size).collect::<Vec<_>>()
         };
         t.run_due().await.unwrap();
         assert_eq!(sizes().await, [5.0, 8.0, 5.0], "an hour has not passed");
         t.advance(Duration::from_secs(60 * 60 + 1));
         t.run_due().await.unwrap();
-        assert_eq!(sizes().await, [5.0], "the young one has become an orphan too");
-        assert_eq!(newest(&t, List::default()).await[0].app.screenshot_id, Some(named));
+        assert_eq!(
+            sizes().await,
+            [5.0],
+            "the young one has become an orphan too"
+        );
+        assert_eq!(
+            newest(&t, List::default()).await[0].app.screenshot_id,
+            Some(named)
+        );
     }
 
     #[tokio::test]
@@ -401,8 +534,15 @@ mod tests {
             screenshot(&t, "orphaned").await;
         }
         t.advance(2 * ORPHANED);
-        assert_eq!(t.run_due().await.unwrap(), 2, "the first step has ordered the second");
-        let left = t.query(async |ctx| ctx.db.system.query(StoredFile::all()).count().await).await.unwrap();
+        assert_eq!(
+            t.run_due().await.unwrap(),
+            2,
+            "the first step has ordered the second"
+        );
+        let left = t
+            .query(async |ctx| ctx.db.system.query(StoredFile::all()).count().await)
+            .await
+            .unwrap();
         assert_eq!(left, 0);
     }
 }

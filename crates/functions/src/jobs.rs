@@ -18,7 +18,12 @@ pub fn functions() -> Functions {
 
 /// What runs again and again.
 pub fn crons() -> Crons {
-    Crons::new().interval("expire stale jobs", Duration::from_secs(10 * 60), expire_stale, ())
+    Crons::new().interval(
+        "expire stale jobs",
+        Duration::from_secs(10 * 60),
+        expire_stale,
+        (),
+    )
 }
 
 /// What is known of a job: all of it when it begins, later its progress.
@@ -42,9 +47,16 @@ pub struct Upsert {
 
 /// Creates the job, or moves the one with this `jobId` on: its status, its stage, and its result if there is one.
 pub async fn upsert(ctx: &mut MutationCtx, args: Upsert) -> Result<()> {
-    let existing = ctx.db.query(Job::BY_JOB_ID.eq(&args.job_id)).unique().await?;
+    let existing = ctx
+        .db
+        .query(Job::BY_JOB_ID.eq(&args.job_id))
+        .unique()
+        .await?;
     if let Some(job) = existing {
-        let progress = Job::patch().status(args.status).stage(args.stage).result_if_some(args.result);
+        let progress = Job::patch()
+            .status(args.status)
+            .stage(args.stage)
+            .result_if_some(args.result);
         return ctx.db.patch(&job.id, progress).await;
     }
     let job = Job {
@@ -91,12 +103,24 @@ pub struct Progress {
 /// Returns how far the job with this `jobId` has come, if there is one; neither the idea nor whose it is.
 pub async fn progress(ctx: &mut QueryCtx, args: GetByJobId) -> Result<Option<Progress>> {
     let job = get_by_job_id(ctx, args).await?;
-    Ok(job.map(|Doc { fields: Job { status, stage, result, created_at, .. }, .. }| Progress {
-        status,
-        stage,
-        result,
-        created_at,
-    }))
+    Ok(job.map(
+        |Doc {
+             fields:
+                 Job {
+                     status,
+                     stage,
+                     result,
+                     created_at,
+                     ..
+                 },
+             ..
+         }| Progress {
+            status,
+            stage,
+            result,
+            created_at,
+        },
+    ))
 }
 
 /// A job that has not ended this long after its creation never will.
@@ -112,15 +136,31 @@ pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     const TASK: &str = "jobs:expireStale";
     let position = walks::position(ctx, TASK).await?;
     let stale_before = ctx.now()? - STALE.as_secs_f64() * 1e3;
-    let old = ctx.db.query(Job::BY_CREATION_TIME.gt(position).lte(stale_before)).take(STEP).await?;
-    let Some(last) = old.last() else { return Ok(()) };
-    for job in old.iter().filter(|job| matches!(job.status.as_str(), "queued" | "processing")) {
-        let result = format!("The job was given up: it was still '{}' 24 hours after its creation.", job.status);
-        ctx.db.patch(&job.id, Job::patch().status("error").result(result)).await?;
+    let old = ctx
+        .db
+        .query(Job::BY_CREATION_TIME.gt(position).lte(stale_before))
+        .take(STEP)
+        .await?;
+    let Some(last) = old.last() else {
+        return Ok(());
+    };
+    for job in old
+        .iter()
+        .filter(|job| matches!(job.status.as_str(), "queued" | "processing"))
+    {
+        let result = format!(
+            "The job was given up: it was still '{}' 24 hours after its creation.",
+            job.status
+        );
+        ctx.db
+            .patch(&job.id, Job::patch().status("error").result(result))
+            .await?;
     }
     walks::advance(ctx, TASK, last.creation_time).await?;
     if old.len() == STEP {
-        ctx.scheduler.run_after(Duration::ZERO, expire_stale, ()).await?;
+        ctx.scheduler
+            .run_after(Duration::ZERO, expire_stale, ())
+            .await?;
     }
     Ok(())
 }
@@ -151,7 +191,9 @@ mod tests {
 
     async fn upserted(t: &TestBackend, reports: impl IntoIterator<Item = Upsert>) -> Doc<Job> {
         for report in reports {
-            t.mutation(async |ctx| upsert(ctx, report.clone()).await).await.unwrap();
+            t.mutation(async |ctx| upsert(ctx, report.clone()).await)
+                .await
+                .unwrap();
         }
         let mut jobs = t.documents::<Job>().await.unwrap();
         assert_eq!(jobs.len(), 1, "one job, however often it is reported");
@@ -186,14 +228,21 @@ mod tests {
         let t = backend();
         t.clock().set_ms(5_000.0);
         let job = upserted(&t, [report("queued", "classifying")]).await;
-        assert_eq!((&*job.idea, &*job.username, &job.result), ("", "unknown", &None));
+        assert_eq!(
+            (&*job.idea, &*job.username, &job.result),
+            ("", "unknown", &None)
+        );
         assert_eq!(job.created_at, 5_000.0);
     }
 
     #[tokio::test]
     async fn a_known_job_moves_on_and_keeps_the_rest() {
         let t = backend();
-        let first = Upsert { idea: Some("a clock".into()), created_at: Some(1.0), ..report("queued", "classifying") };
+        let first = Upsert {
+            idea: Some("a clock".into()),
+            created_at: Some(1.0),
+            ..report("queued", "classifying")
+        };
         let later = Upsert {
             idea: Some("another idea".into()),
             username: Some("eve".into()),
@@ -202,14 +251,28 @@ mod tests {
         };
         let job = upserted(&t, [first, later]).await;
         assert_eq!((&*job.status, &*job.stage), ("processing", "generating"));
-        assert_eq!((&*job.idea, &*job.username, job.created_at), ("a clock", "unknown", 1.0));
+        assert_eq!(
+            (&*job.idea, &*job.username, job.created_at),
+            ("a clock", "unknown", 1.0)
+        );
     }
 
     #[tokio::test]
     async fn a_result_once_given_stays() {
         let t = backend();
-        let done = Upsert { result: Some("https://…".into()), ..report("done", "done") };
-        let job = upserted(&t, [report("queued", "classifying"), done, report("done", "published")]).await;
+        let done = Upsert {
+            result: Some("https://…".into()),
+            ..report("done", "done")
+        };
+        let job = upserted(
+            &t,
+            [
+                report("queued", "classifying"),
+                done,
+                report("done", "published"),
+            ],
+        )
+        .await;
         assert_eq!(job.result.as_deref(), Some("https://…"));
         assert_eq!(job.stage, "published");
     }
@@ -219,8 +282,12 @@ mod tests {
         let t = backend();
         upserted(&t, [report("queued", "classifying")]).await;
         let find = async |job_id: &str| {
-            let args = GetByJobId { job_id: job_id.into() };
-            t.query(async |ctx| get_by_job_id(ctx, args).await).await.unwrap()
+            let args = GetByJobId {
+                job_id: job_id.into(),
+            };
+            t.query(async |ctx| get_by_job_id(ctx, args).await)
+                .await
+                .unwrap()
         };
         assert_eq!(find("job-1").await.unwrap().status, "queued");
         assert!(find("job-2").await.is_none());
@@ -229,9 +296,16 @@ mod tests {
     #[tokio::test]
     async fn anyone_may_know_how_far_a_job_has_come_and_no_more() {
         let t = backend();
-        let done = Upsert { result: Some("https://…".into()), created_at: Some(1.0), ..report("done", "done") };
+        let done = Upsert {
+            result: Some("https://…".into()),
+            created_at: Some(1.0),
+            ..report("done", "done")
+        };
         upserted(&t, [done]).await;
-        let known = t.call_public("jobs:progress", Object::from([("jobId", "job-1")])).await.unwrap();
+        let known = t
+            .call_public("jobs:progress", Object::from([("jobId", "job-1")]))
+            .await
+            .unwrap();
         let expected = Object::from([
             ("status", Value::from("done")),
             ("stage", "done".into()),
@@ -239,15 +313,32 @@ mod tests {
             ("createdAt", 1.0.into()),
         ]);
         assert_eq!(known, Value::Object(expected));
-        assert_eq!(t.call_public("jobs:progress", Object::from([("jobId", "job-2")])).await.unwrap(), Value::Null);
+        assert_eq!(
+            t.call_public("jobs:progress", Object::from([("jobId", "job-2")]))
+                .await
+                .unwrap(),
+            Value::Null
+        );
     }
 
     #[tokio::test]
     async fn two_jobs_with_one_id_are_an_error_and_not_a_guess() {
         let t = backend();
         let job = upserted(&t, [report("queued", "classifying")]).await;
-        t.mutation(async |ctx| ctx.db.insert(job.fields.clone()).await).await.unwrap();
-        let found = t.query(async |ctx| get_by_job_id(ctx, GetByJobId { job_id: "job-1".into() }).await).await;
+        t.mutation(async |ctx| ctx.db.insert(job.fields.clone()).await)
+            .await
+            .unwrap();
+        let found = t
+            .query(async |ctx| {
+                get_by_job_id(
+                    ctx,
+                    GetByJobId {
+                        job_id: "job-1".into(),
+                    },
+                )
+                .await
+            })
+            .await;
         assert_eq!(found.unwrap_err().code(), Code::NotUnique);
     }
 
@@ -256,12 +347,19 @@ mod tests {
         let t = backend().crons(crons());
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let report = async |job_id: &str, status: &str| {
-            let report = Upsert { job_id: job_id.into(), ..report(status, "generating") };
-            t.mutation(async |ctx| upsert(ctx, report.clone()).await).await.unwrap();
+            let report = Upsert {
+                job_id: job_id.into(),
+                ..report(status, "generating")
+            };
+            t.mutation(async |ctx| upsert(ctx, report.clone()).await)
+                .await
+                .unwrap();
         };
         let statuses = async || {
             let jobs = t.documents::<Job>().await.unwrap();
-            jobs.iter().map(|job| (job.job_id.clone(), job.status.clone())).collect::<Vec<_>>()
+            jobs.iter()
+                .map(|job| (job.job_id.clone(), job.status.clone()))
+                .collect::<Vec<_>>()
         };
         for (job_id, status) in [("a", "queued"), ("b", "done"), ("c", "processing")] {
             report(job_id, status).await;
@@ -272,10 +370,24 @@ mod tests {
         assert_eq!(statuses().await[0].1, "queued", "a day has not passed");
         t.advance(minutes(61));
         t.run_due().await.unwrap();
-        let expected = [("a", "error"), ("b", "done"), ("c", "error"), ("late", "queued")];
-        assert_eq!(statuses().await, expected.map(|(job_id, status)| (job_id.to_owned(), status.to_owned())));
+        let expected = [
+            ("a", "error"),
+            ("b", "done"),
+            ("c", "error"),
+            ("late", "queued"),
+        ];
+        assert_eq!(
+            statuses().await,
+            expected.map(|(job_id, status)| (job_id.to_owned(), status.to_owned()))
+        );
         let given_up = t.documents::<Job>().await.unwrap().remove(0);
-        assert!(given_up.result.as_ref().unwrap().contains("still 'queued' 24 hours"));
+        assert!(
+            given_up
+                .result
+                .as_ref()
+                .unwrap()
+                .contains("still 'queued' 24 hours")
+        );
         assert_eq!(given_up.stage, "generating");
     }
 
@@ -283,23 +395,47 @@ mod tests {
     async fn many_stale_jobs_are_given_up_in_steps() {
         let t = backend().crons(crons());
         for number in 0..STEP + 50 {
-            let report = Upsert { job_id: number.to_string(), ..report("queued", "classifying") };
-            t.mutation(async |ctx| upsert(ctx, report.clone()).await).await.unwrap();
+            let report = Upsert {
+                job_id: number.to_string(),
+                ..report("queued", "classifying")
+            };
+            t.mutation(async |ctx| upsert(ctx, report.clone()).await)
+                .await
+                .unwrap();
         }
         t.advance(STALE + Duration::from_secs(1));
-        assert_eq!(t.run_due().await.unwrap(), 2, "the first step has ordered the second");
-        assert!(t.documents::<Job>().await.unwrap().iter().all(|job| job.status == "error"));
+        assert_eq!(
+            t.run_due().await.unwrap(),
+            2,
+            "the first step has ordered the second"
+        );
+        assert!(
+            t.documents::<Job>()
+                .await
+                .unwrap()
+                .iter()
+                .all(|job| job.status == "error")
+        );
     }
 
     #[tokio::test]
     async fn the_functions_are_hidden_from_the_public() {
         let t = backend();
         let args = || Object::from([("jobId", "job-1")]);
-        assert_eq!(t.call("jobs:getByJobId", args()).await.unwrap(), Value::Null);
+        assert_eq!(
+            t.call("jobs:getByJobId", args()).await.unwrap(),
+            Value::Null
+        );
         let hidden = t.call_public("jobs:getByJobId", args()).await.unwrap_err();
         let missing = t.call_public("jobs:nothing", args()).await.unwrap_err();
-        assert_eq!((hidden.code(), missing.code()), (Code::FunctionNotFound, Code::FunctionNotFound));
-        assert_eq!(hidden.message().replace("getByJobId", "nothing"), missing.message());
+        assert_eq!(
+            (hidden.code(), missing.code()),
+            (Code::FunctionNotFound, Code::FunctionNotFound)
+        );
+        assert_eq!(
+            hidden.message().replace("getByJobId", "nothing"),
+            missing.message()
+        );
     }
 
     #[tokio::test]
@@ -309,7 +445,10 @@ mod tests {
         args.insert(FieldName::from_static("stage"), Value::Null);
         let refused = t.call("jobs:upsert", args).await.unwrap_err();
         assert_eq!(refused.code(), Code::ArgumentValidation);
-        assert_eq!(refused.message(), "argument `stage`: expected v.string(), got null");
+        assert_eq!(
+            refused.message(),
+            "argument `stage`: expected v.string(), got null"
+        );
         assert!(t.documents::<Job>().await.unwrap().is_empty());
     }
 }

@@ -12,7 +12,18 @@ pub(crate) async fn position(ctx: &mut MutationCtx, task: &str) -> Result<f64> {
 /// Records that the task is done with everything up to this `_creationTime`.
 pub(crate) async fn advance(ctx: &mut MutationCtx, task: &str, position: f64) -> Result<()> {
     match ctx.db.query(Walk::BY_NAME.eq(task)).unique().await? {
-        Some(walk) => ctx.db.patch(&walk.id, Walk::patch().position(position)).await,
-        None => ctx.db.insert(Walk { name: task.to_owned(), position }).await.map(drop),
+        Some(walk) => {
+            ctx.db
+                .patch(&walk.id, Walk::patch().position(position))
+                .await
+        }
+        None => ctx
+            .db
+            .insert(Walk {
+                name: task.to_owned(),
+                position,
+            })
+            .await
+            .map(drop),
     }
 }

@@ -9,7 +9,9 @@ pub(crate) async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Respon
         return Ok(unauthorized());
     }
     let job: Upsert = request.args().await?;
-    ctx.run_mutation(jobs::upsert, job).await.map_err(|error| error.blame_request())?;
+    ctx.run_mutation(jobs::upsert, job)
+        .await
+        .map_err(|error| error.blame_request())?;
     Ok(Response::json(StatusCode::OK, Object::from([("ok", true)])))
 }
 
@@ -21,7 +23,9 @@ pub(crate) async fn get_job(ctx: &ActionCtx, request: Request) -> Result<Respons
     let Some(job_id) = request.query("id").filter(|id| !id.is_empty()) else {
         return Ok(error(StatusCode::BAD_REQUEST, "Missing id param"));
     };
-    let job = ctx.run_query_json(jobs::get_by_job_id, GetByJobId { job_id }).await?;
+    let job = ctx
+        .run_query_json(jobs::get_by_job_id, GetByJobId { job_id })
+        .await?;
     if job.is_null() {
         return Ok(error(StatusCode::NOT_FOUND, "Job not found"));
     }

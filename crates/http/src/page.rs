@@ -8,11 +8,10 @@ use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, StatusCod
 
 /// Adds the page's routes.
 pub(crate) fn routes(router: HttpRouter) -> HttpRouter {
-    router.route(Method::GET, "/", get_page).prefix(Method::GET, "/build/", get_page).prefix(
-        Method::GET,
-        "/page/",
-        get_asset,
-    )
+    router
+        .route(Method::GET, "/", get_page)
+        .prefix(Method::GET, "/build/", get_page)
+        .prefix(Method::GET, "/page/", get_asset)
 }
 
 /// Scripts and styles are the page's own; pictures are where the storage is.
@@ -20,8 +19,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self' data: http: https:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 async fn get_page(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
-    let page = file("text/html; charset=utf-8", include_str!("../page/index.html"));
-    Ok(page.header(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
+    let page = file(
+        "text/html; charset=utf-8",
+        include_str!("../page/index.html"),
+    );
+    Ok(page.header(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    ))
 }
 
 async fn get_asset(_ctx: &ActionCtx, request: Request) -> Result<Response> {
@@ -36,7 +41,10 @@ async fn get_asset(_ctx: &ActionCtx, request: Request) -> Result<Response> {
 
 fn file(content_type: &'static str, text: &'static str) -> Response {
     Response::with_type(StatusCode::OK, content_type, text)
-        .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+        .header(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        )
         .header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
 }
 
@@ -46,18 +54,30 @@ mod tests {
     use lentil_testing::{TestBackend, TestResponse};
 
     async fn get(path: &str) -> TestResponse {
-        let t = TestBackend::new(clonk_schema::schema()).functions(clonk_functions::all()).http(crate::router());
-        t.secret(crate::API_KEY, "key").fetch(HttpRequest::get(path).body(Body::empty()).unwrap()).await
+        let t = TestBackend::new(clonk_schema::schema())
+            .functions(clonk_functions::all())
+            .http(crate::router());
+        t.secret(crate::API_KEY, "key")
+            .fetch(HttpRequest::get(path).body(Body::empty()).unwrap())
+            .await
     }
 
     #[tokio::test]
     async fn the_page_is_served_at_its_paths_and_runs_its_own_scripts_alone() {
         for path in ["/", "/build/job-1", "/build/"] {
             let page = get(path).await;
-            assert_eq!((page.status.as_u16(), page.text().contains("<main")), (200, true), "{path}");
+            assert_eq!(
+                (page.status.as_u16(), page.text().contains("<main")),
+                (200, true),
+                "{path}"
+            );
             assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
             let policy = page.headers["content-security-policy"].to_str().unwrap();
-            for rule in ["default-src 'none';", "script-src 'self';", "connect-src 'self';"] {
+            for rule in [
+                "default-src 'none';",
+                "script-src 'self';",
+                "connect-src 'self';",
+            ] {
                 assert!(policy.contains(rule), "{rule} in {policy}");
             }
         }
@@ -67,16 +87,33 @@ mod tests {
     #[tokio::test]
     async fn what_the_page_names_is_there_and_nothing_else() {
         let page = get("/").await;
-        let named: Vec<&str> = page.text().split('"').filter(|text| text.starts_with("/page/")).collect();
+        let named: Vec<&str> = page
+            .text()
+            .split('"')
+            .filter(|text| text.starts_with("/page/"))
+            .collect();
         assert_eq!(named, ["/page/page.css", "/page/page.js"]);
-        for (path, content_type) in [("/page/page.css", "text/css"), ("/page/page.js", "text/javascript")] {
+        for (path, content_type) in [
+            ("/page/page.css", "text/css"),
+            ("/page/page.js", "text/javascript"),
+        ] {
             let asset = get(path).await;
             assert_eq!(asset.status.as_u16(), 200);
             assert_eq!(asset.headers["x-content-type-options"], "nosniff");
             assert_eq!(asset.headers["cache-control"], "no-cache");
-            assert!(asset.headers["content-type"].to_str().unwrap().starts_with(content_type));
+            assert!(
+                asset.headers["content-type"]
+                    .to_str()
+                    .unwrap()
+                    .starts_with(content_type)
+            );
         }
-        assert!(get("/page/page.js").await.text().contains("from \"./live.js\""));
+        assert!(
+            get("/page/page.js")
+                .await
+                .text()
+                .contains("from \"./live.js\"")
+        );
         assert_eq!(get("/page/live.js").await.status.as_u16(), 200);
         assert_eq!(get("/page/other.js").await.status.as_u16(), 404);
     }

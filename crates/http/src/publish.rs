@@ -16,17 +16,35 @@ pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Re
         Ok(screenshot_id) => screenshot_id,
         Err(sentence) => return Ok(error(StatusCode::BAD_REQUEST, sentence)),
     };
-    let created = ctx.run_mutation(apps::create, Create { screenshot_id, ..app }).await;
+    let created = ctx
+        .run_mutation(
+            apps::create,
+            Create {
+                screenshot_id,
+                ..app
+            },
+        )
+        .await;
     if let (Err(_), Some(id)) = (&created, &screenshot_id) {
         // What cannot be deleted either is found by the cron.
         let _ = ctx.storage.delete(id).await;
     }
-    Ok(Response::json(StatusCode::OK, created.map_err(|error| error.blame_request())?))
+    Ok(Response::json(
+        StatusCode::OK,
+        created.map_err(|error| error.blame_request())?,
+    ))
 }
 
 /// The app that the query string tells of; its screenshot is still to come.
 fn read_app(request: &Request) -> Result<Create, String> {
-    const NAMES: [&str; 6] = ["appName", "description", "vercelUrl", "githubUrl", "username", "template"];
+    const NAMES: [&str; 6] = [
+        "appName",
+        "description",
+        "vercelUrl",
+        "githubUrl",
+        "username",
+        "template",
+    ];
     let mut values = NAMES.map(|_| String::new());
     let mut bad = Vec::new();
     for (name, value) in request.queries() {
@@ -36,32 +54,67 @@ fn read_app(request: &Request) -> Result<Create, String> {
             None => bad.push(format!("{name} (unknown)")),
         }
     }
-    let [app_name, description, vercel_url, github_url, username, template] = values;
+    let [
+        app_name,
+        description,
+        vercel_url,
+        github_url,
+        username,
+        template,
+    ] = values;
     let required = [&app_name, &description, &vercel_url, &github_url, &username];
-    let missing = NAMES.iter().zip(required).filter(|(_, value)| value.is_empty());
+    let missing = NAMES
+        .iter()
+        .zip(required)
+        .filter(|(_, value)| value.is_empty());
     bad.extend(missing.map(|(name, _)| format!("{name} (missing)")));
     if !bad.is_empty() {
         return Err(format!("Bad query parameters: {}", bad.join(", ")));
     }
-    let template = if template.is_empty() { "react".to_owned() } else { template };
-    Ok(Create { app_name, description, vercel_url, github_url, username, template, screenshot_id: None })
+    let template = if template.is_empty() {
+        "react".to_owned()
+    } else {
+        template
+    };
+    Ok(Create {
+        app_name,
+        description,
+        vercel_url,
+        github_url,
+        username,
+        template,
+        screenshot_id: None,
+    })
 }
 
 /// Stores the body, if there is one; or says why it is no screenshot.
-async fn store_screenshot(ctx: &ActionCtx, request: Request) -> Result<Result<Option<Id<StoredFile>>, String>> {
+async fn store_screenshot(
+    ctx: &ActionCtx,
+    request: Request,
+) -> Result<Result<Option<Id<StoredFile>>, String>> {
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
     let bytes = request.bytes().await?;
     if bytes.is_empty() {
         return Ok(Ok(None));
     }
-    let essence = content_type.as_ref().and_then(|text| text.to_str().ok()?.split(';').next()).unwrap_or_default();
+    let essence = content_type
+        .as_ref()
+        .and_then(|text| text.to_str().ok()?.split(';').next())
+        .unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("image/png") {
-        return Ok(Err(format!("The body's Content-Type: expected image/png, got {essence:?}")));
+        return Ok(Err(format!(
+            "The body's Content-Type: expected image/png, got {essence:?}"
+        )));
     }
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return Ok(Err("The body: expected a PNG image, got something else".to_owned()));
+        return Ok(Err(
+            "The body: expected a PNG image, got something else".to_owned()
+        ));
     }
-    ctx.storage.store(bytes, Some("image/png")).await.map(|id| Ok(Some(id)))
+    ctx.storage
+        .store(bytes, Some("image/png"))
+        .await
+        .map(|id| Ok(Some(id)))
 }
 
 #[cfg(test)]
@@ -78,18 +131,32 @@ mod tests {
 
     fn backend() -> TestBackend {
         let functions = clonk_functions::all();
-        TestBackend::new(schema()).functions(functions).http(crate::router()).secret(crate::API_KEY, "key")
+        TestBackend::new(schema())
+            .functions(functions)
+            .http(crate::router())
+            .secret(crate::API_KEY, "key")
     }
 
     async fn publish(t: &TestBackend, uri: &str, body: impl Into<Body>) -> (u16, String) {
-        let request = lentil::HttpRequest::builder().method("POST").uri(uri).header("Authorization", "Bearer key");
-        let request = request.header("Content-Type", "image/png").body(body.into()).unwrap();
+        let request = lentil::HttpRequest::builder()
+            .method("POST")
+            .uri(uri)
+            .header("Authorization", "Bearer key");
+        let request = request
+            .header("Content-Type", "image/png")
+            .body(body.into())
+            .unwrap();
         let response = t.fetch(request).await;
-        (response.status.as_u16(), String::from_utf8(response.body.into()).unwrap())
+        (
+            response.status.as_u16(),
+            String::from_utf8(response.body.into()).unwrap(),
+        )
     }
 
     async fn files(t: &TestBackend) -> usize {
-        t.query(async |ctx| ctx.db.system.query(StoredFile::all()).count().await).await.unwrap()
+        t.query(async |ctx| ctx.db.system.query(StoredFile::all()).count().await)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -97,10 +164,19 @@ mod tests {
         let t = backend();
         t.clock().set_ms(5_000.0);
         let (status, body) = publish(&t, APP, PNG).await;
-        assert_eq!((status, &*body), (200, r#"{"pageUrl":"https://clonk.ai/app/my-clock","slug":"my-clock"}"#));
+        assert_eq!(
+            (status, &*body),
+            (
+                200,
+                r#"{"pageUrl":"https://clonk.ai/app/my-clock","slug":"my-clock"}"#
+            )
+        );
         let app = t.documents::<App>().await.unwrap().remove(0);
         let id = app.screenshot_id.unwrap();
-        let screenshot = t.action(async |ctx| ctx.storage.get(&id).await?.unwrap().bytes().await).await.unwrap();
+        let screenshot = t
+            .action(async |ctx| ctx.storage.get(&id).await?.unwrap().bytes().await)
+            .await
+            .unwrap();
         assert_eq!(screenshot, PNG);
         let expected = App {
             slug: "my-clock".into(),
@@ -119,7 +195,10 @@ mod tests {
     #[tokio::test]
     async fn an_app_needs_no_screenshot_and_may_name_its_template() {
         let t = backend();
-        assert_eq!(publish(&t, &format!("{APP}&template=threejs"), "").await.0, 200);
+        assert_eq!(
+            publish(&t, &format!("{APP}&template=threejs"), "").await.0,
+            200
+        );
         let app = t.documents::<App>().await.unwrap().remove(0);
         assert_eq!((&*app.template, app.screenshot_id), ("threejs", None));
         assert_eq!(files(&t).await, 0);
@@ -128,9 +207,16 @@ mod tests {
     #[tokio::test]
     async fn who_has_no_key_publishes_nothing() {
         let t = backend();
-        let request = lentil::HttpRequest::builder().method("POST").uri(APP).body(Body::from(PNG)).unwrap();
+        let request = lentil::HttpRequest::builder()
+            .method("POST")
+            .uri(APP)
+            .body(Body::from(PNG))
+            .unwrap();
         let response = t.fetch(request).await;
-        assert_eq!((response.status.as_u16(), &*response.body), (401, br#"{"error":"Unauthorized"}"#.as_slice()));
+        assert_eq!(
+            (response.status.as_u16(), &*response.body),
+            (401, br#"{"error":"Unauthorized"}"#.as_slice())
+        );
         assert_eq!(files(&t).await, 0);
     }
 
@@ -142,13 +228,28 @@ mod tests {
                 "/api/publish?appName=Clock&description=&username=ada",
                 "Bad query parameters: description (missing), vercelUrl (missing), githubUrl (missing)",
             ),
-            (&*format!("{APP}&appname=x"), "Bad query parameters: appname (unknown)"),
-            (&*format!("{APP}&username=eve"), "Bad query parameters: username (given twice)"),
+            (
+                &*format!("{APP}&appname=x"),
+                "Bad query parameters: appname (unknown)",
+            ),
+            (
+                &*format!("{APP}&username=eve"),
+                "Bad query parameters: username (given twice)",
+            ),
         ] {
-            assert_eq!(publish(&t, uri, PNG).await, (400, format!(r#"{{"error":"{sentence}"}}"#)));
+            assert_eq!(
+                publish(&t, uri, PNG).await,
+                (400, format!(r#"{{"error":"{sentence}"}}"#))
+            );
         }
         let (status, body) = publish(&t, APP, "no picture").await;
-        assert_eq!((status, &*body), (400, r#"{"error":"The body: expected a PNG image, got something else"}"#));
+        assert_eq!(
+            (status, &*body),
+            (
+                400,
+                r#"{"error":"The body: expected a PNG image, got something else"}"#
+            )
+        );
         assert_eq!(files(&t).await, 0);
         assert!(t.documents::<App>().await.unwrap().is_empty());
     }

@@ -8,8 +8,9 @@ use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 
 /// Objects in memory, where one of the requests that write them fails, and so does a copy of what is too large.
@@ -35,13 +36,23 @@ struct Counts {
 impl Failing {
     /// The request after this many fails.
     pub(crate) fn at(before: usize) -> Failing {
-        let counts = Counts { before: AtomicUsize::new(before), ..Counts::default() };
-        Failing { objects: InMemory::new(), counts: Arc::new(counts), copies: u64::MAX }
+        let counts = Counts {
+            before: AtomicUsize::new(before),
+            ..Counts::default()
+        };
+        Failing {
+            objects: InMemory::new(),
+            counts: Arc::new(counts),
+            copies: u64::MAX,
+        }
     }
 
     /// What has more bytes is not copied.
     pub(crate) fn copying(copies: u64) -> Failing {
-        Failing { copies, ..Failing::at(usize::MAX) }
+        Failing {
+            copies,
+            ..Failing::at(usize::MAX)
+        }
     }
 
     /// The most parts that were ever on their way at once.
@@ -58,7 +69,10 @@ impl Counts {
     fn request(&self) -> Result<()> {
         // After the one that fails it wraps, and no other does.
         match self.before.fetch_sub(1, Ordering::SeqCst) {
-            0 => Err(Error::Generic { store: "failing", source: "it fails".into() }),
+            0 => Err(Error::Generic {
+                store: "failing",
+                source: "it fails".into(),
+            }),
             _ => Ok(()),
         }
     }
@@ -72,7 +86,12 @@ impl fmt::Display for Failing {
 
 #[async_trait]
 impl ObjectStore for Failing {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         self.counts.request()?;
         self.objects.put_opts(location, payload, options).await
     }
@@ -85,7 +104,10 @@ impl ObjectStore for Failing {
         self.counts.request()?;
         let upload = self.objects.put_multipart_opts(location, options).await?;
         self.counts.unfinished.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Upload { upload, counts: Arc::clone(&self.counts) }))
+        Ok(Box::new(Upload {
+            upload,
+            counts: Arc::clone(&self.counts),
+        }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -93,7 +115,10 @@ impl ObjectStore for Failing {
         self.objects.get_opts(location, options).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.objects.delete_stream(locations)
     }
 
@@ -108,7 +133,10 @@ impl ObjectStore for Failing {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.counts.request()?;
         if self.objects.head(from).await?.size > self.copies {
-            return Err(Error::Generic { store: "failing", source: "too large to be copied".into() });
+            return Err(Error::Generic {
+                store: "failing",
+                source: "too large to be copied".into(),
+            });
         }
         self.objects.copy_opts(from, to, options).await
     }

@@ -17,7 +17,10 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     pub(crate) fn new(place: &Arc<Place>) -> Result<Incoming, FileError> {
-        Ok(Incoming { place: Arc::clone(place), path: place.new_path()? })
+        Ok(Incoming {
+            place: Arc::clone(place),
+            path: place.new_path()?,
+        })
     }
 
     /// Has the store copy it. Where it copies nothing so large, it is read and sent again.
@@ -32,7 +35,13 @@ impl Incoming {
 
     async fn send_again(&self, to: &Path) -> Result<(), FileError> {
         let failed = |error: object_store::Error| self.place.error("naming a file", &error);
-        let mut chunks = self.place.objects.get(&self.path).await.map_err(failed)?.into_stream();
+        let mut chunks = self
+            .place
+            .objects
+            .get(&self.path)
+            .await
+            .map_err(failed)?
+            .into_stream();
         let mut copy = Multipart::start(&self.place, to, empty_part()).await?;
         while let Some(chunk) = chunks.try_next().await.map_err(failed)? {
             copy.write(&chunk).await?;
@@ -43,7 +52,9 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         let (place, path) = (Arc::clone(&self.place), self.path.clone());
         // What cannot be removed is swept a day later.
         runtime.spawn(async move { drop(place.delete(&path).await) });

@@ -40,15 +40,24 @@ impl LocalFiles {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(folder: &Path) -> Result<LocalFiles, FileError> {
-        let place = Place { folder: folder.to_owned(), next: AtomicU64::new(0) };
+        let place = Place {
+            folder: folder.to_owned(),
+            next: AtomicU64::new(0),
+        };
         let opened = || {
-            DirBuilder::new().recursive(true).mode(0o700).create(place.incoming())?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(place.incoming())?;
             for left in fs::read_dir(place.incoming())? {
                 fs::remove_file(left?.path())?;
             }
             place.sync_folder()?;
             // The folder itself has an entry in the one above it.
-            folder.parent().filter(|above| !above.as_os_str().is_empty()).map_or(Ok(()), sync)
+            folder
+                .parent()
+                .filter(|above| !above.as_os_str().is_empty())
+                .map_or(Ok(()), sync)
         };
         opened().map_err(|error| place.error("opening", &error))?;
         Ok(LocalFiles(Arc::new(place)))
@@ -62,7 +71,8 @@ impl Place {
 
     /// A path that nobody else writes to.
     pub(crate) fn new_path(&self) -> PathBuf {
-        self.incoming().join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+        self.incoming()
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
     pub(crate) fn path(&self, hash: &ContentHash) -> PathBuf {
@@ -87,7 +97,9 @@ fn sync(folder: &Path) -> io::Result<()> {
 pub(crate) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(FileError::new("using the disk", error)))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(FileError::new("using the disk", error)))
 }
 
 #[async_trait]
@@ -98,14 +110,20 @@ impl FileStore for LocalFiles {
         Ok(Box::new(writer))
     }
 
-    async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError> {
+    async fn read(
+        &self,
+        hash: &ContentHash,
+        range: Range<u64>,
+    ) -> Result<Option<FileChunks>, FileError> {
         let (place, path) = (Arc::clone(&self.0), self.0.path(hash));
         let opened = on_disk(move || match File::open(path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(place.error("opening a file", &error)),
         });
-        let Some(file) = opened.await? else { return Ok(None) };
+        let Some(file) = opened.await? else {
+            return Ok(None);
+        };
         let rest = Some((Arc::new(file), Arc::clone(&self.0), range));
         let chunks = stream::unfold(rest, |rest| async {
             let (file, place, range) = rest?;
@@ -126,7 +144,9 @@ impl FileStore for LocalFiles {
     async fn remove(&self, hash: &ContentHash) -> Result<(), FileError> {
         let (place, path) = (Arc::clone(&self.0), self.0.path(hash));
         on_disk(move || match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(place.error("removing a file", &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(place.error("removing a file", &error))
+            }
             // That it is gone need not be durable: what comes back is swept.
             _ => Ok(()),
         })
@@ -145,11 +165,16 @@ impl FileStore for LocalFiles {
     }
 }
 
-async fn next_chunk(file: Arc<File>, place: Arc<Place>, range: Range<u64>) -> Result<Bytes, FileError> {
+async fn next_chunk(
+    file: Arc<File>,
+    place: Arc<Place>,
+    range: Range<u64>,
+) -> Result<Bytes, FileError> {
     let length = (range.end - range.start).min(CHUNK as u64) as usize;
     on_disk(move || {
         let mut chunk = vec![0; length];
-        file.read_exact_at(&mut chunk, range.start).map_err(|error| place.error("reading a file", &error))?;
+        file.read_exact_at(&mut chunk, range.start)
+            .map_err(|error| place.error("reading a file", &error))?;
         Ok(Bytes::from(chunk))
     })
     .await
@@ -157,7 +182,10 @@ async fn next_chunk(file: Arc<File>, place: Arc<Place>, range: Range<u64>) -> Re
 
 impl Place {
     /// Some more names, and where to go on; what is not named by a hash is not ours.
-    fn names(&self, entries: Option<ReadDir>) -> Result<(Vec<ContentHash>, Option<ReadDir>), FileError> {
+    fn names(
+        &self,
+        entries: Option<ReadDir>,
+    ) -> Result<(Vec<ContentHash>, Option<ReadDir>), FileError> {
         let list = || {
             let mut entries = match entries {
                 Some(entries) => entries,
@@ -171,7 +199,13 @@ impl Place {
         };
         let (names, rest) = list().map_err(|error| self.error("listing files", &error))?;
         let rest = (names.len() == NAMES).then_some(rest);
-        Ok((names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect(), rest))
+        Ok((
+            names
+                .iter()
+                .filter_map(|name| name.to_str()?.parse().ok())
+                .collect(),
+            rest,
+        ))
     }
 }
 
@@ -182,6 +216,9 @@ mod tests {
 
     suite!(|| async {
         let folder = tempfile::tempdir().unwrap();
-        MadeFiles::keeping(LocalFiles::open(&folder.path().join("files")).unwrap(), folder)
+        MadeFiles::keeping(
+            LocalFiles::open(&folder.path().join("files")).unwrap(),
+            folder,
+        )
     });
 }

@@ -28,9 +28,19 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn create(place: Arc<Place>) -> Result<Writer, FileError> {
         let path = place.new_path();
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let created = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
         let file = created.map_err(|error| place.error("making a file", &error))?;
-        Ok(Writer { place, path, file: Some(file), gathered: BytesMut::new(), unflushed: 0 })
+        Ok(Writer {
+            place,
+            path,
+            file: Some(file),
+            gathered: BytesMut::new(),
+            unflushed: 0,
+        })
     }
 
     /// Has a thread do something with the file, after what is gathered is written to it.
@@ -63,11 +73,16 @@ impl FileWriter for Writer {
         if flushes {
             self.unflushed = 0;
         }
-        self.with_file(move |file| if flushes { file.sync_data() } else { Ok(()) }).await
+        self.with_file(move |file| if flushes { file.sync_data() } else { Ok(()) })
+            .await
     }
 
     async fn finish(mut self: Box<Self>, hash: &ContentHash) -> Result<(), FileError> {
-        let (place, from, to) = (Arc::clone(&self.place), self.path.clone(), self.place.path(hash));
+        let (place, from, to) = (
+            Arc::clone(&self.place),
+            self.path.clone(),
+            self.place.path(hash),
+        );
         // The bytes before the name, the name before the answer.
         self.with_file(move |file| {
             file.sync_all()?;

@@ -37,7 +37,12 @@ impl Multipart {
     ) -> Result<Multipart, FileError> {
         let started = place.objects.put_multipart(path).await;
         let upload = started.map_err(|error| place.error("writing a file", &error))?;
-        Ok(Multipart { place: Arc::clone(place), gathered, upload: Some(upload), sending: JoinSet::new() })
+        Ok(Multipart {
+            place: Arc::clone(place),
+            gathered,
+            upload: Some(upload),
+            sending: JoinSet::new(),
+        })
     }
 
     /// Adds bytes at the end.
@@ -46,7 +51,8 @@ impl Multipart {
             if self.gathered.content_length() == PART {
                 self.send().await?;
             }
-            let (now, rest) = bytes.split_at(bytes.len().min(PART - self.gathered.content_length()));
+            let (now, rest) =
+                bytes.split_at(bytes.len().min(PART - self.gathered.content_length()));
             self.gathered.extend_from_slice(now);
             bytes = rest;
         }
@@ -57,7 +63,10 @@ impl Multipart {
     async fn send(&mut self) -> Result<(), FileError> {
         self.sent().await?;
         let part = std::mem::replace(&mut self.gathered, empty_part());
-        let upload = self.upload.as_mut().expect("it is there until it is complete");
+        let upload = self
+            .upload
+            .as_mut()
+            .expect("it is there until it is complete");
         self.sending.spawn(upload.put_part(part.freeze()));
         Ok(())
     }
@@ -74,7 +83,10 @@ impl Multipart {
     pub(crate) async fn complete(mut self) -> Result<(), FileError> {
         self.send().await?;
         self.sent().await?;
-        let upload = self.upload.as_mut().expect("it is there until it is complete");
+        let upload = self
+            .upload
+            .as_mut()
+            .expect("it is there until it is complete");
         let completed = upload.complete().await;
         completed.map_err(|error| self.place.error("writing a file", &error))?;
         self.upload = None;
@@ -84,7 +96,9 @@ impl Multipart {
 
 impl Drop for Multipart {
     fn drop(&mut self) {
-        let (Some(mut upload), Ok(runtime)) = (self.upload.take(), Handle::try_current()) else { return };
+        let (Some(mut upload), Ok(runtime)) = (self.upload.take(), Handle::try_current()) else {
+            return;
+        };
         let (place, mut sending) = (Arc::clone(&self.place), std::mem::take(&mut self.sending));
         runtime.spawn(async move {
             // A part that arrives after the end of its upload would stay.

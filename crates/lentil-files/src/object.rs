@@ -44,8 +44,17 @@ pub(crate) struct Place {
 
 impl ObjectFiles {
     /// Files under this prefix. `name` is what errors call the place, such as `s3://bucket/prefix`.
-    pub fn new(objects: Arc<dyn ObjectStore>, prefix: Path, name: impl Into<String>) -> ObjectFiles {
-        ObjectFiles(Arc::new(Place { objects, prefix, name: name.into(), copy_limit: COPY_LIMIT }))
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        prefix: Path,
+        name: impl Into<String>,
+    ) -> ObjectFiles {
+        ObjectFiles(Arc::new(Place {
+            objects,
+            prefix,
+            name: name.into(),
+            copy_limit: COPY_LIMIT,
+        }))
     }
 
     /// Asks the store for something small, as a way to know that it can be reached and used.
@@ -54,7 +63,12 @@ impl ObjectFiles {
     /// What the store says.
     pub async fn check(&self) -> Result<(), object_store::Error> {
         let incoming = self.0.incoming();
-        self.0.objects.list(Some(&incoming)).try_next().await.map(drop)
+        self.0
+            .objects
+            .list(Some(&incoming))
+            .try_next()
+            .await
+            .map(drop)
     }
 
     /// Whose files these are, as [`ObjectFiles::claim`] has written.
@@ -64,7 +78,9 @@ impl ObjectFiles {
     pub async fn owner(&self) -> Result<Option<String>, FileError> {
         let failed = |error| self.0.error("reading whose files are", &error);
         match self.0.objects.get(&self.0.owner()).await {
-            Ok(found) => Ok(Some(String::from_utf8_lossy(&found.bytes().await.map_err(failed)?).into_owned())),
+            Ok(found) => Ok(Some(
+                String::from_utf8_lossy(&found.bytes().await.map_err(failed)?).into_owned(),
+            )),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -76,8 +92,13 @@ impl ObjectFiles {
     /// # Errors
     /// When the store cannot be used.
     pub async fn claim(&self, owner: &str) -> Result<(), FileError> {
-        let put = self.0.objects.put(&self.0.owner(), owner.to_owned().into()).await;
-        put.map(drop).map_err(|error| self.0.error("writing whose files are", &error))
+        let put = self
+            .0
+            .objects
+            .put(&self.0.owner(), owner.to_owned().into())
+            .await;
+        put.map(drop)
+            .map_err(|error| self.0.error("writing whose files are", &error))
     }
 
     /// Removes what servers have left behind that died more than a day ago. Returns how much it was.
@@ -92,7 +113,11 @@ impl ObjectFiles {
         let place = &self.0;
         let mut removed = 0;
         let mut incoming = place.objects.list(Some(&place.incoming()));
-        while let Some(object) = incoming.try_next().await.map_err(|error| place.error("listing files", &error))? {
+        while let Some(object) = incoming
+            .try_next()
+            .await
+            .map_err(|error| place.error("listing files", &error))?
+        {
             if SystemTime::from(object.last_modified) < time {
                 place.delete(&object.location).await?;
                 removed += 1;
@@ -115,7 +140,9 @@ impl Place {
     pub(crate) fn new_path(&self) -> Result<Path, FileError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| FileError::new("naming a file", error))?;
-        Ok(self.incoming().join(format!("{:032x}", u128::from_ne_bytes(random))))
+        Ok(self
+            .incoming()
+            .join(format!("{:032x}", u128::from_ne_bytes(random))))
     }
 
     pub(crate) fn path(&self, hash: &ContentHash) -> Path {
@@ -157,12 +184,20 @@ impl FileStore for ObjectFiles {
         Ok(Box::new(Writer::new(Arc::clone(&self.0))))
     }
 
-    async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError> {
+    async fn read(
+        &self,
+        hash: &ContentHash,
+        range: Range<u64>,
+    ) -> Result<Option<FileChunks>, FileError> {
         let (place, path) = (Arc::clone(&self.0), self.0.path(hash));
         // There is no empty range in HTTP.
         let is_empty = range.is_empty();
         let range_wanted = (!is_empty).then(|| GetRange::Bounded(range.clone()));
-        let options = GetOptions { range: range_wanted, head: is_empty, ..GetOptions::default() };
+        let options = GetOptions {
+            range: range_wanted,
+            head: is_empty,
+            ..GetOptions::default()
+        };
         let found = match place.objects.get_opts(&path, options).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -173,9 +208,14 @@ impl FileStore for ObjectFiles {
         }
         if found.range != range {
             let reason = format!("{path} is shorter than its document says");
-            return Err(FileError::new(format!("opening a file in {}", place.name), reason));
+            return Err(FileError::new(
+                format!("opening a file in {}", place.name),
+                reason,
+            ));
         }
-        let chunks = found.into_stream().map_err(move |error| place.error("reading a file", &error));
+        let chunks = found
+            .into_stream()
+            .map_err(move |error| place.error("reading a file", &error));
         Ok(Some(chunks.boxed()))
     }
 
@@ -187,7 +227,9 @@ impl FileStore for ObjectFiles {
         let objects = self.0.objects.list(Some(&self.0.prefix));
         let hashes = objects.map_err(|error| self.0.error("listing files", &error));
         // What is not named by a hash is not ours.
-        hashes.try_filter_map(async |object| Ok(self.0.hash(&object.location))).boxed()
+        hashes
+            .try_filter_map(async |object| Ok(self.0.hash(&object.location)))
+            .boxed()
     }
 }
 
@@ -207,7 +249,11 @@ mod tests {
         use super::*;
 
         suite!(|| async {
-            MadeFiles::of(ObjectFiles::new(Arc::new(InMemory::new()), Path::from("a/prefix"), "memory"))
+            MadeFiles::of(ObjectFiles::new(
+                Arc::new(InMemory::new()),
+                Path::from("a/prefix"),
+                "memory",
+            ))
         });
     }
 
@@ -220,14 +266,24 @@ mod tests {
         suite!(|| async {
             let folder = tempfile::tempdir().unwrap();
             let objects = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
-            MadeFiles::keeping(ObjectFiles::new(Arc::new(objects), Path::from(""), "a folder"), folder)
+            MadeFiles::keeping(
+                ObjectFiles::new(Arc::new(objects), Path::from(""), "a folder"),
+                folder,
+            )
         });
     }
 
     /// Files in memory, and the objects that they are made of.
     fn in_memory() -> (ObjectFiles, Arc<InMemory>) {
         let objects = Arc::new(InMemory::new());
-        (ObjectFiles::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, Path::from("p"), "memory"), objects)
+        (
+            ObjectFiles::new(
+                Arc::clone(&objects) as Arc<dyn ObjectStore>,
+                Path::from("p"),
+                "memory",
+            ),
+            objects,
+        )
     }
 
     /// The names of all objects, after what was spawned has run.
@@ -235,7 +291,12 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        objects.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap()
+        objects
+            .list(None)
+            .map_ok(|object| object.location.to_string())
+            .try_collect()
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -248,16 +309,30 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_large_to_be_copied_is_sent_again() {
         let objects = Arc::new(Failing::copying(12 << 20));
-        let place = ObjectFiles::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, Path::from("p"), "memory");
+        let place = ObjectFiles::new(
+            Arc::clone(&objects) as Arc<dyn ObjectStore>,
+            Path::from("p"),
+            "memory",
+        );
         let place = Arc::into_inner(place.0).unwrap();
-        let files = ObjectFiles(Arc::new(Place { copy_limit: 12 << 20, ..place }));
+        let files = ObjectFiles(Arc::new(Place {
+            copy_limit: 12 << 20,
+            ..place
+        }));
         for length in [11 << 20, 12 << 20, (12 << 20) + 1, 30 << 20] {
             let content = content(1, length);
             write(&files, 1, &content, 1 << 20).await;
-            assert!(read(&files, 1, 0..length as u64).await.unwrap() == content, "{length}");
+            assert!(
+                read(&files, 1, 0..length as u64).await.unwrap() == content,
+                "{length}"
+            );
             assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
         }
-        assert_eq!(objects.at_once(), 1, "one part is on its way while the next is gathered");
+        assert_eq!(
+            objects.at_once(),
+            1,
+            "one part is on its way while the next is gathered"
+        );
     }
 
     #[tokio::test]
@@ -267,11 +342,25 @@ mod tests {
             let mut fails = 0;
             loop {
                 let failing = Arc::new(Failing::at(fails));
-                let files = ObjectFiles::new(Arc::clone(&failing) as Arc<dyn ObjectStore>, Path::from("p"), "s3://b");
-                let Err(error) = try_write(&files, &content).await else { break };
+                let files = ObjectFiles::new(
+                    Arc::clone(&failing) as Arc<dyn ObjectStore>,
+                    Path::from("p"),
+                    "s3://b",
+                );
+                let Err(error) = try_write(&files, &content).await else {
+                    break;
+                };
                 assert!(error.to_string().contains("in s3://b"), "{error}");
-                assert_eq!(names(&*failing).await, [""; 0], "the request {fails} failed");
-                assert_eq!(failing.unfinished(), 0, "parts are left of the request {fails} failed");
+                assert_eq!(
+                    names(&*failing).await,
+                    [""; 0],
+                    "the request {fails} failed"
+                );
+                assert_eq!(
+                    failing.unfinished(),
+                    0,
+                    "parts are left of the request {fails} failed"
+                );
                 fails += 1;
             }
             // One for a small file; else the beginning, three parts, the end and the copy.
@@ -284,7 +373,9 @@ mod tests {
         let mut writer = files.create().await.unwrap();
         for at in (0..content.len()).step_by(1 << 20) {
             let chunk = content.slice(at..content.len().min(at + (1 << 20)));
-            let Err(error) = writer.write(chunk.clone()).await else { continue };
+            let Err(error) = writer.write(chunk.clone()).await else {
+                continue;
+            };
             assert!(writer.write(chunk).await.is_err() && writer.finish(&hash(1)).await.is_err());
             return Err(error);
         }
@@ -296,10 +387,17 @@ mod tests {
         let (files, objects) = in_memory();
         write(&files, 1, &content(1, 3), 3).await;
         let name = hash(2).to_string();
-        for foreign in
-            ["p/readme", &format!("p/sub/{name}"), &name, &format!("p/incoming/{name}"), &format!("p2/{name}")]
-        {
-            objects.put(&Path::from(foreign), "foreign".into()).await.unwrap();
+        for foreign in [
+            "p/readme",
+            &format!("p/sub/{name}"),
+            &name,
+            &format!("p/incoming/{name}"),
+            &format!("p2/{name}"),
+        ] {
+            objects
+                .put(&Path::from(foreign), "foreign".into())
+                .await
+                .unwrap();
         }
         assert_eq!(listed(&files).await, [hash(1)].into());
     }
@@ -317,8 +415,15 @@ mod tests {
     async fn only_what_has_been_incoming_for_long_is_swept() {
         let (files, objects) = in_memory();
         write(&files, 1, &content(1, 3), 3).await;
-        objects.put(&Path::from("p/incoming/7"), "left behind".into()).await.unwrap();
-        assert_eq!(files.sweep_incoming().await.unwrap(), 0, "a server may be at work on it");
+        objects
+            .put(&Path::from("p/incoming/7"), "left behind".into())
+            .await
+            .unwrap();
+        assert_eq!(
+            files.sweep_incoming().await.unwrap(),
+            0,
+            "a server may be at work on it"
+        );
         let later = SystemTime::now() + Duration::from_secs(1);
         assert_eq!(files.sweep_older_than(later).await.unwrap(), 1);
         assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
@@ -326,8 +431,17 @@ mod tests {
 
     #[test]
     fn what_a_store_says_is_told_in_a_line() {
-        let error = |text: &str| object_store::Error::Generic { store: "S3", source: text.into() };
-        assert_eq!(in_a_line(&error("a\n  <b>c</b>\n")), "Generic S3 error: a <b>c</b>");
-        assert_eq!(in_a_line(&error(&"ä ".repeat(1_000))).chars().count(), MAX_REASON + 1);
+        let error = |text: &str| object_store::Error::Generic {
+            store: "S3",
+            source: text.into(),
+        };
+        assert_eq!(
+            in_a_line(&error("a\n  <b>c</b>\n")),
+            "Generic S3 error: a <b>c</b>"
+        );
+        assert_eq!(
+            in_a_line(&error(&"ä ".repeat(1_000))).chars().count(),
+            MAX_REASON + 1
+        );
     }
 }

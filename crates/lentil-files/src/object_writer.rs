@@ -27,7 +27,11 @@ enum Sent {
 
 impl Writer {
     pub(crate) fn new(place: Arc<Place>) -> Writer {
-        Writer { place, size: 0, sent: Sent::Nothing(empty_part()) }
+        Writer {
+            place,
+            size: 0,
+            sent: Sent::Nothing(empty_part()),
+        }
     }
 
     /// Takes what is sent so far, in parts. Unless it is put back, it is given up.
@@ -35,7 +39,10 @@ impl Writer {
         match mem::replace(&mut self.sent, Sent::GivenUp) {
             Sent::Nothing(gathered) => {
                 let incoming = Incoming::new(&self.place)?;
-                Ok((Multipart::start(&self.place, &incoming.path, gathered).await?, incoming))
+                Ok((
+                    Multipart::start(&self.place, &incoming.path, gathered).await?,
+                    incoming,
+                ))
             }
             Sent::Parts(parts, incoming) => Ok((parts, incoming)),
             Sent::GivenUp => Err(given_up()),
@@ -68,7 +75,8 @@ impl FileWriter for Writer {
         match self.sent {
             Sent::Nothing(gathered) => {
                 let put = self.place.objects.put(&path, gathered.freeze()).await;
-                put.map(drop).map_err(|error| self.place.error("writing a file", &error))
+                put.map(drop)
+                    .map_err(|error| self.place.error("writing a file", &error))
             }
             Sent::Parts(parts, incoming) => {
                 parts.complete().await?;

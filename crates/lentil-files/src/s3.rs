@@ -46,11 +46,19 @@ impl std::str::FromStr for S3Url {
         let rest = text.strip_prefix("s3://").ok_or_else(invalid)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-        if bucket.len() < 3 || !bucket.bytes().all(is_plain) || prefix.starts_with('/') || prefix.contains(['?', '#']) {
+        if bucket.len() < 3
+            || !bucket.bytes().all(is_plain)
+            || prefix.starts_with('/')
+            || prefix.contains(['?', '#'])
+        {
             return Err(invalid());
         }
         let prefix = Path::parse(prefix).map_err(|_| invalid())?;
-        Ok(S3Url { bucket: bucket.to_owned(), prefix, text: text.trim_end_matches('/').to_owned() })
+        Ok(S3Url {
+            bucket: bucket.to_owned(),
+            prefix,
+            text: text.trim_end_matches('/').to_owned(),
+        })
     }
 }
 
@@ -65,23 +73,32 @@ impl ObjectFiles {
         let settings = AmazonS3Builder::from_env()
             .with_bucket_name(&url.bucket)
             .with_http_connector(Connector)
-            .with_retry(RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_TIME, ..RetryConfig::default() })
+            .with_retry(RetryConfig {
+                max_retries: RETRIES,
+                retry_timeout: RETRY_TIME,
+                ..RetryConfig::default()
+            })
             // What speaks the protocol need not know how to delete many at once.
             .with_disable_bulk_delete(true);
         if is_unencrypted_by_mistake(&settings) {
             let reason = "AWS_ENDPOINT_URL is not encrypted; write https://, or set AWS_ALLOW_HTTP=true if you mean it";
             return Err(refused(reason.to_owned()));
         }
-        let s3: Arc<dyn ObjectStore> = Arc::new(
-            settings.build().map_err(|error| refused(format!("{}; correct the variables AWS_…", in_a_line(&error))))?,
-        );
+        let s3: Arc<dyn ObjectStore> = Arc::new(settings.build().map_err(|error| {
+            refused(format!(
+                "{}; correct the variables AWS_…",
+                in_a_line(&error)
+            ))
+        })?);
         let files = ObjectFiles::new(s3, url.prefix.clone(), &*url.text);
         match tokio::time::timeout(OPEN_TIME, files.check()).await {
             Ok(Ok(())) => Ok(files),
             Ok(Err(error)) => Err(refused(advice(&error))),
             Err(_) => {
                 let seconds = OPEN_TIME.as_secs();
-                Err(refused(format!("nothing came for {seconds} s; {REACHABLE}")))
+                Err(refused(format!(
+                    "nothing came for {seconds} s; {REACHABLE}"
+                )))
             }
         }
     }
@@ -89,7 +106,8 @@ impl ObjectFiles {
 
 fn is_unencrypted_by_mistake(settings: &AmazonS3Builder) -> bool {
     let setting = |key| settings.get_config_value(&key);
-    let endpoint = setting(AmazonS3ConfigKey::S3Endpoint).or_else(|| setting(AmazonS3ConfigKey::Endpoint));
+    let endpoint =
+        setting(AmazonS3ConfigKey::S3Endpoint).or_else(|| setting(AmazonS3ConfigKey::Endpoint));
     let allows_http = setting(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
     endpoint.is_some_and(|url| url.starts_with("http://")) && allows_http.as_deref() != Some("true")
 }
@@ -100,9 +118,14 @@ const REACHABLE: &str = "set AWS_REGION or AWS_ENDPOINT_URL to where the bucket 
 /// What S3 says, and what to do about it.
 fn advice(error: &object_store::Error) -> String {
     let said = in_a_line(error);
-    let code = said.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    let code = said
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"))
+        .map(|(code, _)| code);
     match code {
-        Some("NoSuchBucket") => "there is no such bucket; make it, or name another with --files".to_owned(),
+        Some("NoSuchBucket") => {
+            "there is no such bucket; make it, or name another with --files".to_owned()
+        }
         Some(code @ ("PermanentRedirect" | "AuthorizationHeaderMalformed")) => {
             format!("the bucket is in another region ({code}); set AWS_REGION to it")
         }
@@ -125,25 +148,51 @@ mod tests {
 
     #[test]
     fn a_place_is_a_bucket_and_perhaps_a_prefix() {
-        let parsed = |text: &str| text.parse::<S3Url>().map(|url| (url.bucket, url.prefix.to_string(), url.text));
-        let place = |bucket: &str, prefix: &str, text: &str| Ok((bucket.into(), prefix.into(), text.into()));
+        let parsed = |text: &str| {
+            text.parse::<S3Url>()
+                .map(|url| (url.bucket, url.prefix.to_string(), url.text))
+        };
+        let place = |bucket: &str, prefix: &str, text: &str| {
+            Ok((bucket.into(), prefix.into(), text.into()))
+        };
         assert_eq!(parsed("s3://bucket"), place("bucket", "", "s3://bucket"));
         assert_eq!(parsed("s3://bucket/"), place("bucket", "", "s3://bucket"));
-        assert_eq!(parsed("s3://my.bucket-2/a/b c/"), place("my.bucket-2", "a/b c", "s3://my.bucket-2/a/b c"));
-        for text in ["", "bucket", "s3:bucket", "s3://", "s3:///a", "s3://a b/c", "s3://bucket//a", "s3://bucket/../a"]
-        {
+        assert_eq!(
+            parsed("s3://my.bucket-2/a/b c/"),
+            place("my.bucket-2", "a/b c", "s3://my.bucket-2/a/b c")
+        );
+        for text in [
+            "",
+            "bucket",
+            "s3:bucket",
+            "s3://",
+            "s3:///a",
+            "s3://a b/c",
+            "s3://bucket//a",
+            "s3://bucket/../a",
+        ] {
             assert_eq!(parsed(text), Err(S3UrlError(text.to_owned())), "{text}");
         }
-        assert!("s3://bucket/a?b=c".parse::<S3Url>().is_err() && "S3://bucket".parse::<S3Url>().is_err());
+        assert!(
+            "s3://bucket/a?b=c".parse::<S3Url>().is_err()
+                && "S3://bucket".parse::<S3Url>().is_err()
+        );
     }
 
     #[test]
     fn what_s3_says_comes_with_what_to_do() {
-        let advice = |source: &str| advice(&object_store::Error::Generic { store: "S3", source: source.into() });
+        let advice = |source: &str| {
+            advice(&object_store::Error::Generic {
+                store: "S3",
+                source: source.into(),
+            })
+        };
         let coded = |code: &str| advice(&format!("404: <Error>\n<Code>{code}</Code></Error>"));
         assert!(coded("NoSuchBucket").starts_with("there is no such bucket;"));
         assert!(coded("PermanentRedirect").ends_with("set AWS_REGION to it"));
-        assert!(coded("SignatureDoesNotMatch").starts_with("access is denied (SignatureDoesNotMatch);"));
+        assert!(
+            coded("SignatureDoesNotMatch").starts_with("access is denied (SignatureDoesNotMatch);")
+        );
         assert!(advice("connection refused").starts_with("connection refused; set AWS_REGION"));
     }
 }

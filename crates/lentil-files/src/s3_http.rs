@@ -13,8 +13,8 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use object_store::ClientOptions;
 use object_store::client::{
-    ClientConfigKey, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
-    HttpResponseBody, HttpService,
+    ClientConfigKey, HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+    HttpResponse, HttpResponseBody, HttpService,
 };
 
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -43,11 +43,21 @@ impl object_store::client::HttpConnector for Connector {
         let tls = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
             .expect("the cryptography has TLS 1.2 and 1.3");
-        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
-        let tls = if allows_http { tls.https_or_http() } else { tls.https_only() };
+        let allows_http = options
+            .get_config_value(&ClientConfigKey::AllowHttp)
+            .is_some_and(|value| value == "true");
+        let tls = if allows_http {
+            tls.https_or_http()
+        } else {
+            tls.https_only()
+        };
         let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_TIME);
-        Ok(HttpClient::new(Service(client.build(tls.enable_http1().wrap_connector(tcp)))))
+        client
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEEP_TIME);
+        Ok(HttpClient::new(Service(
+            client.build(tls.enable_http1().wrap_connector(tcp)),
+        )))
     }
 }
 
@@ -56,9 +66,14 @@ impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let is_write = matches!(*request.method(), Method::PUT | Method::POST);
         let time = if is_write { WRITE_TIME } else { ANSWER_TIME };
-        let answer = tokio::time::timeout(time, self.0.request(request)).await.map_err(|_| too_slow(time))?;
+        let answer = tokio::time::timeout(time, self.0.request(request))
+            .await
+            .map_err(|_| too_slow(time))?;
         let (head, body) = answer.map_err(failed)?.into_parts();
-        Ok(HttpResponse::from_parts(head, HttpResponseBody::new(StreamBody::new(frames(body)))))
+        Ok(HttpResponse::from_parts(
+            head,
+            HttpResponseBody::new(StreamBody::new(frames(body))),
+        ))
     }
 }
 
@@ -77,13 +92,18 @@ fn frames(body: Incoming) -> impl stream::Stream<Item = Result<Frame, HttpError>
 
 fn too_slow(time: Duration) -> HttpError {
     let message = format!("nothing came for {} s", time.as_secs());
-    HttpError::new(HttpErrorKind::Timeout, io::Error::new(io::ErrorKind::TimedOut, message))
+    HttpError::new(
+        HttpErrorKind::Timeout,
+        io::Error::new(io::ErrorKind::TimedOut, message),
+    )
 }
 
 /// Says how a request failed, which decides whether it is sent again.
 fn failed(error: legacy::Error) -> HttpError {
     let broke_off = |error: &hyper::Error| error.is_closed() || error.is_incomplete_message();
-    let cause = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
+    let cause = error
+        .source()
+        .and_then(|source| source.downcast_ref::<hyper::Error>());
     let kind = if error.is_connect() {
         HttpErrorKind::Connect
     } else if cause.is_some_and(broke_off) {

@@ -10,7 +10,11 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     refuse_generics(input, "Args")?;
     misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
-        return Err(Misuse::NoStruct { derive: "Args", each: "argument" }.at(&input.ident));
+        return Err(Misuse::NoStruct {
+            derive: "Args",
+            each: "argument",
+        }
+        .at(&input.ident));
     };
     let fields = fields::named(&data.fields, &input.ident, "Args")?;
     let name = &input.ident;

@@ -13,7 +13,11 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     refuse_generics(input, "Document")?;
     misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
-        return Err(Misuse::NoStruct { derive: "Document", each: "field of the table's documents" }.at(&input.ident));
+        return Err(Misuse::NoStruct {
+            derive: "Document",
+            each: "field of the table's documents",
+        }
+        .at(&input.ident));
     };
     let table = table_name(input)?;
     let fields = fields::named(&data.fields, &input.ident, "Document")?;
@@ -35,12 +39,18 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 }
 
 fn table_name(input: &DeriveInput) -> Result<LitStr> {
-    let table = attributes::text(&input.attrs, "table")?.ok_or_else(|| Misuse::NoTable.at(&input.ident))?;
+    let table =
+        attributes::text(&input.attrs, "table")?.ok_or_else(|| Misuse::NoTable.at(&input.ident))?;
     check_name("a table", &table.value(), &table)?;
     Ok(table)
 }
 
-fn document(input: &DeriveInput, table: &LitStr, fields: &[Field<'_>], indexes: &[Index<'_>]) -> TokenStream {
+fn document(
+    input: &DeriveInput,
+    table: &LitStr,
+    fields: &[Field<'_>],
+    indexes: &[Index<'_>],
+) -> TokenStream {
     let (name, patch_name) = (&input.ident, patch::name(input));
     let declarations = indexes.iter().map(Index::declaration);
     let with_fields = fields.iter().map(|field| {

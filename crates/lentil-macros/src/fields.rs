@@ -31,8 +31,14 @@ impl<'i> Field<'i> {
 
 fn inside_option(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let last = path
+        .path
+        .segments
+        .last()
+        .filter(|last| last.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
     match arguments.args.first()? {
         GenericArgument::Type(inner) => Some(inner),
         _ => None,
@@ -46,10 +52,20 @@ pub(crate) fn qualified(ty: &Type, derive_trait: &TokenStream) -> TokenStream {
 }
 
 /// The named fields of a struct or of a variant.
-pub(crate) fn named<'i>(fields: &'i Fields, owner: impl ToTokens, derive: &str) -> Result<Vec<Field<'i>>> {
-    let Fields::Named(named) = fields else { return Err(Misuse::Unnamed { derive }.at(owner)) };
+pub(crate) fn named<'i>(
+    fields: &'i Fields,
+    owner: impl ToTokens,
+    derive: &str,
+) -> Result<Vec<Field<'i>>> {
+    let Fields::Named(named) = fields else {
+        return Err(Misuse::Unnamed { derive }.at(owner));
+    };
     let mut seen = HashMap::new();
-    named.named.iter().map(|field| read(field, &mut seen)).collect()
+    named
+        .named
+        .iter()
+        .map(|field| read(field, &mut seen))
+        .collect()
 }
 
 fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Result<Field<'i>> {
@@ -57,19 +73,39 @@ fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Res
     for attribute in ["table", "index", "tag"] {
         attributes::misplaced(&field.attrs, attribute, "above the type, not above a field")?;
     }
-    attributes::misplaced(&field.attrs, "flatten", "above a field of a struct with derive(ValueType)")?;
+    attributes::misplaced(
+        &field.attrs,
+        "flatten",
+        "above a field of a struct with derive(ValueType)",
+    )?;
     let renamed = attributes::text(&field.attrs, "rename")?;
-    let name = renamed.as_ref().map_or_else(|| camel_case(&ident.to_string()), syn::LitStr::value);
-    let place = || renamed.as_ref().map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream);
+    let name = renamed
+        .as_ref()
+        .map_or_else(|| camel_case(&ident.to_string()), syn::LitStr::value);
+    let place = || {
+        renamed
+            .as_ref()
+            .map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream)
+    };
     check_name("a field", &name, place())?;
     if let Some(other) = seen.insert(name.clone(), ident) {
         let (ident, other) = (ident.to_string(), other.to_string());
-        return Err(Misuse::SameName { ident, other, what: "field", name: &name }.at(place()));
+        return Err(Misuse::SameName {
+            ident,
+            other,
+            what: "field",
+            name: &name,
+        }
+        .at(place()));
     }
     if inside_option(&field.ty).and_then(inside_option).is_some() {
         return Err(Misuse::OptionTwice.at(&field.ty));
     }
-    Ok(Field { ident, ty: &field.ty, name })
+    Ok(Field {
+        ident,
+        ty: &field.ty,
+        name,
+    })
 }
 
 /// `[(name, validator), …]`
@@ -82,7 +118,11 @@ pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
 }
 
 /// The object of the fields, each a variable, or with a receiver, `self.`, a field of it.
-pub(crate) fn into_object(fields: &[Field<'_>], receiver: &TokenStream, further: Option<TokenStream>) -> TokenStream {
+pub(crate) fn into_object(
+    fields: &[Field<'_>],
+    receiver: &TokenStream,
+    further: Option<TokenStream>,
+) -> TokenStream {
     // Objects keep their fields in this order, so that none has to make room for the next.
     let mut fields: Vec<&Field<'_>> = fields.iter().collect();
     fields.sort_unstable_by_key(|field| &field.name);

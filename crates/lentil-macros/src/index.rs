@@ -36,7 +36,11 @@ impl Parse for Written {
             return Err(Misuse::IndexSyntax.at(name));
         }
         let unique = unique(input)?;
-        Ok(Written { name, fields: fields.into_iter().collect(), unique })
+        Ok(Written {
+            name,
+            fields: fields.into_iter().collect(),
+            unique,
+        })
     }
 }
 
@@ -50,33 +54,67 @@ fn unique(input: ParseStream<'_>) -> Result<bool> {
     if input.is_empty() {
         return Ok(false);
     }
-    let word = input.fork().call(Ident::parse_any).map_err(|_| refused(input))?;
+    let word = input
+        .fork()
+        .call(Ident::parse_any)
+        .map_err(|_| refused(input))?;
     if word != "unique" {
         return Err(refused(input));
     }
     ident(input)?;
     input.parse::<Option<Token![,]>>()?;
-    if input.is_empty() { Ok(true) } else { Err(refused(input)) }
+    if input.is_empty() {
+        Ok(true)
+    } else {
+        Err(refused(input))
+    }
 }
 
 fn ident(input: ParseStream<'_>) -> Result<Ident> {
-    input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), Misuse::IndexSyntax))
+    input
+        .call(Ident::parse_any)
+        .map_err(|error| syn::Error::new(error.span(), Misuse::IndexSyntax))
 }
 
 fn own_field(input: ParseStream<'_>) -> Result<Ident> {
     let field = ident(input)?;
-    if input.peek(Token![.]) { Err(Misuse::NestedIndexField.at(field)) } else { Ok(field) }
+    if input.peek(Token![.]) {
+        Err(Misuse::NestedIndexField.at(field))
+    } else {
+        Ok(field)
+    }
 }
 
 /// The indexes that a struct's attributes declare, each checked against its fields.
-pub(crate) fn read<'f>(attributes: &[Attribute], fields: &'f [Field<'f>]) -> Result<Vec<Index<'f>>> {
+pub(crate) fn read<'f>(
+    attributes: &[Attribute],
+    fields: &'f [Field<'f>],
+) -> Result<Vec<Index<'f>>> {
     let mut indexes: Vec<Index<'f>> = Vec::new();
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("index")) {
-        let Meta::List(list) = &attribute.meta else { return Err(Misuse::IndexSyntax.at(attribute)) };
+    for attribute in attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("index"))
+    {
+        let Meta::List(list) = &attribute.meta else {
+            return Err(Misuse::IndexSyntax.at(attribute));
+        };
         let index = check(list.parse_args()?, fields)?;
-        if let Some(other) = indexes.iter().find(|other| other.constant() == index.constant()) {
-            let (ident, other, name) = (index.name.to_string(), other.name.to_string(), index.constant());
-            return Err(Misuse::SameName { ident, other, what: "index", name: &name }.at(&index.name));
+        if let Some(other) = indexes
+            .iter()
+            .find(|other| other.constant() == index.constant())
+        {
+            let (ident, other, name) = (
+                index.name.to_string(),
+                other.name.to_string(),
+                index.constant(),
+            );
+            return Err(Misuse::SameName {
+                ident,
+                other,
+                what: "index",
+                name: &name,
+            }
+            .at(&index.name));
         }
         indexes.push(index);
     }
@@ -91,25 +129,47 @@ fn check<'f>(written: Written, fields: &'f [Field<'f>]) -> Result<Index<'f>> {
     }
     for (at, field) in written.fields.iter().enumerate() {
         if written.fields[..at].contains(field) {
-            return Err(Misuse::FieldTwice { field: &field.to_string(), index: &name }.at(field));
+            return Err(Misuse::FieldTwice {
+                field: &field.to_string(),
+                index: &name,
+            }
+            .at(field));
         }
     }
-    let found = written.fields.iter().map(|field| find(field, fields)).collect::<Result<_>>()?;
-    Ok(Index { name: written.name, fields: found, unique: written.unique })
+    let found = written
+        .fields
+        .iter()
+        .map(|field| find(field, fields))
+        .collect::<Result<_>>()?;
+    Ok(Index {
+        name: written.name,
+        fields: found,
+        unique: written.unique,
+    })
 }
 
 fn find<'f>(name: &Ident, fields: &'f [Field<'f>]) -> Result<&'f Field<'f>> {
-    fields.iter().find(|field| field.ident.unraw() == name.unraw()).ok_or_else(|| {
-        let text = name.to_string();
-        if matches!(text.as_str(), "_id" | "_creationTime" | "id" | "creation_time") {
-            return Misuse::SystemField.at(name);
-        }
-        if text == "unique" {
-            return Misuse::UniqueAmongFields.at(name);
-        }
-        let known = fields.iter().map(|field| field.ident.to_string()).collect();
-        Misuse::UnknownField { field: &text, known }.at(name)
-    })
+    fields
+        .iter()
+        .find(|field| field.ident.unraw() == name.unraw())
+        .ok_or_else(|| {
+            let text = name.to_string();
+            if matches!(
+                text.as_str(),
+                "_id" | "_creationTime" | "id" | "creation_time"
+            ) {
+                return Misuse::SystemField.at(name);
+            }
+            if text == "unique" {
+                return Misuse::UniqueAmongFields.at(name);
+            }
+            let known = fields.iter().map(|field| field.ident.to_string()).collect();
+            Misuse::UnknownField {
+                field: &text,
+                known,
+            }
+            .at(name)
+        })
 }
 
 impl Index<'_> {
@@ -134,12 +194,22 @@ impl Index<'_> {
             let ty = field.ty;
             quote!((#ty, #rest))
         });
-        let listed: Vec<_> = self.fields.iter().map(|field| format!("`{}`", field.name)).collect();
+        let listed: Vec<_> = self
+            .fields
+            .iter()
+            .map(|field| format!("`{}`", field.name))
+            .collect();
         let doc = match self.unique {
             true => {
-                format!("The unique index `{name}`: by {}; no two documents are equal there.", listed.join(", then "))
+                format!(
+                    "The unique index `{name}`: by {}; no two documents are equal there.",
+                    listed.join(", then ")
+                )
             }
-            false => format!("The index `{name}`: by {}, then by creation.", listed.join(", then ")),
+            false => format!(
+                "The index `{name}`: by {}, then by creation.",
+                listed.join(", then ")
+            ),
         };
         quote! {
             #[doc = #doc]

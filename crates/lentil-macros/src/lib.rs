@@ -47,6 +47,11 @@ pub fn derive_value_type(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), value_type::expand)
 }
 
-fn expand(input: &DeriveInput, derive: fn(&DeriveInput) -> syn::Result<proc_macro2::TokenStream>) -> TokenStream {
-    derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
+fn expand(
+    input: &DeriveInput,
+    derive: fn(&DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
+) -> TokenStream {
+    derive(input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }

@@ -4,30 +4,68 @@ use quote::ToTokens;
 
 /// What can be wrong with an input of a derive: everything this crate ever says is here.
 pub(crate) enum Misuse<'a> {
-    NoStruct { derive: &'a str, each: &'a str },
+    NoStruct {
+        derive: &'a str,
+        each: &'a str,
+    },
     NoStructOrEnum,
-    Generics { derive: &'a str },
-    Unnamed { derive: &'a str },
+    Generics {
+        derive: &'a str,
+    },
+    Unnamed {
+        derive: &'a str,
+    },
     NoTable,
-    Name { what: &'a str, name: &'a str },
-    ReservedName { what: &'a str, name: &'a str },
-    SameName { ident: String, other: String, what: &'a str, name: &'a str },
-    NotText { attribute: &'a str },
-    Twice { attribute: &'a str },
-    Misplaced { attribute: &'a str, place: &'a str },
+    Name {
+        what: &'a str,
+        name: &'a str,
+    },
+    ReservedName {
+        what: &'a str,
+        name: &'a str,
+    },
+    SameName {
+        ident: String,
+        other: String,
+        what: &'a str,
+        name: &'a str,
+    },
+    NotText {
+        attribute: &'a str,
+    },
+    Twice {
+        attribute: &'a str,
+    },
+    Misplaced {
+        attribute: &'a str,
+        place: &'a str,
+    },
     IndexSyntax,
     AfterIndexFields,
     UniqueAmongFields,
     NestedIndexField,
-    SystemIndex { name: &'a str },
-    FieldTwice { field: &'a str, index: &'a str },
-    UnknownField { field: &'a str, known: Vec<String> },
+    SystemIndex {
+        name: &'a str,
+    },
+    FieldTwice {
+        field: &'a str,
+        index: &'a str,
+    },
+    UnknownField {
+        field: &'a str,
+        known: Vec<String>,
+    },
     SystemField,
     OptionTwice,
-    SameSetter { setter: &'a str, fields: [String; 2] },
+    SameSetter {
+        setter: &'a str,
+        fields: [String; 2],
+    },
     EmptyEnum,
     Variant,
-    TagField { tag: &'a str },
+    TagField {
+        tag: &'a str,
+    },
     FlattenTwice,
     FlattenSyntax,
 }
@@ -101,6 +139,10 @@ fn write_unknown(f: &mut fmt::Formatter<'_>, field: &str, known: &[String]) -> f
     match crate::names::nearest(field, known) {
         Some(near) => write!(f, "there is no field `{field}`; did you mean `{near}`?"),
         None if known.is_empty() => write!(f, "there is no field `{field}`; the struct has none"),
-        None => write!(f, "there is no field `{field}`; the fields are `{}`", known.join("`, `")),
+        None => write!(
+            f,
+            "there is no field `{field}`; the fields are `{}`",
+            known.join("`, `")
+        ),
     }
 }

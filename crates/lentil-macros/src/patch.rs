@@ -39,7 +39,11 @@ pub(crate) fn expand(input: &DeriveInput, fields: &[Field<'_>]) -> Result<TokenS
 /// What sets a field, if there is a value sets it, and takes it out.
 fn setter_names(field: &Field<'_>) -> [Ident; 3] {
     let ident = field.ident;
-    [ident.clone(), format_ident!("{}_if_some", ident), format_ident!("clear_{}", ident)]
+    [
+        ident.clone(),
+        format_ident!("{}_if_some", ident),
+        format_ident!("clear_{}", ident),
+    ]
 }
 
 /// Refuses fields of which one's setter has the name of another's.
@@ -50,7 +54,11 @@ fn check(fields: &[Field<'_>]) -> Result<()> {
         for setter in setter_names(field).into_iter().take(taken) {
             if let Some(other) = seen.insert(setter.clone(), field.ident) {
                 let fields = [other.to_string(), field.ident.to_string()];
-                return Err(Misuse::SameSetter { setter: &setter.to_string(), fields }.at(field.ident));
+                return Err(Misuse::SameSetter {
+                    setter: &setter.to_string(),
+                    fields,
+                }
+                .at(field.ident));
             }
         }
     }

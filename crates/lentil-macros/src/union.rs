@@ -47,21 +47,41 @@ pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
 }
 
 fn tag(input: &DeriveInput, data: &DataEnum) -> Result<String> {
-    let Some(tag) = attributes::text(&input.attrs, "tag")? else { return Ok("type".to_owned()) };
+    let Some(tag) = attributes::text(&input.attrs, "tag")? else {
+        return Ok("type".to_owned());
+    };
     check_name("a field", &tag.value(), &tag)?;
-    if !data.variants.iter().any(|variant| matches!(variant.fields, Fields::Named(_))) {
-        misplaced(&input.attrs, "tag", "on an enum that has variants with named fields")?;
+    if !data
+        .variants
+        .iter()
+        .any(|variant| matches!(variant.fields, Fields::Named(_)))
+    {
+        misplaced(
+            &input.attrs,
+            "tag",
+            "on an enum that has variants with named fields",
+        )?;
     }
     Ok(tag.value())
 }
 
 /// The variant's literal, or its tag's. One may be both, because text is no object.
-fn literal<'i>(variant: &'i Variant, seen: &mut HashMap<(bool, String), &'i Ident>) -> Result<String> {
+fn literal<'i>(
+    variant: &'i Variant,
+    seen: &mut HashMap<(bool, String), &'i Ident>,
+) -> Result<String> {
     misplaced(&variant.attrs, "tag", "above the enum, not above a variant")?;
     let renamed = attributes::text(&variant.attrs, "rename")?;
-    let name = renamed.map_or_else(|| variant_name(&variant.ident.to_string()), |text| text.value());
+    let name = renamed.map_or_else(
+        || variant_name(&variant.ident.to_string()),
+        |text| text.value(),
+    );
     if matches!(variant.fields, Fields::Unnamed(_)) {
-        misplaced(&variant.attrs, "rename", "above a variant that is a literal or has named fields")?;
+        misplaced(
+            &variant.attrs,
+            "rename",
+            "above a variant that is a literal or has named fields",
+        )?;
         return Ok(name);
     }
     let is_unit = matches!(variant.fields, Fields::Unit);
@@ -69,7 +89,13 @@ fn literal<'i>(variant: &'i Variant, seen: &mut HashMap<(bool, String), &'i Iden
         None => Ok(name),
         Some(other) => {
             let (ident, other) = (variant.ident.to_string(), other.to_string());
-            Err(Misuse::SameName { ident, other, what: "literal", name: &name }.at(&variant.ident))
+            Err(Misuse::SameName {
+                ident,
+                other,
+                what: "literal",
+                name: &name,
+            }
+            .at(&variant.ident))
         }
     }
 }
@@ -77,7 +103,9 @@ fn literal<'i>(variant: &'i Variant, seen: &mut HashMap<(bool, String), &'i Iden
 fn member(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
     match &variant.fields {
         Fields::Unit => Ok(unit(&variant.ident, literal)),
-        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Ok(newtype(&variant.ident, &fields.unnamed[0].ty)),
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+            Ok(newtype(&variant.ident, &fields.unnamed[0].ty))
+        }
         Fields::Unnamed(_) => Err(Misuse::Variant.at(variant)),
         Fields::Named(_) => tagged(variant, tag, literal),
     }

@@ -16,10 +16,22 @@ pub(crate) struct Bodies {
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     refuse_generics(input, "ValueType")?;
-    misplaced(&input.attrs, "rename", "above a field or a variant, not above the type")?;
-    let Bodies { validator, into, from } = match &input.data {
+    misplaced(
+        &input.attrs,
+        "rename",
+        "above a field or a variant, not above the type",
+    )?;
+    let Bodies {
+        validator,
+        into,
+        from,
+    } = match &input.data {
         Data::Struct(data) => {
-            misplaced(&input.attrs, "tag", "on an enum, whose variants it tells apart")?;
+            misplaced(
+                &input.attrs,
+                "tag",
+                "on an enum, whose variants it tells apart",
+            )?;
             let (own, flattened) = flattened(&data.fields)?;
             object(&fields::named(&own, &input.ident, "ValueType")?, flattened)
         }
@@ -50,8 +62,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 fn flattened(fields: &Fields) -> Result<(Fields, Option<Field>)> {
     let (mut own, mut flattened) = (fields.clone(), None);
     if let Fields::Named(named) = &mut own {
-        let (found, rest): (Vec<Field>, Vec<Field>) =
-            std::mem::take(&mut named.named).into_iter().partition(is_flattened);
+        let (found, rest): (Vec<Field>, Vec<Field>) = std::mem::take(&mut named.named)
+            .into_iter()
+            .partition(is_flattened);
         named.named = rest.into_iter().collect();
         let mut found = found.into_iter();
         flattened = found.next();
@@ -59,8 +72,15 @@ fn flattened(fields: &Fields) -> Result<(Fields, Option<Field>)> {
             return Err(Misuse::FlattenTwice.at(second));
         }
     }
-    if let Some(attribute) = flattened.iter().flat_map(|field| &field.attrs).find(|attribute| is_flatten(attribute)) {
-        attribute.meta.require_path_only().map_err(|_| Misuse::FlattenSyntax.at(attribute))?;
+    if let Some(attribute) = flattened
+        .iter()
+        .flat_map(|field| &field.attrs)
+        .find(|attribute| is_flatten(attribute))
+    {
+        attribute
+            .meta
+            .require_path_only()
+            .map_err(|_| Misuse::FlattenSyntax.at(attribute))?;
     }
     Ok((own, flattened))
 }

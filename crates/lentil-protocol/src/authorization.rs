@@ -58,11 +58,19 @@ mod tests {
 
     #[test]
     fn the_two_schemes_are_read_in_any_case() {
-        assert_eq!(Authorization::parse("bearer a.b.c"), Ok(Authorization::User("a.b.c")));
-        assert_eq!(Authorization::parse("CONVEX name|key"), Ok(Authorization::Admin("name|key")));
-        for (header, code) in
-            [("", "InvalidHeaderFailure"), ("Basic", "InvalidHeaderFailure"), ("Basic abc", "InvalidAdminKey")]
-        {
+        assert_eq!(
+            Authorization::parse("bearer a.b.c"),
+            Ok(Authorization::User("a.b.c"))
+        );
+        assert_eq!(
+            Authorization::parse("CONVEX name|key"),
+            Ok(Authorization::Admin("name|key"))
+        );
+        for (header, code) in [
+            ("", "InvalidHeaderFailure"),
+            ("Basic", "InvalidHeaderFailure"),
+            ("Basic abc", "InvalidAdminKey"),
+        ] {
             assert_eq!(Authorization::parse(header).unwrap_err().code, code);
         }
     }
@@ -79,9 +87,12 @@ mod tests {
 
     #[test]
     fn the_kind_of_deployment_is_no_part_of_the_key() {
-        for (key, stripped) in
-            [("prod:name|k", "name|k"), ("preview:team:project|k", "project|k"), ("name|k", "name|k"), ("k", "k")]
-        {
+        for (key, stripped) in [
+            ("prod:name|k", "name|k"),
+            ("preview:team:project|k", "project|k"),
+            ("name|k", "name|k"),
+            ("k", "k"),
+        ] {
             assert_eq!(Authorization::strip_kind(key), stripped);
         }
     }

@@ -83,7 +83,12 @@ impl FunctionRequest {
         }
         let format = Format::parse(body.format.as_deref())?;
         let args = read_args(body.args.unwrap_or(Json::Null))?;
-        Ok(FunctionRequest { path: body.path.unwrap_or_default(), args, format, ts: body.ts })
+        Ok(FunctionRequest {
+            path: body.path.unwrap_or_default(),
+            args,
+            format,
+            ts: body.ts,
+        })
     }
 }
 
@@ -98,12 +103,18 @@ impl Batch {
             queries: Vec<Body>,
         }
         let Queries { queries } = parse(body)?;
-        Ok(Batch { queries: queries.into_iter().map(FunctionRequest::from_body).collect::<Result<_, _>>()? })
+        Ok(Batch {
+            queries: queries
+                .into_iter()
+                .map(FunctionRequest::from_body)
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ProtocolError> {
-    serde_json::from_slice(body).map_err(|error| ProtocolError::new("BadJsonBody", format!("the body: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ProtocolError::new("BadJsonBody", format!("the body: {error}")))
 }
 
 /// Reads a function's arguments: an object, or an array of one.
@@ -114,9 +125,14 @@ pub fn read_args(json: Json) -> Result<Object, ProtocolError> {
     let invalid = |message: String| ProtocolError::new("InvalidArguments", message);
     let one = match json {
         Json::Null => Json::Object(serde_json::Map::new()),
-        Json::Array(mut list) if list.len() <= 1 => list.pop().unwrap_or_else(|| Json::Object(serde_json::Map::new())),
+        Json::Array(mut list) if list.len() <= 1 => list
+            .pop()
+            .unwrap_or_else(|| Json::Object(serde_json::Map::new())),
         Json::Array(list) => {
-            return Err(invalid(format!("`args`: expected one object, got an array of {}", list.len())));
+            return Err(invalid(format!(
+                "`args`: expected one object, got an array of {}",
+                list.len()
+            )));
         }
         other => other,
     };
@@ -140,9 +156,12 @@ impl FunctionResponse {
     pub fn to_json(&self, format: Format) -> String {
         let mut json = Writer::object();
         match &self.result {
-            Ok(value) => json.text("status", "success").value("value", value, format.form()),
+            Ok(value) => json
+                .text("status", "success")
+                .value("value", value, format.form()),
             Err(failure) => {
-                json.text("status", "error").text("errorMessage", &failure.message);
+                json.text("status", "error")
+                    .text("errorMessage", &failure.message);
                 if let Some(data) = &failure.data {
                     json.value("errorData", data, format.form());
                 }
@@ -165,12 +184,23 @@ mod tests {
 
     #[test]
     fn arguments_are_an_object_or_an_array_of_one() {
-        for body in [r#"{"path":"a:b","args":{"x":1}}"#, r#"{"path":"a:b","args":[{"x":1}],"format":null}"#] {
+        for body in [
+            r#"{"path":"a:b","args":{"x":1}}"#,
+            r#"{"path":"a:b","args":[{"x":1}],"format":null}"#,
+        ] {
             let request = FunctionRequest::parse(body.as_bytes()).unwrap();
-            assert_eq!((request.path.as_str(), request.args.get("x")), ("a:b", Some(&Value::Float64(1.0))));
+            assert_eq!(
+                (request.path.as_str(), request.args.get("x")),
+                ("a:b", Some(&Value::Float64(1.0)))
+            );
         }
         for body in [r#"{"path":"a:b"}"#, r#"{"path":"a:b","args":[]}"#] {
-            assert!(FunctionRequest::parse(body.as_bytes()).unwrap().args.is_empty());
+            assert!(
+                FunctionRequest::parse(body.as_bytes())
+                    .unwrap()
+                    .args
+                    .is_empty()
+            );
         }
     }
 
@@ -198,15 +228,29 @@ mod tests {
             let log_lines = log_lines.iter().map(|line| (*line).to_owned()).collect();
             FunctionResponse { result, log_lines }.to_json(Format::Encoded)
         };
-        assert_eq!(of(Ok(Value::Float64(1.0)), &[]), r#"{"status":"success","value":1.0}"#);
+        assert_eq!(
+            of(Ok(Value::Float64(1.0)), &[]),
+            r#"{"status":"success","value":1.0}"#
+        );
         assert_eq!(
             of(Ok(Value::Null), &["[LOG] \"a\""]),
             r#"{"status":"success","value":null,"logLines":["[LOG] \"a\""]}"#
         );
-        let failure = |data| Err(Failure { message: "no".into(), data });
-        assert_eq!(of(failure(None), &[]), r#"{"status":"error","errorMessage":"no"}"#);
+        let failure = |data| {
+            Err(Failure {
+                message: "no".into(),
+                data,
+            })
+        };
+        assert_eq!(
+            of(failure(None), &[]),
+            r#"{"status":"error","errorMessage":"no"}"#
+        );
         let with_data = of(failure(Some(Value::Null)), &[]);
-        assert_eq!(with_data, r#"{"status":"error","errorMessage":"no","errorData":null}"#);
+        assert_eq!(
+            with_data,
+            r#"{"status":"error","errorMessage":"no","errorData":null}"#
+        );
     }
 
     proptest! {

@@ -13,7 +13,10 @@ pub struct ProtocolError {
 impl ProtocolError {
     /// An error of this code.
     pub fn new(code: &'static str, message: impl Into<String>) -> ProtocolError {
-        ProtocolError { code, message: message.into() }
+        ProtocolError {
+            code,
+            message: message.into(),
+        }
     }
 }
 

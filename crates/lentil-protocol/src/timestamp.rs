@@ -22,14 +22,18 @@ impl FromStr for WireTimestamp {
     type Err = WireTimestampError;
 
     fn from_str(text: &str) -> Result<WireTimestamp, WireTimestampError> {
-        let bytes = BASE64.decode(text.as_bytes()).map_err(|_| WireTimestampError)?;
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map_err(|_| WireTimestampError)?;
         let bytes = bytes.try_into().map_err(|_| WireTimestampError)?;
         Ok(WireTimestamp(u64::from_le_bytes(bytes)))
     }
 }
 
 impl<'de> serde::Deserialize<'de> for WireTimestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<WireTimestamp, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<WireTimestamp, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
@@ -41,7 +45,11 @@ mod tests {
 
     #[test]
     fn it_is_what_clients_write() {
-        for (nanos, text) in [(0, "AAAAAAAAAAA="), (1, "AQAAAAAAAAA="), (1_700_000_000_000_000_000, "AAAqNv6clxc=")] {
+        for (nanos, text) in [
+            (0, "AAAAAAAAAAA="),
+            (1, "AQAAAAAAAAA="),
+            (1_700_000_000_000_000_000, "AAAqNv6clxc="),
+        ] {
             assert_eq!(WireTimestamp(nanos).to_string(), text);
             assert_eq!(text.parse(), Ok(WireTimestamp(nanos)));
         }

@@ -16,7 +16,10 @@ pub struct Application {
 impl Application {
     /// An application with these tables and nothing else yet.
     pub fn new(schema: Schema) -> Application {
-        Application { schema, ..Application::default() }
+        Application {
+            schema,
+            ..Application::default()
+        }
     }
 
     /// Adds functions.

@@ -16,14 +16,23 @@ impl Call {
     /// A call from outside.
     pub(crate) fn outermost(runtime: Runtime, identity: Identity) -> Call {
         let log = Log::new(runtime.limits());
-        Call { runtime, log, random: Random::default(), auth: Auth::new(identity), depth: 1 }
+        Call {
+            runtime,
+            log,
+            random: Random::default(),
+            auth: Auth::new(identity),
+            depth: 1,
+        }
     }
 
     /// A call from inside this one: the same log, one level deeper.
     pub(crate) fn nested(&self, path: &FunctionPath) -> Result<Call> {
         let limit = self.runtime.limits().call_depth;
         if self.depth >= limit {
-            let message = format!("`{path}` would be nested {} calls deep; the limit is {limit}", self.depth + 1);
+            let message = format!(
+                "`{path}` would be nested {} calls deep; the limit is {limit}",
+                self.depth + 1
+            );
             return Err(Error::new(Code::LimitExceeded, message));
         }
         Ok(Call {

@@ -23,7 +23,13 @@ mod tests {
     #[test]
     fn creation_times_increase_though_the_clock_stands_still_or_goes_back() {
         let times = CreationTimes::after(100.0);
-        let made = [times.next(99.0), times.next(200.0), times.next(200.0), times.next(150.0), times.next(300.0)];
+        let made = [
+            times.next(99.0),
+            times.next(200.0),
+            times.next(200.0),
+            times.next(150.0),
+            times.next(300.0),
+        ];
         assert_eq!(made[1], 200.0);
         assert_eq!(made[4], 300.0);
         assert!(made.is_sorted_by(|a, b| a < b), "{made:?}");

@@ -29,7 +29,13 @@ struct Inner {
 impl Error {
     /// An error of this code, with a sentence for people.
     pub fn new(code: Code, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { code, message: message.into(), data: None, source: None, is_refusal: false }))
+        Error(Box::new(Inner {
+            code,
+            message: message.into(),
+            data: None,
+            source: None,
+            is_refusal: false,
+        }))
     }
 
     /// An error that reaches the client with its data, as `new ConvexError(data)` does.
@@ -38,7 +44,11 @@ impl Error {
         Error::with_data(Code::Application, data.to_string(), data)
     }
 
-    pub(crate) fn with_data(code: Code, message: impl Into<String>, data: impl Into<Value>) -> Error {
+    pub(crate) fn with_data(
+        code: Code,
+        message: impl Into<String>,
+        data: impl Into<Value>,
+    ) -> Error {
         let mut error = Error::new(code, message);
         error.0.data = Some(data.into());
         error
@@ -129,7 +139,10 @@ impl Error {
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(source: E) -> Error {
         let body = (&source as &dyn Any).downcast_ref::<BodyError>();
-        let mut error = Error::new(body.map_or(Code::Uncaught, BodyError::code), source.to_string());
+        let mut error = Error::new(
+            body.map_or(Code::Uncaught, BodyError::code),
+            source.to_string(),
+        );
         error.0.source = Some(Arc::new(source));
         error
     }
@@ -143,7 +156,10 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error").field("code", &self.0.code).field("message", &self.0.message).finish()
+        f.debug_struct("Error")
+            .field("code", &self.0.code)
+            .field("message", &self.0.message)
+            .finish()
     }
 }
 
@@ -258,7 +274,10 @@ impl Code {
     }
 
     fn is_about_input(self) -> bool {
-        matches!(self, Code::ArgumentValidation | Code::SchemaEnforcement | Code::ValueTooLarge)
+        matches!(
+            self,
+            Code::ArgumentValidation | Code::SchemaEnforcement | Code::ValueTooLarge
+        )
     }
 }
 
@@ -271,10 +290,22 @@ impl fmt::Display for Code {
 /// The error a function sees when its store fails; internals stay in the source, for the log.
 pub(crate) fn store_error(error: StoreError) -> Error {
     let (code, message) = match &error {
-        StoreError::Busy { .. } => (Code::Overloaded, "too many mutations are waiting; try again later"),
-        StoreError::SnapshotExpired => (Code::TimedOut, "the function read from a snapshot that has grown too old"),
-        StoreError::Conflict => (Code::Overloaded, "documents this mutation read kept changing; try again later"),
-        StoreError::Lost { .. } => (Code::Unavailable, "the write could not be made durable; try again later"),
+        StoreError::Busy { .. } => (
+            Code::Overloaded,
+            "too many mutations are waiting; try again later",
+        ),
+        StoreError::SnapshotExpired => (
+            Code::TimedOut,
+            "the function read from a snapshot that has grown too old",
+        ),
+        StoreError::Conflict => (
+            Code::Overloaded,
+            "documents this mutation read kept changing; try again later",
+        ),
+        StoreError::Lost { .. } => (
+            Code::Unavailable,
+            "the write could not be made durable; try again later",
+        ),
         StoreError::Closed => (Code::Unavailable, "the server is stopping; try again later"),
         _ => return Error::internal(error),
     };

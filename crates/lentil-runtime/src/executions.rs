@@ -46,8 +46,17 @@ impl Executions {
     ) {
         let error = result.as_ref().err().map(Error::to_string);
         let mut kept = self.kept.lock();
-        let at_ms = kept.back().map_or(now_ms, |last| now_ms.max(last.at_ms.next_up()));
-        kept.push_back(Execution { at_ms, identifier, kind, log_lines, duration, error });
+        let at_ms = kept
+            .back()
+            .map_or(now_ms, |last| now_ms.max(last.at_ms.next_up()));
+        kept.push_back(Execution {
+            at_ms,
+            identifier,
+            kind,
+            log_lines,
+            duration,
+            error,
+        });
         if kept.len() > KEPT {
             kept.pop_front();
         }
@@ -64,7 +73,11 @@ impl Executions {
     pub(crate) async fn after(&self, at_ms: f64) -> Vec<Arc<Execution>> {
         loop {
             let next = self.next.notified();
-            let found: Vec<_> = self.all().into_iter().filter(|run| run.at_ms > at_ms).collect();
+            let found: Vec<_> = self
+                .all()
+                .into_iter()
+                .filter(|run| run.at_ms > at_ms)
+                .collect();
             if !found.is_empty() {
                 return found;
             }

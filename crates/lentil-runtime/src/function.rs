@@ -69,9 +69,12 @@ impl Function {
     }
 }
 
-type QueryRun = Arc<dyn for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
-type MutationRun = Arc<dyn for<'a> Fn(&'a mut MutationCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
-type ActionRun = Arc<dyn for<'a> Fn(&'a ActionCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
+type QueryRun =
+    Arc<dyn for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
+type MutationRun =
+    Arc<dyn for<'a> Fn(&'a mut MutationCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
+type ActionRun =
+    Arc<dyn for<'a> Fn(&'a ActionCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
 
 /// The handler behind a function, its types erased.
 #[derive(Clone)]
@@ -134,7 +137,8 @@ impl Run {
 }
 
 fn decode<A: Args>(args: Object) -> Result<A> {
-    A::from_object(args).map_err(|error| Error::new(Code::ArgumentValidation, format!("argument {error}")))
+    A::from_object(args)
+        .map_err(|error| Error::new(Code::ArgumentValidation, format!("argument {error}")))
 }
 
 /// Which Rust function a handler is, so that a call can name it by itself: `ctx.run_query(jobs::get, …)`.

@@ -8,7 +8,8 @@ use crate::function::{Item, Run};
 use crate::handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 use crate::system;
 use crate::{
-    ActionCtx, Code, Error, Function, FunctionPath, FunctionPathError, MutationCtx, QueryCtx, Result, Visibility,
+    ActionCtx, Code, Error, Function, FunctionPath, FunctionPathError, MutationCtx, QueryCtx,
+    Result, Visibility,
 };
 
 /// The functions of one module, or of an application, with the names exactly as clients see them.
@@ -70,7 +71,10 @@ impl Functions {
 
     /// The functions of the module with this name, e.g. `jobs` or `admin/jobs`.
     pub fn in_module(module: &str) -> Functions {
-        Functions { module: module.to_owned(), declared: Vec::new() }
+        Functions {
+            module: module.to_owned(),
+            declared: Vec::new(),
+        }
     }
 
     /// Adds those of another module.
@@ -99,10 +103,25 @@ impl Functions {
         /// Registers an action for other functions alone.
         internal_action, Internal, action, ActionHandler, ActionHandlerOn, ActionCtx);
 
-    fn declare<A: Args, R: ReturnType>(mut self, name: &str, visibility: Visibility, item: Item, run: Run) -> Self {
+    fn declare<A: Args, R: ReturnType>(
+        mut self,
+        name: &str,
+        visibility: Visibility,
+        item: Item,
+        run: Run,
+    ) -> Self {
         let path = format!("{}:{name}", self.module);
         let (args, returns) = (A::validator().clone(), R::return_validator());
-        self.declared.push((path, Declared { visibility, args, returns, run, item }));
+        self.declared.push((
+            path,
+            Declared {
+                visibility,
+                args,
+                returns,
+                run,
+                item,
+            },
+        ));
         self
     }
 }
@@ -116,8 +135,21 @@ impl Functions {
             if path.as_str().starts_with("_system/") {
                 return Err(FunctionsError::Reserved(path));
             }
-            let Declared { visibility, args, returns, run, item } = declared.clone();
-            let function = Function { path: path.clone(), visibility, args, returns, run, item };
+            let Declared {
+                visibility,
+                args,
+                returns,
+                run,
+                item,
+            } = declared.clone();
+            let function = Function {
+                path: path.clone(),
+                visibility,
+                args,
+                returns,
+                run,
+                item,
+            };
             if listed.insert(path.clone(), function).is_some() {
                 return Err(FunctionsError::Duplicate(path));
             }
@@ -134,10 +166,16 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn new(functions: &Functions) -> Result<Registry, FunctionsError> {
-        let mut registry = Registry { by_path: HashMap::new(), by_item: BTreeMap::new() };
+        let mut registry = Registry {
+            by_path: HashMap::new(),
+            by_item: BTreeMap::new(),
+        };
         for function in functions.list()?.into_iter().chain(system::functions()) {
             let function = Arc::new(function);
-            registry.by_item.entry(function.item).or_insert_with(|| Arc::clone(&function));
+            registry
+                .by_item
+                .entry(function.item)
+                .or_insert_with(|| Arc::clone(&function));
             registry.by_path.insert(function.path.clone(), function);
         }
         Ok(registry)
@@ -150,11 +188,20 @@ impl Registry {
     /// The function of this name, if the caller may know of it: to the public, an internal one does not exist.
     pub(crate) fn named(&self, path: &FunctionPath, caller: Visibility) -> Result<Arc<Function>> {
         let found = self.by_path.get(path);
-        let visible =
-            |function: &&Arc<Function>| caller == Visibility::Internal || function.visibility == Visibility::Public;
-        let public = if caller == Visibility::Public { "public " } else { "" };
+        let visible = |function: &&Arc<Function>| {
+            caller == Visibility::Internal || function.visibility == Visibility::Public
+        };
+        let public = if caller == Visibility::Public {
+            "public "
+        } else {
+            ""
+        };
         found.filter(visible).cloned().ok_or_else(|| {
-            Error::new(Code::FunctionNotFound, format!("Could not find {public}function for '{path}'")).refusal()
+            Error::new(
+                Code::FunctionNotFound,
+                format!("Could not find {public}function for '{path}'"),
+            )
+            .refusal()
         })
     }
 

@@ -38,7 +38,9 @@ where
     label = "expected `async fn(ctx: &mut {C}, args: {A}) -> Result<_>`",
     note = "queries take `&mut QueryCtx`, mutations `&mut MutationCtx`; arguments are one struct with `#[derive(Args)]`, or `()`"
 )]
-pub trait Handler<C, A>: for<'a> HandlerOn<'a, C, A, Output = Result<Self::Returns>> + 'static {
+pub trait Handler<C, A>:
+    for<'a> HandlerOn<'a, C, A, Output = Result<Self::Returns>> + 'static
+{
     /// What it returns when all goes well.
     type Returns;
 }
@@ -80,7 +82,9 @@ where
     label = "expected `async fn(ctx: &{C}, args: {A}) -> Result<_>`",
     note = "actions take `&ActionCtx` and one struct with `#[derive(Args)]`, or `()`; HTTP actions take a `Request` and return a `Response`"
 )]
-pub trait ActionHandler<C, A>: for<'a> ActionHandlerOn<'a, C, A, Output = Result<Self::Returns>> + 'static {
+pub trait ActionHandler<C, A>:
+    for<'a> ActionHandlerOn<'a, C, A, Output = Result<Self::Returns>> + 'static
+{
     /// What it returns when all goes well.
     type Returns;
 }

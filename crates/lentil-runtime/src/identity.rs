@@ -20,7 +20,10 @@ impl UserIdentity {
         attributes.insert(FieldName::from_static("issuer"), Value::from(issuer));
         attributes.insert(FieldName::from_static("subject"), Value::from(subject));
         let identifier = format!("{issuer}|{subject}");
-        attributes.insert(FieldName::from_static("tokenIdentifier"), Value::from(identifier));
+        attributes.insert(
+            FieldName::from_static("tokenIdentifier"),
+            Value::from(identifier),
+        );
         UserIdentity { attributes }
     }
 
@@ -62,7 +65,10 @@ impl UserIdentity {
     }
 
     fn text(&self, name: &str) -> &str {
-        self.attributes.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.attributes
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -98,11 +104,17 @@ impl Identity {
 
     /// A text that is equal for the same user and different for others.
     pub(crate) fn key(&self) -> Arc<str> {
-        self.user().map_or_else(Arc::default, |user| user.attributes.to_json(JsonForm::Encoded).into())
+        self.user().map_or_else(Arc::default, |user| {
+            user.attributes.to_json(JsonForm::Encoded).into()
+        })
     }
 
     /// The functions that it finds: internal ones are the administrator's.
     pub fn visibility(&self) -> Visibility {
-        if self.is_admin() { Visibility::Internal } else { Visibility::Public }
+        if self.is_admin() {
+            Visibility::Internal
+        } else {
+            Visibility::Public
+        }
     }
 }

@@ -34,8 +34,8 @@ mod tables;
 pub use application::Application;
 pub use context::{ActionCtx, Auth, MutationCtx, QueryCtx};
 pub use database::{
-    DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult, Query,
-    SystemDocument, SystemReader,
+    DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult,
+    Query, SystemDocument, SystemReader,
 };
 pub use error::{Code, Error, Result};
 pub use executions::Execution;
@@ -54,7 +54,7 @@ pub use run::QuerySnapshot;
 pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
 pub use schedule::{CronError, Crons, Schedulable, ScheduledFunction, ScheduledState, Scheduler};
 pub use storage::{
-    File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError, StoredFile,
-    UploadTokenError,
+    File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError,
+    StoredFile, UploadTokenError,
 };
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

@@ -97,19 +97,31 @@ impl Usage {
 
     pub(crate) fn count_entries(&mut self, entries: usize, limits: &Limits) -> Result<()> {
         self.entries_counted += entries;
-        within(self.entries_counted, limits.entries_counted, "index entries counted")
+        within(
+            self.entries_counted,
+            limits.entries_counted,
+            "index entries counted",
+        )
     }
 
     pub(crate) fn write_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
         self.documents_written += 1;
         self.bytes_written += bytes;
-        within(self.documents_written, limits.documents_written, "documents written")?;
+        within(
+            self.documents_written,
+            limits.documents_written,
+            "documents written",
+        )?;
         within(self.bytes_written, limits.bytes_written, "bytes written")
     }
 
     pub(crate) fn schedule(&mut self, limits: &Limits) -> Result<()> {
         self.scheduled += 1;
-        within(self.scheduled, limits.scheduled_functions, "functions scheduled or canceled")
+        within(
+            self.scheduled,
+            limits.scheduled_functions,
+            "functions scheduled or canceled",
+        )
     }
 
     /// How many more documents may be read.
@@ -127,7 +139,10 @@ fn within(used: usize, limit: usize, what: &str) -> Result<()> {
     if used <= limit {
         return Ok(());
     }
-    Err(Error::new(Code::LimitExceeded, format!("too many {what} in one call: the limit is {limit}")))
+    Err(Error::new(
+        Code::LimitExceeded,
+        format!("too many {what} in one call: the limit is {limit}"),
+    ))
 }
 
 /// Refuses a value of `bytes` bytes where `limit` are allowed.
@@ -135,7 +150,10 @@ pub(crate) fn check_size(what: impl fmt::Display, bytes: usize, limit: usize) ->
     if bytes <= limit {
         return Ok(());
     }
-    let message = format!("{what} would be {bytes} bytes; the limit is {}", Bytes(limit));
+    let message = format!(
+        "{what} would be {bytes} bytes; the limit is {}",
+        Bytes(limit)
+    );
     Err(Error::new(Code::ValueTooLarge, message))
 }
 

@@ -45,7 +45,11 @@ pub struct Log {
 
 impl Log {
     pub(crate) fn new(limits: &Limits) -> Log {
-        Log { lines: Arc::default(), max_lines: limits.log_lines, max_bytes: limits.log_line_bytes }
+        Log {
+            lines: Arc::default(),
+            max_lines: limits.log_lines,
+            max_bytes: limits.log_line_bytes,
+        }
     }
 
     /// Writes a line of level `DEBUG`.
@@ -78,7 +82,10 @@ impl Log {
         if lines.len() < self.max_lines {
             lines.push(cut(format!("[{}] {text}", level.as_str()), self.max_bytes));
         } else if lines.len() == self.max_lines {
-            lines.push(format!("[WARN] more than {} log lines; the rest is left out", self.max_lines));
+            lines.push(format!(
+                "[WARN] more than {} log lines; the rest is left out",
+                self.max_lines
+            ));
         }
     }
 
@@ -105,15 +112,28 @@ mod tests {
 
     #[test]
     fn lines_over_the_limit_are_left_out_and_said_to_be() {
-        let limits = Limits { log_lines: 2, ..Limits::default() };
+        let limits = Limits {
+            log_lines: 2,
+            ..Limits::default()
+        };
         let log = Log::new(&limits);
         (0..5).for_each(|i| log.log(i));
-        assert_eq!(log.lines(), ["[LOG] 0", "[LOG] 1", "[WARN] more than 2 log lines; the rest is left out"]);
+        assert_eq!(
+            log.lines(),
+            [
+                "[LOG] 0",
+                "[LOG] 1",
+                "[WARN] more than 2 log lines; the rest is left out"
+            ]
+        );
     }
 
     #[test]
     fn a_long_line_is_cut_between_characters() {
-        let limits = Limits { log_line_bytes: 10, ..Limits::default() };
+        let limits = Limits {
+            log_line_bytes: 10,
+            ..Limits::default()
+        };
         let log = Log::new(&limits);
         log.warn("éé");
         assert_eq!(log.lines(), ["[WARN] é (cut: too long)"]);

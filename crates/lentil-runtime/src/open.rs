@@ -8,8 +8,8 @@ use std::fmt;
 
 use lentil_schema::{Schema, SchemaError};
 use lentil_store::{
-    Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError, TableDeclaration, TableEntry,
-    find_duplicates,
+    Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError,
+    TableDeclaration, TableEntry, find_duplicates,
 };
 use lentil_values::{Interval, TableNames, TableNumber};
 
@@ -59,8 +59,14 @@ pub struct Misfits {
 impl fmt::Display for Misfits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("documents do not match the schema, so nothing was changed:")?;
-        self.first.iter().try_for_each(|misfit| write!(f, "\n  {misfit}"))?;
-        if self.first.len() == SHOWN_MISFITS { f.write_str("\n  (there may be more)") } else { Ok(()) }
+        self.first
+            .iter()
+            .try_for_each(|misfit| write!(f, "\n  {misfit}"))?;
+        if self.first.len() == SHOWN_MISFITS {
+            f.write_str("\n  (there may be more)")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -96,18 +102,31 @@ pub(crate) async fn open(
     application.http.check()?;
     let registry = Registry::new(&application.functions)?;
     let crons = std::mem::take(&mut application.crons).open(&registry)?;
-    if let Some(missing) = application.secrets.iter().find(|name| !options.secrets.contains_key(*name)) {
+    if let Some(missing) = application
+        .secrets
+        .iter()
+        .find(|name| !options.secrets.contains_key(*name))
+    {
         return Err(OpenError::Secret(missing.clone()));
     }
     check_documents(&application.schema, store, options).await?;
-    let declared = [declarations(&system::schema()), declarations(&application.schema)].concat();
+    let declared = [
+        declarations(&system::schema()),
+        declarations(&application.schema),
+    ]
+    .concat();
     store.declare(&declared).await?;
     while let Some(progress) = store.maintain(BATCH).await? {
         (options.progress)(OpenProgress::Index(&progress));
     }
     let catalog = store.catalog();
     let last_creation_time = last_creation_time(&catalog, &mut *store.snapshot().await?).await?;
-    Ok(Opened { tables: Tables::new(&application.schema, &catalog), registry, crons, last_creation_time })
+    Ok(Opened {
+        tables: Tables::new(&application.schema, &catalog),
+        registry,
+        crons,
+        last_creation_time,
+    })
 }
 
 fn declarations(schema: &Schema) -> Vec<TableDeclaration> {
@@ -120,7 +139,11 @@ fn declarations(schema: &Schema) -> Vec<TableDeclaration> {
 }
 
 fn declare_index(index: &lentil_schema::IndexDefinition) -> IndexDeclaration {
-    IndexDeclaration { name: index.name.clone(), fields: index.fields.clone(), unique: index.unique }
+    IndexDeclaration {
+        name: index.name.clone(),
+        fields: index.fields.clone(),
+        unique: index.unique,
+    }
 }
 
 /// What the store keeps of a table's type: enough to see that it has changed.
@@ -130,20 +153,49 @@ fn definition(table: &lentil_schema::Table) -> String {
 
 /// Checks the documents of every table whose type is not the one they were last checked against, and of those whose
 /// indexes are unique and were not.
-async fn check_documents(schema: &Schema, store: &dyn Store, options: &RuntimeOptions) -> Result<(), OpenError> {
+async fn check_documents(
+    schema: &Schema,
+    store: &dyn Store,
+    options: &RuntimeOptions,
+) -> Result<(), OpenError> {
     let catalog = store.catalog();
-    let names = NamesAfter { schema, catalog: &catalog };
+    let names = NamesAfter {
+        schema,
+        catalog: &catalog,
+    };
     let mut snapshot = store.snapshot().await?;
     let mut misfits = Misfits { first: Vec::new() };
     for table in schema.tables() {
-        let Some(entry) = catalog.tables.get(table.name()) else { continue };
+        let Some(entry) = catalog.tables.get(table.name()) else {
+            continue;
+        };
         if entry.definition != definition(table) || !entry.declared {
-            check_table(table, entry.number, &names, &mut *snapshot, options, &mut misfits).await?;
+            check_table(
+                table,
+                entry.number,
+                &names,
+                &mut *snapshot,
+                options,
+                &mut misfits,
+            )
+            .await?;
         }
-        for index in table.indexes().iter().filter(|index| index.unique && !is_known_unique(entry, index)) {
+        for index in table
+            .indexes()
+            .iter()
+            .filter(|index| index.unique && !is_known_unique(entry, index))
+        {
             let left = SHOWN_MISFITS - misfits.first.len();
-            let (of, by) = ((table.name(), entry.number), (index.name.as_str(), index.fields.as_slice()));
-            let tell = |done| (options.progress)(OpenProgress::Checking { table: table.name(), done });
+            let (of, by) = (
+                (table.name(), entry.number),
+                (index.name.as_str(), index.fields.as_slice()),
+            );
+            let tell = |done| {
+                (options.progress)(OpenProgress::Checking {
+                    table: table.name(),
+                    done,
+                })
+            };
             let found = find_duplicates(&mut *snapshot, of, by, left, &tell).await?;
             misfits.first.extend(found.iter().map(ToString::to_string));
         }
@@ -151,12 +203,18 @@ async fn check_documents(schema: &Schema, store: &dyn Store, options: &RuntimeOp
             break;
         }
     }
-    if misfits.first.is_empty() { Ok(()) } else { Err(OpenError::Misfits(misfits)) }
+    if misfits.first.is_empty() {
+        Ok(())
+    } else {
+        Err(OpenError::Misfits(misfits))
+    }
 }
 
 /// Whether an index was unique before, so that its documents are known to be.
 fn is_known_unique(entry: &TableEntry, index: &lentil_schema::IndexDefinition) -> bool {
-    entry.index(&index.name).is_some_and(|known| known.unique && known.fields == index.fields)
+    entry
+        .index(&index.name)
+        .is_some_and(|known| known.unique && known.fields == index.fields)
 }
 
 async fn check_table(
@@ -170,17 +228,30 @@ async fn check_table(
     let mut rest = Interval::all();
     let mut done = 0;
     loop {
-        let rows = snapshot.scan(IndexRef::ById(number), &rest, Order::Asc, BATCH).await?;
+        let rows = snapshot
+            .scan(IndexRef::ById(number), &rest, Order::Asc, BATCH)
+            .await?;
         for row in &rows {
-            let Err(error) = table.validate(&row.document.fields, names) else { continue };
-            misfits.first.push(format!("table \"{}\", document \"{}\": field {error}", table.name(), row.document.id));
+            let Err(error) = table.validate(&row.document.fields, names) else {
+                continue;
+            };
+            misfits.first.push(format!(
+                "table \"{}\", document \"{}\": field {error}",
+                table.name(),
+                row.document.id
+            ));
             if misfits.first.len() == SHOWN_MISFITS {
                 return Ok(());
             }
         }
         done += rows.len() as u64;
-        (options.progress)(OpenProgress::Checking { table: table.name(), done });
-        let Some(last) = rows.last().filter(|_| rows.len() == BATCH) else { return Ok(()) };
+        (options.progress)(OpenProgress::Checking {
+            table: table.name(),
+            done,
+        });
+        let Some(last) = rows.last().filter(|_| rows.len() == BATCH) else {
+            return Ok(());
+        };
         rest.start = [last.key.as_bytes(), &[0]].concat();
     }
 }
@@ -193,23 +264,41 @@ struct NamesAfter<'a> {
 
 impl TableNames for NamesAfter<'_> {
     fn number(&self, name: &str) -> Option<TableNumber> {
-        let declared = self.schema.tables().iter().any(|table| table.name() == name) || system::SHOWN.contains(&name);
-        self.catalog.tables.get(name).filter(|_| declared).map(|entry| entry.number)
+        let declared = self
+            .schema
+            .tables()
+            .iter()
+            .any(|table| table.name() == name)
+            || system::SHOWN.contains(&name);
+        self.catalog
+            .tables
+            .get(name)
+            .filter(|_| declared)
+            .map(|entry| entry.number)
     }
 
     fn name(&self, number: TableNumber) -> Option<&str> {
         let mut tables = self.catalog.tables.iter();
-        tables.find(|(_, entry)| entry.number == number).map(|(name, _)| name.as_str())
+        tables
+            .find(|(_, entry)| entry.number == number)
+            .map(|(name, _)| name.as_str())
     }
 }
 
 /// The greatest `_creationTime` there is, which later ones must be above.
-async fn last_creation_time(catalog: &Catalog, snapshot: &mut dyn Snapshot) -> Result<f64, StoreError> {
+async fn last_creation_time(
+    catalog: &Catalog,
+    snapshot: &mut dyn Snapshot,
+) -> Result<f64, StoreError> {
     let mut last = 0.0_f64;
     for entry in catalog.tables.values() {
         let index = IndexRef::ByCreationTime(entry.number);
-        let rows = snapshot.scan(index, &Interval::all(), Order::Desc, 1).await?;
-        last = rows.iter().fold(last, |last, row| last.max(row.document.creation_time));
+        let rows = snapshot
+            .scan(index, &Interval::all(), Order::Desc, 1)
+            .await?;
+        last = rows
+            .iter()
+            .fold(last, |last, row| last.max(row.document.creation_time));
     }
     Ok(last)
 }

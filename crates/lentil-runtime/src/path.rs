@@ -9,7 +9,9 @@ pub struct FunctionPath(Arc<str>);
 
 /// The text is no function path.
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}` is no function path: write `module:function` in letters, digits, `_` and `.`, e.g. `jobs:upsert`")]
+#[error(
+    "`{path}` is no function path: write `module:function` in letters, digits, `_` and `.`, e.g. `jobs:upsert`"
+)]
 pub struct FunctionPathError {
     path: String,
 }
@@ -22,15 +24,22 @@ impl FunctionPath {
     pub fn parse(path: &str) -> Result<FunctionPath, FunctionPathError> {
         let (module, function) = path.rsplit_once(':').unwrap_or((path, "default"));
         let module = module.strip_suffix(".js").unwrap_or(module);
-        if module.split('/').all(is_component) && is_component(function) && !function.contains('.') {
+        if module.split('/').all(is_component) && is_component(function) && !function.contains('.')
+        {
             return Ok(FunctionPath(format!("{module}:{function}").into()));
         }
-        Err(FunctionPathError { path: path.chars().take(200).collect() })
+        Err(FunctionPathError {
+            path: path.chars().take(200).collect(),
+        })
     }
 
     /// The spelling with the module's file: `jobs.js:upsert`.
     pub fn to_js(&self) -> String {
-        self.0.rsplit_once(':').map_or_else(String::new, |(module, function)| format!("{module}.js:{function}"))
+        self.0
+            .rsplit_once(':')
+            .map_or_else(String::new, |(module, function)| {
+                format!("{module}.js:{function}")
+            })
     }
 
     /// The canonical spelling, to be kept.
@@ -80,7 +89,18 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for path in ["", ":", "a:", ":b", "a b:c", "a-b:c", "a//b:c", "a:b:c", "é:f", &"x".repeat(65)] {
+        for path in [
+            "",
+            ":",
+            "a:",
+            ":b",
+            "a b:c",
+            "a-b:c",
+            "a//b:c",
+            "a:b:c",
+            "é:f",
+            &"x".repeat(65),
+        ] {
             assert!(FunctionPath::parse(path).is_err(), "{path}");
         }
     }

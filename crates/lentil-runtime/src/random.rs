@@ -7,7 +7,9 @@ pub(crate) struct Seeds(Mutex<StdRng>);
 
 impl Seeds {
     pub(crate) fn new(seed: Option<u64>) -> Seeds {
-        Seeds(Mutex::new(seed.map_or_else(rand::make_rng, StdRng::seed_from_u64)))
+        Seeds(Mutex::new(
+            seed.map_or_else(rand::make_rng, StdRng::seed_from_u64),
+        ))
     }
 
     fn generator(&self) -> StdRng {

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use lentil_store::{Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp};
+use lentil_store::{
+    Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp,
+};
 use lentil_values::{Object, TableNumber, Value};
 use tokio::time::Instant;
 
@@ -21,8 +23,8 @@ use crate::storage::{ContentLocks, UploadKey};
 use crate::system::{self, StoredEnvironment};
 use crate::tables::Tables;
 use crate::{
-    ActionCtx, Application, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx, QueryCtx, Result,
-    SessionRequest,
+    ActionCtx, Application, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx,
+    QueryCtx, Result, SessionRequest,
 };
 
 /// A running application on a store: what the server, the tests and the tools call.
@@ -64,7 +66,8 @@ struct Observers {
 
 impl CommitObserver for Observers {
     fn committed(&self, commit: &Arc<Commit>) {
-        self.stored_environment.committed(commit, self.environment_table);
+        self.stored_environment
+            .committed(commit, self.environment_table);
         self.live.committed(commit);
     }
 }
@@ -139,7 +142,12 @@ pub struct FunctionCall {
 impl FunctionCall {
     /// A call on behalf of `identity`.
     pub fn new(path: FunctionPath, args: Object, identity: Identity) -> FunctionCall {
-        FunctionCall { path, args, identity, request: None }
+        FunctionCall {
+            path,
+            args,
+            identity,
+            request: None,
+        }
     }
 }
 
@@ -177,8 +185,16 @@ impl Runtime {
         let declared = |(name, generated): (String, Secret)| {
             let of_process = (options.environment)(&name);
             let is_of_process = of_process.is_some();
-            let secret = of_process.filter(|value| !value.is_empty()).map_or(generated, Secret::new);
-            (name, DeclaredSecret { secret, is_of_process })
+            let secret = of_process
+                .filter(|value| !value.is_empty())
+                .map_or(generated, Secret::new);
+            (
+                name,
+                DeclaredSecret {
+                    secret,
+                    is_of_process,
+                },
+            )
         };
         let secrets = options.secrets.into_iter().map(declared).collect();
         let seeds = Seeds::new(options.seed);
@@ -221,10 +237,12 @@ impl Runtime {
             let done = runtime.dispatch(call, kind, context).await;
             match (&done, request) {
                 // What was answered stands, though the function has since changed its name or its arguments.
-                (Err(error), Some(request)) if error.is_refusal() => match runtime.answered(&request).await? {
-                    Some(value) => Ok((value, runtime.published())),
-                    None => done,
-                },
+                (Err(error), Some(request)) if error.is_refusal() => {
+                    match runtime.answered(&request).await? {
+                        Some(value) => Ok((value, runtime.published())),
+                        None => done,
+                    }
+                }
                 _ => done,
             }
         });
@@ -233,7 +251,11 @@ impl Runtime {
             Ok((value, timestamp)) => (Ok(value), timestamp),
             Err(error) => (Err(error), self.store().published()),
         };
-        FunctionOutcome { result, log_lines: log.lines(), timestamp }
+        FunctionOutcome {
+            result,
+            log_lines: log.lines(),
+            timestamp,
+        }
     }
 
     async fn dispatch(
@@ -242,7 +264,9 @@ impl Runtime {
         kind: Option<FunctionKind>,
         context: Call,
     ) -> Result<(Value, Timestamp)> {
-        let function = self.registry().named(&call.path, call.identity.visibility())?;
+        let function = self
+            .registry()
+            .named(&call.path, call.identity.visibility())?;
         match kind.unwrap_or(function.kind()) {
             FunctionKind::Query => {
                 let run = self.run_query(&function, call.args, None, &context).await?;
@@ -250,7 +274,8 @@ impl Runtime {
             }
             FunctionKind::Mutation => {
                 let once = call.request.as_ref().map_or(Once::No, Once::Session);
-                self.run_mutation(&function, call.args, &context, once).await
+                self.run_mutation(&function, call.args, &context, once)
+                    .await
             }
             FunctionKind::Action => {
                 let value = self.run_action(&function, call.args, context).await?;
@@ -367,7 +392,8 @@ impl Runtime {
     }
 
     pub(crate) fn secret_value(&self, name: &str) -> Option<String> {
-        self.declared_secret(name).map(|declared| declared.secret.reveal().to_owned())
+        self.declared_secret(name)
+            .map(|declared| declared.secret.reveal().to_owned())
     }
 
     /// Remembers that something has run.
@@ -379,7 +405,14 @@ impl Runtime {
         began: Instant,
         result: &Result<T>,
     ) {
-        self.0.executions.record(self.now_ms(), identifier, kind, log.lines(), began.elapsed(), result);
+        self.0.executions.record(
+            self.now_ms(),
+            identifier,
+            kind,
+            log.lines(),
+            began.elapsed(),
+            result,
+        );
     }
 
     pub(crate) fn crons(&self) -> &[OpenCron] {

@@ -37,11 +37,26 @@ pub(crate) struct Tables {
 impl Tables {
     pub(crate) fn new(schema: &Schema, catalog: &Catalog) -> Tables {
         let open = |table: &lentil_schema::Table| {
-            let entry = catalog.tables.get(table.name()).expect("every declared table is in the catalog").clone();
-            Arc::new(OpenTable { table: table.clone(), entry })
+            let entry = catalog
+                .tables
+                .get(table.name())
+                .expect("every declared table is in the catalog")
+                .clone();
+            Arc::new(OpenTable {
+                table: table.clone(),
+                entry,
+            })
         };
-        let system = system::schema().tables().iter().map(|table| (table.name().to_owned(), open(table))).collect();
-        let mut tables = Tables { by_name: BTreeMap::new(), by_number: BTreeMap::new(), system };
+        let system = system::schema()
+            .tables()
+            .iter()
+            .map(|table| (table.name().to_owned(), open(table)))
+            .collect();
+        let mut tables = Tables {
+            by_name: BTreeMap::new(),
+            by_number: BTreeMap::new(),
+            system,
+        };
         for table in schema.tables() {
             let open = open(table);
             tables.by_number.insert(open.number(), Arc::clone(&open));
@@ -56,7 +71,9 @@ impl Tables {
 
     /// One of the system's own tables.
     pub(crate) fn system(&self, name: &str) -> &Arc<OpenTable> {
-        self.system.get(name).expect("the system's tables are always declared")
+        self.system
+            .get(name)
+            .expect("the system's tables are always declared")
     }
 
     /// One of the system's own tables, if functions may read it.
@@ -76,11 +93,22 @@ impl Tables {
 
 impl lentil_values::TableNames for Tables {
     fn number(&self, name: &str) -> Option<TableNumber> {
-        self.by_name.get(name).or_else(|| self.shown(name)).map(|table| table.number())
+        self.by_name
+            .get(name)
+            .or_else(|| self.shown(name))
+            .map(|table| table.number())
     }
 
     fn name(&self, number: TableNumber) -> Option<&str> {
-        let shown = || system::SHOWN.iter().map(|name| self.system(name)).find(|table| table.number() == number);
-        self.by_number.get(&number).or_else(shown).map(|table| table.name())
+        let shown = || {
+            system::SHOWN
+                .iter()
+                .map(|name| self.system(name))
+                .find(|table| table.number() == number)
+        };
+        self.by_number
+            .get(&number)
+            .or_else(shown)
+            .map(|table| table.name())
     }
 }

@@ -29,7 +29,10 @@ fn check_table(table: &Table) -> Result<(), SchemaError> {
     if table.name().starts_with('_') {
         return Err(SchemaError::ReservedTable(table.name().to_owned()));
     }
-    let validator_error = |source| SchemaError::Validator { table: table.name().to_owned(), source };
+    let validator_error = |source| SchemaError::Validator {
+        table: table.name().to_owned(),
+        source,
+    };
     table.document().check().map_err(validator_error)?;
     check_document(table, table.document())?;
     check_indexes(table)
@@ -38,27 +41,42 @@ fn check_table(table: &Table) -> Result<(), SchemaError> {
 fn check_document(table: &Table, document: &Validator) -> Result<(), SchemaError> {
     match document {
         Validator::Any => Ok(()),
-        Validator::Union(members) if !members.is_empty() => {
-            members.iter().try_for_each(|member| check_document(table, member))
-        }
+        Validator::Union(members) if !members.is_empty() => members
+            .iter()
+            .try_for_each(|member| check_document(table, member)),
         Validator::Object(object) => match object.0.keys().find(|field| field.starts_with('_')) {
-            Some(field) => Err(SchemaError::ReservedField { table: table.name().to_owned(), field: field.clone() }),
+            Some(field) => Err(SchemaError::ReservedField {
+                table: table.name().to_owned(),
+                field: field.clone(),
+            }),
             None => Ok(()),
         },
         _ => Err(SchemaError::DocumentType(table.name().to_owned())),
     }
 }
 
-fn check_ids(table: &Table, validator: &Validator, tables: &HashSet<&str>) -> Result<(), SchemaError> {
+fn check_ids(
+    table: &Table,
+    validator: &Validator,
+    tables: &HashSet<&str>,
+) -> Result<(), SchemaError> {
     let check = |inner: &Validator| check_ids(table, inner, tables);
     match validator {
-        Validator::Id(target) if !tables.contains(&**target) && !SYSTEM_TABLES.contains(&&**target) => {
-            Err(SchemaError::UnknownTable { table: table.name().to_owned(), target: target.clone() })
+        Validator::Id(target)
+            if !tables.contains(&**target) && !SYSTEM_TABLES.contains(&&**target) =>
+        {
+            Err(SchemaError::UnknownTable {
+                table: table.name().to_owned(),
+                target: target.clone(),
+            })
         }
         Validator::Array(element) => check(element),
         Validator::Record { keys, values } => check(keys).and_then(|()| check(values)),
         Validator::Union(members) => members.iter().try_for_each(check),
-        Validator::Object(object) => object.0.values().try_for_each(|field| check(&field.validator)),
+        Validator::Object(object) => object
+            .0
+            .values()
+            .try_for_each(|field| check(&field.validator)),
         _ => Ok(()),
     }
 }
@@ -70,7 +88,12 @@ fn check_indexes(table: &Table) -> Result<(), SchemaError> {
     let mut names = HashSet::new();
     table.indexes().iter().try_for_each(|index| {
         let checked = check_index(table, index);
-        let checked = checked.and_then(|()| names.insert(&index.name).then_some(()).ok_or(IndexError::Duplicate));
+        let checked = checked.and_then(|()| {
+            names
+                .insert(&index.name)
+                .then_some(())
+                .ok_or(IndexError::Duplicate)
+        });
         checked.map_err(|source| table.index_error(&index.name, source))
     })
 }
@@ -100,11 +123,16 @@ fn check_index(table: &Table, index: &IndexDefinition) -> Result<(), IndexError>
 
 /// Whether values of this type can have something at the path.
 fn has_field(validator: &Validator, path: &[String]) -> bool {
-    let Some((first, rest)) = path.split_first() else { return true };
+    let Some((first, rest)) = path.split_first() else {
+        return true;
+    };
     match validator {
         Validator::Any | Validator::Record { .. } => true,
         Validator::Union(members) => members.iter().any(|member| has_field(member, path)),
-        Validator::Object(object) => object.0.get(first).is_some_and(|field| has_field(&field.validator, rest)),
+        Validator::Object(object) => object
+            .0
+            .get(first)
+            .is_some_and(|field| has_field(&field.validator, rest)),
         _ => false,
     }
 }
@@ -132,7 +160,10 @@ mod tests {
         assert!(refusal(Table::new("a-b")).contains("is no name"));
         assert!(refusal(Table::new("_jobs")).contains("are the system's"));
         let twice = Schema::new().with(jobs()).with(jobs());
-        assert_eq!(twice.check(), Err(SchemaError::DuplicateTable("jobs".to_owned())));
+        assert_eq!(
+            twice.check(),
+            Err(SchemaError::DuplicateTable("jobs".to_owned()))
+        );
     }
 
     #[test]
@@ -140,10 +171,16 @@ mod tests {
         assert!(refusal(jobs().field("jobId", v::any())).contains("`jobId` stands twice"));
         assert!(refusal(jobs().field("_x", v::any())).contains("only system fields"));
         assert!(refusal(jobs().field("x", v::literal(f64::NAN))).contains("NaN"));
-        let beside = Table::new("jobs").with_document(v::any()).field("x", v::any());
+        let beside = Table::new("jobs")
+            .with_document(v::any())
+            .field("x", v::any());
         assert!(refusal(beside).contains("beside a document type"));
         let nested = jobs().field("nested", v::object([("_x", v::any())]));
-        assert_eq!(checked(nested), Ok(()), "only a document's own fields can be mistaken for the system's");
+        assert_eq!(
+            checked(nested),
+            Ok(()),
+            "only a document's own fields can be mistaken for the system's"
+        );
     }
 
     #[test]
@@ -153,8 +190,12 @@ mod tests {
         assert_eq!(document(v::any()), Ok(()));
         assert_eq!(document(v::union([object(), object()])), Ok(()));
         let refused = Err(SchemaError::DocumentType("jobs".to_owned()));
-        for validator in [v::string(), v::union([]), v::union([object(), v::null()]), v::record(v::string(), v::any())]
-        {
+        for validator in [
+            v::string(),
+            v::union([]),
+            v::union([object(), v::null()]),
+            v::record(v::string(), v::any()),
+        ] {
             assert_eq!(document(validator), refused);
         }
     }
@@ -162,8 +203,17 @@ mod tests {
     #[test]
     fn ids_are_of_tables_that_there_are() {
         let app = |validator| checked(jobs().field("app", validator));
-        for validator in [v::array(v::id("apps")), v::record(v::id("apps"), v::any()), v::union([v::id("apps")])] {
-            assert!(app(validator).unwrap_err().to_string().contains("v.id(\"apps\") names a table"));
+        for validator in [
+            v::array(v::id("apps")),
+            v::record(v::id("apps"), v::any()),
+            v::union([v::id("apps")]),
+        ] {
+            assert!(
+                app(validator)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("v.id(\"apps\") names a table")
+            );
         }
         for table in ["jobs", "_storage", "_scheduled_functions"] {
             assert_eq!(app(v::id(table)), Ok(()));
@@ -173,11 +223,16 @@ mod tests {
     #[test]
     fn indexes_have_names_of_their_own() {
         let index = |name| refusal(jobs().index(name, ["jobId"]));
-        assert_eq!(index("by_id"), "index jobs.by_id: the name is the system's; choose another");
+        assert_eq!(
+            index("by_id"),
+            "index jobs.by_id: the name is the system's; choose another"
+        );
         assert!(index("by_creation_time").contains("the system's"));
         assert!(index("_by_jobId").contains("the system's"));
         assert!(index("by-jobId").contains("is no name"));
-        assert!(refusal(jobs().index("a", ["jobId"]).index("a", ["jobId"])).contains("two indexes"));
+        assert!(
+            refusal(jobs().index("a", ["jobId"]).index("a", ["jobId"])).contains("two indexes")
+        );
     }
 
     #[test]
@@ -191,25 +246,43 @@ mod tests {
         assert!(refusal(&["jobId", "jobId"]).contains("stands twice"));
         assert!(refusal(&["a..b"]).contains("is no field path"));
         let nested = v::object([("name", v::string())]);
-        let or_any =
-            Table::new("jobs").with_document(v::union([v::object([("author", nested)]), v::object([("x", v::any())])]));
-        assert_eq!(checked(or_any.index("a", ["author.name"]).index("b", ["x.y.z"])), Ok(()));
+        let or_any = Table::new("jobs").with_document(v::union([
+            v::object([("author", nested)]),
+            v::object([("x", v::any())]),
+        ]));
+        assert_eq!(
+            checked(or_any.index("a", ["author.name"]).index("b", ["x.y.z"])),
+            Ok(())
+        );
     }
 
     #[test]
     fn a_table_has_64_indexes_and_an_index_16_fields_at_most() {
         let with_fields = |count: usize| {
             let names: Vec<String> = (0..count).map(|at| format!("f{at}")).collect();
-            let table = names.iter().fold(Table::new("jobs"), |table, name| table.field(name, v::any()));
+            let table = names.iter().fold(Table::new("jobs"), |table, name| {
+                table.field(name, v::any())
+            });
             checked(table.index("by_all", names.iter().map(String::as_str)))
         };
         assert_eq!(with_fields(16), Ok(()));
         for count in [0, 17] {
-            assert!(with_fields(count).unwrap_err().to_string().contains("1 to 16 fields"));
+            assert!(
+                with_fields(count)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("1 to 16 fields")
+            );
         }
-        let with_indexes =
-            |count: usize| checked((0..count).fold(jobs(), |table, at| table.index(&format!("i{at}"), ["jobId"])));
+        let with_indexes = |count: usize| {
+            checked((0..count).fold(jobs(), |table, at| {
+                table.index(&format!("i{at}"), ["jobId"])
+            }))
+        };
         assert_eq!(with_indexes(64), Ok(()));
-        assert_eq!(with_indexes(65), Err(SchemaError::TooManyIndexes("jobs".to_owned())));
+        assert_eq!(
+            with_indexes(65),
+            Err(SchemaError::TooManyIndexes("jobs".to_owned()))
+        );
     }
 }

@@ -1,6 +1,8 @@
 use std::ops::Deref;
 
-use lentil_values::{DecodeError, FieldName, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v};
+use lentil_values::{
+    DecodeError, FieldName, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v,
+};
 
 use crate::{Ending, Id, Index, Open, Patch, Range, Table};
 
@@ -95,7 +97,10 @@ impl<T: Document> ValueType for Doc<T> {
     fn into_value(self) -> Value {
         let mut object = self.fields.into_fields();
         object.insert(FieldName::from_static("_id"), self.id.into_value());
-        object.insert(FieldName::from_static("_creationTime"), Value::Float64(self.creation_time));
+        object.insert(
+            FieldName::from_static("_creationTime"),
+            Value::Float64(self.creation_time),
+        );
         Value::Object(object)
     }
 
@@ -103,13 +108,19 @@ impl<T: Document> ValueType for Doc<T> {
         let mut object = Object::from_value(value)?;
         let mut take = |name: &'static str| {
             let field = object.remove(name);
-            field.ok_or_else(|| DecodeError::new("missing").in_field(name)).map(|value| (name, value))
+            field
+                .ok_or_else(|| DecodeError::new("missing").in_field(name))
+                .map(|value| (name, value))
         };
         let (name, id) = take("_id")?;
         let id = Id::from_value(id).map_err(|error| error.in_field(name))?;
         let (name, time) = take("_creationTime")?;
         let creation_time = f64::from_value(time).map_err(|error| error.in_field(name))?;
-        Ok(Doc { id, creation_time, fields: T::from_fields(object)? })
+        Ok(Doc {
+            id,
+            creation_time,
+            fields: T::from_fields(object)?,
+        })
     }
 }
 
@@ -118,7 +129,10 @@ fn with_system_fields<T: Document>(document: Validator) -> Validator {
     match document {
         Validator::Object(ObjectValidator(mut fields)) => {
             fields.insert("_id".to_owned(), FieldValidator::from(v::id(T::TABLE)));
-            fields.insert("_creationTime".to_owned(), FieldValidator::from(v::number()));
+            fields.insert(
+                "_creationTime".to_owned(),
+                FieldValidator::from(v::number()),
+            );
             Validator::Object(ObjectValidator(fields))
         }
         Validator::Union(members) => v::union(members.into_iter().map(with_system_fields::<T>)),

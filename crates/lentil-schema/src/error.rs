@@ -28,7 +28,9 @@ pub enum SchemaError {
         field: String,
     },
     /// Put the field into the document type, or leave the document type to the fields.
-    #[error("table \"{table}\": the field `{field}` stands beside a document type that is no object")]
+    #[error(
+        "table \"{table}\": the field `{field}` stands beside a document type that is no object"
+    )]
     FieldOfNoObject {
         /// The table.
         table: String,

@@ -34,7 +34,8 @@ impl<T: Document> ValueType for Id<T> {
 
     fn from_value(value: Value) -> Result<Id<T>, DecodeError> {
         let id = value.as_str().and_then(|text| text.parse().ok());
-        id.map(Id::new).ok_or_else(|| DecodeError::expected(Self::validator(), &value))
+        id.map(Id::new)
+            .ok_or_else(|| DecodeError::expected(Self::validator(), &value))
     }
 }
 

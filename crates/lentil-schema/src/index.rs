@@ -28,7 +28,10 @@ pub struct Index<T, F> {
 impl<T, F> Index<T, F> {
     /// The index of this name; that it has fields of these types is the caller's to know.
     pub const fn new(name: &'static str) -> Index<T, F> {
-        Index { name, types: PhantomData }
+        Index {
+            name,
+            types: PhantomData,
+        }
     }
 }
 

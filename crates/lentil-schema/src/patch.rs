@@ -15,7 +15,10 @@ pub struct Patch<T> {
 impl<T> Patch<T> {
     /// A change of nothing.
     pub fn new() -> Patch<T> {
-        Patch { changes: Vec::new(), table: PhantomData }
+        Patch {
+            changes: Vec::new(),
+            table: PhantomData,
+        }
     }
 
     /// Adds a field's new value; `None` takes the field out.
@@ -34,7 +37,10 @@ impl<T> Default for Patch<T> {
 
 impl<T> Clone for Patch<T> {
     fn clone(&self) -> Patch<T> {
-        Patch { changes: self.changes.clone(), table: PhantomData }
+        Patch {
+            changes: self.changes.clone(),
+            table: PhantomData,
+        }
     }
 }
 

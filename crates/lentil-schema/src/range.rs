@@ -85,7 +85,10 @@ impl<F: HasNext> TakesUpper for Above<F> {
 
 impl<T, S> Range<T, S> {
     pub(crate) fn new(spec: RangeSpec) -> Range<T, S> {
-        Range { spec, types: PhantomData }
+        Range {
+            spec,
+            types: PhantomData,
+        }
     }
 
     // What comes out is a parameter of each method, not a projection of `S`: with one, the compiler would not get as far

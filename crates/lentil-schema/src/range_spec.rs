@@ -40,9 +40,18 @@ pub enum KeyPart {
 
 impl RangeSpec {
     /// All of an index.
-    pub fn all(table: impl Into<Cow<'static, str>>, index: impl Into<Cow<'static, str>>) -> RangeSpec {
+    pub fn all(
+        table: impl Into<Cow<'static, str>>,
+        index: impl Into<Cow<'static, str>>,
+    ) -> RangeSpec {
         let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-        RangeSpec { table: table.into(), index: index.into(), eq: Vec::new(), lower, upper }
+        RangeSpec {
+            table: table.into(),
+            index: index.into(),
+            eq: Vec::new(),
+            lower,
+            upper,
+        }
     }
 
     /// The index keys in the range.
@@ -117,12 +126,20 @@ mod tests {
     }
 
     fn entry() -> impl Strategy<Value = Entry> {
-        (prop::collection::vec(field(), 2), prop_oneof![Just(1.0), Just(2.0)], id())
+        (
+            prop::collection::vec(field(), 2),
+            prop_oneof![Just(1.0), Just(2.0)],
+            id(),
+        )
     }
 
     /// An entry's parts in the order of the key.
     fn parts((fields, time, id): &Entry) -> Vec<KeyPart> {
-        let fields = fields.iter().cloned().chain([Some(Value::Float64(*time))]).map(KeyPart::Field);
+        let fields = fields
+            .iter()
+            .cloned()
+            .chain([Some(Value::Float64(*time))])
+            .map(KeyPart::Field);
         fields.chain([KeyPart::Id(*id)]).collect()
     }
 
@@ -149,16 +166,23 @@ mod tests {
                 _ => Bound::Excluded(parts(entry)[equal].clone()),
             };
             let eq = parts(&a)[..equal].to_vec();
-            RangeSpec { eq, lower: bound(lower, &a), upper: bound(upper, &b), ..RangeSpec::all("jobs", "by_two") }
+            RangeSpec {
+                eq,
+                lower: bound(lower, &a),
+                upper: bound(upper, &b),
+                ..RangeSpec::all("jobs", "by_two")
+            }
         })
     }
 
     fn matches(range: &RangeSpec, entry: &[KeyPart]) -> bool {
         let (equal, next) = (&entry[..range.eq.len()], &entry[range.eq.len()]);
-        let above =
-            |part: &KeyPart, or_equal: bool| order(next, part).is_gt() || (or_equal && order(next, part).is_eq());
-        let below =
-            |part: &KeyPart, or_equal: bool| order(next, part).is_lt() || (or_equal && order(next, part).is_eq());
+        let above = |part: &KeyPart, or_equal: bool| {
+            order(next, part).is_gt() || (or_equal && order(next, part).is_eq())
+        };
+        let below = |part: &KeyPart, or_equal: bool| {
+            order(next, part).is_lt() || (or_equal && order(next, part).is_eq())
+        };
         let lower = match &range.lower {
             Bound::Unbounded => true,
             Bound::Included(part) => above(part, true),
@@ -169,7 +193,12 @@ mod tests {
             Bound::Included(part) => below(part, true),
             Bound::Excluded(part) => below(part, false),
         };
-        equal.iter().zip(&range.eq).all(|(a, b)| order(a, b).is_eq()) && lower && upper
+        equal
+            .iter()
+            .zip(&range.eq)
+            .all(|(a, b)| order(a, b).is_eq())
+            && lower
+            && upper
     }
 
     proptest! {
@@ -185,14 +214,21 @@ mod tests {
     #[test]
     fn nothing_is_above_the_greatest_id() {
         let above = Bound::Excluded(KeyPart::Id(InternalId([0xff; 16])));
-        let range = RangeSpec { lower: above, ..RangeSpec::all("jobs", "by_id") };
+        let range = RangeSpec {
+            lower: above,
+            ..RangeSpec::all("jobs", "by_id")
+        };
         assert!(range.interval().is_empty());
     }
 
     #[test]
     fn bounds_that_cross_leave_nothing() {
         let bound = |number: f64| Bound::Excluded(KeyPart::Field(Some(number.into())));
-        let range = RangeSpec { lower: bound(9.0), upper: bound(5.0), ..RangeSpec::all("jobs", "by_creation_time") };
+        let range = RangeSpec {
+            lower: bound(9.0),
+            upper: bound(5.0),
+            ..RangeSpec::all("jobs", "by_creation_time")
+        };
         assert!(range.interval().is_empty());
     }
 }

@@ -81,12 +81,17 @@ mod tests {
 
     #[test]
     fn the_json_is_what_the_official_tools_read() {
-        let jobs = Table::new("jobs").field("jobId", v::string()).index("by_jobId", ["jobId"]);
+        let jobs = Table::new("jobs")
+            .field("jobId", v::string())
+            .index("by_jobId", ["jobId"]);
         let document_type = jobs.document().to_json();
         let schema = Schema::new().with(jobs);
         let json = schema.to_json();
         assert_eq!(json["tables"][0]["tableName"], "jobs");
-        assert_eq!(json["tables"][0]["indexes"][0], json!({"indexDescriptor": "by_jobId", "fields": ["jobId"]}));
+        assert_eq!(
+            json["tables"][0]["indexes"][0],
+            json!({"indexDescriptor": "by_jobId", "fields": ["jobId"]})
+        );
         assert_eq!(json["tables"][0]["documentType"], document_type);
         assert_eq!(json["schemaValidation"], true);
     }

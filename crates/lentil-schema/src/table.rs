@@ -1,5 +1,6 @@
 use lentil_values::{
-    FieldPath, FieldValidator, Object, ObjectValidator, TableNames, ValidationError, Validator, Value,
+    FieldPath, FieldValidator, Object, ObjectValidator, TableNames, ValidationError, Validator,
+    Value,
 };
 
 use crate::{IndexError, SchemaError};
@@ -40,7 +41,12 @@ impl Table {
     /// A table with no fields.
     pub fn new(name: impl Into<String>) -> Table {
         let document = Validator::Object(ObjectValidator::default());
-        Table { name: name.into(), document, indexes: Vec::new(), problem: None }
+        Table {
+            name: name.into(),
+            document,
+            indexes: Vec::new(),
+            problem: None,
+        }
     }
 
     /// Adds a field that every document has.
@@ -52,7 +58,13 @@ impl Table {
     /// Adds a field that a document may lack.
     #[must_use]
     pub fn optional(self, name: &str, validator: Validator) -> Table {
-        self.with_field(name, FieldValidator { validator, optional: true })
+        self.with_field(
+            name,
+            FieldValidator {
+                validator,
+                optional: true,
+            },
+        )
     }
 
     /// Adds a field as its validator says: one of an object, or `v::optional(…)`.
@@ -60,11 +72,17 @@ impl Table {
     pub fn with_field(mut self, name: &str, field: FieldValidator) -> Table {
         let (table, owned) = (self.name.clone(), name.to_owned());
         let Validator::Object(ObjectValidator(fields)) = &mut self.document else {
-            return self.with_problem(SchemaError::FieldOfNoObject { table, field: owned });
+            return self.with_problem(SchemaError::FieldOfNoObject {
+                table,
+                field: owned,
+            });
         };
         match fields.insert(name.to_owned(), field) {
             None => self,
-            Some(_) => self.with_problem(SchemaError::DuplicateField { table, field: owned }),
+            Some(_) => self.with_problem(SchemaError::DuplicateField {
+                table,
+                field: owned,
+            }),
         }
     }
 
@@ -89,10 +107,19 @@ impl Table {
         self.with_index(name, fields, true)
     }
 
-    fn with_index<'a>(mut self, name: &str, fields: impl IntoIterator<Item = &'a str>, unique: bool) -> Table {
+    fn with_index<'a>(
+        mut self,
+        name: &str,
+        fields: impl IntoIterator<Item = &'a str>,
+        unique: bool,
+    ) -> Table {
         match fields.into_iter().map(FieldPath::parse).collect() {
             Ok(fields) => {
-                self.indexes.push(IndexDefinition { name: name.to_owned(), fields, unique });
+                self.indexes.push(IndexDefinition {
+                    name: name.to_owned(),
+                    fields,
+                    unique,
+                });
                 self
             }
             Err(error) => {
@@ -121,7 +148,11 @@ impl Table {
     ///
     /// # Errors
     /// The first thing found wrong.
-    pub fn validate(&self, fields: &Object, tables: &dyn TableNames) -> Result<(), ValidationError> {
+    pub fn validate(
+        &self,
+        fields: &Object,
+        tables: &dyn TableNames,
+    ) -> Result<(), ValidationError> {
         match &self.document {
             Validator::Object(object) => object.validate(fields, tables),
             other => other.validate(&Value::Object(fields.clone()), tables),
@@ -129,7 +160,11 @@ impl Table {
     }
 
     pub(crate) fn index_error(&self, index: &str, source: IndexError) -> SchemaError {
-        SchemaError::Index { table: self.name.clone(), index: index.to_owned(), source }
+        SchemaError::Index {
+            table: self.name.clone(),
+            index: index.to_owned(),
+            source,
+        }
     }
 
     /// Keeps the first problem for [`crate::Schema::check`], so that a table can be built without a `?` at every part.

@@ -25,7 +25,14 @@ pub(crate) fn from_client(incoming: Incoming, options: &ServerOptions) -> Body {
         min_rate: options.body_min_rate as f64,
     };
     let limit = options.max_body_bytes;
-    Body::from_stream(Reader { incoming: Some(incoming), began: Instant::now(), received: 0, limit, pace, late: None })
+    Body::from_stream(Reader {
+        incoming: Some(incoming),
+        began: Instant::now(),
+        received: 0,
+        limit,
+        pace,
+        late: None,
+    })
 }
 
 /// The chunks of a request's body; one that cannot be had is the last.
@@ -50,7 +57,9 @@ struct Pace {
 impl Reader {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let too_large = BodyError::TooLarge { limit: self.limit };
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
         if incoming.size_hint().lower() > (self.limit - self.received) as u64 {
             return Poll::Ready(Some(Err(too_large)));
         }
@@ -65,13 +74,23 @@ impl Reader {
             };
             self.late = None;
             // Trailers say nothing to an action.
-            let Ok(chunk) = frame.into_data() else { continue };
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
             self.received += chunk.len();
-            return Poll::Ready(Some(if self.received > self.limit { Err(too_large) } else { Ok(chunk) }));
+            return Poll::Ready(Some(if self.received > self.limit {
+                Err(too_large)
+            } else {
+                Ok(chunk)
+            }));
         }
         let deadline = self.pace.deadline(self.began, self.received);
-        let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        late.as_mut().poll(cx).map(|()| Some(Err(BodyError::TooSlow)))
+        let late = self
+            .late
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        late.as_mut()
+            .poll(cx)
+            .map(|()| Some(Err(BodyError::TooSlow)))
     }
 }
 
@@ -109,10 +128,20 @@ impl ToClient {
     /// The body of an answer; `answering` is that of a connection with one request at a time.
     pub(crate) fn new(mut body: Body, answering: Option<Answering>) -> ToClient {
         if !body.is_stream() {
-            return ToClient { whole: body.take_whole(), chunks: None, _answering: answering };
+            return ToClient {
+                whole: body.take_whole(),
+                chunks: None,
+                _answering: answering,
+            };
         }
-        let chunks = futures_util::stream::unfold(body, |mut body| async { Some((body.chunk().await?, body)) });
-        ToClient { whole: None, chunks: Some(Box::pin(chunks)), _answering: answering }
+        let chunks = futures_util::stream::unfold(body, |mut body| async {
+            Some((body.chunk().await?, body))
+        });
+        ToClient {
+            whole: None,
+            chunks: Some(Box::pin(chunks)),
+            _answering: answering,
+        }
     }
 }
 
@@ -120,12 +149,20 @@ impl http_body::Body for ToClient {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(whole) = self.whole.take() {
             return Poll::Ready(Some(Ok(Frame::data(whole))));
         }
-        let Some(chunks) = &mut self.chunks else { return Poll::Ready(None) };
-        chunks.as_mut().poll_next(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        let Some(chunks) = &mut self.chunks else {
+            return Poll::Ready(None);
+        };
+        chunks
+            .as_mut()
+            .poll_next(cx)
+            .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -135,7 +172,9 @@ impl http_body::Body for ToClient {
     fn size_hint(&self) -> SizeHint {
         match (&self.whole, &self.chunks) {
             (_, Some(_)) => SizeHint::default(),
-            (whole, None) => SizeHint::with_exact(whole.as_ref().map_or(0, |whole| whole.len() as u64)),
+            (whole, None) => {
+                SizeHint::with_exact(whole.as_ref().map_or(0, |whole| whole.len() as u64))
+            }
         }
     }
 }

@@ -72,7 +72,11 @@ impl Shared {
     async fn answer(&self, parts: Box<Parts>, incoming: Incoming) -> Response<ToClient> {
         let answering = Answering::begin(&self.head);
         let is_ambiguous = self.head.is_ambiguous();
-        let response = if is_ambiguous { ambiguous() } else { self.service.answer(parts, incoming, &self.slot).await };
+        let response = if is_ambiguous {
+            ambiguous()
+        } else {
+            self.service.answer(parts, incoming, &self.slot).await
+        };
         response.map(|body| ToClient::new(body, Some(answering)))
     }
 }
@@ -82,7 +86,11 @@ async fn serve_http1(stream: TcpStream, service: Service) {
     let (head, server) = (Arc::new(Head::default()), Arc::clone(service.server()));
     let watching = server.heads.watch(&head);
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&head)));
-    let shared = Arc::new(Shared { service, head, slot: UpgradeSlot::default() });
+    let shared = Arc::new(Shared {
+        service,
+        head,
+        slot: UpgradeSlot::default(),
+    });
     let for_requests = Arc::clone(&shared);
     let answer = service_fn(move |request: Request<Incoming>| {
         let (shared, (parts, incoming)) = (Arc::clone(&for_requests), request.into_parts());
@@ -130,19 +138,29 @@ async fn serve_http1(stream: TcpStream, service: Service) {
 fn ambiguous() -> Response<Body> {
     let sentence = "both Content-Length and Transfer-Encoding: send one of them";
     let mut response = api::text(StatusCode::BAD_REQUEST, sentence.to_owned());
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response.headers_mut().insert(
+        header::CONNECTION,
+        header::HeaderValue::from_static("close"),
+    );
     response
 }
 
 async fn serve_http2(stream: TcpStream, service: Service) {
-    let ServerOptions { max_streams, max_head_bytes, head_time, .. } = *service.options();
+    let ServerOptions {
+        max_streams,
+        max_head_bytes,
+        head_time,
+        ..
+    } = *service.options();
     let mut draining = service.server().draining.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, (parts, incoming)) = (service.clone(), request.into_parts());
         let parts = Box::new(parts);
         // A stream is not upgraded: what is asked for here comes to nothing.
         async move {
-            let response = service.answer(parts, incoming, &UpgradeSlot::default()).await;
+            let response = service
+                .answer(parts, incoming, &UpgradeSlot::default())
+                .await;
             Ok::<_, Infallible>(response.map(|body| ToClient::new(body, None)))
         }
     });

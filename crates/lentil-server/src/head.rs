@@ -61,7 +61,8 @@ impl Head {
     }
 
     pub(crate) fn is_cut(&self) -> bool {
-        self.awaited().is_some_and(|phase| self.cut.load(Ordering::SeqCst) == phase.wrapping_add(1))
+        self.awaited()
+            .is_some_and(|phase| self.cut.load(Ordering::SeqCst) == phase.wrapping_add(1))
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -96,7 +97,11 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(stream: TcpStream, head: Arc<Head>) -> Watched {
-        Watched { stream, head, scanner: Scanner::default() }
+        Watched {
+            stream,
+            head,
+            scanner: Scanner::default(),
+        }
     }
 
     pub(crate) fn into_inner(self) -> TcpStream {
@@ -109,7 +114,10 @@ impl Watched {
         }
         if self.scanner.finds_end(bytes) {
             let scanner = std::mem::take(&mut self.scanner);
-            self.head.is_ambiguous.store(scanner.has_length && scanner.has_encoding, Ordering::Relaxed);
+            self.head.is_ambiguous.store(
+                scanner.has_length && scanner.has_encoding,
+                Ordering::Relaxed,
+            );
             self.head.is_over.store(true, Ordering::Relaxed);
         }
     }
@@ -156,7 +164,10 @@ impl Scanner {
     /// Takes a whole line; true if it is the empty one after others.
     fn take_line(&mut self, line: &[u8]) -> bool {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let begins = |name: &[u8]| line.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+        let begins = |name: &[u8]| {
+            line.get(..name.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(name))
+        };
         self.has_length |= begins(LENGTH);
         self.has_encoding |= begins(ENCODING);
         let is_over = line.is_empty() && self.has_begun;
@@ -166,7 +177,11 @@ impl Scanner {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if matches!(polled, Poll::Ready(Ok(()))) {
@@ -177,7 +192,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -208,7 +227,9 @@ mod tests {
 
     fn scan(chunks: &[&str]) -> (bool, bool) {
         let mut scanner = Scanner::default();
-        let ended = chunks.iter().any(|chunk| scanner.finds_end(chunk.as_bytes()));
+        let ended = chunks
+            .iter()
+            .any(|chunk| scanner.finds_end(chunk.as_bytes()));
         (ended, scanner.has_length && scanner.has_encoding)
     }
 
@@ -216,14 +237,27 @@ mod tests {
     fn both_lengths_are_found_however_they_are_written_and_cut() {
         let head = "\r\nPOST / HTTP/1.1\r\nContent-LENGTH: 5\r\nHost: x\r\ntransfer-Encoding: chunked\r\n\r\n";
         for cut in 0..head.len() {
-            assert_eq!(scan(&[&head[..cut], &head[cut..]]), (true, true), "cut at {cut}");
+            assert_eq!(
+                scan(&[&head[..cut], &head[cut..]]),
+                (true, true),
+                "cut at {cut}"
+            );
         }
     }
 
     #[test]
     fn one_length_or_none_is_no_matter() {
-        assert_eq!(scan(&["GET / HTTP/1.1\r\nx: content-length: transfer-encoding:\r\n\r\n"]), (true, false));
-        assert_eq!(scan(&["POST / HTTP/1.1\ncontent-length: 5\n\ntransfer-encoding: chunked\n"]), (true, false));
-        assert_eq!(scan(&["POST / HTTP/1.1\r\ncontent-length: 5\r\n"]), (false, false));
+        assert_eq!(
+            scan(&["GET / HTTP/1.1\r\nx: content-length: transfer-encoding:\r\n\r\n"]),
+            (true, false)
+        );
+        assert_eq!(
+            scan(&["POST / HTTP/1.1\ncontent-length: 5\n\ntransfer-encoding: chunked\n"]),
+            (true, false)
+        );
+        assert_eq!(
+            scan(&["POST / HTTP/1.1\r\ncontent-length: 5\r\n"]),
+            (false, false)
+        );
     }
 }

@@ -46,8 +46,18 @@ impl Heads {
             head.drain();
         }
         let number = state.connections;
-        state.places.insert(number, Place { head: Arc::clone(head), awaited: None, steps: 0 });
-        Watching { heads: Arc::clone(self), number }
+        state.places.insert(
+            number,
+            Place {
+                head: Arc::clone(head),
+                awaited: None,
+                steps: 0,
+            },
+        );
+        Watching {
+            heads: Arc::clone(self),
+            number,
+        }
     }
 
     /// Cuts connections whose next head has been awaited for `time`, or a step longer; once the server drains, tells
@@ -57,7 +67,13 @@ impl Heads {
             loop {
                 tokio::time::sleep(time / STEPS).await;
                 // Waking a connection may end it, and it then takes its place out: not while that is locked.
-                let late: Vec<_> = self.0.lock().places.values_mut().filter_map(Place::step).collect();
+                let late: Vec<_> = self
+                    .0
+                    .lock()
+                    .places
+                    .values_mut()
+                    .filter_map(Place::step)
+                    .collect();
                 late.iter().for_each(|(head, phase)| head.cut(*phase));
             }
         };
@@ -68,7 +84,11 @@ impl Heads {
         let open: Vec<_> = {
             let mut state = self.0.lock();
             state.is_draining = true;
-            state.places.values().map(|place| Arc::clone(&place.head)).collect()
+            state
+                .places
+                .values()
+                .map(|place| Arc::clone(&place.head))
+                .collect()
         };
         open.iter().for_each(|head| head.drain());
     }
@@ -80,7 +100,9 @@ impl Place {
         let awaited = self.head.awaited();
         let is_same = awaited.is_some() && awaited == self.awaited;
         (self.awaited, self.steps) = (awaited, if is_same { self.steps + 1 } else { 0 });
-        awaited.filter(|_| self.steps >= STEPS).map(|phase| (Arc::clone(&self.head), phase))
+        awaited
+            .filter(|_| self.steps >= STEPS)
+            .map(|phase| (Arc::clone(&self.head), phase))
     }
 }
 
@@ -105,7 +127,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_is_awaited_too_long_is_cut_and_no_other() {
-        let (heads, [late, busy, quick]) = (Arc::new(Heads::default()), [(); 3].map(|()| Arc::new(Head::default())));
+        let (heads, [late, busy, quick]) = (
+            Arc::new(Heads::default()),
+            [(); 3].map(|()| Arc::new(Head::default())),
+        );
         let (_drain, draining) = watch::channel(false);
         let time = Duration::from_secs(4);
         let looking = tokio::spawn({
@@ -142,6 +167,9 @@ mod tests {
         drain.send_replace(true);
         heads.look_after(Duration::from_secs(4), draining).await;
         let _after = heads.watch(&after);
-        assert_eq!([&before, &gone, &after].map(|head| head.is_draining()), [true, false, true]);
+        assert_eq!(
+            [&before, &gone, &after].map(|head| head.is_draining()),
+            [true, false, true]
+        );
     }
 }

@@ -14,12 +14,19 @@ pub(crate) struct RequestId {
 
 impl RequestId {
     pub(crate) fn of(headers: &HeaderMap) -> RequestId {
-        RequestId { given: headers.get(HEADER).cloned(), text: OnceLock::new() }
+        RequestId {
+            given: headers.get(HEADER).cloned(),
+            text: OnceLock::new(),
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
         self.text.get_or_init(|| {
-            let given = self.given.as_ref().and_then(|id| id.to_str().ok()).filter(|id| is_plain(id));
+            let given = self
+                .given
+                .as_ref()
+                .and_then(|id| id.to_str().ok())
+                .filter(|id| is_plain(id));
             given.map_or_else(random, str::to_owned)
         })
     }
@@ -32,7 +39,10 @@ impl fmt::Display for RequestId {
 }
 
 fn is_plain(id: &str) -> bool {
-    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 pub(crate) fn random() -> String {
@@ -53,6 +63,9 @@ mod tests {
         assert_eq!(id("abc-123"), "abc-123");
         assert_ne!(id("a b"), "a b");
         let made = RequestId::of(&HeaderMap::new());
-        assert_eq!((made.as_str().len(), made.as_str()), (16, &*made.to_string()));
+        assert_eq!(
+            (made.as_str().len(), made.as_str()),
+            (16, &*made.to_string())
+        );
     }
 }

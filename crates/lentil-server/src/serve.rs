@@ -42,7 +42,12 @@ pub async fn serve(
     tokio::spawn(look_after_heads(Arc::clone(&server)));
     let accept = |listener, origin| {
         let service = Service::new(Arc::clone(&server), origin);
-        tokio::spawn(accept(listener, service, Arc::clone(&slots), draining.clone()))
+        tokio::spawn(accept(
+            listener,
+            service,
+            Arc::clone(&slots),
+            draining.clone(),
+        ))
     };
     let main = accept(listeners.main, Origin::Main);
     let site = listeners.site.map(|site| accept(site, Origin::Site));
@@ -60,7 +65,10 @@ pub async fn serve(
     }
     keeping.abort();
     // What has not finished by now is tried again at the next start, or has failed if it is an action.
-    if tokio::time::timeout(options.drain_time, &mut scheduling).await.is_err() {
+    if tokio::time::timeout(options.drain_time, &mut scheduling)
+        .await
+        .is_err()
+    {
         scheduling.abort();
     }
     sweeping.abort();
@@ -77,7 +85,10 @@ async fn keep_house(server: Arc<Server>) {
     for tick in 0_u64.. {
         server.held.release();
         if tick.is_multiple_of(TICKS_AN_HOUR) {
-            let pruned = [server.runtime.prune_sessions().await, server.runtime.prune_jobs().await];
+            let pruned = [
+                server.runtime.prune_sessions().await,
+                server.runtime.prune_jobs().await,
+            ];
             for error in pruned.iter().filter_map(|pruned| pruned.as_ref().err()) {
                 tracing::warn!(%error, "old records could not be deleted");
             }
@@ -94,14 +105,20 @@ async fn run_scheduler(server: Arc<Server>) {
 
 /// Cuts connections whose next request does not come in time, until the server drains.
 async fn look_after_heads(server: Arc<Server>) {
-    server.heads.look_after(server.options.head_time, server.draining.clone()).await;
+    server
+        .heads
+        .look_after(server.options.head_time, server.draining.clone())
+        .await;
 }
 
 /// Removes what a crash has left of files that nobody was told of.
 async fn sweep_files(server: Arc<Server>) {
     match server.runtime.sweep_files().await {
         Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "contents of files that no document names were removed"),
+        Ok(removed) => tracing::info!(
+            removed,
+            "contents of files that no document names were removed"
+        ),
         Err(error) => tracing::warn!(%error, "the contents of files could not be listed"),
     }
 }
@@ -116,7 +133,10 @@ async fn accept(
     let mut connections = JoinSet::new();
     loop {
         let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await.expect("the slots are never closed");
+            let slot = Arc::clone(&slots)
+                .acquire_owned()
+                .await
+                .expect("the slots are never closed");
             (slot, next_connection(&listener).await)
         };
         let (slot, stream) = tokio::select! {

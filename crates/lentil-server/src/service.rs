@@ -47,12 +47,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(runtime: Runtime, options: ServerOptions, draining: watch::Receiver<bool>) -> Server {
+    pub(crate) fn new(
+        runtime: Runtime,
+        options: ServerOptions,
+        draining: watch::Receiver<bool>,
+    ) -> Server {
         let clock = runtime.clone();
         let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
         let uploads = Semaphore::new(options.max_uploads);
         let (held, heads) = (HeldSnapshots::default(), Arc::default());
-        Server { runtime, options, authenticator, held, heads, uploads, draining }
+        Server {
+            runtime,
+            options,
+            authenticator,
+            held,
+            heads,
+            uploads,
+            draining,
+        }
     }
 }
 
@@ -72,7 +84,12 @@ impl Service {
     /// Answers a request, in a span of its own; at the level `debug` it leaves a line in the log.
     ///
     /// A request for the sync WebSocket is answered by leaving word in `slot`.
-    pub(crate) async fn answer(&self, parts: Box<Parts>, incoming: Incoming, slot: &UpgradeSlot) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        parts: Box<Parts>,
+        incoming: Incoming,
+        slot: &UpgradeSlot,
+    ) -> Response<Body> {
         let id = RequestId::of(&parts.headers);
         let (method, path) = (&parts.method, parts.uri.path());
         let span = tracing::debug_span!("request", %method, path, request_id = id.as_str());
@@ -80,9 +97,13 @@ impl Service {
             return self.route(parts, incoming, &id, slot).await;
         }
         let began = Instant::now();
-        let response = Box::pin(self.route(parts, incoming, &id, slot)).instrument(span.clone()).await;
+        let response = Box::pin(self.route(parts, incoming, &id, slot))
+            .instrument(span.clone())
+            .await;
         let duration_ms = began.elapsed().as_secs_f64() * 1e3;
-        span.in_scope(|| tracing::debug!(status = response.status().as_u16(), duration_ms, "answered"));
+        span.in_scope(|| {
+            tracing::debug!(status = response.status().as_u16(), duration_ms, "answered")
+        });
         response
     }
 
@@ -97,20 +118,36 @@ impl Service {
             if let Some(endpoint) = api::endpoint(&self.server, &parts) {
                 let request = Request::from_parts(*parts, incoming);
                 // Apart, so that the application's requests do not carry the room that these need.
-                return Box::pin(api::answer(&self.server, endpoint, request, id.as_str(), slot)).await;
+                return Box::pin(api::answer(
+                    &self.server,
+                    endpoint,
+                    request,
+                    id.as_str(),
+                    slot,
+                ))
+                .await;
             }
             strip_http(&mut parts.uri);
         }
         let identity = api::of_route(&self.server, &parts.headers).await;
         let takes_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let body = if takes_body { from_client(incoming, self.options()) } else { Body::empty() };
+        let body = if takes_body {
+            from_client(incoming, self.options())
+        } else {
+            Body::empty()
+        };
         self.server.runtime.fetch(parts, body, identity, id).await
     }
 }
 
 /// `/http/api/job` is the application's `/api/job`.
 fn strip_http(uri: &mut Uri) {
-    let Some(rest) = uri.path_and_query().and_then(|target| target.as_str().strip_prefix("/http")) else { return };
+    let Some(rest) = uri
+        .path_and_query()
+        .and_then(|target| target.as_str().strip_prefix("/http"))
+    else {
+        return;
+    };
     if !rest.starts_with('/') {
         return;
     }

@@ -19,17 +19,29 @@ struct Answer {
     body: Json,
 }
 
-async fn send(server: &Running, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+async fn send(
+    server: &Running,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-    headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
+    headers
+        .iter()
+        .for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
     request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
     let body = serde_json::from_str(body).unwrap_or_else(|_| Json::from(body));
-    Answer { status: head[9..12].parse().unwrap(), head: head.to_ascii_lowercase(), body }
+    Answer {
+        status: head[9..12].parse().unwrap(),
+        head: head.to_ascii_lowercase(),
+        body,
+    }
 }
 
 const AS_JSON: (&str, &str) = ("content-type", "application/json");
@@ -49,18 +61,33 @@ fn push(list: &str) -> Json {
 #[tokio::test]
 async fn functions_are_called_by_kind_and_by_any_spelling() {
     let server = Running::start().await;
-    assert_eq!(post(&server, "/api/mutation", &push("x")).await.body, json!({"status": "success", "value": 1.0}));
+    assert_eq!(
+        post(&server, "/api/mutation", &push("x")).await.body,
+        json!({"status": "success", "value": 1.0})
+    );
     for (target, path) in [
         ("/api/query", "lists:count"),
         ("/api/query", "lists.js:count"),
         ("/api/run/lists/count", ""),
         ("/api/run/lists%2Fcount", ""),
     ] {
-        let answer = post(&server, target, &json!({"path": path, "args": {"list": "x"}})).await;
-        assert_eq!((answer.status, answer.body), (200, json!({"status": "success", "value": 1.0})), "{target} {path}");
+        let answer = post(
+            &server,
+            target,
+            &json!({"path": path, "args": {"list": "x"}}),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.body),
+            (200, json!({"status": "success", "value": 1.0})),
+            "{target} {path}"
+        );
     }
     let action = json!({"path": "lists:shout", "args": {"list": "x", "text": "ho"}});
-    assert_eq!(post(&server, "/api/action", &action).await.body["value"], "HO");
+    assert_eq!(
+        post(&server, "/api/action", &action).await.body["value"],
+        "HO"
+    );
     server.end().await;
 }
 
@@ -69,20 +96,44 @@ async fn a_functions_failure_is_200_and_shows_no_internals() {
     let server = Running::start().await;
     let failure = async |kind: &str, body: Json| {
         let answer = post(&server, &format!("/api/{kind}"), &body).await;
-        assert_eq!((answer.status, answer.body["status"].as_str()), (200, Some("error")), "{body}");
+        assert_eq!(
+            (answer.status, answer.body["status"].as_str()),
+            (200, Some("error")),
+            "{body}"
+        );
         let message = answer.body["errorMessage"].as_str().unwrap().to_owned();
         assert!(message.starts_with("[Request ID: "), "{message}");
-        (message.split_once("] ").unwrap().1.to_owned(), answer.body.get("errorData").cloned())
+        (
+            message.split_once("] ").unwrap().1.to_owned(),
+            answer.body.get("errorData").cloned(),
+        )
     };
     let plain = failure("mutation", json!({"path": "lists:breakDown", "args": {}})).await;
     assert_eq!(plain, ("Server Error".to_owned(), None));
-    let data = failure("mutation", json!({"path": "lists:fail", "args": {"data": {"$integer": "BQAAAAAAAAA="}}})).await;
+    let data = failure(
+        "mutation",
+        json!({"path": "lists:fail", "args": {"data": {"$integer": "BQAAAAAAAAA="}}}),
+    )
+    .await;
     assert_eq!(data, ("Server Error".to_owned(), Some(json!("5"))));
-    let [hidden, missing] = ["hidden", "missing"].map(|name| json!({"path": format!("lists:{name}"), "args": {}}));
-    let (hidden, missing) = (failure("query", hidden).await, failure("query", missing).await);
-    assert_eq!(hidden.0.replace("hidden", "missing"), missing.0, "an internal function is as none");
-    let wrong = failure("query", json!({"path": "lists:count", "args": {"list": 5}})).await.0;
-    assert!(wrong.contains("ArgumentValidationError: argument `list`: expected v.string(), got 5"), "{wrong}");
+    let [hidden, missing] =
+        ["hidden", "missing"].map(|name| json!({"path": format!("lists:{name}"), "args": {}}));
+    let (hidden, missing) = (
+        failure("query", hidden).await,
+        failure("query", missing).await,
+    );
+    assert_eq!(
+        hidden.0.replace("hidden", "missing"),
+        missing.0,
+        "an internal function is as none"
+    );
+    let wrong = failure("query", json!({"path": "lists:count", "args": {"list": 5}}))
+        .await
+        .0;
+    assert!(
+        wrong.contains("ArgumentValidationError: argument `list`: expected v.string(), got 5"),
+        "{wrong}"
+    );
     server.end().await;
 }
 
@@ -92,27 +143,126 @@ async fn what_makes_no_sense_is_refused_with_a_code() {
     let good = count("x").to_string();
     for (method, target, headers, body, status, code) in [
         ("POST", "/api/query", &[][..], &*good, 400, "BadJsonBody"),
-        ("POST", "/api/query", &[("content-type", "text/plain")], &good, 400, "BadJsonBody"),
+        (
+            "POST",
+            "/api/query",
+            &[("content-type", "text/plain")],
+            &good,
+            400,
+            "BadJsonBody",
+        ),
         ("POST", "/api/query", &[AS_JSON], "{", 400, "BadJsonBody"),
-        ("POST", "/api/query", &[AS_JSON], r#"{"path":"a b"}"#, 400, "BadConvexFunctionIdentifier"),
-        ("POST", "/api/query", &[AS_JSON], r#"{"path":"a:b","format":"xml"}"#, 400, "BadFormat"),
-        ("POST", "/api/run/lists", &[AS_JSON], "{}", 400, "MissingIdentifier"),
+        (
+            "POST",
+            "/api/query",
+            &[AS_JSON],
+            r#"{"path":"a b"}"#,
+            400,
+            "BadConvexFunctionIdentifier",
+        ),
+        (
+            "POST",
+            "/api/query",
+            &[AS_JSON],
+            r#"{"path":"a:b","format":"xml"}"#,
+            400,
+            "BadFormat",
+        ),
+        (
+            "POST",
+            "/api/run/lists",
+            &[AS_JSON],
+            "{}",
+            400,
+            "MissingIdentifier",
+        ),
         ("GET", "/api/query", &[AS_JSON], "", 405, "MethodNotAllowed"),
         ("GET", "/api/sync", &[], "", 400, "WebSocketUpgradeRequired"),
-        ("POST", "/api/query", &[AS_JSON, ("convex-client", "npm")], &good, 400, "InvalidClientVersion"),
-        ("POST", "/api/query", &[AS_JSON, ("authorization", "Basic abc")], &good, 400, "InvalidAdminKey"),
-        ("POST", "/api/query", &[AS_JSON, ("authorization", "Bearer abc")], &good, 401, "InvalidAuthHeader"),
-        ("POST", "/api/query", &[AS_JSON, ("authorization", "Convex wrong")], &good, 401, "BadAdminKey"),
-        ("POST", "/api/function", &[AS_JSON], &good, 403, "BadDeployKey"),
+        (
+            "POST",
+            "/api/query",
+            &[AS_JSON, ("convex-client", "npm")],
+            &good,
+            400,
+            "InvalidClientVersion",
+        ),
+        (
+            "POST",
+            "/api/query",
+            &[AS_JSON, ("authorization", "Basic abc")],
+            &good,
+            400,
+            "InvalidAdminKey",
+        ),
+        (
+            "POST",
+            "/api/query",
+            &[AS_JSON, ("authorization", "Bearer abc")],
+            &good,
+            401,
+            "InvalidAuthHeader",
+        ),
+        (
+            "POST",
+            "/api/query",
+            &[AS_JSON, ("authorization", "Convex wrong")],
+            &good,
+            401,
+            "BadAdminKey",
+        ),
+        (
+            "POST",
+            "/api/function",
+            &[AS_JSON],
+            &good,
+            403,
+            "BadDeployKey",
+        ),
         ("GET", "/api/check_admin_key", &[], "", 403, "BadDeployKey"),
-        ("GET", "/api/stream_function_logs?cursor=0", &[], "", 403, "BadDeployKey"),
-        ("POST", "/api/update_environment_variables", &[AS_JSON], "{}", 403, "BadDeployKey"),
-        ("POST", "/api/query_at_ts", &[AS_JSON], &good, 400, "BadJsonBody"),
-        ("POST", "/api/deploy2/start_push", &[AS_JSON], "{}", 400, "NotSupported"),
+        (
+            "GET",
+            "/api/stream_function_logs?cursor=0",
+            &[],
+            "",
+            403,
+            "BadDeployKey",
+        ),
+        (
+            "POST",
+            "/api/update_environment_variables",
+            &[AS_JSON],
+            "{}",
+            403,
+            "BadDeployKey",
+        ),
+        (
+            "POST",
+            "/api/query_at_ts",
+            &[AS_JSON],
+            &good,
+            400,
+            "BadJsonBody",
+        ),
+        (
+            "POST",
+            "/api/deploy2/start_push",
+            &[AS_JSON],
+            "{}",
+            400,
+            "NotSupported",
+        ),
     ] {
         let answer = send(&server, method, target, headers, body).await;
-        assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{target} {headers:?} {body}");
-        assert!(answer.body["message"].as_str().is_some_and(|message| !message.is_empty()));
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (status, Some(code)),
+            "{target} {headers:?} {body}"
+        );
+        assert!(
+            answer.body["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty())
+        );
     }
     server.end().await;
 }
@@ -126,15 +276,33 @@ async fn the_administrator_calls_internal_functions_and_acts_as_a_user() {
     let ask = async |authorization: &str, path: &str, args: Json| {
         let headers = [AS_JSON, ("authorization", authorization)];
         let body = json!({"path": path, "args": args}).to_string();
-        send(&server, "POST", "/api/function", &headers, &body).await.body["value"].clone()
+        send(&server, "POST", "/api/function", &headers, &body)
+            .await
+            .body["value"]
+            .clone()
     };
     assert_eq!(ask(&key, "lists:hidden", json!({"list": "x"})).await, 0.0);
-    assert_eq!(ask(&format!("convex prod:{ADMIN_KEY}"), "lists:hidden", json!({"list": "x"})).await, 0.0);
+    assert_eq!(
+        ask(
+            &format!("convex prod:{ADMIN_KEY}"),
+            "lists:hidden",
+            json!({"list": "x"})
+        )
+        .await,
+        0.0
+    );
     assert_eq!(ask(&key, "me:name", json!({})).await, Json::Null);
     assert_eq!(ask(&acting, "me:name", json!({})).await, "ada");
     let bearer = format!("Bearer {}", server.token("bob", 60.0).await);
     let headers = [AS_JSON, ("authorization", bearer.as_str())];
-    let answer = send(&server, "POST", "/api/query", &headers, r#"{"path":"me:name","args":{}}"#).await;
+    let answer = send(
+        &server,
+        "POST",
+        "/api/query",
+        &headers,
+        r#"{"path":"me:name","args":{}}"#,
+    )
+    .await;
     assert_eq!(answer.body["value"], "bob");
     server.end().await;
 }
@@ -151,8 +319,19 @@ async fn on_a_route_a_foreign_authorization_is_no_identity_and_no_error() {
         ("Basic abc", "nobody"),
         ("x", "nobody"),
     ] {
-        let answer = send(&server, "GET", "/me", &[("authorization", authorization)], "").await;
-        assert_eq!((answer.status, answer.body), (200, json!(name)), "{authorization}");
+        let answer = send(
+            &server,
+            "GET",
+            "/me",
+            &[("authorization", authorization)],
+            "",
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.body),
+            (200, json!(name)),
+            "{authorization}"
+        );
     }
     server.end().await;
 }
@@ -161,14 +340,35 @@ async fn on_a_route_a_foreign_authorization_is_no_identity_and_no_error() {
 async fn every_origin_may_call_and_reads_errors_too() {
     let server = Running::start().await;
     let from = ("origin", "https://app.test");
-    let asked = ("access-control-request-headers", "authorization,convex-client");
+    let asked = (
+        "access-control-request-headers",
+        "authorization,convex-client",
+    );
     let preflight = send(&server, "OPTIONS", "/api/query", &[from, asked], "").await;
     assert_eq!(preflight.status, 204);
-    assert!(preflight.head.contains("access-control-allow-headers: authorization,convex-client"), "{}", preflight.head);
+    assert!(
+        preflight
+            .head
+            .contains("access-control-allow-headers: authorization,convex-client"),
+        "{}",
+        preflight.head
+    );
     for body in [count("x").to_string(), "{".to_owned()] {
         let answer = send(&server, "POST", "/api/query", &[AS_JSON, from], &body).await;
-        assert!(answer.head.contains("access-control-allow-origin: https://app.test"), "{}", answer.head);
-        assert!(answer.head.contains("access-control-allow-credentials: true"), "{}", answer.head);
+        assert!(
+            answer
+                .head
+                .contains("access-control-allow-origin: https://app.test"),
+            "{}",
+            answer.head
+        );
+        assert!(
+            answer
+                .head
+                .contains("access-control-allow-credentials: true"),
+            "{}",
+            answer.head
+        );
     }
     server.end().await;
 }
@@ -184,16 +384,29 @@ async fn queries_at_one_timestamp_agree_whatever_is_written_meanwhile() {
         body
     };
     for _ in 0..2 {
-        assert_eq!(post(&server, "/api/query_at_ts", &at("x")).await.body["value"], 0.0);
+        assert_eq!(
+            post(&server, "/api/query_at_ts", &at("x")).await.body["value"],
+            0.0
+        );
     }
-    assert_eq!(post(&server, "/api/query", &count("x")).await.body["value"], 1.0);
+    assert_eq!(
+        post(&server, "/api/query", &count("x")).await.body["value"],
+        1.0
+    );
     let lost = json!({"path": "lists:count", "args": {"list": "x"}, "ts": "AQAAAAAAAAA="});
     let lost = post(&server, "/api/query_at_ts", &lost).await;
-    assert_eq!((lost.status, lost.body["code"].as_str()), (503, Some("OutOfRetention")));
+    assert_eq!(
+        (lost.status, lost.body["code"].as_str()),
+        (503, Some("OutOfRetention"))
+    );
     let batch = json!({"queries": [count("x"), {"path": "lists:lost", "args": {}}, count("y")]});
     let results = post(&server, "/api/query_batch", &batch).await.body["results"].clone();
     assert_eq!(
-        (&results[0]["value"], &results[1]["status"], &results[2]["value"]),
+        (
+            &results[0]["value"],
+            &results[1]["status"],
+            &results[2]["value"]
+        ),
         (&json!(1.0), &json!("error"), &json!(0.0))
     );
     server.end().await;

@@ -34,18 +34,34 @@ async fn start(router: HttpRouter, options: ServerOptions) -> Running {
     let address = main.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let served = tokio::spawn(serve(Listeners { main, site: None }, runtime, options, shutdown));
-    Running { address, stop, served }
+    let served = tokio::spawn(serve(
+        Listeners { main, site: None },
+        runtime,
+        options,
+        shutdown,
+    ));
+    Running {
+        address,
+        stop,
+        served,
+    }
 }
 
 fn routes() -> HttpRouter {
-    HttpRouter::new().route(Method::GET, "/hello", hello).route(Method::POST, "/repeat", repeat)
+    HttpRouter::new()
+        .route(Method::GET, "/hello", hello)
+        .route(Method::POST, "/repeat", repeat)
 }
 
 /// Limits that a slow client meets at once.
 fn impatient() -> ServerOptions {
     let short = Duration::from_millis(150);
-    ServerOptions { head_time: short, first_byte_time: short, body_idle_time: short, ..ServerOptions::default() }
+    ServerOptions {
+        head_time: short,
+        first_byte_time: short,
+        body_idle_time: short,
+        ..ServerOptions::default()
+    }
 }
 
 async fn connect(running: &Running) -> TcpStream {
@@ -77,7 +93,8 @@ async fn a_connection_is_kept_and_requests_may_follow_each_other_closely() {
     for _ in 0..3 {
         assert!(ask(&mut stream, HELLO).await.ends_with("\r\n\r\nhello"));
     }
-    let closing = format!("{HELLO}{HELLO}GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let closing =
+        format!("{HELLO}{HELLO}GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
     stream.write_all(closing.as_bytes()).await.unwrap();
     assert_eq!(rest(&mut stream).await.matches("hello").count(), 3);
 }
@@ -90,7 +107,11 @@ async fn whoever_says_nothing_or_half_a_head_is_hung_up_on() {
         slow.write_all(beginning.as_bytes()).await.unwrap();
         assert!(!rest(&mut slow).await.contains("200 OK"), "{beginning:?}");
     }
-    assert!(ask(&mut connect(&running).await, HELLO).await.contains("200 OK"));
+    assert!(
+        ask(&mut connect(&running).await, HELLO)
+            .await
+            .contains("200 OK")
+    );
 }
 
 #[tokio::test]
@@ -104,28 +125,48 @@ async fn an_answer_may_take_longer_than_a_head_and_whoever_then_says_nothing_is_
         });
         Ok(http::Response::new(Body::from_stream(late)).into())
     }
-    let running = start(HttpRouter::new().route(Method::GET, "/slow", slow), impatient()).await;
+    let running = start(
+        HttpRouter::new().route(Method::GET, "/slow", slow),
+        impatient(),
+    )
+    .await;
     let mut stream = connect(&running).await;
-    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
     let answer = rest(&mut stream).await;
-    assert!(answer.contains("200 OK") && answer.contains("late"), "{answer}");
+    assert!(
+        answer.contains("200 OK") && answer.contains("late"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn a_body_that_stops_coming_is_answered_408() {
     let running = start(routes(), impatient()).await;
     let mut slow = connect(&running).await;
-    slow.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+    slow.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf")
+        .await
+        .unwrap();
     let answer = rest(&mut slow).await;
-    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("too slowly"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("too slowly"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn a_body_that_drips_is_cut_though_each_drop_comes_in_time() {
-    let options = ServerOptions { body_grace_time: Duration::from_millis(200), ..ServerOptions::default() };
+    let options = ServerOptions {
+        body_grace_time: Duration::from_millis(200),
+        ..ServerOptions::default()
+    };
     let running = start(routes(), options).await;
     let mut slow = connect(&running).await;
-    slow.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+    slow.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n")
+        .await
+        .unwrap();
     let (mut reader, mut writer) = slow.split();
     let drip = async {
         while writer.write_all(b"x").await.is_ok() {
@@ -137,25 +178,52 @@ async fn a_body_that_drips_is_cut_though_each_drop_comes_in_time() {
         read = reader.read_exact(&mut answer) => read.is_ok(),
         () = drip => false,
     };
-    assert!(answered && answer == b"HTTP/1.1 408", "{}", String::from_utf8_lossy(&answer));
+    assert!(
+        answered && answer == b"HTTP/1.1 408",
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_answered_413_before_it_has_come() {
-    let options = ServerOptions { max_body_bytes: 1_000, ..ServerOptions::default() };
+    let options = ServerOptions {
+        max_body_bytes: 1_000,
+        ..ServerOptions::default()
+    };
     let running = start(routes(), options).await;
     let mut stream = connect(&running).await;
-    stream.write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 1001\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 1001\r\n\r\n")
+        .await
+        .unwrap();
     assert!(rest(&mut stream).await.starts_with("HTTP/1.1 413"));
-    let exact = format!("POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n{}", "x".repeat(1_000));
-    assert!(ask(&mut connect(&running).await, &exact).await.starts_with("HTTP/1.1 200"));
+    let exact = format!(
+        "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n{}",
+        "x".repeat(1_000)
+    );
+    assert!(
+        ask(&mut connect(&running).await, &exact)
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
 }
 
 #[tokio::test]
 async fn whoever_is_refused_while_sending_may_go_on_sending_and_reads_the_answer() {
-    let running = start(routes(), ServerOptions { max_body_bytes: 10, ..ServerOptions::default() }).await;
+    let running = start(
+        routes(),
+        ServerOptions {
+            max_body_bytes: 10,
+            ..ServerOptions::default()
+        },
+    )
+    .await;
     let mut stream = connect(&running).await;
-    stream.write_all(b"POST /repeat HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST /repeat HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 413"));
@@ -171,18 +239,28 @@ async fn a_length_that_is_said_twice_is_answered_400_on_any_request_of_a_connect
     let running = start(routes(), ServerOptions::default()).await;
     let mut stream = connect(&running).await;
     assert!(
-        ask(&mut stream, "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nok").await.ends_with("ok")
+        ask(
+            &mut stream,
+            "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nok"
+        )
+        .await
+        .ends_with("ok")
     );
-    let smuggled =
-        "POST /repeat HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n";
+    let smuggled = "POST /repeat HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n";
     stream.write_all(smuggled.as_bytes()).await.unwrap();
     let answer = rest(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("send one of them"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("send one of them"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn connections_over_the_limit_wait_for_one_to_end() {
-    let options = ServerOptions { max_connections: 1, ..ServerOptions::default() };
+    let options = ServerOptions {
+        max_connections: 1,
+        ..ServerOptions::default()
+    };
     let running = start(routes(), options).await;
     let mut first = connect(&running).await;
     assert!(ask(&mut first, HELLO).await.contains("200 OK"));
@@ -207,9 +285,16 @@ async fn a_stop_lets_a_running_request_finish_and_takes_no_new_one() {
             Ok(Response::text(StatusCode::OK, "finished"))
         }
     };
-    let running = start(HttpRouter::new().route(Method::GET, "/slow", slow), ServerOptions::default()).await;
+    let running = start(
+        HttpRouter::new().route(Method::GET, "/slow", slow),
+        ServerOptions::default(),
+    )
+    .await;
     let mut stream = connect(&running).await;
-    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
     begun.notified().await;
     running.stop.send(()).unwrap();
     while TcpStream::connect(running.address).await.is_ok() {
@@ -225,10 +310,20 @@ async fn a_request_that_does_not_finish_is_cut_at_the_deadline() {
     async fn forever(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
         std::future::pending().await
     }
-    let options = ServerOptions { drain_time: Duration::from_millis(100), ..ServerOptions::default() };
-    let running = start(HttpRouter::new().route(Method::GET, "/forever", forever), options).await;
+    let options = ServerOptions {
+        drain_time: Duration::from_millis(100),
+        ..ServerOptions::default()
+    };
+    let running = start(
+        HttpRouter::new().route(Method::GET, "/forever", forever),
+        options,
+    )
+    .await;
     let mut stream = connect(&running).await;
-    stream.write_all(b"GET /forever HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /forever HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     running.stop.send(()).unwrap();
     assert_eq!(running.served.await.unwrap(), Drained { cut: 1 });
@@ -236,9 +331,17 @@ async fn a_request_that_does_not_finish_is_cut_at_the_deadline() {
 
 #[tokio::test]
 async fn the_servers_own_paths_come_first_and_head_is_answered_as_get() {
-    let running = start(routes(), ServerOptions { version: "9.9".into(), ..ServerOptions::default() }).await;
+    let running = start(
+        routes(),
+        ServerOptions {
+            version: "9.9".into(),
+            ..ServerOptions::default()
+        },
+    )
+    .await;
     let get = async |method: &str, path: &str| {
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
         let mut stream = connect(&running).await;
         stream.write_all(request.as_bytes()).await.unwrap();
         rest(&mut stream).await
@@ -247,7 +350,13 @@ async fn the_servers_own_paths_come_first_and_head_is_answered_as_get() {
     assert!(get("GET", "/healthz").await.contains("200 OK"));
     assert!(get("GET", "/http/hello").await.ends_with("hello"));
     let head = get("HEAD", "/hello").await;
-    assert!(head.contains("200 OK") && head.contains("content-length: 5") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(
+        head.contains("200 OK") && head.contains("content-length: 5") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
     assert!(get("GET", "/nothing").await.contains("404"));
-    assert!(get("OPTIONS", "/hello").await.contains("404"), "no automatic CORS");
+    assert!(
+        get("OPTIONS", "/hello").await.contains("404"),
+        "no automatic CORS"
+    );
 }

@@ -58,7 +58,9 @@ impl Ticker {
 pub(crate) fn run(ticker: &Ticker, shared: &Weak<Shared>) -> Result<(), StoreError> {
     let mut conn = None;
     while ticker.tick() {
-        let Some(shared) = shared.upgrade() else { break };
+        let Some(shared) = shared.upgrade() else {
+            break;
+        };
         shared.pool.expire(shared.options.snapshot_max_age);
         shared.pool.rest();
         if let Err(error) = look_after(&shared, &mut conn) {
@@ -85,7 +87,9 @@ fn look_after(shared: &Shared, conn: &mut Option<Connection>) -> Result<(), Stor
         if is_twice {
             shared.pool.expire(Duration::ZERO);
         }
-        shared.signal.restart_log(if is_twice { 10 * PATIENCE } else { PATIENCE });
+        shared
+            .signal
+            .restart_log(if is_twice { 10 * PATIENCE } else { PATIENCE });
     }
     Ok(())
 }
@@ -100,9 +104,14 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, StoreError> {
     let frames = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     let (frames, copied) = conn.query_row(&sql, [], frames).map_err(store_error)?;
-    let page: i64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(store_error)?;
+    let page: i64 = conn
+        .query_row("PRAGMA page_size", [], |row| row.get(0))
+        .map_err(store_error)?;
     let bytes = |frames: i64| frames.max(0).saturating_mul(page) as u64;
-    Ok(Log { bytes: bytes(frames), copied: bytes(copied).min(bytes(frames)) })
+    Ok(Log {
+        bytes: bytes(frames),
+        copied: bytes(copied).min(bytes(frames)),
+    })
 }
 
 /// Copies all of the log, if the snapshots that read it end in time: the next commit begins it anew, in a file of
@@ -110,7 +119,8 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, StoreError> {
 pub(crate) fn restart_log(writer: &mut Writer, limit: u64, at_most: Duration) {
     let restarted = writer.conn().and_then(|conn| {
         let size = i64::try_from(limit.saturating_mul(2)).unwrap_or(i64::MAX);
-        conn.pragma_update_and_check(None, "journal_size_limit", size, |_| Ok(())).map_err(store_error)?;
+        conn.pragma_update_and_check(None, "journal_size_limit", size, |_| Ok(()))
+            .map_err(store_error)?;
         conn.busy_timeout(at_most).map_err(store_error)?;
         checkpoint(conn, "RESTART")?;
         conn.busy_timeout(BUSY_TIMEOUT).map_err(store_error)

@@ -83,10 +83,18 @@ impl Signal {
     fn wait(&self) -> Asked {
         let mut state = self.state.lock();
         loop {
-            let is_due = state.deadline.is_some_and(|deadline| deadline <= Instant::now());
+            let is_due = state
+                .deadline
+                .is_some_and(|deadline| deadline <= Instant::now());
             if state.close || is_due || state.restart_log.is_some() || state.stop {
                 let stop = state.stop;
-                return std::mem::replace(&mut state, Asked { stop, ..Asked::default() });
+                return std::mem::replace(
+                    &mut state,
+                    Asked {
+                        stop,
+                        ..Asked::default()
+                    },
+                );
             }
             match state.deadline {
                 Some(deadline) => drop(self.changed.wait_until(&mut state, deadline)),
@@ -100,7 +108,9 @@ impl Signal {
 pub(crate) fn run(signal: &Signal, shared: &Weak<Shared>) -> Result<(), StoreError> {
     loop {
         let asked = signal.wait();
-        let Some(shared) = shared.upgrade() else { return Ok(()) };
+        let Some(shared) = shared.upgrade() else {
+            return Ok(());
+        };
         shared.commit_batch(asked.restart_log);
         if asked.stop {
             return shared.finish();
@@ -144,30 +154,50 @@ impl Shared {
 
     /// Everything after durability, in the order that keeps the promises.
     fn publish(&self, batch: Batch) {
-        let Batch { commits, waiting, .. } = batch;
-        let Some(last) = commits.last().map(|(timestamp, _)| *timestamp) else { return };
+        let Batch {
+            commits, waiting, ..
+        } = batch;
+        let Some(last) = commits.last().map(|(timestamp, _)| *timestamp) else {
+            return;
+        };
         if let Some(observer) = self.observer.get() {
-            let commits = commits.into_iter().map(|(timestamp, writes)| Commit { timestamp, keys: writes.into_keys() });
+            let commits = commits.into_iter().map(|(timestamp, writes)| Commit {
+                timestamp,
+                keys: writes.into_keys(),
+            });
             let tell = || commits.for_each(|commit| observer.committed(&Arc::new(commit)));
             // What was not told may be answered from a cache for ever after.
             if catch_unwind(AssertUnwindSafe(tell)).is_err() {
                 end_process("the observer of commits panicked; start again");
             }
         }
-        self.published.change(|published| published.timestamp = last);
-        waiting.into_iter().for_each(|waiting| drop(waiting.send(Ok(()))));
+        self.published
+            .change(|published| published.timestamp = last);
+        waiting
+            .into_iter()
+            .for_each(|waiting| drop(waiting.send(Ok(()))));
     }
 
     /// Gives the open batch up: its members fail, and the connection starts anew from what is committed.
     pub(crate) fn lose(&self, writer: &mut Writer, reason: &str) {
         let committed = writer.committed;
-        let Some(batch) = writer.give_up() else { return };
-        tracing::error!(commits = batch.commits.len(), reason, "a batch of commits was lost; none was acknowledged");
+        let Some(batch) = writer.give_up() else {
+            return;
+        };
+        tracing::error!(
+            commits = batch.commits.len(),
+            reason,
+            "a batch of commits was lost; none was acknowledged"
+        );
         if let (Some(first), Some(last)) = (batch.commits.first(), batch.commits.last()) {
             let lost = first.0..=last.0;
-            self.published.change(|published| published.lose(lost, committed));
+            self.published
+                .change(|published| published.lose(lost, committed));
         }
-        batch.waiting.into_iter().for_each(|waiting| drop(waiting.send(Err(reason.to_owned()))));
+        batch
+            .waiting
+            .into_iter()
+            .for_each(|waiting| drop(waiting.send(Err(reason.to_owned()))));
     }
 
     fn finish(&self) -> Result<(), StoreError> {

@@ -38,7 +38,10 @@ pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 /// A connection to a database that is there; nothing is read or written yet.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     // Each connection is used by one thread at a time, which its `&mut` or mutex sees to.
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(128);
     // Without this the planner looks at what a `LIMIT ?` is bound to, and plans anew whenever that is bound again.
@@ -61,9 +64,14 @@ mod tests {
     fn a_statement_is_planned_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (k INTEGER PRIMARY KEY)").unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (k INTEGER PRIMARY KEY)")
+            .unwrap();
         let conn = open(&path).unwrap();
-        let mut statement = conn.prepare("SELECT k FROM t WHERE k > ?1 LIMIT ?2").unwrap();
+        let mut statement = conn
+            .prepare("SELECT k FROM t WHERE k > ?1 LIMIT ?2")
+            .unwrap();
         for limit in 1..10 {
             assert!(!statement.exists([0, limit]).unwrap());
         }

@@ -33,15 +33,24 @@ impl Count {
     pub(crate) fn finish(&self, conn: &Connection) -> Result<usize, StoreError> {
         match self.index {
             IndexRef::Declared(..) => self.up_to(conn, self.limit),
-            _ if numbers(conn, self.index, &self.interval)? != (i64::MIN..=i64::MAX) => self.up_to(conn, self.limit),
+            _ if numbers(conn, self.index, &self.interval)? != (i64::MIN..=i64::MAX) => {
+                self.up_to(conn, self.limit)
+            }
             // Each document of the table has one entry in each of its indexes, and entries are smaller.
             _ => {
                 let catalog = format::read_catalog(conn)?;
                 let table = catalog.table_by_number(self.index.table());
                 let mut indexes = table.iter().flat_map(|table| &table.indexes);
                 let index = indexes.find(|index| index.state == IndexState::Ready);
-                let index = index.map_or(self.index, |index| IndexRef::Declared(self.index.table(), index.id));
-                Count { index, interval: Interval::all(), limit: self.limit }.up_to(conn, self.limit)
+                let index = index.map_or(self.index, |index| {
+                    IndexRef::Declared(self.index.table(), index.id)
+                });
+                Count {
+                    index,
+                    interval: Interval::all(),
+                    limit: self.limit,
+                }
+                .up_to(conn, self.limit)
             }
         }
     }
@@ -53,22 +62,36 @@ impl Count {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let counted = match self.index {
             IndexRef::Declared(_, index) => count_entries(conn, index, &self.interval, limit)?,
-            index => count_documents(conn, index.table(), &numbers(conn, index, &self.interval)?, limit)?,
+            index => count_documents(
+                conn,
+                index.table(),
+                &numbers(conn, index, &self.interval)?,
+                limit,
+            )?,
         };
         Ok(counted as usize)
     }
 }
 
-fn count_entries(conn: &Connection, index: IndexId, interval: &Interval, limit: i64) -> Result<i64, StoreError> {
+fn count_entries(
+    conn: &Connection,
+    index: IndexId,
+    interval: &Interval,
+    limit: i64,
+) -> Result<i64, StoreError> {
     let sql = match interval.end {
         Some(_) => {
             "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 AND key < ?4 LIMIT ?2)"
         }
-        None => "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 LIMIT ?2)",
+        None => {
+            "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 LIMIT ?2)"
+        }
     };
     let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
     let counted = match &interval.end {
-        Some(end) => statement.query_row(params![index.0, limit, interval.start, end], |row| row.get(0)),
+        Some(end) => statement.query_row(params![index.0, limit, interval.start, end], |row| {
+            row.get(0)
+        }),
         None => statement.query_row(params![index.0, limit, interval.start], |row| row.get(0)),
     };
     counted.map_err(store_error)
@@ -81,7 +104,13 @@ fn count_documents(
     limit: i64,
 ) -> Result<i64, StoreError> {
     let tree = Tree(table);
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {tree} WHERE number BETWEEN ?1 AND ?2 LIMIT ?3)");
-    let Some(mut statement) = documents::prepare(conn, table, &sql)? else { return Ok(0) };
-    statement.query_row([*numbers.start(), *numbers.end(), limit], |row| row.get(0)).map_err(store_error)
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {tree} WHERE number BETWEEN ?1 AND ?2 LIMIT ?3)"
+    );
+    let Some(mut statement) = documents::prepare(conn, table, &sql)? else {
+        return Ok(0);
+    };
+    statement
+        .query_row([*numbers.start(), *numbers.end(), limit], |row| row.get(0))
+        .map_err(store_error)
 }

@@ -10,7 +10,9 @@ use rusqlite::ffi;
 pub(crate) fn store_error(error: rusqlite::Error) -> StoreError {
     end_after_failed_sync(&error);
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Corrupt(error.to_string())
+        }
         _ => StoreError::Failed(error.to_string()),
     }
 }
@@ -24,7 +26,9 @@ pub(crate) fn end_after_failed_sync(error: &rusqlite::Error) {
 
 /// Ends the process for the disk has failed to keep what was written.
 pub(crate) fn end_unkept(error: &dyn Display) -> ! {
-    end_process(&format!("the disk failed to keep what was written ({error}); check it, then start again"))
+    end_process(&format!(
+        "the disk failed to keep what was written ({error}); check it, then start again"
+    ))
 }
 
 /// Whether the operating system said that it may have dropped what was to be made durable.
@@ -32,7 +36,10 @@ pub(crate) fn end_unkept(error: &dyn Display) -> ! {
 /// After that nothing the file says can be trusted in this process: the pages count as clean and are gone.
 fn is_failed_sync(error: &rusqlite::Error) -> bool {
     let extended = error.sqlite_error().map(|error| error.extended_code);
-    matches!(extended, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
+    matches!(
+        extended,
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+    )
 }
 
 /// Stops so that nothing wrong is acknowledged, with a sentence on why.
@@ -60,7 +67,13 @@ mod tests {
 
     #[test]
     fn damage_is_told_from_failure() {
-        assert!(matches!(store_error(failure(ffi::SQLITE_CORRUPT_INDEX)), StoreError::Corrupt(_)));
-        assert!(matches!(store_error(failure(ffi::SQLITE_IOERR_READ)), StoreError::Failed(_)));
+        assert!(matches!(
+            store_error(failure(ffi::SQLITE_CORRUPT_INDEX)),
+            StoreError::Corrupt(_)
+        ));
+        assert!(matches!(
+            store_error(failure(ffi::SQLITE_IOERR_READ)),
+            StoreError::Failed(_)
+        ));
     }
 }

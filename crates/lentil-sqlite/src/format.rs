@@ -41,7 +41,8 @@ pub(crate) fn create_index_entries(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<u32> {
-    conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))
+    conn.prepare_cached("PRAGMA user_version")?
+        .query_row([], |row| row.get(0))
 }
 
 pub(crate) fn write_version(conn: &Connection) -> rusqlite::Result<()> {
@@ -51,7 +52,9 @@ pub(crate) fn write_version(conn: &Connection) -> rusqlite::Result<()> {
 /// No commit in the file has a greater timestamp.
 pub(crate) fn read_ceiling(conn: &Connection) -> rusqlite::Result<Timestamp> {
     let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = 'timestamp'")?;
-    statement.query_row([], |row| row.get::<_, i64>(0)).map(|nanos| Timestamp::from_nanos(nanos as u64))
+    statement
+        .query_row([], |row| row.get::<_, i64>(0))
+        .map(|nanos| Timestamp::from_nanos(nanos as u64))
 }
 
 pub(crate) fn write_ceiling(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
@@ -59,8 +62,11 @@ pub(crate) fn write_ceiling(conn: &Connection, timestamp: Timestamp) -> rusqlite
 }
 
 pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
-    let text = read_meta(conn, "catalog").map_err(store_error)?.unwrap_or_default();
-    let json = serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("the catalog: {error}")))?;
+    let text = read_meta(conn, "catalog")
+        .map_err(store_error)?
+        .unwrap_or_default();
+    let json = serde_json::from_str(&text)
+        .map_err(|error| StoreError::Corrupt(format!("the catalog: {error}")))?;
     Catalog::from_json(&json)
 }
 
@@ -86,12 +92,18 @@ pub(crate) fn read_meta(conn: &Connection, name: &str) -> rusqlite::Result<Optio
     statement.query_row([name], |row| row.get(0)).optional()
 }
 
-pub(crate) fn write_meta(conn: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
-    let upsert =
-        "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    conn.prepare_cached(upsert)?.execute(params![name, value]).map(drop)
+pub(crate) fn write_meta(
+    conn: &Connection,
+    name: &str,
+    value: impl rusqlite::ToSql,
+) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    conn.prepare_cached(upsert)?
+        .execute(params![name, value])
+        .map(drop)
 }
 
 pub(crate) fn delete_meta(conn: &Connection, name: &str) -> rusqlite::Result<()> {
-    conn.execute("DELETE FROM _meta WHERE name = ?1", [name]).map(drop)
+    conn.execute("DELETE FROM _meta WHERE name = ?1", [name])
+        .map(drop)
 }

@@ -55,11 +55,20 @@ pub(crate) struct Standing {
 
 impl Frontier {
     pub(crate) fn at(last: Timestamp) -> Frontier {
-        Frontier(RwLock::new(State { last, under_way: None, changes: 0 }))
+        Frontier(RwLock::new(State {
+            last,
+            under_way: None,
+            changes: 0,
+        }))
     }
 
     /// Runs the COMMIT of a batch that ends with `last`.
-    pub(crate) fn commit(&self, conn: &Connection, last: Timestamp, mark: Mark) -> rusqlite::Result<()> {
+    pub(crate) fn commit(
+        &self,
+        conn: &Connection,
+        last: Timestamp,
+        mark: Mark,
+    ) -> rusqlite::Result<()> {
         let under_way = Some(Arc::new(UnderWay { last, mark }));
         self.change(|state| state.under_way = under_way);
         let done = run(conn, "COMMIT");
@@ -75,14 +84,21 @@ impl Frontier {
     /// Begins a snapshot.
     pub(crate) fn begin_snapshot(&self, conn: &Connection) -> Result<Standing, StoreError> {
         loop {
-            let State { last, under_way, changes } = self.0.read().clone();
+            let State {
+                last,
+                under_way,
+                changes,
+            } = self.0.read().clone();
             run(conn, "BEGIN").map_err(store_error)?;
             // The first that is read is what fixes the snapshot.
             format::read_version(conn).map_err(store_error)?;
             let standing = Standing { last, changes };
             if self.is_of_now(&standing) {
                 return match under_way {
-                    Some(batch) if batch.mark.is_in(conn)? => Ok(Standing { last: batch.last, changes }),
+                    Some(batch) if batch.mark.is_in(conn)? => Ok(Standing {
+                        last: batch.last,
+                        changes,
+                    }),
                     _ => Ok(standing),
                 };
             }
@@ -120,14 +136,22 @@ impl Mark {
     /// What the last commit of a batch leaves of a document, if the batch did not find it so.
     pub(crate) fn document(commits: &[(Timestamp, WriteSet)]) -> Option<Mark> {
         let last = commits.last()?.1.writes.last()?;
-        let first = commits.iter().flat_map(|(_, writes)| &writes.writes).find(|write| write.id == last.id)?;
-        let is_changed = first.old.as_ref().map(|old| &old.fields) != last.new.as_ref().map(|new| &new.fields);
+        let first = commits
+            .iter()
+            .flat_map(|(_, writes)| &writes.writes)
+            .find(|write| write.id == last.id)?;
+        let is_changed =
+            first.old.as_ref().map(|old| &old.fields) != last.new.as_ref().map(|new| &new.fields);
         is_changed.then(|| Mark::Document(last.id, last.new.clone()))
     }
 
     /// A ceiling for commits from this one on, written on the connection.
-    pub(crate) fn ceiling(conn: &Connection, last: Timestamp) -> rusqlite::Result<(Mark, Timestamp)> {
-        let ceiling = Timestamp::from_nanos(last.as_nanos().saturating_add(RAISE.as_nanos() as u64));
+    pub(crate) fn ceiling(
+        conn: &Connection,
+        last: Timestamp,
+    ) -> rusqlite::Result<(Mark, Timestamp)> {
+        let ceiling =
+            Timestamp::from_nanos(last.as_nanos().saturating_add(RAISE.as_nanos() as u64));
         format::write_ceiling(conn, ceiling)?;
         Ok((Mark::Ceiling(ceiling), ceiling))
     }
@@ -135,7 +159,9 @@ impl Mark {
     fn is_in(&self, conn: &Connection) -> Result<bool, StoreError> {
         match self {
             Mark::Document(id, document) => documents::is_stored(conn, *id, document.as_deref()),
-            Mark::Ceiling(ceiling) => Ok(format::read_ceiling(conn).map_err(store_error)? == *ceiling),
+            Mark::Ceiling(ceiling) => {
+                Ok(format::read_ceiling(conn).map_err(store_error)? == *ceiling)
+            }
         }
     }
 }
@@ -156,21 +182,43 @@ mod tests {
     /// A document of this number that says `n`.
     fn document(number: u64, n: i64) -> Arc<StoredDocument> {
         let creation_time = number as f64;
-        let id = DocumentId { table: TableNumber::FIRST_USER, internal: InternalId::at(creation_time, number) };
+        let id = DocumentId {
+            table: TableNumber::FIRST_USER,
+            internal: InternalId::at(creation_time, number),
+        };
         let fields = Object::from_iter([(FieldName::from_static("n"), Value::Int64(n))]);
-        Arc::new(StoredDocument { id, creation_time, fields })
+        Arc::new(StoredDocument {
+            id,
+            creation_time,
+            fields,
+        })
     }
 
     /// A commit that changes document 1 from and to saying this; `None` is no document.
     fn change(nanos: u64, old: Option<i64>, new: Option<i64>) -> (Timestamp, WriteSet) {
-        let (id, [old, new]) = (document(1, 0).id, [old, new].map(|n| n.map(|n| document(1, n))));
-        (at(nanos), WriteSet { writes: vec![DocumentWrite { id, old, new, keys: Vec::new() }] })
+        let (id, [old, new]) = (
+            document(1, 0).id,
+            [old, new].map(|n| n.map(|n| document(1, n))),
+        );
+        (
+            at(nanos),
+            WriteSet {
+                writes: vec![DocumentWrite {
+                    id,
+                    old,
+                    new,
+                    keys: Vec::new(),
+                }],
+            },
+        )
     }
 
     #[test]
     fn a_batch_whose_commit_is_under_way_is_in_a_snapshot_when_its_mark_is() {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { path, writer, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let Opened {
+            path, writer, last, ..
+        } = open::open(folder.path(), &SystemClock).unwrap();
         documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
         let reader = connection::reader(&path).unwrap();
         let frontier = Frontier::at(last);
@@ -221,18 +269,34 @@ mod tests {
             scope.spawn(move || {
                 for number in 1..=commits {
                     let new = document(number, 0);
-                    let write = DocumentWrite { id: new.id, old: None, new: Some(new), keys: Vec::new() };
-                    let commit = (at(number), WriteSet { writes: vec![write] });
+                    let write = DocumentWrite {
+                        id: new.id,
+                        old: None,
+                        new: Some(new),
+                        keys: Vec::new(),
+                    };
+                    let commit = (
+                        at(number),
+                        WriteSet {
+                            writes: vec![write],
+                        },
+                    );
                     run(&writer, "BEGIN IMMEDIATE").unwrap();
                     rows::apply(&writer, &commit.1).unwrap();
-                    frontier.commit(&writer, commit.0, Mark::document(&[commit]).unwrap()).unwrap();
+                    frontier
+                        .commit(&writer, commit.0, Mark::document(&[commit]).unwrap())
+                        .unwrap();
                 }
             });
             let mut last = 0;
             while last < commits {
                 last = frontier.begin_snapshot(&reader).unwrap().last.as_nanos();
                 let count = "SELECT count(*) FROM _documents_10001";
-                let count: i64 = reader.prepare_cached(count).unwrap().query_row([], |row| row.get(0)).unwrap();
+                let count: i64 = reader
+                    .prepare_cached(count)
+                    .unwrap()
+                    .query_row([], |row| row.get(0))
+                    .unwrap();
                 run(&reader, "ROLLBACK").unwrap();
                 assert_eq!(count as u64, last);
             }
@@ -245,9 +309,15 @@ mod tests {
         let Opened { writer, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
         let frontier = Frontier::at(last);
         let mark = || Mark::Document(document(1, 1).id, None);
-        assert!(frontier.commit(&writer, last.next(last), mark()).is_err(), "nothing has begun");
+        assert!(
+            frontier.commit(&writer, last.next(last), mark()).is_err(),
+            "nothing has begun"
+        );
         assert_eq!(frontier.begin_snapshot(&writer).unwrap().last, last);
         frontier.commit(&writer, last.next(last), mark()).unwrap();
-        assert_eq!(frontier.begin_snapshot(&writer).unwrap().last, last.next(last));
+        assert_eq!(
+            frontier.begin_snapshot(&writer).unwrap().last,
+            last.next(last)
+        );
     }
 }

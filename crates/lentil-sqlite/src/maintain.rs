@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use lentil_store::{Catalog, IndexEntry, IndexId, IndexRef, IndexState, Order, Progress, StoreError, TableDeclaration};
+use lentil_store::{
+    Catalog, IndexEntry, IndexId, IndexRef, IndexState, Order, Progress, StoreError,
+    TableDeclaration,
+};
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
@@ -33,7 +36,8 @@ impl Shared {
             drop(turn);
             done
         });
-        done.await.map_err(|error| StoreError::Failed(error.to_string()))?
+        done.await
+            .map_err(|error| StoreError::Failed(error.to_string()))?
     }
 }
 
@@ -45,23 +49,41 @@ pub(crate) fn declare(
     let catalog = shared.catalog();
     let next = Arc::new(catalog.declare(tables));
     if next != catalog {
-        in_transaction(shared, writer, |conn| format::write_catalog(conn, &next).map_err(store_error))?;
+        in_transaction(shared, writer, |conn| {
+            format::write_catalog(conn, &next).map_err(store_error)
+        })?;
         *shared.catalog.write() = Arc::clone(&next);
     }
     Ok(next)
 }
 
-pub(crate) fn step(shared: &Shared, writer: &mut Writer, batch: usize) -> Result<Option<Progress>, StoreError> {
+pub(crate) fn step(
+    shared: &Shared,
+    writer: &mut Writer,
+    batch: usize,
+) -> Result<Option<Progress>, StoreError> {
     let catalog = shared.catalog();
-    let Some(id) = catalog.next_unfinished() else { return Ok(None) };
+    let Some(id) = catalog.next_unfinished() else {
+        return Ok(None);
+    };
     let (table, entry, index) = catalog.find_index(id).expect("the catalog named it");
     let (steps, is_finished) = in_transaction(shared, writer, |conn| {
         let of = |index| Steps::read(conn, id)?.map_or_else(|| Steps::begin(conn, index), Ok);
         let (steps, is_finished) = match index.state {
-            IndexState::Building => {
-                build(conn, &catalog, entry.number, index, of(IndexRef::ById(entry.number))?, batch)?
-            }
-            _ => remove(conn, index, of(IndexRef::Declared(entry.number, id))?, batch)?,
+            IndexState::Building => build(
+                conn,
+                &catalog,
+                entry.number,
+                index,
+                of(IndexRef::ById(entry.number))?,
+                batch,
+            )?,
+            _ => remove(
+                conn,
+                index,
+                of(IndexRef::Declared(entry.number, id))?,
+                batch,
+            )?,
         };
         if is_finished {
             format::delete_meta(conn, &steps_name(id)).map_err(store_error)?;
@@ -74,8 +96,21 @@ pub(crate) fn step(shared: &Shared, writer: &mut Writer, batch: usize) -> Result
     if is_finished {
         *shared.catalog.write() = Arc::new(catalog.finish(id));
     }
-    let (done, total) = (steps.done, if is_finished { steps.done } else { steps.total.max(steps.done + 1) });
-    Ok(Some(Progress { table: table.to_owned(), index: index.name.clone(), state: index.state, done, total }))
+    let (done, total) = (
+        steps.done,
+        if is_finished {
+            steps.done
+        } else {
+            steps.total.max(steps.done + 1)
+        },
+    );
+    Ok(Some(Progress {
+        table: table.to_owned(),
+        index: index.name.clone(),
+        state: index.state,
+        done,
+        total,
+    }))
 }
 
 /// How far the building or dropping of an index has come.
@@ -96,8 +131,17 @@ fn steps_name(id: IndexId) -> String {
 impl Steps {
     /// Counts what there is to do.
     fn begin(conn: &Connection, index: IndexRef) -> Result<Steps, StoreError> {
-        let total = Count { index, interval: Interval::all(), limit: usize::MAX }.finish(conn)? as u64;
-        Ok(Steps { done: 0, total, next: i64::MIN })
+        let total = Count {
+            index,
+            interval: Interval::all(),
+            limit: usize::MAX,
+        }
+        .finish(conn)? as u64;
+        Ok(Steps {
+            done: 0,
+            total,
+            next: i64::MIN,
+        })
     }
 
     fn read(conn: &Connection, id: IndexId) -> Result<Option<Steps>, StoreError> {
@@ -109,12 +153,17 @@ impl Steps {
     fn parse(text: &str) -> Option<Steps> {
         let mut words = text.split(' ');
         let (done, total, next) = (words.next()?, words.next()?, words.next()?);
-        Some(Steps { done: done.parse().ok()?, total: total.parse().ok()?, next: next.parse().ok()? })
+        Some(Steps {
+            done: done.parse().ok()?,
+            total: total.parse().ok()?,
+            next: next.parse().ok()?,
+        })
     }
 
     fn write(&self, conn: &Connection, id: IndexId) -> Result<(), StoreError> {
         let Steps { done, total, next } = self;
-        format::write_meta(conn, &steps_name(id), format!("{done} {total} {next}")).map_err(store_error)
+        format::write_meta(conn, &steps_name(id), format!("{done} {total} {next}"))
+            .map_err(store_error)
     }
 }
 
@@ -127,24 +176,55 @@ fn build(
     batch: usize,
 ) -> Result<(Steps, bool), StoreError> {
     let own = IndexRef::Declared(table, index.id);
-    let interval = Interval { start: least_id(steps.next), end: None };
-    let rows = Scan { index: IndexRef::ById(table), interval, order: Order::Asc, limit: batch }.finish(conn)?;
+    let interval = Interval {
+        start: least_id(steps.next),
+        end: None,
+    };
+    let rows = Scan {
+        index: IndexRef::ById(table),
+        interval,
+        order: Order::Asc,
+        limit: batch,
+    }
+    .finish(conn)?;
     for row in &rows {
         let keys = catalog.keys_of(&row.document);
-        let key = keys.iter().find(|(index, _)| *index == own).map(|(_, key)| key);
+        let key = keys
+            .iter()
+            .find(|(index, _)| *index == own)
+            .map(|(_, key)| key);
         let key = key.expect("an index that is built is written");
         rows::insert_missing_entry(conn, index.id, key.as_bytes()).map_err(store_error)?;
     }
-    let next = rows.last().and_then(|last| number_of(last.document.id.internal).checked_add(1));
-    let steps = Steps { done: steps.done + rows.len() as u64, next: next.unwrap_or(i64::MAX), ..steps };
+    let next = rows
+        .last()
+        .and_then(|last| number_of(last.document.id.internal).checked_add(1));
+    let steps = Steps {
+        done: steps.done + rows.len() as u64,
+        next: next.unwrap_or(i64::MAX),
+        ..steps
+    };
     Ok((steps, rows.len() < batch))
 }
 
-fn remove(conn: &Connection, index: &IndexEntry, steps: Steps, batch: usize) -> Result<(Steps, bool), StoreError> {
+fn remove(
+    conn: &Connection,
+    index: &IndexEntry,
+    steps: Steps,
+    batch: usize,
+) -> Result<(Steps, bool), StoreError> {
     let delete = "DELETE FROM _index_entries WHERE index_id = ?1 AND key IN
          (SELECT key FROM _index_entries WHERE index_id = ?1 LIMIT ?2)";
-    let removed = conn.execute(delete, params![index.id.0, batch as i64]).map_err(store_error)?;
-    Ok((Steps { done: steps.done + removed as u64, ..steps }, removed < batch))
+    let removed = conn
+        .execute(delete, params![index.id.0, batch as i64])
+        .map_err(store_error)?;
+    Ok((
+        Steps {
+            done: steps.done + removed as u64,
+            ..steps
+        },
+        removed < batch,
+    ))
 }
 
 /// Does it in a transaction, which is durable when this returns.
@@ -155,7 +235,11 @@ fn in_transaction<T>(
 ) -> Result<T, StoreError> {
     let conn = writer.conn()?;
     conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
-    let done = work(conn).and_then(|done| conn.execute_batch("COMMIT").map_err(store_error).map(|()| done));
+    let done = work(conn).and_then(|done| {
+        conn.execute_batch("COMMIT")
+            .map_err(store_error)
+            .map(|()| done)
+    });
     // The catalog that comes next is not for snapshots from before.
     shared.frontier.renew();
     if done.is_err() && !conn.is_autocommit() {

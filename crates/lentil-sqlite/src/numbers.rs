@@ -49,7 +49,9 @@ pub(crate) fn numbers(
         return Ok(NONE);
     }
     let least = |bound: &[u8]| least_number(conn, index.table(), bound);
-    let Some(start) = least(&interval.start)? else { return Ok(NONE) };
+    let Some(start) = least(&interval.start)? else {
+        return Ok(NONE);
+    };
     let above = interval.end.as_deref().map_or(Ok(None), least)?;
     Ok(match above.map(|above| above.checked_sub(1)) {
         None => start..=i64::MAX,
@@ -59,15 +61,24 @@ pub(crate) fn numbers(
 }
 
 /// The least number from which on all ids are at or above `bound`; `None` when there is none.
-fn least_number(conn: &Connection, table: TableNumber, bound: &[u8]) -> Result<Option<i64>, StoreError> {
+fn least_number(
+    conn: &Connection,
+    table: TableNumber,
+    bound: &[u8],
+) -> Result<Option<i64>, StoreError> {
     let number = number_at(bound);
     if bound.len() <= 8 {
         return Ok(Some(number));
     }
     // The document that has the number may have an id below the bound.
-    let found = Documents::of(conn, table)?.map_or(Ok(None), |mut documents| documents.at(number))?;
+    let found =
+        Documents::of(conn, table)?.map_or(Ok(None), |mut documents| documents.at(number))?;
     let is_below = found.is_some_and(|found| found.document.id.internal.as_bytes()[..] < *bound);
-    Ok(if is_below { number.checked_add(1) } else { Some(number) })
+    Ok(if is_below {
+        number.checked_add(1)
+    } else {
+        Some(number)
+    })
 }
 
 /// The key in `by_id` of the document with this id.
@@ -85,8 +96,13 @@ pub(crate) fn time_key(id: InternalId) -> IndexKey {
 
 /// The ids of the documents whose keys are in `interval`.
 fn ids(interval: &Interval) -> Interval {
-    let Some(start) = least_id_of(&interval.start) else { return Interval::none() };
-    Interval { start, end: interval.end.as_deref().and_then(least_id_of) }
+    let Some(start) = least_id_of(&interval.start) else {
+        return Interval::none();
+    };
+    Interval {
+        start,
+        end: interval.end.as_deref().and_then(least_id_of),
+    }
 }
 
 /// The least id whose key in `by_creation_time` is at or above `bound`; `None` when there is none.
@@ -114,7 +130,13 @@ mod tests {
     use crate::documents;
 
     fn bound() -> impl Strategy<Value = Vec<u8>> {
-        let near = (any::<f64>(), any::<u64>(), 0_usize..30, any::<u8>(), 0_usize..25);
+        let near = (
+            any::<f64>(),
+            any::<u64>(),
+            0_usize..30,
+            any::<u8>(),
+            0_usize..25,
+        );
         prop_oneof![
             prop::collection::vec(any::<u8>(), 0..28),
             near.prop_map(|(time, random, cut, byte, at)| {

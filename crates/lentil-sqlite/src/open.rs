@@ -22,7 +22,9 @@ const DAY_NANOS: u64 = 24 * 60 * 60 * 1_000_000_000;
 #[non_exhaustive]
 pub enum OpenError {
     /// Make the folder writable, or choose another.
-    #[error("the data folder {path} cannot be used: {io}; make it a folder that you can write to, or choose another")]
+    #[error(
+        "the data folder {path} cannot be used: {io}; make it a folder that you can write to, or choose another"
+    )]
     Folder {
         /// The folder.
         path: String,
@@ -30,13 +32,17 @@ pub enum OpenError {
         io: io::Error,
     },
     /// Stop the other server, or choose another folder.
-    #[error("the data folder {path} is in use by another server; stop that one, or choose another folder")]
+    #[error(
+        "the data folder {path} is in use by another server; stop that one, or choose another folder"
+    )]
     Locked {
         /// The folder.
         path: String,
     },
     /// Make the file readable and writable.
-    #[error("the database {path} cannot be read and written: {io}; check its permissions and the disk")]
+    #[error(
+        "the database {path} cannot be read and written: {io}; check its permissions and the disk"
+    )]
     File {
         /// The file.
         path: String,
@@ -60,13 +66,17 @@ pub enum OpenError {
         found: u32,
     },
     /// End what the other program does with it.
-    #[error("the database {path} is locked by another program; end what that does with it, then start again")]
+    #[error(
+        "the database {path} is locked by another program; end what that does with it, then start again"
+    )]
     Busy {
         /// The file.
         path: String,
     },
     /// Put the database back beside its log, or move the log away.
-    #[error("{path} is gone, and its write-ahead log is there; put the database back, or move the log away")]
+    #[error(
+        "{path} is gone, and its write-ahead log is there; put the database back, or move the log away"
+    )]
     Beheaded {
         /// The file that is gone.
         path: String,
@@ -80,7 +90,9 @@ pub enum OpenError {
         reason: String,
     },
     /// Set the clock.
-    #[error("the last commit in {path} is more than a day ahead of the clock; set the clock right, then start again")]
+    #[error(
+        "the last commit in {path} is more than a day ahead of the clock; set the clock right, then start again"
+    )]
     ClockBehind {
         /// The file.
         path: String,
@@ -101,7 +113,10 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError> {
-    make_folder(folder).map_err(|io| OpenError::Folder { path: shown(folder), io })?;
+    make_folder(folder).map_err(|io| OpenError::Folder {
+        path: shown(folder),
+        io,
+    })?;
     let lock = lock(folder)?;
     let path = folder.join(FILE);
     match header(&path)? {
@@ -123,17 +138,40 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
     let last = last.next(clock.now());
     format::write_ceiling(&writer, last).map_err(|error| refused(&path, error))?;
     connection::sync_no_commits(&writer).map_err(|error| refused(&path, error))?;
-    let wal = Wal::of(&path).map_err(|io| OpenError::File { path: shown(&wal::path_of(&path)), io })?;
-    Ok(Opened { path, writer, wal, catalog, last, lock })
+    let wal = Wal::of(&path).map_err(|io| OpenError::File {
+        path: shown(&wal::path_of(&path)),
+        io,
+    })?;
+    Ok(Opened {
+        path,
+        writer,
+        wal,
+        catalog,
+        last,
+        lock,
+    })
 }
 
 /// Reads what there is, and refuses what cannot be worked with.
-fn accept(path: &Path, conn: &Connection, clock: &dyn Clock) -> Result<(Catalog, Timestamp), OpenError> {
+fn accept(
+    path: &Path,
+    conn: &Connection,
+    clock: &dyn Clock,
+) -> Result<(Catalog, Timestamp), OpenError> {
     let failed = |error| refused(path, error);
     // Once more, for what the header says may be overwritten in the log.
-    let application_id = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let application_id = conn
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(failed)?;
     let format_version = format::read_version(conn).map_err(failed)?;
-    check(path, Header { is_sqlite: true, application_id, format_version })?;
+    check(
+        path,
+        Header {
+            is_sqlite: true,
+            application_id,
+            format_version,
+        },
+    )?;
     let last = format::read_ceiling(conn).map_err(failed)?;
     if last.as_nanos() > clock.now().as_nanos().saturating_add(DAY_NANOS) {
         return Err(OpenError::ClockBehind { path: shown(path) });
@@ -143,7 +181,10 @@ fn accept(path: &Path, conn: &Connection, clock: &dyn Clock) -> Result<(Catalog,
             StoreError::Corrupt(reason) => reason,
             other => other.to_string(),
         };
-        OpenError::Corrupt { path: shown(path), reason }
+        OpenError::Corrupt {
+            path: shown(path),
+            reason,
+        }
     })?;
     Ok((catalog, last))
 }
@@ -160,8 +201,14 @@ fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
             | ErrorCode::SystemIoFailure
             | ErrorCode::DiskFull
             | ErrorCode::OutOfMemory,
-        ) => OpenError::File { path, io: io::Error::other(error) },
-        _ => OpenError::Corrupt { path, reason: error.to_string() },
+        ) => OpenError::File {
+            path,
+            io: io::Error::other(error),
+        },
+        _ => OpenError::Corrupt {
+            path,
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -175,12 +222,26 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join("lock");
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(|io| OpenError::Folder { path: shown(folder), io })?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    let file = file.map_err(|io| OpenError::Folder {
+        path: shown(folder),
+        io,
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: shown(folder) }),
-        Err(TryLockError::Error(io)) => Err(OpenError::Folder { path: shown(folder), io }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            path: shown(folder),
+        }),
+        Err(TryLockError::Error(io)) => Err(OpenError::Folder {
+            path: shown(folder),
+            io,
+        }),
     }
 }
 
@@ -193,17 +254,31 @@ struct Header {
 
 /// Reads the header without SQLite, which would already change files; `None` when there is no file.
 fn header(path: &Path) -> Result<Option<Header>, OpenError> {
-    let failed = |io| OpenError::File { path: shown(path), io };
+    let failed = |io| OpenError::File {
+        path: shown(path),
+        io,
+    };
     let mut file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(io) => return Err(failed(io)),
     };
     let mut bytes = Vec::new();
-    file.by_ref().take(100).read_to_end(&mut bytes).map_err(failed)?;
-    let number = |at: usize| bytes.get(at..at + 4).map_or(0, |four| u32::from_be_bytes(four.try_into().expect("four")));
+    file.by_ref()
+        .take(100)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    let number = |at: usize| {
+        bytes
+            .get(at..at + 4)
+            .map_or(0, |four| u32::from_be_bytes(four.try_into().expect("four")))
+    };
     let is_sqlite = bytes.len() == 100 && bytes.starts_with(b"SQLite format 3\0");
-    Ok(Some(Header { is_sqlite, application_id: number(68), format_version: number(60) }))
+    Ok(Some(Header {
+        is_sqlite,
+        application_id: number(68),
+        format_version: number(60),
+    }))
 }
 
 fn check(path: &Path, header: Header) -> Result<(), OpenError> {
@@ -211,27 +286,41 @@ fn check(path: &Path, header: Header) -> Result<(), OpenError> {
         return Err(OpenError::Foreign { path: shown(path) });
     }
     if header.format_version > FORMAT_VERSION {
-        return Err(OpenError::Newer { path: shown(path), found: header.format_version });
+        return Err(OpenError::Newer {
+            path: shown(path),
+            found: header.format_version,
+        });
     }
     Ok(())
 }
 
 /// Makes a database under another name, whole and durable, and only then gives it its own.
 fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError> {
-    let failed = |io| OpenError::File { path: shown(path), io };
+    let failed = |io| OpenError::File {
+        path: shown(path),
+        io,
+    };
     // Another database's log would be taken for the new one's.
     if fs::metadata(wal::path_of(path)).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::Beheaded { path: shown(path) });
     }
     let new = folder.join(format!("{FILE}.new"));
     let _ = fs::remove_file(&new);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(failed)?;
     let conn = Connection::open(&new).map_err(|error| failed(io::Error::other(error)))?;
     let created = format::create(&conn, Timestamp::MIN.next(clock.now()))
         .and_then(|()| conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())));
     created.map_err(|error| failed(io::Error::other(error)))?;
-    conn.close().map_err(|(_, error)| failed(io::Error::other(error)))?;
+    conn.close()
+        .map_err(|(_, error)| failed(io::Error::other(error)))?;
     file.sync_all().map_err(failed)?;
     fs::rename(&new, path).map_err(failed)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)
 }

@@ -18,7 +18,8 @@ pub(crate) struct Pace {
 impl Pace {
     /// A batch of so many commits was made durable, which took the disk so long.
     pub(crate) fn note(&self, sync: Duration, commits: usize) {
-        self.sync_nanos.store(sync.as_nanos() as u64, Ordering::Relaxed);
+        self.sync_nanos
+            .store(sync.as_nanos() as u64, Ordering::Relaxed);
         self.commits.store(commits, Ordering::Relaxed);
     }
 

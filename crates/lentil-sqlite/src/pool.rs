@@ -34,7 +34,9 @@ struct Reader {
 
 impl Reader {
     fn end_snapshot(&mut self) -> rusqlite::Result<()> {
-        self.standing.take().map_or(Ok(()), |_| run(&self.conn, "ROLLBACK"))
+        self.standing
+            .take()
+            .map_or(Ok(()), |_| run(&self.conn, "ROLLBACK"))
     }
 }
 
@@ -51,9 +53,21 @@ pub(crate) struct Lease {
 }
 
 impl Pool {
-    pub(crate) fn new(path: PathBuf, frontier: Arc<Frontier>, readers: usize, max_wait: Duration) -> Arc<Pool> {
+    pub(crate) fn new(
+        path: PathBuf,
+        frontier: Arc<Frontier>,
+        readers: usize,
+        max_wait: Duration,
+    ) -> Arc<Pool> {
         let permits = Arc::new(Semaphore::new(readers));
-        Arc::new(Pool { path, frontier, permits, idle: Mutex::default(), lent: Mutex::default(), max_wait })
+        Arc::new(Pool {
+            path,
+            frontier,
+            permits,
+            idle: Mutex::default(),
+            lent: Mutex::default(),
+            max_wait,
+        })
     }
 
     /// Lends a connection with a snapshot of now; waits, in order, when all are lent.
@@ -61,16 +75,30 @@ impl Pool {
         let permit = Arc::clone(&self.permits).acquire_owned();
         let permit = match tokio::time::timeout(self.max_wait, permit).await {
             Ok(permit) => permit.map_err(|_| StoreError::Closed)?,
-            Err(_) => return Err(StoreError::Busy { waited: self.max_wait }),
+            Err(_) => {
+                return Err(StoreError::Busy {
+                    waited: self.max_wait,
+                });
+            }
         };
         let idle = self.idle.lock().pop();
-        let open = || connection::reader(&self.path).map(|conn| Reader { conn, standing: None });
+        let open = || {
+            connection::reader(&self.path).map(|conn| Reader {
+                conn,
+                standing: None,
+            })
+        };
         let mut reader = idle.map_or_else(open, Ok).map_err(store_error)?;
-        let standing = match reader.standing.filter(|standing| self.frontier.is_of_now(standing)) {
+        let standing = match reader
+            .standing
+            .filter(|standing| self.frontier.is_of_now(standing))
+        {
             Some(standing) => standing,
             None => {
                 reader.end_snapshot().map_err(store_error)?;
-                *reader.standing.insert(self.frontier.begin_snapshot(&reader.conn)?)
+                *reader
+                    .standing
+                    .insert(self.frontier.begin_snapshot(&reader.conn)?)
             }
         };
         let lease = Arc::new(Lease {
@@ -102,7 +130,9 @@ impl Pool {
     /// of them.
     pub(crate) fn rest(&self) {
         self.frontier.renew();
-        self.idle.lock().retain_mut(|reader| reader.end_snapshot().is_ok());
+        self.idle
+            .lock()
+            .retain_mut(|reader| reader.end_snapshot().is_ok());
     }
 
     /// Ends every snapshot, and lends nothing from now on.
@@ -113,7 +143,9 @@ impl Pool {
     }
 
     fn take_back(&self, mut reader: Reader) {
-        let stays = reader.standing.is_some_and(|standing| self.frontier.is_of_now(&standing));
+        let stays = reader
+            .standing
+            .is_some_and(|standing| self.frontier.is_of_now(&standing));
         // A connection whose transaction does not end is of no more use.
         let is_usable = stays || reader.end_snapshot().is_ok();
         let mut idle = self.idle.lock();
@@ -125,7 +157,10 @@ impl Pool {
 
 impl Lease {
     /// Reads on the connection.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut reader = self.reader.lock();
         let done = read(&reader.as_ref().ok_or(StoreError::SnapshotExpired)?.conn);
         if self.is_overdue.load(Ordering::SeqCst) {
@@ -135,7 +170,10 @@ impl Lease {
     }
 
     fn end(&self, reader: &mut Option<Reader>) {
-        reader.take().into_iter().for_each(|reader| self.pool.take_back(reader));
+        reader
+            .take()
+            .into_iter()
+            .for_each(|reader| self.pool.take_back(reader));
     }
 }
 
@@ -160,7 +198,13 @@ mod tests {
         let Opened { path, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
         let frontier = Arc::new(Frontier::at(last));
         let pool = Pool::new(path, Arc::clone(&frontier), 2, Duration::from_secs(1));
-        let is_standing = || pool.idle.lock().iter().map(|reader| reader.standing.is_some()).collect::<Vec<_>>();
+        let is_standing = || {
+            pool.idle
+                .lock()
+                .iter()
+                .map(|reader| reader.standing.is_some())
+                .collect::<Vec<_>>()
+        };
         drop(pool.lend().await.unwrap());
         assert_eq!(is_standing(), [true]);
         let lent = pool.lend().await.unwrap();

@@ -12,7 +12,10 @@ pub(crate) struct Publication {
 
 impl Publication {
     pub(crate) fn up_to(last: Timestamp) -> Publication {
-        Publication { published: RwLock::new(Published::up_to(last)), changed: Notify::new() }
+        Publication {
+            published: RwLock::new(Published::up_to(last)),
+            changed: Notify::new(),
+        }
     }
 
     /// The last commit that is published.
@@ -42,8 +45,13 @@ impl Publication {
     }
 
     fn outcome(&self, timestamp: Timestamp) -> Option<Result<(), StoreError>> {
-        let lost = |()| StoreError::Lost { reason: "it was in a batch that was not made durable".to_owned() };
-        self.published.read().outcome(timestamp).map(|outcome| outcome.map_err(lost))
+        let lost = |()| StoreError::Lost {
+            reason: "it was in a batch that was not made durable".to_owned(),
+        };
+        self.published
+            .read()
+            .outcome(timestamp)
+            .map(|outcome| outcome.map_err(lost))
     }
 }
 
@@ -57,7 +65,10 @@ pub(crate) struct Published {
 
 impl Published {
     fn up_to(timestamp: Timestamp) -> Published {
-        Published { timestamp, lost: Vec::new() }
+        Published {
+            timestamp,
+            lost: Vec::new(),
+        }
     }
 
     /// Remembers that these never became durable; `kept` is the last commit before them that was not lost.
@@ -90,11 +101,23 @@ mod tests {
     #[test]
     fn what_was_lost_is_never_published_though_later_commits_are() {
         let mut published = Published::up_to(at(5));
-        assert_eq!((published.outcome(at(5)), published.outcome(at(6))), (Some(Ok(())), None));
+        assert_eq!(
+            (published.outcome(at(5)), published.outcome(at(6))),
+            (Some(Ok(())), None)
+        );
         published.lose(at(6)..=at(8), at(5));
         published.timestamp = at(9);
         let outcomes = [5, 6, 8, 9, 10].map(|nanos| published.outcome(at(nanos)));
-        assert_eq!(outcomes, [Some(Ok(())), Some(Err(())), Some(Err(())), Some(Ok(())), None]);
+        assert_eq!(
+            outcomes,
+            [
+                Some(Ok(())),
+                Some(Err(())),
+                Some(Err(())),
+                Some(Ok(())),
+                None
+            ]
+        );
     }
 
     #[test]

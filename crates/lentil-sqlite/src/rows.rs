@@ -17,7 +17,9 @@ pub(crate) fn apply(conn: &Connection, writes: &WriteSet) -> rusqlite::Result<us
             (_, None) => documents::delete(conn, write.id)?,
         }
         for change in write.keys.iter().filter(|change| change.old != change.new) {
-            let IndexRef::Declared(_, index) = change.index else { continue };
+            let IndexRef::Declared(_, index) = change.index else {
+                continue;
+            };
             if let Some(key) = &change.old {
                 remove_entry(conn, index, key.as_bytes())?;
             }
@@ -32,16 +34,26 @@ pub(crate) fn apply(conn: &Connection, writes: &WriteSet) -> rusqlite::Result<us
 
 fn insert_entry(conn: &Connection, index: IndexId, key: &[u8]) -> rusqlite::Result<()> {
     let insert = "INSERT INTO _index_entries (index_id, key) VALUES (?1, ?2)";
-    conn.prepare_cached(insert)?.execute(params![index.0, key]).map(drop)
+    conn.prepare_cached(insert)?
+        .execute(params![index.0, key])
+        .map(drop)
 }
 
 /// Inserts an entry that may be there already.
-pub(crate) fn insert_missing_entry(conn: &Connection, index: IndexId, key: &[u8]) -> rusqlite::Result<()> {
+pub(crate) fn insert_missing_entry(
+    conn: &Connection,
+    index: IndexId,
+    key: &[u8],
+) -> rusqlite::Result<()> {
     let insert = "INSERT OR IGNORE INTO _index_entries (index_id, key) VALUES (?1, ?2)";
-    conn.prepare_cached(insert)?.execute(params![index.0, key]).map(drop)
+    conn.prepare_cached(insert)?
+        .execute(params![index.0, key])
+        .map(drop)
 }
 
 fn remove_entry(conn: &Connection, index: IndexId, key: &[u8]) -> rusqlite::Result<()> {
     let delete = "DELETE FROM _index_entries WHERE index_id = ?1 AND key = ?2";
-    conn.prepare_cached(delete)?.execute(params![index.0, key]).map(drop)
+    conn.prepare_cached(delete)?
+        .execute(params![index.0, key])
+        .map(drop)
 }

@@ -31,23 +31,44 @@ impl Snapshot for SqliteSnapshot {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let scan = Scan { index, interval: interval.clone(), order, limit };
+        let scan = Scan {
+            index,
+            interval: interval.clone(),
+            order,
+            limit,
+        };
         let Scanned { mut rows, rest } = self.lease.read(|conn| scan.begin(conn))?;
         if let Some(rest) = rest {
             let lease = Arc::clone(&self.lease);
-            let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| rest.finish(conn)));
-            rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
+            let going_on =
+                tokio::task::spawn_blocking(move || lease.read(|conn| rest.finish(conn)));
+            rows.extend(
+                going_on
+                    .await
+                    .map_err(|error| StoreError::Failed(error.to_string()))??,
+            );
         }
         Ok(rows)
     }
 
-    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
-        let count = Count { index, interval: interval.clone(), limit };
+    async fn count(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let count = Count {
+            index,
+            interval: interval.clone(),
+            limit,
+        };
         if let Some(counted) = self.lease.read(|conn| count.begin(conn))? {
             return Ok(counted);
         }
         let lease = Arc::clone(&self.lease);
         let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| count.finish(conn)));
-        going_on.await.map_err(|error| StoreError::Failed(error.to_string()))?
+        going_on
+            .await
+            .map_err(|error| StoreError::Failed(error.to_string()))?
     }
 }

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use lentil_store::{
-    Catalog, CommitObserver, Progress, Snapshot, Store, StoreError, TableDeclaration, Timestamp, Transaction,
+    Catalog, CommitObserver, Progress, Snapshot, Store, StoreError, TableDeclaration, Timestamp,
+    Transaction,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -59,13 +60,30 @@ impl SqliteStore {
     /// # Errors
     /// As [`OpenError`] says; a database that is refused is left as it was.
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
-        let Opened { path, writer, wal, catalog, last, lock } = open::open(folder, &*options.clock)?;
+        let Opened {
+            path,
+            writer,
+            wal,
+            catalog,
+            last,
+            lock,
+        } = open::open(folder, &*options.clock)?;
         let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));
         let frontier = Arc::new(Frontier::at(last));
         let shared = Arc::new(Shared {
-            pool: Pool::new(path.clone(), Arc::clone(&frontier), options.readers, options.max_wait),
+            pool: Pool::new(
+                path.clone(),
+                Arc::clone(&frontier),
+                options.readers,
+                options.max_wait,
+            ),
             frontier,
-            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(path.clone(), writer, wal, last))),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(
+                path.clone(),
+                writer,
+                wal,
+                last,
+            ))),
             signal: Arc::clone(&signal),
             published: Publication::up_to(last),
             observer: OnceLock::new(),
@@ -95,7 +113,9 @@ impl SqliteStore {
         name: &str,
         run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), OpenError> {
-        let thread = std::thread::Builder::new().name(format!("sqlite-{name}")).spawn(run);
+        let thread = std::thread::Builder::new()
+            .name(format!("sqlite-{name}"))
+            .spawn(run);
         self.threads.lock().push(thread.map_err(OpenError::Thread)?);
         Ok(())
     }
@@ -112,8 +132,15 @@ impl SqliteStore {
 
 /// Waits for threads to end; returns the first failure.
 fn join(threads: Vec<Worker>) -> Result<(), StoreError> {
-    let panicked = |_| Err(StoreError::Failed("a thread of the store panicked".to_owned()));
-    let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect();
+    let panicked = |_| {
+        Err(StoreError::Failed(
+            "a thread of the store panicked".to_owned(),
+        ))
+    };
+    let ended: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap_or_else(panicked))
+        .collect();
     ended.into_iter().collect()
 }
 
@@ -131,7 +158,9 @@ impl Shared {
         let turn = Arc::clone(&self.turn).acquire_owned();
         match tokio::time::timeout(self.options.max_wait, turn).await {
             Ok(turn) => turn.map_err(|_| StoreError::Closed),
-            Err(_) => Err(StoreError::Busy { waited: self.options.max_wait }),
+            Err(_) => Err(StoreError::Busy {
+                waited: self.options.max_wait,
+            }),
         }
     }
 
@@ -178,16 +207,23 @@ impl Drop for Waiting<'_> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        Ok(Box::new(SqliteSnapshot { lease: self.shared.pool.lend().await? }))
+        Ok(Box::new(SqliteSnapshot {
+            lease: self.shared.pool.lend().await?,
+        }))
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         let turn = self.shared.turn().await?;
-        Ok(Box::new(SqliteTransaction::begin(Arc::clone(&self.shared), turn).await))
+        Ok(Box::new(
+            SqliteTransaction::begin(Arc::clone(&self.shared), turn).await,
+        ))
     }
 
     fn observe(&self, observer: Arc<dyn CommitObserver>) {
-        assert!(self.shared.observer.set(observer).is_ok(), "a store has one observer");
+        assert!(
+            self.shared.observer.set(observer).is_ok(),
+            "a store has one observer"
+        );
     }
 
     fn published(&self) -> Timestamp {
@@ -204,11 +240,15 @@ impl Store for SqliteStore {
 
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError> {
         let tables = tables.to_vec();
-        self.shared.alone(move |shared, writer| maintain::declare(shared, writer, &tables)).await
+        self.shared
+            .alone(move |shared, writer| maintain::declare(shared, writer, &tables))
+            .await
     }
 
     async fn maintain(&self, batch: usize) -> Result<Option<Progress>, StoreError> {
-        self.shared.alone(move |shared, writer| maintain::step(shared, writer, batch)).await
+        self.shared
+            .alone(move |shared, writer| maintain::step(shared, writer, batch))
+            .await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -238,7 +278,10 @@ mod tests {
 
     suite!(|clock| async move {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let options = SqliteOptions { clock, ..SqliteOptions::default() };
+        let options = SqliteOptions {
+            clock,
+            ..SqliteOptions::default()
+        };
         let store = SqliteStore::open(folder.path(), options).expect("a fresh store opens");
         Made::keeping(store, folder)
     });

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lentil_store::{
-    Catalog, CommitError, IndexRef, IndexState, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp,
-    Transaction, WriteSet,
+    Catalog, CommitError, IndexRef, IndexState, Order, Row, Snapshot, StoreError, StoredDocument,
+    Timestamp, Transaction, WriteSet,
 };
 use lentil_values::{DocumentId, Interval};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, oneshot};
@@ -37,18 +37,29 @@ pub(crate) struct SqliteTransaction {
 }
 
 impl SqliteTransaction {
-    pub(crate) async fn begin(shared: Arc<Shared>, turn: OwnedSemaphorePermit) -> SqliteTransaction {
+    pub(crate) async fn begin(
+        shared: Arc<Shared>,
+        turn: OwnedSemaphorePermit,
+    ) -> SqliteTransaction {
         let writer = shared.writer.lock().await;
         let (timestamp, epoch) = (writer.applied, writer.epoch);
         drop(writer);
-        SqliteTransaction { shared, turn, timestamp, epoch, closing: None }
+        SqliteTransaction {
+            shared,
+            turn,
+            timestamp,
+            epoch,
+            closing: None,
+        }
     }
 
     /// The connection, as long as what was read on it before still stands.
     async fn writer(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
         let writer = Arc::clone(&self.shared.writer).lock_owned().await;
         if writer.epoch != self.epoch {
-            return Err(StoreError::Lost { reason: "a batch of commits that it may have read was lost".to_owned() });
+            return Err(StoreError::Lost {
+                reason: "a batch of commits that it may have read was lost".to_owned(),
+            });
         }
         Ok(writer)
     }
@@ -60,8 +71,16 @@ impl SqliteTransaction {
         loop {
             let mut writer = self.writer().await?;
             if let Some(number) = writer.begin_batch()? {
-                if self.closing.as_ref().is_none_or(|closing| closing.number != number) {
-                    self.closing = Some(Closing { shared: Arc::clone(&self.shared), number, joined: None });
+                if self
+                    .closing
+                    .as_ref()
+                    .is_none_or(|closing| closing.number != number)
+                {
+                    self.closing = Some(Closing {
+                        shared: Arc::clone(&self.shared),
+                        number,
+                        joined: None,
+                    });
                 }
                 return Ok(writer);
             }
@@ -79,7 +98,13 @@ impl SqliteTransaction {
         writer.end_empty_batch();
         let outcome = writer.batch.as_mut().map(Batch::outcome);
         drop(writer);
-        let SqliteTransaction { shared, turn, timestamp, closing, .. } = self;
+        let SqliteTransaction {
+            shared,
+            turn,
+            timestamp,
+            closing,
+            ..
+        } = self;
         drop(turn);
         let Some(outcome) = outcome else {
             closing.into_iter().for_each(Closing::forget);
@@ -109,24 +134,44 @@ impl Snapshot for SqliteTransaction {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let scan = Scan { index, interval: interval.clone(), order, limit };
+        let scan = Scan {
+            index,
+            interval: interval.clone(),
+            order,
+            limit,
+        };
         let mut writer = self.writer_in_batch().await?;
         let Scanned { mut rows, rest } = scan.begin(writer.conn()?)?;
         if let Some(rest) = rest {
             let going_on = tokio::task::spawn_blocking(move || rest.finish(writer.conn()?));
-            rows.extend(going_on.await.map_err(|error| StoreError::Failed(error.to_string()))??);
+            rows.extend(
+                going_on
+                    .await
+                    .map_err(|error| StoreError::Failed(error.to_string()))??,
+            );
         }
         Ok(rows)
     }
 
-    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
-        let count = Count { index, interval: interval.clone(), limit };
+    async fn count(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let count = Count {
+            index,
+            interval: interval.clone(),
+            limit,
+        };
         let mut writer = self.writer_in_batch().await?;
         if let Some(counted) = count.begin(writer.conn()?)? {
             return Ok(counted);
         }
         let going_on = tokio::task::spawn_blocking(move || count.finish(writer.conn()?));
-        going_on.await.map_err(|error| StoreError::Failed(error.to_string()))?
+        going_on
+            .await
+            .map_err(|error| StoreError::Failed(error.to_string()))?
     }
 }
 
@@ -140,14 +185,29 @@ impl Transaction for SqliteTransaction {
             return Err(CommitError::Conflict);
         }
         let mut writer = self.writer_in_batch().await?;
-        let SqliteTransaction { shared, turn, mut closing, .. } = *self;
+        let SqliteTransaction {
+            shared,
+            turn,
+            mut closing,
+            ..
+        } = *self;
         let applied = writer.apply(writes, shared.options.clock.now());
         let timestamp = applied.map_err(|error| shared.undo(&mut writer, error))?;
         // From here on the commit happens, whether or not the caller waits for it.
-        let batch = writer.batch.as_mut().expect("what was applied is in a batch");
-        let (outcome, is_full, commits) = (batch.outcome(), batch.is_full(&shared.options), batch.commits.len());
+        let batch = writer
+            .batch
+            .as_mut()
+            .expect("what was applied is in a batch");
+        let (outcome, is_full, commits) = (
+            batch.outcome(),
+            batch.is_full(&shared.options),
+            batch.commits.len(),
+        );
         if let Some(closing) = &mut closing {
-            closing.joined = Some(Joined { commits, latest: batch.began + shared.options.batch_time });
+            closing.joined = Some(Joined {
+                commits,
+                latest: batch.began + shared.options.batch_time,
+            });
         }
         drop(writer);
         if commits.is_multiple_of(IN_A_ROW) {
@@ -192,12 +252,19 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        let Closing { shared, number, joined } = self;
+        let Closing {
+            shared,
+            number,
+            joined,
+        } = self;
         if shared.is_closed(*number) {
             return;
         }
         let (is_idle, now) = (shared.is_idle(), std::time::Instant::now());
-        match joined.as_ref().map(|joined| (joined.latest, shared.pace.patience(joined.commits))) {
+        match joined
+            .as_ref()
+            .map(|joined| (joined.latest, shared.pace.patience(joined.commits)))
+        {
             // The next is waiting, and will see to it, unless it takes long.
             Some((latest, _)) if !is_idle => shared.signal.arm(latest),
             Some((latest, Some(patience))) => shared.signal.arm(latest.min(now + patience)),
@@ -225,16 +292,23 @@ impl Shared {
 fn has_every_key(catalog: &Catalog, writes: &WriteSet) -> bool {
     writes.writes.iter().all(|write| {
         let table = write.id.table;
-        let indexes = catalog.table_by_number(table).map_or(&[][..], |table| &table.indexes);
-        let written = indexes.iter().filter(|index| index.state != IndexState::Dropping);
+        let indexes = catalog
+            .table_by_number(table)
+            .map_or(&[][..], |table| &table.indexes);
+        let written = indexes
+            .iter()
+            .filter(|index| index.state != IndexState::Dropping);
         let standing = written.map(|index| IndexRef::Declared(table, index.id));
         let keys = write.keys.iter().map(|change| change.index);
-        keys.filter(|index| matches!(index, IndexRef::Declared(..))).eq(standing)
+        keys.filter(|index| matches!(index, IndexRef::Declared(..)))
+            .eq(standing)
     })
 }
 
 /// Waits until the batch is durable and published, or lost.
 async fn released(outcome: oneshot::Receiver<Outcome>) -> Result<(), CommitError> {
-    let outcome = outcome.await.map_err(|_| CommitError::Store(StoreError::Closed))?;
+    let outcome = outcome
+        .await
+        .map_err(|_| CommitError::Store(StoreError::Closed))?;
     outcome.map_err(|reason| CommitError::Lost { reason })
 }

@@ -19,7 +19,8 @@ use crate::documents;
 use crate::format::{self, FORMAT_VERSION};
 
 const DOCUMENTS_1: &str = "SELECT table_number, id, json FROM _documents ORDER BY table_number, id";
-const DOCUMENTS_2: &str = "SELECT -index_id, key, json FROM _old_entries CROSS JOIN _documents ON number = document
+const DOCUMENTS_2: &str =
+    "SELECT -index_id, key, json FROM _old_entries CROSS JOIN _documents ON number = document
     WHERE index_id < 0 ORDER BY index_id, key";
 
 /// Brings an accepted file to this version's format, if it is older.
@@ -33,7 +34,10 @@ pub(crate) fn upgrade(conn: &Connection, catalog: &Catalog) -> Result<()> {
 
 /// Copies documents and entries from format 1 or 2. About a minute for ten million documents.
 fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
-    tracing::info!(to = FORMAT_VERSION, "rewriting the database in a newer format; a large one takes a while");
+    tracing::info!(
+        to = FORMAT_VERSION,
+        "rewriting the database in a newer format; a large one takes a while"
+    );
     // Renaming a table is not to look at views, of which a person may have made some.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
     let transaction = conn.unchecked_transaction()?;
@@ -50,10 +54,12 @@ fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
         transaction.execute_batch("DROP TABLE _old_entries")?;
     }
     // An index that was half built is begun anew.
-    transaction.execute_batch("DROP TABLE _documents; DELETE FROM _meta WHERE name LIKE 'built %'")?;
+    transaction
+        .execute_batch("DROP TABLE _documents; DELETE FROM _meta WHERE name LIKE 'built %'")?;
     format::write_version(conn)?;
     transaction.commit()?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false).map(drop)
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)
+        .map(drop)
 }
 
 fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
@@ -61,7 +67,10 @@ fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
     let mut documents = select.query([])?;
     while let Some(row) = documents.next()? {
         let table = TableNumber::new(row.get(0)?).ok_or(Error::IntegralValueOutOfRange(0, 0))?;
-        let id = DocumentId { table, internal: InternalId(row.get(1)?) };
+        let id = DocumentId {
+            table,
+            internal: InternalId(row.get(1)?),
+        };
         documents::insert(conn, id, row.get_ref(2)?.as_str()?)?;
     }
     Ok(())
@@ -69,7 +78,6 @@ fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
 
 fn copy_entries(conn: &Connection) -> Result<()> {
     format::create_index_entries(conn)?;
-    let copy =
-        "INSERT INTO _index_entries SELECT index_id, key FROM _old_entries WHERE index_id > 0 ORDER BY index_id, key";
+    let copy = "INSERT INTO _index_entries SELECT index_id, key FROM _old_entries WHERE index_id > 0 ORDER BY index_id, key";
     conn.execute_batch(copy)
 }

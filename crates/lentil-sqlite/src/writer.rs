@@ -76,7 +76,9 @@ impl Writer {
             // Reading makes it open its log.
             format::read_version(&conn).map_err(store_error)?;
             connection::sync_no_commits(&conn).map_err(store_error)?;
-            self.wal = Arc::new(Wal::of(&self.path).map_err(|error| StoreError::Failed(error.to_string()))?);
+            self.wal = Arc::new(
+                Wal::of(&self.path).map_err(|error| StoreError::Failed(error.to_string()))?,
+            );
             self.conn = Some(conn);
         }
         Ok(self.conn.as_ref().expect("it was just opened"))
@@ -98,7 +100,9 @@ impl Writer {
                 self.batches += 1;
                 self.batch = Some(Batch::begin(self.batches));
             }
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(None),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                return Ok(None);
+            }
             Err(error) => return Err(store_error(error)),
         }
         Ok(Some(self.batches))
@@ -106,10 +110,15 @@ impl Writer {
 
     /// Applies a write set in the open batch. A failure undoes just this write set, unless the batch is lost with it
     /// ([`Writer::has_lost_batch`]).
-    pub(crate) fn apply(&mut self, writes: WriteSet, now: Timestamp) -> rusqlite::Result<Timestamp> {
+    pub(crate) fn apply(
+        &mut self,
+        writes: WriteSet,
+        now: Timestamp,
+    ) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
         let batch = self.batch.as_mut().expect("a batch was begun");
-        batch.bytes += rows::apply(conn, &writes).inspect_err(|_| begin_anew(conn, &batch.commits))?;
+        batch.bytes +=
+            rows::apply(conn, &writes).inspect_err(|_| begin_anew(conn, &batch.commits))?;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;
         batch.commits.push((self.applied, writes));
@@ -120,7 +129,8 @@ impl Writer {
     pub(crate) fn commit(&mut self, frontier: &Frontier) -> rusqlite::Result<()> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
         let commits = self.batch.as_ref().map_or(&[][..], |batch| &batch.commits);
-        let (mark, ceiling) = match Mark::document(commits).filter(|_| self.applied <= self.ceiling) {
+        let (mark, ceiling) = match Mark::document(commits).filter(|_| self.applied <= self.ceiling)
+        {
             Some(mark) => (mark, self.ceiling),
             None => Mark::ceiling(conn, self.applied)?,
         };
@@ -136,7 +146,11 @@ impl Writer {
 
     /// Ends a batch that nothing was applied to.
     pub(crate) fn end_empty_batch(&mut self) {
-        if self.batch.take_if(|batch| batch.commits.is_empty()).is_some() {
+        if self
+            .batch
+            .take_if(|batch| batch.commits.is_empty())
+            .is_some()
+        {
             self.roll_back();
         }
     }
@@ -173,8 +187,14 @@ fn begin_anew(conn: &Connection, commits: &[(Timestamp, WriteSet)]) {
     if conn.is_autocommit() {
         return;
     }
-    let again = || commits.iter().try_for_each(|(_, writes)| rows::apply(conn, writes).map(drop));
-    let done = run(conn, "ROLLBACK").and_then(|()| begin(conn)).and_then(|()| again());
+    let again = || {
+        commits
+            .iter()
+            .try_for_each(|(_, writes)| rows::apply(conn, writes).map(drop))
+    };
+    let done = run(conn, "ROLLBACK")
+        .and_then(|()| begin(conn))
+        .and_then(|()| again());
     if done.is_err() && !conn.is_autocommit() {
         // Whether this fails too shows in `is_autocommit`; the connection is then given up.
         let _ = run(conn, "ROLLBACK");
@@ -191,7 +211,13 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 
 impl Batch {
     fn begin(number: u64) -> Batch {
-        Batch { number, began: Instant::now(), commits: Vec::new(), bytes: 0, waiting: Vec::new() }
+        Batch {
+            number,
+            began: Instant::now(),
+            commits: Vec::new(),
+            bytes: 0,
+            waiting: Vec::new(),
+        }
     }
 
     /// Tells what has become of the batch, once it is known.
@@ -221,17 +247,37 @@ mod tests {
     fn inserting(numbers: &[u64]) -> WriteSet {
         let write = |number: &u64| {
             let creation_time = *number as f64;
-            let id = DocumentId { table: TableNumber::FIRST_USER, internal: InternalId::at(creation_time, *number) };
-            let document = StoredDocument { id, creation_time, fields: Object::new() };
-            DocumentWrite { id, old: None, new: Some(Arc::new(document)), keys: Vec::new() }
+            let id = DocumentId {
+                table: TableNumber::FIRST_USER,
+                internal: InternalId::at(creation_time, *number),
+            };
+            let document = StoredDocument {
+                id,
+                creation_time,
+                fields: Object::new(),
+            };
+            DocumentWrite {
+                id,
+                old: None,
+                new: Some(Arc::new(document)),
+                keys: Vec::new(),
+            }
         };
-        WriteSet { writes: numbers.iter().map(write).collect() }
+        WriteSet {
+            writes: numbers.iter().map(write).collect(),
+        }
     }
 
     #[test]
     fn a_write_set_that_fails_in_part_leaves_nothing_and_the_others_of_its_batch_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { path, writer, wal, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let Opened {
+            path,
+            writer,
+            wal,
+            last,
+            ..
+        } = open::open(folder.path(), &SystemClock).unwrap();
         create_tree(&writer, TableNumber::FIRST_USER).unwrap();
         let mut writer = Writer::new(path, writer, wal, last);
         assert_eq!(writer.begin_batch().unwrap(), Some(1));
@@ -243,7 +289,11 @@ mod tests {
         writer.apply(inserting(&[4]), last).unwrap();
         writer.commit(&Frontier::at(last)).unwrap();
         let times = "SELECT group_concat(json ->> '$._creationTime') FROM _documents_10001";
-        let times: String = writer.conn().unwrap().query_row(times, [], |row| row.get(0)).unwrap();
+        let times: String = writer
+            .conn()
+            .unwrap()
+            .query_row(times, [], |row| row.get(0))
+            .unwrap();
         assert_eq!(times, "1.0,2.0,4.0");
     }
 }

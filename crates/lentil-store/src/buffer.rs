@@ -20,7 +20,10 @@ use std::sync::Arc;
 
 use lentil_values::{DocumentId, IndexKey, Interval, TableNumber};
 
-use crate::{Catalog, DocumentWrite, IndexRef, KeyChange, Order, Row, Snapshot, StoreError, StoredDocument, WriteSet};
+use crate::{
+    Catalog, DocumentWrite, IndexRef, KeyChange, Order, Row, Snapshot, StoreError, StoredDocument,
+    WriteSet,
+};
 
 /// The writes of one transaction, in layers.
 pub struct WriteBuffer {
@@ -55,7 +58,13 @@ impl WriteBuffer {
     /// An empty buffer over a store with this catalog.
     pub fn new(catalog: Arc<Catalog>) -> WriteBuffer {
         let (documents, sheets) = (BTreeMap::new(), BTreeMap::new());
-        WriteBuffer { catalog, documents, sheets, replaced: Vec::new(), marks: Vec::new() }
+        WriteBuffer {
+            catalog,
+            documents,
+            sheets,
+            replaced: Vec::new(),
+            marks: Vec::new(),
+        }
     }
 
     /// Begins a layer.
@@ -91,7 +100,9 @@ impl WriteBuffer {
 
     /// Writes a document: `old` is as the transaction sees it now, `None` if it is new; `new` is `None` to delete.
     pub fn put(&mut self, old: Option<Arc<StoredDocument>>, new: Option<Arc<StoredDocument>>) {
-        let Some(id) = old.as_ref().or(new.as_ref()).map(|document| document.id) else { return };
+        let Some(id) = old.as_ref().or(new.as_ref()).map(|document| document.id) else {
+            return;
+        };
         let before = self.take(id);
         let old = before.as_ref().map_or(old, |written| written.old.clone());
         if !self.marks.is_empty() {
@@ -105,8 +116,12 @@ impl WriteBuffer {
     fn take(&mut self, id: DocumentId) -> Option<Written> {
         let written = self.documents.remove(&id)?;
         for KeyChange { index, old, new } in &written.keys {
-            let Some(sheet) = self.sheets.get_mut(index) else { continue };
-            old.iter().chain(new).for_each(|key| drop(sheet.remove(key)));
+            let Some(sheet) = self.sheets.get_mut(index) else {
+                continue;
+            };
+            old.iter()
+                .chain(new)
+                .for_each(|key| drop(sheet.remove(key)));
         }
         Some(written)
     }
@@ -135,14 +150,21 @@ impl WriteBuffer {
     ) -> Result<Vec<Row>, StoreError> {
         let sheet: BTreeMap<_, _> = self.sheet_in(index, interval).collect();
         // Each entry of the buffer hides at most one of the store's.
-        let stored = snapshot.scan(index, interval, order, limit.saturating_add(sheet.len())).await?;
+        let stored = snapshot
+            .scan(index, interval, order, limit.saturating_add(sheet.len()))
+            .await?;
         if sheet.is_empty() {
             return Ok(stored);
         }
-        let visible = stored.into_iter().filter(|row| !sheet.contains_key(&row.key));
-        let written = sheet
-            .iter()
-            .filter_map(|(key, entry)| Some(Row { key: (*key).clone(), document: entry.document.clone()? }));
+        let visible = stored
+            .into_iter()
+            .filter(|row| !sheet.contains_key(&row.key));
+        let written = sheet.iter().filter_map(|(key, entry)| {
+            Some(Row {
+                key: (*key).clone(),
+                document: entry.document.clone()?,
+            })
+        });
         let mut rows: Vec<Row> = visible.chain(written).collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         if order == Order::Desc {
@@ -168,8 +190,13 @@ impl WriteBuffer {
             hidden += usize::from(entry.is_stored && entry.document.is_none());
             added += usize::from(!entry.is_stored && entry.document.is_some());
         }
-        let stored = snapshot.count(index, interval, limit.saturating_add(hidden)).await?;
-        Ok(stored.saturating_sub(hidden).saturating_add(added).min(limit))
+        let stored = snapshot
+            .count(index, interval, limit.saturating_add(hidden))
+            .await?;
+        Ok(stored
+            .saturating_sub(hidden)
+            .saturating_add(added)
+            .min(limit))
     }
 
     fn sheet_in<'b>(
@@ -181,7 +208,10 @@ impl WriteBuffer {
         let entries = is_read.then(|| {
             let start = IndexKey::from_bytes(interval.start.clone());
             let end = interval.end.clone().map(IndexKey::from_bytes);
-            self.sheet(index).range((Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded)))
+            self.sheet(index).range((
+                Bound::Included(start),
+                end.map_or(Bound::Unbounded, Bound::Excluded),
+            ))
         });
         entries.into_iter().flatten()
     }
@@ -205,7 +235,10 @@ impl WriteBuffer {
 
     /// What was written to a table since the latest layer began, or, without layers, at all: each document as it was
     /// before, if it was there, and as it is now, if it still is.
-    pub(crate) fn latest(&self, table: TableNumber) -> Vec<(Option<Arc<StoredDocument>>, Arc<StoredDocument>)> {
+    pub(crate) fn latest(
+        &self,
+        table: TableNumber,
+    ) -> Vec<(Option<Arc<StoredDocument>>, Arc<StoredDocument>)> {
         let mut before: BTreeMap<DocumentId, Option<Arc<StoredDocument>>> = BTreeMap::new();
         match self.marks.last() {
             None => {
@@ -213,41 +246,90 @@ impl WriteBuffer {
                 before.extend(own.map(|(id, written)| (*id, written.old.clone())));
             }
             Some(mark) => {
-                for (id, replaced) in self.replaced[*mark..].iter().filter(|(id, _)| id.table == table) {
-                    let stored = || self.documents.get(id).and_then(|written| written.old.clone());
-                    let replaced = replaced.as_ref().map_or_else(stored, |written| written.new.clone());
+                for (id, replaced) in self.replaced[*mark..]
+                    .iter()
+                    .filter(|(id, _)| id.table == table)
+                {
+                    let stored = || {
+                        self.documents
+                            .get(id)
+                            .and_then(|written| written.old.clone())
+                    };
+                    let replaced = replaced
+                        .as_ref()
+                        .map_or_else(stored, |written| written.new.clone());
                     before.entry(*id).or_insert(replaced);
                 }
             }
         }
-        let now = |id: &DocumentId| self.documents.get(id).and_then(|written| written.new.clone());
-        before.into_iter().filter_map(|(id, before)| Some((before, now(&id)?))).collect()
+        let now = |id: &DocumentId| {
+            self.documents
+                .get(id)
+                .and_then(|written| written.new.clone())
+        };
+        before
+            .into_iter()
+            .filter_map(|(id, before)| Some((before, now(&id)?)))
+            .collect()
     }
 
     /// Everything written, each document once; what is in the end as it was is left out.
     pub fn into_write_set(self) -> WriteSet {
-        let changed = self.documents.into_iter().filter(|(_, written)| written.old != written.new);
+        let changed = self
+            .documents
+            .into_iter()
+            .filter(|(_, written)| written.old != written.new);
         let write = |(id, Written { old, new, keys })| DocumentWrite { id, old, new, keys };
-        WriteSet { writes: changed.map(write).collect() }
+        WriteSet {
+            writes: changed.map(write).collect(),
+        }
     }
 }
 
 /// Puts a document's entries on a sheet: the store's hidden, its own over them.
-fn enter(sheet: &mut Sheet, KeyChange { old, new, .. }: &KeyChange, document: Option<&Arc<StoredDocument>>) {
+fn enter(
+    sheet: &mut Sheet,
+    KeyChange { old, new, .. }: &KeyChange,
+    document: Option<&Arc<StoredDocument>>,
+) {
     if let Some(key) = old {
-        sheet.insert(key.clone(), Entry { document: None, is_stored: true });
+        sheet.insert(
+            key.clone(),
+            Entry {
+                document: None,
+                is_stored: true,
+            },
+        );
     }
     if let Some(key) = new {
-        sheet.insert(key.clone(), Entry { document: document.cloned(), is_stored: old == new });
+        sheet.insert(
+            key.clone(),
+            Entry {
+                document: document.cloned(),
+                is_stored: old == new,
+            },
+        );
     }
 }
 
 /// A document's entries before and after, index by index.
-fn key_changes(catalog: &Catalog, old: Option<&StoredDocument>, new: Option<&StoredDocument>) -> Vec<KeyChange> {
-    let keys = |document: Option<&StoredDocument>| document.map(|document| catalog.keys_of(document));
+fn key_changes(
+    catalog: &Catalog,
+    old: Option<&StoredDocument>,
+    new: Option<&StoredDocument>,
+) -> Vec<KeyChange> {
+    let keys =
+        |document: Option<&StoredDocument>| document.map(|document| catalog.keys_of(document));
     let (old, new) = (keys(old).unwrap_or_default(), keys(new).unwrap_or_default());
-    let indexes: Vec<IndexRef> = if new.is_empty() { &old } else { &new }.iter().map(|(index, _)| *index).collect();
+    let indexes: Vec<IndexRef> = if new.is_empty() { &old } else { &new }
+        .iter()
+        .map(|(index, _)| *index)
+        .collect();
     let (mut old, mut new) = (old.into_iter(), new.into_iter());
-    let change = |index| KeyChange { index, old: old.next().map(|(_, key)| key), new: new.next().map(|(_, key)| key) };
+    let change = |index| KeyChange {
+        index,
+        old: old.next().map(|(_, key)| key),
+        new: new.next().map(|(_, key)| key),
+    };
     indexes.into_iter().map(change).collect()
 }

@@ -40,7 +40,11 @@ pub struct Catalog {
 
 impl Default for Catalog {
     fn default() -> Catalog {
-        Catalog { tables: BTreeMap::new(), next_table: TableNumber::FIRST_USER.get(), next_index: 1 }
+        Catalog {
+            tables: BTreeMap::new(),
+            next_table: TableNumber::FIRST_USER.get(),
+            next_index: 1,
+        }
     }
 }
 
@@ -68,26 +72,45 @@ impl Catalog {
         for (name, table) in &mut next.tables {
             table.declared = declared.iter().any(|declaration| declaration.name == *name);
             if !table.declared {
-                table.indexes.iter_mut().for_each(|index| index.state = IndexState::Dropping);
+                table
+                    .indexes
+                    .iter_mut()
+                    .for_each(|index| index.state = IndexState::Dropping);
             }
         }
-        declared.iter().for_each(|declaration| next.declare_table(declaration));
+        declared
+            .iter()
+            .for_each(|declaration| next.declare_table(declaration));
         next
     }
 
     fn declare_table(&mut self, declaration: &TableDeclaration) {
         if !self.tables.contains_key(&declaration.name) {
             let number = self.take_number(&declaration.name);
-            let entry = TableEntry { number, definition: String::new(), declared: true, indexes: Vec::new() };
+            let entry = TableEntry {
+                number,
+                definition: String::new(),
+                declared: true,
+                indexes: Vec::new(),
+            };
             self.tables.insert(declaration.name.clone(), entry);
         }
-        let table = self.tables.get_mut(&declaration.name).expect("it was just made sure of");
+        let table = self
+            .tables
+            .get_mut(&declaration.name)
+            .expect("it was just made sure of");
         table.definition.clone_from(&declaration.definition);
         let is_same = |index: &IndexEntry, wanted: &IndexDeclaration| {
-            index.state != IndexState::Dropping && index.name == wanted.name && index.fields == wanted.fields
+            index.state != IndexState::Dropping
+                && index.name == wanted.name
+                && index.fields == wanted.fields
         };
         for index in &mut table.indexes {
-            match declaration.indexes.iter().find(|wanted| is_same(index, wanted)) {
+            match declaration
+                .indexes
+                .iter()
+                .find(|wanted| is_same(index, wanted))
+            {
                 Some(wanted) => index.unique = wanted.unique,
                 None => index.state = IndexState::Dropping,
             }
@@ -96,8 +119,18 @@ impl Catalog {
             if !table.indexes.iter().any(|index| is_same(index, wanted)) {
                 let (id, state) = (IndexId(self.next_index), IndexState::Building);
                 self.next_index += 1;
-                let IndexDeclaration { name, fields, unique } = wanted.clone();
-                table.indexes.push(IndexEntry { id, name, fields, unique, state });
+                let IndexDeclaration {
+                    name,
+                    fields,
+                    unique,
+                } = wanted.clone();
+                table.indexes.push(IndexEntry {
+                    id,
+                    name,
+                    fields,
+                    unique,
+                    state,
+                });
             }
         }
     }
@@ -106,8 +139,14 @@ impl Catalog {
     /// are never given up.
     fn take_number(&mut self, name: &str) -> TableNumber {
         let number = if name.starts_with('_') {
-            let system = self.tables.iter().filter(|(name, _)| name.starts_with('_')).map(|(_, table)| table.number);
-            system.max().map_or(TableNumber::FIRST_SYSTEM.get(), |last| last.get() + 1)
+            let system = self
+                .tables
+                .iter()
+                .filter(|(name, _)| name.starts_with('_'))
+                .map(|(_, table)| table.number);
+            system
+                .max()
+                .map_or(TableNumber::FIRST_SYSTEM.get(), |last| last.get() + 1)
         } else {
             self.next_table += 1;
             self.next_table - 1
@@ -118,7 +157,9 @@ impl Catalog {
     /// The index that [`crate::Store::maintain`] has to build or drop next.
     pub fn next_unfinished(&self) -> Option<IndexId> {
         let mut indexes = self.tables.values().flat_map(|table| &table.indexes);
-        indexes.find(|index| index.state != IndexState::Ready).map(|index| index.id)
+        indexes
+            .find(|index| index.state != IndexState::Ready)
+            .map(|index| index.id)
     }
 
     /// The catalog with a built index ready, or a dropped one gone.
@@ -126,9 +167,13 @@ impl Catalog {
     pub fn finish(&self, id: IndexId) -> Catalog {
         let mut next = self.clone();
         for table in next.tables.values_mut() {
-            table.indexes.retain(|index| index.id != id || index.state != IndexState::Dropping);
+            table
+                .indexes
+                .retain(|index| index.id != id || index.state != IndexState::Dropping);
             let built = table.indexes.iter_mut().find(|index| index.id == id);
-            built.into_iter().for_each(|index| index.state = IndexState::Ready);
+            built
+                .into_iter()
+                .for_each(|index| index.state = IndexState::Ready);
         }
         next
     }
@@ -140,9 +185,18 @@ impl Catalog {
             (IndexRef::ById(table), key(&[], document, false)),
             (IndexRef::ByCreationTime(table), key(&[], document, true)),
         ];
-        let indexes = self.table_by_number(table).map_or(&[][..], |table| &table.indexes);
-        let written = indexes.iter().filter(|index| index.state != IndexState::Dropping);
-        keys.extend(written.map(|index| (IndexRef::Declared(table, index.id), key(&index.fields, document, true))));
+        let indexes = self
+            .table_by_number(table)
+            .map_or(&[][..], |table| &table.indexes);
+        let written = indexes
+            .iter()
+            .filter(|index| index.state != IndexState::Dropping);
+        keys.extend(written.map(|index| {
+            (
+                IndexRef::Declared(table, index.id),
+                key(&index.fields, document, true),
+            )
+        }));
         keys
     }
 
@@ -151,7 +205,8 @@ impl Catalog {
         let index = |index: &IndexEntry| {
             let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
             let state = index.state.as_str();
-            let mut entry = json!({ "id": index.id.0, "name": index.name, "fields": fields, "state": state });
+            let mut entry =
+                json!({ "id": index.id.0, "name": index.name, "fields": fields, "state": state });
             if index.unique {
                 entry["unique"] = Json::Bool(true);
             }
@@ -159,7 +214,12 @@ impl Catalog {
         };
         let table = |(name, table): (&String, &TableEntry)| {
             let indexes: Vec<Json> = table.indexes.iter().map(index).collect();
-            let TableEntry { number, definition, declared, .. } = table;
+            let TableEntry {
+                number,
+                definition,
+                declared,
+                ..
+            } = table;
             let entry = json!({
                 "number": number.get(), "definition": definition, "declared": declared, "indexes": indexes,
             });
@@ -180,7 +240,9 @@ impl Catalog {
 
 fn key(fields: &[FieldPath], document: &StoredDocument, with_time: bool) -> IndexKey {
     let mut key = KeyWriter::new();
-    fields.iter().for_each(|field| key.push(field.get(&document.fields)));
+    fields
+        .iter()
+        .for_each(|field| key.push(field.get(&document.fields)));
     if with_time {
         key.push(Some(&Value::Float64(document.creation_time)));
     }
@@ -191,7 +253,10 @@ fn key(fields: &[FieldPath], document: &StoredDocument, with_time: bool) -> Inde
 fn read_catalog(json: &Json) -> Option<Catalog> {
     let number = |json: &Json| u32::try_from(json.as_u64()?).ok();
     let index = |json: &Json| {
-        let fields = json["fields"].as_array()?.iter().map(|field| FieldPath::parse(field.as_str()?).ok());
+        let fields = json["fields"]
+            .as_array()?
+            .iter()
+            .map(|field| FieldPath::parse(field.as_str()?).ok());
         Some(IndexEntry {
             id: IndexId(number(&json["id"])?),
             name: json["name"].as_str()?.to_owned(),
@@ -206,12 +271,20 @@ fn read_catalog(json: &Json) -> Option<Catalog> {
             number: TableNumber::new(number(&json["number"])?)?,
             definition: json["definition"].as_str()?.to_owned(),
             declared: json["declared"].as_bool()?,
-            indexes: json["indexes"].as_array()?.iter().map(index).collect::<Option<_>>()?,
+            indexes: json["indexes"]
+                .as_array()?
+                .iter()
+                .map(index)
+                .collect::<Option<_>>()?,
         };
         Some((name.clone(), entry))
     };
     Some(Catalog {
-        tables: json["tables"].as_object()?.iter().map(table).collect::<Option<_>>()?,
+        tables: json["tables"]
+            .as_object()?
+            .iter()
+            .map(table)
+            .collect::<Option<_>>()?,
         next_table: number(&json["nextTable"])?,
         next_index: number(&json["nextIndex"])?,
     })
@@ -223,7 +296,10 @@ impl TableNames for Catalog {
     }
 
     fn name(&self, number: TableNumber) -> Option<&str> {
-        self.tables.iter().find(|(_, table)| table.number == number).map(|(name, _)| name.as_str())
+        self.tables
+            .iter()
+            .find(|(_, table)| table.number == number)
+            .map(|(name, _)| name.as_str())
     }
 }
 
@@ -276,14 +352,22 @@ impl IndexState {
     }
 
     fn parse(text: &str) -> Option<IndexState> {
-        [IndexState::Building, IndexState::Ready, IndexState::Dropping].into_iter().find(|state| state.as_str() == text)
+        [
+            IndexState::Building,
+            IndexState::Ready,
+            IndexState::Dropping,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
     }
 }
 
 impl TableEntry {
     /// The declared index of this name that is not being dropped.
     pub fn index(&self, name: &str) -> Option<&IndexEntry> {
-        self.indexes.iter().find(|index| index.name == name && index.state != IndexState::Dropping)
+        self.indexes
+            .iter()
+            .find(|index| index.name == name && index.state != IndexState::Dropping)
     }
 
     /// The index of this name, system indexes included.
@@ -291,7 +375,9 @@ impl TableEntry {
         match name {
             "by_id" => Some(IndexRef::ById(self.number)),
             "by_creation_time" => Some(IndexRef::ByCreationTime(self.number)),
-            _ => self.index(name).map(|index| IndexRef::Declared(self.number, index.id)),
+            _ => self
+                .index(name)
+                .map(|index| IndexRef::Declared(self.number, index.id)),
         }
     }
 }
@@ -307,7 +393,11 @@ mod tests {
             unique: false,
         };
         let indexes = indexes.iter().map(index).collect();
-        TableDeclaration { name: name.to_owned(), definition: "{}".to_owned(), indexes }
+        TableDeclaration {
+            name: name.to_owned(),
+            definition: "{}".to_owned(),
+            indexes,
+        }
     }
 
     #[test]
@@ -317,7 +407,11 @@ mod tests {
         let back = without.declare(&[table("a", &[("by_x", "x")]), table("c", &[])]);
         assert_eq!(back.tables["a"].number, first.tables["a"].number);
         assert_eq!(back.tables["c"].number.get(), 10_003);
-        let ids: Vec<_> = back.tables["a"].indexes.iter().map(|index| (index.id.0, index.state)).collect();
+        let ids: Vec<_> = back.tables["a"]
+            .indexes
+            .iter()
+            .map(|index| (index.id.0, index.state))
+            .collect();
         assert_eq!(ids, [(1, IndexState::Dropping), (2, IndexState::Building)]);
     }
 
@@ -331,7 +425,9 @@ mod tests {
 
     #[test]
     fn an_index_whose_fields_change_is_built_anew() {
-        let first = Catalog::default().declare(&[table("a", &[("by_x", "x")])]).finish(IndexId(1));
+        let first = Catalog::default()
+            .declare(&[table("a", &[("by_x", "x")])])
+            .finish(IndexId(1));
         assert_eq!(first.declare(&[table("a", &[("by_x", "x")])]), first);
         let changed = first.declare(&[table("a", &[("by_x", "y")])]);
         assert_eq!(changed.tables["a"].index("by_x").unwrap().id, IndexId(2));
@@ -344,10 +440,15 @@ mod tests {
     #[test]
     fn an_index_that_becomes_unique_stays() {
         let mut declared = table("a", &[("by_x", "x")]);
-        let first = Catalog::default().declare(std::slice::from_ref(&declared)).finish(IndexId(1));
+        let first = Catalog::default()
+            .declare(std::slice::from_ref(&declared))
+            .finish(IndexId(1));
         declared.indexes[0].unique = true;
         let unique = first.declare(std::slice::from_ref(&declared));
-        let expected = IndexEntry { unique: true, ..first.tables["a"].indexes[0].clone() };
+        let expected = IndexEntry {
+            unique: true,
+            ..first.tables["a"].indexes[0].clone()
+        };
         assert_eq!(unique.tables["a"].indexes, [expected]);
         assert_eq!(unique.declare(&[table("a", &[("by_x", "x")])]), first);
     }
@@ -357,7 +458,10 @@ mod tests {
         let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x")])]);
         let mut json = catalog.to_json();
         let index = json["tables"]["a"]["indexes"][0].as_object_mut().unwrap();
-        assert!(!index.contains_key("unique"), "what is not unique is written as it was then");
+        assert!(
+            !index.contains_key("unique"),
+            "what is not unique is written as it was then"
+        );
         index.insert("unique".to_owned(), json!("yes"));
         assert!(Catalog::from_json(&json).is_err());
     }
@@ -366,7 +470,8 @@ mod tests {
     fn the_json_round_trips() {
         let mut unique = table("c", &[("by_x", "x")]);
         unique.indexes[0].unique = true;
-        let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x.y")]), table("b", &[]), unique]);
+        let catalog =
+            Catalog::default().declare(&[table("a", &[("by_x", "x.y")]), table("b", &[]), unique]);
         assert_eq!(Catalog::from_json(&catalog.to_json()).unwrap(), catalog);
         assert!(Catalog::from_json(&json!({ "tables": 1 })).is_err());
     }

@@ -29,23 +29,45 @@ pub async fn find_duplicates(
 ) -> Result<Vec<UniqueViolation>, StoreError> {
     let hashes = RandomState::new();
     let (mut seen, mut repeated) = (HashSet::new(), Vec::new());
-    let mut walk = Walk { number, rest: Interval::all(), is_done: false };
+    let mut walk = Walk {
+        number,
+        rest: Interval::all(),
+        is_done: false,
+    };
     let mut done = 0;
-    while let Some(documents) = walk.next(snapshot).await?.filter(|_| repeated.len() < limit) {
+    while let Some(documents) = walk
+        .next(snapshot)
+        .await?
+        .filter(|_| repeated.len() < limit)
+    {
         done += documents.len() as u64;
-        repeated
-            .extend(documents.into_iter().filter(|document| !seen.insert(hashes.hash_one(prefix(fields, document)))));
+        repeated.extend(
+            documents
+                .into_iter()
+                .filter(|document| !seen.insert(hashes.hash_one(prefix(fields, document)))),
+        );
         progress(done);
     }
     drop(seen);
     repeated.truncate(limit);
     let mut oldest: Vec<Option<DocumentId>> = vec![None; repeated.len()];
-    let prefixes: Vec<Vec<u8>> = repeated.iter().map(|document| prefix(fields, document)).collect();
-    let mut walk = Walk { number, rest: Interval::all(), is_done: repeated.is_empty() };
+    let prefixes: Vec<Vec<u8>> = repeated
+        .iter()
+        .map(|document| prefix(fields, document))
+        .collect();
+    let mut walk = Walk {
+        number,
+        rest: Interval::all(),
+        is_done: repeated.is_empty(),
+    };
     while let Some(documents) = walk.next(snapshot).await? {
         for document in documents {
             let own = prefix(fields, &document);
-            for (at, _) in prefixes.iter().enumerate().filter(|(_, prefix)| **prefix == own) {
+            for (at, _) in prefixes
+                .iter()
+                .enumerate()
+                .filter(|(_, prefix)| **prefix == own)
+            {
                 if oldest[at].is_none() && document.id != repeated[at].id {
                     oldest[at] = Some(document.id);
                 }
@@ -53,8 +75,13 @@ pub async fn find_duplicates(
         }
         walk.is_done |= oldest.iter().all(Option::is_some);
     }
-    let pairs = repeated.iter().zip(oldest).filter_map(|(document, oldest)| Some((document, oldest?)));
-    Ok(pairs.map(|(document, oldest)| UniqueViolation::new(name, index, fields, document, oldest)).collect())
+    let pairs = repeated
+        .iter()
+        .zip(oldest)
+        .filter_map(|(document, oldest)| Some((document, oldest?)));
+    Ok(pairs
+        .map(|(document, oldest)| UniqueViolation::new(name, index, fields, document, oldest))
+        .collect())
 }
 
 /// A table's documents, batch after batch, oldest first.
@@ -65,11 +92,16 @@ struct Walk {
 }
 
 impl Walk {
-    async fn next(&mut self, snapshot: &mut dyn Snapshot) -> Result<Option<Vec<Arc<StoredDocument>>>, StoreError> {
+    async fn next(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+    ) -> Result<Option<Vec<Arc<StoredDocument>>>, StoreError> {
         if self.is_done {
             return Ok(None);
         }
-        let rows = snapshot.scan(IndexRef::ById(self.number), &self.rest, Order::Asc, BATCH).await?;
+        let rows = snapshot
+            .scan(IndexRef::ById(self.number), &self.rest, Order::Asc, BATCH)
+            .await?;
         match rows.last().filter(|_| rows.len() == BATCH) {
             Some(last) => self.rest.start = [last.key.as_bytes(), &[0]].concat(),
             None => self.is_done = true,

@@ -61,7 +61,10 @@ pub enum CommitError {
 impl StoreError {
     /// Whether running the function again in a new transaction may succeed at once.
     pub fn runs_again(&self) -> bool {
-        matches!(self, StoreError::Conflict | StoreError::SnapshotExpired | StoreError::Lost { .. })
+        matches!(
+            self,
+            StoreError::Conflict | StoreError::SnapshotExpired | StoreError::Lost { .. }
+        )
     }
 }
 

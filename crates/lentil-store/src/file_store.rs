@@ -20,7 +20,11 @@ pub trait FileStore: Send + Sync + 'static {
     /// reaches past the end is an error, here or in a chunk: a content that was cut off must not look whole.
     ///
     /// Once begun, it is read to its end even if it is removed meanwhile, where the place allows.
-    async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError>;
+    async fn read(
+        &self,
+        hash: &ContentHash,
+        range: Range<u64>,
+    ) -> Result<Option<FileChunks>, FileError>;
 
     /// Removes a content; that there is none is fine.
     async fn remove(&self, hash: &ContentHash) -> Result<(), FileError>;
@@ -56,7 +60,10 @@ pub struct FileError {
 impl FileError {
     /// An error of this attempt.
     pub fn new(what: impl Into<String>, reason: impl fmt::Display) -> FileError {
-        FileError { what: what.into(), reason: reason.to_string() }
+        FileError {
+            what: what.into(),
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -110,8 +117,18 @@ mod tests {
         let hash = ContentHash(std::array::from_fn(|at| at as u8 * 7));
         let text = hash.to_string();
         assert_eq!(text.parse(), Ok(hash));
-        for other in [&text[1..], &text.to_uppercase(), &format!("{text}0"), &text.replace('0', "é"), ""] {
-            assert_eq!(other.parse::<ContentHash>(), Err(ContentHashError), "{other}");
+        for other in [
+            &text[1..],
+            &text.to_uppercase(),
+            &format!("{text}0"),
+            &text.replace('0', "é"),
+            "",
+        ] {
+            assert_eq!(
+                other.parse::<ContentHash>(),
+                Err(ContentHashError),
+                "{other}"
+            );
         }
     }
 }

@@ -26,7 +26,9 @@ impl IndexRef {
     /// The table whose index it is.
     pub fn table(self) -> TableNumber {
         match self {
-            IndexRef::ById(table) | IndexRef::ByCreationTime(table) | IndexRef::Declared(table, _) => table,
+            IndexRef::ById(table)
+            | IndexRef::ByCreationTime(table)
+            | IndexRef::Declared(table, _) => table,
         }
     }
 }

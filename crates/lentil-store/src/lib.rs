@@ -26,7 +26,9 @@ mod unique;
 mod write_set;
 
 pub use buffer::WriteBuffer;
-pub use catalog::{Catalog, IndexDeclaration, IndexEntry, IndexState, TableDeclaration, TableEntry};
+pub use catalog::{
+    Catalog, IndexDeclaration, IndexEntry, IndexState, TableDeclaration, TableEntry,
+};
 pub use clock::{Clock, SystemClock};
 pub use document::StoredDocument;
 pub use duplicates::find_duplicates;

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
-    Catalog, Clock, Commit, CommitError, CommitObserver, IndexRef, IndexState, Order, Progress, Row, Snapshot, Store,
-    StoreError, StoredDocument, TableDeclaration, Timestamp, Transaction, WriteSet,
+    Catalog, Clock, Commit, CommitError, CommitObserver, IndexRef, IndexState, Order, Progress,
+    Row, Snapshot, Store, StoreError, StoredDocument, TableDeclaration, Timestamp, Transaction,
+    WriteSet,
 };
 
 /// A store in memory: the model that the other stores are compared with, and what tests of functions run on.
@@ -50,33 +51,58 @@ impl MemoryStore {
     /// An empty store whose transactions wait for their turn this long at most.
     pub fn with_max_wait(clock: Arc<dyn Clock>, max_wait: Duration) -> MemoryStore {
         let timestamp = Timestamp::MIN.next(clock.now());
-        let data = Arc::new(Data { timestamp, indexes: BTreeMap::new() });
-        let state = Mutex::new(State { data, catalog: Arc::default(), built: 0 });
+        let data = Arc::new(Data {
+            timestamp,
+            indexes: BTreeMap::new(),
+        });
+        let state = Mutex::new(State {
+            data,
+            catalog: Arc::default(),
+            built: 0,
+        });
         let published = watch::Sender::new(timestamp);
         let turn = Arc::new(Semaphore::new(1));
-        MemoryStore(Arc::new(Shared { clock, max_wait, turn, state, published, observer: OnceLock::new() }))
+        MemoryStore(Arc::new(Shared {
+            clock,
+            max_wait,
+            turn,
+            state,
+            published,
+            observer: OnceLock::new(),
+        }))
     }
 }
 
 impl Data {
     fn get(&self, id: DocumentId) -> Option<Arc<StoredDocument>> {
         let by_id = self.indexes.get(&IndexRef::ById(id.table))?;
-        by_id.get(&IndexKey::from_bytes(id.internal.as_bytes().to_vec())).cloned()
+        by_id
+            .get(&IndexKey::from_bytes(id.internal.as_bytes().to_vec()))
+            .cloned()
     }
 
-    fn range(&self, index: IndexRef, interval: &Interval) -> Option<Range<'_, IndexKey, Arc<StoredDocument>>> {
+    fn range(
+        &self,
+        index: IndexRef,
+        interval: &Interval,
+    ) -> Option<Range<'_, IndexKey, Arc<StoredDocument>>> {
         let entries = self.indexes.get(&index).filter(|_| !interval.is_empty())?;
         let start = Bound::Included(IndexKey::from_bytes(interval.start.clone()));
-        let end = interval.end.clone().map_or(Bound::Unbounded, |end| Bound::Excluded(IndexKey::from_bytes(end)));
+        let end = interval.end.clone().map_or(Bound::Unbounded, |end| {
+            Bound::Excluded(IndexKey::from_bytes(end))
+        });
         Some(entries.range((start, end)))
     }
 
     fn count(&self, index: IndexRef, interval: &Interval, limit: usize) -> usize {
-        self.range(index, interval).map_or(0, |range| range.take(limit).count())
+        self.range(index, interval)
+            .map_or(0, |range| range.take(limit).count())
     }
 
     fn scan(&self, index: IndexRef, interval: &Interval, order: Order, limit: usize) -> Vec<Row> {
-        let Some(range) = self.range(index, interval) else { return Vec::new() };
+        let Some(range) = self.range(index, interval) else {
+            return Vec::new();
+        };
         let row = |(key, document): (&IndexKey, &Arc<StoredDocument>)| Row {
             key: key.clone(),
             document: Arc::clone(document),
@@ -110,11 +136,18 @@ impl Store for MemoryStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         let turn = self.0.turn().await?;
         let view = View(Arc::clone(&self.0.state.lock().data));
-        Ok(Box::new(MemoryTransaction { shared: Arc::clone(&self.0), view, _turn: turn }))
+        Ok(Box::new(MemoryTransaction {
+            shared: Arc::clone(&self.0),
+            view,
+            _turn: turn,
+        }))
     }
 
     fn observe(&self, observer: Arc<dyn CommitObserver>) {
-        assert!(self.0.observer.set(observer).is_ok(), "a store has one observer");
+        assert!(
+            self.0.observer.set(observer).is_ok(),
+            "a store has one observer"
+        );
     }
 
     fn published(&self) -> Timestamp {
@@ -126,7 +159,9 @@ impl Store for MemoryStore {
             return Ok(());
         }
         let mut published = self.0.published.subscribe();
-        let reached = published.wait_for(|published| *published >= timestamp).await;
+        let reached = published
+            .wait_for(|published| *published >= timestamp)
+            .await;
         reached.map(|_| ()).map_err(|_| StoreError::Closed)
     }
 
@@ -159,14 +194,21 @@ impl State {
         let id = self.catalog.next_unfinished()?;
         let (name, table, index) = self.catalog.find_index(id).expect("the catalog named it");
         let (name, number, index) = (name.to_owned(), table.number, index.clone());
-        let (data, own) = (Arc::make_mut(&mut self.data), IndexRef::Declared(number, id));
+        let (data, own) = (
+            Arc::make_mut(&mut self.data),
+            IndexRef::Declared(number, id),
+        );
         let (done, total) = match index.state {
             IndexState::Dropping => {
                 let total = data.indexes.remove(&own).map_or(0, |entries| entries.len());
                 (total, total)
             }
             _ => {
-                let by_id = data.indexes.get(&IndexRef::ById(number)).cloned().unwrap_or_default();
+                let by_id = data
+                    .indexes
+                    .get(&IndexRef::ById(number))
+                    .cloned()
+                    .unwrap_or_default();
                 let entries = data.indexes.entry(own).or_default();
                 for document in by_id.values().skip(self.built).take(batch) {
                     let keys = self.catalog.keys_of(document).into_iter();
@@ -181,20 +223,32 @@ impl State {
             self.catalog = Arc::new(self.catalog.finish(id));
         }
         let (done, total) = (done as u64, total as u64);
-        Some(Progress { table: name, index: index.name, state: index.state, done, total })
+        Some(Progress {
+            table: name,
+            index: index.name,
+            state: index.state,
+            done,
+            total,
+        })
     }
 }
 
 impl Shared {
     fn check_open(&self) -> Result<(), StoreError> {
-        if self.turn.is_closed() { Err(StoreError::Closed) } else { Ok(()) }
+        if self.turn.is_closed() {
+            Err(StoreError::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     async fn turn(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, StoreError> {
         let turn = Arc::clone(&self.turn).acquire_owned();
         match tokio::time::timeout(self.max_wait, turn).await {
             Ok(turn) => turn.map_err(|_| StoreError::Closed),
-            Err(_) => Err(StoreError::Busy { waited: self.max_wait }),
+            Err(_) => Err(StoreError::Busy {
+                waited: self.max_wait,
+            }),
         }
     }
 
@@ -206,7 +260,10 @@ impl Shared {
         data.apply(&writes);
         data.timestamp = timestamp;
         if let Some(observer) = self.observer.get() {
-            observer.committed(&Arc::new(Commit { timestamp, keys: writes.into_keys() }));
+            observer.committed(&Arc::new(Commit {
+                timestamp,
+                keys: writes.into_keys(),
+            }));
         }
         self.published.send_replace(timestamp);
         timestamp
@@ -236,7 +293,12 @@ impl Snapshot for View {
         Ok(self.0.scan(index, interval, order, limit))
     }
 
-    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
+    async fn count(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
         Ok(self.0.count(index, interval, limit))
     }
 }
@@ -267,7 +329,12 @@ impl Snapshot for MemoryTransaction {
         self.view.scan(index, interval, order, limit).await
     }
 
-    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError> {
+    async fn count(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
         self.view.count(index, interval, limit).await
     }
 }
@@ -275,11 +342,19 @@ impl Snapshot for MemoryTransaction {
 #[async_trait]
 impl Transaction for MemoryTransaction {
     async fn commit(self: Box<Self>, writes: WriteSet) -> Result<Timestamp, CommitError> {
-        let MemoryTransaction { shared, view, _turn } = *self;
+        let MemoryTransaction {
+            shared,
+            view,
+            _turn,
+        } = *self;
         let timestamp = view.timestamp();
         // Without the view the data has one owner, and is changed where it is.
         drop(view);
-        Ok(if writes.is_empty() { timestamp } else { shared.commit(writes) })
+        Ok(if writes.is_empty() {
+            timestamp
+        } else {
+            shared.commit(writes)
+        })
     }
 }
 

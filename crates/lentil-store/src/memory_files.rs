@@ -28,23 +28,40 @@ impl MemoryFiles {
 
     /// Puts a content there that no document names, as a crash does.
     pub fn leave_behind(&self, hash: ContentHash) {
-        self.0.lock().insert(hash, Bytes::from_static(b"left behind"));
+        self.0
+            .lock()
+            .insert(hash, Bytes::from_static(b"left behind"));
     }
 }
 
 #[async_trait]
 impl FileStore for MemoryFiles {
     async fn create(&self) -> Result<Box<dyn FileWriter>, FileError> {
-        Ok(Box::new(Writer { files: self.clone(), written: BytesMut::new() }))
+        Ok(Box::new(Writer {
+            files: self.clone(),
+            written: BytesMut::new(),
+        }))
     }
 
-    async fn read(&self, hash: &ContentHash, range: Range<u64>) -> Result<Option<FileChunks>, FileError> {
-        let Some(content) = self.0.lock().get(hash).cloned() else { return Ok(None) };
+    async fn read(
+        &self,
+        hash: &ContentHash,
+        range: Range<u64>,
+    ) -> Result<Option<FileChunks>, FileError> {
+        let Some(content) = self.0.lock().get(hash).cloned() else {
+            return Ok(None);
+        };
         if range.end > content.len() as u64 && !range.is_empty() {
-            return Err(FileError::new(format!("reading {hash}"), format!("it ends at {}", content.len())));
+            return Err(FileError::new(
+                format!("reading {hash}"),
+                format!("it ends at {}", content.len()),
+            ));
         }
-        let rest =
-            if range.is_empty() { Bytes::new() } else { content.slice(range.start as usize..range.end as usize) };
+        let rest = if range.is_empty() {
+            Bytes::new()
+        } else {
+            content.slice(range.start as usize..range.end as usize)
+        };
         let chunks = stream::unfold(rest, |mut rest| async move {
             let chunk = rest.split_to(CHUNK.min(rest.len()));
             (!chunk.is_empty()).then_some((Ok(chunk), rest))

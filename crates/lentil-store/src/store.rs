@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use lentil_values::{DocumentId, IndexKey, Interval};
 
 use crate::{
-    Catalog, CommitError, IndexRef, Order, Row, StoreError, StoredDocument, TableDeclaration, Timestamp, WriteSet,
+    Catalog, CommitError, IndexRef, Order, Row, StoreError, StoredDocument, TableDeclaration,
+    Timestamp, WriteSet,
 };
 
 /// A transactional document store.
@@ -93,7 +94,12 @@ pub trait Snapshot: Send {
 
     /// How many entries `index` has within `interval`; it stops counting at `limit`. It reads entries and no
     /// documents, and like a scan it is a read of the interval.
-    async fn count(&mut self, index: IndexRef, interval: &Interval, limit: usize) -> Result<usize, StoreError>;
+    async fn count(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        limit: usize,
+    ) -> Result<usize, StoreError>;
 }
 
 /// A view that can be committed. Reads see every commit up to its timestamp, durable or not; writes are buffered
@@ -137,7 +143,11 @@ impl Commit {
     /// Each entry that the commit has touched, once.
     pub fn entries(&self) -> impl Iterator<Item = TouchedEntry<'_>> {
         let same = self.keys.chunk_by(|a, b| a == b);
-        same.map(|same| TouchedEntry { index: same[0].0, key: &same[0].1, has_moved: same.len() == 1 })
+        same.map(|same| TouchedEntry {
+            index: same[0].0,
+            key: &same[0].1,
+            has_moved: same.len() == 1,
+        })
     }
 }
 

@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 use lentil_values::{DocumentId, FieldPath, Interval, KeyWriter, Value};
 
-use crate::{IndexEntry, IndexRef, IndexState, Order, Snapshot, StoreError, StoredDocument, TableEntry, WriteBuffer};
+use crate::{
+    IndexEntry, IndexRef, IndexState, Order, Snapshot, StoreError, StoredDocument, TableEntry,
+    WriteBuffer,
+};
 
 /// Two documents are equal in all fields of a unique index.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -30,8 +33,16 @@ pub struct UniqueViolation {
 
 impl fmt::Display for UniqueViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let UniqueViolation { table, index, values, documents: [a, b] } = self;
-        write!(f, "the index {table}.{index} is unique, and the documents \"{a}\" and \"{b}\" both have ")?;
+        let UniqueViolation {
+            table,
+            index,
+            values,
+            documents: [a, b],
+        } = self;
+        write!(
+            f,
+            "the index {table}.{index} is unique, and the documents \"{a}\" and \"{b}\" both have "
+        )?;
         for (at, (field, value)) in values.iter().enumerate() {
             f.write_str(if at == 0 { "" } else { ", " })?;
             match value {
@@ -45,8 +56,16 @@ impl fmt::Display for UniqueViolation {
 
 impl UniqueViolation {
     /// That two documents are equal in the fields of this index; `document` is one of them.
-    pub fn new(table: &str, index: &str, fields: &[FieldPath], document: &StoredDocument, other: DocumentId) -> Self {
-        let values = fields.iter().map(|field| (field.clone(), field.get(&document.fields).cloned()));
+    pub fn new(
+        table: &str,
+        index: &str,
+        fields: &[FieldPath],
+        document: &StoredDocument,
+        other: DocumentId,
+    ) -> Self {
+        let values = fields
+            .iter()
+            .map(|field| (field.clone(), field.get(&document.fields).cloned()));
         UniqueViolation {
             table: table.to_owned(),
             index: index.to_owned(),
@@ -59,14 +78,18 @@ impl UniqueViolation {
 impl TableEntry {
     /// The unique indexes that are written.
     fn unique_indexes(&self) -> impl Iterator<Item = &IndexEntry> {
-        self.indexes.iter().filter(|index| index.unique && index.state != IndexState::Dropping)
+        self.indexes
+            .iter()
+            .filter(|index| index.unique && index.state != IndexState::Dropping)
     }
 }
 
 /// How the keys begin of all documents that are equal to this one in these fields.
 pub(crate) fn prefix(fields: &[FieldPath], document: &StoredDocument) -> Vec<u8> {
     let mut key = KeyWriter::new();
-    fields.iter().for_each(|field| key.push(field.get(&document.fields)));
+    fields
+        .iter()
+        .for_each(|field| key.push(field.get(&document.fields)));
     key.finish().into_bytes()
 }
 
@@ -76,7 +99,10 @@ impl WriteBuffer {
     ///
     /// # Errors
     /// The store's.
-    pub async fn find_duplicate(&mut self, snapshot: &mut dyn Snapshot) -> Result<Option<UniqueViolation>, StoreError> {
+    pub async fn find_duplicate(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+    ) -> Result<Option<UniqueViolation>, StoreError> {
         let catalog = Arc::clone(self.catalog());
         for (name, table) in &catalog.tables {
             if table.unique_indexes().next().is_none() {
@@ -86,16 +112,27 @@ impl WriteBuffer {
                 for index in table.unique_indexes() {
                     let prefix = prefix(&index.fields, &now);
                     // One that has had its key before is not to blame for another that takes it.
-                    if before.as_ref().is_some_and(|before| self::prefix(&index.fields, before) == prefix) {
+                    if before
+                        .as_ref()
+                        .is_some_and(|before| self::prefix(&index.fields, before) == prefix)
+                    {
                         continue;
                     }
-                    let (of, interval) = (IndexRef::Declared(table.number, index.id), Interval::prefix(&prefix));
+                    let (of, interval) = (
+                        IndexRef::Declared(table.number, index.id),
+                        Interval::prefix(&prefix),
+                    );
                     if self.count(snapshot, of, &interval, 2).await? < 2 {
                         continue;
                     }
                     let rows = self.scan(snapshot, of, &interval, Order::Asc, 2).await?;
-                    let other = rows.iter().map(|row| row.document.id).find(|id| *id != now.id);
-                    return Ok(other.map(|other| UniqueViolation::new(name, &index.name, &index.fields, &now, other)));
+                    let other = rows
+                        .iter()
+                        .map(|row| row.document.id)
+                        .find(|id| *id != now.id);
+                    return Ok(other.map(|other| {
+                        UniqueViolation::new(name, &index.name, &index.fields, &now, other)
+                    }));
                 }
             }
         }

@@ -24,7 +24,8 @@ impl WriteSet {
 
     /// Every index entry that is written, old and new: what invalidation follows.
     pub fn into_keys(self) -> Vec<(IndexRef, IndexKey)> {
-        let mut keys = Vec::with_capacity(self.writes.iter().map(|write| 2 * write.keys.len()).sum());
+        let mut keys =
+            Vec::with_capacity(self.writes.iter().map(|write| 2 * write.keys.len()).sum());
         for KeyChange { index, old, new } in self.writes.into_iter().flat_map(|write| write.keys) {
             keys.extend([old, new].into_iter().flatten().map(|key| (index, key)));
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use lentil_files::LocalFiles;
 use lentil_runtime::http::{Body, HttpRouter, Secret};
 use lentil_runtime::{
-    ActionCtx, Application, Crons, FunctionCall, FunctionPath, Functions, Identity, Limits, MutationCtx, QueryCtx,
-    Result, Runtime, RuntimeOptions, UserIdentity,
+    ActionCtx, Application, Crons, FunctionCall, FunctionPath, Functions, Identity, Limits,
+    MutationCtx, QueryCtx, Result, Runtime, RuntimeOptions, UserIdentity,
 };
 use lentil_schema::{Doc, Document, RangeSpec, Schema};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -49,7 +49,14 @@ impl TestBackend {
     pub fn new(schema: Schema) -> TestBackend {
         let application = Application::new(schema);
         let (secrets, environment) = (HashMap::new(), HashMap::new());
-        let setup = Setup { application, seed: 0, limits: Limits::default(), dev: true, secrets, environment };
+        let setup = Setup {
+            application,
+            seed: 0,
+            limits: Limits::default(),
+            dev: true,
+            secrets,
+            environment,
+        };
         let clock = TestClock::at_ms(BEGIN_MS);
         TestBackend {
             setup: Mutex::new(Some(setup)),
@@ -64,7 +71,9 @@ impl TestBackend {
     /// Registers functions, so that they can call each other, and be called by name.
     #[must_use]
     pub fn functions(self, functions: Functions) -> TestBackend {
-        self.with(|setup| setup.application = std::mem::take(&mut setup.application).functions(functions))
+        self.with(|setup| {
+            setup.application = std::mem::take(&mut setup.application).functions(functions)
+        })
     }
 
     /// Adds crons; they run by [`TestBackend::run_due`].
@@ -141,7 +150,12 @@ impl TestBackend {
     }
 
     fn with(self, change: impl FnOnce(&mut Setup)) -> TestBackend {
-        change(self.setup.lock().as_mut().expect("a backend is set up before it is used"));
+        change(
+            self.setup
+                .lock()
+                .as_mut()
+                .expect("a backend is set up before it is used"),
+        );
         self
     }
 
@@ -172,8 +186,14 @@ impl TestBackend {
     ///
     /// # Errors
     /// The body's.
-    pub async fn mutation<R>(&self, body: impl AsyncFn(&mut MutationCtx) -> Result<R>) -> Result<R> {
-        self.runtime().await.with_mutation(self.identity(), body).await
+    pub async fn mutation<R>(
+        &self,
+        body: impl AsyncFn(&mut MutationCtx) -> Result<R>,
+    ) -> Result<R> {
+        self.runtime()
+            .await
+            .with_mutation(self.identity(), body)
+            .await
     }
 
     /// Runs `body` as an action.
@@ -181,7 +201,10 @@ impl TestBackend {
     /// # Errors
     /// The body's.
     pub async fn action<R>(&self, body: impl AsyncFnOnce(&ActionCtx) -> Result<R>) -> Result<R> {
-        self.runtime().await.with_action(self.identity(), body).await
+        self.runtime()
+            .await
+            .with_action(self.identity(), body)
+            .await
     }
 
     /// Calls a registered function by its name, as other functions and the administrator can.
@@ -189,7 +212,14 @@ impl TestBackend {
     /// # Errors
     /// The function's, or that there is none of this name.
     pub async fn call(&self, path: &str, args: impl Into<Object>) -> Result<Value> {
-        self.call_as(Identity::Admin { acting_as: self.user() }, path, args.into()).await
+        self.call_as(
+            Identity::Admin {
+                acting_as: self.user(),
+            },
+            path,
+            args.into(),
+        )
+        .await
     }
 
     /// Calls a registered function by its name, as any client can: internal ones do not exist.
@@ -212,10 +242,16 @@ impl TestBackend {
     pub async fn fetch<B: Into<Body>>(&self, request: http::Request<B>) -> TestResponse {
         let (parts, body) = request.into_parts();
         let runtime = self.runtime().await;
-        let response = runtime.fetch(Box::new(parts), body.into(), self.identity(), "test").await;
+        let response = runtime
+            .fetch(Box::new(parts), body.into(), self.identity(), "test")
+            .await;
         let (parts, body) = response.into_parts();
         let body = body.bytes().await.expect("the response's body comes whole");
-        TestResponse { status: parts.status, headers: parts.headers, body }
+        TestResponse {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     /// Runs the scheduled functions and crons that are due by the clock, until nothing more is due; returns how many
@@ -232,7 +268,8 @@ impl TestBackend {
     /// # Errors
     /// When the schema does not declare the table.
     pub async fn documents<T: Document>(&self) -> Result<Vec<Doc<T>>> {
-        self.query(async |ctx| ctx.db.query(T::all()).collect().await).await
+        self.query(async |ctx| ctx.db.query(T::all()).collect().await)
+            .await
     }
 
     /// Every document of a table known by its name, in the order of creation, system fields included.
@@ -241,7 +278,8 @@ impl TestBackend {
     /// When the schema does not declare the table.
     pub async fn table(&self, name: &str) -> Result<Vec<Object>> {
         let range = RangeSpec::all(name.to_owned(), "by_creation_time");
-        self.query(async move |ctx| ctx.db.query_objects(range).collect().await).await
+        self.query(async move |ctx| ctx.db.query_objects(range).collect().await)
+            .await
     }
 
     /// The runtime underneath.
@@ -254,20 +292,45 @@ impl TestBackend {
 
     async fn open(&self) -> Runtime {
         let setup = self.setup.lock().take().expect("a backend opens once");
-        let Setup { application, seed, limits, dev, secrets, environment } = setup;
+        let Setup {
+            application,
+            seed,
+            limits,
+            dev,
+            secrets,
+            environment,
+        } = setup;
         let clock: Arc<TestClock> = Arc::new(self.clock.clone());
         let (store, files): (Arc<dyn Store>, Arc<dyn FileStore>) = match &self.folder {
-            None => (Arc::new(MemoryStore::new(clock.clone())), Arc::new(self.files.clone())),
+            None => (
+                Arc::new(MemoryStore::new(clock.clone())),
+                Arc::new(self.files.clone()),
+            ),
             Some(folder) => {
-                let options = SqliteOptions { clock: clock.clone(), ..SqliteOptions::default() };
+                let options = SqliteOptions {
+                    clock: clock.clone(),
+                    ..SqliteOptions::default()
+                };
                 let store = SqliteStore::open(folder.path(), options).expect("a fresh store opens");
-                let files = LocalFiles::open(&folder.path().join("files")).expect("a fresh folder opens");
+                let files =
+                    LocalFiles::open(&folder.path().join("files")).expect("a fresh folder opens");
                 (Arc::new(store), Arc::new(files))
             }
         };
         let environment = Box::new(move |name: &str| environment.get(name).cloned());
         let (seed, defaults) = (Some(seed), RuntimeOptions::default());
-        let options = RuntimeOptions { clock, seed, limits, secrets, dev, environment, files, ..defaults };
-        Runtime::open(application, store, options).await.unwrap_or_else(|error| panic!("the backend opens: {error}"))
+        let options = RuntimeOptions {
+            clock,
+            seed,
+            limits,
+            secrets,
+            dev,
+            environment,
+            files,
+            ..defaults
+        };
+        Runtime::open(application, store, options)
+            .await
+            .unwrap_or_else(|error| panic!("the backend opens: {error}"))
     }
 }

@@ -34,7 +34,11 @@ impl Write for Cut {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MAX_SHOWN - self.0.len();
         self.0.push_str(&text[..text.floor_char_boundary(room)]);
-        if text.len() <= room { Ok(()) } else { Err(fmt::Error) }
+        if text.len() <= room {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
     }
 }
 
@@ -99,9 +103,22 @@ mod tests {
 
     #[test]
     fn a_value_prints_as_its_author_would_write_it() {
-        let list = Value::Array(vec![Value::Float64(1.0), Value::Float64(-0.0), Value::Float64(f64::NAN), true.into()]);
-        let value = object(&[("a", "x\"".into()), ("n", Value::Int64(5)), ("z", list), ("b", Value::Bytes(vec![1]))]);
-        assert_eq!(value.to_string(), r#"{a: "x\"", b: bytes of length 1, n: 5n, z: [1, -0, NaN, true]}"#);
+        let list = Value::Array(vec![
+            Value::Float64(1.0),
+            Value::Float64(-0.0),
+            Value::Float64(f64::NAN),
+            true.into(),
+        ]);
+        let value = object(&[
+            ("a", "x\"".into()),
+            ("n", Value::Int64(5)),
+            ("z", list),
+            ("b", Value::Bytes(vec![1])),
+        ]);
+        assert_eq!(
+            value.to_string(),
+            r#"{a: "x\"", b: bytes of length 1, n: 5n, z: [1, -0, NaN, true]}"#
+        );
         let odd = object(&[("", "\n".into()), ("a b", Value::Float64(1.5))]);
         assert_eq!(odd.to_string(), r#"{"": "\n", "a b": 1.5}"#);
     }
@@ -109,6 +126,9 @@ mod tests {
     #[test]
     fn a_long_value_is_cut() {
         let shown = Value::from("é".repeat(10_000)).to_string();
-        assert!(shown.len() <= MAX_SHOWN + '…'.len_utf8() && shown.ends_with('…'), "{shown}");
+        assert!(
+            shown.len() <= MAX_SHOWN + '…'.len_utf8() && shown.ends_with('…'),
+            "{shown}"
+        );
     }
 }

@@ -74,11 +74,19 @@ impl fmt::Debug for InternalId {
 /// The bits of a float, turned so that they order as unsigned integers the way the floats do.
 pub(crate) fn ordered_bits(number: f64) -> u64 {
     let bits = number.to_bits();
-    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+    if bits >> 63 == 0 {
+        bits | 1 << 63
+    } else {
+        !bits
+    }
 }
 
 pub(crate) fn from_ordered_bits(bits: u64) -> f64 {
-    f64::from_bits(if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits })
+    f64::from_bits(if bits >> 63 == 1 {
+        bits & !(1 << 63)
+    } else {
+        !bits
+    })
 }
 
 /// The `_id` of a document.
@@ -114,9 +122,13 @@ const MOST_CHARACTERS: usize = 37;
 
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
-    specification.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
+    specification
+        .symbols
+        .push_str("0123456789abcdefghjkmnpqrstvwxyz");
     specification.check_trailing_bits = true;
-    specification.encoding().expect("32 distinct symbols make an encoding")
+    specification
+        .encoding()
+        .expect("32 distinct symbols make an encoding")
 });
 
 impl fmt::Display for DocumentId {
@@ -146,13 +158,18 @@ impl FromStr for DocumentId {
         if !(31..=37).contains(&text.len()) {
             return Err(IdError::Length(text.chars().count()));
         }
-        let bytes = CROCKFORD.decode(text.as_bytes()).map_err(|error| not_base32(text, error.kind))?;
+        let bytes = CROCKFORD
+            .decode(text.as_bytes())
+            .map_err(|error| not_base32(text, error.kind))?;
         let (payload, checksum) = bytes.split_last_chunk::<2>().ok_or(IdError::Checksum)?;
         if fletcher16(payload) != u16::from_le_bytes(*checksum) {
             return Err(IdError::Checksum);
         }
         let (table, internal) = payload.split_last_chunk::<16>().ok_or(IdError::Table)?;
-        Ok(DocumentId { table: read_vint(table)?, internal: InternalId(*internal) })
+        Ok(DocumentId {
+            table: read_vint(table)?,
+            internal: InternalId(*internal),
+        })
     }
 }
 
@@ -186,7 +203,9 @@ fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
     let number = u32::try_from(number).map_err(|_| IdError::Table)?;
     let mut canonical = [0; 5];
     let length = write_vint(number, &mut canonical);
-    TableNumber::new(number).filter(|_| canonical[..length] == *bytes).ok_or(IdError::Table)
+    TableNumber::new(number)
+        .filter(|_| canonical[..length] == *bytes)
+        .ok_or(IdError::Table)
 }
 
 fn fletcher16(bytes: &[u8]) -> u16 {
@@ -205,7 +224,10 @@ mod tests {
 
     fn id(table: u32) -> DocumentId {
         let internal = InternalId(std::array::from_fn(|at| at as u8));
-        DocumentId { table: TableNumber::new(table).unwrap(), internal }
+        DocumentId {
+            table: TableNumber::new(table).unwrap(),
+            internal,
+        }
     }
 
     #[test]
@@ -227,12 +249,24 @@ mod tests {
     fn what_is_no_id_is_refused_with_its_reason() {
         let good = id(10_001).to_string();
         assert_eq!("abc".parse::<DocumentId>(), Err(IdError::Length(3)));
-        assert_eq!(format!("{good}0").parse::<DocumentId>(), Err(IdError::Length(33)));
+        assert_eq!(
+            format!("{good}0").parse::<DocumentId>(),
+            Err(IdError::Length(33))
+        );
         let cut_bits = id(1).to_string().replace("ke8", "ke9");
         assert_eq!(cut_bits.parse::<DocumentId>(), Err(IdError::Checksum));
-        assert_eq!(good.replace('j', "i").parse::<DocumentId>(), Err(IdError::Alphabet));
-        assert_eq!(good.to_uppercase().parse::<DocumentId>(), Err(IdError::Alphabet));
-        assert_eq!(good.replace("20c", "20d").parse::<DocumentId>(), Err(IdError::Checksum));
+        assert_eq!(
+            good.replace('j', "i").parse::<DocumentId>(),
+            Err(IdError::Alphabet)
+        );
+        assert_eq!(
+            good.to_uppercase().parse::<DocumentId>(),
+            Err(IdError::Alphabet)
+        );
+        assert_eq!(
+            good.replace("20c", "20d").parse::<DocumentId>(),
+            Err(IdError::Checksum)
+        );
         assert_eq!(read_vint(&[0]), Err(IdError::Table));
         assert_eq!(read_vint(&[0x81, 0x00]), Err(IdError::Table));
         assert_eq!(read_vint(&[0xff; 5]), Err(IdError::Table));

@@ -10,17 +10,26 @@ pub struct Interval {
 impl Interval {
     /// Every key.
     pub fn all() -> Interval {
-        Interval { start: Vec::new(), end: None }
+        Interval {
+            start: Vec::new(),
+            end: None,
+        }
     }
 
     /// No key.
     pub fn none() -> Interval {
-        Interval { start: Vec::new(), end: Some(Vec::new()) }
+        Interval {
+            start: Vec::new(),
+            end: Some(Vec::new()),
+        }
     }
 
     /// The keys that begin with `prefix`, itself included.
     pub fn prefix(prefix: &[u8]) -> Interval {
-        Interval { start: prefix.to_vec(), end: after_prefix(prefix) }
+        Interval {
+            start: prefix.to_vec(),
+            end: after_prefix(prefix),
+        }
     }
 
     /// Whether `key` is in it.
@@ -45,7 +54,10 @@ impl Interval {
             (Some(a), Some(b)) => Some(a.min(b).clone()),
             (end, None) | (None, end) => end.clone(),
         };
-        Interval { start: self.start.clone().max(other.start.clone()), end }
+        Interval {
+            start: self.start.clone().max(other.start.clone()),
+            end,
+        }
     }
 
     fn ends_after(&self, key: &[u8]) -> bool {

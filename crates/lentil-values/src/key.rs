@@ -140,7 +140,11 @@ fn write_int(number: i64, key: &mut Vec<u8>) {
     let magnitude = if number < 0 { !number } else { number } as u64;
     let width = (8 - magnitude.leading_zeros() as usize / 8).max(1);
     let bytes = number.to_be_bytes();
-    key.push(if number < 0 { INT - width as u8 } else { INT - 1 + width as u8 });
+    key.push(if number < 0 {
+        INT - width as u8
+    } else {
+        INT - 1 + width as u8
+    });
     key.extend_from_slice(&bytes[8 - width..]);
 }
 
@@ -161,7 +165,11 @@ pub fn decode_key(key: &[u8]) -> Result<Vec<Option<Value>>, KeyError> {
     while reader.at < key.len() {
         let missing = reader.key[reader.at] == UNDEFINED;
         reader.at += usize::from(missing);
-        values.push(if missing { None } else { Some(reader.value(0)?) });
+        values.push(if missing {
+            None
+        } else {
+            Some(reader.value(0)?)
+        });
     }
     Ok(values)
 }
@@ -177,8 +185,12 @@ impl Reader<'_> {
             NULL => Ok(Value::Null),
             FALSE => Ok(Value::Boolean(false)),
             TRUE => Ok(Value::Boolean(true)),
-            FLOAT => Ok(Value::Float64(from_ordered_bits(u64::from_be_bytes(self.take()?)))),
-            STRING => String::from_utf8(self.ended()?).map(Value::String).map_err(|_| self.error()),
+            FLOAT => Ok(Value::Float64(from_ordered_bits(u64::from_be_bytes(
+                self.take()?,
+            )))),
+            STRING => String::from_utf8(self.ended()?)
+                .map(Value::String)
+                .map_err(|_| self.error()),
             BYTES => self.ended().map(Value::Bytes),
             ARRAY | OBJECT if depth == MAX_NESTING => Err(self.error()),
             ARRAY => self.array(depth),
@@ -200,7 +212,11 @@ impl Reader<'_> {
         let number = i64::from_be_bytes(bytes);
         let mut canonical = Vec::with_capacity(9);
         write_int(number, &mut canonical);
-        if self.key[..self.at].ends_with(&canonical) { Ok(Value::Int64(number)) } else { Err(self.error()) }
+        if self.key[..self.at].ends_with(&canonical) {
+            Ok(Value::Int64(number))
+        } else {
+            Err(self.error())
+        }
     }
 
     fn array(&mut self, depth: usize) -> Result<Value, KeyError> {
@@ -249,7 +265,9 @@ impl Reader<'_> {
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
-        let bytes = self.key[self.at..].first_chunk::<N>().ok_or_else(|| self.error())?;
+        let bytes = self.key[self.at..]
+            .first_chunk::<N>()
+            .ok_or_else(|| self.error())?;
         self.at += N;
         Ok(*bytes)
     }
@@ -289,21 +307,29 @@ mod tests {
 
     #[test]
     fn integers_of_every_width_order_and_round_trip() {
-        let mut numbers: Vec<i64> =
-            (0..63).flat_map(|bit| [1 << bit, (1 << bit) - 1, -(1 << bit), -(1 << bit) - 1]).collect();
+        let mut numbers: Vec<i64> = (0..63)
+            .flat_map(|bit| [1 << bit, (1 << bit) - 1, -(1 << bit), -(1 << bit) - 1])
+            .collect();
         numbers.extend([i64::MIN, i64::MAX]);
         numbers.sort_unstable();
         numbers.dedup();
-        let keys: Vec<_> = numbers.iter().map(|number| key(&[Some(Value::Int64(*number))])).collect();
+        let keys: Vec<_> = numbers
+            .iter()
+            .map(|number| key(&[Some(Value::Int64(*number))]))
+            .collect();
         assert!(keys.is_sorted_by(|a, b| a < b));
         assert!(
-            numbers.iter().zip(&keys).all(|(number, key)| decode_key(key) == Ok(vec![Some(Value::Int64(*number))]))
+            numbers
+                .iter()
+                .zip(&keys)
+                .all(|(number, key)| decode_key(key) == Ok(vec![Some(Value::Int64(*number))]))
         );
     }
 
     #[test]
     fn the_stored_bytes_are_fixed() {
-        let object = |value| Value::Object(Object::from_iter([(FieldName::from_static("a"), value)]));
+        let object =
+            |value| Value::Object(Object::from_iter([(FieldName::from_static("a"), value)]));
         for (value, bytes) in [
             (None, "01"),
             (Some(Value::Null), "03"),
@@ -328,16 +354,20 @@ mod tests {
         for (hex, at) in [
             ("", None),
             ("00", Some(1)),
-            ("150005", Some(3)),                 // an integer in more bytes than it needs
-            ("236162", Some(3)),                 // text without its end
-            ("23ff00", Some(3)),                 // text that is not UTF-8
-            ("24010300", Some(3)),               // an escape of nothing
-            ("260161000301610003", Some(8)),     // a field twice
+            ("150005", Some(3)),   // an integer in more bytes than it needs
+            ("236162", Some(3)),   // text without its end
+            ("23ff00", Some(3)),   // text that is not UTF-8
+            ("24010300", Some(3)), // an escape of nothing
+            ("260161000301610003", Some(8)), // a field twice
             ("2601620003016100030000", Some(8)), // fields out of order
-            ("260124000300", Some(4)),           // `$` for a name
+            ("260124000300", Some(4)), // `$` for a name
         ] {
             let key = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
-            assert_eq!(decode_key(&key).err(), at.map(|at| KeyError { at }), "{hex}");
+            assert_eq!(
+                decode_key(&key).err(),
+                at.map(|at| KeyError { at }),
+                "{hex}"
+            );
         }
     }
 
@@ -345,7 +375,12 @@ mod tests {
     fn a_key_nests_as_deep_as_values_and_no_deeper() {
         let nested = |levels: usize| [vec![ARRAY; levels], vec![END; levels]].concat();
         assert!(decode_key(&nested(MAX_NESTING)).is_ok());
-        assert_eq!(decode_key(&nested(MAX_NESTING + 1)), Err(KeyError { at: MAX_NESTING + 1 }));
+        assert_eq!(
+            decode_key(&nested(MAX_NESTING + 1)),
+            Err(KeyError {
+                at: MAX_NESTING + 1
+            })
+        );
         assert!(decode_key(&vec![ARRAY; 1_000_000]).is_err());
     }
 

@@ -23,5 +23,7 @@ pub use name::{FieldName, NameError, check_identifier};
 pub use object::Object;
 pub use path::{FieldPath, FieldPathError, ValuePath};
 pub use typed::{DecodeError, FieldType, Nullable, ReturnType, ValueType};
-pub use validator::{FieldValidator, ObjectValidator, TableNames, ValidationError, Validator, ValidatorError, v};
+pub use validator::{
+    FieldValidator, ObjectValidator, TableNames, ValidationError, Validator, ValidatorError, v,
+};
 pub use value::Value;

@@ -74,17 +74,24 @@ fn check(value: &Value, depth: usize) -> Result<(), LimitError> {
 fn check_array(elements: &[Value], depth: usize) -> Result<(), LimitError> {
     check_depth(depth)?;
     if elements.len() > MAX_ELEMENTS {
-        return Err(LimitError::ArrayTooLong { path: ValuePath::root(), count: elements.len() });
+        return Err(LimitError::ArrayTooLong {
+            path: ValuePath::root(),
+            count: elements.len(),
+        });
     }
     let mut elements = elements.iter().enumerate();
-    elements
-        .try_for_each(|(at, element)| check(element, depth).map_err(|error| error.within(|path| path.in_element(at))))
+    elements.try_for_each(|(at, element)| {
+        check(element, depth).map_err(|error| error.within(|path| path.in_element(at)))
+    })
 }
 
 fn check_object(object: &Object, depth: usize) -> Result<(), LimitError> {
     check_depth(depth)?;
     if object.len() > MAX_FIELDS {
-        return Err(LimitError::TooManyFields { path: ValuePath::root(), count: object.len() });
+        return Err(LimitError::TooManyFields {
+            path: ValuePath::root(),
+            count: object.len(),
+        });
     }
     let mut fields = object.iter();
     fields.try_for_each(|(name, value)| {
@@ -93,7 +100,13 @@ fn check_object(object: &Object, depth: usize) -> Result<(), LimitError> {
 }
 
 fn check_depth(depth: usize) -> Result<(), LimitError> {
-    if depth > MAX_NESTING { Err(LimitError::TooNested { path: ValuePath::root() }) } else { Ok(()) }
+    if depth > MAX_NESTING {
+        Err(LimitError::TooNested {
+            path: ValuePath::root(),
+        })
+    } else {
+        Ok(())
+    }
 }
 
 impl LimitError {
@@ -122,15 +135,30 @@ mod tests {
         assert_eq!(check_limits(&nested(MAX_NESTING)), Ok(()));
         let deep = object(&[("list", nested(MAX_NESTING))]);
         let error = check_limits(&deep).unwrap_err().to_string();
-        assert!(error.starts_with("`list[0][0]") && error.ends_with("…`: nested more than 64 levels deep"), "{error}");
+        assert!(
+            error.starts_with("`list[0][0]")
+                && error.ends_with("…`: nested more than 64 levels deep"),
+            "{error}"
+        );
         let long = object(&[("list", Value::Array(vec![Value::Null; MAX_ELEMENTS + 1]))]);
-        assert_eq!(check_limits(&Value::Array(vec![Value::Null; MAX_ELEMENTS])), Ok(()));
+        assert_eq!(
+            check_limits(&Value::Array(vec![Value::Null; MAX_ELEMENTS])),
+            Ok(())
+        );
         let error = check_limits(&long).unwrap_err();
-        assert_eq!(error.to_string(), "`list`: an array has 8193 elements; the limit is 8192");
+        assert_eq!(
+            error.to_string(),
+            "`list`: an array has 8193 elements; the limit is 8192"
+        );
         let wide = |count: usize| -> Object {
-            (0..count).map(|at| (FieldName::new(format!("f{at}")).unwrap(), Value::Null)).collect()
+            (0..count)
+                .map(|at| (FieldName::new(format!("f{at}")).unwrap(), Value::Null))
+                .collect()
         };
         assert_eq!(wide(MAX_FIELDS).check_limits(), Ok(()));
-        assert!(matches!(wide(MAX_FIELDS + 1).check_limits(), Err(LimitError::TooManyFields { .. })));
+        assert!(matches!(
+            wide(MAX_FIELDS + 1).check_limits(),
+            Err(LimitError::TooManyFields { .. })
+        ));
     }
 }

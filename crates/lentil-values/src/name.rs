@@ -19,7 +19,9 @@ pub enum NameError {
     #[error("the field name {0:?} has a character other than printable ASCII")]
     NotAscii(String),
     /// Tables, indexes, functions and validators' fields have names like variables.
-    #[error("{0:?} is no name: use up to 64 letters, digits and `_`, beginning with a letter or `_`, not only `_`")]
+    #[error(
+        "{0:?} is no name: use up to 64 letters, digits and `_`, beginning with a letter or `_`, not only `_`"
+    )]
     NotIdentifier(String),
 }
 
@@ -106,7 +108,8 @@ impl fmt::Debug for FieldName {
 pub fn check_identifier(name: &str) -> Result<(), NameError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if begins_well && name.len() <= 64 && name.chars().all(legal) && name.chars().any(|c| c != '_') {
+    if begins_well && name.len() <= 64 && name.chars().all(legal) && name.chars().any(|c| c != '_')
+    {
         return Ok(());
     }
     Err(NameError::NotIdentifier(name.chars().take(80).collect()))
@@ -131,7 +134,10 @@ mod tests {
         const NAME: FieldName = FieldName::from_static("jobId");
         assert_eq!(NAME, FieldName::new("jobId").unwrap());
         for name in ["$x", "\u{e9}", "a\u{7f}"] {
-            assert!(std::panic::catch_unwind(|| FieldName::from_static(name)).is_err(), "{name}");
+            assert!(
+                std::panic::catch_unwind(|| FieldName::from_static(name)).is_err(),
+                "{name}"
+            );
         }
     }
 

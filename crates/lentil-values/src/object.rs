@@ -14,7 +14,9 @@ impl Object {
 
     /// The fields that have a value; quickest in the order of their names.
     pub fn of_present<const N: usize>(fields: [(FieldName, Option<Value>); N]) -> Object {
-        let mut object = Object(Vec::with_capacity(fields.iter().filter(|(_, value)| value.is_some()).count()));
+        let mut object = Object(Vec::with_capacity(
+            fields.iter().filter(|(_, value)| value.is_some()).count(),
+        ));
         for (name, value) in fields {
             if let Some(value) = value {
                 object.push(name, value);
@@ -73,16 +75,24 @@ impl Object {
 
     /// As [`Value::size`].
     pub fn size(&self) -> usize {
-        2 + self.iter().map(|(name, value)| name.as_str().len() + 1 + value.size()).sum::<usize>()
+        2 + self
+            .iter()
+            .map(|(name, value)| name.as_str().len() + 1 + value.size())
+            .sum::<usize>()
     }
 
     /// As [`Value::nesting`].
     pub fn nesting(&self) -> usize {
-        1 + self.iter().map(|(_, value)| value.nesting()).max().unwrap_or(0)
+        1 + self
+            .iter()
+            .map(|(_, value)| value.nesting())
+            .max()
+            .unwrap_or(0)
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(field, _)| field.as_str().cmp(name))
+        self.0
+            .binary_search_by(|(field, _)| field.as_str().cmp(name))
     }
 }
 
@@ -99,7 +109,10 @@ impl FromIterator<(FieldName, Value)> for Object {
 impl<V: Into<Value>, const N: usize> From<[(&'static str, V); N]> for Object {
     /// An object with literal field names; a malformed one panics.
     fn from(fields: [(&'static str, V); N]) -> Object {
-        fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value.into())).collect()
+        fields
+            .into_iter()
+            .map(|(name, value)| (FieldName::from_static(name), value.into()))
+            .collect()
     }
 }
 

@@ -23,7 +23,10 @@ impl FieldPath {
         let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
         match parts.iter().try_for_each(|part| check_identifier(part)) {
             Ok(()) => Ok(FieldPath(parts)),
-            Err(source) => Err(FieldPathError { path: path.to_owned(), source }),
+            Err(source) => Err(FieldPathError {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -35,7 +38,10 @@ impl FieldPath {
     /// What stands at the path; `None` when a field along it is missing or no object.
     pub fn get<'o>(&self, object: &'o Object) -> Option<&'o Value> {
         let (last, along) = self.0.split_last()?;
-        along.iter().try_fold(object, |object, part| object.get(part)?.as_object())?.get(last)
+        along
+            .iter()
+            .try_fold(object, |object, part| object.get(part)?.as_object())?
+            .get(last)
     }
 }
 
@@ -73,7 +79,11 @@ impl ValuePath {
 
     /// The path before an error's text, `` `a.b`:  ``; nothing for the root.
     pub(crate) fn prefix(&self) -> String {
-        if self.is_root() { String::new() } else { format!("`{self}`: ") }
+        if self.is_root() {
+            String::new()
+        } else {
+            format!("`{self}`: ")
+        }
     }
 
     /// This path as seen from the object that holds the value in the field `name`.
@@ -113,16 +123,28 @@ mod tests {
     #[test]
     fn a_path_leads_into_nested_objects() {
         let value = object(&[("a", object(&[("b", Value::Int64(1))])), ("c", Value::Null)]);
-        let get = |path: &str| FieldPath::parse(path).unwrap().get(value.as_object().unwrap()).cloned();
+        let get = |path: &str| {
+            FieldPath::parse(path)
+                .unwrap()
+                .get(value.as_object().unwrap())
+                .cloned()
+        };
         assert_eq!(get("a.b"), Some(Value::Int64(1)));
         assert_eq!(get("c"), Some(Value::Null));
         assert_eq!((get("a.x"), get("c.d"), get("x")), (None, None, None));
-        assert!(["", "a.", ".a", "a..b", "a-b"].iter().all(|path| FieldPath::parse(path).is_err()));
+        assert!(
+            ["", "a.", ".a", "a..b", "a-b"]
+                .iter()
+                .all(|path| FieldPath::parse(path).is_err())
+        );
     }
 
     #[test]
     fn a_value_path_prints_as_one_would_write_it() {
-        let path = ValuePath::root().in_field("name").in_element(3).in_field("authors");
+        let path = ValuePath::root()
+            .in_field("name")
+            .in_element(3)
+            .in_field("authors");
         assert_eq!(path.to_string(), "authors[3].name");
         let deep = (0..64).fold(ValuePath::root(), |path, _| path.in_element(0));
         assert_eq!(deep.to_string(), "[0]".repeat(12) + "…");

@@ -20,7 +20,10 @@ pub struct DecodeError {
 impl DecodeError {
     /// An error with the value as a whole.
     pub fn new(reason: impl Into<String>) -> DecodeError {
-        DecodeError { path: ValuePath::root(), reason: reason.into() }
+        DecodeError {
+            path: ValuePath::root(),
+            reason: reason.into(),
+        }
     }
 
     /// The error of a value that is not what `expected` says.
@@ -91,7 +94,10 @@ impl<T: ValueType> FieldType for T {
     }
 
     fn from_field(value: Option<Value>) -> Result<T, DecodeError> {
-        T::from_value(value.ok_or_else(|| DecodeError::new(format!("missing, expected {}", T::validator())))?)
+        T::from_value(
+            value
+                .ok_or_else(|| DecodeError::new(format!("missing, expected {}", T::validator())))?,
+        )
     }
 }
 
@@ -191,7 +197,11 @@ impl<T: ValueType> ValueType for Nullable<T> {
     }
 
     fn from_value(value: Value) -> Result<Nullable<T>, DecodeError> {
-        if value.is_null() { Ok(Nullable::Null) } else { T::from_value(value).map(Nullable::Value) }
+        if value.is_null() {
+            Ok(Nullable::Null)
+        } else {
+            T::from_value(value).map(Nullable::Value)
+        }
     }
 }
 
@@ -236,7 +246,11 @@ impl ValueType for () {
     }
 
     fn from_value(value: Value) -> Result<(), DecodeError> {
-        if value.is_null() { Ok(()) } else { Err(DecodeError::expected(v::null(), &value)) }
+        if value.is_null() {
+            Ok(())
+        } else {
+            Err(DecodeError::expected(v::null(), &value))
+        }
     }
 }
 
@@ -283,7 +297,9 @@ impl<T: ValueType> ValueType for Vec<T> {
     }
 
     fn from_value(value: Value) -> Result<Vec<T>, DecodeError> {
-        let Value::Array(elements) = value else { return Err(DecodeError::expected(Self::validator(), &value)) };
+        let Value::Array(elements) = value else {
+            return Err(DecodeError::expected(Self::validator(), &value));
+        };
         let element = |(at, element)| T::from_value(element).map_err(|error| error.in_element(at));
         elements.into_iter().enumerate().map(element).collect()
     }
@@ -299,13 +315,21 @@ impl<T: ValueType> ValueType for BTreeMap<String, T> {
     }
 
     fn into_value(self) -> Value {
-        let name = |name: String| FieldName::new(name).expect("the keys of a record are field names");
-        Value::Object(self.into_iter().map(|(key, value)| (name(key), value.into_value())).collect())
+        let name =
+            |name: String| FieldName::new(name).expect("the keys of a record are field names");
+        Value::Object(
+            self.into_iter()
+                .map(|(key, value)| (name(key), value.into_value()))
+                .collect(),
+        )
     }
 
     fn from_value(value: Value) -> Result<BTreeMap<String, T>, DecodeError> {
         let fields = BTreeMap::<FieldName, T>::from_value(value)?;
-        Ok(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        Ok(fields
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect())
     }
 }
 
@@ -316,11 +340,17 @@ impl<T: ValueType> ValueType for BTreeMap<FieldName, T> {
     }
 
     fn into_value(self) -> Value {
-        Value::Object(self.into_iter().map(|(name, value)| (name, value.into_value())).collect())
+        Value::Object(
+            self.into_iter()
+                .map(|(name, value)| (name, value.into_value()))
+                .collect(),
+        )
     }
 
     fn from_value(value: Value) -> Result<BTreeMap<FieldName, T>, DecodeError> {
-        let Value::Object(object) = value else { return Err(DecodeError::expected(Self::validator(), &value)) };
+        let Value::Object(object) = value else {
+            return Err(DecodeError::expected(Self::validator(), &value));
+        };
         let field = |(name, value): (FieldName, Value)| match T::from_value(value) {
             Ok(value) => Ok((name, value)),
             Err(error) => Err(error.in_field(name.as_str())),
@@ -350,7 +380,10 @@ mod tests {
         round_trip(BTreeMap::from([(FieldName::from_static("a"), true)]));
         round_trip(());
         round_trip(Value::from("anything"));
-        round_trip(Object::from_iter([(FieldName::from_static("a"), Value::Null)]));
+        round_trip(Object::from_iter([(
+            FieldName::from_static("a"),
+            Value::Null,
+        )]));
         round_trip(Nullable::Value("x".to_owned()));
         round_trip(Nullable::<String>::Null);
     }
@@ -358,14 +391,23 @@ mod tests {
     #[test]
     fn a_decode_error_names_the_place() {
         let value = Value::Array(vec![Value::Float64(1.0), "x".into()]);
-        assert_eq!(Vec::<f64>::from_value(value).unwrap_err().to_string(), "`[1]`: expected v.number(), got \"x\"");
+        assert_eq!(
+            Vec::<f64>::from_value(value).unwrap_err().to_string(),
+            "`[1]`: expected v.number(), got \"x\""
+        );
     }
 
     #[test]
     fn none_is_a_missing_field_and_a_null_result() {
         assert_eq!(None::<String>.into_field(), None);
         assert_eq!(None::<String>.into_return(), Value::Null);
-        assert_eq!(<Option<String> as FieldType>::field_validator().to_string(), "v.optional(v.string())");
-        assert_eq!(Option::<String>::return_validator().to_string(), "v.union(v.null(), v.string())");
+        assert_eq!(
+            <Option<String> as FieldType>::field_validator().to_string(),
+            "v.optional(v.string())"
+        );
+        assert_eq!(
+            Option::<String>::return_validator().to_string(),
+            "v.union(v.null(), v.string())"
+        );
     }
 }

@@ -53,32 +53,56 @@ impl Value {
 
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::String(text) = self { Some(text) } else { None }
+        if let Value::String(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The number of a float.
     pub fn as_f64(&self) -> Option<f64> {
-        if let Value::Float64(number) = self { Some(*number) } else { None }
+        if let Value::Float64(number) = self {
+            Some(*number)
+        } else {
+            None
+        }
     }
 
     /// The number of an integer.
     pub fn as_i64(&self) -> Option<i64> {
-        if let Value::Int64(number) = self { Some(*number) } else { None }
+        if let Value::Int64(number) = self {
+            Some(*number)
+        } else {
+            None
+        }
     }
 
     /// The truth of a boolean.
     pub fn as_bool(&self) -> Option<bool> {
-        if let Value::Boolean(truth) = self { Some(*truth) } else { None }
+        if let Value::Boolean(truth) = self {
+            Some(*truth)
+        } else {
+            None
+        }
     }
 
     /// The elements of an array.
     pub fn as_array(&self) -> Option<&[Value]> {
-        if let Value::Array(elements) = self { Some(elements) } else { None }
+        if let Value::Array(elements) = self {
+            Some(elements)
+        } else {
+            None
+        }
     }
 
     /// The fields of an object.
     pub fn as_object(&self) -> Option<&Object> {
-        if let Value::Object(object) = self { Some(object) } else { None }
+        if let Value::Object(object) = self {
+            Some(object)
+        } else {
+            None
+        }
     }
 
     /// Whether it is null.
@@ -172,14 +196,28 @@ pub(crate) mod tests {
     use crate::FieldName;
 
     pub(crate) fn object(fields: &[(&'static str, Value)]) -> Value {
-        Value::Object(fields.iter().map(|(name, value)| (FieldName::from_static(name), value.clone())).collect())
+        Value::Object(
+            fields
+                .iter()
+                .map(|(name, value)| (FieldName::from_static(name), value.clone()))
+                .collect(),
+        )
     }
 
     /// Any value, small enough to be quick, with the awkward floats and strings over-represented.
     pub(crate) fn any_value() -> impl Strategy<Value = Value> {
         let float = prop_oneof![
             any::<f64>(),
-            prop::sample::select(vec![0.0, -0.0, f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e21, 0.1])
+            prop::sample::select(vec![
+                0.0,
+                -0.0,
+                f64::NAN,
+                -f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                1e21,
+                0.1
+            ])
         ];
         let int = prop_oneof![any::<i64>(), -300_i64..300];
         let text = prop_oneof![any::<String>(), "[\0-\u{2}a]{0,4}"];
@@ -189,7 +227,8 @@ pub(crate) mod tests {
             float.prop_map(Value::Float64),
             any::<bool>().prop_map(Value::Boolean),
             text.prop_map(Value::String),
-            prop::collection::vec(prop_oneof![any::<u8>(), 0_u8..2, Just(255)], 0..6).prop_map(Value::Bytes),
+            prop::collection::vec(prop_oneof![any::<u8>(), 0_u8..2, Just(255)], 0..6)
+                .prop_map(Value::Bytes),
         ];
         scalar.prop_recursive(4, 24, 4, |inner| {
             let field = "[a-c_ ]{0,3}".prop_map(|name| FieldName::new(name).expect("a plain name"));

@@ -25,10 +25,18 @@ impl Backend {
     /// A backend with these tables; it is called as its program file is.
     pub fn new(schema: Schema) -> Backend {
         let program = std::env::args_os().next().unwrap_or_default();
-        let name = std::path::Path::new(&program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = std::path::Path::new(&program)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         Backend {
             application: Application::new(schema),
-            name: if name.is_empty() { "lentil".to_owned() } else { name },
+            name: if name.is_empty() {
+                "lentil".to_owned()
+            } else {
+                name
+            },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             example: "curl {url}/version".to_owned(),
             limits: Limits::default(),

@@ -9,7 +9,9 @@ use crate::serve;
 use crate::{Backend, logging};
 
 #[derive(Parser)]
-#[command(about = "A backend of queries, mutations, actions and HTTP routes over a transactional document store")]
+#[command(
+    about = "A backend of queries, mutations, actions and HTTP routes over a transactional document store"
+)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
@@ -62,13 +64,23 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "LENTIL_AUTH_CONFIG", value_name = "FILE")]
     pub(crate) auth_config: Option<PathBuf>,
     /// The same JSON itself.
-    #[arg(long, env = "LENTIL_AUTH_CONFIG_JSON", value_name = "JSON", conflicts_with = "auth_config")]
+    #[arg(
+        long,
+        env = "LENTIL_AUTH_CONFIG_JSON",
+        value_name = "JSON",
+        conflicts_with = "auth_config"
+    )]
     pub(crate) auth_config_json: Option<String>,
     /// Shows internals in errors, for development.
     #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) dev: bool,
     /// What the log says: error, warn, info, debug, trace, or a filter such as `info,lentil_sqlite=debug`.
-    #[arg(long, env = "LENTIL_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "LENTIL_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub(crate) log: String,
     /// How the log is written, on standard error.
     #[arg(long, env = "LENTIL_LOG_FORMAT", default_value = "text")]
@@ -85,7 +97,9 @@ pub(crate) enum LogFormat {
 
 /// Reads the command line and does what it says. Usage errors and `--help` end the process as clap does.
 pub(crate) fn run(backend: Backend) -> Result<(), Box<dyn Error>> {
-    let command = Cli::command().name(backend.name.clone()).version(backend.version.clone());
+    let command = Cli::command()
+        .name(backend.name.clone())
+        .version(backend.version.clone());
     let matches = command.get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let args = match cli.command {

@@ -19,19 +19,27 @@ const OWNER: &str = "files-owner";
 /// Where files are to be kept.
 pub(crate) enum Place {
     DataFolder,
-    S3 { files: ObjectFiles, is_claimed: bool },
+    S3 {
+        files: ObjectFiles,
+        is_claimed: bool,
+    },
 }
 
 impl Place {
     /// The place of this URL, of which is known that it can be used; nothing is written there yet.
     pub(crate) async fn find(url: Option<&S3Url>, data: &Path) -> Result<Place, ServeError> {
-        let Some(url) = url else { return Ok(Place::DataFolder) };
+        let Some(url) = url else {
+            return Ok(Place::DataFolder);
+        };
         let files = ObjectFiles::open_s3(url).await?;
         let owner = files.owner().await?;
         if owner.is_some() && owner != read_name(data)? {
             return Err(ServeError::ForeignFiles(url.to_string()));
         }
-        Ok(Place::S3 { files, is_claimed: owner.is_some() })
+        Ok(Place::S3 {
+            files,
+            is_claimed: owner.is_some(),
+        })
     }
 
     /// The files there; what dead servers were writing is removed.
@@ -76,6 +84,8 @@ async fn sweep(files: ObjectFiles) {
     match files.sweep_incoming().await {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "what dead servers had left of files was removed"),
-        Err(error) => tracing::warn!(%error, "what dead servers have left of files could not be removed"),
+        Err(error) => {
+            tracing::warn!(%error, "what dead servers have left of files could not be removed")
+        }
     }
 }

@@ -18,17 +18,19 @@ mod serve;
 pub use backend::Backend;
 pub use lentil_macros::{Args, Document, ValueType};
 pub use lentil_runtime::http::{
-    Body, HeaderMap, HttpRequest, HttpRouter, Json, Method, Request, Response, Secret, StatusCode, header,
+    Body, HeaderMap, HttpRequest, HttpRouter, Json, Method, Request, Response, Secret, StatusCode,
+    header,
 };
 pub use lentil_runtime::{
-    ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File, FileMetadata, Functions,
-    Limits, Log, MutationCtx, PageStatus, Pages, PaginationOptions, PaginationResult, Query, QueryCtx, Result,
-    ScheduledFunction, ScheduledState, Scheduler, StorageActions, StorageReader, StorageWriter, StoredFile,
-    SystemReader, UniqueViolation, UserIdentity,
+    ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File,
+    FileMetadata, Functions, Limits, Log, MutationCtx, PageStatus, Pages, PaginationOptions,
+    PaginationResult, Query, QueryCtx, Result, ScheduledFunction, ScheduledState, Scheduler,
+    StorageActions, StorageReader, StorageWriter, StoredFile, SystemReader, UniqueViolation,
+    UserIdentity,
 };
 pub use lentil_schema::{
-    Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch, Range, RangeSpec, Schema,
-    SchemaError, Table,
+    Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch,
+    Range, RangeSpec, Schema, SchemaError, Table,
 };
 pub use lentil_store::Order;
 pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType, v};

@@ -8,11 +8,19 @@ use crate::serve::ServeError;
 /// Sends the log to standard error: standard output is the first screen's.
 pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     // Each request to S3 that is sent again is a line; they are for those who ask, `object_store=info`.
-    let filter = EnvFilter::try_new(format!("object_store=warn,{filter}"))
-        .map_err(|error| ServeError::Setting { name: "--log", reason: error.to_string() })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = EnvFilter::try_new(format!("object_store=warn,{filter}")).map_err(|error| {
+        ServeError::Setting {
+            name: "--log",
+            reason: error.to_string(),
+        }
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     let installed = match format {
-        LogFormat::Text => subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        LogFormat::Text => subscriber
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
     // A program that has set up its own log before keeps it.

@@ -14,10 +14,17 @@ pub(crate) fn first_screen(
     secrets: &[Found],
 ) -> String {
     let url = format!("http://{listening}");
-    let mut screen = format!("{} {} is listening on {url}\n", backend.name, backend.version);
-    let mut row = |name: &str, text: &str| writeln!(screen, "  {name:<6}{text}").expect("a string takes all");
+    let mut screen = format!(
+        "{} {} is listening on {url}\n",
+        backend.name, backend.version
+    );
+    let mut row =
+        |name: &str, text: &str| writeln!(screen, "  {name:<6}{text}").expect("a string takes all");
     if let Some(site) = site {
-        row("site", &format!("http://{site} (the application's routes alone)"));
+        row(
+            "site",
+            &format!("http://{site} (the application's routes alone)"),
+        );
     }
     row("data", &format!("{} (SQLite)", data.display()));
     for secret in secrets {
@@ -30,8 +37,13 @@ pub(crate) fn first_screen(
 fn where_from(secret: &Found) -> String {
     match &secret.source {
         Source::Environment => format!("{} from the environment", secret.name),
-        Source::File { path, is_new: true } => format!("{} in {} (made now)", secret.name, path.display()),
-        Source::File { path, is_new: false } => format!("{} in {}", secret.name, path.display()),
+        Source::File { path, is_new: true } => {
+            format!("{} in {} (made now)", secret.name, path.display())
+        }
+        Source::File {
+            path,
+            is_new: false,
+        } => format!("{} in {}", secret.name, path.display()),
     }
 }
 

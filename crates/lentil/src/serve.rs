@@ -23,7 +23,11 @@ pub(crate) enum ServeError {
     #[error("{name}: {reason}")]
     Setting { name: &'static str, reason: String },
     #[error("cannot listen on {address}: {io}; stop what uses it, or choose another with {flag}")]
-    Listen { address: SocketAddr, flag: &'static str, io: io::Error },
+    Listen {
+        address: SocketAddr,
+        flag: &'static str,
+        io: io::Error,
+    },
     #[error(transparent)]
     Auth(AuthConfigError),
     #[error(transparent)]
@@ -52,7 +56,11 @@ const EVENT_INTERVAL: u32 = 16;
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn serve(backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let mut workers = tokio::runtime::Builder::new_multi_thread();
-    workers.enable_all().event_interval(EVENT_INTERVAL).build()?.block_on(run(backend, args))
+    workers
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build()?
+        .block_on(run(backend, args))
 }
 
 async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
@@ -71,20 +79,31 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
 
     let folder = args.data.clone();
-    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, SqliteOptions::default()));
+    let opening =
+        tokio::task::spawn_blocking(move || SqliteStore::open(&folder, SqliteOptions::default()));
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
     let files = place.open(&args.data).await?;
     let listening = listeners.main.local_addr()?;
     let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(listening)));
-    let options = RuntimeOptions { files, origin, ..options(&backend, args, &secrets) };
+    let options = RuntimeOptions {
+        files,
+        origin,
+        ..options(&backend, args, &secrets)
+    };
     let runtime = Runtime::open(application, Arc::new(store), options).await?;
 
-    let site = listeners.site.as_ref().map(TcpListener::local_addr).transpose()?;
+    let site = listeners
+        .site
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()?;
     let first_screen = screen::first_screen(&backend, listening, site, &args.data, &secrets);
     // Nobody need read the screen for the server to serve.
-    let _ = io::stdout().write_all(first_screen.as_bytes()).and_then(|()| io::stdout().flush());
+    let _ = io::stdout()
+        .write_all(first_screen.as_bytes())
+        .and_then(|()| io::stdout().flush());
 
     let shutdown = async move {
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
@@ -104,8 +123,10 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
 /// Reads whose tokens sign users in; nobody's, when nothing is said.
 fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
     let json = match (&args.auth_config, &args.auth_config_json) {
-        (Some(path), _) => std::fs::read_to_string(path)
-            .map_err(|io| ServeError::Setting { name: "--auth-config", reason: format!("{}: {io}", path.display()) })?,
+        (Some(path), _) => std::fs::read_to_string(path).map_err(|io| ServeError::Setting {
+            name: "--auth-config",
+            reason: format!("{}: {io}", path.display()),
+        })?,
         (None, Some(json)) => json.clone(),
         (None, None) => return Ok(AuthConfig::default()),
     };
@@ -114,31 +135,52 @@ fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
 
 /// Where a server on this machine is reached; one that listens everywhere also does here.
 fn reachable(listening: SocketAddr) -> SocketAddr {
-    let here = if listening.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-    let ip = if listening.ip().is_unspecified() { here } else { listening.ip() };
+    let here = if listening.is_ipv4() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        Ipv6Addr::LOCALHOST.into()
+    };
+    let ip = if listening.ip().is_unspecified() {
+        here
+    } else {
+        listening.ip()
+    };
     SocketAddr::new(ip, listening.port())
 }
 
 /// The origin without a `/` at its end.
 fn check_origin(origin: &str) -> Result<String, ServeError> {
-    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
-    let plain = host.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"".contains(&byte));
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"))
+        .unwrap_or_default();
+    let plain = host
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"?#\"".contains(&byte));
     if host.is_empty() || !plain {
         let reason = format!("`{origin}` is no origin; write one such as https://api.example.com");
-        return Err(ServeError::Setting { name: "--origin", reason });
+        return Err(ServeError::Setting {
+            name: "--origin",
+            reason,
+        });
     }
     Ok(origin.trim_end_matches('/').to_owned())
 }
 
 fn s3_url(text: &str) -> Result<S3Url, ServeError> {
-    let invalid = |error: lentil_files::S3UrlError| ServeError::Setting { name: "--files", reason: error.to_string() };
+    let invalid = |error: lentil_files::S3UrlError| ServeError::Setting {
+        name: "--files",
+        reason: error.to_string(),
+    };
     text.parse().map_err(invalid)
 }
 
 async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     let bind = async |port: u16, flag: &'static str| {
         let address = SocketAddr::new(args.host, port);
-        TcpListener::bind(address).await.map_err(|io| ServeError::Listen { address, flag, io })
+        TcpListener::bind(address)
+            .await
+            .map_err(|io| ServeError::Listen { address, flag, io })
     };
     let main = bind(args.port, "--port").await?;
     let site = match args.site_port {

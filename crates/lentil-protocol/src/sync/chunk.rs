@@ -15,7 +15,9 @@ pub fn chunks(message: &str, id: &str, bytes: usize) -> Vec<String> {
     let total = parts.len().to_string();
     let write = |(number, part): (usize, &&str)| {
         let mut json = Writer::object();
-        json.text("type", "TransitionChunk").text("chunk", part).raw("partNumber", &number.to_string());
+        json.text("type", "TransitionChunk")
+            .text("chunk", part)
+            .raw("partNumber", &number.to_string());
         json.raw("totalParts", &total).text("transitionId", id);
         json.finish()
     };
@@ -31,8 +33,13 @@ mod tests {
         let message = "aé😀".repeat(100);
         for bytes in [1, 5, 64, 10_000] {
             let parts = chunks(&message, "t", bytes);
-            let read = parts.iter().map(|part| serde_json::from_str::<serde_json::Value>(part).unwrap());
-            let texts: String = read.clone().map(|part| part["chunk"].as_str().unwrap().to_owned()).collect();
+            let read = parts
+                .iter()
+                .map(|part| serde_json::from_str::<serde_json::Value>(part).unwrap());
+            let texts: String = read
+                .clone()
+                .map(|part| part["chunk"].as_str().unwrap().to_owned())
+                .collect();
             assert_eq!(texts, message);
             for (number, part) in read.enumerate() {
                 assert_eq!(

@@ -126,8 +126,16 @@ enum Message {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 enum Modification {
-    Add { query_id: u32, udf_path: String, args: Json, journal: Option<String>, component_path: Option<String> },
-    Remove { query_id: u32 },
+    Add {
+        query_id: u32,
+        udf_path: String,
+        args: Json,
+        journal: Option<String>,
+        component_path: Option<String>,
+    },
+    Remove {
+        query_id: u32,
+    },
 }
 
 #[derive(Deserialize)]
@@ -145,34 +153,64 @@ impl ClientMessage {
     /// # Errors
     /// `WSMessageInvalidJson` when it is none.
     pub fn parse(text: &str) -> Result<ClientMessage, ProtocolError> {
-        let invalid = |error: serde_json::Error| ProtocolError::new("WSMessageInvalidJson", error.to_string());
+        let invalid = |error: serde_json::Error| {
+            ProtocolError::new("WSMessageInvalidJson", error.to_string())
+        };
         ClientMessage::from_message(serde_json::from_str(text).map_err(invalid)?)
     }
 
     fn from_message(message: Message) -> Result<ClientMessage, ProtocolError> {
         Ok(match message {
-            Message::Connect { session_id, connection_count, last_close_reason, max_observed_timestamp, client_ts } => {
-                ClientMessage::Connect {
-                    session_id,
-                    connection_count,
-                    last_close_reason,
-                    max_observed_timestamp,
-                    client_ts,
+            Message::Connect {
+                session_id,
+                connection_count,
+                last_close_reason,
+                max_observed_timestamp,
+                client_ts,
+            } => ClientMessage::Connect {
+                session_id,
+                connection_count,
+                last_close_reason,
+                max_observed_timestamp,
+                client_ts,
+            },
+            Message::ModifyQuerySet {
+                base_version,
+                new_version,
+                modifications,
+            } => {
+                let changes = modifications
+                    .into_iter()
+                    .map(change)
+                    .collect::<Result<_, _>>()?;
+                ClientMessage::ModifyQuerySet {
+                    base_version,
+                    new_version,
+                    changes,
                 }
-            }
-            Message::ModifyQuerySet { base_version, new_version, modifications } => {
-                let changes = modifications.into_iter().map(change).collect::<Result<_, _>>()?;
-                ClientMessage::ModifyQuerySet { base_version, new_version, changes }
             }
             Message::Mutation(call) => {
                 let (request_id, path, args) = call.read()?;
-                ClientMessage::Mutation { request_id, path, args }
+                ClientMessage::Mutation {
+                    request_id,
+                    path,
+                    args,
+                }
             }
             Message::Action(call) => {
                 let (request_id, path, args) = call.read()?;
-                ClientMessage::Action { request_id, path, args }
+                ClientMessage::Action {
+                    request_id,
+                    path,
+                    args,
+                }
             }
-            Message::Authenticate { base_version, token_type, value, acting_as } => {
+            Message::Authenticate {
+                base_version,
+                token_type,
+                value,
+                acting_as,
+            } => {
                 let token = match (token_type.as_str(), value) {
                     ("None", _) => Token::None,
                     ("User", Some(token)) => Token::User(token),
@@ -184,7 +222,10 @@ impl ClientMessage {
                         return Err(ProtocolError::new("WSMessageInvalidJson", message));
                     }
                 };
-                ClientMessage::Authenticate { base_version, token }
+                ClientMessage::Authenticate {
+                    base_version,
+                    token,
+                }
             }
             Message::Event {} => ClientMessage::Event,
         })
@@ -200,9 +241,20 @@ impl Call {
 
 fn change(modification: Modification) -> Result<QuerySetChange, ProtocolError> {
     match modification {
-        Modification::Add { query_id, udf_path, args, journal, component_path } => {
+        Modification::Add {
+            query_id,
+            udf_path,
+            args,
+            journal,
+            component_path,
+        } => {
             no_component(component_path.as_deref())?;
-            Ok(QuerySetChange::Add { query_id, path: udf_path, args: read_args(args)?, journal })
+            Ok(QuerySetChange::Add {
+                query_id,
+                path: udf_path,
+                args: read_args(args)?,
+                journal,
+            })
         }
         Modification::Remove { query_id } => Ok(QuerySetChange::Remove { query_id }),
     }
@@ -211,7 +263,10 @@ fn change(modification: Modification) -> Result<QuerySetChange, ProtocolError> {
 fn no_component(path: Option<&str>) -> Result<(), ProtocolError> {
     match path {
         None | Some("") => Ok(()),
-        Some(path) => Err(ProtocolError::new("NoSuchComponent", format!("there is no component {path:?}"))),
+        Some(path) => Err(ProtocolError::new(
+            "NoSuchComponent",
+            format!("there is no component {path:?}"),
+        )),
     }
 }
 
@@ -241,14 +296,33 @@ mod tests {
         let read = RECORDED.map(|text| ClientMessage::parse(text).unwrap());
         assert!(matches!(
             &read[1],
-            ClientMessage::Connect { max_observed_timestamp: Some(WireTimestamp(1)), last_close_reason: None, .. }
+            ClientMessage::Connect {
+                max_observed_timestamp: Some(WireTimestamp(1)),
+                last_close_reason: None,
+                ..
+            }
         ));
-        let ClientMessage::ModifyQuerySet { changes, .. } = &read[2] else { panic!("{:?}", read[2]) };
-        let QuerySetChange::Add { args, .. } = &changes[0] else { panic!("{changes:?}") };
+        let ClientMessage::ModifyQuerySet { changes, .. } = &read[2] else {
+            panic!("{:?}", read[2])
+        };
+        let QuerySetChange::Add { args, .. } = &changes[0] else {
+            panic!("{changes:?}")
+        };
         assert_eq!(args.get("n"), Some(&Value::Float64(1.0)));
         assert_eq!(changes[1], QuerySetChange::Remove { query_id: 3 });
-        assert!(matches!(&read[5], ClientMessage::Action { args, .. } if args.get("i") == Some(&Value::Int64(1))));
-        assert!(matches!(&read[7], ClientMessage::Authenticate { token: Token::Admin { acting_as: Some(_), .. }, .. }));
+        assert!(
+            matches!(&read[5], ClientMessage::Action { args, .. } if args.get("i") == Some(&Value::Int64(1)))
+        );
+        assert!(matches!(
+            &read[7],
+            ClientMessage::Authenticate {
+                token: Token::Admin {
+                    acting_as: Some(_),
+                    ..
+                },
+                ..
+            }
+        ));
     }
 
     #[test]

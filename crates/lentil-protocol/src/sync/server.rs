@@ -101,24 +101,56 @@ impl ServerMessage {
     pub fn to_json(&self) -> String {
         let mut json = Writer::object();
         match self {
-            ServerMessage::Transition { start, end, modifications } => {
-                let modifications: Vec<String> = modifications.iter().map(StateModification::to_json).collect();
-                json.text("type", "Transition").raw("startVersion", &start.to_json()).raw("endVersion", &end.to_json());
+            ServerMessage::Transition {
+                start,
+                end,
+                modifications,
+            } => {
+                let modifications: Vec<String> = modifications
+                    .iter()
+                    .map(StateModification::to_json)
+                    .collect();
+                json.text("type", "Transition")
+                    .raw("startVersion", &start.to_json())
+                    .raw("endVersion", &end.to_json());
                 json.raw("modifications", &format!("[{}]", modifications.join(",")));
             }
-            ServerMessage::MutationResponse { request_id, result, log_lines } => {
-                json.text("type", "MutationResponse").raw("requestId", &request_id.to_string());
+            ServerMessage::MutationResponse {
+                request_id,
+                result,
+                log_lines,
+            } => {
+                json.text("type", "MutationResponse")
+                    .raw("requestId", &request_id.to_string());
                 respond(&mut json, result.as_ref().map(|(value, _)| value));
-                json.optional_text("ts", result.as_ref().ok().map(|(_, ts)| ts.to_string()).as_deref());
+                json.optional_text(
+                    "ts",
+                    result
+                        .as_ref()
+                        .ok()
+                        .map(|(_, ts)| ts.to_string())
+                        .as_deref(),
+                );
                 json.texts("logLines", log_lines);
             }
-            ServerMessage::ActionResponse { request_id, result, log_lines } => {
-                json.text("type", "ActionResponse").raw("requestId", &request_id.to_string());
+            ServerMessage::ActionResponse {
+                request_id,
+                result,
+                log_lines,
+            } => {
+                json.text("type", "ActionResponse")
+                    .raw("requestId", &request_id.to_string());
                 respond(&mut json, result.as_ref());
                 json.texts("logLines", log_lines);
             }
-            ServerMessage::AuthError { error, base_version, auth_update_attempted } => {
-                json.text("type", "AuthError").text("error", error).raw("baseVersion", &base_version.to_string());
+            ServerMessage::AuthError {
+                error,
+                base_version,
+                auth_update_attempted,
+            } => {
+                json.text("type", "AuthError")
+                    .text("error", error)
+                    .raw("baseVersion", &base_version.to_string());
                 json.raw("authUpdateAttempted", &auth_update_attempted.to_string());
             }
             ServerMessage::FatalError { error } => {
@@ -149,7 +181,11 @@ fn respond(json: &mut Writer, result: Result<&Value, &Failure>) {
 
 impl StateVersion {
     fn to_json(self) -> String {
-        let StateVersion { query_set, identity, ts } = self;
+        let StateVersion {
+            query_set,
+            identity,
+            ts,
+        } = self;
         format!(r#"{{"querySet":{query_set},"identity":{identity},"ts":"{ts}"}}"#)
     }
 }
@@ -158,18 +194,31 @@ impl StateModification {
     fn to_json(&self) -> String {
         let mut json = Writer::object();
         let mut begin = |name: &str, query_id: u32| {
-            json.text("type", name).raw("queryId", &query_id.to_string());
+            json.text("type", name)
+                .raw("queryId", &query_id.to_string());
         };
         match self {
-            StateModification::QueryUpdated { query_id, value, log_lines, journal } => {
+            StateModification::QueryUpdated {
+                query_id,
+                value,
+                log_lines,
+                journal,
+            } => {
                 begin("QueryUpdated", *query_id);
                 json.value("value", value, JsonForm::Encoded);
-                json.texts("logLines", log_lines).optional_text("journal", journal.as_deref());
+                json.texts("logLines", log_lines)
+                    .optional_text("journal", journal.as_deref());
             }
-            StateModification::QueryFailed { query_id, failure, log_lines, journal } => {
+            StateModification::QueryFailed {
+                query_id,
+                failure,
+                log_lines,
+                journal,
+            } => {
                 begin("QueryFailed", *query_id);
                 json.text("errorMessage", &failure.message);
-                json.texts("logLines", log_lines).optional_text("journal", journal.as_deref());
+                json.texts("logLines", log_lines)
+                    .optional_text("journal", journal.as_deref());
                 if let Some(data) = &failure.data {
                     json.value("errorData", data, JsonForm::Encoded);
                 }
@@ -186,8 +235,15 @@ mod tests {
 
     #[test]
     fn messages_are_what_clients_read() {
-        let at = |ts| StateVersion { query_set: 1, identity: 0, ts: WireTimestamp(ts) };
-        let failure = Failure { message: "no".into(), data: Some(Value::Null) };
+        let at = |ts| StateVersion {
+            query_set: 1,
+            identity: 0,
+            ts: WireTimestamp(ts),
+        };
+        let failure = Failure {
+            message: "no".into(),
+            data: Some(Value::Null),
+        };
         let log_lines = vec!["[LOG] 'hi'".to_owned()];
         let updated = StateModification::QueryUpdated {
             query_id: 0,
@@ -201,8 +257,16 @@ mod tests {
             log_lines: vec![],
             journal: Some("j".into()),
         };
-        let modifications = vec![updated, failed, StateModification::QueryRemoved { query_id: 2 }];
-        let transition = ServerMessage::Transition { start: StateVersion::default(), end: at(1), modifications };
+        let modifications = vec![
+            updated,
+            failed,
+            StateModification::QueryRemoved { query_id: 2 },
+        ];
+        let transition = ServerMessage::Transition {
+            start: StateVersion::default(),
+            end: at(1),
+            modifications,
+        };
         assert_eq!(
             transition.to_json(),
             concat!(
@@ -214,24 +278,42 @@ mod tests {
             )
         );
         let result = Ok((Value::Int64(1), WireTimestamp(1)));
-        let mutation = ServerMessage::MutationResponse { request_id: 4, result, log_lines: vec![] };
+        let mutation = ServerMessage::MutationResponse {
+            request_id: 4,
+            result,
+            log_lines: vec![],
+        };
         assert_eq!(
             mutation.to_json(),
             r#"{"type":"MutationResponse","requestId":4,"success":true,"result":{"$integer":"AQAAAAAAAAA="},"ts":"AQAAAAAAAAA=","logLines":[]}"#
         );
-        let mutation =
-            ServerMessage::MutationResponse { request_id: 4, result: Err(failure.clone()), log_lines: vec![] };
+        let mutation = ServerMessage::MutationResponse {
+            request_id: 4,
+            result: Err(failure.clone()),
+            log_lines: vec![],
+        };
         assert_eq!(
             mutation.to_json(),
             r#"{"type":"MutationResponse","requestId":4,"success":false,"result":"no","errorData":null,"ts":null,"logLines":[]}"#
         );
-        let action = ServerMessage::ActionResponse { request_id: 5, result: Ok(Value::Null), log_lines };
+        let action = ServerMessage::ActionResponse {
+            request_id: 5,
+            result: Ok(Value::Null),
+            log_lines,
+        };
         assert_eq!(
             action.to_json(),
             r#"{"type":"ActionResponse","requestId":5,"success":true,"result":null,"logLines":["[LOG] 'hi'"]}"#
         );
-        let auth = ServerMessage::AuthError { error: "e".into(), base_version: 0, auth_update_attempted: true };
-        assert_eq!(auth.to_json(), r#"{"type":"AuthError","error":"e","baseVersion":0,"authUpdateAttempted":true}"#);
+        let auth = ServerMessage::AuthError {
+            error: "e".into(),
+            base_version: 0,
+            auth_update_attempted: true,
+        };
+        assert_eq!(
+            auth.to_json(),
+            r#"{"type":"AuthError","error":"e","baseVersion":0,"authUpdateAttempted":true}"#
+        );
         assert_eq!(ServerMessage::Ping.to_json(), r#"{"type":"Ping"}"#);
     }
 }

@@ -48,16 +48,26 @@ impl CacheKey {
     /// The key under which the answer of a run made for `user` stands.
     pub(crate) fn of_run(&self, run: &CachedRun, user: &Arc<str>) -> CacheKey {
         let journal = run.journal.as_deref().map(Arc::from);
-        CacheKey { journal, ..self.of_answer(run, user) }
+        CacheKey {
+            journal,
+            ..self.of_answer(run, user)
+        }
     }
 
     /// The key under which a call with this one's journal finds that answer.
     pub(super) fn of_answer(&self, run: &CachedRun, user: &Arc<str>) -> CacheKey {
-        if run.read_set.reads_identity() { self.for_user(user) } else { self.clone() }
+        if run.read_set.reads_identity() {
+            self.for_user(user)
+        } else {
+            self.clone()
+        }
     }
 
     pub(super) fn for_user(&self, user: &Arc<str>) -> CacheKey {
-        CacheKey { user: Some(Arc::clone(user)), ..self.clone() }
+        CacheKey {
+            user: Some(Arc::clone(user)),
+            ..self.clone()
+        }
     }
 
     pub(super) fn size(&self) -> usize {

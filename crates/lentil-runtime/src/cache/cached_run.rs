@@ -28,7 +28,13 @@ impl CachedRun {
     /// The result as `JSON.stringify` writes it, or the function's error.
     pub(crate) fn json(&self) -> Result<Bytes, Error> {
         let value = self.result.as_ref().map_err(Error::clone)?;
-        let exactly = || value.to_json(JsonForm::JavaScript).into_boxed_str().into_boxed_bytes().into();
+        let exactly = || {
+            value
+                .to_json(JsonForm::JavaScript)
+                .into_boxed_str()
+                .into_boxed_bytes()
+                .into()
+        };
         Ok(self.json.get_or_init(exactly).clone())
     }
 }

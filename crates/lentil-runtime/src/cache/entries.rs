@@ -46,7 +46,10 @@ impl Entries {
 
     /// The slot of a call's answer.
     pub(super) fn find(&self, hash: u64, key: &CacheKey) -> Option<u32> {
-        let is_its = |slot: &u32| self.get(*slot).is_some_and(|entry| entry.hash == hash && entry.key == *key);
+        let is_its = |slot: &u32| {
+            self.get(*slot)
+                .is_some_and(|entry| entry.hash == hash && entry.key == *key)
+        };
         self.by_key.find(hash, is_its).copied()
     }
 
@@ -74,7 +77,9 @@ impl Entries {
     }
 
     pub(super) fn remove(&mut self, slot: u32) {
-        let Some(entry) = self.slots[slot as usize].take() else { return };
+        let Some(entry) = self.slots[slot as usize].take() else {
+            return;
+        };
         if let Ok(found) = self.by_key.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
@@ -102,7 +107,8 @@ impl Entries {
         let mut touched = Vec::new();
         if !self.readers.is_empty() {
             for entry in commit.entries() {
-                self.readers.readers_of(entry, &mut |slot| touched.push(slot as u32));
+                self.readers
+                    .readers_of(entry, &mut |slot| touched.push(slot as u32));
             }
         }
         touched
@@ -142,7 +148,14 @@ mod tests {
             journal: None,
             json: OnceLock::new(),
         });
-        entries.insert(Entry { key: key(name), hash: HASH, run, size: 10, holds_until_ms: 0.0, was_used: false });
+        entries.insert(Entry {
+            key: key(name),
+            hash: HASH,
+            run,
+            size: 10,
+            holds_until_ms: 0.0,
+            was_used: false,
+        });
     }
 
     fn slots<const N: usize>(entries: &Entries, names: [&str; N]) -> [Option<u32>; N] {
@@ -152,10 +165,16 @@ mod tests {
     #[test]
     fn calls_of_one_hash_are_told_apart_and_a_slot_is_taken_again() {
         let mut entries = entries(&["a", "b", "c"]);
-        assert_eq!(slots(&entries, ["a", "b", "c", "d"]), [Some(0), Some(1), Some(2), None]);
+        assert_eq!(
+            slots(&entries, ["a", "b", "c", "d"]),
+            [Some(0), Some(1), Some(2), None]
+        );
         entries.remove(1);
         insert(&mut entries, "d");
-        assert_eq!(slots(&entries, ["a", "b", "c", "d"]), [Some(0), None, Some(2), Some(1)]);
+        assert_eq!(
+            slots(&entries, ["a", "b", "c", "d"]),
+            [Some(0), None, Some(2), Some(1)]
+        );
         assert_eq!((entries.len(), entries.bytes()), (3, 30));
     }
 

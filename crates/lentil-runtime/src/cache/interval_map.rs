@@ -53,7 +53,9 @@ impl IntervalMap {
     /// Removes a reader; `reads` is what it was added with.
     pub fn remove(&mut self, reads: &ReadSet, reader: u64) {
         for (of, interval) in reads.iter() {
-            let Some(tree) = self.trees.get_mut(&of) else { continue };
+            let Some(tree) = self.trees.get_mut(&of) else {
+                continue;
+            };
             *tree = remove(tree.take(), interval, reader);
             if tree.is_none() {
                 self.trees.remove(&of);
@@ -99,8 +101,16 @@ impl Node {
 
     /// Puts `furthest` right after the children have changed.
     fn updated(mut self: Box<Self>) -> Box<Node> {
-        let below = [&self.left, &self.right].into_iter().flatten().map(|child| &child.furthest);
-        self.furthest = below.fold(&self.end, |a, b| if compare_ends(a, b).is_lt() { b } else { a }).clone();
+        let below = [&self.left, &self.right]
+            .into_iter()
+            .flatten()
+            .map(|child| &child.furthest);
+        self.furthest = below
+            .fold(
+                &self.end,
+                |a, b| if compare_ends(a, b).is_lt() { b } else { a },
+            )
+            .clone();
         self
     }
 }
@@ -113,7 +123,9 @@ fn compare_ends(a: &End, b: &End) -> Ordering {
 }
 
 fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
-    let Some(mut root) = tree else { return Some(node) };
+    let Some(mut root) = tree else {
+        return Some(node);
+    };
     if node.priority > root.priority {
         (node.left, node.right) = split(Some(root), &node);
         return Some(node.updated());
@@ -121,7 +133,10 @@ fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
     if compare_ends(&root.furthest, &node.furthest).is_lt() {
         root.furthest.clone_from(&node.furthest);
     }
-    let side = if root.place(&node.start, node.end.as_deref(), node.reader).is_lt() {
+    let side = if root
+        .place(&node.start, node.end.as_deref(), node.reader)
+        .is_lt()
+    {
         &mut root.left
     } else {
         &mut root.right
@@ -132,8 +147,13 @@ fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
 
 /// What stands before the place of `node`, and what stands after.
 fn split(tree: Tree, node: &Node) -> (Tree, Tree) {
-    let Some(mut root) = tree else { return (None, None) };
-    if root.place(&node.start, node.end.as_deref(), node.reader).is_gt() {
+    let Some(mut root) = tree else {
+        return (None, None);
+    };
+    if root
+        .place(&node.start, node.end.as_deref(), node.reader)
+        .is_gt()
+    {
         let (middle, after) = split(root.right.take(), node);
         root.right = middle;
         (Some(root.updated()), after)
@@ -153,7 +173,11 @@ fn remove(tree: Tree, interval: &Interval, reader: u64) -> Tree {
     };
     *side = remove(side.take(), interval, reader);
     // The children, which are memory far away, are looked at only when the furthest may be gone.
-    Some(if root.furthest.as_deref() == interval.end.as_deref() { root.updated() } else { root })
+    Some(if root.furthest.as_deref() == interval.end.as_deref() {
+        root.updated()
+    } else {
+        root
+    })
 }
 
 /// Joins two trees of which all of the first stands before all of the second.
@@ -173,7 +197,11 @@ fn merge(left: Tree, right: Tree) -> Tree {
 
 fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
     let Some(node) = tree else { return };
-    if node.furthest.as_deref().is_some_and(|furthest| furthest <= key) {
+    if node
+        .furthest
+        .as_deref()
+        .is_some_and(|furthest| furthest <= key)
+    {
         return;
     }
     search(&node.left, key, found);
@@ -200,7 +228,13 @@ mod tests {
     fn reads(intervals: &[(Vec<u8>, Option<Vec<u8>>)]) -> ReadSet {
         let mut reads = ReadSet::default();
         for (start, end) in intervals {
-            reads.add(INDEX, Interval { start: start.clone(), end: end.clone() });
+            reads.add(
+                INDEX,
+                Interval {
+                    start: start.clone(),
+                    end: end.clone(),
+                },
+            );
         }
         reads
     }
@@ -208,9 +242,16 @@ mod tests {
     fn found(map: &IntervalMap, key: &[u8]) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
         let key = IndexKey::from_bytes(key.to_vec());
-        map.readers_of(TouchedEntry { index: INDEX, key: &key, has_moved: true }, &mut |reader| {
-            found.insert(reader);
-        });
+        map.readers_of(
+            TouchedEntry {
+                index: INDEX,
+                key: &key,
+                has_moved: true,
+            },
+            &mut |reader| {
+                found.insert(reader);
+            },
+        );
         found
     }
 
@@ -250,12 +291,19 @@ mod tests {
         let mut map = IntervalMap::default();
         for reader in 0..20_000_u32 {
             let start = reader.to_be_bytes().to_vec();
-            map.insert(&reads(&[(start.clone(), Some([&start[..], &[0]].concat()))]), u64::from(reader));
+            map.insert(
+                &reads(&[(start.clone(), Some([&start[..], &[0]].concat()))]),
+                u64::from(reader),
+            );
         }
         map.insert(&reads(&[(vec![], None)]), u64::MAX);
-        assert_eq!(found(&map, &12_345_u32.to_be_bytes()), BTreeSet::from([12_345, u64::MAX]));
+        assert_eq!(
+            found(&map, &12_345_u32.to_be_bytes()),
+            BTreeSet::from([12_345, u64::MAX])
+        );
         fn depth(tree: &Tree) -> usize {
-            tree.as_ref().map_or(0, |node| 1 + depth(&node.left).max(depth(&node.right)))
+            tree.as_ref()
+                .map_or(0, |node| 1 + depth(&node.left).max(depth(&node.right)))
         }
         assert!(depth(&map.trees[&(INDEX, Look::Documents)]) < 80);
     }

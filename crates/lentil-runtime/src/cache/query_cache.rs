@@ -94,8 +94,15 @@ type Waiting = Arc<Mutex<Vec<oneshot::Sender<Arc<CachedRun>>>>>;
 
 enum Found {
     Hit(Arc<CachedRun>),
-    Wait { is_same_user: bool, outcome: oneshot::Receiver<Arc<CachedRun>> },
-    Run { number: u64, key: CacheKey, waiting: Waiting },
+    Wait {
+        is_same_user: bool,
+        outcome: oneshot::Receiver<Arc<CachedRun>>,
+    },
+    Run {
+        number: u64,
+        key: CacheKey,
+        waiting: Waiting,
+    },
 }
 
 /// A question to the cache.
@@ -124,7 +131,11 @@ pub struct Gate<'a> {
 impl QueryCache {
     /// An empty cache that holds about this many bytes at most.
     pub fn new(max_bytes: usize) -> QueryCache {
-        QueryCache { state: Mutex::default(), hasher: DefaultHashBuilder::default(), max_bytes }
+        QueryCache {
+            state: Mutex::default(),
+            hasher: DefaultHashBuilder::default(),
+            max_bytes,
+        }
     }
 
     /// The answer to a call, if there is one that holds.
@@ -147,8 +158,15 @@ impl QueryCache {
             let found = self.state.lock().find(&lookup, hash);
             match found {
                 Found::Hit(run) => return Ok(run),
-                Found::Run { number, key, waiting } => break (number, key, waiting),
-                Found::Wait { is_same_user, outcome } => {
+                Found::Run {
+                    number,
+                    key,
+                    waiting,
+                } => break (number, key, waiting),
+                Found::Wait {
+                    is_same_user,
+                    outcome,
+                } => {
                     // An error here is a runner that failed or is gone: look again, and run.
                     if let Ok(run) = outcome.await
                         && (is_same_user || !run.read_set.reads_identity())
@@ -158,27 +176,42 @@ impl QueryCache {
                 }
             }
         };
-        let running = RemovesRunning { cache: self, key: &key, number };
+        let running = RemovesRunning {
+            cache: self,
+            key: &key,
+            number,
+        };
         let _place = match &lookup.gate {
             Some(gate) => {
                 let place = gate.places.acquire().await;
-                self.state.lock().begins(&key, number, gate.store.published());
+                self.state
+                    .lock()
+                    .begins(&key, number, gate.store.published());
                 place.ok()
             }
             None => None,
         };
         let run = Arc::new(run.await?);
-        self.state.lock().insert(&lookup, hash, &run, self.max_bytes);
+        self.state
+            .lock()
+            .insert(&lookup, hash, &run, self.max_bytes);
         // Nobody comes to wait for it from now on.
         drop(running);
-        waiting.lock().drain(..).for_each(|waiting| drop(waiting.send(Arc::clone(&run))));
+        waiting
+            .lock()
+            .drain(..)
+            .for_each(|waiting| drop(waiting.send(Arc::clone(&run))));
         Ok(run)
     }
 
     /// What it has done so far, and what it holds.
     pub fn stats(&self) -> CacheStats {
         let state = self.state.lock();
-        CacheStats { entries: state.entries.len(), bytes: state.entries.bytes(), ..state.stats }
+        CacheStats {
+            entries: state.entries.len(),
+            bytes: state.entries.bytes(),
+            ..state.stats
+        }
     }
 }
 
@@ -187,7 +220,11 @@ impl CommitObserver for QueryCache {
         let mut state = self.state.lock();
         for slot in state.entries.touched_by(commit) {
             // An answer may already include a commit that is only now told.
-            if state.entries.get(slot).is_some_and(|entry| entry.run.timestamp < commit.timestamp) {
+            if state
+                .entries
+                .get(slot)
+                .is_some_and(|entry| entry.run.timestamp < commit.timestamp)
+            {
                 state.entries.remove(slot);
                 state.stats.invalidations += 1;
             }
@@ -206,7 +243,11 @@ struct RemovesRunning<'c> {
 impl Drop for RemovesRunning<'_> {
     fn drop(&mut self) {
         let mut state = self.cache.state.lock();
-        if state.running.get(self.key).is_some_and(|running| running.number == self.number) {
+        if state
+            .running
+            .get(self.key)
+            .is_some_and(|running| running.number == self.number)
+        {
             state.running.remove(self.key);
         }
     }
@@ -219,25 +260,52 @@ impl State {
             return Found::Hit(run);
         }
         let key = self.own_key(lookup).unwrap_or_else(|| lookup.key.clone());
-        if let Some(running) = self.running.get_mut(&key).filter(|running| running.since >= lookup.since) {
+        if let Some(running) = self
+            .running
+            .get_mut(&key)
+            .filter(|running| running.since >= lookup.since)
+        {
             self.stats.joins += 1;
             let (waiting, outcome) = oneshot::channel();
             running.waiting.lock().push(waiting);
-            return Found::Wait { is_same_user: running.user == lookup.user, outcome };
+            return Found::Wait {
+                is_same_user: running.user == lookup.user,
+                outcome,
+            };
         }
         self.stats.misses += 1;
         self.runs += 1;
         let number = self.runs;
-        let since = if lookup.gate.is_some() { END_OF_TIME } else { lookup.since };
+        let since = if lookup.gate.is_some() {
+            END_OF_TIME
+        } else {
+            lookup.since
+        };
         let user = Arc::clone(&lookup.user);
         let waiting = Waiting::default();
-        self.running.insert(key.clone(), Running { number, user, since, waiting: Arc::clone(&waiting) });
-        Found::Run { number, key, waiting }
+        self.running.insert(
+            key.clone(),
+            Running {
+                number,
+                user,
+                since,
+                waiting: Arc::clone(&waiting),
+            },
+        );
+        Found::Run {
+            number,
+            key,
+            waiting,
+        }
     }
 
     /// A run that had to wait for its place begins now.
     fn begins(&mut self, key: &CacheKey, number: u64, published: Timestamp) {
-        if let Some(running) = self.running.get_mut(key).filter(|running| running.number == number) {
+        if let Some(running) = self
+            .running
+            .get_mut(key)
+            .filter(|running| running.number == number)
+        {
             running.since = published;
         }
     }
@@ -252,7 +320,9 @@ impl State {
 
     /// The key of the user's own answer, where the function has asked for its user.
     fn own_key(&self, lookup: &Lookup<'_>) -> Option<CacheKey> {
-        self.ask_user.contains(&lookup.key.function).then(|| lookup.key.for_user(&lookup.user))
+        self.ask_user
+            .contains(&lookup.key.function)
+            .then(|| lookup.key.for_user(&lookup.user))
     }
 
     /// The answer that stands under a key, if it holds still.
@@ -283,7 +353,14 @@ impl State {
             return;
         }
         match self.entries.find(hash, &key) {
-            Some(slot) if self.entries.get(slot).is_some_and(|entry| entry.run.timestamp > run.timestamp) => return,
+            Some(slot)
+                if self
+                    .entries
+                    .get(slot)
+                    .is_some_and(|entry| entry.run.timestamp > run.timestamp) =>
+            {
+                return;
+            }
             Some(slot) => self.entries.remove(slot),
             None if self.entries.bytes() + size > max_bytes && !self.asked.again(hash) => return,
             None => {}
@@ -293,9 +370,20 @@ impl State {
             self.stats.evictions += 1;
         }
         let reads_time = run.read_set.reads_time();
-        let holds_until_ms = if reads_time { lookup.now_ms + TIME_HOLDS_MS } else { f64::INFINITY };
+        let holds_until_ms = if reads_time {
+            lookup.now_ms + TIME_HOLDS_MS
+        } else {
+            f64::INFINITY
+        };
         let run = Arc::clone(run);
-        self.entries.insert(Entry { key, hash, run, size, holds_until_ms, was_used: false });
+        self.entries.insert(Entry {
+            key,
+            hash,
+            run,
+            size,
+            holds_until_ms,
+            was_used: false,
+        });
     }
 }
 
@@ -325,7 +413,13 @@ mod tests {
     }
 
     fn lookup(key: CacheKey, since: u64) -> Lookup<'static> {
-        Lookup { key, user: "".into(), since: at(since), now_ms: 0.0, gate: None }
+        Lookup {
+            key,
+            user: "".into(),
+            since: at(since),
+            now_ms: 0.0,
+            gate: None,
+        }
     }
 
     fn number(run: &CachedRun) -> f64 {
@@ -349,12 +443,18 @@ mod tests {
 
     fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {
         let keys = vec![(INDEX, IndexKey::from_bytes(written.to_vec()))];
-        cache.committed(&Arc::new(Commit { timestamp: at(nanos), keys }));
+        cache.committed(&Arc::new(Commit {
+            timestamp: at(nanos),
+            keys,
+        }));
     }
 
     /// What the cache answers at `since`, computing `fresh` if it has to.
     async fn ask(cache: &QueryCache, name: &str, since: u64, fresh: CachedRun) -> f64 {
-        let run = cache.get_or_run(lookup(key(name), since), async { Ok::<_, ()>(fresh) }).await.unwrap();
+        let run = cache
+            .get_or_run(lookup(key(name), since), async { Ok::<_, ()>(fresh) })
+            .await
+            .unwrap();
         number(&run)
     }
 
@@ -376,7 +476,10 @@ mod tests {
             commit(&cache, 5, b"a");
             Ok::<_, ()>(answer(1.0, 4, b"a"))
         };
-        let run = cache.get_or_run(lookup(key("a"), 4), overtaken).await.unwrap();
+        let run = cache
+            .get_or_run(lookup(key("a"), 4), overtaken)
+            .await
+            .unwrap();
         assert_eq!(number(&run), 1.0);
         assert_eq!(ask(&cache, "a", 5, answer(2.0, 5, b"a")).await, 2.0);
     }
@@ -406,8 +509,9 @@ mod tests {
         };
         let mut first = pin!(cache.get_or_run(lookup(key("a"), 5), slow));
         assert!(poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await);
-        let mut second =
-            pin!(cache.get_or_run(lookup(key("a"), since), async { Ok::<_, ()>(answer(2.0, since, b"a")) }));
+        let mut second = pin!(cache.get_or_run(lookup(key("a"), since), async {
+            Ok::<_, ()>(answer(2.0, since, b"a"))
+        }));
         let mut early = poll_fn(|cx| match second.as_mut().poll(cx) {
             Poll::Ready(run) => Poll::Ready(Some(run)),
             Poll::Pending => Poll::Ready(None),
@@ -446,21 +550,37 @@ mod tests {
         let mut first = pin!(cache.get_or_run(lookup(key("a"), 5), slow));
         let never = async { Err::<CachedRun, ()>(()) };
         let mut second = pin!(cache.get_or_run(lookup(key("a"), 5), never));
-        let pending =
-            poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending()));
+        let pending = poll_fn(|cx| {
+            Poll::Ready(
+                first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending(),
+            )
+        });
         assert!(pending.await);
-        let mut third = pin!(cache.get_or_run(lookup(key("a"), 6), std::future::pending::<Result<CachedRun, ()>>()));
+        let mut third = pin!(cache.get_or_run(
+            lookup(key("a"), 6),
+            std::future::pending::<Result<CachedRun, ()>>()
+        ));
         assert!(poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx).is_pending())).await);
         finish.send(()).unwrap();
-        assert_eq!((number(&first.await.unwrap()), number(&second.await.unwrap())), (1.0, 1.0));
+        assert_eq!(
+            (
+                number(&first.await.unwrap()),
+                number(&second.await.unwrap())
+            ),
+            (1.0, 1.0)
+        );
     }
 
     #[tokio::test]
     async fn when_a_run_fails_or_is_dropped_the_next_one_runs() {
         let cache = QueryCache::new(1 << 20);
-        let failed = cache.get_or_run(lookup(key("a"), 1), async { Err::<CachedRun, _>("no") }).await;
+        let failed = cache
+            .get_or_run(lookup(key("a"), 1), async { Err::<CachedRun, _>("no") })
+            .await;
         assert_eq!(failed.unwrap_err(), "no");
-        let mut dropped = Box::pin(cache.get_or_run(lookup(key("a"), 1), std::future::pending::<Result<_, ()>>()));
+        let mut dropped = Box::pin(
+            cache.get_or_run(lookup(key("a"), 1), std::future::pending::<Result<_, ()>>()),
+        );
         assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
         let mut waiting = pin!(ask(&cache, "a", 1, answer(3.0, 1, b"a")));
         assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
@@ -482,12 +602,23 @@ mod tests {
             for _ in 0..2 {
                 ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
             }
-            assert_eq!(ask(&cache, "a", 1, answer(9.0, 1, b"x")).await, 1.0, "what is used stays");
+            assert_eq!(
+                ask(&cache, "a", 1, answer(9.0, 1, b"x")).await,
+                1.0,
+                "what is used stays"
+            );
         }
         assert!(cache.stats().bytes <= 8_000 && cache.stats().evictions > 0);
-        let large = CachedRun { log_lines: vec!["x".repeat(8_000)], ..answer(1.0, 1, b"x") };
+        let large = CachedRun {
+            log_lines: vec!["x".repeat(8_000)],
+            ..answer(1.0, 1, b"x")
+        };
         ask(&cache, "large", 1, large).await;
-        assert_eq!(ask(&cache, "large", 1, answer(2.0, 1, b"x")).await, 2.0, "what is too large is not kept");
+        assert_eq!(
+            ask(&cache, "large", 1, answer(2.0, 1, b"x")).await,
+            2.0,
+            "what is too large is not kept"
+        );
     }
 
     #[tokio::test]
@@ -497,10 +628,25 @@ mod tests {
             ask(&cache, &name.to_string(), 1, answer(1.0, 1, b"x")).await;
         }
         let held = cache.stats();
-        assert!(held.evictions == 0 && (2..100).contains(&held.entries), "{held:?}");
-        assert_eq!(ask(&cache, "0", 1, answer(2.0, 1, b"x")).await, 1.0, "the first are still there");
-        assert_eq!(ask(&cache, "99", 1, answer(2.0, 1, b"x")).await, 2.0, "what found no room is computed again");
-        assert_eq!(ask(&cache, "99", 1, answer(3.0, 1, b"x")).await, 2.0, "and then kept");
+        assert!(
+            held.evictions == 0 && (2..100).contains(&held.entries),
+            "{held:?}"
+        );
+        assert_eq!(
+            ask(&cache, "0", 1, answer(2.0, 1, b"x")).await,
+            1.0,
+            "the first are still there"
+        );
+        assert_eq!(
+            ask(&cache, "99", 1, answer(2.0, 1, b"x")).await,
+            2.0,
+            "what found no room is computed again"
+        );
+        assert_eq!(
+            ask(&cache, "99", 1, answer(3.0, 1, b"x")).await,
+            2.0,
+            "and then kept"
+        );
         assert_eq!(cache.stats().evictions, 1);
     }
 
@@ -517,7 +663,10 @@ mod tests {
         ];
         for (at_ms, key) in keys.iter().enumerate() {
             let fresh = answer(at_ms as f64, 1, b"a");
-            let run = cache.get_or_run(lookup(key.clone(), 1), async { Ok::<_, ()>(fresh) }).await.unwrap();
+            let run = cache
+                .get_or_run(lookup(key.clone(), 1), async { Ok::<_, ()>(fresh) })
+                .await
+                .unwrap();
             assert_eq!(number(&run), at_ms as f64);
         }
     }
@@ -530,11 +679,23 @@ mod tests {
             if asks {
                 fresh.read_set.note_identity();
             }
-            let lookup = Lookup { user: user.into(), ..lookup(key("f"), 1) };
-            number(&cache.get_or_run(lookup, async { Ok::<_, ()>(fresh) }).await.unwrap())
+            let lookup = Lookup {
+                user: user.into(),
+                ..lookup(key("f"), 1)
+            };
+            number(
+                &cache
+                    .get_or_run(lookup, async { Ok::<_, ()>(fresh) })
+                    .await
+                    .unwrap(),
+            )
         };
         assert_eq!(ask("ada", 1.0, false).await, 1.0);
-        assert_eq!(ask("bob", 2.0, false).await, 1.0, "nobody has asked: one answer for all");
+        assert_eq!(
+            ask("bob", 2.0, false).await,
+            1.0,
+            "nobody has asked: one answer for all"
+        );
         commit(&cache, 2, b"a");
         assert_eq!(ask("ada", 3.0, true).await, 3.0);
         assert_eq!(ask("bob", 4.0, true).await, 4.0, "now each has their own");
@@ -551,10 +712,14 @@ mod tests {
             wait.await.unwrap();
             Ok::<_, ()>(personal)
         };
-        let of = |user: &str| Lookup { user: user.into(), ..lookup(key("f"), 1) };
+        let of = |user: &str| Lookup {
+            user: user.into(),
+            ..lookup(key("f"), 1)
+        };
         let mut first = pin!(cache.get_or_run(of("ada"), slow));
         assert!(poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await);
-        let mut second = pin!(cache.get_or_run(of("bob"), async { Ok::<_, ()>(answer(2.0, 1, b"a")) }));
+        let mut second =
+            pin!(cache.get_or_run(of("bob"), async { Ok::<_, ()>(answer(2.0, 1, b"a")) }));
         assert!(poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
         go.send(()).unwrap();
         assert_eq!(number(&first.await.unwrap()), 1.0);

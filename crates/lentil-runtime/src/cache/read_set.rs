@@ -89,21 +89,35 @@ impl ReadSet {
 
     /// Every interval with its index, and what was looked at.
     pub fn iter(&self) -> impl Iterator<Item = (Of, &Interval)> {
-        self.intervals.iter().flat_map(|(of, intervals)| intervals.iter().map(|interval| (*of, interval)))
+        self.intervals
+            .iter()
+            .flat_map(|(of, intervals)| intervals.iter().map(|interval| (*of, interval)))
     }
 
     /// Whether the commit wrote something that was looked at.
     pub fn is_touched_by(&self, commit: &Commit) -> bool {
         let has = |look, entry: TouchedEntry<'_>| {
-            let intervals = self.find((entry.index, look)).map(|at| &self.intervals[at].1);
-            intervals.is_ok_and(|intervals| intervals.iter().any(|interval| interval.contains(entry.key.as_bytes())))
+            let intervals = self
+                .find((entry.index, look))
+                .map(|at| &self.intervals[at].1);
+            intervals.is_ok_and(|intervals| {
+                intervals
+                    .iter()
+                    .any(|interval| interval.contains(entry.key.as_bytes()))
+            })
         };
-        commit.entries().any(|entry| Look::ALL.into_iter().any(|look| look.sees(entry) && has(look, entry)))
+        commit.entries().any(|entry| {
+            Look::ALL
+                .into_iter()
+                .any(|look| look.sees(entry) && has(look, entry))
+        })
     }
 
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
-        let of = |interval: &Interval| 64 + interval.start.len() + interval.end.as_ref().map_or(0, Vec::len);
+        let of = |interval: &Interval| {
+            64 + interval.start.len() + interval.end.as_ref().map_or(0, Vec::len)
+        };
         self.iter().map(|(_, interval)| of(interval)).sum()
     }
 }
@@ -118,17 +132,29 @@ mod tests {
     const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
     fn commit(key: &[u8]) -> Commit {
-        Commit { timestamp: Timestamp::MIN, keys: vec![(INDEX, IndexKey::from_bytes(key.to_vec()))] }
+        Commit {
+            timestamp: Timestamp::MIN,
+            keys: vec![(INDEX, IndexKey::from_bytes(key.to_vec()))],
+        }
     }
 
     #[test]
     fn a_commit_touches_what_was_looked_at_and_nothing_else() {
         let mut reads = ReadSet::default();
-        reads.add(INDEX, Interval { start: vec![1], end: Some(vec![3]) });
+        reads.add(
+            INDEX,
+            Interval {
+                start: vec![1],
+                end: Some(vec![3]),
+            },
+        );
         assert!(reads.is_touched_by(&commit(&[1])) && reads.is_touched_by(&commit(&[2, 9])));
         assert!(!reads.is_touched_by(&commit(&[0])) && !reads.is_touched_by(&commit(&[3])));
         let elsewhere = Commit {
-            keys: vec![(IndexRef::Declared(TableNumber::FIRST_USER, IndexId(2)), commit(&[1]).keys[0].1.clone())],
+            keys: vec![(
+                IndexRef::Declared(TableNumber::FIRST_USER, IndexId(2)),
+                commit(&[1]).keys[0].1.clone(),
+            )],
             ..commit(&[])
         };
         assert!(!reads.is_touched_by(&elsewhere));
@@ -137,13 +163,25 @@ mod tests {
     #[test]
     fn what_was_counted_is_touched_by_what_comes_and_goes_alone() {
         let mut counted = ReadSet::default();
-        counted.add_counted(INDEX, Interval { start: vec![1], end: Some(vec![3]) });
+        counted.add_counted(
+            INDEX,
+            Interval {
+                start: vec![1],
+                end: Some(vec![3]),
+            },
+        );
         assert!(counted.is_touched_by(&commit(&[1])));
         let keys = [commit(&[1]).keys, commit(&[1]).keys].concat();
-        let in_place = Commit { keys, ..commit(&[]) };
+        let in_place = Commit {
+            keys,
+            ..commit(&[])
+        };
         assert!(!counted.is_touched_by(&in_place));
         counted.add(INDEX, Interval::prefix(&[1]));
-        assert!(counted.is_touched_by(&in_place), "a document there was read, too");
+        assert!(
+            counted.is_touched_by(&in_place),
+            "a document there was read, too"
+        );
     }
 
     #[test]
@@ -151,10 +189,28 @@ mod tests {
         let mut up = ReadSet::default();
         let mut down = ReadSet::default();
         for (start, end) in [(1, 2), (2, 5), (5, 9)] {
-            up.add(INDEX, Interval { start: vec![start], end: Some(vec![end]) });
-            down.add(INDEX, Interval { start: vec![10 - end], end: Some(vec![10 - start]) });
+            up.add(
+                INDEX,
+                Interval {
+                    start: vec![start],
+                    end: Some(vec![end]),
+                },
+            );
+            down.add(
+                INDEX,
+                Interval {
+                    start: vec![10 - end],
+                    end: Some(vec![10 - start]),
+                },
+            );
         }
         assert_eq!(up.iter().count(), 1);
-        assert_eq!(down.iter().next().unwrap().1, &Interval { start: vec![1], end: Some(vec![9]) });
+        assert_eq!(
+            down.iter().next().unwrap().1,
+            &Interval {
+                start: vec![1],
+                end: Some(vec![9])
+            }
+        );
     }
 }

@@ -59,13 +59,21 @@ impl RecentCommits {
     }
 
     /// The first commit after `timestamp` that touches the read set, or may: what is forgotten may have.
-    pub(crate) fn first_touching(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn first_touching(
+        &self,
+        reads: &ReadSet,
+        timestamp: Timestamp,
+    ) -> Option<Timestamp> {
         if timestamp < self.forgotten {
             return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));
         }
-        let first = self.commits.partition_point(|commit| commit.timestamp <= timestamp);
+        let first = self
+            .commits
+            .partition_point(|commit| commit.timestamp <= timestamp);
         let mut later = self.commits.range(first..);
-        later.find(|commit| reads.is_touched_by(commit)).map(|commit| commit.timestamp)
+        later
+            .find(|commit| reads.is_touched_by(commit))
+            .map(|commit| commit.timestamp)
     }
 }
 
@@ -80,7 +88,10 @@ mod tests {
 
     fn commit(nanos: u64, key: u8) -> Arc<Commit> {
         let keys = vec![(INDEX, IndexKey::from_bytes(vec![key]))];
-        Arc::new(Commit { timestamp: Timestamp::from_nanos(nanos), keys })
+        Arc::new(Commit {
+            timestamp: Timestamp::from_nanos(nanos),
+            keys,
+        })
     }
 
     fn reads(key: u8) -> ReadSet {

@@ -34,7 +34,14 @@ impl ActionCtx {
         let scheduler = Scheduler::of_action(call.runtime.clone());
         let storage = StorageActions::new(call.runtime.clone());
         let (log, auth) = (call.log.clone(), call.auth.clone());
-        ActionCtx { log, auth, scheduler, storage, call, random: Mutex::default() }
+        ActionCtx {
+            log,
+            auth,
+            scheduler,
+            storage,
+            call,
+            random: Mutex::default(),
+        }
     }
 
     /// The time now, in milliseconds since the Unix epoch.
@@ -67,23 +74,11 @@ impl ActionCtx {
     ///
     /// # Errors
     /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
-    pub fn run_query<'c, A, R, F>(&'c self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
-    where
-        A: Args,
-        R: ReturnType + 'c,
-        F: Handler<QueryCtx, A, Returns = R>,
-    {
-        let function = self.call.runtime.registry().handled_by::<F>();
-        let args = arguments(args);
-        Box::pin(async move { typed(self.call.runtime.query_from_action(&self.call, function?, args?).await) })
-    }
-
-    /// As [`ActionCtx::run_query`], for a route that answers with just what the query returns: the cache keeps that as
-    /// JSON too.
-    ///
-    /// # Errors
-    /// As [`ActionCtx::run_query`].
-    pub fn run_query_json<'c, A, R, F>(&'c self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<Json>>
+    pub fn run_query<'c, A, R, F>(
+        &'c self,
+        _query: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<R>>
     where
         A: Args,
         R: ReturnType + 'c,
@@ -92,7 +87,38 @@ impl ActionCtx {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move {
-            let answered = self.call.runtime.json_from_action(&self.call, function?, args?).await;
+            typed(
+                self.call
+                    .runtime
+                    .query_from_action(&self.call, function?, args?)
+                    .await,
+            )
+        })
+    }
+
+    /// As [`ActionCtx::run_query`], for a route that answers with just what the query returns: the cache keeps that as
+    /// JSON too.
+    ///
+    /// # Errors
+    /// As [`ActionCtx::run_query`].
+    pub fn run_query_json<'c, A, R, F>(
+        &'c self,
+        _query: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<Json>>
+    where
+        A: Args,
+        R: ReturnType + 'c,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        let function = self.call.runtime.registry().handled_by::<F>();
+        let args = arguments(args);
+        Box::pin(async move {
+            let answered = self
+                .call
+                .runtime
+                .json_from_action(&self.call, function?, args?)
+                .await;
             answered.map_err(Error::taken_in)
         })
     }
@@ -101,7 +127,11 @@ impl ActionCtx {
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
-    pub fn run_mutation<'c, A, R, F>(&'c self, _mutation: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    pub fn run_mutation<'c, A, R, F>(
+        &'c self,
+        _mutation: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<R>>
     where
         A: Args,
         R: ReturnType + 'c,
@@ -109,14 +139,25 @@ impl ActionCtx {
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
-        Box::pin(async move { typed(self.call.runtime.mutation_from_action(&self.call, function?, args?).await) })
+        Box::pin(async move {
+            typed(
+                self.call
+                    .runtime
+                    .mutation_from_action(&self.call, function?, args?)
+                    .await,
+            )
+        })
     }
 
     /// Runs another action as a part of this one.
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
-    pub fn run_action<'c, A, R, F>(&'c self, _action: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    pub fn run_action<'c, A, R, F>(
+        &'c self,
+        _action: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<R>>
     where
         A: Args,
         R: ReturnType + 'c,
@@ -124,6 +165,13 @@ impl ActionCtx {
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
-        Box::pin(async move { typed(self.call.runtime.action_from_action(&self.call, function?, args?).await) })
+        Box::pin(async move {
+            typed(
+                self.call
+                    .runtime
+                    .action_from_action(&self.call, function?, args?)
+                    .await,
+            )
+        })
     }
 }

@@ -15,7 +15,10 @@ pub struct Auth {
 
 impl Auth {
     pub(crate) fn new(identity: Identity) -> Auth {
-        Auth { identity, asked: Arc::default() }
+        Auth {
+            identity,
+            asked: Arc::default(),
+        }
     }
 
     /// The user who is signed in, or `None`: whoever comes without a token, or with the administrator's key alone.

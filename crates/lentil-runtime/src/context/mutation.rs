@@ -26,8 +26,18 @@ pub struct MutationCtx {
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        let (scheduler, storage) = (Scheduler::of_mutation(db.slot()), StorageWriter::new(db.slot()));
-        MutationCtx { db, log: call.log.clone(), auth: call.auth.clone(), scheduler, storage, call }
+        let (scheduler, storage) = (
+            Scheduler::of_mutation(db.slot()),
+            StorageWriter::new(db.slot()),
+        );
+        MutationCtx {
+            db,
+            log: call.log.clone(),
+            auth: call.auth.clone(),
+            scheduler,
+            storage,
+            call,
+        }
     }
 
     /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
@@ -57,7 +67,11 @@ impl MutationCtx {
     ///
     /// # Errors
     /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
-    pub fn run_query<'c, A, R, F>(&'c mut self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    pub fn run_query<'c, A, R, F>(
+        &'c mut self,
+        _query: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<R>>
     where
         A: Args,
         R: ReturnType + 'c,
@@ -65,7 +79,9 @@ impl MutationCtx {
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
-        Box::pin(async move { typed(call_nested_query(&mut self.db, &self.call, function?, args?).await) })
+        Box::pin(async move {
+            typed(call_nested_query(&mut self.db, &self.call, function?, args?).await)
+        })
     }
 
     /// Runs another mutation as a part of this one.
@@ -74,7 +90,11 @@ impl MutationCtx {
     ///
     /// # Errors
     /// As [`MutationCtx::run_query`].
-    pub fn run_mutation<'c, A, R, F>(&'c mut self, _mutation: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    pub fn run_mutation<'c, A, R, F>(
+        &'c mut self,
+        _mutation: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<R>>
     where
         A: Args,
         R: ReturnType + 'c,

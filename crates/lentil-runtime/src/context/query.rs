@@ -25,7 +25,13 @@ pub struct QueryCtx {
 impl QueryCtx {
     pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
         let storage = StorageReader::new(db.slot());
-        QueryCtx { db, log: call.log.clone(), auth: call.auth.clone(), storage, call }
+        QueryCtx {
+            db,
+            log: call.log.clone(),
+            auth: call.auth.clone(),
+            storage,
+            call,
+        }
     }
 
     /// The time the query began, in milliseconds since the Unix epoch; the same all through the query.
@@ -62,7 +68,11 @@ impl QueryCtx {
     ///
     /// # Errors
     /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
-    pub fn run_query<'c, A, R, F>(&'c mut self, _query: F, args: impl IntoArgs<A>) -> BoxFuture<'c, Result<R>>
+    pub fn run_query<'c, A, R, F>(
+        &'c mut self,
+        _query: F,
+        args: impl IntoArgs<A>,
+    ) -> BoxFuture<'c, Result<R>>
     where
         A: Args,
         R: ReturnType + 'c,
@@ -70,6 +80,8 @@ impl QueryCtx {
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
-        Box::pin(async move { typed(call_nested_query(&mut self.db, &self.call, function?, args?).await) })
+        Box::pin(async move {
+            typed(call_nested_query(&mut self.db, &self.call, function?, args?).await)
+        })
     }
 }

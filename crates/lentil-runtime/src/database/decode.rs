@@ -16,18 +16,32 @@ pub trait Decode: Sized + Send {
 impl<T: Document> Decode for Doc<T> {
     fn decode(document: &StoredDocument) -> Result<Doc<T>> {
         let fields = T::from_fields(document.fields.clone()).map_err(|error| {
-            let message = format!("document \"{}\" of table \"{}\" does not decode: {error}", document.id, T::TABLE);
+            let message = format!(
+                "document \"{}\" of table \"{}\" does not decode: {error}",
+                document.id,
+                T::TABLE
+            );
             Error::new(Code::SchemaEnforcement, message)
         })?;
-        Ok(Doc { id: Id::new(document.id), creation_time: document.creation_time, fields })
+        Ok(Doc {
+            id: Id::new(document.id),
+            creation_time: document.creation_time,
+            fields,
+        })
     }
 }
 
 impl Decode for Object {
     fn decode(document: &StoredDocument) -> Result<Object> {
         let mut object = document.fields.clone();
-        object.insert(FieldName::from_static("_id"), Value::String(document.id.to_string()));
-        object.insert(FieldName::from_static("_creationTime"), Value::Float64(document.creation_time));
+        object.insert(
+            FieldName::from_static("_id"),
+            Value::String(document.id.to_string()),
+        );
+        object.insert(
+            FieldName::from_static("_creationTime"),
+            Value::Float64(document.creation_time),
+        );
         Ok(object)
     }
 }

@@ -14,11 +14,22 @@ pub struct Pages<'f, D> {
 }
 
 impl<'f, D: Decode> Pages<'f, D> {
-    pub(crate) fn new(walk: Walk, size: usize, filters: Vec<Filter<'f, D>>) -> Result<Pages<'f, D>> {
+    pub(crate) fn new(
+        walk: Walk,
+        size: usize,
+        filters: Vec<Filter<'f, D>>,
+    ) -> Result<Pages<'f, D>> {
         if size == 0 {
-            return Err(Error::new(Code::InvalidQuery, "db.query(…).pages(0): a page holds at least one document"));
+            return Err(Error::new(
+                Code::InvalidQuery,
+                "db.query(…).pages(0): a page holds at least one document",
+            ));
         }
-        Ok(Pages { walk, size, filters })
+        Ok(Pages {
+            walk,
+            size,
+            filters,
+        })
     }
 
     /// The next page: up to the page size of documents read, less those filtered out; `None` after the last.
@@ -35,6 +46,11 @@ impl<'f, D: Decode> Pages<'f, D> {
             return Ok(None);
         }
         let decoded: Result<Vec<D>> = rows.iter().map(|row| D::decode(&row.document)).collect();
-        Ok(Some(decoded?.into_iter().filter(|document| passes(&self.filters, document)).collect()))
+        Ok(Some(
+            decoded?
+                .into_iter()
+                .filter(|document| passes(&self.filters, document))
+                .collect(),
+        ))
     }
 }

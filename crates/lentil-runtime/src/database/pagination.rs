@@ -41,12 +41,18 @@ pub struct PaginationOptions {
 impl PaginationOptions {
     /// The first `num_items` documents.
     pub fn first(num_items: usize) -> PaginationOptions {
-        PaginationOptions { num_items: num_items as f64, ..PaginationOptions::default() }
+        PaginationOptions {
+            num_items: num_items as f64,
+            ..PaginationOptions::default()
+        }
     }
 
     /// The `num_items` documents from `cursor` on.
     pub fn after(cursor: impl Into<String>, num_items: usize) -> PaginationOptions {
-        PaginationOptions { cursor: Some(cursor.into()), ..PaginationOptions::first(num_items) }
+        PaginationOptions {
+            cursor: Some(cursor.into()),
+            ..PaginationOptions::first(num_items)
+        }
     }
 }
 
@@ -69,8 +75,20 @@ impl<D> PaginationResult<D> {
     /// The same page of other things: of what the application makes of the documents.
     #[must_use]
     pub fn with_page<E>(self, page: Vec<E>) -> PaginationResult<E> {
-        let PaginationResult { page: _, is_done, continue_cursor, split_cursor, page_status } = self;
-        PaginationResult { page, is_done, continue_cursor, split_cursor, page_status }
+        let PaginationResult {
+            page: _,
+            is_done,
+            continue_cursor,
+            split_cursor,
+            page_status,
+        } = self;
+        PaginationResult {
+            page,
+            is_done,
+            continue_cursor,
+            split_cursor,
+            page_status,
+        }
     }
 }
 
@@ -101,14 +119,22 @@ pub(crate) async fn page<D: Decode>(
     keep: impl Fn(&D) -> bool,
 ) -> Result<PaginationResult<D>> {
     if transaction.journal.now.is_some() {
-        return Err(Error::new(Code::InvalidQuery, "a function may paginate once"));
+        return Err(Error::new(
+            Code::InvalidQuery,
+            "a function may paginate once",
+        ));
     }
     let limits = PageLimits::new(&options)?;
-    let cursors = Cursors { fingerprint: fingerprint(range, walk.order()), order: walk.order() };
+    let cursors = Cursors {
+        fingerprint: fingerprint(range, walk.order()),
+        order: walk.order(),
+    };
     if let Some(cursor) = &options.cursor {
         cursors.start_after(&mut walk, cursor)?;
     }
-    let end_cursor = options.end_cursor.or_else(|| transaction.journal.before.take());
+    let end_cursor = options
+        .end_cursor
+        .or_else(|| transaction.journal.before.take());
     if let Some(end) = &end_cursor {
         cursors.end_at(&mut walk, end)?;
     }
@@ -120,11 +146,22 @@ pub(crate) async fn page<D: Decode>(
         None => position.map_or_else(|| cursors.end(), |key| cursors.after(key)),
     };
     transaction.journal.now = Some(end.clone());
-    let split = (read.rows.len() > 2).then(|| cursors.after(read.rows[read.rows.len() / 2].key.as_bytes()));
-    let decoded: Result<Vec<D>> = read.rows.iter().map(|row| D::decode(&row.document)).collect();
+    let split =
+        (read.rows.len() > 2).then(|| cursors.after(read.rows[read.rows.len() / 2].key.as_bytes()));
+    let decoded: Result<Vec<D>> = read
+        .rows
+        .iter()
+        .map(|row| D::decode(&row.document))
+        .collect();
     let page: Vec<D> = decoded?.into_iter().filter(keep).collect();
     let page_status = read.status(&limits, page.len());
-    Ok(PaginationResult { page, is_done: cursors.is_end(&end), continue_cursor: end, split_cursor: split, page_status })
+    Ok(PaginationResult {
+        page,
+        is_done: cursors.is_end(&end),
+        continue_cursor: end,
+        split_cursor: split,
+        page_status,
+    })
 }
 
 struct PageLimits {
@@ -136,8 +173,13 @@ struct PageLimits {
 impl PageLimits {
     fn new(options: &PaginationOptions) -> Result<PageLimits> {
         let refuse = |message: String| Err(Error::new(Code::InvalidQuery, message));
-        if options.end_cursor.is_none() && !(options.num_items >= 1.0 && options.num_items <= MAX_PAGE_SIZE) {
-            return refuse(format!("`numItems` is {}; a page has 1 to {MAX_PAGE_SIZE} documents", options.num_items));
+        if options.end_cursor.is_none()
+            && !(options.num_items >= 1.0 && options.num_items <= MAX_PAGE_SIZE)
+        {
+            return refuse(format!(
+                "`numItems` is {}; a page has 1 to {MAX_PAGE_SIZE} documents",
+                options.num_items
+            ));
         }
         if [options.maximum_rows_read, options.maximum_bytes_read]
             .iter()
@@ -169,12 +211,24 @@ impl Read {
         limits: &PageLimits,
         to_the_end: bool,
     ) -> Result<Read> {
-        let mut read = Read { rows: Vec::new(), bytes: 0, cut: false };
+        let mut read = Read {
+            rows: Vec::new(),
+            bytes: 0,
+            cut: false,
+        };
         let wanted = if to_the_end { usize::MAX } else { limits.items };
         while read.rows.len() < wanted && !walk.is_done() && !read.cut {
             // Row by row under a byte limit, so that nothing is read that the page then has to leave out.
-            let chunk = if limits.bytes < usize::MAX && !to_the_end { 1 } else { wanted - read.rows.len() };
-            let chunk = if to_the_end { chunk } else { chunk.min(limits.rows - read.rows.len()) };
+            let chunk = if limits.bytes < usize::MAX && !to_the_end {
+                1
+            } else {
+                wanted - read.rows.len()
+            };
+            let chunk = if to_the_end {
+                chunk
+            } else {
+                chunk.min(limits.rows - read.rows.len())
+            };
             for row in walk.next(transaction, chunk).await? {
                 read.bytes += size_of(&row.document);
                 read.rows.push(row);
@@ -189,7 +243,10 @@ impl Read {
         let near = |used: usize, limit: usize| limit < usize::MAX && used > limit / 4 * 3;
         if self.cut {
             Some(PageStatus::SplitRequired)
-        } else if page_len > LONG_PAGE || near(self.rows.len(), limits.rows) || near(self.bytes, limits.bytes) {
+        } else if page_len > LONG_PAGE
+            || near(self.rows.len(), limits.rows)
+            || near(self.bytes, limits.bytes)
+        {
             Some(PageStatus::SplitRecommended)
         } else {
             None
@@ -205,7 +262,11 @@ struct Cursors {
 
 impl Cursors {
     fn after(&self, key: &[u8]) -> String {
-        format!("{}{}", self.fingerprint, data_encoding::HEXLOWER.encode(key))
+        format!(
+            "{}{}",
+            self.fingerprint,
+            data_encoding::HEXLOWER.encode(key)
+        )
     }
 
     fn end(&self) -> String {
@@ -219,26 +280,44 @@ impl Cursors {
     /// The key in `cursor`, or `None` when it is the query's end.
     fn position(&self, cursor: &str) -> Result<Option<Vec<u8>>> {
         let foreign = || {
-            let data = [("isConvexSystemError", Value::Boolean(true)), ("paginationError", "InvalidCursor".into())];
-            let data = data.map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
+            let data = [
+                ("isConvexSystemError", Value::Boolean(true)),
+                ("paginationError", "InvalidCursor".into()),
+            ];
+            let data =
+                data.map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
             Error::with_data(
                 Code::InvalidCursor,
                 "InvalidCursor: the cursor belongs to another query; start again from the first page",
                 Object::from_iter(data),
             )
         };
-        let position = cursor.strip_prefix(self.fingerprint.as_str()).ok_or_else(foreign)?;
+        let position = cursor
+            .strip_prefix(self.fingerprint.as_str())
+            .ok_or_else(foreign)?;
         if position == "-" {
             return Ok(None);
         }
-        data_encoding::HEXLOWER.decode(position.as_bytes()).map(Some).map_err(|_| foreign())
+        data_encoding::HEXLOWER
+            .decode(position.as_bytes())
+            .map(Some)
+            .map_err(|_| foreign())
     }
 
     fn start_after(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
         let rest = match (self.position(cursor)?, self.order) {
-            (None, _) => Interval { start: Vec::new(), end: Some(Vec::new()) },
-            (Some(key), Order::Asc) => Interval { start: successor(&key), end: None },
-            (Some(key), Order::Desc) => Interval { start: Vec::new(), end: Some(key) },
+            (None, _) => Interval {
+                start: Vec::new(),
+                end: Some(Vec::new()),
+            },
+            (Some(key), Order::Asc) => Interval {
+                start: successor(&key),
+                end: None,
+            },
+            (Some(key), Order::Desc) => Interval {
+                start: Vec::new(),
+                end: Some(key),
+            },
         };
         walk.restrict(&rest);
         Ok(())
@@ -247,8 +326,14 @@ impl Cursors {
     fn end_at(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
         if let Some(key) = self.position(cursor)? {
             let until = match self.order {
-                Order::Asc => Interval { start: Vec::new(), end: Some(successor(&key)) },
-                Order::Desc => Interval { start: key, end: None },
+                Order::Asc => Interval {
+                    start: Vec::new(),
+                    end: Some(successor(&key)),
+                },
+                Order::Desc => Interval {
+                    start: key,
+                    end: None,
+                },
             };
             walk.restrict(&until);
         }
@@ -272,7 +357,10 @@ fn fingerprint(range: &RangeSpec, order: Order) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, part| {
         let length = (part.len() as u64).to_le_bytes();
-        length.iter().chain(part.iter()).fold(hash, |hash, byte| step(hash, *byte))
+        length
+            .iter()
+            .chain(part.iter())
+            .fold(hash, |hash, byte| step(hash, *byte))
     });
     format!("{hash:016x}")
 }
@@ -291,17 +379,28 @@ impl ValueType for PaginationOptions {
 
     fn into_value(self) -> Value {
         let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
-        let mut fields = vec![("numItems", Value::Float64(self.num_items)), ("cursor", text(self.cursor))];
+        let mut fields = vec![
+            ("numItems", Value::Float64(self.num_items)),
+            ("cursor", text(self.cursor)),
+        ];
         fields.extend(self.end_cursor.map(|end| ("endCursor", Value::String(end))));
-        fields.extend(self.maximum_rows_read.map(|rows| ("maximumRowsRead", Value::Float64(rows))));
-        fields.extend(self.maximum_bytes_read.map(|bytes| ("maximumBytesRead", Value::Float64(bytes))));
+        fields.extend(
+            self.maximum_rows_read
+                .map(|rows| ("maximumRowsRead", Value::Float64(rows))),
+        );
+        fields.extend(
+            self.maximum_bytes_read
+                .map(|bytes| ("maximumBytesRead", Value::Float64(bytes))),
+        );
         object(fields)
     }
 
     fn from_value(value: Value) -> Result<Self, lentil_values::DecodeError> {
         let mut fields = lentil_values::Object::from_value(value)?;
         let mut text = |name: &str| -> Result<Option<String>, lentil_values::DecodeError> {
-            fields.remove(name).map_or(Ok(None), |value| Ok(Nullable::<String>::from_value(value)?.into_option()))
+            fields.remove(name).map_or(Ok(None), |value| {
+                Ok(Nullable::<String>::from_value(value)?.into_option())
+            })
         };
         let (cursor, end_cursor) = (text("cursor")?, text("endCursor")?);
         let mut number = |name: &str| fields.remove(name).map(f64::from_value).transpose();
@@ -323,17 +422,25 @@ impl<D: ValueType> ValueType for PaginationResult<D> {
             ("isDone", v::boolean()),
             ("continueCursor", v::string()),
             ("splitCursor", v::union([v::string(), v::null()])),
-            ("pageStatus", v::union(status.into_iter().chain([v::null()]))),
+            (
+                "pageStatus",
+                v::union(status.into_iter().chain([v::null()])),
+            ),
         ])
     }
 
     fn into_value(self) -> Value {
-        let status = self.page_status.map_or(Value::Null, |status| Value::String(format!("{status:?}")));
+        let status = self
+            .page_status
+            .map_or(Value::Null, |status| Value::String(format!("{status:?}")));
         object(vec![
             ("page", self.page.into_value()),
             ("isDone", Value::Boolean(self.is_done)),
             ("continueCursor", Value::String(self.continue_cursor)),
-            ("splitCursor", self.split_cursor.map_or(Value::Null, Value::String)),
+            (
+                "splitCursor",
+                self.split_cursor.map_or(Value::Null, Value::String),
+            ),
             ("pageStatus", status),
         ])
     }
@@ -356,6 +463,8 @@ impl<D: ValueType> ValueType for PaginationResult<D> {
 }
 
 fn object(fields: Vec<(&'static str, Value)>) -> Value {
-    let named = fields.into_iter().map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
+    let named = fields
+        .into_iter()
+        .map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
     Value::Object(named.collect())
 }

@@ -36,7 +36,13 @@ const FILTERED_CHUNK: usize = 64;
 
 impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     pub(crate) fn new(slot: &'db mut Slot, scope: Scope, range: RangeSpec) -> Query<'db, 'f, D> {
-        Query { slot, scope, range, order: Order::Asc, filters: Vec::new() }
+        Query {
+            slot,
+            scope,
+            range,
+            order: Order::Asc,
+            filters: Vec::new(),
+        }
     }
 
     /// Sets the direction: ascending unless told otherwise.
@@ -69,7 +75,10 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         let mut found = self.read("unique", 2).await?;
         if found.len() == 2 {
             let name = self.name("unique");
-            return Err(Error::new(Code::NotUnique, format!("{name}: more than one document is in the range")));
+            return Err(Error::new(
+                Code::NotUnique,
+                format!("{name}: more than one document is in the range"),
+            ));
         }
         Ok(found.pop())
     }
@@ -120,11 +129,20 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// over 32,000, or the function has paginated before.
     pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<D>> {
         let name = self.name("paginate");
-        let Query { slot, scope, range, order, filters } = self;
+        let Query {
+            slot,
+            scope,
+            range,
+            order,
+            filters,
+        } = self;
         let page = async {
             let mut transaction = slot.lock()?;
             let walk = open(&mut transaction, scope, &range, order)?;
-            pagination::page(&mut transaction, walk, &range, options, |document| passes(&filters, document)).await
+            pagination::page(&mut transaction, walk, &range, options, |document| {
+                passes(&filters, document)
+            })
+            .await
         };
         page.await.map_err(|error| error.in_context(name))
     }
@@ -146,17 +164,34 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     }
 
     async fn read(&self, method: &str, limit: usize) -> Result<Vec<D>> {
-        self.fold(limit, Vec::new(), Vec::push).await.map_err(|error| error.in_context(self.name(method)))
+        self.fold(limit, Vec::new(), Vec::push)
+            .await
+            .map_err(|error| error.in_context(self.name(method)))
     }
 
     /// Reads until `limit` documents have passed the filters.
-    async fn fold<A>(&self, limit: usize, mut found: A, mut add: impl FnMut(&mut A, D)) -> Result<A> {
-        let Query { slot, scope, range, order, filters } = self;
+    async fn fold<A>(
+        &self,
+        limit: usize,
+        mut found: A,
+        mut add: impl FnMut(&mut A, D),
+    ) -> Result<A> {
+        let Query {
+            slot,
+            scope,
+            range,
+            order,
+            filters,
+        } = self;
         let mut transaction = slot.lock()?;
         let mut walk = open(&mut transaction, *scope, range, *order)?;
         let mut left = limit;
         while left > 0 && !walk.is_done() {
-            let chunk = if filters.is_empty() { left } else { FILTERED_CHUNK.max(left) };
+            let chunk = if filters.is_empty() {
+                left
+            } else {
+                FILTERED_CHUNK.max(left)
+            };
             for row in walk.next(&mut transaction, chunk).await? {
                 let document = D::decode(&row.document)?;
                 if left > 0 && passes(filters, &document) {
@@ -169,7 +204,10 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     }
 
     fn name(&self, method: &str) -> String {
-        format!("db.query({}.{}).{method}", self.range.table, self.range.index)
+        format!(
+            "db.query({}.{}).{method}",
+            self.range.table, self.range.index
+        )
     }
 }
 
@@ -177,14 +215,28 @@ pub(crate) fn passes<D>(filters: &[Filter<'_, D>], document: &D) -> bool {
     filters.iter().all(|keep| keep(document))
 }
 
-fn open(transaction: &mut Transaction, scope: Scope, range: &RangeSpec, order: Order) -> Result<Walk> {
+fn open(
+    transaction: &mut Transaction,
+    scope: Scope,
+    range: &RangeSpec,
+    order: Order,
+) -> Result<Walk> {
     transaction.usage.read_range(transaction.runtime.limits())?;
     let (index, interval) = resolve(transaction, scope, range)?;
     Ok(Walk::new(index, interval, order))
 }
 
-fn resolve(transaction: &Transaction, scope: Scope, range: &RangeSpec) -> Result<(IndexRef, Interval)> {
-    let unknown = |what: String| Error::new(Code::InvalidQuery, format!("{what} is not declared in the schema"));
+fn resolve(
+    transaction: &Transaction,
+    scope: Scope,
+    range: &RangeSpec,
+) -> Result<(IndexRef, Interval)> {
+    let unknown = |what: String| {
+        Error::new(
+            Code::InvalidQuery,
+            format!("{what} is not declared in the schema"),
+        )
+    };
     let tables = transaction.runtime.tables();
     let table = match scope {
         Scope::Application => tables.named(&range.table),
@@ -192,6 +244,11 @@ fn resolve(transaction: &Transaction, scope: Scope, range: &RangeSpec) -> Result
     };
     let table = table.ok_or_else(|| unknown(format!("table \"{}\"", range.table)))?;
     let index = table.index(&range.index);
-    let index = index.ok_or_else(|| unknown(format!("index \"{}\" of table \"{}\"", range.index, range.table)))?;
+    let index = index.ok_or_else(|| {
+        unknown(format!(
+            "index \"{}\" of table \"{}\"",
+            range.index, range.table
+        ))
+    })?;
     Ok((index, range.interval()))
 }

@@ -26,7 +26,10 @@ impl DatabaseReader {
     }
 
     pub(super) fn on(slot: Slot) -> DatabaseReader {
-        DatabaseReader { system: SystemReader::new(slot.clone()), slot }
+        DatabaseReader {
+            system: SystemReader::new(slot.clone()),
+            slot,
+        }
     }
 
     /// The document with this id, or `None` when it does not exist (any more).
@@ -35,7 +38,9 @@ impl DatabaseReader {
     /// When a limit of reading is passed, or the stored document does not decode as `T`.
     pub async fn get<T: Document>(&mut self, id: &Id<T>) -> Result<Option<Doc<T>>> {
         let found = self.get_stored(id.document_id()).await?;
-        found.map(|document| Doc::<T>::decode(&document)).transpose()
+        found
+            .map(|document| Doc::<T>::decode(&document))
+            .transpose()
     }
 
     /// The document with this id, system fields included, whatever its table.
@@ -66,11 +71,16 @@ impl DatabaseReader {
         (id.table == table).then(|| Id::new(id))
     }
 
-    pub(crate) async fn get_stored(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
+    pub(crate) async fn get_stored(
+        &mut self,
+        id: DocumentId,
+    ) -> Result<Option<Arc<StoredDocument>>> {
         if id.table < TableNumber::FIRST_USER {
             return Err(Error::new(
                 Code::InvalidId,
-                format!("db.get: \"{id}\" is an id of one of the system's tables; use db.system.get"),
+                format!(
+                    "db.get: \"{id}\" is an id of one of the system's tables; use db.system.get"
+                ),
             ));
         }
         let found = self.transaction()?.get(id).await;

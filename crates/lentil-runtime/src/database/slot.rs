@@ -21,7 +21,10 @@ impl Slot {
     /// [`Code::Abandoned`] when it is not there.
     pub(crate) fn lock(&self) -> Result<Held> {
         let transaction = self.take().ok_or_else(abandoned)?;
-        Ok(Held { slot: self.clone(), transaction: Some(transaction) })
+        Ok(Held {
+            slot: self.clone(),
+            transaction: Some(transaction),
+        })
     }
 
     pub(crate) fn take(&self) -> Option<Box<Transaction>> {
@@ -43,13 +46,17 @@ impl Deref for Held {
     type Target = Transaction;
 
     fn deref(&self) -> &Transaction {
-        self.transaction.as_deref().expect("it is held until the drop")
+        self.transaction
+            .as_deref()
+            .expect("it is held until the drop")
     }
 }
 
 impl DerefMut for Held {
     fn deref_mut(&mut self) -> &mut Transaction {
-        self.transaction.as_deref_mut().expect("it is held until the drop")
+        self.transaction
+            .as_deref_mut()
+            .expect("it is held until the drop")
     }
 }
 

@@ -31,14 +31,25 @@ impl SystemReader {
         let mut transaction = self.slot.lock()?;
         let id = id.document_id();
         if transaction.runtime.tables().number(T::TABLE) != Some(id.table) {
-            return Err(Error::new(Code::InvalidId, format!("db.system.get: \"{id}\" is no id of {}", T::TABLE)));
+            return Err(Error::new(
+                Code::InvalidId,
+                format!("db.system.get: \"{id}\" is no id of {}", T::TABLE),
+            ));
         }
-        let found = transaction.get(id).await.map_err(|error| error.in_context("db.system.get"))?;
-        found.map(|document| Doc::<T>::decode(&document)).transpose()
+        let found = transaction
+            .get(id)
+            .await
+            .map_err(|error| error.in_context("db.system.get"))?;
+        found
+            .map(|document| Doc::<T>::decode(&document))
+            .transpose()
     }
 
     /// A query over a range of an index, e.g. `ctx.db.system.query(StoredFile::all())`.
-    pub fn query<'f, T: SystemDocument>(&mut self, range: impl IntoRange<T>) -> Query<'_, 'f, Doc<T>> {
+    pub fn query<'f, T: SystemDocument>(
+        &mut self,
+        range: impl IntoRange<T>,
+    ) -> Query<'_, 'f, Doc<T>> {
         Query::new(&mut self.slot, Scope::System, range.into_range())
     }
 }

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet};
+use lentil_store::{
+    IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet,
+};
 use lentil_values::{DocumentId, Interval};
 
 use super::pagination::Journal;
@@ -38,20 +40,41 @@ enum View {
 }
 
 impl Transaction {
-    pub(crate) fn query(runtime: Runtime, snapshot: Box<dyn Snapshot>, journal: Journal) -> Transaction {
-        let view = View::Query { snapshot, read_set: ReadSet::default() };
+    pub(crate) fn query(
+        runtime: Runtime,
+        snapshot: Box<dyn Snapshot>,
+        journal: Journal,
+    ) -> Transaction {
+        let view = View::Query {
+            snapshot,
+            read_set: ReadSet::default(),
+        };
         Transaction::over(view, runtime, journal)
     }
 
-    pub(crate) fn mutation(runtime: Runtime, transaction: Box<dyn lentil_store::Transaction>) -> Transaction {
+    pub(crate) fn mutation(
+        runtime: Runtime,
+        transaction: Box<dyn lentil_store::Transaction>,
+    ) -> Transaction {
         let buffer = WriteBuffer::new(runtime.store().catalog());
-        let view = View::Mutation { transaction, buffer, read: HashMap::default() };
+        let view = View::Mutation {
+            transaction,
+            buffer,
+            read: HashMap::default(),
+        };
         Transaction::over(view, runtime, Journal::default())
     }
 
     fn over(view: View, runtime: Runtime, journal: Journal) -> Transaction {
         let now_ms = runtime.now_ms();
-        Transaction { view, runtime, now_ms, usage: Usage::default(), journal, conflict: false }
+        Transaction {
+            view,
+            runtime,
+            now_ms,
+            usage: Usage::default(),
+            journal,
+            conflict: false,
+        }
     }
 
     /// Whether the store has said that this transaction cannot commit: the function is to run again.
@@ -71,10 +94,17 @@ impl Transaction {
         self.usage.read_range(self.runtime.limits())?;
         let found = match &mut self.view {
             View::Query { snapshot, read_set } => {
-                read_set.add(IndexRef::ById(id.table), Interval::prefix(id.internal.as_bytes()));
+                read_set.add(
+                    IndexRef::ById(id.table),
+                    Interval::prefix(id.internal.as_bytes()),
+                );
                 snapshot.get(id).await
             }
-            View::Mutation { transaction, buffer, read } => match (buffer.get(id), read.get(&id)) {
+            View::Mutation {
+                transaction,
+                buffer,
+                read,
+            } => match (buffer.get(id), read.get(&id)) {
                 (Some(written), _) => Ok(written.cloned()),
                 (None, Some(document)) => Ok(Some(Arc::clone(document))),
                 (None, None) => transaction.get(id).await,
@@ -82,7 +112,8 @@ impl Transaction {
         };
         let found = self.note(found)?;
         if let Some(document) = &found {
-            self.usage.read_document(size_of(document), self.runtime.limits())?;
+            self.usage
+                .read_document(size_of(document), self.runtime.limits())?;
         }
         Ok(found)
     }
@@ -97,21 +128,32 @@ impl Transaction {
     ) -> Result<Vec<Row>> {
         let rows = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.scan(index, interval, order, limit).await,
-            View::Mutation { transaction, buffer, .. } => {
-                buffer.scan(&mut **transaction, index, interval, order, limit).await
+            View::Mutation {
+                transaction,
+                buffer,
+                ..
+            } => {
+                buffer
+                    .scan(&mut **transaction, index, interval, order, limit)
+                    .await
             }
         };
         let rows = self.note(rows)?;
         match &mut self.view {
-            View::Query { read_set, .. } => read_set.add(index, covered(interval, order, &rows, limit)),
+            View::Query { read_set, .. } => {
+                read_set.add(index, covered(interval, order, &rows, limit))
+            }
             View::Mutation { buffer, read, .. } => {
                 // What is in the buffer may yet be discarded.
-                let stored = rows.iter().filter(|row| buffer.get(row.document.id).is_none());
+                let stored = rows
+                    .iter()
+                    .filter(|row| buffer.get(row.document.id).is_none());
                 read.extend(stored.map(|row| (row.document.id, Arc::clone(&row.document))));
             }
         }
         for row in &rows {
-            self.usage.read_document(size_of(&row.document), self.runtime.limits())?;
+            self.usage
+                .read_document(size_of(&row.document), self.runtime.limits())?;
         }
         Ok(rows)
     }
@@ -119,11 +161,20 @@ impl Transaction {
     /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
     pub(crate) async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
         // One more than may be counted lets the limit itself be the error, not a wrong answer.
-        let limit = self.usage.entries_left(self.runtime.limits()).saturating_add(1);
+        let limit = self
+            .usage
+            .entries_left(self.runtime.limits())
+            .saturating_add(1);
         let counted = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.count(index, interval, limit).await,
-            View::Mutation { transaction, buffer, .. } => {
-                buffer.count(&mut **transaction, index, interval, limit).await
+            View::Mutation {
+                transaction,
+                buffer,
+                ..
+            } => {
+                buffer
+                    .count(&mut **transaction, index, interval, limit)
+                    .await
             }
         };
         let counted = self.note(counted)?;
@@ -137,9 +188,17 @@ impl Transaction {
     /// Refuses two documents that are equal in a unique index because of what this mutation wrote, or, while a layer
     /// is there, that layer. It is the last thing before either ends, as what counts is how documents are left.
     pub(crate) async fn check_unique(&mut self) -> Result<()> {
-        let View::Mutation { transaction, buffer, .. } = &mut self.view else { return Ok(()) };
+        let View::Mutation {
+            transaction,
+            buffer,
+            ..
+        } = &mut self.view
+        else {
+            return Ok(());
+        };
         let found = buffer.find_duplicate(&mut **transaction).await;
-        self.note(found)?.map_or(Ok(()), |violation| Err(Error::unique_violation(violation)))
+        self.note(found)?
+            .map_or(Ok(()), |violation| Err(Error::unique_violation(violation)))
     }
 
     fn note<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {
@@ -164,7 +223,11 @@ impl Transaction {
 
     pub(crate) fn into_mutation(self) -> (Box<dyn lentil_store::Transaction>, WriteSet) {
         match self.view {
-            View::Mutation { transaction, buffer, .. } => (transaction, buffer.into_write_set()),
+            View::Mutation {
+                transaction,
+                buffer,
+                ..
+            } => (transaction, buffer.into_write_set()),
             View::Query { .. } => unreachable!("a mutation's transaction stays one"),
         }
     }
@@ -172,10 +235,18 @@ impl Transaction {
 
 /// What a scan of `interval` that returned `rows` under `limit` has looked at.
 fn covered(interval: &Interval, order: Order, rows: &[Row], limit: usize) -> Interval {
-    let Some(last) = rows.last().filter(|_| rows.len() == limit) else { return interval.clone() };
+    let Some(last) = rows.last().filter(|_| rows.len() == limit) else {
+        return interval.clone();
+    };
     match order {
-        Order::Asc => Interval { start: interval.start.clone(), end: Some(successor(last.key.as_bytes())) },
-        Order::Desc => Interval { start: last.key.as_bytes().to_vec(), end: interval.end.clone() },
+        Order::Asc => Interval {
+            start: interval.start.clone(),
+            end: Some(successor(last.key.as_bytes())),
+        },
+        Order::Desc => Interval {
+            start: last.key.as_bytes().to_vec(),
+            end: interval.end.clone(),
+        },
     }
 }
 

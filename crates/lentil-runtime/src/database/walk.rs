@@ -19,7 +19,12 @@ const CHUNK: usize = 1_024;
 impl Walk {
     pub(crate) fn new(index: IndexRef, interval: Interval, order: Order) -> Walk {
         let done = interval.is_empty();
-        Walk { index, rest: interval, order, done }
+        Walk {
+            index,
+            rest: interval,
+            order,
+            done,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -37,14 +42,23 @@ impl Walk {
     }
 
     /// The next rows, at most `limit`; none when the range is at its end.
-    pub(crate) async fn next(&mut self, transaction: &mut Transaction, limit: usize) -> Result<Vec<Row>> {
+    pub(crate) async fn next(
+        &mut self,
+        transaction: &mut Transaction,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
         if self.done || limit == 0 {
             return Ok(Vec::new());
         }
         // One more than may be read lets the limit itself be the error, not a short answer.
-        let allowed = transaction.usage.documents_left(transaction.runtime.limits()).saturating_add(1);
+        let allowed = transaction
+            .usage
+            .documents_left(transaction.runtime.limits())
+            .saturating_add(1);
         let limit = limit.min(CHUNK).min(allowed);
-        let rows = transaction.scan(self.index, &self.rest, self.order, limit).await?;
+        let rows = transaction
+            .scan(self.index, &self.rest, self.order, limit)
+            .await?;
         match rows.last().filter(|_| rows.len() == limit) {
             Some(last) => self.pass(last.key.as_bytes()),
             None => self.done = true,

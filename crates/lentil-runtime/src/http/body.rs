@@ -57,7 +57,9 @@ impl Body {
     }
 
     /// A body whose chunks are still to come.
-    pub fn from_stream(chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Body {
+    pub fn from_stream(
+        chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
+    ) -> Body {
         Body(Kind::Chunks(Mutex::new(Box::pin(chunks))))
     }
 
@@ -75,8 +77,12 @@ impl Body {
     /// # Errors
     /// When the rest does not come.
     pub async fn bytes(mut self) -> Result<Bytes, BodyError> {
-        let Some(first) = self.chunk().await.transpose()? else { return Ok(Bytes::new()) };
-        let Some(second) = self.chunk().await.transpose()? else { return Ok(first) };
+        let Some(first) = self.chunk().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.chunk().await.transpose()? else {
+            return Ok(first);
+        };
         let mut whole = BytesMut::from(&first[..]);
         whole.extend_from_slice(&second);
         while let Some(chunk) = self.chunk().await.transpose()? {

@@ -19,11 +19,19 @@ pub(crate) fn error_response(error: &Error, request_id: &dyn fmt::Display, dev: 
         status if status.is_server_error() => format!("[Request ID: {request_id}] Server Error"),
         _ => error.message().to_owned(),
     };
-    let shown = if dev && status.is_server_error() { format!("{sentence}: {error}") } else { sentence };
+    let shown = if dev && status.is_server_error() {
+        format!("{sentence}: {error}")
+    } else {
+        sentence
+    };
     let mut body = Object::new();
     body.insert(FieldName::from_static("error"), Value::from(shown));
     if let Some(data) = error.data() {
         body.insert(FieldName::from_static("data"), data.clone());
     }
-    Response::with_type(status, "application/json", body.to_json(JsonForm::JavaScript))
+    Response::with_type(
+        status,
+        "application/json",
+        body.to_json(JsonForm::JavaScript),
+    )
 }

@@ -31,7 +31,9 @@ impl Runtime {
         };
         let (name, action) = (Arc::clone(&route.name), Arc::clone(&route.action));
         let request = Request::new(parts, body, self.clone());
-        let running = self.clone().run_http(Arc::clone(&name), action, request, identity);
+        let running = self
+            .clone()
+            .run_http(Arc::clone(&name), action, request, identity);
         match ToItsEnd::new(running).await {
             Ok(response) => response.into(),
             Err(error) => {
@@ -50,7 +52,13 @@ impl Runtime {
     ) -> Result<Response> {
         let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
         let began = Instant::now();
-        let result = guard(&name, began, self.limits().action_time, action(&ctx, request).as_mut()).await;
+        let result = guard(
+            &name,
+            began,
+            self.limits().action_time,
+            action(&ctx, request).as_mut(),
+        )
+        .await;
         self.record(name, None, &ctx.log, began, &result);
         result
     }

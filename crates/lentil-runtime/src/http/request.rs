@@ -22,7 +22,11 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(parts: Box<Parts>, body: Body, runtime: Runtime) -> Request {
-        Request { parts, body, runtime }
+        Request {
+            parts,
+            body,
+            runtime,
+        }
     }
 
     /// The method.
@@ -42,25 +46,48 @@ impl Request {
 
     /// The URL as the client sees it: scheme from `X-Forwarded-Proto` or `Forwarded`, host from `Host`.
     pub fn url(&self) -> String {
-        let text = |name: &str| self.parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &str| {
+            self.parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let forwarded = text("forwarded").and_then(|forwarded| {
             let parts = forwarded.split([',', ';']).map(str::trim);
-            parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("proto"))
+            parts
+                .filter_map(|part| part.split_once('='))
+                .find(|(name, _)| name.eq_ignore_ascii_case("proto"))
         });
         let scheme = text("x-forwarded-proto").or(forwarded.map(|(_, scheme)| scheme));
         let host = text(header::HOST.as_str()).or(self.parts.uri.host());
-        let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        format!("{}://{}{target}", scheme.unwrap_or("http"), host.unwrap_or("localhost"))
+        let target = self
+            .parts
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        format!(
+            "{}://{}{target}",
+            scheme.unwrap_or("http"),
+            host.unwrap_or("localhost")
+        )
     }
 
     /// The first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        self.queries().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        self.queries()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// Every query parameter, decoded, in order.
     pub fn queries(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        let pairs = self.parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = self
+            .parts
+            .uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty());
         pairs.filter_map(decoded)
     }
 
@@ -86,7 +113,10 @@ impl Request {
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            Error::new(Code::BadRequest, format!("the body is not UTF-8: the byte at {at} belongs to no character"))
+            Error::new(
+                Code::BadRequest,
+                format!("the body is not UTF-8: the byte at {at} belongs to no character"),
+            )
         })
     }
 
@@ -96,7 +126,8 @@ impl Request {
     /// As [`Request::bytes`].
     pub async fn json(self) -> Result<Value> {
         let bytes = self.bytes().await?;
-        Value::parse_json(&bytes).map_err(|error| Error::new(Code::BadRequest, format!("the body: {error}")))
+        Value::parse_json(&bytes)
+            .map_err(|error| Error::new(Code::BadRequest, format!("the body: {error}")))
     }
 
     /// All of the body, as the arguments of a function: a JSON object that matches their validator.
@@ -108,7 +139,10 @@ impl Request {
         let object = match self.json().await? {
             Value::Object(object) => object,
             other => {
-                return Err(Error::new(Code::BadRequest, format!("the body: expected a JSON object, got {other}")));
+                return Err(Error::new(
+                    Code::BadRequest,
+                    format!("the body: expected a JSON object, got {other}"),
+                ));
             }
         };
         read_args(&runtime, object).map_err(Error::blame_request)
@@ -126,16 +160,31 @@ fn decoded(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
 }
 
 fn read_args<A: Args>(runtime: &Runtime, object: Object) -> Result<A> {
-    check_size("the body's arguments", object.size(), runtime.limits().argument_bytes)?;
-    let too_large = |error| Error::new(Code::ValueTooLarge, format!("the body's arguments: {error}"));
+    check_size(
+        "the body's arguments",
+        object.size(),
+        runtime.limits().argument_bytes,
+    )?;
+    let too_large = |error| {
+        Error::new(
+            Code::ValueTooLarge,
+            format!("the body's arguments: {error}"),
+        )
+    };
     object.check_limits().map_err(too_large)?;
     let invalid = |error| Error::new(Code::ArgumentValidation, format!("field {error}"));
-    A::validator().validate(&object, runtime.tables()).map_err(invalid)?;
-    A::from_object(object).map_err(|error| Error::new(Code::ArgumentValidation, format!("field {error}")))
+    A::validator()
+        .validate(&object, runtime.tables())
+        .map_err(invalid)?;
+    A::from_object(object)
+        .map_err(|error| Error::new(Code::ArgumentValidation, format!("field {error}")))
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("method", self.method()).field("path", &self.path()).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("path", &self.path())
+            .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,9 @@ impl Response {
     /// A value as JSON, with numbers as `JSON.stringify` writes them.
     pub fn json(status: StatusCode, value: impl ReturnType) -> Response {
         let mut text = Vec::with_capacity(256);
-        value.into_return().write_json(JsonForm::JavaScript, &mut text);
+        value
+            .into_return()
+            .write_json(JsonForm::JavaScript, &mut text);
         Response::with_type(status, "application/json", text)
     }
 
@@ -34,7 +36,11 @@ impl Response {
     }
 
     /// A body of this content type.
-    pub fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    pub fn with_type(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Response {
         let mut response = Response::empty(status);
         *response.0.body_mut() = Body::from(body.into());
         response.header(header::CONTENT_TYPE, HeaderValue::from_static(content_type))

@@ -46,7 +46,9 @@ pub enum RouterError {
     #[error("two routes are {0} {1}")]
     Duplicate(Method, String),
     /// `HEAD` is answered by the `GET` route, and exotic methods are not routed.
-    #[error("{0} {1}: routes are for GET, POST, PUT, PATCH, DELETE and OPTIONS; HEAD is answered by GET")]
+    #[error(
+        "{0} {1}: routes are for GET, POST, PUT, PATCH, DELETE and OPTIONS; HEAD is answered by GET"
+    )]
     Method(Method, String),
     /// The server answers the path itself.
     #[error("the path `{0}` is the server's own: choose another")]
@@ -90,10 +92,19 @@ impl HttpRouter {
             Box::pin(async move { action.call(ctx, request).await })
         });
         if !is_prefix {
-            self.exact.entry(path.to_owned()).or_default().push(self.routes.len());
+            self.exact
+                .entry(path.to_owned())
+                .or_default()
+                .push(self.routes.len());
         }
         let name = format!("{method} {path}{}", if is_prefix { "*" } else { "" }).into();
-        self.routes.push(Route { method, path: path.to_owned(), is_prefix, name, action });
+        self.routes.push(Route {
+            method,
+            path: path.to_owned(),
+            is_prefix,
+            name,
+            action,
+        });
         self
     }
 
@@ -117,7 +128,8 @@ impl HttpRouter {
                 return Err(RouterError::Reserved(path));
             }
             let is_same = |other: &Route| {
-                (&other.method, &other.path, other.is_prefix) == (&route.method, &path, route.is_prefix)
+                (&other.method, &other.path, other.is_prefix)
+                    == (&route.method, &path, route.is_prefix)
             };
             if self.routes[..at].iter().any(is_same) {
                 return Err(RouterError::Duplicate(route.method.clone(), path));
@@ -128,11 +140,25 @@ impl HttpRouter {
 
     /// The route that answers a method and a path.
     pub(crate) fn lookup(&self, method: &Method, path: &str) -> Option<&Route> {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        let mut exact = self.exact.get(path).into_iter().flatten().map(|at| &self.routes[*at]);
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let mut exact = self
+            .exact
+            .get(path)
+            .into_iter()
+            .flatten()
+            .map(|at| &self.routes[*at]);
         exact.find(|route| route.method == *method).or_else(|| {
-            let prefixes = self.routes.iter().filter(|route| route.is_prefix && route.method == *method);
-            prefixes.filter(|route| path.starts_with(&route.path)).max_by_key(|route| route.path.len())
+            let prefixes = self
+                .routes
+                .iter()
+                .filter(|route| route.is_prefix && route.method == *method);
+            prefixes
+                .filter(|route| path.starts_with(&route.path))
+                .max_by_key(|route| route.path.len())
         })
     }
 
@@ -155,7 +181,14 @@ impl HttpRouter {
     }
 }
 
-const ROUTED: [Method; 6] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+const ROUTED: [Method; 6] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
 
 /// The server's own paths, with all below them: the Convex API's, and where the application is served again.
 const RESERVED: [&str; 31] = [
@@ -193,15 +226,21 @@ const RESERVED: [&str; 31] = [
 ];
 
 fn is_reserved(path: &str) -> bool {
-    let below =
-        |reserved: &str| path.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below = |reserved: &str| {
+        path.strip_prefix(reserved)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     RESERVED.into_iter().any(below) || is_sync(path)
 }
 
 /// `/api/1.48.0/sync`, for any version.
 fn is_sync(path: &str) -> bool {
-    let version = path.strip_prefix("/api/").and_then(|rest| rest.strip_suffix("/sync"));
-    version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains('/'))
+    let version = path
+        .strip_prefix("/api/")
+        .and_then(|rest| rest.strip_suffix("/sync"));
+    version.is_some_and(|version| {
+        version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains('/')
+    })
 }
 
 #[cfg(test)]
@@ -215,7 +254,10 @@ mod tests {
 
     fn finds(router: &HttpRouter, method: Method, path: &str) -> Option<usize> {
         let found = router.lookup(&method, path)?;
-        router.routes.iter().position(|route| std::ptr::eq(route, found))
+        router
+            .routes
+            .iter()
+            .position(|route| std::ptr::eq(route, found))
     }
 
     #[test]
@@ -239,15 +281,35 @@ mod tests {
     fn routes_that_make_no_sense_are_refused() {
         let refusal = |router: HttpRouter| router.check().unwrap_err();
         let route = |method, path| HttpRouter::new().route(method, path, answer);
-        assert!(matches!(refusal(route(Method::GET, "a")), RouterError::Relative(_)));
-        assert!(matches!(refusal(route(Method::HEAD, "/a")), RouterError::Method(..)));
-        assert!(matches!(refusal(HttpRouter::new().prefix(Method::GET, "/a", answer)), RouterError::Prefix(_)));
+        assert!(matches!(
+            refusal(route(Method::GET, "a")),
+            RouterError::Relative(_)
+        ));
+        assert!(matches!(
+            refusal(route(Method::HEAD, "/a")),
+            RouterError::Method(..)
+        ));
+        assert!(matches!(
+            refusal(HttpRouter::new().prefix(Method::GET, "/a", answer)),
+            RouterError::Prefix(_)
+        ));
         assert!(matches!(
             refusal(route(Method::GET, "/a").route(Method::GET, "/a", answer)),
             RouterError::Duplicate(..)
         ));
-        for path in ["/version", "/api/query", "/api/run/x/y", "/api/1.48.0/sync", "/api/sync", "/http/x", "/http"] {
-            assert!(matches!(refusal(route(Method::GET, path)), RouterError::Reserved(_)), "{path}");
+        for path in [
+            "/version",
+            "/api/query",
+            "/api/run/x/y",
+            "/api/1.48.0/sync",
+            "/api/sync",
+            "/http/x",
+            "/http",
+        ] {
+            assert!(
+                matches!(refusal(route(Method::GET, path)), RouterError::Reserved(_)),
+                "{path}"
+            );
         }
         for path in ["/api/job", "/api/queryx", "/versions", "/api/x/sync"] {
             assert!(route(Method::GET, path).check().is_ok(), "{path}");

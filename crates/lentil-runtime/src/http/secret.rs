@@ -28,7 +28,9 @@ impl Secret {
     pub fn authorizes(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         match (values.next(), values.next()) {
-            (Some(value), None) => bearer(value.as_bytes()).is_some_and(|token| self.matches(token)),
+            (Some(value), None) => {
+                bearer(value.as_bytes()).is_some_and(|token| self.matches(token))
+            }
             _ => false,
         }
     }
@@ -44,7 +46,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     let token = rest.trim_ascii_start();
-    let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && token.len() < rest.len() && !token.is_empty();
+    let is_bearer =
+        scheme.eq_ignore_ascii_case(SCHEME) && token.len() < rest.len() && !token.is_empty();
     is_bearer.then(|| token.trim_ascii_end())
 }
 
@@ -68,7 +71,11 @@ mod tests {
 
     #[test]
     fn the_scheme_is_of_any_case_and_the_key_is_not() {
-        assert!(authorizes(&["Bearer key"]) && authorizes(&["bearer key"]) && authorizes(&["BEARER  key"]));
+        assert!(
+            authorizes(&["Bearer key"])
+                && authorizes(&["bearer key"])
+                && authorizes(&["BEARER  key"])
+        );
         assert!(!authorizes(&["Bearer Key"]));
     }
 
@@ -88,7 +95,10 @@ mod tests {
             assert!(!authorizes(&[value]), "{value}");
         }
         assert!(!authorizes(&[]));
-        assert!(!authorizes(&["Bearer key", "Bearer key"]), "two headers are ambiguous");
+        assert!(
+            !authorizes(&["Bearer key", "Bearer key"]),
+            "two headers are ambiguous"
+        );
     }
 
     #[test]

@@ -70,7 +70,12 @@ impl LiveQueries {
     pub(crate) fn new(cache: Arc<QueryCache>) -> Arc<LiveQueries> {
         let places = Semaphore::new(RUNS_AT_ONCE);
         let has_touched = Arc::new(Notify::new());
-        let live = LiveQueries { cache, state: Mutex::default(), has_touched: Arc::clone(&has_touched), places };
+        let live = LiveQueries {
+            cache,
+            state: Mutex::default(),
+            has_touched: Arc::clone(&has_touched),
+            places,
+        };
         let live = Arc::new(live);
         tokio::spawn(wake_watchers(Arc::downgrade(&live), has_touched));
         live
@@ -78,13 +83,19 @@ impl LiveQueries {
 
     pub(crate) fn watcher(&self) -> Arc<Watcher> {
         let number = self.state.lock().number();
-        Arc::new(Watcher { number, wake: Notify::new() })
+        Arc::new(Watcher {
+            number,
+            wake: Notify::new(),
+        })
     }
 
     /// Keeps the commits after `timestamp` at hand until the pin is dropped.
     pub(crate) fn pin(self: &Arc<Self>, timestamp: Timestamp) -> Pin {
         self.state.lock().recent.pin(timestamp);
-        Pin { live: Arc::clone(self), timestamp }
+        Pin {
+            live: Arc::clone(self),
+            timestamp,
+        }
     }
 
     /// Begins to watch a query that was answered `run`, known to hold at `since`, which is pinned.
@@ -98,13 +109,19 @@ impl LiveQueries {
         watcher: &Arc<Watcher>,
     ) -> Arc<Mark> {
         let mut state = self.state.lock();
-        let touched = state.recent.first_touching(&run.read_set, run.timestamp.max(since));
+        let touched = state
+            .recent
+            .first_touching(&run.read_set, run.timestamp.max(since));
         let number = match state.by_key.get(key) {
             Some(number) => *number,
             None => state.begin(key),
         };
         let live = &state.live[&number];
-        live.watchers.lock().entry(watcher.number).or_insert_with(|| (Arc::clone(watcher), 0)).1 += 1;
+        live.watchers
+            .lock()
+            .entry(watcher.number)
+            .or_insert_with(|| (Arc::clone(watcher), 0))
+            .1 += 1;
         match touched {
             Some(touched) => Arc::new(Mark(AtomicU64::new(touched.as_nanos()))),
             None => state.keep(number, run),
@@ -114,7 +131,9 @@ impl LiveQueries {
     /// Ends one watch of a query; the last one's end forgets it.
     pub(crate) fn unwatch(&self, key: &CacheKey, watcher: &Watcher) {
         let mut state = self.state.lock();
-        let Some(number) = state.by_key.get(key).copied() else { return };
+        let Some(number) = state.by_key.get(key).copied() else {
+            return;
+        };
         let watchers = Arc::clone(&state.live[&number].watchers);
         let mut watchers = watchers.lock();
         if let Some((_, count)) = watchers.get_mut(&watcher.number) {
@@ -142,7 +161,12 @@ impl State {
 
     fn begin(&mut self, key: &CacheKey) -> u64 {
         let number = self.number();
-        let live = Live { key: key.clone(), runs: Vec::new(), mark: Arc::default(), watchers: Arc::default() };
+        let live = Live {
+            key: key.clone(),
+            runs: Vec::new(),
+            mark: Arc::default(),
+            watchers: Arc::default(),
+        };
         self.live.insert(number, live);
         self.by_key.insert(key.clone(), number);
         number
@@ -152,10 +176,16 @@ impl State {
     fn keep(&mut self, number: u64, run: &Arc<CachedRun>) -> Arc<Mark> {
         let live = self.live.get_mut(&number).expect("what has a key is live");
         if live.mark.is_touched() {
-            live.runs.drain(..).for_each(|old| self.readers.remove(&old.read_set, number));
+            live.runs
+                .drain(..)
+                .for_each(|old| self.readers.remove(&old.read_set, number));
             live.mark = Arc::default();
         }
-        if !live.runs.iter().any(|other| Arc::ptr_eq(other, run) || other.read_set == run.read_set) {
+        if !live
+            .runs
+            .iter()
+            .any(|other| Arc::ptr_eq(other, run) || other.read_set == run.read_set)
+        {
             self.readers.insert(&run.read_set, number);
             live.runs.push(Arc::clone(run));
         }
@@ -163,8 +193,12 @@ impl State {
     }
 
     fn end(&mut self, number: u64) {
-        let Some(live) = self.live.remove(&number) else { return };
-        live.runs.iter().for_each(|run| self.readers.remove(&run.read_set, number));
+        let Some(live) = self.live.remove(&number) else {
+            return;
+        };
+        live.runs
+            .iter()
+            .for_each(|run| self.readers.remove(&run.read_set, number));
         self.by_key.remove(&live.key);
     }
 }
@@ -182,7 +216,9 @@ impl CommitObserver for LiveQueries {
                     // is marked have been woken for it.
                     let is_later = live.runs.iter().any(|run| run.timestamp < commit.timestamp);
                     if is_later && !live.mark.is_touched() {
-                        live.mark.0.store(commit.timestamp.as_nanos(), Ordering::Release);
+                        live.mark
+                            .0
+                            .store(commit.timestamp.as_nanos(), Ordering::Release);
                         state.touched.push(Arc::clone(&live.watchers));
                     }
                 });
@@ -201,7 +237,11 @@ async fn wake_watchers(live: Weak<LiveQueries>, has_touched: Arc<Notify>) {
         let touched = std::mem::take(&mut strong.state.lock().touched);
         drop(strong);
         for watchers in touched {
-            let woken: Vec<_> = watchers.lock().values().map(|(watcher, _)| Arc::clone(watcher)).collect();
+            let woken: Vec<_> = watchers
+                .lock()
+                .values()
+                .map(|(watcher, _)| Arc::clone(watcher))
+                .collect();
             woken.iter().for_each(|watcher| watcher.wake.notify_one());
         }
         has_touched.notified().await;

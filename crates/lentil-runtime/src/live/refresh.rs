@@ -29,14 +29,21 @@ impl Subscriber {
             match self.answer_all(floor).await {
                 Ok(timestamp) => break timestamp,
                 Err(error) => {
-                    tracing::warn!(code = error.code().as_str(), "live queries cannot be answered: {error}");
+                    tracing::warn!(
+                        code = error.code().as_str(),
+                        "live queries cannot be answered: {error}"
+                    );
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES[1]);
                 }
             }
         };
         self.timestamp = timestamp;
-        let changes = self.queries.iter_mut().filter_map(|(number, query)| Some((*number, query.tell()?))).collect();
+        let changes = self
+            .queries
+            .iter_mut()
+            .filter_map(|(number, query)| Some((*number, query.tell()?)))
+            .collect();
         Update { timestamp, changes }
     }
 
@@ -56,9 +63,14 @@ impl Subscriber {
                 let (runtime, identity, query) = (&runtime, &self.identity, &self.queries[&number]);
                 async move { Ok::<_, Error>((number, query.run(runtime, identity, since).await?)) }
             });
-            let runs: Vec<_> = stream::iter(runs).buffer_unordered(RUNS_OF_ONE).collect().await;
+            let runs: Vec<_> = stream::iter(runs)
+                .buffer_unordered(RUNS_OF_ONE)
+                .collect()
+                .await;
             let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
-            timestamp = runs.iter().fold(timestamp.max(since), |latest, (_, run)| latest.max(run.timestamp));
+            timestamp = runs.iter().fold(timestamp.max(since), |latest, (_, run)| {
+                latest.max(run.timestamp)
+            });
             // What is published has been told: from here on the marks say which answers hold.
             store.wait_published(timestamp).await.map_err(store_error)?;
             for (number, run) in runs {
@@ -82,11 +94,14 @@ impl Subscriber {
             for number in self.due(timestamp) {
                 let query = &self.queries[&number];
                 let function = query.function.clone();
-                let function = function.and_then(|it| check_args(&runtime, &it, &query.args).map(|()| it));
+                let function =
+                    function.and_then(|it| check_args(&runtime, &it, &query.args).map(|()| it));
                 let ran = match function {
                     Ok(function) => {
                         let (args, journal) = (query.args.clone(), query.journal.clone());
-                        let ran = runtime.execute_query(&function, args, journal, &self.identity, snapshot).await;
+                        let ran = runtime
+                            .execute_query(&function, args, journal, &self.identity, snapshot)
+                            .await;
                         ran.map(|(run, left)| (Arc::new(run), left))
                     }
                     Err(error) => Ok((failed(error, timestamp), snapshot)),
@@ -110,15 +125,27 @@ impl Subscriber {
 
     /// The queries whose answers do not hold at a published timestamp.
     fn due(&self, timestamp: Timestamp) -> BTreeSet<u32> {
-        let is_due = |query: &Subscribed| query.answer.as_ref().is_none_or(|answer| !answer.mark.holds_at(timestamp));
-        self.queries.iter().filter(|(_, query)| is_due(query)).map(|(number, _)| *number).collect()
+        let is_due = |query: &Subscribed| {
+            query
+                .answer
+                .as_ref()
+                .is_none_or(|answer| !answer.mark.holds_at(timestamp))
+        };
+        self.queries
+            .iter()
+            .filter(|(_, query)| is_due(query))
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     /// Takes an answer that is known to hold at `since`, and watches it.
     fn keep(&mut self, number: u32, run: Arc<CachedRun>, since: Timestamp) {
         let (live, visibility) = (self.runtime.live(), self.identity.visibility());
-        let Some(query) = self.queries.get_mut(&number) else { return };
-        let key = CacheKey::new(query.path.shared(), &query.args, None, visibility).of_run(&run, &self.user);
+        let Some(query) = self.queries.get_mut(&number) else {
+            return;
+        };
+        let key = CacheKey::new(query.path.shared(), &query.args, None, visibility)
+            .of_run(&run, &self.user);
         let mark = live.watch(&key, &run, since, &self.watcher);
         query.journal.clone_from(&run.journal);
         if let Some(before) = query.answer.replace(Answer { run, key, mark }) {
@@ -128,12 +155,22 @@ impl Subscriber {
 }
 
 impl Subscribed {
-    async fn run(&self, runtime: &Runtime, identity: &Identity, since: Timestamp) -> Result<Arc<CachedRun>> {
-        let gate = Gate { places: &runtime.live().places, store: &**runtime.store() };
+    async fn run(
+        &self,
+        runtime: &Runtime,
+        identity: &Identity,
+        since: Timestamp,
+    ) -> Result<Arc<CachedRun>> {
+        let gate = Gate {
+            places: &runtime.live().places,
+            store: &**runtime.store(),
+        };
         let run = match &self.function {
             Ok(function) => {
                 let (args, journal) = (self.args.clone(), self.journal.clone());
-                runtime.look_up(function, args, journal, identity, since, Some(gate)).await
+                runtime
+                    .look_up(function, args, journal, identity, since, Some(gate))
+                    .await
             }
             Err(error) => Err(error.clone()),
         };
@@ -146,7 +183,11 @@ impl Subscribed {
     /// What the client is to be told, if it has been told otherwise.
     fn tell(&mut self) -> Option<Arc<CachedRun>> {
         let run = &self.answer.as_ref()?.run;
-        if self.told.as_ref().is_some_and(|told| says_the_same(told, run)) {
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| says_the_same(told, run))
+        {
             return None;
         }
         self.told = Some(Arc::clone(run));
@@ -157,7 +198,14 @@ impl Subscribed {
 /// The answer of a query that did not come to read anything.
 fn failed(error: Error, timestamp: Timestamp) -> Arc<CachedRun> {
     let (log_lines, read_set) = (Vec::new(), ReadSet::default());
-    Arc::new(CachedRun { result: Err(error), log_lines, read_set, timestamp, journal: None, json: OnceLock::new() })
+    Arc::new(CachedRun {
+        result: Err(error),
+        log_lines,
+        read_set,
+        timestamp,
+        journal: None,
+        json: OnceLock::new(),
+    })
 }
 
 fn says_the_same(a: &Arc<CachedRun>, b: &Arc<CachedRun>) -> bool {

@@ -79,12 +79,26 @@ impl Subscriber {
     pub fn add(&mut self, number: u32, path: FunctionPath, args: Object, journal: Option<String>) {
         self.remove(number);
         let function = self.find(&path);
-        self.queries.insert(number, Subscribed { path, args, journal, function, answer: None, told: None });
+        self.queries.insert(
+            number,
+            Subscribed {
+                path,
+                args,
+                journal,
+                function,
+                answer: None,
+                told: None,
+            },
+        );
     }
 
     /// Removes a query.
     pub fn remove(&mut self, number: u32) {
-        if let Some(Subscribed { answer: Some(answer), .. }) = self.queries.remove(&number) {
+        if let Some(Subscribed {
+            answer: Some(answer),
+            ..
+        }) = self.queries.remove(&number)
+        {
             self.runtime.live().unwatch(&answer.key, &self.watcher);
         }
     }
@@ -100,7 +114,9 @@ impl Subscriber {
         self.identity = identity;
         for number in self.queries.keys().copied().collect::<Vec<_>>() {
             let function = self.find(&self.queries[&number].path);
-            let Some(query) = self.queries.get_mut(&number) else { continue };
+            let Some(query) = self.queries.get_mut(&number) else {
+                continue;
+            };
             query.function = function;
             if let Some(answer) = query.answer.take() {
                 self.runtime.live().unwatch(&answer.key, &self.watcher);
@@ -121,7 +137,9 @@ impl Subscriber {
     /// Whether a query is new, or may have changed.
     pub fn is_stale(&self) -> bool {
         let is_stale = |answer: &Answer| answer.mark.is_touched();
-        self.queries.values().any(|query| query.answer.as_ref().is_none_or(is_stale))
+        self.queries
+            .values()
+            .any(|query| query.answer.as_ref().is_none_or(is_stale))
     }
 
     /// What tells when a query may have changed.
@@ -130,7 +148,10 @@ impl Subscriber {
     }
 
     fn find(&self, path: &FunctionPath) -> Result<Arc<Function>, Error> {
-        let function = self.runtime.registry().named(path, self.identity.visibility())?;
+        let function = self
+            .runtime
+            .registry()
+            .named(path, self.identity.visibility())?;
         if function.kind() == FunctionKind::Query {
             Ok(function)
         } else {
@@ -148,7 +169,11 @@ impl Wakes {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        for answer in self.queries.values().filter_map(|query| query.answer.as_ref()) {
+        for answer in self
+            .queries
+            .values()
+            .filter_map(|query| query.answer.as_ref())
+        {
             self.runtime.live().unwatch(&answer.key, &self.watcher);
         }
     }

@@ -14,14 +14,33 @@ use crate::http::Json;
 use crate::{ActionCtx, Function, FunctionKind, Result, Runtime};
 
 impl Runtime {
-    pub(crate) async fn run_action(&self, function: &Arc<Function>, args: Object, call: Call) -> Result<Value> {
-        let Run::Action(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Action)) };
+    pub(crate) async fn run_action(
+        &self,
+        function: &Arc<Function>,
+        args: Object,
+        call: Call,
+    ) -> Result<Value> {
+        let Run::Action(run) = &function.run else {
+            return Err(wrong_kind(function, FunctionKind::Action));
+        };
         check_args(self, function, &args)?;
         let (name, began) = (function.path.as_str(), Instant::now());
         let ctx = ActionCtx::new(call);
-        let result = guard(name, began, self.limits().action_time, run(&ctx, args).as_mut()).await;
+        let result = guard(
+            name,
+            began,
+            self.limits().action_time,
+            run(&ctx, args).as_mut(),
+        )
+        .await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        self.record(function.path.shared(), Some(FunctionKind::Action), &ctx.log, began, &result);
+        self.record(
+            function.path.shared(),
+            Some(FunctionKind::Action),
+            &ctx.log,
+            began,
+            &result,
+        );
         result
     }
 
@@ -35,9 +54,17 @@ impl Runtime {
         into_value(&*self.run_query(&function, args, None, &call).await?)
     }
 
-    pub(crate) async fn json_from_action(&self, caller: &Call, function: Arc<Function>, args: Object) -> Result<Json> {
+    pub(crate) async fn json_from_action(
+        &self,
+        caller: &Call,
+        function: Arc<Function>,
+        args: Object,
+    ) -> Result<Json> {
         let call = caller.nested(&function.path)?;
-        self.run_query(&function, args, None, &call).await?.json().map(Json::new)
+        self.run_query(&function, args, None, &call)
+            .await?
+            .json()
+            .map(Json::new)
     }
 
     pub(crate) async fn mutation_from_action(
@@ -47,7 +74,9 @@ impl Runtime {
         args: Object,
     ) -> Result<Value> {
         let call = caller.nested(&function.path)?;
-        self.run_mutation(&function, args, &call, Once::No).await.map(|(value, _)| value)
+        self.run_mutation(&function, args, &call, Once::No)
+            .await
+            .map(|(value, _)| value)
     }
 
     pub(crate) async fn action_from_action(

@@ -10,9 +10,18 @@ pub(crate) fn check_args(runtime: &Runtime, function: &Function, args: &Object) 
 
 fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
     let path = &function.path;
-    check_size(format_args!("the arguments of `{path}`"), args.size(), runtime.limits().argument_bytes)?;
+    check_size(
+        format_args!("the arguments of `{path}`"),
+        args.size(),
+        runtime.limits().argument_bytes,
+    )?;
     let checked = args.check_limits();
-    checked.map_err(|error| Error::new(Code::ValueTooLarge, format!("the arguments of `{path}`: {error}")))?;
+    checked.map_err(|error| {
+        Error::new(
+            Code::ValueTooLarge,
+            format!("the arguments of `{path}`: {error}"),
+        )
+    })?;
     function
         .args
         .validate(args, runtime.tables())
@@ -22,11 +31,25 @@ fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
 /// Holds a result against the size limit and the function's validator.
 pub(crate) fn check_result(runtime: &Runtime, function: &Function, result: &Value) -> Result<()> {
     let path = &function.path;
-    check_size(format_args!("the result of `{path}`"), result.size(), runtime.limits().result_bytes)?;
+    check_size(
+        format_args!("the result of `{path}`"),
+        result.size(),
+        runtime.limits().result_bytes,
+    )?;
     let checked = result.check_limits();
-    checked.map_err(|error| Error::new(Code::ValueTooLarge, format!("the result of `{path}`: {error}")))?;
+    checked.map_err(|error| {
+        Error::new(
+            Code::ValueTooLarge,
+            format!("the result of `{path}`: {error}"),
+        )
+    })?;
     function
         .returns
         .validate(result, runtime.tables())
-        .map_err(|error| Error::new(Code::ReturnsValidation, format!("the result of `{path}`: {error}")))
+        .map_err(|error| {
+            Error::new(
+                Code::ReturnsValidation,
+                format!("the result of `{path}`: {error}"),
+            )
+        })
 }

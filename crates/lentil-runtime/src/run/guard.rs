@@ -32,10 +32,15 @@ pub(crate) async fn guard<T>(
             return Poll::Ready(result);
         }
         // What is ready at once, as most of what the cache answers, needs no timer.
-        let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit.saturating_sub(began.elapsed()))));
-        over.as_mut()
-            .poll(cx)
-            .map(|()| Err(Error::new(Code::TimedOut, format!("`{name}` ran longer than {} ms", limit.as_millis()))))
+        let over = over.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep(limit.saturating_sub(began.elapsed())))
+        });
+        over.as_mut().poll(cx).map(|()| {
+            Err(Error::new(
+                Code::TimedOut,
+                format!("`{name}` ran longer than {} ms", limit.as_millis()),
+            ))
+        })
     })
     .await
 }
@@ -50,12 +55,20 @@ fn poll_caught<T>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<T>> {
     catch_unwind(AssertUnwindSafe(|| running.poll(cx))).unwrap_or_else(|panic| {
-        tracing::error!(function = name, panic = text_of(&*panic), "a function panicked");
-        Poll::Ready(Err(Error::new(Code::Panicked, format!("`{name}` panicked: {}", text_of(&*panic)))))
+        tracing::error!(
+            function = name,
+            panic = text_of(&*panic),
+            "a function panicked"
+        );
+        Poll::Ready(Err(Error::new(
+            Code::Panicked,
+            format!("`{name}` panicked: {}", text_of(&*panic)),
+        )))
     })
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

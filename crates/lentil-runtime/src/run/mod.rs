@@ -32,5 +32,6 @@ pub(crate) fn typed<R: ReturnType>(result: Result<Value>) -> Result<R> {
 
 /// What a call was given, as fields.
 pub(crate) fn arguments<A: Args>(args: impl IntoArgs<A>) -> Result<Object> {
-    args.into_args().map_err(|error| Error::new(Code::ArgumentValidation, format!("the arguments: {error}")))
+    args.into_args()
+        .map_err(|error| Error::new(Code::ArgumentValidation, format!("the arguments: {error}")))
 }

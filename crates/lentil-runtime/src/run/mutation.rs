@@ -17,7 +17,9 @@ use crate::error::{commit_error, store_error};
 use crate::function::Run;
 use crate::schedule::JobRun;
 use crate::system::SessionRequest;
-use crate::{Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx, Result, Runtime};
+use crate::{
+    Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx, Result, Runtime,
+};
 
 tokio::task_local! {
     /// Set while a mutation runs in this task: one started in it without its context would wait for itself.
@@ -37,7 +39,9 @@ impl Runtime {
         call: &Call,
         once: Once<'_>,
     ) -> Result<(Value, Timestamp)> {
-        let Run::Mutation(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Mutation)) };
+        let Run::Mutation(run) = &function.run else {
+            return Err(wrong_kind(function, FunctionKind::Mutation));
+        };
         check_args(self, function, &args)?;
         let name = function.path.shared();
         let began = Instant::now();
@@ -53,8 +57,13 @@ impl Runtime {
                 once.record(&mut ctx, &value).await?;
                 Ok(value)
             };
-            let result =
-                guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), running))).await;
+            let result = guard(
+                &name,
+                turn.since,
+                self.limits().mutation_time,
+                pin!(IN_MUTATION.scope((), running)),
+            )
+            .await;
             let log = ctx.log.clone();
             if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
                 self.record(name, Some(FunctionKind::Mutation), &log, began, &result);
@@ -76,9 +85,13 @@ impl Runtime {
         for attempt in 0..ATTEMPTS {
             let call = Call::outermost(self.clone(), identity.clone());
             let (mut ctx, turn) = self.mutation_ctx(&name, attempt, call).await?;
-            let result =
-                guard(&name, turn.since, self.limits().mutation_time, pin!(IN_MUTATION.scope((), body(&mut ctx))))
-                    .await;
+            let result = guard(
+                &name,
+                turn.since,
+                self.limits().mutation_time,
+                pin!(IN_MUTATION.scope((), body(&mut ctx))),
+            )
+            .await;
             if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
                 return result.map(|(value, _)| value);
             }
@@ -88,14 +101,26 @@ impl Runtime {
     }
 
     /// A mutation's context on a transaction of its own, with the turn if the store gives turns.
-    async fn mutation_ctx(&self, name: &Arc<str>, attempt: u32, call: Call) -> Result<(MutationCtx, HoldsTurn<'_>)> {
+    async fn mutation_ctx(
+        &self,
+        name: &Arc<str>,
+        attempt: u32,
+        call: Call,
+    ) -> Result<(MutationCtx, HoldsTurn<'_>)> {
         if IN_MUTATION.try_with(|()| ()).is_ok() {
-            let message = format!("`{name}` was started inside a mutation; call it with `ctx.run_mutation`");
+            let message =
+                format!("`{name}` was started inside a mutation; call it with `ctx.run_mutation`");
             return Err(Error::new(Code::ReentrantMutation, message));
         }
-        let (transaction, turn) = self.begin(name, attempt >= DISTURBED_ATTEMPTS).await.map_err(store_error)?;
+        let (transaction, turn) = self
+            .begin(name, attempt >= DISTURBED_ATTEMPTS)
+            .await
+            .map_err(store_error)?;
         let transaction = Transaction::mutation(self.clone(), transaction);
-        Ok((MutationCtx::new(DatabaseWriter::over(Box::new(transaction)), call), turn))
+        Ok((
+            MutationCtx::new(DatabaseWriter::over(Box::new(transaction)), call),
+            turn,
+        ))
     }
 
     /// Commits what a mutation wrote, or nothing if it failed; the result is released, with the timestamp that has
@@ -121,7 +146,11 @@ impl Runtime {
         let (transaction, writes) = transaction.into_mutation();
         drop(turn);
         // A failed function writes nothing, but what it says may rest on commits that are not durable yet.
-        let writes = if result.is_ok() { writes } else { WriteSet::empty() };
+        let writes = if result.is_ok() {
+            writes
+        } else {
+            WriteSet::empty()
+        };
         let deleted = self.deleted_contents(&writes.writes);
         match transaction.commit(writes).await {
             Ok(timestamp) => {
@@ -151,7 +180,11 @@ impl Once<'_> {
         match self {
             Once::No => Ok(None),
             Once::Session(request) => request.answered(ctx).await,
-            Once::Job(job) => Ok(if job.is_pending(ctx).await? { None } else { Some(Value::Null) }),
+            Once::Job(job) => Ok(if job.is_pending(ctx).await? {
+                None
+            } else {
+                Some(Value::Null)
+            }),
         }
     }
 

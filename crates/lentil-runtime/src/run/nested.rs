@@ -6,7 +6,10 @@ use super::check::{check_args, check_result};
 use super::guard::catch_panic;
 use crate::call::Call;
 use crate::function::Run;
-use crate::{Code, DatabaseReader, DatabaseWriter, Error, Function, FunctionKind, MutationCtx, QueryCtx, Result};
+use crate::{
+    Code, DatabaseReader, DatabaseWriter, Error, Function, FunctionKind, MutationCtx, QueryCtx,
+    Result,
+};
 
 /// Runs a query within its caller's transaction.
 pub(crate) async fn call_nested_query(
@@ -15,7 +18,9 @@ pub(crate) async fn call_nested_query(
     function: Arc<Function>,
     args: Object,
 ) -> Result<Value> {
-    let Run::Query(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Query)) };
+    let Run::Query(run) = &function.run else {
+        return Err(wrong_kind(&function, FunctionKind::Query));
+    };
     let call = caller.nested(&function.path)?;
     check_args(&caller.runtime, &function, &args)?;
     let mut ctx = QueryCtx::new(DatabaseReader::over(db.lend()?), call);
@@ -32,7 +37,9 @@ pub(crate) async fn call_nested_mutation(
     function: Arc<Function>,
     args: Object,
 ) -> Result<Value> {
-    let Run::Mutation(run) = &function.run else { return Err(wrong_kind(&function, FunctionKind::Mutation)) };
+    let Run::Mutation(run) = &function.run else {
+        return Err(wrong_kind(&function, FunctionKind::Mutation));
+    };
     let runtime = caller.call.runtime.clone();
     let call = caller.call.nested(&function.path)?;
     check_args(&runtime, &function, &args)?;
@@ -40,7 +47,8 @@ pub(crate) async fn call_nested_mutation(
     transaction.buffer().push_layer();
     let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
     let result = catch_panic(function.path.as_str(), run(&mut ctx, args).as_mut()).await;
-    let mut result = result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
+    let mut result =
+        result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
     let mut transaction = ctx.db.into_reader().into_transaction();
     if let Some(transaction) = &mut transaction {
         // A mutation answers for the unique indexes when it ends, also as a part of another: so that can catch it.
@@ -59,6 +67,10 @@ pub(crate) async fn call_nested_mutation(
 }
 
 pub(crate) fn wrong_kind(function: &Function, called_as: FunctionKind) -> Error {
-    let message = format!("`{}` is a {:?}, and was called as a {called_as:?}", function.path, function.kind());
+    let message = format!(
+        "`{}` is a {:?}, and was called as a {called_as:?}",
+        function.path,
+        function.kind()
+    );
     Error::new(Code::WrongFunctionKind, message).refusal()
 }

@@ -13,7 +13,9 @@ use crate::call::Call;
 use crate::database::{Journal, Transaction};
 use crate::error::store_error;
 use crate::function::Run;
-use crate::{Code, DatabaseReader, Error, Function, FunctionKind, Identity, QueryCtx, Result, Runtime};
+use crate::{
+    Code, DatabaseReader, Error, Function, FunctionKind, Identity, QueryCtx, Result, Runtime,
+};
 
 impl Runtime {
     /// Answers a query, from the cache where that has an answer that still holds.
@@ -28,12 +30,17 @@ impl Runtime {
         call: &Call,
     ) -> Result<Arc<CachedRun>> {
         let since = self.store().catch_up().await.map_err(store_error)?;
-        let run = self.look_up(function, args, journal, call.auth.identity(), since, None).await?;
+        let run = self
+            .look_up(function, args, journal, call.auth.identity(), since, None)
+            .await?;
         if run.read_set.reads_identity() {
             call.auth.note_asked();
         }
         call.log.extend(&run.log_lines);
-        self.store().wait_published(run.timestamp).await.map_err(store_error)?;
+        self.store()
+            .wait_published(run.timestamp)
+            .await
+            .map_err(store_error)?;
         Ok(run)
     }
 
@@ -48,8 +55,19 @@ impl Runtime {
         gate: Option<Gate<'_>>,
     ) -> Result<Arc<CachedRun>> {
         check_args(self, function, &args)?;
-        let key = CacheKey::new(function.path.shared(), &args, journal.as_deref(), function.visibility);
-        let lookup = Lookup { key, user: identity.key(), since, now_ms: self.now_ms(), gate };
+        let key = CacheKey::new(
+            function.path.shared(),
+            &args,
+            journal.as_deref(),
+            function.visibility,
+        );
+        let lookup = Lookup {
+            key,
+            user: identity.key(),
+            since,
+            now_ms: self.now_ms(),
+            gate,
+        };
         match self.cache().get(&lookup) {
             Some(run) => Ok(run),
             // Apart, so that calls which the cache answers do not carry the room that running takes.
@@ -67,7 +85,10 @@ impl Runtime {
     ) -> Result<Arc<CachedRun>> {
         let run = async {
             let snapshot = self.store().snapshot().await.map_err(store_error)?;
-            Ok(self.execute_query(function, args, journal, identity, snapshot).await?.0)
+            Ok(self
+                .execute_query(function, args, journal, identity, snapshot)
+                .await?
+                .0)
         };
         self.cache().get_or_run(lookup, run).await
     }
@@ -84,20 +105,37 @@ impl Runtime {
         identity: &Identity,
         snapshot: Box<dyn Snapshot>,
     ) -> Result<(CachedRun, Box<dyn Snapshot>)> {
-        let Run::Query(run) = &function.run else { return Err(wrong_kind(function, FunctionKind::Query)) };
+        let Run::Query(run) = &function.run else {
+            return Err(wrong_kind(function, FunctionKind::Query));
+        };
         let name = function.path.as_str();
         let timestamp = snapshot.timestamp();
         let call = Call::outermost(self.clone(), identity.clone());
         let (log, auth) = (call.log.clone(), call.auth.clone());
         let mut ctx = self.query_ctx(call, snapshot, journal);
         let began = Instant::now();
-        let result = guard(name, began, self.limits().query_time, run(&mut ctx, args).as_mut()).await;
+        let result = guard(
+            name,
+            began,
+            self.limits().query_time,
+            run(&mut ctx, args).as_mut(),
+        )
+        .await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        self.record(function.path.shared(), Some(FunctionKind::Query), &log, began, &result);
+        self.record(
+            function.path.shared(),
+            Some(FunctionKind::Query),
+            &log,
+            began,
+            &result,
+        );
         if let Err(error) = &result
             && error.code().is_system()
         {
-            self.store().wait_published(timestamp).await.map_err(store_error)?;
+            self.store()
+                .wait_published(timestamp)
+                .await
+                .map_err(store_error)?;
             return Err(error.clone());
         }
         let (snapshot, mut read_set, journal) = match ctx.db.into_transaction() {
@@ -109,13 +147,32 @@ impl Runtime {
         }
         let log_lines = log.lines();
         let (result, journal, json) = (result.map(Arc::new), journal.now, OnceLock::new());
-        let run = CachedRun { result, log_lines, read_set, timestamp, journal, json };
+        let run = CachedRun {
+            result,
+            log_lines,
+            read_set,
+            timestamp,
+            journal,
+            json,
+        };
         Ok((run, snapshot))
     }
 
     /// A query's context on a snapshot.
-    fn query_ctx(&self, call: Call, snapshot: Box<dyn Snapshot>, journal: Option<String>) -> QueryCtx {
-        let transaction = Transaction::query(self.clone(), snapshot, Journal { before: journal, now: None });
+    fn query_ctx(
+        &self,
+        call: Call,
+        snapshot: Box<dyn Snapshot>,
+        journal: Option<String>,
+    ) -> QueryCtx {
+        let transaction = Transaction::query(
+            self.clone(),
+            snapshot,
+            Journal {
+                before: journal,
+                now: None,
+            },
+        );
         QueryCtx::new(DatabaseReader::over(Box::new(transaction)), call)
     }
 
@@ -129,11 +186,26 @@ impl Runtime {
         let snapshot = self.store().snapshot().await.map_err(store_error)?;
         let timestamp = snapshot.timestamp();
         let mut ctx = self.query_ctx(Call::outermost(self.clone(), identity), snapshot, None);
-        let result = guard(name, Instant::now(), self.limits().query_time, pin!(body(&mut ctx))).await;
+        let result = guard(
+            name,
+            Instant::now(),
+            self.limits().query_time,
+            pin!(body(&mut ctx)),
+        )
+        .await;
         let lent = ctx.db.into_transaction().is_none();
         // Be it a value or an error: it is released when what it rests on is shown.
-        self.store().wait_published(timestamp).await.map_err(store_error)?;
-        result.and_then(|value| if lent { Err(abandoned(name)) } else { Ok(value) })
+        self.store()
+            .wait_published(timestamp)
+            .await
+            .map_err(store_error)?;
+        result.and_then(|value| {
+            if lent {
+                Err(abandoned(name))
+            } else {
+                Ok(value)
+            }
+        })
     }
 
     /// Opens a snapshot of which everything may be shown.
@@ -146,10 +218,16 @@ impl Runtime {
 }
 
 fn abandoned(name: &str) -> Error {
-    Error::new(Code::Abandoned, format!("`{name}` dropped a nested call before it finished"))
+    Error::new(
+        Code::Abandoned,
+        format!("`{name}` dropped a nested call before it finished"),
+    )
 }
 
 /// What a query answers, owned by its caller.
 pub(crate) fn into_value(run: &CachedRun) -> Result<Value> {
-    run.result.as_ref().map(|value| Value::clone(value)).map_err(Error::clone)
+    run.result
+        .as_ref()
+        .map(|value| Value::clone(value))
+        .map_err(Error::clone)
 }

@@ -39,16 +39,35 @@ impl QuerySnapshot {
     pub async fn query(&self, call: FunctionCall) -> FunctionOutcome {
         let mut log_lines = Vec::new();
         let result = self.run(call, &mut log_lines).await;
-        FunctionOutcome { result, log_lines, timestamp: self.timestamp }
+        FunctionOutcome {
+            result,
+            log_lines,
+            timestamp: self.timestamp,
+        }
     }
 
-    async fn run(&self, call: FunctionCall, log_lines: &mut Vec<String>) -> Result<lentil_values::Value> {
-        let function = self.runtime.registry().named(&call.path, call.identity.visibility())?;
+    async fn run(
+        &self,
+        call: FunctionCall,
+        log_lines: &mut Vec<String>,
+    ) -> Result<lentil_values::Value> {
+        let function = self
+            .runtime
+            .registry()
+            .named(&call.path, call.identity.visibility())?;
         check_args(&self.runtime, &function, &call.args)?;
         let mut held = self.snapshot.lock().await;
-        let gone = || Error::new(Code::Unavailable, "the snapshot is no more; begin with a new one");
+        let gone = || {
+            Error::new(
+                Code::Unavailable,
+                "the snapshot is no more; begin with a new one",
+            )
+        };
         let snapshot = held.take().ok_or_else(gone)?;
-        let ran = self.runtime.execute_query(&function, call.args, None, &call.identity, snapshot).await;
+        let ran = self
+            .runtime
+            .execute_query(&function, call.args, None, &call.identity, snapshot)
+            .await;
         let (run, snapshot) = ran?;
         *held = Some(snapshot);
         log_lines.extend_from_slice(&run.log_lines);

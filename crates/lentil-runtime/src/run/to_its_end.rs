@@ -16,7 +16,10 @@ pub(crate) struct ToItsEnd<F: Future<Output: Send> + Send + 'static> {
 
 impl<F: Future<Output: Send> + Send + 'static> ToItsEnd<F> {
     pub(crate) fn new(work: F) -> ToItsEnd<F> {
-        ToItsEnd { work: Some(Box::pin(work)), has_begun: false }
+        ToItsEnd {
+            work: Some(Box::pin(work)),
+            has_begun: false,
+        }
     }
 }
 
@@ -25,7 +28,10 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         self.has_begun = true;
-        let mut work = self.work.take().expect("a future is not polled after its end");
+        let mut work = self
+            .work
+            .take()
+            .expect("a future is not polled after its end");
         // Should it panic here, it is dropped, and not gone on with.
         let polled = work.as_mut().poll(cx);
         if polled.is_pending() {
@@ -37,7 +43,9 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
 
 impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
     fn drop(&mut self) {
-        let Some(work) = self.work.take().filter(|_| self.has_begun) else { return };
+        let Some(work) = self.work.take().filter(|_| self.has_begun) else {
+            return;
+        };
         if let Ok(runtime) = Handle::try_current() {
             drop(runtime.spawn(work.in_current_span()));
         }

@@ -24,13 +24,21 @@ impl TurnHolder {
     fn take(&self, name: &Arc<str>) -> HoldsTurn<'_> {
         let since = Instant::now();
         *self.0.lock() = Some((Arc::clone(name), since));
-        HoldsTurn { holder: self, since }
+        HoldsTurn {
+            holder: self,
+            since,
+        }
     }
 
     fn warn(&self, waiting: &str) {
         if let Some((holder, since)) = &*self.0.lock() {
             let held_ms = since.elapsed().as_millis() as u64;
-            tracing::warn!(function = &**holder, held_ms, waiting, "a mutation keeps the others waiting");
+            tracing::warn!(
+                function = &**holder,
+                held_ms,
+                waiting,
+                "a mutation keeps the others waiting"
+            );
         }
     }
 }
@@ -49,7 +57,11 @@ impl Runtime {
         alone: bool,
     ) -> Result<(Box<dyn Transaction>, HoldsTurn<'_>), StoreError> {
         let store = self.store();
-        let mut begin = if alone { store.begin_alone() } else { store.begin() };
+        let mut begin = if alone {
+            store.begin_alone()
+        } else {
+            store.begin()
+        };
         let transaction = loop {
             match tokio::time::timeout(PATIENCE, &mut begin).await {
                 Ok(begun) => break begun?,

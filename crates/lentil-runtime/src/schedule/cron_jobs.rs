@@ -28,19 +28,35 @@ pub(crate) fn table() -> Table {
 }
 
 pub(crate) fn functions() -> Vec<Function> {
-    let cron = v::object([("name", v::string()), ("schedule", v::string()), ("nextTime", v::number())]);
+    let cron = v::object([
+        ("name", v::string()),
+        ("schedule", v::string()),
+        ("nextTime", v::number()),
+    ]);
     vec![
         query(LIST, [], |ctx, _| {
             Box::pin(async move {
                 let mut transaction = ctx.db.transaction()?;
-                let rows = SystemTable::open(&mut transaction, TABLE).find(BY_NAME, &[], MAX_CRONS).await?;
-                Ok(Value::Array(rows.iter().map(|row| Value::Object(row.document.fields.clone())).collect()))
+                let rows = SystemTable::open(&mut transaction, TABLE)
+                    .find(BY_NAME, &[], MAX_CRONS)
+                    .await?;
+                Ok(Value::Array(
+                    rows.iter()
+                        .map(|row| Value::Object(row.document.fields.clone()))
+                        .collect(),
+                ))
             })
         }),
-        mutation(DECLARE, [("crons", v::array(cron).into())], |ctx, args| Box::pin(declare(ctx, args))),
+        mutation(DECLARE, [("crons", v::array(cron).into())], |ctx, args| {
+            Box::pin(declare(ctx, args))
+        }),
         mutation(
             FIRE,
-            [("name", v::string().into()), ("dueTime", v::number().into()), ("nextTime", v::number().into())],
+            [
+                ("name", v::string().into()),
+                ("dueTime", v::number().into()),
+                ("nextTime", v::number().into()),
+            ],
             |ctx, args| Box::pin(fire(ctx, args)),
         ),
     ]
@@ -52,20 +68,30 @@ fn text<'a>(fields: &'a Object, name: &str) -> &'a str {
 
 /// Makes the table hold just these crons; one whose schedule is as it was keeps its time.
 async fn declare(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
-    let crons = args.get("crons").and_then(Value::as_array).unwrap_or_default();
+    let crons = args
+        .get("crons")
+        .and_then(Value::as_array)
+        .unwrap_or_default();
     let declared: Vec<&Object> = crons.iter().filter_map(Value::as_object).collect();
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
     let mut kept = Vec::new();
     for row in table.find(BY_NAME, &[], MAX_CRONS).await? {
         let fields = &row.document.fields;
-        let is_same = |cron: &&&Object| ["name", "schedule"].iter().all(|name| text(cron, name) == text(fields, name));
+        let is_same = |cron: &&&Object| {
+            ["name", "schedule"]
+                .iter()
+                .all(|name| text(cron, name) == text(fields, name))
+        };
         match declared.iter().find(is_same) {
             Some(cron) => kept.push(text(cron, "name").to_owned()),
             None => table.delete(row.document),
         }
     }
-    for cron in declared.into_iter().filter(|cron| !kept.iter().any(|name| name == text(cron, "name"))) {
+    for cron in declared
+        .into_iter()
+        .filter(|cron| !kept.iter().any(|name| name == text(cron, "name")))
+    {
         let field = |name: &'static str| (name, cron.get(name).cloned().unwrap_or(Value::Null));
         table.insert(["name", "schedule", "nextTime"].map(field))?;
     }
@@ -77,13 +103,26 @@ async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;
     let name = args.get("name").cloned().unwrap_or(Value::Null);
-    let rows = SystemTable::open(transaction, TABLE).find(BY_NAME, &[name], 1).await?;
-    let due = rows.into_iter().next().filter(|row| row.document.fields.get("nextTime") == args.get("dueTime"));
+    let rows = SystemTable::open(transaction, TABLE)
+        .find(BY_NAME, &[name], 1)
+        .await?;
+    let due = rows
+        .into_iter()
+        .next()
+        .filter(|row| row.document.fields.get("nextTime") == args.get("dueTime"));
     let runtime = transaction.runtime.clone();
-    let cron = runtime.crons().iter().find(|cron| cron.name == text(&args, "name"));
-    let (Some(due), Some(cron)) = (due, cron) else { return Ok(Value::Boolean(false)) };
+    let cron = runtime
+        .crons()
+        .iter()
+        .find(|cron| cron.name == text(&args, "name"));
+    let (Some(due), Some(cron)) = (due, cron) else {
+        return Ok(Value::Boolean(false));
+    };
     let mut new = (*due.document).clone();
-    new.fields.insert(FieldName::from_static("nextTime"), args.get("nextTime").cloned().unwrap_or(Value::Null));
+    new.fields.insert(
+        FieldName::from_static("nextTime"),
+        args.get("nextTime").cloned().unwrap_or(Value::Null),
+    );
     let last: Option<DocumentId> = text(&new.fields, "lastJob").parse().ok();
     let is_free = match last {
         Some(last) => jobs::is_over(transaction, last).await?,
@@ -92,7 +131,10 @@ async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     if is_free {
         let now_ms = transaction.now_ms;
         let job = new_job(&runtime, cron.path.clone(), cron.args.clone(), now_ms)?;
-        new.fields.insert(FieldName::from_static("lastJob"), Value::from(job.id.to_string()));
+        new.fields.insert(
+            FieldName::from_static("lastJob"),
+            Value::from(job.id.to_string()),
+        );
         jobs::insert(transaction, job)?;
     }
     SystemTable::open(transaction, TABLE).put(Some(due.document), new)?;
@@ -107,7 +149,10 @@ impl Runtime {
             let next = cron.schedule.first(now_ms)?;
             Some(object([
                 ("name", cron.name.as_str().into()),
-                ("schedule", format!("{} {}", cron.schedule, cron.path).into()),
+                (
+                    "schedule",
+                    format!("{} {}", cron.schedule, cron.path).into(),
+                ),
                 ("nextTime", next.into()),
             ]))
         });
@@ -118,10 +163,28 @@ impl Runtime {
     /// Fires the crons that are due; when the next one will be.
     pub(super) async fn fire_crons(&self, listed: &Value) -> Result<Option<f64>> {
         let mut next_ms: Option<f64> = None;
-        for listed in listed.as_array().unwrap_or_default().iter().filter_map(Value::as_object) {
-            let Some(cron) = self.crons().iter().find(|cron| cron.name == text(listed, "name")) else { continue };
-            let due_ms = listed.get("nextTime").and_then(Value::as_f64).unwrap_or(f64::INFINITY);
-            let at_ms = if due_ms <= self.now_ms() { self.fire_cron(cron, due_ms).await? } else { Some(due_ms) };
+        for listed in listed
+            .as_array()
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Value::as_object)
+        {
+            let Some(cron) = self
+                .crons()
+                .iter()
+                .find(|cron| cron.name == text(listed, "name"))
+            else {
+                continue;
+            };
+            let due_ms = listed
+                .get("nextTime")
+                .and_then(Value::as_f64)
+                .unwrap_or(f64::INFINITY);
+            let at_ms = if due_ms <= self.now_ms() {
+                self.fire_cron(cron, due_ms).await?
+            } else {
+                Some(due_ms)
+            };
             next_ms = [next_ms, at_ms].into_iter().flatten().reduce(f64::min);
         }
         Ok(next_ms)
@@ -131,9 +194,16 @@ impl Runtime {
         let (next, skipped) = cron.schedule.next(due_ms, self.now_ms());
         // A pattern that never matches again is never due again.
         let next_ms = next.unwrap_or(f64::MAX);
-        let times = [("dueTime", Value::Float64(due_ms)), ("nextTime", Value::Float64(next_ms))];
-        let args = times.into_iter().chain([("name", Value::from(cron.name.as_str()))]);
-        let args: Object = args.map(|(name, value)| (FieldName::from_static(name), value)).collect();
+        let times = [
+            ("dueTime", Value::Float64(due_ms)),
+            ("nextTime", Value::Float64(next_ms)),
+        ];
+        let args = times
+            .into_iter()
+            .chain([("name", Value::from(cron.name.as_str()))]);
+        let args: Object = args
+            .map(|(name, value)| (FieldName::from_static(name), value))
+            .collect();
         let has_fired = self.system_mutation(FIRE, args).await? == Value::Boolean(true);
         let skipped = skipped + usize::from(!has_fired);
         if skipped > 0 {

@@ -49,7 +49,11 @@ pub struct CronError {
 #[derive(Clone, Debug)]
 pub(crate) enum Schedule {
     Every(Duration),
-    Pattern { text: String, pattern: Box<Pattern>, zone: Tz },
+    Pattern {
+        text: String,
+        pattern: Box<Pattern>,
+        zone: Tz,
+    },
 }
 
 /// A cron of a running application.
@@ -69,7 +73,13 @@ impl Crons {
 
     /// Runs a mutation or an action every so often, for the first time when the server first starts with it.
     #[must_use]
-    pub fn interval<A, C, F>(self, name: &str, every: Duration, function: F, args: impl IntoArgs<A>) -> Crons
+    pub fn interval<A, C, F>(
+        self,
+        name: &str,
+        every: Duration,
+        function: F,
+        args: impl IntoArgs<A>,
+    ) -> Crons
     where
         A: Args,
         F: Schedulable<A, C>,
@@ -77,7 +87,9 @@ impl Crons {
         let schedule = if every >= Duration::from_secs(1) {
             Ok(Schedule::Every(every))
         } else {
-            Err(format!("the interval is {every:?}; it is at least a second"))
+            Err(format!(
+                "the interval is {every:?}; it is at least a second"
+            ))
         };
         self.add(name, schedule, function, args)
     }
@@ -85,7 +97,14 @@ impl Crons {
     /// Runs a mutation or an action when a cron expression of five fields says so, in a time zone such as
     /// `Europe/Berlin` or `UTC`.
     #[must_use]
-    pub fn cron<A, C, F>(self, name: &str, pattern: &str, zone: &str, function: F, args: impl IntoArgs<A>) -> Crons
+    pub fn cron<A, C, F>(
+        self,
+        name: &str,
+        pattern: &str,
+        zone: &str,
+        function: F,
+        args: impl IntoArgs<A>,
+    ) -> Crons
     where
         A: Args,
         F: Schedulable<A, C>,
@@ -94,13 +113,25 @@ impl Crons {
         self.add(name, schedule, function, args)
     }
 
-    fn add<A, C, F>(mut self, name: &str, schedule: Result<Schedule, String>, _: F, args: impl IntoArgs<A>) -> Crons
+    fn add<A, C, F>(
+        mut self,
+        name: &str,
+        schedule: Result<Schedule, String>,
+        _: F,
+        args: impl IntoArgs<A>,
+    ) -> Crons
     where
         A: Args,
         F: Schedulable<A, C>,
     {
         let (item, function) = (Item::of::<F>(), std::any::type_name::<F>());
-        self.declared.push(Declared { name: name.to_owned(), schedule, item, function, args: arguments(args) });
+        self.declared.push(Declared {
+            name: name.to_owned(),
+            schedule,
+            item,
+            function,
+            args: arguments(args),
+        });
         self
     }
 
@@ -115,8 +146,17 @@ impl Crons {
     pub(crate) fn open(self, registry: &Registry) -> Result<Vec<OpenCron>, CronError> {
         let mut open: Vec<OpenCron> = Vec::new();
         for declared in self.declared {
-            let Declared { name, schedule, item, function, args } = declared;
-            let wrong = |reason: String| CronError { name: name.clone(), reason };
+            let Declared {
+                name,
+                schedule,
+                item,
+                function,
+                args,
+            } = declared;
+            let wrong = |reason: String| CronError {
+                name: name.clone(),
+                reason,
+            };
             if name.is_empty() || !name.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
                 return Err(wrong("the name is made of printable ASCII".to_owned()));
             }
@@ -125,9 +165,15 @@ impl Crons {
             }
             let schedule = schedule.map_err(wrong)?;
             let found = registry.of_item(item);
-            let found = found.ok_or_else(|| wrong(format!("`{function}` is not registered as a function")))?;
+            let found = found
+                .ok_or_else(|| wrong(format!("`{function}` is not registered as a function")))?;
             let args = args.map_err(|error| wrong(error.message().to_owned()))?;
-            open.push(OpenCron { schedule, path: found.path().clone(), args, name });
+            open.push(OpenCron {
+                schedule,
+                path: found.path().clone(),
+                args,
+                name,
+            });
         }
         Ok(open)
     }
@@ -135,13 +181,19 @@ impl Crons {
 
 impl Schedule {
     fn parse(pattern: &str, zone: &str) -> Result<Schedule, String> {
-        let zone =
-            Tz::from_str(zone).map_err(|_| format!("there is no time zone `{zone}`; write e.g. Europe/Berlin"))?;
+        let zone = Tz::from_str(zone)
+            .map_err(|_| format!("there is no time zone `{zone}`; write e.g. Europe/Berlin"))?;
         if pattern.split_whitespace().count() != 5 {
-            return Err(format!("`{pattern}` has not five fields: minute, hour, day, month, weekday"));
+            return Err(format!(
+                "`{pattern}` has not five fields: minute, hour, day, month, weekday"
+            ));
         }
         let parsed = Pattern::from_str(pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
-        Ok(Schedule::Pattern { text: pattern.to_owned(), pattern: Box::new(parsed), zone })
+        Ok(Schedule::Pattern {
+            text: pattern.to_owned(),
+            pattern: Box::new(parsed),
+            zone,
+        })
     }
 
     /// The first time at which it is due, of a cron that is new at `now_ms`.
@@ -216,19 +268,32 @@ mod tests {
     fn a_pattern_is_of_its_time_zone() {
         let berlin = Schedule::parse("0 9 * * *", "Europe/Berlin").unwrap();
         let first = berlin.first(BEFORE_SUMMER).unwrap();
-        assert_eq!(first, BEFORE_SUMMER + 19.0 * HOUR_MS, "nine in Berlin is seven in UTC once it is summer");
         assert_eq!(
-            Schedule::parse("0 9 * * *", "UTC").unwrap().first(BEFORE_SUMMER),
+            first,
+            BEFORE_SUMMER + 19.0 * HOUR_MS,
+            "nine in Berlin is seven in UTC once it is summer"
+        );
+        assert_eq!(
+            Schedule::parse("0 9 * * *", "UTC")
+                .unwrap()
+                .first(BEFORE_SUMMER),
             Some(BEFORE_SUMMER + 21.0 * HOUR_MS)
         );
-        assert_eq!(berlin.next(first, first + 50.0 * HOUR_MS), (Some(first + 72.0 * HOUR_MS), 2));
+        assert_eq!(
+            berlin.next(first, first + 50.0 * HOUR_MS),
+            (Some(first + 72.0 * HOUR_MS), 2)
+        );
     }
 
     #[test]
     fn what_is_no_schedule_is_refused() {
-        for (pattern, zone) in
-            [("", "UTC"), ("* * * *", "UTC"), ("61 * * * *", "UTC"), ("* * * * * *", "UTC"), ("0 9 * * *", "Mars")]
-        {
+        for (pattern, zone) in [
+            ("", "UTC"),
+            ("* * * *", "UTC"),
+            ("61 * * * *", "UTC"),
+            ("* * * * * *", "UTC"),
+            ("0 9 * * *", "Mars"),
+        ] {
             assert!(Schedule::parse(pattern, zone).is_err(), "{pattern} {zone}");
         }
     }

@@ -29,7 +29,9 @@ pub(super) const BATCH: usize = 256;
 
 /// The table's declaration.
 pub(crate) fn table() -> Table {
-    ScheduledFunction::table().index(BY_STATE, ["state.kind", "scheduledTime"]).index(BY_COMPLETION, ["completedTime"])
+    ScheduledFunction::table()
+        .index(BY_STATE, ["state.kind", "scheduledTime"])
+        .index(BY_COMPLETION, ["completedTime"])
 }
 
 /// A scheduled mutation that runs: it marks its document in its own transaction.
@@ -62,18 +64,34 @@ fn is_open(document: &Arc<StoredDocument>) -> bool {
 fn mark(transaction: &mut Transaction, old: Arc<StoredDocument>, to: ScheduledState) -> Result<()> {
     let mut new = (*old).clone();
     let is_open = to.is_open();
-    new.fields.insert(FieldName::from_static("state"), to.into_value());
+    new.fields
+        .insert(FieldName::from_static("state"), to.into_value());
     if !is_open {
-        new.fields.insert(FieldName::from_static("completedTime"), Value::Float64(transaction.now_ms));
+        new.fields.insert(
+            FieldName::from_static("completedTime"),
+            Value::Float64(transaction.now_ms),
+        );
     }
     SystemTable::open(transaction, TABLE).put(Some(old), new)
 }
 
 /// Ends a job that is not over yet; says whether it was not.
-async fn finish(transaction: &mut Transaction, id: DocumentId, error: Option<&str>) -> Result<bool> {
-    let Some(job) = transaction.get(id).await?.filter(is_open) else { return Ok(false) };
-    let failed = |error: &str| ScheduledState::Failed { error: error.to_owned() };
-    mark(transaction, job, error.map_or(ScheduledState::Success, failed))?;
+async fn finish(
+    transaction: &mut Transaction,
+    id: DocumentId,
+    error: Option<&str>,
+) -> Result<bool> {
+    let Some(job) = transaction.get(id).await?.filter(is_open) else {
+        return Ok(false);
+    };
+    let failed = |error: &str| ScheduledState::Failed {
+        error: error.to_owned(),
+    };
+    mark(
+        transaction,
+        job,
+        error.map_or(ScheduledState::Success, failed),
+    )?;
     Ok(true)
 }
 
@@ -85,13 +103,21 @@ pub(super) fn insert(transaction: &mut Transaction, job: Job) -> Result<()> {
         completed_time: None,
         state: ScheduledState::Pending,
     };
-    let document = StoredDocument { id: job.id, creation_time: job.creation_time, fields: scheduled.into_fields() };
+    let document = StoredDocument {
+        id: job.id,
+        creation_time: job.creation_time,
+        fields: scheduled.into_fields(),
+    };
     SystemTable::open(transaction, TABLE).put(None, document)
 }
 
 pub(super) async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
     let is_jobs = id.table == transaction.runtime.tables().system(TABLE).number();
-    let found = if is_jobs { transaction.get(id).await? } else { None };
+    let found = if is_jobs {
+        transaction.get(id).await?
+    } else {
+        None
+    };
     match found.filter(is_open) {
         Some(job) => mark(transaction, job, ScheduledState::Canceled),
         None => Ok(()),
@@ -113,12 +139,18 @@ pub(super) async fn order(runtime: &Runtime, job: Job) -> Result<()> {
         ("args", Value::Object(job.args)),
         ("at", Value::Float64(job.at_ms)),
     ];
-    runtime.system_mutation(ORDER, Object::from(fields)).await.map(drop)
+    runtime
+        .system_mutation(ORDER, Object::from(fields))
+        .await
+        .map(drop)
 }
 
 /// Cancels a job at once, for an action.
 pub(super) async fn cancel_at_once(runtime: &Runtime, id: DocumentId) -> Result<()> {
-    runtime.system_mutation(CANCEL, Object::from([("id", id.to_string())])).await.map(drop)
+    runtime
+        .system_mutation(CANCEL, Object::from([("id", id.to_string())]))
+        .await
+        .map(drop)
 }
 
 fn id_of(args: &Object) -> Option<DocumentId> {
@@ -128,7 +160,9 @@ fn id_of(args: &Object) -> Option<DocumentId> {
 pub(crate) fn functions() -> Vec<Function> {
     let id = || ("id", v::string().into());
     vec![
-        query(PENDING, [("limit", v::number().into())], |ctx, args| Box::pin(pending(ctx, args))),
+        query(PENDING, [("limit", v::number().into())], |ctx, args| {
+            Box::pin(pending(ctx, args))
+        }),
         mutation(
             ORDER,
             [
@@ -142,44 +176,71 @@ pub(crate) fn functions() -> Vec<Function> {
         ),
         mutation(CANCEL, [id()], |ctx, args| {
             Box::pin(async move {
-                let Some(id) = id_of(&args) else { return Ok(Value::Null) };
+                let Some(id) = id_of(&args) else {
+                    return Ok(Value::Null);
+                };
                 let mut transaction = ctx.db.transaction()?;
                 cancel(&mut transaction, id).await.map(|()| Value::Null)
             })
         }),
         mutation(BEGIN, [id()], |ctx, args| {
             Box::pin(async move {
-                let Some(id) = id_of(&args) else { return Ok(Value::Boolean(false)) };
+                let Some(id) = id_of(&args) else {
+                    return Ok(Value::Boolean(false));
+                };
                 let mut held = ctx.db.transaction()?;
                 let transaction = &mut *held;
                 let found = transaction.get(id).await?;
                 let found = found.filter(|job| state(job) == Some(ScheduledState::Pending));
-                let Some(job) = found else { return Ok(Value::Boolean(false)) };
+                let Some(job) = found else {
+                    return Ok(Value::Boolean(false));
+                };
                 mark(transaction, job, ScheduledState::InProgress)?;
                 Ok(Value::Boolean(true))
             })
         }),
-        mutation(FINISH, [id(), ("error", v::optional(v::string()))], |ctx, args| {
-            Box::pin(async move {
-                let Some(id) = id_of(&args) else { return Ok(Value::Null) };
-                let error = args.get("error").and_then(Value::as_str);
-                let mut transaction = ctx.db.transaction()?;
-                finish(&mut transaction, id, error).await.map(|_| Value::Null)
-            })
-        }),
+        mutation(
+            FINISH,
+            [id(), ("error", v::optional(v::string()))],
+            |ctx, args| {
+                Box::pin(async move {
+                    let Some(id) = id_of(&args) else {
+                        return Ok(Value::Null);
+                    };
+                    let error = args.get("error").and_then(Value::as_str);
+                    let mut transaction = ctx.db.transaction()?;
+                    finish(&mut transaction, id, error)
+                        .await
+                        .map(|_| Value::Null)
+                })
+            },
+        ),
         mutation(RECOVER, [], |ctx, _| Box::pin(recover(ctx))),
-        mutation(PRUNE, [("beforeMs", v::number().into())], |ctx, args| Box::pin(prune(ctx, args))),
+        mutation(PRUNE, [("beforeMs", v::number().into())], |ctx, args| {
+            Box::pin(prune(ctx, args))
+        }),
     ]
 }
 
 /// The next jobs to be run, in the order of their times.
 async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
-    let limit = args.get("limit").and_then(Value::as_f64).unwrap_or_default() as usize;
+    let limit = args
+        .get("limit")
+        .and_then(Value::as_f64)
+        .unwrap_or_default() as usize;
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
-    let rows = table.find(BY_STATE, &[ScheduledState::Pending.kind().into()], limit).await?;
+    let rows = table
+        .find(BY_STATE, &[ScheduledState::Pending.kind().into()], limit)
+        .await?;
     let jobs = rows.iter().map(|row| {
-        let field = |name| row.document.fields.get(name).cloned().unwrap_or(Value::Null);
+        let field = |name| {
+            row.document
+                .fields
+                .get(name)
+                .cloned()
+                .unwrap_or(Value::Null)
+        };
         object([
             ("id", Value::from(row.document.id.to_string())),
             ("name", field("name")),
@@ -195,11 +256,19 @@ fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
     let (at_ms, creation_time) = (number("at"), number("creationTime"));
     let path = FunctionPath::parse(args.get("name").and_then(Value::as_str).unwrap_or_default())?;
     let id = id_of(&args);
-    let Some(Value::Object(args)) = args.remove("args") else { return Ok(Value::Null) };
+    let Some(Value::Object(args)) = args.remove("args") else {
+        return Ok(Value::Null);
+    };
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;
     let job = match id {
-        Some(id) => Job { id, creation_time, path, args, at_ms },
+        Some(id) => Job {
+            id,
+            creation_time,
+            path,
+            args,
+            at_ms,
+        },
         None => new_job(&transaction.runtime.clone(), path, args, at_ms)?,
     };
     insert(transaction, job).map(|()| Value::Null)
@@ -210,10 +279,13 @@ async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;
     let running = [ScheduledState::InProgress.kind().into()];
-    let rows = SystemTable::open(transaction, TABLE).find(BY_STATE, &running, BATCH).await?;
+    let rows = SystemTable::open(transaction, TABLE)
+        .find(BY_STATE, &running, BATCH)
+        .await?;
     let count = rows.len();
     for row in rows {
-        let error = "the server stopped while the action ran; it may have done part of its work".to_owned();
+        let error =
+            "the server stopped while the action ran; it may have done part of its work".to_owned();
         mark(transaction, row.document, ScheduledState::Failed { error })?;
     }
     Ok(Value::Float64(count as f64))
@@ -224,7 +296,14 @@ async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let before = args.get("beforeMs").cloned().unwrap_or(Value::Null);
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
-    let rows = table.between(BY_COMPLETION, &Value::Float64(f64::NEG_INFINITY), &before, BATCH).await?;
+    let rows = table
+        .between(
+            BY_COMPLETION,
+            &Value::Float64(f64::NEG_INFINITY),
+            &before,
+            BATCH,
+        )
+        .await?;
     let count = rows.len();
     rows.into_iter().for_each(|row| table.delete(row.document));
     Ok(Value::Float64(count as f64))

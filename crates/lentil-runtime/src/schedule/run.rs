@@ -44,8 +44,14 @@ impl Runtime {
             () = &mut stop => return,
         }
         let mut client = self.subscriber(Identity::Admin { acting_as: None });
-        let path = |path| FunctionPath::parse(path).expect("the system's own paths are well formed");
-        client.add(JOBS, path(jobs::PENDING), Object::from([("limit", AHEAD as f64)]), None);
+        let path =
+            |path| FunctionPath::parse(path).expect("the system's own paths are well formed");
+        client.add(
+            JOBS,
+            path(jobs::PENDING),
+            Object::from([("limit", AHEAD as f64)]),
+            None,
+        );
         client.add(CRONS, path(cron_jobs::LIST), Object::new(), None);
         let wakes = client.wakes();
         let (mut pending, mut crons) = (Vec::new(), Value::Null);
@@ -76,11 +82,15 @@ impl Runtime {
                     });
                 }
             }
-            let waits = pending.iter().filter(|due| !active.contains(&due.id)).map(|due| due.at_ms);
+            let waits = pending
+                .iter()
+                .filter(|due| !active.contains(&due.id))
+                .map(|due| due.at_ms);
             let has_room = active.len() < JOBS_AT_ONCE;
             let next_ms = waits.chain(cron_ms).reduce(f64::min).filter(|_| has_room);
-            let nap =
-                next_ms.map_or(NAP, |next_ms| Duration::from_secs_f64(((next_ms - now_ms) / 1e3).clamp(0.0, 60.0)));
+            let nap = next_ms.map_or(NAP, |next_ms| {
+                Duration::from_secs_f64(((next_ms - now_ms) / 1e3).clamp(0.0, 60.0))
+            });
             tokio::select! {
                 () = wakes.woken() => {}
                 () = tokio::time::sleep(nap) => {}
@@ -108,9 +118,14 @@ impl Runtime {
         loop {
             let crons = self.system_query(cron_jobs::LIST, Object::new()).await?;
             self.fire_crons(&crons).await?;
-            let pending = self.system_query(jobs::PENDING, Object::from([("limit", AHEAD as f64)])).await?;
+            let pending = self
+                .system_query(jobs::PENDING, Object::from([("limit", AHEAD as f64)]))
+                .await?;
             let now_ms = self.now_ms();
-            let due: Vec<Due> = read_jobs(&pending).into_iter().filter(|due| due.at_ms <= now_ms).collect();
+            let due: Vec<Due> = read_jobs(&pending)
+                .into_iter()
+                .filter(|due| due.at_ms <= now_ms)
+                .collect();
             if due.is_empty() {
                 return Ok(ran);
             }
@@ -129,7 +144,11 @@ impl Runtime {
         let before = Object::from([("beforeMs", self.now_ms() - KEPT_MS)]);
         let mut pruned = 0;
         loop {
-            let step = self.system_mutation(jobs::PRUNE, before.clone()).await?.as_f64().unwrap_or_default() as usize;
+            let step = self
+                .system_mutation(jobs::PRUNE, before.clone())
+                .await?
+                .as_f64()
+                .unwrap_or_default() as usize;
             pruned += step;
             if step < jobs::BATCH {
                 return Ok(pruned);
@@ -142,7 +161,12 @@ impl Runtime {
         let mut pause = PAUSES[0];
         loop {
             let recovered = async {
-                while self.system_mutation(jobs::RECOVER, Object::new()).await?.as_f64() >= Some(jobs::BATCH as f64) {}
+                while self
+                    .system_mutation(jobs::RECOVER, Object::new())
+                    .await?
+                    .as_f64()
+                    >= Some(jobs::BATCH as f64)
+                {}
                 self.declare_crons().await
             };
             match recovered.await {
@@ -158,7 +182,10 @@ impl Runtime {
     async fn run_job(&self, due: &Due) {
         let mut pause = PAUSES[0];
         while let Err(error) = self.try_job(due).await {
-            tracing::error!(function = due.name, "a scheduled function could not be run: {error}");
+            tracing::error!(
+                function = due.name,
+                "a scheduled function could not be run: {error}"
+            );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES[1]);
         }
@@ -175,18 +202,29 @@ impl Runtime {
         let result = match function.kind() {
             FunctionKind::Mutation => {
                 let once = Once::Job(JobRun(due.id));
-                self.run_mutation(&function, due.args.clone(), &call, once).await.map(drop)
+                self.run_mutation(&function, due.args.clone(), &call, once)
+                    .await
+                    .map(drop)
             }
             FunctionKind::Action => {
-                let begun = self.system_mutation(jobs::BEGIN, Object::from([("id", due.id.to_string())])).await?;
+                let begun = self
+                    .system_mutation(jobs::BEGIN, Object::from([("id", due.id.to_string())]))
+                    .await?;
                 if begun != Value::Boolean(true) {
                     return Ok(());
                 }
-                let result = self.run_action(&function, due.args.clone(), call).await.map(drop);
+                let result = self
+                    .run_action(&function, due.args.clone(), call)
+                    .await
+                    .map(drop);
                 // It has begun, and is never begun again: whatever came of it is its result.
-                return self.finish_job(due.id, result.as_ref().err().map(crate::Error::message)).await;
+                return self
+                    .finish_job(due.id, result.as_ref().err().map(crate::Error::message))
+                    .await;
             }
-            FunctionKind::Query => Err(crate::Error::uncaught("only mutations and actions can be scheduled")),
+            FunctionKind::Query => Err(crate::Error::uncaught(
+                "only mutations and actions can be scheduled",
+            )),
         };
         match result {
             Ok(()) => Ok(()),
@@ -211,8 +249,21 @@ fn read_jobs(listed: &Value) -> Vec<Due> {
     let read = |job: &Value| {
         let job = job.as_object()?;
         let args = job.get("args")?.as_array()?.first()?.as_object()?.clone();
-        let (id, name) = (job.get("id")?.as_str()?.parse().ok()?, job.get("name")?.as_str()?.to_owned());
-        Some(Due { id, name, args, at_ms: job.get("at")?.as_f64()? })
+        let (id, name) = (
+            job.get("id")?.as_str()?.parse().ok()?,
+            job.get("name")?.as_str()?.to_owned(),
+        );
+        Some(Due {
+            id,
+            name,
+            args,
+            at_ms: job.get("at")?.as_f64()?,
+        })
     };
-    listed.as_array().unwrap_or_default().iter().filter_map(read).collect()
+    listed
+        .as_array()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(read)
+        .collect()
 }

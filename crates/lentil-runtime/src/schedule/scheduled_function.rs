@@ -67,7 +67,9 @@ impl ValueType for ScheduledState {
     fn into_value(self) -> Value {
         let kind = [(FieldName::from_static("kind"), Value::from(self.kind()))];
         let error = match self {
-            ScheduledState::Failed { error } => Some((FieldName::from_static("error"), Value::from(error))),
+            ScheduledState::Failed { error } => {
+                Some((FieldName::from_static("error"), Value::from(error)))
+            }
             _ => None,
         };
         Value::Object(kind.into_iter().chain(error).collect())
@@ -80,9 +82,14 @@ impl ValueType for ScheduledState {
             "pending" => Ok(ScheduledState::Pending),
             "inProgress" => Ok(ScheduledState::InProgress),
             "success" => Ok(ScheduledState::Success),
-            "failed" => Ok(ScheduledState::Failed { error: text("error").to_owned() }),
+            "failed" => Ok(ScheduledState::Failed {
+                error: text("error").to_owned(),
+            }),
             "canceled" => Ok(ScheduledState::Canceled),
-            other => Err(DecodeError::new(format!("`{other}` is no state of a scheduled function")).in_field("kind")),
+            other => Err(DecodeError::new(format!(
+                "`{other}` is no state of a scheduled function"
+            ))
+            .in_field("kind")),
         }
     }
 }
@@ -110,14 +117,25 @@ impl Document for ScheduledFunction {
             ("scheduledTime", self.scheduled_time.into_value()),
             ("state", self.state.into_value()),
         ];
-        let completed_time = self.completed_time.map(|time| ("completedTime", Value::Float64(time)));
+        let completed_time = self
+            .completed_time
+            .map(|time| ("completedTime", Value::Float64(time)));
         let fields = fields.into_iter().chain(completed_time);
-        fields.map(|(name, value)| (FieldName::from_static(name), value)).collect()
+        fields
+            .map(|(name, value)| (FieldName::from_static(name), value))
+            .collect()
     }
 
     fn from_fields(mut fields: Object) -> Result<ScheduledFunction, DecodeError> {
-        let completed_time = fields.remove("completedTime").map(f64::from_value).transpose()?;
-        let mut take = |name: &str| fields.remove(name).ok_or_else(|| DecodeError::new("missing").in_field(name));
+        let completed_time = fields
+            .remove("completedTime")
+            .map(f64::from_value)
+            .transpose()?;
+        let mut take = |name: &str| {
+            fields
+                .remove(name)
+                .ok_or_else(|| DecodeError::new("missing").in_field(name))
+        };
         Ok(ScheduledFunction {
             name: String::from_value(take("name")?)?,
             args: Vec::from_value(take("args")?)?,
@@ -139,7 +157,12 @@ mod tests {
     #[test]
     fn every_document_round_trips_and_fits_the_table() {
         let failed = ScheduledState::Failed { error: "no".into() };
-        let states = [ScheduledState::Pending, ScheduledState::InProgress, ScheduledState::Success, failed];
+        let states = [
+            ScheduledState::Pending,
+            ScheduledState::InProgress,
+            ScheduledState::Success,
+            failed,
+        ];
         for state in states.into_iter().chain([ScheduledState::Canceled]) {
             for completed_time in [None, Some(2.0)] {
                 let document = ScheduledFunction {

@@ -102,7 +102,8 @@ impl Scheduler {
         F: Schedulable<A, C>,
     {
         let now_ms = self.runtime()?.now_ms();
-        self.run_at(now_ms + delay.as_secs_f64() * 1e3, function, args).await
+        self.run_at(now_ms + delay.as_secs_f64() * 1e3, function, args)
+            .await
     }
 
     /// Has a function run at a time, in milliseconds since the Unix epoch.
@@ -158,10 +159,17 @@ impl Scheduler {
 }
 
 /// A job with an id of its own.
-pub(super) fn new_job(runtime: &Runtime, path: FunctionPath, args: Object, at_ms: f64) -> Result<Job> {
+pub(super) fn new_job(
+    runtime: &Runtime,
+    path: FunctionPath,
+    args: Object,
+    at_ms: f64,
+) -> Result<Job> {
     let now_ms = runtime.now_ms();
     if !at_ms.is_finite() || (at_ms - now_ms).abs() > FURTHEST_MS {
-        let message = format!("`{path}` cannot be scheduled for {at_ms}: that is more than five years from now");
+        let message = format!(
+            "`{path}` cannot be scheduled for {at_ms}: that is more than five years from now"
+        );
         return Err(Error::new(Code::InvalidSchedule, message));
     }
     // It is kept two levels down in a document.
@@ -172,6 +180,15 @@ pub(super) fn new_job(runtime: &Runtime, path: FunctionPath, args: Object, at_ms
     let creation_time = runtime.next_creation_time(now_ms);
     let random = runtime.seeds().next_u64();
     let table = runtime.tables().system(ScheduledFunction::TABLE).number();
-    let id = DocumentId { table, internal: InternalId::at(creation_time, random) };
-    Ok(Job { id, creation_time, path, args, at_ms })
+    let id = DocumentId {
+        table,
+        internal: InternalId::at(creation_time, random),
+    };
+    Ok(Job {
+        id,
+        creation_time,
+        path,
+        args,
+        at_ms,
+    })
 }

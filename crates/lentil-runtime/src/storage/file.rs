@@ -40,7 +40,9 @@ impl Runtime {
     /// When the store fails.
     pub async fn file_at(&self, url_id: &str) -> Result<Option<FileInfo>> {
         let mut transaction = self.reading().await?;
-        let found = SystemTable::open(&mut transaction, TABLE).find(BY_URL_ID, &[url_id.into()], 1).await?;
+        let found = SystemTable::open(&mut transaction, TABLE)
+            .find(BY_URL_ID, &[url_id.into()], 1)
+            .await?;
         Ok(found.first().and_then(|row| FileInfo::of(&row.document)))
     }
 
@@ -49,9 +51,12 @@ impl Runtime {
     /// # Errors
     /// When they are not there: the file was deleted just now, or its content was taken away from under the server.
     pub async fn read_file(&self, file: &FileInfo, range: Range<u64>) -> Result<Body> {
-        let missing = || FileError::new(format!("reading {}", file.hash), "the content is not there");
+        let missing =
+            || FileError::new(format!("reading {}", file.hash), "the content is not there");
         let read = self.files().read(&file.hash, range).await;
-        let chunks = read.and_then(|found| found.ok_or_else(missing)).map_err(file_error)?;
+        let chunks = read
+            .and_then(|found| found.ok_or_else(missing))
+            .map_err(file_error)?;
         Ok(Body::from_stream(chunks.map(|chunk| {
             chunk.map_err(|error| {
                 tracing::error!(%error, "a file could not be read to its end");
@@ -63,7 +68,11 @@ impl Runtime {
     /// A view of what is committed, for the system's own reads.
     pub(crate) async fn reading(&self) -> Result<Transaction> {
         let snapshot = self.published_snapshot().await.map_err(store_error)?;
-        Ok(Transaction::query(self.clone(), snapshot, Journal::default()))
+        Ok(Transaction::query(
+            self.clone(),
+            snapshot,
+            Journal::default(),
+        ))
     }
 
     pub(super) fn file_url(&self, url_id: &str) -> String {
@@ -71,11 +80,19 @@ impl Runtime {
     }
 
     pub(super) fn upload_url(&self, now_ms: f64) -> String {
-        format!("{}/api/storage/upload?token={}", self.origin(), self.upload_key().sign(now_ms))
+        format!(
+            "{}/api/storage/upload?token={}",
+            self.origin(),
+            self.upload_key().sign(now_ms)
+        )
     }
 }
 
 /// The error a function sees when files cannot be written or read; where they are stays in the log.
 pub(super) fn file_error(error: FileError) -> Error {
-    Error::caused_by(Code::Unavailable, "the files cannot be written or read now; try again later", error)
+    Error::caused_by(
+        Code::Unavailable,
+        "the files cannot be written or read now; try again later",
+        error,
+    )
 }

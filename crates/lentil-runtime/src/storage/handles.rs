@@ -51,7 +51,9 @@ pub struct StorageWriter {
 
 impl StorageWriter {
     pub(crate) fn new(slot: Slot) -> StorageWriter {
-        StorageWriter { reader: StorageReader::new(slot) }
+        StorageWriter {
+            reader: StorageReader::new(slot),
+        }
     }
 
     /// Deletes a file, as a part of the transaction: a mutation that fails deletes nothing.
@@ -93,10 +95,24 @@ pub(super) async fn file(
     call: &str,
 ) -> Result<Option<(Arc<StoredDocument>, FileInfo)>> {
     if transaction.runtime.tables().number(TABLE) != Some(id.table) {
-        return Err(Error::new(Code::InvalidId, format!("{call}: \"{id}\" is no id of a stored file")));
+        return Err(Error::new(
+            Code::InvalidId,
+            format!("{call}: \"{id}\" is no id of a stored file"),
+        ));
     }
-    let Some(document) = transaction.get(id).await.map_err(|error| error.in_context(call))? else { return Ok(None) };
-    let unreadable = || Error::new(Code::Internal, format!("the stored file \"{id}\" has no readable document"));
+    let Some(document) = transaction
+        .get(id)
+        .await
+        .map_err(|error| error.in_context(call))?
+    else {
+        return Ok(None);
+    };
+    let unreadable = || {
+        Error::new(
+            Code::Internal,
+            format!("the stored file \"{id}\" has no readable document"),
+        )
+    };
     let file = FileInfo::of(&document).ok_or_else(unreadable)?;
     Ok(Some((document, file)))
 }
@@ -104,7 +120,12 @@ pub(super) async fn file(
 /// Deletes a file's document; its bytes go when that is durable.
 pub(crate) async fn delete_file(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
     let found = file(transaction, id, "storage.delete").await?;
-    let missing = || Error::new(Code::NonexistentDocument, format!("storage.delete: storage id {id} not found"));
+    let missing = || {
+        Error::new(
+            Code::NonexistentDocument,
+            format!("storage.delete: storage id {id} not found"),
+        )
+    };
     let (document, _) = found.ok_or_else(missing)?;
     SystemTable::open(transaction, TABLE).delete(document);
     Ok(())

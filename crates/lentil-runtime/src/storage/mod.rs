@@ -36,5 +36,10 @@ pub(crate) use upload_token::UploadKey;
 pub use upload_token::UploadTokenError;
 
 fn hash_of_base64(text: &str) -> Option<ContentHash> {
-    BASE64.decode(text.as_bytes()).ok()?.try_into().ok().map(ContentHash)
+    BASE64
+        .decode(text.as_bytes())
+        .ok()?
+        .try_into()
+        .ok()
+        .map(ContentHash)
 }

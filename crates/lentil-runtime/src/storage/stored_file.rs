@@ -39,12 +39,19 @@ impl Document for StoredFile {
             ("size", self.size.into_value()),
             ("contentType", self.content_type.into_value()),
         ];
-        fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect()
+        fields
+            .into_iter()
+            .map(|(name, value)| (FieldName::from_static(name), value))
+            .collect()
     }
 
     /// What else the system keeps of a file is not the application's to see.
     fn from_fields(mut fields: Object) -> Result<StoredFile, DecodeError> {
-        let mut take = |name: &str| fields.remove(name).ok_or_else(|| DecodeError::new("missing").in_field(name));
+        let mut take = |name: &str| {
+            fields
+                .remove(name)
+                .ok_or_else(|| DecodeError::new("missing").in_field(name))
+        };
         Ok(StoredFile {
             sha256: String::from_value(take("sha256")?)?,
             size: f64::from_value(take("size")?)?,
@@ -85,14 +92,26 @@ impl ValueType for FileMetadata {
             ("storageId", Value::from(self.storage_id)),
             ("sha256", Value::from(self.sha256)),
             ("size", Value::Float64(self.size)),
-            ("contentType", self.content_type.map_or(Value::Null, Value::from)),
+            (
+                "contentType",
+                self.content_type.map_or(Value::Null, Value::from),
+            ),
         ];
-        Value::Object(fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect())
+        Value::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| (FieldName::from_static(name), value))
+                .collect(),
+        )
     }
 
     fn from_value(value: Value) -> Result<FileMetadata, DecodeError> {
         let mut object = Object::from_value(value)?;
-        let mut take = |name: &str| object.remove(name).ok_or_else(|| DecodeError::new("missing").in_field(name));
+        let mut take = |name: &str| {
+            object
+                .remove(name)
+                .ok_or_else(|| DecodeError::new("missing").in_field(name))
+        };
         Ok(FileMetadata {
             storage_id: String::from_value(take("storageId")?)?,
             sha256: String::from_value(take("sha256")?)?,

@@ -75,7 +75,10 @@ impl Runtime {
         let hash = ContentHash(digest.as_ref().try_into().expect("a SHA-256 has 32 bytes"));
         if let Some(announced) = announced.filter(|announced| *announced != hash) {
             let base64 = |hash: ContentHash| BASE64.encode(&hash.0);
-            return Err(StoreFileError::Sha256Mismatch { announced: base64(announced), actual: base64(hash) });
+            return Err(StoreFileError::Sha256Mismatch {
+                announced: base64(announced),
+                actual: base64(hash),
+            });
         }
         let runtime = self.clone();
         // From here on it is stored whoever hangs up: half of it would leave a content without a document.
@@ -94,9 +97,14 @@ impl Runtime {
         let kept = async {
             writer.finish(&hash).await?;
             let args = insert_args(&BASE64.encode(&hash.0), size, content_type.as_deref());
-            let id = self.system_mutation(INSERT, args).await.map_err(StoreFileError::Failed)?;
+            let id = self
+                .system_mutation(INSERT, args)
+                .await
+                .map_err(StoreFileError::Failed)?;
             let id = id.as_str().and_then(|id| id.parse().ok());
-            id.ok_or_else(|| StoreFileError::Failed(Error::new(Code::Internal, "a new file has no id")))
+            id.ok_or_else(|| {
+                StoreFileError::Failed(Error::new(Code::Internal, "a new file has no id"))
+            })
         };
         let kept = kept.await;
         drop(held);

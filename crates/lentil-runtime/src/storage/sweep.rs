@@ -27,8 +27,13 @@ impl Runtime {
     /// The contents of the files that a transaction deletes.
     pub(crate) fn deleted_contents(&self, writes: &[DocumentWrite]) -> Vec<ContentHash> {
         let is_file = |write: &DocumentWrite| self.tables().number(TABLE) == Some(write.id.table);
-        let deleted = writes.iter().filter(|write| write.new.is_none() && is_file(write));
-        deleted.filter_map(|write| FileInfo::of(write.old.as_ref()?)).map(|file| file.hash).collect()
+        let deleted = writes
+            .iter()
+            .filter(|write| write.new.is_none() && is_file(write));
+        deleted
+            .filter_map(|write| FileInfo::of(write.old.as_ref()?))
+            .map(|file| file.hash)
+            .collect()
     }
 
     /// Removes what nobody needs any more of these contents, after the deletion of their files is durable.
@@ -65,7 +70,9 @@ impl Runtime {
     async fn is_needed(&self, hash: ContentHash) -> Result<bool> {
         let mut transaction = self.reading().await?;
         let sha256 = BASE64.encode(&hash.0).into();
-        let found = SystemTable::open(&mut transaction, TABLE).find(BY_SHA256, &[sha256], 1).await?;
+        let found = SystemTable::open(&mut transaction, TABLE)
+            .find(BY_SHA256, &[sha256], 1)
+            .await?;
         Ok(!found.is_empty())
     }
 }

@@ -34,10 +34,19 @@ impl UploadKey {
     }
 
     pub(crate) fn check(&self, token: &str, now_ms: f64) -> Result<(), UploadTokenError> {
-        let decoded = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| UploadTokenError::Invalid)?;
-        let (expires, signature) = decoded.split_first_chunk::<8>().ok_or(UploadTokenError::Invalid)?;
-        hmac::verify(&self.0, &[PURPOSE, &expires[..]].concat(), signature).map_err(|_| UploadTokenError::Invalid)?;
-        if now_ms > u64::from_be_bytes(*expires) as f64 { Err(UploadTokenError::Expired) } else { Ok(()) }
+        let decoded = BASE64URL_NOPAD
+            .decode(token.as_bytes())
+            .map_err(|_| UploadTokenError::Invalid)?;
+        let (expires, signature) = decoded
+            .split_first_chunk::<8>()
+            .ok_or(UploadTokenError::Invalid)?;
+        hmac::verify(&self.0, &[PURPOSE, &expires[..]].concat(), signature)
+            .map_err(|_| UploadTokenError::Invalid)?;
+        if now_ms > u64::from_be_bytes(*expires) as f64 {
+            Err(UploadTokenError::Expired)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -50,8 +59,14 @@ mod tests {
         let key = UploadKey::new(b"a key");
         let token = key.sign(1_000.0);
         assert_eq!(key.check(&token, 1_000.0 + VALID_MS), Ok(()));
-        assert_eq!(key.check(&token, 1_001.0 + VALID_MS), Err(UploadTokenError::Expired));
-        assert_eq!(UploadKey::new(b"another").check(&token, 1_000.0), Err(UploadTokenError::Invalid));
+        assert_eq!(
+            key.check(&token, 1_001.0 + VALID_MS),
+            Err(UploadTokenError::Expired)
+        );
+        assert_eq!(
+            UploadKey::new(b"another").check(&token, 1_000.0),
+            Err(UploadTokenError::Invalid)
+        );
     }
 
     #[test]
@@ -62,8 +77,15 @@ mod tests {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(key.check(&changed, 1_000.0), Err(UploadTokenError::Invalid), "{changed}");
-            assert_eq!(key.check(&token[..at], 1_000.0), Err(UploadTokenError::Invalid));
+            assert_eq!(
+                key.check(&changed, 1_000.0),
+                Err(UploadTokenError::Invalid),
+                "{changed}"
+            );
+            assert_eq!(
+                key.check(&token[..at], 1_000.0),
+                Err(UploadTokenError::Invalid)
+            );
         }
     }
 }

@@ -8,7 +8,9 @@ use lentil_values::{FieldValidator, Object, Value, ValueType, v};
 
 use super::environment;
 use super::function::{object, query};
-use crate::{Code, Error, Function, PaginationOptions, PaginationResult, QueryCtx, Result, Visibility};
+use crate::{
+    Code, Error, Function, PaginationOptions, PaginationResult, QueryCtx, Result, Visibility,
+};
 
 /// The queries of the command line.
 pub(super) fn functions() -> Vec<Function> {
@@ -16,27 +18,47 @@ pub(super) fn functions() -> Vec<Function> {
     let page = || FieldValidator::from(PaginationOptions::validator());
     let component = || ("componentId", v::optional(v::any()));
     vec![
-        query("_system/cli/tables:default", [("paginationOpts", page()), component()], |ctx, _| {
-            Box::pin(async move { Ok(tables(ctx)) })
-        }),
+        query(
+            "_system/cli/tables:default",
+            [("paginationOpts", page()), component()],
+            |ctx, _| Box::pin(async move { Ok(tables(ctx)) }),
+        ),
         query(
             "_system/cli/tableData:default",
-            [("table", text()), ("order", text()), ("paginationOpts", page()), component()],
+            [
+                ("table", text()),
+                ("order", text()),
+                ("paginationOpts", page()),
+                component(),
+            ],
             |ctx, args| Box::pin(table_data(ctx, args)),
         ),
-        query("_system/cli/queryEnvironmentVariables:default", [component()], |ctx, _| {
-            Box::pin(async move {
-                let all = environment::all(&mut *ctx.db.transaction()?).await?;
-                Ok(Value::Array(all.into_iter().map(|(name, value)| variable(&name, &value)).collect()))
-            })
-        }),
-        query(environment::GET, [("name", text()), component()], |ctx, args| {
-            Box::pin(async move {
-                let name = args.get("name").and_then(Value::as_str).unwrap_or_default();
-                let value = environment::stored_value(&mut *ctx.db.transaction()?, name).await?;
-                Ok(value.map_or(Value::Null, |value| variable(name, &value)))
-            })
-        }),
+        query(
+            "_system/cli/queryEnvironmentVariables:default",
+            [component()],
+            |ctx, _| {
+                Box::pin(async move {
+                    let all = environment::all(&mut *ctx.db.transaction()?).await?;
+                    Ok(Value::Array(
+                        all.into_iter()
+                            .map(|(name, value)| variable(&name, &value))
+                            .collect(),
+                    ))
+                })
+            },
+        ),
+        query(
+            environment::GET,
+            [("name", text()), component()],
+            |ctx, args| {
+                Box::pin(async move {
+                    let name = args.get("name").and_then(Value::as_str).unwrap_or_default();
+                    let value =
+                        environment::stored_value(&mut *ctx.db.transaction()?, name).await?;
+                    Ok(value.map_or(Value::Null, |value| variable(name, &value)))
+                })
+            },
+        ),
         // Asked for before an import is begun, which is then told what to do instead.
         query("_system/cli/queryImport:list", [component()], |_, _| {
             Box::pin(async move { Ok(Value::Array(Vec::new())) })
@@ -44,7 +66,9 @@ pub(super) fn functions() -> Vec<Function> {
         query("_system/cli/convexUrl:cloudUrl", [component()], |ctx, _| {
             Box::pin(async move { Ok(Value::from(ctx.call.runtime.origin())) })
         }),
-        query("_system/cli/modules:apiSpec", [component()], |ctx, _| Box::pin(async move { api_spec(ctx) })),
+        query("_system/cli/modules:apiSpec", [component()], |ctx, _| {
+            Box::pin(async move { api_spec(ctx) })
+        }),
     ]
 }
 
@@ -53,13 +77,24 @@ fn tables(ctx: &mut QueryCtx) -> Value {
     let runtime = &ctx.call.runtime;
     let mut names: Vec<&str> = runtime.tables().names().collect();
     names.sort_unstable();
-    let page: Vec<Value> = names.into_iter().map(|name| object([("name", name.into())])).collect();
+    let page: Vec<Value> = names
+        .into_iter()
+        .map(|name| object([("name", name.into())]))
+        .collect();
     let no_more = ("continueCursor", "".into());
-    object([("page", Value::Array(page)), ("isDone", true.into()), no_more])
+    object([
+        ("page", Value::Array(page)),
+        ("isDone", true.into()),
+        no_more,
+    ])
 }
 
 async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
-    let table = args.get("table").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let table = args
+        .get("table")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if ctx.call.runtime.tables().named(&table).is_none() {
         return Ok(object([
             ("page", Value::Array(Vec::new())),
@@ -70,15 +105,30 @@ async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
     let order = match args.get("order").and_then(Value::as_str) {
         Some("asc") => Order::Asc,
         Some("desc") => Order::Desc,
-        _ => return Err(Error::new(Code::InvalidQuery, "`order` is \"asc\" or \"desc\"")),
+        _ => {
+            return Err(Error::new(
+                Code::InvalidQuery,
+                "`order` is \"asc\" or \"desc\"",
+            ));
+        }
     };
     let options = args.remove("paginationOpts").unwrap_or(Value::Null);
-    let options = PaginationOptions::from_value(options).map_err(|error| Error::uncaught(error.to_string()))?;
+    let options = PaginationOptions::from_value(options)
+        .map_err(|error| Error::uncaught(error.to_string()))?;
     let range = RangeSpec::all(table, "by_creation_time");
-    let page: PaginationResult<Object> = ctx.db.query_objects(range).order(order).paginate(options).await?;
+    let page: PaginationResult<Object> = ctx
+        .db
+        .query_objects(range)
+        .order(order)
+        .paginate(options)
+        .await?;
     let (cursor, is_done) = (page.continue_cursor, page.is_done);
     let page = Value::Array(page.page.into_iter().map(Value::Object).collect());
-    Ok(object([("page", page), ("isDone", is_done.into()), ("continueCursor", cursor.into())]))
+    Ok(object([
+        ("page", page),
+        ("isDone", is_done.into()),
+        ("continueCursor", cursor.into()),
+    ]))
 }
 
 /// Every function and route of the application, as `npx convex function-spec` prints it.
@@ -92,7 +142,11 @@ fn api_spec(ctx: &mut QueryCtx) -> Result<Value> {
         .collect();
     let mut spec = Vec::new();
     for function in functions.values() {
-        let visibility = if function.visibility() == Visibility::Public { "public" } else { "internal" };
+        let visibility = if function.visibility() == Visibility::Public {
+            "public"
+        } else {
+            "internal"
+        };
         spec.push(object([
             ("identifier", function.path().to_js().into()),
             ("functionType", format!("{:?}", function.kind()).into()),
@@ -102,7 +156,11 @@ fn api_spec(ctx: &mut QueryCtx) -> Result<Value> {
         ]));
     }
     spec.extend(runtime.router().listed().map(|(method, path)| {
-        object([("functionType", "HttpAction".into()), ("method", method.into()), ("path", path.into())])
+        object([
+            ("functionType", "HttpAction".into()),
+            ("method", method.into()),
+            ("path", path.into()),
+        ])
     }));
     Ok(Value::Array(spec))
 }

@@ -57,12 +57,20 @@ impl EnvironmentChange {
     fn check(&self) -> Result<(), EnvironmentError> {
         let is_name = self.name.len() <= MAX_NAME
             && self.name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            && self
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
-            return Err(EnvironmentError::Name(self.name.chars().take(MAX_NAME).collect()));
+            return Err(EnvironmentError::Name(
+                self.name.chars().take(MAX_NAME).collect(),
+            ));
         }
         match self.value.as_ref().map_or(0, String::len) {
-            bytes if bytes > MAX_VALUE => Err(EnvironmentError::Value { name: self.name.clone(), bytes }),
+            bytes if bytes > MAX_VALUE => Err(EnvironmentError::Value {
+                name: self.name.clone(),
+                bytes,
+            }),
             _ => Ok(()),
         }
     }
@@ -70,20 +78,31 @@ impl EnvironmentChange {
 
 /// The stored value of a variable, as this transaction sees it.
 async fn stored(transaction: &mut Transaction, name: &str) -> Result<Option<Arc<StoredDocument>>> {
-    let rows = SystemTable::open(transaction, TABLE).find(BY_NAME, &[Value::from(name)], 1).await?;
+    let rows = SystemTable::open(transaction, TABLE)
+        .find(BY_NAME, &[Value::from(name)], 1)
+        .await?;
     Ok(rows.into_iter().next().map(|row| row.document))
 }
 
-pub(super) async fn stored_value(transaction: &mut Transaction, name: &str) -> Result<Option<String>> {
+pub(super) async fn stored_value(
+    transaction: &mut Transaction,
+    name: &str,
+) -> Result<Option<String>> {
     let found = stored(transaction, name).await?;
     Ok(found.and_then(|document| document.fields.get("value")?.as_str().map(str::to_owned)))
 }
 
 /// Every stored variable, by name.
 pub(super) async fn all(transaction: &mut Transaction) -> Result<Vec<(String, String)>> {
-    let rows = SystemTable::open(transaction, TABLE).find(BY_NAME, &[], MAX_VARIABLES).await?;
-    let text = |document: &StoredDocument, field| document.fields.get(field)?.as_str().map(str::to_owned);
-    Ok(rows.iter().filter_map(|row| Some((text(&row.document, "name")?, text(&row.document, "value")?))).collect())
+    let rows = SystemTable::open(transaction, TABLE)
+        .find(BY_NAME, &[], MAX_VARIABLES)
+        .await?;
+    let text =
+        |document: &StoredDocument, field| document.fields.get(field)?.as_str().map(str::to_owned);
+    Ok(rows
+        .iter()
+        .filter_map(|row| Some((text(&row.document, "name")?, text(&row.document, "value")?)))
+        .collect())
 }
 
 /// What a variable is within a transaction: the process's, else the stored one, else the generated secret.
@@ -109,7 +128,9 @@ impl Runtime {
     /// The secret that the application declared under this name.
     pub(crate) async fn secret(&self, name: &str) -> Result<Secret> {
         let Some(declared) = self.declared_secret(name) else {
-            let message = format!("no secret `{name}` is declared: add `.secret(\"{name}\")` to the application");
+            let message = format!(
+                "no secret `{name}` is declared: add `.secret(\"{name}\")` to the application"
+            );
             return Err(Error::new(Code::Uncaught, message));
         };
         if declared.is_of_process {
@@ -125,7 +146,10 @@ impl Runtime {
     ///
     /// # Errors
     /// As [`EnvironmentError`] says.
-    pub async fn change_environment(&self, changes: &[EnvironmentChange]) -> Result<(), EnvironmentError> {
+    pub async fn change_environment(
+        &self,
+        changes: &[EnvironmentChange],
+    ) -> Result<(), EnvironmentError> {
         changes.iter().try_for_each(EnvironmentChange::check)?;
         let change = |change: &EnvironmentChange| {
             let value = change.value.as_deref().map_or(Value::Null, Value::from);
@@ -142,18 +166,36 @@ impl Runtime {
 }
 
 pub(super) fn functions() -> Vec<Function> {
-    let change = v::object([("name", v::string()), ("value", v::union([v::string(), v::null()]))]);
-    vec![mutation(CHANGE, [("changes", v::array(change).into())], |ctx, args| {
-        Box::pin(async move {
-            let transaction = &mut *ctx.db.transaction()?;
-            let changes = args.get("changes").and_then(Value::as_array).unwrap_or_default();
-            for change in changes.iter().filter_map(Value::as_object) {
-                let name = change.get("name").and_then(Value::as_str).unwrap_or_default();
-                apply(transaction, name, change.get("value").and_then(Value::as_str)).await?;
-            }
-            Ok(Value::Null)
-        })
-    })]
+    let change = v::object([
+        ("name", v::string()),
+        ("value", v::union([v::string(), v::null()])),
+    ]);
+    vec![mutation(
+        CHANGE,
+        [("changes", v::array(change).into())],
+        |ctx, args| {
+            Box::pin(async move {
+                let transaction = &mut *ctx.db.transaction()?;
+                let changes = args
+                    .get("changes")
+                    .and_then(Value::as_array)
+                    .unwrap_or_default();
+                for change in changes.iter().filter_map(Value::as_object) {
+                    let name = change
+                        .get("name")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default();
+                    apply(
+                        transaction,
+                        name,
+                        change.get("value").and_then(Value::as_str),
+                    )
+                    .await?;
+                }
+                Ok(Value::Null)
+            })
+        },
+    )]
 }
 
 /// Stores a variable, or removes it where there is no value.
@@ -169,12 +211,16 @@ async fn apply(transaction: &mut Transaction, name: &str, value: Option<&str>) -
         }
         (Some(old), Some(value)) => {
             let mut new = (*old).clone();
-            new.fields.insert(FieldName::from_static("value"), Value::from(value));
+            new.fields
+                .insert(FieldName::from_static("value"), Value::from(value));
             table.put(Some(old), new)
         }
-        (None, Some(_)) if count >= MAX_VARIABLES => {
-            Err(Error::new(Code::LimitExceeded, "too many environment variables"))
-        }
-        (None, Some(value)) => table.insert([("name", Value::from(name)), ("value", Value::from(value))]).map(drop),
+        (None, Some(_)) if count >= MAX_VARIABLES => Err(Error::new(
+            Code::LimitExceeded,
+            "too many environment variables",
+        )),
+        (None, Some(value)) => table
+            .insert([("name", Value::from(name)), ("value", Value::from(value))])
+            .map(drop),
     }
 }

@@ -13,7 +13,10 @@ use crate::{Function, FunctionPath, Identity, MutationCtx, QueryCtx, Result, Run
 pub(crate) fn query<const N: usize>(
     path: &str,
     args: [(&'static str, FieldValidator); N],
-    run: impl for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
+    run: impl for<'a> Fn(&'a mut QueryCtx, Object) -> BoxFuture<'a, Result<Value>>
+    + Send
+    + Sync
+    + 'static,
 ) -> Function {
     function(path, args, Run::Query(Arc::new(run)))
 }
@@ -22,16 +25,27 @@ pub(crate) fn query<const N: usize>(
 pub(crate) fn mutation<const N: usize>(
     path: &str,
     args: [(&'static str, FieldValidator); N],
-    run: impl for<'a> Fn(&'a mut MutationCtx, Object) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
+    run: impl for<'a> Fn(&'a mut MutationCtx, Object) -> BoxFuture<'a, Result<Value>>
+    + Send
+    + Sync
+    + 'static,
 ) -> Function {
     function(path, args, Run::Mutation(Arc::new(run)))
 }
 
-fn function<const N: usize>(path: &str, args: [(&'static str, FieldValidator); N], run: Run) -> Function {
+fn function<const N: usize>(
+    path: &str,
+    args: [(&'static str, FieldValidator); N],
+    run: Run,
+) -> Function {
     Function {
         path: FunctionPath::parse(path).expect("the system's own paths are well formed"),
         visibility: Visibility::Internal,
-        args: ObjectValidator(args.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()),
+        args: ObjectValidator(
+            args.into_iter()
+                .map(|(name, field)| (name.to_owned(), field))
+                .collect(),
+        ),
         returns: v::any(),
         run,
         item: Item::none(),
@@ -39,21 +53,32 @@ fn function<const N: usize>(path: &str, args: [(&'static str, FieldValidator); N
 }
 
 pub(crate) fn object<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect())
+    Value::Object(
+        fields
+            .into_iter()
+            .map(|(name, value)| (FieldName::from_static(name), value))
+            .collect(),
+    )
 }
 
 impl Runtime {
     /// Runs one of the system's queries on its own behalf.
     pub(crate) async fn system_query(&self, path: &str, args: Object) -> Result<Value> {
-        let function = self.registry().named(&FunctionPath::parse(path)?, Visibility::Internal)?;
+        let function = self
+            .registry()
+            .named(&FunctionPath::parse(path)?, Visibility::Internal)?;
         let call = Call::outermost(self.clone(), Identity::Anonymous);
         into_value(&*self.run_query(&function, args, None, &call).await?)
     }
 
     /// Runs one of the system's mutations on its own behalf.
     pub(crate) async fn system_mutation(&self, path: &str, args: Object) -> Result<Value> {
-        let function = self.registry().named(&FunctionPath::parse(path)?, Visibility::Internal)?;
+        let function = self
+            .registry()
+            .named(&FunctionPath::parse(path)?, Visibility::Internal)?;
         let call = Call::outermost(self.clone(), Identity::Anonymous);
-        self.run_mutation(&function, args, &call, Once::No).await.map(|(value, _)| value)
+        self.run_mutation(&function, args, &call, Once::No)
+            .await
+            .map(|(value, _)| value)
     }
 }

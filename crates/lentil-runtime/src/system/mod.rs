@@ -28,8 +28,17 @@ pub(crate) const SHOWN: [&str; 2] = [storage::TABLE, ScheduledFunction::TABLE];
 
 /// The system's own functions.
 pub(crate) fn functions() -> Vec<Function> {
-    let own = [cli::functions(), environment::functions(), session::functions(), storage::functions()];
-    own.into_iter().flatten().chain(schedule::job_functions()).chain(schedule::cron_functions()).collect()
+    let own = [
+        cli::functions(),
+        environment::functions(),
+        session::functions(),
+        storage::functions(),
+    ];
+    own.into_iter()
+        .flatten()
+        .chain(schedule::job_functions())
+        .chain(schedule::cron_functions())
+        .collect()
 }
 
 /// The system's own tables.

@@ -36,7 +36,10 @@ impl SessionRequest {
     /// What this request was answered, if it was.
     pub(crate) async fn answered(&self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
         let found = recorded(&mut *ctx.db.transaction()?, &self.key()).await?;
-        found.map(|result| Value::parse_json(result.as_bytes())).transpose().map_err(Error::internal)
+        found
+            .map(|result| Value::parse_json(result.as_bytes()))
+            .transpose()
+            .map_err(Error::internal)
     }
 
     /// Records what it is answered.
@@ -45,47 +48,92 @@ impl SessionRequest {
         let result = Value::from(value.to_json(JsonForm::Encoded));
         let mut transaction = ctx.db.transaction()?;
         let mut table = SystemTable::open(&mut transaction, TABLE);
-        table.insert([("sessionId", session_id), ("requestId", request_id), ("result", result)]).map(drop)
+        table
+            .insert([
+                ("sessionId", session_id),
+                ("requestId", request_id),
+                ("result", result),
+            ])
+            .map(drop)
     }
 
     fn key(&self) -> [Value; 2] {
-        [Value::from(self.session_id.as_str()), Value::Float64(f64::from(self.request_id))]
+        [
+            Value::from(self.session_id.as_str()),
+            Value::Float64(f64::from(self.request_id)),
+        ]
     }
 }
 
 /// What a request was answered, as JSON.
 async fn recorded(transaction: &mut Transaction, key: &[Value]) -> Result<Option<String>> {
-    let rows = SystemTable::open(transaction, TABLE).find(BY_REQUEST, key, 1).await?;
-    let result = |row: &lentil_store::Row| row.document.fields.get("result")?.as_str().map(str::to_owned);
+    let rows = SystemTable::open(transaction, TABLE)
+        .find(BY_REQUEST, key, 1)
+        .await?;
+    let result = |row: &lentil_store::Row| {
+        row.document
+            .fields
+            .get("result")?
+            .as_str()
+            .map(str::to_owned)
+    };
     Ok(rows.first().and_then(result))
 }
 
 pub(super) fn functions() -> Vec<Function> {
     let session = || FieldValidator::from(v::string());
     vec![
-        query(ANSWER, [("sessionId", session()), ("requestId", v::number().into())], |ctx, args| {
-            Box::pin(async move {
-                let key = ["sessionId", "requestId"].map(|name| args.get(name).cloned().unwrap_or(Value::Null));
-                let found = recorded(&mut *ctx.db.transaction()?, &key).await?;
-                Ok(found.map_or(Value::Null, Value::from))
-            })
-        }),
-        query(BYTES, [("sessionId", session()), ("limit", v::number().into())], |ctx, args| Box::pin(bytes(ctx, args))),
-        mutation(PRUNE, [("sessionId", v::optional(v::string())), ("beforeMs", v::number().into())], |ctx, args| {
-            Box::pin(prune(ctx, args))
-        }),
+        query(
+            ANSWER,
+            [("sessionId", session()), ("requestId", v::number().into())],
+            |ctx, args| {
+                Box::pin(async move {
+                    let key = ["sessionId", "requestId"]
+                        .map(|name| args.get(name).cloned().unwrap_or(Value::Null));
+                    let found = recorded(&mut *ctx.db.transaction()?, &key).await?;
+                    Ok(found.map_or(Value::Null, Value::from))
+                })
+            },
+        ),
+        query(
+            BYTES,
+            [("sessionId", session()), ("limit", v::number().into())],
+            |ctx, args| Box::pin(bytes(ctx, args)),
+        ),
+        mutation(
+            PRUNE,
+            [
+                ("sessionId", v::optional(v::string())),
+                ("beforeMs", v::number().into()),
+            ],
+            |ctx, args| Box::pin(prune(ctx, args)),
+        ),
     ]
 }
 
 /// About how many bytes of answers are recorded for a session.
 async fn bytes(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     let session_id = args.get("sessionId").cloned().unwrap_or(Value::Null);
-    let limit = args.get("limit").and_then(Value::as_f64).unwrap_or_default();
+    let limit = args
+        .get("limit")
+        .and_then(Value::as_f64)
+        .unwrap_or_default();
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
-    let rows = table.find(BY_REQUEST, &[session_id], (limit / LEAST_BYTES) as usize + 1).await;
+    let rows = table
+        .find(
+            BY_REQUEST,
+            &[session_id],
+            (limit / LEAST_BYTES) as usize + 1,
+        )
+        .await;
     match rows {
-        Ok(rows) => Ok(Value::Float64(rows.iter().map(|row| row.document.fields.size() as f64).sum::<f64>() + 0.0)),
+        Ok(rows) => Ok(Value::Float64(
+            rows.iter()
+                .map(|row| row.document.fields.size() as f64)
+                .sum::<f64>()
+                + 0.0,
+        )),
         Err(error) if error.code() == Code::LimitExceeded => Ok(Value::Float64(limit)),
         Err(error) => Err(error),
     }
@@ -93,14 +141,24 @@ async fn bytes(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
 
 /// Deletes the next answers that are old enough; returns how many it was.
 async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
-    let before_ms = args.get("beforeMs").and_then(Value::as_f64).unwrap_or_default();
+    let before_ms = args
+        .get("beforeMs")
+        .and_then(Value::as_f64)
+        .unwrap_or_default();
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
     let rows = match args.get("sessionId") {
-        Some(session_id) => table.find(BY_REQUEST, std::slice::from_ref(session_id), BATCH).await?,
+        Some(session_id) => {
+            table
+                .find(BY_REQUEST, std::slice::from_ref(session_id), BATCH)
+                .await?
+        }
         None => table.oldest(BATCH).await?,
     };
-    let old: Vec<_> = rows.into_iter().filter(|row| row.document.creation_time < before_ms).collect();
+    let old: Vec<_> = rows
+        .into_iter()
+        .filter(|row| row.document.creation_time < before_ms)
+        .collect();
     let count = old.len();
     old.into_iter().for_each(|row| table.delete(row.document));
     Ok(Value::Float64(count as f64))
@@ -112,7 +170,11 @@ impl Runtime {
         let [session_id, request_id] = request.key();
         let args = Object::from([("sessionId", session_id), ("requestId", request_id)]);
         let found = self.system_query(ANSWER, args).await?;
-        found.as_str().map(|result| Value::parse_json(result.as_bytes())).transpose().map_err(Error::internal)
+        found
+            .as_str()
+            .map(|result| Value::parse_json(result.as_bytes()))
+            .transpose()
+            .map_err(Error::internal)
     }
 
     /// About how many bytes of answers are recorded for a session, counted up to `limit`.
@@ -120,8 +182,15 @@ impl Runtime {
     /// # Errors
     /// When the store fails.
     pub async fn session_bytes(&self, session_id: &str, limit: usize) -> Result<usize> {
-        let args = [("sessionId", Value::from(session_id)), ("limit", Value::Float64(limit as f64))];
-        Ok(self.system_query(BYTES, Object::from(args)).await?.as_f64().unwrap_or_default() as usize)
+        let args = [
+            ("sessionId", Value::from(session_id)),
+            ("limit", Value::Float64(limit as f64)),
+        ];
+        Ok(self
+            .system_query(BYTES, Object::from(args))
+            .await?
+            .as_f64()
+            .unwrap_or_default() as usize)
     }
 
     /// Deletes a session's answers that are more than a day old, and returns how many it were.
@@ -130,7 +199,11 @@ impl Runtime {
     /// When the store fails.
     pub async fn prune_session(&self, session_id: &str) -> Result<usize> {
         let before_ms = Value::Float64(self.now_ms() - KEPT_AT_LEAST_MS);
-        self.prune(Object::from([("sessionId", Value::from(session_id)), ("beforeMs", before_ms)])).await
+        self.prune(Object::from([
+            ("sessionId", Value::from(session_id)),
+            ("beforeMs", before_ms),
+        ]))
+        .await
     }
 
     /// Deletes all answers that are more than fourteen days old, in small steps between which others have their
@@ -139,13 +212,18 @@ impl Runtime {
     /// # Errors
     /// When the store fails.
     pub async fn prune_sessions(&self) -> Result<usize> {
-        self.prune(Object::from([("beforeMs", self.now_ms() - KEPT_MS)])).await
+        self.prune(Object::from([("beforeMs", self.now_ms() - KEPT_MS)]))
+            .await
     }
 
     async fn prune(&self, args: Object) -> Result<usize> {
         let mut pruned = 0;
         loop {
-            let step = self.system_mutation(PRUNE, args.clone()).await?.as_f64().unwrap_or_default() as usize;
+            let step = self
+                .system_mutation(PRUNE, args.clone())
+                .await?
+                .as_f64()
+                .unwrap_or_default() as usize;
             pruned += step;
             if step < BATCH {
                 return Ok(pruned);

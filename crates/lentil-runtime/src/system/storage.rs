@@ -13,18 +13,27 @@ pub(crate) const INSERT: &str = "_system/storage:insert";
 pub(crate) const DELETE: &str = "_system/storage:delete";
 
 pub(super) fn functions() -> Vec<Function> {
-    let args: [(&str, FieldValidator); 3] =
-        [("sha256", v::string().into()), ("size", v::number().into()), ("contentType", v::any().into())];
+    let args: [(&str, FieldValidator); 3] = [
+        ("sha256", v::string().into()),
+        ("size", v::number().into()),
+        ("contentType", v::any().into()),
+    ];
     vec![
         mutation(INSERT, args, |ctx, mut args| {
             Box::pin(async move {
                 let mut take = |name: &str| args.remove(name).unwrap_or(Value::Null);
-                let (sha256, size, content_type) = (take("sha256"), take("size"), take("contentType"));
+                let (sha256, size, content_type) =
+                    (take("sha256"), take("size"), take("contentType"));
                 let transaction = &mut *ctx.db.transaction()?;
                 // The URL is unguessable, and says nothing of the document's id.
                 let next = || u128::from(transaction.runtime.seeds().next_u64());
                 let url_id = Value::from(uuid(next() << 64 | next()));
-                let fields = [("sha256", sha256), ("size", size), ("contentType", content_type), ("urlId", url_id)];
+                let fields = [
+                    ("sha256", sha256),
+                    ("size", size),
+                    ("contentType", content_type),
+                    ("urlId", url_id),
+                ];
                 let id = SystemTable::open(transaction, TABLE).insert(fields)?;
                 Ok(Value::from(id.to_string()))
             })
@@ -42,17 +51,28 @@ pub(super) fn functions() -> Vec<Function> {
 /// What a stored file's document is inserted from.
 pub(crate) fn insert_args(sha256: &str, size: u64, content_type: Option<&str>) -> Object {
     let content_type = content_type.map_or(Value::Null, Value::from);
-    [("sha256", Value::from(sha256)), ("size", Value::Float64(size as f64)), ("contentType", content_type)]
-        .into_iter()
-        .map(|(name, value)| (FieldName::from_static(name), value))
-        .collect()
+    [
+        ("sha256", Value::from(sha256)),
+        ("size", Value::Float64(size as f64)),
+        ("contentType", content_type),
+    ]
+    .into_iter()
+    .map(|(name, value)| (FieldName::from_static(name), value))
+    .collect()
 }
 
 /// A version 4 UUID of these random bits.
 fn uuid(random: u128) -> String {
     let bits = random & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 #[cfg(test)]

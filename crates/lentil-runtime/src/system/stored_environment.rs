@@ -26,7 +26,11 @@ struct State {
 impl StoredEnvironment {
     /// Forgets the variables if the commit has changed the table of this number.
     pub(crate) fn committed(&self, commit: &Commit, table: TableNumber) {
-        if commit.keys.iter().any(|(index, _)| *index == IndexRef::ById(table)) {
+        if commit
+            .keys
+            .iter()
+            .any(|(index, _)| *index == IndexRef::ById(table))
+        {
             let mut state = self.0.lock();
             state.variables = None;
             state.changes += 1;
@@ -46,7 +50,8 @@ impl Runtime {
             state.changes
         };
         // Apart, so that those who find them at hand do not carry the room that reading takes.
-        let variables = Box::pin(async { environment::all(&mut self.reading().await?).await }).await?;
+        let variables =
+            Box::pin(async { environment::all(&mut self.reading().await?).await }).await?;
         let variables = Arc::new(variables.into_iter().collect());
         let mut state = self.environment_state().0.lock();
         if state.changes == changes {

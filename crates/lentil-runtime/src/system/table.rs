@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use lentil_store::{IndexRef, Order, Row, StoredDocument};
-use lentil_values::{DocumentId, FieldName, InternalId, Interval, KeyWriter, Object, TableNumber, Value};
+use lentil_values::{
+    DocumentId, FieldName, InternalId, Interval, KeyWriter, Object, TableNumber, Value,
+};
 
 use crate::database::Transaction;
 use crate::tables::OpenTable;
@@ -24,42 +26,92 @@ impl<'a> SystemTable<'a> {
     }
 
     /// The first `limit` documents whose index keys begin with these values.
-    pub(crate) async fn find(&mut self, index: &str, values: &[Value], limit: usize) -> Result<Vec<Row>> {
+    pub(crate) async fn find(
+        &mut self,
+        index: &str,
+        values: &[Value],
+        limit: usize,
+    ) -> Result<Vec<Row>> {
         let mut key = KeyWriter::new();
         values.iter().for_each(|value| key.push(Some(value)));
         let interval = Interval::prefix(key.as_bytes());
-        self.transaction.scan(self.index(index), &interval, Order::Asc, limit).await
+        self.transaction
+            .scan(self.index(index), &interval, Order::Asc, limit)
+            .await
     }
 
     /// The first `limit` documents whose index keys begin with a value from `from` to before `to`.
-    pub(crate) async fn between(&mut self, index: &str, from: &Value, to: &Value, limit: usize) -> Result<Vec<Row>> {
+    pub(crate) async fn between(
+        &mut self,
+        index: &str,
+        from: &Value,
+        to: &Value,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
         let key = |value| {
             let mut key = KeyWriter::new();
             key.push(Some(value));
             key.as_bytes().to_vec()
         };
-        let interval = Interval { start: key(from), end: Some(key(to)) };
-        self.transaction.scan(self.index(index), &interval, Order::Asc, limit).await
+        let interval = Interval {
+            start: key(from),
+            end: Some(key(to)),
+        };
+        self.transaction
+            .scan(self.index(index), &interval, Order::Asc, limit)
+            .await
     }
 
     /// The first `limit` documents, the oldest first.
     pub(crate) async fn oldest(&mut self, limit: usize) -> Result<Vec<Row>> {
-        self.transaction.scan(self.index("by_creation_time"), &Interval::all(), Order::Asc, limit).await
+        self.transaction
+            .scan(
+                self.index("by_creation_time"),
+                &Interval::all(),
+                Order::Asc,
+                limit,
+            )
+            .await
     }
 
-    pub(crate) fn insert<const N: usize>(&mut self, fields: [(&'static str, Value); N]) -> Result<DocumentId> {
+    pub(crate) fn insert<const N: usize>(
+        &mut self,
+        fields: [(&'static str, Value); N],
+    ) -> Result<DocumentId> {
         let runtime = &self.transaction.runtime;
         let creation_time = runtime.next_creation_time(self.transaction.now_ms);
         let random = runtime.seeds().next_u64();
-        let id = DocumentId { table: self.number(), internal: InternalId::at(creation_time, random) };
-        let fields: Object = fields.into_iter().map(|(name, value)| (FieldName::from_static(name), value)).collect();
-        self.put(None, StoredDocument { id, creation_time, fields })?;
+        let id = DocumentId {
+            table: self.number(),
+            internal: InternalId::at(creation_time, random),
+        };
+        let fields: Object = fields
+            .into_iter()
+            .map(|(name, value)| (FieldName::from_static(name), value))
+            .collect();
+        self.put(
+            None,
+            StoredDocument {
+                id,
+                creation_time,
+                fields,
+            },
+        )?;
         Ok(id)
     }
 
-    pub(crate) fn put(&mut self, old: Option<Arc<StoredDocument>>, new: StoredDocument) -> Result<()> {
-        let checked = self.table.table.validate(&new.fields, self.transaction.runtime.tables());
-        checked.map_err(|error| Error::uncaught(format!("table \"{}\": {error}", self.table.name())))?;
+    pub(crate) fn put(
+        &mut self,
+        old: Option<Arc<StoredDocument>>,
+        new: StoredDocument,
+    ) -> Result<()> {
+        let checked = self
+            .table
+            .table
+            .validate(&new.fields, self.transaction.runtime.tables());
+        checked.map_err(|error| {
+            Error::uncaught(format!("table \"{}\": {error}", self.table.name()))
+        })?;
         self.transaction.buffer().put(old, Some(Arc::new(new)));
         Ok(())
     }
@@ -69,6 +121,8 @@ impl<'a> SystemTable<'a> {
     }
 
     fn index(&self, name: &str) -> IndexRef {
-        self.table.index(name).expect("the system's tables have the indexes that it names")
+        self.table
+            .index(name)
+            .expect("the system's tables have the indexes that it names")
     }
 }

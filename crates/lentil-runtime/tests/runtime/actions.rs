@@ -17,21 +17,43 @@ async fn add_both(ctx: &ActionCtx, args: Both) -> Result<f64> {
 }
 
 async fn through(ctx: &ActionCtx, args: Both) -> Result<f64> {
-    ctx.run_mutation(fail, Add { owner: "eve".into(), rank: 1.0 }).await.unwrap_err();
+    ctx.run_mutation(
+        fail,
+        Add {
+            owner: "eve".into(),
+            rank: 1.0,
+        },
+    )
+    .await
+    .unwrap_err();
     ctx.run_action(add_both, args).await
 }
 
 #[tokio::test]
 async fn an_action_runs_its_calls_as_transactions_of_their_own() {
     for t in backends() {
-        let functions = Functions::in_module("more").action("addBoth", add_both).internal_action("through", through);
+        let functions = Functions::in_module("more")
+            .action("addBoth", add_both)
+            .internal_action("through", through);
         let t = t.functions(functions);
         let args = Object::from([("first", "ada"), ("second", "bob")]);
-        assert_eq!(t.call("more:through", args).await.unwrap(), Value::Float64(1.0));
-        let mut owners: Vec<String> =
-            t.documents::<Task>().await.unwrap().iter().map(|task| task.owner.clone()).collect();
+        assert_eq!(
+            t.call("more:through", args).await.unwrap(),
+            Value::Float64(1.0)
+        );
+        let mut owners: Vec<String> = t
+            .documents::<Task>()
+            .await
+            .unwrap()
+            .iter()
+            .map(|task| task.owner.clone())
+            .collect();
         owners.sort();
-        assert_eq!(owners, ["ada", "bob"], "what failed is undone, and the rest stays");
+        assert_eq!(
+            owners,
+            ["ada", "bob"],
+            "what failed is undone, and the rest stays"
+        );
     }
 }
 

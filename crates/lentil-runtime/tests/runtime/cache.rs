@@ -10,7 +10,15 @@ async fn now(ctx: &mut QueryCtx, (): ()) -> Result<f64> {
 }
 
 async fn outer(ctx: &mut QueryCtx, (): ()) -> Result<f64> {
-    Ok(ctx.run_query(list, List { owner: "ada".into() }).await?.len() as f64)
+    Ok(ctx
+        .run_query(
+            list,
+            List {
+                owner: "ada".into(),
+            },
+        )
+        .await?
+        .len() as f64)
 }
 
 async fn refuse(_ctx: &mut QueryCtx, (): ()) -> Result<()> {
@@ -18,7 +26,10 @@ async fn refuse(_ctx: &mut QueryCtx, (): ()) -> Result<()> {
 }
 
 fn caching() -> TestBackend {
-    let more = Functions::in_module("more").query("now", now).query("outer", outer).query("refuse", refuse);
+    let more = Functions::in_module("more")
+        .query("now", now)
+        .query("outer", outer)
+        .query("refuse", refuse);
     backend().functions(more)
 }
 
@@ -34,13 +45,21 @@ async fn hits_and_misses(t: &TestBackend) -> (u64, u64) {
 #[tokio::test]
 async fn an_answer_is_reused_until_what_it_read_changes() {
     for t in [caching(), caching().on_sqlite()] {
-        let list = async || t.call("tasks:list", Object::from([("owner", "ada")])).await.unwrap();
+        let list = async || {
+            t.call("tasks:list", Object::from([("owner", "ada")]))
+                .await
+                .unwrap()
+        };
         fill(&t, "ada", [1.0]).await;
         assert_eq!(list().await, list().await);
         assert_eq!(hits_and_misses(&t).await, (1, 1));
         fill(&t, "bob", [2.0]).await;
         list().await;
-        assert_eq!(hits_and_misses(&t).await, (2, 1), "another owner's task is not in the range that was read");
+        assert_eq!(
+            hits_and_misses(&t).await,
+            (2, 1),
+            "another owner's task is not in the range that was read"
+        );
         fill(&t, "ada", [3.0]).await;
         assert_eq!(list().await.as_array().unwrap().len(), 2);
         assert_eq!(hits_and_misses(&t).await, (2, 2));
@@ -50,7 +69,11 @@ async fn an_answer_is_reused_until_what_it_read_changes() {
 #[tokio::test]
 async fn an_empty_answer_depends_on_what_was_not_there() {
     let t = caching();
-    let list = async || t.call("tasks:list", Object::from([("owner", "ada")])).await.unwrap();
+    let list = async || {
+        t.call("tasks:list", Object::from([("owner", "ada")]))
+            .await
+            .unwrap()
+    };
     assert_eq!(list().await.as_array().unwrap().len(), 0);
     fill(&t, "ada", [1.0]).await;
     assert_eq!(list().await.as_array().unwrap().len(), 1);
@@ -78,7 +101,10 @@ async fn an_answer_that_saw_the_time_holds_for_seconds() {
 async fn an_error_is_not_kept() {
     let t = caching();
     for _ in 0..2 {
-        assert_eq!(call(&t, "more:refuse").await.unwrap_err().code(), Code::Uncaught);
+        assert_eq!(
+            call(&t, "more:refuse").await.unwrap_err().code(),
+            Code::Uncaught
+        );
     }
     assert_eq!(hits_and_misses(&t).await, (0, 2));
 }

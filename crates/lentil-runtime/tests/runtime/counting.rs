@@ -17,11 +17,23 @@ async fn a_count_is_of_the_range_whatever_the_index() {
             let by_owner = Task::BY_OWNER_AND_RANK;
             assert_eq!(ctx.db.query(by_owner.all()).count().await?, 31);
             assert_eq!(ctx.db.query(by_owner.eq("ada")).count().await?, 30);
-            assert_eq!(ctx.db.query(by_owner.eq("ada").gte(10.0).lt(20.0)).count().await?, 10);
+            assert_eq!(
+                ctx.db
+                    .query(by_owner.eq("ada").gte(10.0).lt(20.0))
+                    .count()
+                    .await?,
+                10
+            );
             assert_eq!(ctx.db.query(by_owner.eq("eve")).count().await?, 0);
             assert_eq!(ctx.db.query(Task::BY_NOTE.eq(None)).count().await?, 31);
             let fifth = ctx.db.query(Task::all()).take(5).await?.remove(4);
-            assert_eq!(ctx.db.query(Task::BY_CREATION_TIME.gt(fifth.creation_time)).count().await?, 26);
+            assert_eq!(
+                ctx.db
+                    .query(Task::BY_CREATION_TIME.gt(fifth.creation_time))
+                    .count()
+                    .await?,
+                26
+            );
             assert_eq!(ctx.db.query(Task::BY_ID.lte(fifth.id)).count().await?, 5);
             Ok(())
         })
@@ -38,12 +50,32 @@ async fn a_mutation_counts_what_it_has_written() {
             let tasks = ctx.db.query(Task::all()).collect().await?;
             ctx.db.insert(task("ada", 4.0)).await?;
             ctx.db.delete(&tasks[0].id).await?;
-            ctx.db.patch(&tasks[1].id, Task::patch().owner("bob")).await?;
+            ctx.db
+                .patch(&tasks[1].id, Task::patch().owner("bob"))
+                .await?;
             ctx.db.patch(&tasks[2].id, Task::patch().note("x")).await?;
-            assert_eq!(ctx.db.query(Task::BY_OWNER_AND_RANK.eq("ada")).count().await?, 2);
-            assert_eq!(ctx.db.query(Task::BY_OWNER_AND_RANK.eq("bob")).count().await?, 1);
+            assert_eq!(
+                ctx.db
+                    .query(Task::BY_OWNER_AND_RANK.eq("ada"))
+                    .count()
+                    .await?,
+                2
+            );
+            assert_eq!(
+                ctx.db
+                    .query(Task::BY_OWNER_AND_RANK.eq("bob"))
+                    .count()
+                    .await?,
+                1
+            );
             assert_eq!(ctx.db.query(Task::BY_ID).count().await?, 3);
-            assert_eq!(ctx.db.query(Task::BY_CREATION_TIME.gt(tasks[1].creation_time)).count().await?, 2);
+            assert_eq!(
+                ctx.db
+                    .query(Task::BY_CREATION_TIME.gt(tasks[1].creation_time))
+                    .count()
+                    .await?,
+                2
+            );
             Ok(())
         })
         .await
@@ -53,14 +85,23 @@ async fn a_mutation_counts_what_it_has_written() {
 
 #[tokio::test]
 async fn a_count_reads_no_documents_unless_it_has_to_filter_them() {
-    for t in [limited(|limits| limits.documents_read = 5), limited(|limits| limits.documents_read = 5).on_sqlite()] {
+    for t in [
+        limited(|limits| limits.documents_read = 5),
+        limited(|limits| limits.documents_read = 5).on_sqlite(),
+    ] {
         fill(&t, "ada", (0..9).map(f64::from)).await;
         let counted = t.query(async |ctx| {
             let first = ctx.db.query(Task::BY_NOTE).count().await?;
             Ok((first, ctx.db.query(Task::BY_ID).count().await?))
         });
         assert_eq!(counted.await.unwrap(), (9, 9));
-        let filtered = t.query(async |ctx| ctx.db.query(Task::BY_NOTE).filter(|task| task.rank < 3.0).count().await);
+        let filtered = t.query(async |ctx| {
+            ctx.db
+                .query(Task::BY_NOTE)
+                .filter(|task| task.rank < 3.0)
+                .count()
+                .await
+        });
         let error = filtered.await.unwrap_err();
         assert_eq!(
             error.message(),
@@ -87,6 +128,9 @@ async fn counting_has_a_limit_of_its_own() {
 async fn an_index_that_is_not_declared_cannot_be_counted() {
     let t = backend();
     let unknown = lentil_schema::RangeSpec::all("tasks", "by_nothing");
-    let refused = t.query(async |ctx| ctx.db.query_objects(unknown.clone()).count().await).await.unwrap_err();
+    let refused = t
+        .query(async |ctx| ctx.db.query_objects(unknown.clone()).count().await)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidQuery);
 }

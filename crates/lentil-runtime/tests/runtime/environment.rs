@@ -27,18 +27,28 @@ fn reading() -> TestBackend {
         .query("query", in_query)
         .mutation("mutation", in_mutation)
         .action("action", in_action);
-    backend().functions(functions).secret("API_KEY", "generated").env("SITE_URL", "from the process")
+    backend()
+        .functions(functions)
+        .secret("API_KEY", "generated")
+        .env("SITE_URL", "from the process")
 }
 
 fn change(name: &str, value: Option<&str>) -> [EnvironmentChange; 1] {
-    [EnvironmentChange { name: name.into(), value: value.map(str::to_owned) }]
+    [EnvironmentChange {
+        name: name.into(),
+        value: value.map(str::to_owned),
+    }]
 }
 
 async fn read(t: &TestBackend, name: &str) -> Value {
     let args = Object::from([("name", name)]);
     let query = t.call("env:query", args.clone()).await.unwrap();
     for other in ["env:mutation", "env:action"] {
-        assert_eq!(t.call(other, args.clone()).await.unwrap(), query, "{other} reads as the query does");
+        assert_eq!(
+            t.call(other, args.clone()).await.unwrap(),
+            query,
+            "{other} reads as the query does"
+        );
     }
     query
 }
@@ -50,24 +60,41 @@ async fn the_process_wins_over_what_is_stored_and_that_over_what_is_generated() 
     assert_eq!(read(&t, "API_KEY").await, Value::from("generated"));
     assert_eq!(read(&t, "NONE").await, Value::Null);
     for name in ["API_KEY", "SITE_URL", "NONE"] {
-        runtime.change_environment(&change(name, Some("stored"))).await.unwrap();
+        runtime
+            .change_environment(&change(name, Some("stored")))
+            .await
+            .unwrap();
     }
     assert_eq!(read(&t, "API_KEY").await, Value::from("stored"));
     assert_eq!(read(&t, "SITE_URL").await, Value::from("from the process"));
     assert_eq!(read(&t, "NONE").await, Value::from("stored"));
-    runtime.change_environment(&change("NONE", None)).await.unwrap();
+    runtime
+        .change_environment(&change("NONE", None))
+        .await
+        .unwrap();
     assert_eq!(read(&t, "NONE").await, Value::Null);
 }
 
 #[tokio::test]
 async fn a_stored_secret_opens_and_an_empty_one_does_not() {
     let t = reading();
-    let matches =
-        async |key: &'static [u8]| t.action(async |ctx| Ok(ctx.secret("API_KEY").await?.matches(key))).await.unwrap();
+    let matches = async |key: &'static [u8]| {
+        t.action(async |ctx| Ok(ctx.secret("API_KEY").await?.matches(key)))
+            .await
+            .unwrap()
+    };
     assert!(matches(b"generated").await);
-    t.runtime().await.change_environment(&change("API_KEY", Some("stored"))).await.unwrap();
+    t.runtime()
+        .await
+        .change_environment(&change("API_KEY", Some("stored")))
+        .await
+        .unwrap();
     assert!(matches(b"stored").await && !matches(b"generated").await);
-    t.runtime().await.change_environment(&change("API_KEY", Some(""))).await.unwrap();
+    t.runtime()
+        .await
+        .change_environment(&change("API_KEY", Some("")))
+        .await
+        .unwrap();
     assert!(matches(b"generated").await && !matches(b"").await);
 }
 
@@ -76,13 +103,27 @@ async fn a_live_query_that_read_a_variable_runs_again_when_it_changes() {
     let t = reading();
     let runtime = t.runtime().await;
     let mut client = runtime.subscriber(Identity::Anonymous);
-    client.add(1, FunctionPath::parse("env:query").unwrap(), Object::from([("name", "COLOR")]), None);
+    client.add(
+        1,
+        FunctionPath::parse("env:query").unwrap(),
+        Object::from([("name", "COLOR")]),
+        None,
+    );
     client.refresh(Timestamp::MIN).await;
-    runtime.change_environment(&change("COLOR", Some("red"))).await.unwrap();
+    runtime
+        .change_environment(&change("COLOR", Some("red")))
+        .await
+        .unwrap();
     assert!(client.is_stale());
     let update = client.refresh(Timestamp::MIN).await;
-    assert_eq!(*update.changes[0].1.result.clone().unwrap(), Value::from("red"));
-    runtime.change_environment(&change("OTHER", Some("blue"))).await.unwrap();
+    assert_eq!(
+        *update.changes[0].1.result.clone().unwrap(),
+        Value::from("red")
+    );
+    runtime
+        .change_environment(&change("OTHER", Some("blue")))
+        .await
+        .unwrap();
     assert!(!client.is_stale());
 }
 
@@ -96,10 +137,18 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
         assert!(matches!(refused, EnvironmentError::Name(_)), "{name}");
     }
     let long = "x".repeat((8 << 10) + 1);
-    let refused = runtime.change_environment(&change("LONG", Some(&long))).await.unwrap_err();
+    let refused = runtime
+        .change_environment(&change("LONG", Some(&long)))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, EnvironmentError::Value { .. }));
-    let many: Vec<_> = (0..513).flat_map(|at| change(&format!("V{at}"), Some("1"))).collect();
-    assert!(matches!(runtime.change_environment(&many).await.unwrap_err(), EnvironmentError::TooMany));
+    let many: Vec<_> = (0..513)
+        .flat_map(|at| change(&format!("V{at}"), Some("1")))
+        .collect();
+    assert!(matches!(
+        runtime.change_environment(&many).await.unwrap_err(),
+        EnvironmentError::TooMany
+    ));
     assert_eq!(read(&t, "GOOD").await, Value::Null);
     assert_eq!(read(&t, "V1").await, Value::Null);
 }
@@ -107,9 +156,23 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
 #[tokio::test]
 async fn no_function_reads_or_writes_the_systems_tables() {
     let t = reading();
-    t.runtime().await.change_environment(&change("A", Some("1"))).await.unwrap();
+    t.runtime()
+        .await
+        .change_environment(&change("A", Some("1")))
+        .await
+        .unwrap();
     let range = lentil::RangeSpec::all("_environment_variables", "by_creation_time");
-    assert!(t.query(async move |ctx| ctx.db.query_objects(range).collect().await).await.is_err());
-    let insert = t.mutation(async |ctx| ctx.db.insert_object("_environment_variables", Object::new()).await).await;
+    assert!(
+        t.query(async move |ctx| ctx.db.query_objects(range).collect().await)
+            .await
+            .is_err()
+    );
+    let insert = t
+        .mutation(async |ctx| {
+            ctx.db
+                .insert_object("_environment_variables", Object::new())
+                .await
+        })
+        .await;
     assert!(insert.is_err());
 }

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lentil::{
-    ActionCtx, Code, Functions, HttpRequest, HttpRouter, Limits, Method, Request, Response, Result, StatusCode,
+    ActionCtx, Code, Functions, HttpRequest, HttpRouter, Limits, Method, Request, Response, Result,
+    StatusCode,
 };
 use lentil_testing::TestBackend;
 
@@ -41,7 +42,11 @@ async fn a_call_over_its_time_fails_and_lets_the_next_one_in() {
     });
     let error = slow.await.unwrap_err();
     assert_eq!(error.code(), Code::TimedOut);
-    assert!(error.message().contains("longer than 50 ms"), "{}", error.message());
+    assert!(
+        error.message().contains("longer than 50 ms"),
+        "{}",
+        error.message()
+    );
     fill(&t, "ada", [2.0]).await;
     assert_eq!(ranks(&t.documents::<Task>().await.unwrap()), [2.0]);
     let slow = t.query(async |_| {
@@ -63,18 +68,25 @@ async fn one_that_waits_too_long_for_its_turn_is_told_to_come_back() {
     });
     let late = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        t.mutation(async |ctx| ctx.db.insert(task("ada", 2.0)).await).await
+        t.mutation(async |ctx| ctx.db.insert(task("ada", 2.0)).await)
+            .await
     };
     let (slow, late) = tokio::join!(slow, late);
     slow.unwrap();
     let late = late.unwrap_err();
-    assert_eq!((late.code(), late.code().status()), (Code::Overloaded, StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(
+        (late.code(), late.code().status()),
+        (Code::Overloaded, StatusCode::SERVICE_UNAVAILABLE)
+    );
 }
 
 #[tokio::test]
 async fn a_mutation_inside_a_mutation_is_an_error_and_not_a_deadlock() {
     let t = backend();
-    let inside = t.mutation(async |_| t.mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await).await);
+    let inside = t.mutation(async |_| {
+        t.mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await)
+            .await
+    });
     assert_eq!(inside.await.unwrap_err().code(), Code::ReentrantMutation);
 }
 
@@ -83,8 +95,13 @@ async fn fail_route(ctx: &ActionCtx, request: Request) -> Result<Response> {
     match request.path() {
         "/panic" => panic!("a secret in a panic"),
         "/input" => {
-            let add = Add { owner: "x".repeat(2 << 20), rank: 1.0 };
-            ctx.run_mutation(crate::fixture::add, add).await.map_err(|error| error.blame_request())?;
+            let add = Add {
+                owner: "x".repeat(2 << 20),
+                rank: 1.0,
+            };
+            ctx.run_mutation(crate::fixture::add, add)
+                .await
+                .map_err(|error| error.blame_request())?;
         }
         _ => {
             std::fs::read("/nowhere/a-secret-path")?;
@@ -107,10 +124,18 @@ async fn a_failure_of_ours_tells_a_client_its_id_and_no_internals() {
     for path in ["/panic", "/io"] {
         let response = get(&t, path).await;
         assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.text(), r#"{"error":"[Request ID: test] Server Error"}"#);
+        assert_eq!(
+            response.text(),
+            r#"{"error":"[Request ID: test] Server Error"}"#
+        );
     }
     let t = failing().dev(true);
-    assert!(get(&t, "/panic").await.text().contains("a secret in a panic"));
+    assert!(
+        get(&t, "/panic")
+            .await
+            .text()
+            .contains("a secret in a panic")
+    );
     assert!(get(&t, "/io").await.text().contains("UncaughtError"));
 }
 
@@ -118,20 +143,32 @@ async fn a_failure_of_ours_tells_a_client_its_id_and_no_internals() {
 async fn an_error_laid_at_the_requests_door_is_the_clients() {
     let response = get(&failing().dev(false), "/input").await;
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
-    assert!(response.text().contains("the limit is 1 MiB"), "{}", response.text());
+    assert!(
+        response.text().contains("the limit is 1 MiB"),
+        "{}",
+        response.text()
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_hangs_up_loses_the_answer_and_not_the_work() {
     async fn slow(ctx: &ActionCtx, _request: Request) -> Result<Response> {
         tokio::task::yield_now().await;
-        ctx.run_mutation(add, Add { owner: "ada".into(), rank: 1.0 }).await?;
+        ctx.run_mutation(
+            add,
+            Add {
+                owner: "ada".into(),
+                rank: 1.0,
+            },
+        )
+        .await?;
         Ok(Response::empty(StatusCode::OK))
     }
     let t = Arc::new(backend().http(HttpRouter::new().route(Method::POST, "/slow", slow)));
     t.runtime().await;
     let mut fetch = Box::pin(t.fetch(HttpRequest::post("/slow").body("").unwrap()));
-    let is_ready = std::future::poll_fn(|cx| std::task::Poll::Ready(fetch.as_mut().poll(cx).is_ready())).await;
+    let is_ready =
+        std::future::poll_fn(|cx| std::task::Poll::Ready(fetch.as_mut().poll(cx).is_ready())).await;
     assert!(!is_ready);
     drop(fetch);
     while t.documents::<Task>().await.unwrap().is_empty() {
@@ -148,10 +185,24 @@ async fn a_result_that_does_not_match_fails_the_mutation_and_undoes_it() {
     }
     let mut limits = Limits::default();
     limits.result_bytes = 10;
-    let t = backend().limits(limits).functions(Functions::in_module("more").mutation("tooMuch", too_much));
-    let error = t.call("more:tooMuch", lentil::Object::new()).await.unwrap_err();
+    let t = backend()
+        .limits(limits)
+        .functions(Functions::in_module("more").mutation("tooMuch", too_much));
+    let error = t
+        .call("more:tooMuch", lentil::Object::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::ValueTooLarge);
-    assert!(error.message().starts_with("the result of `more:tooMuch`"), "{}", error.message());
+    assert!(
+        error.message().starts_with("the result of `more:tooMuch`"),
+        "{}",
+        error.message()
+    );
     t.runtime().await;
-    assert!(t.query(async |ctx| ctx.db.query(Task::BY_NOTE).first().await).await.unwrap().is_none());
+    assert!(
+        t.query(async |ctx| ctx.db.query(Task::BY_NOTE).first().await)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }

@@ -17,7 +17,11 @@ pub(crate) fn schema() -> Schema {
 }
 
 pub(crate) fn task(owner: &str, rank: f64) -> Task {
-    Task { owner: owner.into(), rank, note: None }
+    Task {
+        owner: owner.into(),
+        rank,
+        note: None,
+    }
 }
 
 pub(crate) fn backend() -> TestBackend {
@@ -30,7 +34,10 @@ pub(crate) fn backends() -> [TestBackend; 2] {
 }
 
 pub(crate) fn functions() -> Functions {
-    Functions::in_module("tasks").mutation("add", add).mutation("fail", fail).query("list", list)
+    Functions::in_module("tasks")
+        .mutation("add", add)
+        .mutation("fail", fail)
+        .query("list", list)
 }
 
 #[derive(Args, Clone)]
@@ -56,7 +63,10 @@ pub(crate) struct List {
 }
 
 pub(crate) async fn list(ctx: &mut QueryCtx, args: List) -> Result<Vec<Doc<Task>>> {
-    ctx.db.query(Task::BY_OWNER_AND_RANK.eq(args.owner)).collect().await
+    ctx.db
+        .query(Task::BY_OWNER_AND_RANK.eq(args.owner))
+        .collect()
+        .await
 }
 
 pub(crate) fn ranks(tasks: &[Doc<Task>]) -> Vec<f64> {
@@ -66,6 +76,8 @@ pub(crate) fn ranks(tasks: &[Doc<Task>]) -> Vec<f64> {
 /// Adds tasks of one owner.
 pub(crate) async fn fill(t: &TestBackend, owner: &str, ranks: impl IntoIterator<Item = f64>) {
     for rank in ranks {
-        t.mutation(async |ctx| ctx.db.insert(task(owner, rank)).await).await.unwrap();
+        t.mutation(async |ctx| ctx.db.insert(task(owner, rank)).await)
+            .await
+            .unwrap();
     }
 }

@@ -4,7 +4,10 @@ use lentil_testing::TestBackend;
 use crate::fixture::*;
 
 async fn who(ctx: &mut QueryCtx, (): ()) -> Result<Option<String>> {
-    Ok(ctx.auth.user_identity().map(|user| user.subject().to_owned()))
+    Ok(ctx
+        .auth
+        .user_identity()
+        .map(|user| user.subject().to_owned()))
 }
 
 async fn through(ctx: &mut QueryCtx, (): ()) -> Result<Option<String>> {
@@ -16,7 +19,10 @@ async fn greet(ctx: &mut MutationCtx, (): ()) -> Result<Option<String>> {
 }
 
 fn signing() -> TestBackend {
-    let functions = Functions::in_module("me").query("who", who).query("through", through).mutation("greet", greet);
+    let functions = Functions::in_module("me")
+        .query("who", who)
+        .query("through", through)
+        .mutation("greet", greet);
     backend().functions(functions)
 }
 
@@ -34,14 +40,22 @@ async fn a_function_sees_who_is_signed_in() {
         t.sign_in(user("ada"));
         assert_eq!(ask(path).await, Value::from("ada"), "{path}");
         t.sign_in(user("bob"));
-        assert_eq!(ask(path).await, Value::from("bob"), "{path}: an answer is its user's alone");
+        assert_eq!(
+            ask(path).await,
+            Value::from("bob"),
+            "{path}: an answer is its user's alone"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_did_not_ask_is_shared() {
     let t = signing();
-    let list = async || t.call_public("tasks:list", lentil::Object::from([("owner", "ada")])).await.unwrap();
+    let list = async || {
+        t.call_public("tasks:list", lentil::Object::from([("owner", "ada")]))
+            .await
+            .unwrap()
+    };
     for name in ["ada", "bob", "cy"] {
         t.sign_in(user(name));
         list().await;
@@ -51,9 +65,16 @@ async fn an_answer_that_did_not_ask_is_shared() {
 
 #[test]
 fn an_identity_has_its_three_attributes_whatever_the_token_claims() {
-    let ada = user("ada").with("email", "ada@issuer.test").unwrap().with("subject", "eve").unwrap();
+    let ada = user("ada")
+        .with("email", "ada@issuer.test")
+        .unwrap()
+        .with("subject", "eve")
+        .unwrap();
     assert_eq!(ada.token_identifier(), "https://issuer.test|ada");
-    assert_eq!((ada.issuer(), ada.subject()), ("https://issuer.test", "ada"));
+    assert_eq!(
+        (ada.issuer(), ada.subject()),
+        ("https://issuer.test", "ada")
+    );
     assert_eq!(ada.get("email"), Some(&Value::from("ada@issuer.test")));
     assert!(user("ada").with("$no", 1.0).is_err());
 }

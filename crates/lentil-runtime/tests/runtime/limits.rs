@@ -9,7 +9,8 @@ fn limited(set: impl FnOnce(&mut Limits)) -> lentil_testing::TestBackend {
 }
 
 async fn collect_all(t: &lentil_testing::TestBackend) -> lentil::Result<usize> {
-    t.query(async |ctx| Ok(ctx.db.query(Task::BY_NOTE).collect().await?.len())).await
+    t.query(async |ctx| Ok(ctx.db.query(Task::BY_NOTE).collect().await?.len()))
+        .await
 }
 
 #[tokio::test]
@@ -20,12 +21,19 @@ async fn reading_stops_at_its_limits_and_names_the_call() {
     fill(&t, "ada", [5.0]).await;
     let error = collect_all(&t).await.unwrap_err();
     assert_eq!(error.code(), Code::LimitExceeded);
-    let sentence = "db.query(tasks.by_note).collect: too many documents read in one call: the limit is 5";
+    let sentence =
+        "db.query(tasks.by_note).collect: too many documents read in one call: the limit is 5";
     assert_eq!(error.message(), sentence);
 
     let t = limited(|limits| limits.bytes_read = 300);
     fill(&t, "ada", (0..9).map(f64::from)).await;
-    assert!(collect_all(&t).await.unwrap_err().message().contains("bytes read"));
+    assert!(
+        collect_all(&t)
+            .await
+            .unwrap_err()
+            .message()
+            .contains("bytes read")
+    );
 
     let t = limited(|limits| limits.ranges_read = 2);
     let thrice = t.query(async |ctx| {
@@ -34,7 +42,13 @@ async fn reading_stops_at_its_limits_and_names_the_call() {
         }
         Ok(())
     });
-    assert!(thrice.await.unwrap_err().message().contains("index ranges read"));
+    assert!(
+        thrice
+            .await
+            .unwrap_err()
+            .message()
+            .contains("index ranges read")
+    );
 }
 
 #[tokio::test]
@@ -47,7 +61,10 @@ async fn writing_stops_at_its_limits_and_undoes_the_call() {
         Ok(())
     });
     let error = thrice.await.unwrap_err();
-    assert_eq!(error.message(), "db.insert: too many documents written in one call: the limit is 2");
+    assert_eq!(
+        error.message(),
+        "db.insert: too many documents written in one call: the limit is 2"
+    );
     assert!(t.documents::<Task>().await.unwrap().is_empty());
 
     let t = limited(|limits| limits.bytes_written = 150);
@@ -61,22 +78,45 @@ async fn writing_stops_at_its_limits_and_undoes_the_call() {
 #[tokio::test]
 async fn a_document_has_a_size_and_a_depth() {
     let t = limited(|limits| limits.document_bytes = 1_000);
-    let large = t.mutation(async |ctx| ctx.db.insert(task(&"x".repeat(1_000), 1.0)).await).await.unwrap_err();
+    let large = t
+        .mutation(async |ctx| ctx.db.insert(task(&"x".repeat(1_000), 1.0)).await)
+        .await
+        .unwrap_err();
     assert_eq!(large.code(), Code::ValueTooLarge);
-    assert!(large.message().contains("table \"tasks\" would be"), "{}", large.message());
+    assert!(
+        large.message().contains("table \"tasks\" would be"),
+        "{}",
+        large.message()
+    );
 
     let deep = (0..20).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     let refused = backend();
-    let refused =
-        refused.mutation(async |ctx| ctx.db.insert_object("tasks", Object::from([("owner", deep.clone())])).await);
-    assert!(refused.await.unwrap_err().message().contains("nested 21 levels deep; the limit is 16"));
+    let refused = refused.mutation(async |ctx| {
+        ctx.db
+            .insert_object("tasks", Object::from([("owner", deep.clone())]))
+            .await
+    });
+    assert!(
+        refused
+            .await
+            .unwrap_err()
+            .message()
+            .contains("nested 21 levels deep; the limit is 16")
+    );
 }
 
 #[tokio::test]
 async fn arguments_have_a_size() {
     let t = limited(|limits| limits.argument_bytes = 100);
-    let args = Object::from([("owner", Value::from("x".repeat(100))), ("rank", 1.0.into())]);
+    let args = Object::from([
+        ("owner", Value::from("x".repeat(100))),
+        ("rank", 1.0.into()),
+    ]);
     let error = t.call("tasks:add", args).await.unwrap_err();
     assert_eq!(error.code(), Code::ValueTooLarge);
-    assert!(error.message().starts_with("the arguments of `tasks:add`"), "{}", error.message());
+    assert!(
+        error.message().starts_with("the arguments of `tasks:add`"),
+        "{}",
+        error.message()
+    );
 }

@@ -4,7 +4,10 @@ use lentil_testing::TestBackend;
 use crate::fixture::*;
 
 fn adding(rank: f64) -> Add {
-    Add { owner: "ada".into(), rank }
+    Add {
+        owner: "ada".into(),
+        rank,
+    }
 }
 
 async fn stored(t: &TestBackend) -> Vec<f64> {
@@ -18,8 +21,19 @@ async fn a_nested_failure_undoes_its_own_part_and_can_be_handled() {
             ctx.run_mutation(add, adding(1.0)).await?;
             let failed = ctx.run_mutation(fail, adding(2.0)).await;
             assert_eq!(failed.unwrap_err().message(), "after all, no");
-            let seen = ctx.run_query(list, List { owner: "ada".into() }).await?;
-            assert_eq!(ranks(&seen), [1.0], "a nested query sees what is written, and nothing that was undone");
+            let seen = ctx
+                .run_query(
+                    list,
+                    List {
+                        owner: "ada".into(),
+                    },
+                )
+                .await?;
+            assert_eq!(
+                ranks(&seen),
+                [1.0],
+                "a nested query sees what is written, and nothing that was undone"
+            );
             ctx.run_mutation(add, adding(3.0)).await
         })
         .await
@@ -55,15 +69,25 @@ async fn what_a_nested_mutation_overwrote_comes_back_when_it_fails() {
 async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
     async fn raise(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         for task in ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await? {
-            ctx.db.patch(&task.id, Task::patch().rank(task.rank + 10.0)).await?;
+            ctx.db
+                .patch(&task.id, Task::patch().rank(task.rank + 10.0))
+                .await?;
         }
-        assert_eq!(ranks(&ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await?), [11.0, 12.0]);
+        assert_eq!(
+            ranks(&ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await?),
+            [11.0, 12.0]
+        );
         Err(Error::uncaught("no"))
     }
     let t = backend().functions(Functions::in_module("more").mutation("raise", raise));
     fill(&t, "ada", [1.0]).await;
     t.mutation(async |ctx| {
-        let stored = ctx.db.query(Task::BY_OWNER_AND_RANK).unique().await?.unwrap();
+        let stored = ctx
+            .db
+            .query(Task::BY_OWNER_AND_RANK)
+            .unique()
+            .await?
+            .unwrap();
         let inserted = ctx.db.insert(task("ada", 2.0)).await?;
         ctx.run_mutation(raise, ()).await.unwrap_err();
         assert_eq!(ctx.db.get(&stored.id).await?.unwrap().rank, 1.0);
@@ -71,7 +95,9 @@ async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
         for task in ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await? {
             let again = ctx.db.get(&task.id).await?.unwrap();
             assert_eq!(again.rank, task.rank);
-            ctx.db.patch(&task.id, Task::patch().rank(again.rank + 1.0)).await?;
+            ctx.db
+                .patch(&task.id, Task::patch().rank(again.rank + 1.0))
+                .await?;
         }
         Ok(())
     })
@@ -100,7 +126,10 @@ async fn a_nested_panic_is_an_error_of_that_call() {
     let t = backend().functions(Functions::in_module("more").mutation("explode", explode));
     t.mutation(async |ctx| {
         let error = ctx.run_mutation(explode, adding(1.0)).await.unwrap_err();
-        assert_eq!((error.code(), error.message()), (Code::Panicked, "`more:explode` panicked: boom 1"));
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::Panicked, "`more:explode` panicked: boom 1")
+        );
         ctx.run_mutation(add, adding(2.0)).await
     })
     .await
@@ -117,34 +146,76 @@ async fn down(ctx: &mut QueryCtx, args: Down) -> Result<f64> {
     if args.levels == 0.0 {
         return Ok(0.0);
     }
-    Ok(1.0 + ctx.run_query(down, Down { levels: args.levels - 1.0 }).await?)
+    Ok(1.0
+        + ctx
+            .run_query(
+                down,
+                Down {
+                    levels: args.levels - 1.0,
+                },
+            )
+            .await?)
 }
 
 #[tokio::test]
 async fn a_function_may_call_itself_up_to_the_depth_limit() {
     let t = backend().functions(Functions::in_module("more").query("down", down));
-    assert_eq!(t.query(async |ctx| ctx.run_query(down, Down { levels: 6.0 }).await).await.unwrap(), 6.0);
-    let error = t.query(async |ctx| ctx.run_query(down, Down { levels: 20.0 }).await).await.unwrap_err();
+    assert_eq!(
+        t.query(async |ctx| ctx.run_query(down, Down { levels: 6.0 }).await)
+            .await
+            .unwrap(),
+        6.0
+    );
+    let error = t
+        .query(async |ctx| ctx.run_query(down, Down { levels: 20.0 }).await)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::LimitExceeded);
-    assert!(error.message().contains("the limit is 8"), "{}", error.message());
+    assert!(
+        error.message().contains("the limit is 8"),
+        "{}",
+        error.message()
+    );
 }
 
 #[tokio::test]
 async fn a_function_that_is_not_registered_cannot_be_called() {
     let t = TestBackend::new(schema());
-    let error = t.mutation(async |ctx| ctx.run_mutation(add, adding(1.0)).await).await.unwrap_err();
+    let error = t
+        .mutation(async |ctx| ctx.run_mutation(add, adding(1.0)).await)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::FunctionNotFound);
-    assert!(error.message().contains("fixture::add` is not registered"), "{}", error.message());
+    assert!(
+        error.message().contains("fixture::add` is not registered"),
+        "{}",
+        error.message()
+    );
 }
 
 #[tokio::test]
 async fn a_value_given_for_arguments_is_validated_at_the_call() {
     let t = backend();
-    let call = async |args: lentil::Value| t.mutation(async |ctx| ctx.run_mutation(add, args.clone()).await).await;
-    call(lentil::Object::from([("owner", lentil::Value::from("ada")), ("rank", 1.0.into())]).into()).await.unwrap();
-    let missing = call(lentil::Object::from([("owner", "ada")]).into()).await.unwrap_err();
-    assert_eq!(missing.message(), "argument `rank`: missing, expected v.number()");
-    assert_eq!(call(lentil::Value::Null).await.unwrap_err().code(), Code::ArgumentValidation);
+    let call = async |args: lentil::Value| {
+        t.mutation(async |ctx| ctx.run_mutation(add, args.clone()).await)
+            .await
+    };
+    call(
+        lentil::Object::from([("owner", lentil::Value::from("ada")), ("rank", 1.0.into())]).into(),
+    )
+    .await
+    .unwrap();
+    let missing = call(lentil::Object::from([("owner", "ada")]).into())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        missing.message(),
+        "argument `rank`: missing, expected v.number()"
+    );
+    assert_eq!(
+        call(lentil::Value::Null).await.unwrap_err().code(),
+        Code::ArgumentValidation
+    );
 }
 
 #[tokio::test]
@@ -154,10 +225,15 @@ async fn a_nested_call_that_is_dropped_ends_its_transaction() {
         ctx.db.insert(task("ada", 1.0)).await?;
         let mut nested = ctx.run_mutation(add, adding(2.0));
         // Polled once or never, and gone.
-        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(nested.as_mut().poll(cx).is_ready())).await;
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(nested.as_mut().poll(cx).is_ready()))
+                .await;
         drop(nested);
         if !polled {
-            assert_eq!(ctx.db.insert(task("ada", 3.0)).await.unwrap_err().code(), Code::Abandoned);
+            assert_eq!(
+                ctx.db.insert(task("ada", 3.0)).await.unwrap_err().code(),
+                Code::Abandoned
+            );
         }
         Ok(polled)
     });
@@ -179,11 +255,23 @@ async fn the_log_lines_of_nested_calls_stand_among_their_callers() {
         ctx.log.info("after");
         Ok(())
     }
-    let t = backend().functions(Functions::in_module("logs").query("inner", inner).query("outer", outer));
+    let t = backend().functions(
+        Functions::in_module("logs")
+            .query("inner", inner)
+            .query("outer", outer),
+    );
     let path = lentil_runtime::FunctionPath::parse("logs:outer").unwrap();
-    let call = lentil_runtime::FunctionCall::new(path, lentil::Object::new(), lentil_runtime::Identity::Anonymous);
+    let call = lentil_runtime::FunctionCall::new(
+        path,
+        lentil::Object::new(),
+        lentil_runtime::Identity::Anonymous,
+    );
     for _ in 0..2 {
         let outcome = t.runtime().await.call(call.clone(), None).await;
-        assert_eq!(outcome.log_lines, ["[LOG] before", "[WARN] inner", "[INFO] after"], "a cached answer logs again");
+        assert_eq!(
+            outcome.log_lines,
+            ["[LOG] before", "[WARN] inner", "[INFO] after"],
+            "a cached answer logs again"
+        );
     }
 }

@@ -9,7 +9,12 @@ use parking_lot::Mutex;
 use crate::fixture::*;
 
 async fn open(store: &Arc<dyn Store>, schema: Schema) -> Result<Runtime, OpenError> {
-    Runtime::open(Application::new(schema), Arc::clone(store), RuntimeOptions::default()).await
+    Runtime::open(
+        Application::new(schema),
+        Arc::clone(store),
+        RuntimeOptions::default(),
+    )
+    .await
 }
 
 /// A store in which the fixture's application has left three tasks and stopped.
@@ -18,7 +23,12 @@ async fn used_store() -> (Arc<dyn Store>, tempfile::TempDir) {
     let store = store_in(&folder);
     let runtime = open(&store, schema()).await.unwrap();
     for rank in [3.0, 1.0, 2.0] {
-        runtime.with_mutation(Identity::Anonymous, async |ctx| ctx.db.insert(task("ada", rank)).await).await.unwrap();
+        runtime
+            .with_mutation(Identity::Anonymous, async |ctx| {
+                ctx.db.insert(task("ada", rank)).await
+            })
+            .await
+            .unwrap();
     }
     runtime.close().await.unwrap();
     drop((runtime, store));
@@ -30,18 +40,31 @@ fn store_in(folder: &tempfile::TempDir) -> Arc<dyn Store> {
 }
 
 fn tasks() -> Table {
-    Table::new("tasks").field("owner", v::string()).field("rank", v::number()).optional("note", v::string())
+    Table::new("tasks")
+        .field("owner", v::string())
+        .field("rank", v::number())
+        .optional("note", v::string())
 }
 
 #[tokio::test]
 async fn documents_that_do_not_fit_refuse_the_opening_and_change_nothing() {
     let (store, _folder) = used_store().await;
     let before = store.catalog();
-    let renamed = Table::new("tasks").field("owner", v::string()).field("priority", v::number());
-    let misfit = open(&store, Schema::new().with(renamed).with(Table::new("more"))).await.err().unwrap();
-    let OpenError::Misfits(misfits) = &misfit else { panic!("{misfit}") };
+    let renamed = Table::new("tasks")
+        .field("owner", v::string())
+        .field("priority", v::number());
+    let misfit = open(&store, Schema::new().with(renamed).with(Table::new("more")))
+        .await
+        .err()
+        .unwrap();
+    let OpenError::Misfits(misfits) = &misfit else {
+        panic!("{misfit}")
+    };
     assert_eq!(misfits.first.len(), 3);
-    assert!(misfits.first[0].contains("field `rank`: unknown field"), "{misfit}");
+    assert!(
+        misfits.first[0].contains("field `rank`: unknown field"),
+        "{misfit}"
+    );
     assert_eq!(*store.catalog(), *before);
     assert!(open(&store, schema()).await.is_ok());
 }
@@ -53,32 +76,60 @@ async fn a_new_index_is_built_over_the_documents_there_and_an_old_one_dropped() 
     let told = Arc::clone(&seen);
     let progress = Box::new(move |progress: OpenProgress<'_>| {
         if let OpenProgress::Index(index) = progress {
-            told.lock().push((index.index.clone(), index.state, index.done));
+            told.lock()
+                .push((index.index.clone(), index.state, index.done));
         }
     });
     let schema = Schema::new().with(tasks().index("by_rank", ["rank"]));
-    let options = RuntimeOptions { progress, ..RuntimeOptions::default() };
-    let runtime = Runtime::open(Application::new(schema), store, options).await.unwrap();
-    let told = seen.lock().clone();
-    assert!(told.contains(&("by_rank".to_owned(), IndexState::Building, 3)), "{told:?}");
-    assert!(told.iter().any(|(index, state, _)| index == "by_note" && *state == IndexState::Dropping), "{told:?}");
-    let by_rank = lentil_schema::RangeSpec::all("tasks", "by_rank");
-    let found = runtime
-        .with_query(Identity::Anonymous, async |ctx| ctx.db.query_objects(by_rank.clone()).collect().await)
+    let options = RuntimeOptions {
+        progress,
+        ..RuntimeOptions::default()
+    };
+    let runtime = Runtime::open(Application::new(schema), store, options)
         .await
         .unwrap();
-    let ranks: Vec<_> = found.iter().map(|task| task.get("rank").unwrap().as_f64().unwrap()).collect();
+    let told = seen.lock().clone();
+    assert!(
+        told.contains(&("by_rank".to_owned(), IndexState::Building, 3)),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|(index, state, _)| index == "by_note" && *state == IndexState::Dropping),
+        "{told:?}"
+    );
+    let by_rank = lentil_schema::RangeSpec::all("tasks", "by_rank");
+    let found = runtime
+        .with_query(Identity::Anonymous, async |ctx| {
+            ctx.db.query_objects(by_rank.clone()).collect().await
+        })
+        .await
+        .unwrap();
+    let ranks: Vec<_> = found
+        .iter()
+        .map(|task| task.get("rank").unwrap().as_f64().unwrap())
+        .collect();
     assert_eq!(ranks, [1.0, 2.0, 3.0]);
 }
 
 #[tokio::test]
 async fn a_table_that_is_no_longer_declared_keeps_its_documents() {
     let (store, _folder) = used_store().await;
-    let without = open(&store, Schema::new().with(Table::new("other"))).await.unwrap();
+    let without = open(&store, Schema::new().with(Table::new("other")))
+        .await
+        .unwrap();
     let hidden = lentil_schema::RangeSpec::all("tasks", "by_creation_time");
-    let refused =
-        without.with_query(Identity::Anonymous, async |ctx| ctx.db.query_objects(hidden.clone()).collect().await).await;
-    assert!(refused.unwrap_err().message().contains("table \"tasks\" is not declared"));
+    let refused = without
+        .with_query(Identity::Anonymous, async |ctx| {
+            ctx.db.query_objects(hidden.clone()).collect().await
+        })
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .message()
+            .contains("table \"tasks\" is not declared")
+    );
 }
 
 #[tokio::test]
@@ -88,17 +139,38 @@ async fn an_application_that_makes_no_sense_does_not_open() {
     }
     let store = || Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let refusal = async |application: Application| {
-        Runtime::open(application, store(), RuntimeOptions::default()).await.err().unwrap().to_string()
+        Runtime::open(application, store(), RuntimeOptions::default())
+            .await
+            .err()
+            .unwrap()
+            .to_string()
     };
     let twice = || Functions::in_module("m").query("f", nothing);
     assert_eq!(
-        refusal(Application::new(Schema::new()).functions(twice()).functions(twice())).await,
+        refusal(
+            Application::new(Schema::new())
+                .functions(twice())
+                .functions(twice())
+        )
+        .await,
         "the functions: two functions are registered as `m:f`"
     );
     let malformed = Functions::in_module("a-b").query("f", nothing);
-    assert!(refusal(Application::new(Schema::new()).functions(malformed)).await.contains("is no function path"));
-    assert!(refusal(Application::new(Schema::new().with(Table::new("_x")))).await.starts_with("the schema: "));
-    assert!(refusal(Application::new(Schema::new()).secret("KEY")).await.contains("secret `KEY` has no value"));
+    assert!(
+        refusal(Application::new(Schema::new()).functions(malformed))
+            .await
+            .contains("is no function path")
+    );
+    assert!(
+        refusal(Application::new(Schema::new().with(Table::new("_x"))))
+            .await
+            .starts_with("the schema: ")
+    );
+    assert!(
+        refusal(Application::new(Schema::new()).secret("KEY"))
+            .await
+            .contains("secret `KEY` has no value")
+    );
 }
 
 #[tokio::test]
@@ -108,11 +180,18 @@ async fn documents_that_share_a_key_refuse_that_its_index_becomes_unique() {
     for index in ["by_owner", "by_note"] {
         // The one is new, the other was there and was not unique.
         let field = index.trim_start_matches("by_");
-        let unique = Schema::new().with(tasks().unique_index(index, [field])).with(Table::new("more"));
+        let unique = Schema::new()
+            .with(tasks().unique_index(index, [field]))
+            .with(Table::new("more"));
         let misfit = open(&store, unique).await.err().unwrap();
-        let OpenError::Misfits(misfits) = &misfit else { panic!("{misfit}") };
+        let OpenError::Misfits(misfits) = &misfit else {
+            panic!("{misfit}")
+        };
         assert_eq!(misfits.first.len(), 2, "{misfit}");
-        assert!(misfits.first[0].starts_with(&format!("the index tasks.{index} is unique, and")), "{misfit}");
+        assert!(
+            misfits.first[0].starts_with(&format!("the index tasks.{index} is unique, and")),
+            "{misfit}"
+        );
         assert_eq!(*store.catalog(), *before);
     }
     assert!(open(&store, schema()).await.is_ok());
@@ -123,23 +202,38 @@ async fn an_index_becomes_unique_and_is_no_longer() {
     let (store, folder) = used_store().await;
     drop(store);
     let by_rank = |unique: bool| {
-        let table = if unique { tasks().unique_index("by_rank", ["rank"]) } else { tasks().index("by_rank", ["rank"]) };
+        let table = if unique {
+            tasks().unique_index("by_rank", ["rank"])
+        } else {
+            tasks().index("by_rank", ["rank"])
+        };
         Schema::new().with(table)
     };
     let mut ids = Vec::new();
-    for (unique, refused) in [(true, Some(lentil::Code::UniqueIndexViolation)), (false, None)] {
+    for (unique, refused) in [
+        (true, Some(lentil::Code::UniqueIndexViolation)),
+        (false, None),
+    ] {
         let store = store_in(&folder);
         let runtime = open(&store, by_rank(unique)).await.unwrap();
-        let add = runtime.with_mutation(Identity::Anonymous, async |ctx| ctx.db.insert(task("bob", 2.0)).await);
+        let add = runtime.with_mutation(Identity::Anonymous, async |ctx| {
+            ctx.db.insert(task("bob", 2.0)).await
+        });
         assert_eq!(add.await.err().map(|error| error.code()), refused);
         runtime.close().await.unwrap();
-        let index = store.catalog().tables["tasks"].index("by_rank").unwrap().clone();
+        let index = store.catalog().tables["tasks"]
+            .index("by_rank")
+            .unwrap()
+            .clone();
         assert_eq!(index.unique, unique);
         ids.push(index.id);
     }
     assert_eq!(ids[0], ids[1], "it is not built anew");
     let refused = open(&store_in(&folder), by_rank(true)).await.err().unwrap();
-    assert!(refused.to_string().contains("both have `rank` 2"), "{refused}");
+    assert!(
+        refused.to_string().contains("both have `rank` 2"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -155,8 +249,13 @@ async fn an_index_that_was_unique_is_not_checked_again() {
                 told.lock().push(done);
             }
         });
-        let options = RuntimeOptions { progress, ..RuntimeOptions::default() };
-        let runtime = Runtime::open(Application::new(unique()), store_in(&folder), options).await.unwrap();
+        let options = RuntimeOptions {
+            progress,
+            ..RuntimeOptions::default()
+        };
+        let runtime = Runtime::open(Application::new(unique()), store_in(&folder), options)
+            .await
+            .unwrap();
         runtime.close().await.unwrap();
         assert_eq!(*seen.lock(), expected);
     }

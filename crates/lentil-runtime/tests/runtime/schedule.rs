@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lentil::{
-    ActionCtx, Args, Code, Crons, Doc, Document, Error, Functions, Id, MutationCtx, Object, Result, ScheduledFunction,
-    ScheduledState, ValueType,
+    ActionCtx, Args, Code, Crons, Doc, Document, Error, Functions, Id, MutationCtx, Object, Result,
+    ScheduledFunction, ScheduledState, ValueType,
 };
 use lentil_runtime::{Identity, OpenError, Runtime, RuntimeOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -22,15 +22,45 @@ struct Later {
 
 /// Schedules a task to be added in a minute; and then perhaps fails.
 async fn add_later(ctx: &mut MutationCtx, args: Later) -> Result<String> {
-    let id = ctx.scheduler.run_after(MINUTE, add, Add { owner: args.owner, rank: args.rank }).await?;
-    if args.fails { Err(Error::uncaught("after all, no")) } else { Ok(id.to_string()) }
+    let id = ctx
+        .scheduler
+        .run_after(
+            MINUTE,
+            add,
+            Add {
+                owner: args.owner,
+                rank: args.rank,
+            },
+        )
+        .await?;
+    if args.fails {
+        Err(Error::uncaught("after all, no"))
+    } else {
+        Ok(id.to_string())
+    }
 }
 
 /// Schedules through a nested mutation that fails, and handles that.
 async fn add_through(ctx: &mut MutationCtx, args: Later) -> Result<()> {
-    let nested = ctx.run_mutation(add_later, Later { fails: true, ..args.clone() }).await;
+    let nested = ctx
+        .run_mutation(
+            add_later,
+            Later {
+                fails: true,
+                ..args.clone()
+            },
+        )
+        .await;
     assert!(nested.is_err());
-    ctx.run_mutation(add_later, Later { fails: false, ..args }).await.map(drop)
+    ctx.run_mutation(
+        add_later,
+        Later {
+            fails: false,
+            ..args
+        },
+    )
+    .await
+    .map(drop)
 }
 
 #[derive(Args, Clone)]
@@ -61,7 +91,16 @@ async fn stray(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
 
 async fn too_many(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     for rank in 0..1_001 {
-        ctx.scheduler.run_after(MINUTE, add, Add { owner: "ada".into(), rank: f64::from(rank) }).await?;
+        ctx.scheduler
+            .run_after(
+                MINUTE,
+                add,
+                Add {
+                    owner: "ada".into(),
+                    rank: f64::from(rank),
+                },
+            )
+            .await?;
     }
     Ok(())
 }
@@ -82,7 +121,12 @@ fn all() -> Functions {
 }
 
 fn later(rank: f64, fails: bool) -> Object {
-    Later { owner: "ada".into(), rank, fails }.into_object()
+    Later {
+        owner: "ada".into(),
+        rank,
+        fails,
+    }
+    .into_object()
 }
 
 async fn ranks_of(t: &TestBackend) -> Vec<f64> {
@@ -91,9 +135,24 @@ async fn ranks_of(t: &TestBackend) -> Vec<f64> {
 
 /// What became of each scheduled function, the oldest first.
 async fn states(t: &TestBackend) -> Vec<String> {
-    let scheduled = t.query(async |ctx| ctx.db.system.query(ScheduledFunction::all()).collect().await).await.unwrap();
+    let scheduled = t
+        .query(async |ctx| {
+            ctx.db
+                .system
+                .query(ScheduledFunction::all())
+                .collect()
+                .await
+        })
+        .await
+        .unwrap();
     let kind = |job: Doc<ScheduledFunction>| {
-        job.state.clone().into_value().as_object()?.get("kind")?.as_str().map(str::to_owned)
+        job.state
+            .clone()
+            .into_value()
+            .as_object()?
+            .get("kind")?
+            .as_str()
+            .map(str::to_owned)
     };
     scheduled.into_iter().filter_map(kind).collect()
 }
@@ -125,16 +184,40 @@ async fn what_a_failed_mutation_scheduled_does_not_run() {
 async fn a_scheduled_function_is_seen_by_the_mutation_that_schedules_it() {
     let t = scheduling();
     let seen = t.mutation(async |ctx| {
-        let id = ctx.scheduler.run_after(MINUTE, add, Add { owner: "ada".into(), rank: 1.0 }).await?;
+        let id = ctx
+            .scheduler
+            .run_after(
+                MINUTE,
+                add,
+                Add {
+                    owner: "ada".into(),
+                    rank: 1.0,
+                },
+            )
+            .await?;
         let seen = ctx.db.system.get(&id).await?;
         ctx.scheduler.cancel(&id).await?;
         Ok((seen, ctx.db.system.get(&id).await?))
     });
     let (pending, canceled) = seen.await.unwrap();
     let (pending, canceled) = (pending.unwrap(), canceled.unwrap());
-    assert_eq!((&pending.state, pending.completed_time), (&ScheduledState::Pending, None));
-    assert_eq!(pending.args, [Add { owner: "ada".into(), rank: 1.0 }.into_object().into()]);
-    assert_eq!((&canceled.state, canceled.completed_time.is_some()), (&ScheduledState::Canceled, true));
+    assert_eq!(
+        (&pending.state, pending.completed_time),
+        (&ScheduledState::Pending, None)
+    );
+    assert_eq!(
+        pending.args,
+        [Add {
+            owner: "ada".into(),
+            rank: 1.0
+        }
+        .into_object()
+        .into()]
+    );
+    assert_eq!(
+        (&canceled.state, canceled.completed_time.is_some()),
+        (&ScheduledState::Canceled, true)
+    );
 }
 
 #[tokio::test]
@@ -152,7 +235,16 @@ async fn what_is_canceled_does_not_run() {
 #[tokio::test]
 async fn an_action_runs_once_and_its_failure_is_recorded_while_its_orders_stay() {
     let t = scheduling();
-    t.call("later:actLater", Add { owner: "ada".into(), rank: 7.0 }.into_object()).await.unwrap();
+    t.call(
+        "later:actLater",
+        Add {
+            owner: "ada".into(),
+            rank: 7.0,
+        }
+        .into_object(),
+    )
+    .await
+    .unwrap();
     t.advance(MINUTE);
     assert_eq!(t.run_due().await.unwrap(), 2);
     assert_eq!(ranks_of(&t).await, [7.0]);
@@ -162,10 +254,22 @@ async fn an_action_runs_once_and_its_failure_is_recorded_while_its_orders_stay()
 #[tokio::test]
 async fn a_mutation_that_fails_when_it_runs_has_written_nothing_and_is_recorded() {
     async fn fail_later(ctx: &mut MutationCtx, args: Add) -> Result<()> {
-        ctx.scheduler.run_after(Duration::ZERO, fail, args).await.map(drop)
+        ctx.scheduler
+            .run_after(Duration::ZERO, fail, args)
+            .await
+            .map(drop)
     }
     let t = scheduling().functions(Functions::in_module("more").mutation("failLater", fail_later));
-    t.call("more:failLater", Add { owner: "ada".into(), rank: 1.0 }.into_object()).await.unwrap();
+    t.call(
+        "more:failLater",
+        Add {
+            owner: "ada".into(),
+            rank: 1.0,
+        }
+        .into_object(),
+    )
+    .await
+    .unwrap();
     assert_eq!(t.run_due().await.unwrap(), 1);
     assert!(ranks_of(&t).await.is_empty());
     assert_eq!(states(&t).await, ["failed"]);
@@ -179,11 +283,29 @@ async fn what_cannot_be_scheduled_is_refused() {
     async fn unregistered(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         ctx.scheduler.run_after(MINUTE, stray, ()).await.map(drop)
     }
-    let t = scheduling().functions(Functions::in_module("more").mutation("unregistered", unregistered));
+    let t =
+        scheduling().functions(Functions::in_module("more").mutation("unregistered", unregistered));
     let code = async |path: &str, args: Object| t.call(path, args).await.unwrap_err().code();
-    assert_eq!(code("later:far", Add { owner: "ada".into(), rank: 1.0 }.into_object()).await, Code::InvalidSchedule);
-    assert_eq!(code("later:tooMany", Object::new()).await, Code::LimitExceeded);
-    assert_eq!(code("more:unregistered", Object::new()).await, Code::FunctionNotFound);
+    assert_eq!(
+        code(
+            "later:far",
+            Add {
+                owner: "ada".into(),
+                rank: 1.0
+            }
+            .into_object()
+        )
+        .await,
+        Code::InvalidSchedule
+    );
+    assert_eq!(
+        code("later:tooMany", Object::new()).await,
+        Code::LimitExceeded
+    );
+    assert_eq!(
+        code("more:unregistered", Object::new()).await,
+        Code::FunctionNotFound
+    );
     assert!(states(&t).await.is_empty());
 }
 
@@ -191,39 +313,93 @@ async fn what_cannot_be_scheduled_is_refused() {
 async fn a_cron_runs_again_and_again_and_skips_what_was_missed() {
     async fn tick(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         let rank = ctx.now()?;
-        add(ctx, Add { owner: "cron".into(), rank }).await
+        add(
+            ctx,
+            Add {
+                owner: "cron".into(),
+                rank,
+            },
+        )
+        .await
     }
     let crons = || Crons::new().interval("tick", 10 * MINUTE, tick, ());
-    let t = scheduling().functions(Functions::in_module("cron").internal_mutation("tick", tick)).crons(crons());
-    assert_eq!(t.run_due().await.unwrap(), 1, "it runs when it is first declared");
+    let t = scheduling()
+        .functions(Functions::in_module("cron").internal_mutation("tick", tick))
+        .crons(crons());
+    assert_eq!(
+        t.run_due().await.unwrap(),
+        1,
+        "it runs when it is first declared"
+    );
     t.advance(9 * MINUTE);
     assert_eq!(t.run_due().await.unwrap(), 0);
     t.advance(MINUTE);
     assert_eq!(t.run_due().await.unwrap(), 1);
     t.advance(35 * MINUTE);
-    assert_eq!(t.run_due().await.unwrap(), 1, "those that were missed are one run");
+    assert_eq!(
+        t.run_due().await.unwrap(),
+        1,
+        "those that were missed are one run"
+    );
     t.advance(5 * MINUTE);
-    assert_eq!(t.run_due().await.unwrap(), 1, "and the next is when it always would have been");
+    assert_eq!(
+        t.run_due().await.unwrap(),
+        1,
+        "and the next is when it always would have been"
+    );
 }
 
 #[tokio::test]
 async fn a_cron_that_makes_no_sense_does_not_start() {
     let open = async |crons: Crons| {
-        let application = lentil::Application::new(schema()).functions(functions()).crons(crons);
-        let store = Arc::new(lentil_store::MemoryStore::new(Arc::new(lentil_store::SystemClock)));
-        Runtime::open(application, store, RuntimeOptions::default()).await.err().map(|error| error.to_string())
+        let application = lentil::Application::new(schema())
+            .functions(functions())
+            .crons(crons);
+        let store = Arc::new(lentil_store::MemoryStore::new(Arc::new(
+            lentil_store::SystemClock,
+        )));
+        Runtime::open(application, store, RuntimeOptions::default())
+            .await
+            .err()
+            .map(|error| error.to_string())
     };
-    let args = || Add { owner: "ada".into(), rank: 1.0 };
-    assert_eq!(open(Crons::new().interval("a", MINUTE, add, args())).await, None);
+    let args = || Add {
+        owner: "ada".into(),
+        rank: 1.0,
+    };
+    assert_eq!(
+        open(Crons::new().interval("a", MINUTE, add, args())).await,
+        None
+    );
     for (crons, expected) in [
-        (Crons::new().interval("a", MINUTE, stray, ()), "is not registered"),
-        (Crons::new().interval("a", Duration::ZERO, add, args()), "at least a second"),
-        (Crons::new().cron("a", "* * *", "UTC", add, args()), "five fields"),
-        (Crons::new().cron("a", "0 9 * * *", "Mars", add, args()), "time zone"),
-        (Crons::new().interval("a", MINUTE, add, args()).interval("a", MINUTE, add, args()), "two of this name"),
+        (
+            Crons::new().interval("a", MINUTE, stray, ()),
+            "is not registered",
+        ),
+        (
+            Crons::new().interval("a", Duration::ZERO, add, args()),
+            "at least a second",
+        ),
+        (
+            Crons::new().cron("a", "* * *", "UTC", add, args()),
+            "five fields",
+        ),
+        (
+            Crons::new().cron("a", "0 9 * * *", "Mars", add, args()),
+            "time zone",
+        ),
+        (
+            Crons::new()
+                .interval("a", MINUTE, add, args())
+                .interval("a", MINUTE, add, args()),
+            "two of this name",
+        ),
     ] {
         let said = open(crons).await.unwrap();
-        assert!(said.contains(expected) && said.contains("the cron \"a\""), "{said}");
+        assert!(
+            said.contains(expected) && said.contains("the cron \"a\""),
+            "{said}"
+        );
     }
 }
 
@@ -236,12 +412,23 @@ async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() 
         Runtime::open(application, store, RuntimeOptions::default()).await
     };
     let count = async |runtime: &Runtime| {
-        let count = runtime.with_query(Identity::Anonymous, async |ctx| ctx.db.query(Task::all()).count().await);
+        let count = runtime.with_query(Identity::Anonymous, async |ctx| {
+            ctx.db.query(Task::all()).count().await
+        });
         count.await.unwrap()
     };
     let schedule = async |runtime: &Runtime, at_ms: f64| {
         let scheduled = runtime.with_mutation(Identity::Anonymous, async |ctx| {
-            ctx.scheduler.run_at(at_ms, add, Add { owner: "ada".into(), rank: at_ms }).await
+            ctx.scheduler
+                .run_at(
+                    at_ms,
+                    add,
+                    Add {
+                        owner: "ada".into(),
+                        rank: at_ms,
+                    },
+                )
+                .await
         });
         scheduled.await.unwrap()
     };
@@ -254,7 +441,8 @@ async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() 
     let runtime = start().await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = runtime.clone();
-    let scheduler = tokio::spawn(async move { running.run_scheduler(async { drop(stopped.await) }).await });
+    let scheduler =
+        tokio::spawn(async move { running.run_scheduler(async { drop(stopped.await) }).await });
     for at_once in 0..20 {
         schedule(&runtime, runtime.now_ms() + f64::from(at_once)).await;
     }
@@ -263,7 +451,9 @@ async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), all_ran).await.expect("all of them run");
+    tokio::time::timeout(Duration::from_secs(20), all_ran)
+        .await
+        .expect("all of them run");
     stop.send(()).unwrap();
     scheduler.await.unwrap();
     assert_eq!(count(&runtime).await, 21, "none runs twice");

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use lentil::{Args, Code, Document, Error, Functions, Id, MutationCtx, Object, Result, Schema, Value};
+use lentil::{
+    Args, Code, Document, Error, Functions, Id, MutationCtx, Object, Result, Schema, Value,
+};
 use lentil_runtime::{FunctionCall, FunctionPath, Identity, UniqueViolation};
 use lentil_testing::TestBackend;
 use proptest::prelude::*;
@@ -8,7 +10,10 @@ use proptest::test_runner::{Config, TestRunner};
 
 /// A page of somebody's.
 #[derive(Document, Clone, Debug, PartialEq)]
-#[allow(clippy::duplicated_attributes, reason = "clippy takes the second `unique` for the first")]
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "clippy takes the second `unique` for the first"
+)]
 #[table("pages")]
 #[index(by_slug(slug), unique)]
 #[index(by_owner_and_rank(owner, rank), unique)]
@@ -19,7 +24,11 @@ struct Page {
 }
 
 fn page(slug: &str, rank: f64) -> Page {
-    Page { slug: slug.into(), owner: None, rank }
+    Page {
+        slug: slug.into(),
+        owner: None,
+        rank,
+    }
 }
 
 #[derive(Args, Clone)]
@@ -29,7 +38,10 @@ struct Add {
 }
 
 fn adding(slug: &str, rank: f64) -> Add {
-    Add { slug: slug.into(), rank }
+    Add {
+        slug: slug.into(),
+        rank,
+    }
 }
 
 async fn add(ctx: &mut MutationCtx, args: Add) -> Result<Id<Page>> {
@@ -43,19 +55,27 @@ struct Rename {
 }
 
 async fn rename(ctx: &mut MutationCtx, args: Rename) -> Result<()> {
-    ctx.db.patch(&args.page, Page::patch().slug(args.slug)).await
+    ctx.db
+        .patch(&args.page, Page::patch().slug(args.slug))
+        .await
 }
 
 /// Gives two pages each other's slug.
 async fn swap(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     let pages = ctx.db.query(Page::all()).take(2).await?;
-    ctx.db.patch(&pages[0].id, Page::patch().slug(&pages[1].slug)).await?;
-    ctx.db.patch(&pages[1].id, Page::patch().slug(&pages[0].slug)).await
+    ctx.db
+        .patch(&pages[0].id, Page::patch().slug(&pages[1].slug))
+        .await?;
+    ctx.db
+        .patch(&pages[1].id, Page::patch().slug(&pages[0].slug))
+        .await
 }
 
 fn backend() -> TestBackend {
-    let functions =
-        Functions::in_module("pages").mutation("add", add).mutation("rename", rename).mutation("swap", swap);
+    let functions = Functions::in_module("pages")
+        .mutation("add", add)
+        .mutation("rename", rename)
+        .mutation("swap", swap);
     TestBackend::new(Schema::new().table::<Page>()).functions(functions)
 }
 
@@ -65,7 +85,11 @@ fn backends() -> [TestBackend; 2] {
 
 /// Adds pages of these slugs, each with its place as rank.
 async fn fill<const N: usize>(t: &TestBackend, slugs: [&str; N]) -> [Id<Page>; N] {
-    let pages: Vec<_> = slugs.iter().enumerate().map(|(rank, slug)| page(slug, rank as f64)).collect();
+    let pages: Vec<_> = slugs
+        .iter()
+        .enumerate()
+        .map(|(rank, slug)| page(slug, rank as f64))
+        .collect();
     let insert = t.mutation(async |ctx| {
         let mut ids = Vec::new();
         for page in &pages {
@@ -77,20 +101,39 @@ async fn fill<const N: usize>(t: &TestBackend, slugs: [&str; N]) -> [Id<Page>; N
 }
 
 async fn slugs(t: &TestBackend) -> Vec<String> {
-    t.documents::<Page>().await.unwrap().into_iter().map(|page| page.fields.slug).collect()
+    t.documents::<Page>()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|page| page.fields.slug)
+        .collect()
 }
 
 #[tokio::test]
 async fn a_taken_key_refuses_the_mutation_and_is_named() {
     for t in backends() {
         let [a] = fill(&t, ["a"]).await;
-        let error = t.mutation(async |ctx| ctx.db.insert(page("a", 7.0)).await).await.unwrap_err();
+        let error = t
+            .mutation(async |ctx| ctx.db.insert(page("a", 7.0)).await)
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), Code::UniqueIndexViolation);
         let message = error.message();
-        let sentence = format!("the index pages.by_slug is unique, and the documents \"{a}\" and \"");
-        assert!(message.starts_with(&sentence) && message.ends_with("both have `slug` \"a\""), "{message}");
-        let violation = error.cause().unwrap().downcast_ref::<UniqueViolation>().unwrap();
-        assert_eq!((violation.index.as_str(), violation.documents[0]), ("by_slug", a.document_id()));
+        let sentence =
+            format!("the index pages.by_slug is unique, and the documents \"{a}\" and \"");
+        assert!(
+            message.starts_with(&sentence) && message.ends_with("both have `slug` \"a\""),
+            "{message}"
+        );
+        let violation = error
+            .cause()
+            .unwrap()
+            .downcast_ref::<UniqueViolation>()
+            .unwrap();
+        assert_eq!(
+            (violation.index.as_str(), violation.documents[0]),
+            ("by_slug", a.document_id())
+        );
         assert_eq!(slugs(&t).await, ["a"]);
     }
 }
@@ -120,8 +163,12 @@ async fn a_mutation_is_judged_by_how_it_leaves_the_documents() {
         .await
         .unwrap();
         assert_eq!(slugs(&t).await, ["b", "a"]);
-        t.mutation(async |ctx| ctx.db.patch(&a, Page::patch().rank(9.0)).await).await.unwrap();
-        let renamed = t.mutation(async |ctx| ctx.db.patch(&a, Page::patch().slug("a")).await).await;
+        t.mutation(async |ctx| ctx.db.patch(&a, Page::patch().rank(9.0)).await)
+            .await
+            .unwrap();
+        let renamed = t
+            .mutation(async |ctx| ctx.db.patch(&a, Page::patch().slug("a")).await)
+            .await;
         assert_eq!(renamed.unwrap_err().code(), Code::UniqueIndexViolation);
     }
 }
@@ -130,12 +177,28 @@ async fn a_mutation_is_judged_by_how_it_leaves_the_documents() {
 async fn a_missing_field_is_a_value_like_any_other() {
     for t in backends() {
         fill(&t, ["a"]).await;
-        let error = t.mutation(async |ctx| ctx.db.insert(page("b", 0.0)).await).await.unwrap_err();
-        assert!(error.message().ends_with("both have no `owner`, `rank` 0"), "{}", error.message());
-        t.mutation(async |ctx| ctx.db.insert(page("b", 1.0)).await).await.unwrap();
-        t.mutation(async |ctx| ctx.db.insert(Page { owner: Some("ada".into()), ..page("c", 0.0) }).await)
+        let error = t
+            .mutation(async |ctx| ctx.db.insert(page("b", 0.0)).await)
+            .await
+            .unwrap_err();
+        assert!(
+            error.message().ends_with("both have no `owner`, `rank` 0"),
+            "{}",
+            error.message()
+        );
+        t.mutation(async |ctx| ctx.db.insert(page("b", 1.0)).await)
             .await
             .unwrap();
+        t.mutation(async |ctx| {
+            ctx.db
+                .insert(Page {
+                    owner: Some("ada".into()),
+                    ..page("c", 0.0)
+                })
+                .await
+        })
+        .await
+        .unwrap();
         assert_eq!(slugs(&t).await, ["a", "b", "c"]);
     }
 }
@@ -167,7 +230,14 @@ async fn a_nested_mutation_answers_for_itself_and_not_for_its_caller() {
             // Two pages are called "a" for a while, which the nested call neither did nor mends.
             ctx.db.patch(&a, Page::patch().slug("a")).await?;
             ctx.run_mutation(add, adding("c", 5.0)).await?;
-            ctx.run_mutation(rename, Rename { page: b, slug: "b".into() }).await
+            ctx.run_mutation(
+                rename,
+                Rename {
+                    page: b,
+                    slug: "b".into(),
+                },
+            )
+            .await
         })
         .await
         .unwrap();
@@ -187,11 +257,19 @@ async fn of_sixty_four_that_take_one_key_at_once_one_has_it() {
         let inserts = (0..64).map(async |rank| {
             let runtime = t.runtime().await.clone();
             let args = Object::from([("slug", Value::from("a")), ("rank", f64::from(rank).into())]);
-            let call = FunctionCall::new(FunctionPath::parse("pages:add").unwrap(), args, Identity::Anonymous);
-            tokio::spawn(async move { runtime.call(call, None).await.result }).await.unwrap()
+            let call = FunctionCall::new(
+                FunctionPath::parse("pages:add").unwrap(),
+                args,
+                Identity::Anonymous,
+            );
+            tokio::spawn(async move { runtime.call(call, None).await.result })
+                .await
+                .unwrap()
         });
         let results = futures_util::future::join_all(inserts).await;
-        let codes = results.iter().filter_map(|result| result.as_ref().err().map(Error::code));
+        let codes = results
+            .iter()
+            .filter_map(|result| result.as_ref().err().map(Error::code));
         assert_eq!(codes.collect::<Vec<_>>(), [Code::UniqueIndexViolation; 63]);
         assert_eq!(slugs(&t).await, ["a"]);
     }
@@ -200,10 +278,23 @@ async fn of_sixty_four_that_take_one_key_at_once_one_has_it() {
 /// A step of a mutation over pages that it finds by their place, some in a nested mutation that may fail.
 #[derive(Clone, Debug)]
 enum Step {
-    Insert { slug: u8, rank: u8, nested: bool },
-    Rename { which: usize, slug: u8, nested: bool },
-    Rank { which: usize, rank: u8 },
-    Delete { which: usize },
+    Insert {
+        slug: u8,
+        rank: u8,
+        nested: bool,
+    },
+    Rename {
+        which: usize,
+        slug: u8,
+        nested: bool,
+    },
+    Rank {
+        which: usize,
+        rank: u8,
+    },
+    Delete {
+        which: usize,
+    },
     Swap,
 }
 
@@ -222,23 +313,53 @@ async fn take(ctx: &mut MutationCtx, step: &Step) -> Result<()> {
     let pages = ctx.db.query(Page::all()).collect().await?;
     let page_at = |which: &usize| pages.get(*which % pages.len().max(1)).map(|page| page.id);
     match step {
-        Step::Insert { slug, rank, nested: false } => drop(add(ctx, adding(&slug.to_string(), (*rank).into())).await?),
+        Step::Insert {
+            slug,
+            rank,
+            nested: false,
+        } => drop(add(ctx, adding(&slug.to_string(), (*rank).into())).await?),
         // What a nested mutation may not leave behind is undone, and the program goes on.
-        Step::Insert { slug, rank, nested: true } => {
-            drop(ctx.run_mutation(add, adding(&slug.to_string(), (*rank).into())).await);
+        Step::Insert {
+            slug,
+            rank,
+            nested: true,
+        } => {
+            drop(
+                ctx.run_mutation(add, adding(&slug.to_string(), (*rank).into()))
+                    .await,
+            );
         }
-        Step::Rename { which, slug, nested } => {
-            let Some(page) = page_at(which) else { return Ok(()) };
-            let args = Rename { page, slug: slug.to_string() };
-            let renamed = if *nested { ctx.run_mutation(rename, args).await } else { rename(ctx, args).await };
+        Step::Rename {
+            which,
+            slug,
+            nested,
+        } => {
+            let Some(page) = page_at(which) else {
+                return Ok(());
+            };
+            let args = Rename {
+                page,
+                slug: slug.to_string(),
+            };
+            let renamed = if *nested {
+                ctx.run_mutation(rename, args).await
+            } else {
+                rename(ctx, args).await
+            };
             return if *nested { Ok(()) } else { renamed };
         }
         Step::Rank { which, rank } => {
-            let Some(page) = page_at(which) else { return Ok(()) };
-            ctx.db.patch(&page, Page::patch().rank(f64::from(*rank))).await?;
+            let Some(page) = page_at(which) else {
+                return Ok(());
+            };
+            ctx.db
+                .patch(&page, Page::patch().rank(f64::from(*rank)))
+                .await?;
         }
         Step::Delete { which } => {
-            let Some(page) = page_at(which) else { return Ok(()) };
+            let Some(page) = page_at(which) else {
+                return Ok(());
+            };
             ctx.db.delete(&page).await?;
         }
         Step::Swap if pages.len() >= 2 => ctx.run_mutation(swap, ()).await?,
@@ -250,16 +371,23 @@ async fn take(ctx: &mut MutationCtx, step: &Step) -> Result<()> {
 /// Whether no two pages are equal in a unique index.
 fn are_unique<'p>(pages: impl Iterator<Item = &'p Page>) -> bool {
     let mut seen = BTreeSet::new();
-    let mut keys = pages.flat_map(|page| [page.slug.clone(), format!("{:?} {}", page.owner, page.rank)]);
+    let mut keys =
+        pages.flat_map(|page| [page.slug.clone(), format!("{:?} {}", page.owner, page.rank)]);
     keys.all(|key| seen.insert(key))
 }
 
 #[test]
 fn random_mutations_never_leave_duplicates_and_are_refused_for_nothing_else() {
-    let mut runner = TestRunner::new(Config { cases: 48, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 48,
+        ..Config::default()
+    });
     let programs = prop::collection::vec(prop::collection::vec(step(), 1..6), 1..12);
     let outcome = runner.run(&programs, |program| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let t = backend();
             for steps in program {

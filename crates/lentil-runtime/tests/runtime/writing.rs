@@ -12,14 +12,24 @@ async fn a_mutation_reads_its_own_writes_in_order() {
             ctx.db.insert(task("ada", 2.0)).await?;
             ctx.db.patch(&tasks[2].id, Task::patch().rank(0.0)).await?;
             ctx.db.delete(&tasks[0].id).await?;
-            assert_eq!(ranks(&ctx.db.query(range()).collect().await?), [0.0, 2.0, 3.0]);
+            assert_eq!(
+                ranks(&ctx.db.query(range()).collect().await?),
+                [0.0, 2.0, 3.0]
+            );
             assert_eq!(ranks(&ctx.db.query(range()).take(2).await?), [0.0, 2.0]);
             assert!(ctx.db.get(&tasks[0].id).await?.is_none());
             Ok(())
         })
         .await
         .unwrap();
-        let after = t.query(async |ctx| ctx.db.query(Task::BY_OWNER_AND_RANK.eq("ada")).collect().await).await;
+        let after = t
+            .query(async |ctx| {
+                ctx.db
+                    .query(Task::BY_OWNER_AND_RANK.eq("ada"))
+                    .collect()
+                    .await
+            })
+            .await;
         assert_eq!(ranks(&after.unwrap()), [0.0, 2.0, 3.0]);
     }
 }
@@ -27,24 +37,42 @@ async fn a_mutation_reads_its_own_writes_in_order() {
 #[tokio::test]
 async fn a_patch_sets_clears_and_leaves_alone() {
     let t = backend();
-    let id = t.mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await).await.unwrap();
+    let id = t
+        .mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await)
+        .await
+        .unwrap();
     let patched = async |patch: TaskPatch| {
-        t.mutation(async |ctx| ctx.db.patch(&id, patch.clone()).await).await.unwrap();
+        t.mutation(async |ctx| ctx.db.patch(&id, patch.clone()).await)
+            .await
+            .unwrap();
         t.documents::<Task>().await.unwrap().remove(0).fields
     };
-    let noted = Task { note: Some("x".into()), ..task("ada", 1.0) };
+    let noted = Task {
+        note: Some("x".into()),
+        ..task("ada", 1.0)
+    };
     assert_eq!(patched(Task::patch().note("x")).await, noted);
     assert_eq!(patched(Task::patch().note_if_some(None)).await, noted);
-    assert_eq!(patched(Task::patch().rank(2.0).clear_note()).await, task("ada", 2.0));
+    assert_eq!(
+        patched(Task::patch().rank(2.0).clear_note()).await,
+        task("ada", 2.0)
+    );
 }
 
 #[tokio::test]
 async fn a_write_that_changes_nothing_is_no_commit() {
     let t = backend();
-    let id = t.mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await).await.unwrap();
+    let id = t
+        .mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await)
+        .await
+        .unwrap();
     let published = t.runtime().await.store().published();
-    t.mutation(async |ctx| ctx.db.patch(&id, Task::patch().rank(1.0)).await).await.unwrap();
-    t.mutation(async |ctx| ctx.db.replace(&id, task("ada", 1.0)).await).await.unwrap();
+    t.mutation(async |ctx| ctx.db.patch(&id, Task::patch().rank(1.0)).await)
+        .await
+        .unwrap();
+    t.mutation(async |ctx| ctx.db.replace(&id, task("ada", 1.0)).await)
+        .await
+        .unwrap();
     t.mutation(async |ctx| {
         let id = ctx.db.insert(task("ada", 2.0)).await?;
         ctx.db.delete(&id).await
@@ -57,12 +85,26 @@ async fn a_write_that_changes_nothing_is_no_commit() {
 #[tokio::test]
 async fn what_is_not_there_cannot_be_changed() {
     let t = backend();
-    let id = t.mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await).await.unwrap();
-    t.mutation(async |ctx| ctx.db.delete(&id).await).await.unwrap();
+    let id = t
+        .mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await)
+        .await
+        .unwrap();
+    t.mutation(async |ctx| ctx.db.delete(&id).await)
+        .await
+        .unwrap();
     let codes = [
-        t.mutation(async |ctx| ctx.db.patch(&id, Task::patch().rank(1.0)).await).await.unwrap_err().code(),
-        t.mutation(async |ctx| ctx.db.replace(&id, task("ada", 1.0)).await).await.unwrap_err().code(),
-        t.mutation(async |ctx| ctx.db.delete(&id).await).await.unwrap_err().code(),
+        t.mutation(async |ctx| ctx.db.patch(&id, Task::patch().rank(1.0)).await)
+            .await
+            .unwrap_err()
+            .code(),
+        t.mutation(async |ctx| ctx.db.replace(&id, task("ada", 1.0)).await)
+            .await
+            .unwrap_err()
+            .code(),
+        t.mutation(async |ctx| ctx.db.delete(&id).await)
+            .await
+            .unwrap_err()
+            .code(),
     ];
     assert_eq!(codes, [Code::NonexistentDocument; 3]);
 }
@@ -71,10 +113,24 @@ async fn what_is_not_there_cannot_be_changed() {
 async fn a_document_that_does_not_fit_is_refused_and_the_mutation_may_go_on() {
     let t = backend();
     t.mutation(async |ctx| {
-        let refused = ctx.db.insert_object("tasks", Object::from([("owner", 1.0)])).await.unwrap_err();
+        let refused = ctx
+            .db
+            .insert_object("tasks", Object::from([("owner", 1.0)]))
+            .await
+            .unwrap_err();
         assert_eq!(refused.code(), Code::SchemaEnforcement);
-        assert!(refused.message().contains("field `owner`: expected v.string(), got 1"), "{}", refused.message());
-        let unknown = ctx.db.insert_object("nothing", Object::new()).await.unwrap_err();
+        assert!(
+            refused
+                .message()
+                .contains("field `owner`: expected v.string(), got 1"),
+            "{}",
+            refused.message()
+        );
+        let unknown = ctx
+            .db
+            .insert_object("nothing", Object::new())
+            .await
+            .unwrap_err();
         assert_eq!(unknown.code(), Code::InvalidQuery);
         ctx.db.insert(task("ada", 1.0)).await
     })
@@ -98,8 +154,11 @@ async fn pages_let_a_mutation_write_as_it_goes() {
         fill(&t, "ada", (0..25).map(f64::from)).await;
         let seen = t.mutation(async |ctx| {
             let mut seen = Vec::new();
-            let mut pages =
-                ctx.db.query(Task::BY_OWNER_AND_RANK.eq("ada")).filter(|task| task.rank != 3.0).pages(10)?;
+            let mut pages = ctx
+                .db
+                .query(Task::BY_OWNER_AND_RANK.eq("ada"))
+                .filter(|task| task.rank != 3.0)
+                .pages(10)?;
             while let Some(tasks) = pages.next(&mut ctx.db).await? {
                 for task in &tasks {
                     ctx.db.delete(&task.id).await?;

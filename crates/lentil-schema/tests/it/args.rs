@@ -14,7 +14,11 @@ pub(crate) struct Search {
 }
 
 fn search() -> Search {
-    Search { search_text: "lentil".into(), limit: None, cursor: Nullable::Null }
+    Search {
+        search_text: "lentil".into(),
+        limit: None,
+        cursor: Nullable::Null,
+    }
 }
 
 #[test]
@@ -31,19 +35,31 @@ fn derived_arguments_are_the_object_that_is_built_by_hand() {
 fn arguments_come_back_the_same() {
     let object = search().into_object();
     assert_eq!(Search::validator().validate(&object, &()), Ok(()));
-    assert_eq!(object.len(), 2, "a missing argument is not there, a null one is");
+    assert_eq!(
+        object.len(),
+        2,
+        "a missing argument is not there, a null one is"
+    );
     assert_eq!(Search::from_object(object), Ok(search()));
 }
 
 #[test]
 fn unknown_arguments_are_refused() {
     let error = Search::from_object(Object::from([("searchTxt", "x")])).unwrap_err();
-    assert_eq!(error.to_string(), "`searchText`: missing, expected v.string()");
+    assert_eq!(
+        error.to_string(),
+        "`searchText`: missing, expected v.string()"
+    );
     let mut object = search().into_object();
     object.insert(lentil_values::FieldName::from_static("page"), Value::Null);
-    assert_eq!(Search::from_object(object).unwrap_err().to_string(), "`page`: unknown field");
     assert_eq!(
-        <() as Args>::from_object(Object::from([("page", 1.0)])).unwrap_err().to_string(),
+        Search::from_object(object).unwrap_err().to_string(),
+        "`page`: unknown field"
+    );
+    assert_eq!(
+        <() as Args>::from_object(Object::from([("page", 1.0)]))
+            .unwrap_err()
+            .to_string(),
         "`page`: unknown field"
     );
 }
@@ -52,8 +68,14 @@ fn unknown_arguments_are_refused() {
 fn a_call_takes_the_struct_an_object_or_a_value() {
     let object = search().into_object();
     assert_eq!(IntoArgs::<Search>::into_args(search()), Ok(object.clone()));
-    assert_eq!(IntoArgs::<Search>::into_args(object.clone()), Ok(object.clone()));
-    assert_eq!(IntoArgs::<Search>::into_args(Value::Object(object.clone())), Ok(object));
+    assert_eq!(
+        IntoArgs::<Search>::into_args(object.clone()),
+        Ok(object.clone())
+    );
+    assert_eq!(
+        IntoArgs::<Search>::into_args(Value::Object(object.clone())),
+        Ok(object)
+    );
     assert!(IntoArgs::<Search>::into_args(Value::Null).is_err());
     assert_eq!(IntoArgs::<()>::into_args(()), Ok(Object::new()));
 }

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use lentil_macros::{Document, ValueType};
 use lentil_schema::{Doc, Document, Id, Patch, Schema, Table};
-use lentil_values::{DocumentId, FieldName, InternalId, Nullable, Object, TableNumber, Value, ValueType, v};
+use lentil_values::{
+    DocumentId, FieldName, InternalId, Nullable, Object, TableNumber, Value, ValueType, v,
+};
 
 /// Who wrote something.
 #[derive(ValueType, Clone, Debug, PartialEq)]
@@ -51,7 +53,10 @@ pub(crate) struct Post {
 fn post() -> Post {
     Post {
         title: "On lentils".into(),
-        author: Author { name: "ada".into(), home_town: None },
+        author: Author {
+            name: "ada".into(),
+            home_town: None,
+        },
         score: None,
         read_count: 3,
         public: true,
@@ -66,12 +71,18 @@ fn post() -> Post {
 }
 
 fn document_id() -> DocumentId {
-    DocumentId { table: TableNumber::FIRST_USER, internal: InternalId::at(5.0, 7) }
+    DocumentId {
+        table: TableNumber::FIRST_USER,
+        internal: InternalId::at(5.0, 7),
+    }
 }
 
 /// The table by hand: what the derive has to come to.
 fn by_hand() -> Table {
-    let author = v::object([("name", v::string().into()), ("homeTown", v::optional(v::string()))]);
+    let author = v::object([
+        ("name", v::string().into()),
+        ("homeTown", v::optional(v::string())),
+    ]);
     Table::new("posts")
         .field("title", v::string())
         .field("author", author)
@@ -115,7 +126,10 @@ fn a_document_matches_its_table_and_comes_back_the_same() {
     assert_eq!(Post::table().validate(&fields, &Posts), Ok(()));
     assert_eq!(fields.get("score"), None);
     assert_eq!(fields.get("deletedAt"), Some(&Value::Null));
-    assert_eq!(fields.get("replyTo"), Some(&Value::String(document_id().to_string())));
+    assert_eq!(
+        fields.get("replyTo"),
+        Some(&Value::String(document_id().to_string()))
+    );
     assert_eq!(Post::from_fields(fields), Ok(post()));
 }
 
@@ -127,21 +141,42 @@ fn an_unfit_document_is_refused_by_field() {
         Post::from_fields(fields).unwrap_err().to_string()
     };
     let score = FieldName::from_static("score");
-    assert_eq!(refusal(|fields| drop(fields.remove("title"))), "`title`: missing, expected v.string()");
-    let null = move |fields: &mut Object| drop(fields.insert(FieldName::from_static("score"), Value::Null));
-    assert_eq!(refusal(null), format!("`{score}`: expected v.number(), got null"));
-    let further = |fields: &mut Object| drop(fields.insert(FieldName::from_static("more"), Value::Null));
+    assert_eq!(
+        refusal(|fields| drop(fields.remove("title"))),
+        "`title`: missing, expected v.string()"
+    );
+    let null = move |fields: &mut Object| {
+        drop(fields.insert(FieldName::from_static("score"), Value::Null))
+    };
+    assert_eq!(
+        refusal(null),
+        format!("`{score}`: expected v.number(), got null")
+    );
+    let further =
+        |fields: &mut Object| drop(fields.insert(FieldName::from_static("more"), Value::Null));
     assert_eq!(refusal(further), "`more`: unknown field");
-    let nested = |fields: &mut Object| drop(fields.insert(FieldName::from_static("author"), Object::new().into()));
-    assert_eq!(refusal(nested), "`author.name`: missing, expected v.string()");
+    let nested = |fields: &mut Object| {
+        drop(fields.insert(FieldName::from_static("author"), Object::new().into()))
+    };
+    assert_eq!(
+        refusal(nested),
+        "`author.name`: missing, expected v.string()"
+    );
 }
 
 #[test]
 fn a_stored_document_is_a_value_with_its_system_fields() {
-    let doc = Doc { id: Id::<Post>::new(document_id()), creation_time: 5.0, fields: post() };
+    let doc = Doc {
+        id: Id::<Post>::new(document_id()),
+        creation_time: 5.0,
+        fields: post(),
+    };
     let value = doc.clone().into_value();
     assert_eq!(Doc::<Post>::validator().validate(&value, &Posts), Ok(()));
-    assert_eq!(value.as_object().unwrap().get("_creationTime"), Some(&Value::Float64(5.0)));
+    assert_eq!(
+        value.as_object().unwrap().get("_creationTime"),
+        Some(&Value::Float64(5.0))
+    );
     assert_eq!(Doc::<Post>::from_value(value), Ok(doc));
     let error = Doc::<Post>::from_value(post().into_fields().into()).unwrap_err();
     assert_eq!(error.to_string(), "`_id`: missing");
@@ -149,27 +184,51 @@ fn a_stored_document_is_a_value_with_its_system_fields() {
 
 fn changes(patch: impl Into<Patch<Post>>) -> Vec<(String, Option<Value>)> {
     let changes = patch.into().changes;
-    changes.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    changes
+        .into_iter()
+        .map(|(name, value)| (name.to_string(), value))
+        .collect()
 }
 
 #[test]
 fn a_patch_has_just_what_was_set_in_it() {
     assert_eq!(changes(Post::patch()), []);
-    let patch = Post::patch().title("New").read_count(5).tags(["a".into()]).r#type(Value::Null);
+    let patch = Post::patch()
+        .title("New")
+        .read_count(5)
+        .tags(["a".into()])
+        .r#type(Value::Null);
     let tags = Value::Array(vec!["a".into()]);
-    let expected = [("title", "New".into()), ("readCount", Value::Int64(5)), ("tags", tags), ("type", Value::Null)];
-    assert_eq!(changes(patch), expected.map(|(name, value)| (name.to_owned(), Some(value))));
+    let expected = [
+        ("title", "New".into()),
+        ("readCount", Value::Int64(5)),
+        ("tags", tags),
+        ("type", Value::Null),
+    ];
+    assert_eq!(
+        changes(patch),
+        expected.map(|(name, value)| (name.to_owned(), Some(value)))
+    );
 }
 
 #[test]
 fn a_patch_tells_taking_out_from_leaving_alone() {
     let one = |name: &str, value| vec![(name.to_owned(), value)];
-    assert_eq!(changes(Post::patch().score(2.0)), one("score", Some(Value::Float64(2.0))));
-    assert_eq!(changes(Post::patch().score_if_some(Some(2.0))), one("score", Some(Value::Float64(2.0))));
+    assert_eq!(
+        changes(Post::patch().score(2.0)),
+        one("score", Some(Value::Float64(2.0)))
+    );
+    assert_eq!(
+        changes(Post::patch().score_if_some(Some(2.0))),
+        one("score", Some(Value::Float64(2.0)))
+    );
     assert_eq!(changes(Post::patch().score_if_some(None)), []);
     assert_eq!(changes(Post::patch().clear_score()), one("score", None));
     assert_eq!(changes(Post::patch().title_if_some(None)), []);
-    assert_eq!(changes(Post::patch().legacy(None)), one("legacy_ID", Some(Value::Null)));
+    assert_eq!(
+        changes(Post::patch().legacy(None)),
+        one("legacy_ID", Some(Value::Null))
+    );
 }
 
 #[test]
@@ -179,7 +238,10 @@ fn ids_of_a_table_read_from_text_and_print_as_it() {
     assert_eq!(format!("{id:?}"), document_id().to_string());
     assert_eq!(Id::<Post>::from_value(Value::from(id.to_string())), Ok(id));
     let error = Id::<Post>::from_value("nonsense".into()).unwrap_err();
-    assert_eq!(error.to_string(), "expected v.id(\"posts\"), got \"nonsense\"");
+    assert_eq!(
+        error.to_string(),
+        "expected v.id(\"posts\"), got \"nonsense\""
+    );
 }
 
 /// Names that the derived code could have taken for its own, and a struct that a macro writes.
@@ -216,12 +278,20 @@ mod strange_surroundings {
 
     #[test]
     fn do_not_disturb_the_derived_code() {
-        let run = Run { value: Ok, object: true, fields: "f".into(), error: 1.0 };
+        let run = Run {
+            value: Ok,
+            object: true,
+            fields: "f".into(),
+            error: 1.0,
+        };
         assert_eq!(Run::from_fields(run.clone().into_fields()).unwrap(), run);
         assert_eq!(Run::from_object(run.clone().into_object()).unwrap(), run);
         assert_eq!(Run::table().indexes()[0].fields.len(), 4);
         for outcome in [Err { some: true }, Some(vec![1.0])] {
-            assert_eq!(Outcome::from_value(outcome.clone().into_value()).unwrap(), outcome);
+            assert_eq!(
+                Outcome::from_value(outcome.clone().into_value()).unwrap(),
+                outcome
+            );
         }
         let _ = Run::BY_FIRST.eq(Ok).eq(true).eq("f").gt(0.0);
     }

@@ -42,15 +42,27 @@ fn spec(range: impl IntoRange<Task>) -> RangeSpec {
 }
 
 fn id() -> Id<Task> {
-    Id::new(DocumentId { table: TableNumber::FIRST_USER, internal: InternalId::at(5.0, 7) })
+    Id::new(DocumentId {
+        table: TableNumber::FIRST_USER,
+        internal: InternalId::at(5.0, 7),
+    })
 }
 
 #[test]
 fn a_whole_table_is_read_in_the_order_of_creation() {
-    assert_eq!(spec(Task::all()), RangeSpec::all("tasks", "by_creation_time"));
-    assert_eq!(spec(Task::BY_CREATION_TIME), RangeSpec::all("tasks", "by_creation_time"));
+    assert_eq!(
+        spec(Task::all()),
+        RangeSpec::all("tasks", "by_creation_time")
+    );
+    assert_eq!(
+        spec(Task::BY_CREATION_TIME),
+        RangeSpec::all("tasks", "by_creation_time")
+    );
     assert_eq!(spec(Task::BY_ID), RangeSpec::all("tasks", "by_id"));
-    assert_eq!(spec(Task::BY_TITLE.all()), RangeSpec::all("tasks", "by_title"));
+    assert_eq!(
+        spec(Task::BY_TITLE.all()),
+        RangeSpec::all("tasks", "by_title")
+    );
 }
 
 #[test]
@@ -63,40 +75,86 @@ fn equalities_fix_the_fields_in_their_order_and_a_bound_is_for_the_next() {
         ..RangeSpec::all("tasks", "by_owner_and_dueAt")
     };
     assert_eq!(range, expected);
-    assert_eq!(spec(Task::BY_OWNER_AND_DUE_AT.eq("ada").lte(9.0).gt(5.0)), expected, "in either order");
+    assert_eq!(
+        spec(Task::BY_OWNER_AND_DUE_AT.eq("ada").lte(9.0).gt(5.0)),
+        expected,
+        "in either order"
+    );
     let half_open = spec(Task::BY_CREATION_TIME.gte(5.0).lt(9.0));
-    assert_eq!((half_open.lower, half_open.upper), (Bound::Included(field(5.0)), Bound::Excluded(field(9.0))));
+    assert_eq!(
+        (half_open.lower, half_open.upper),
+        (Bound::Included(field(5.0)), Bound::Excluded(field(9.0)))
+    );
 }
 
 #[test]
 fn creation_time_and_id_follow_the_fields_of_every_index() {
     let range = spec(Task::BY_TITLE.eq("a").eq(5.0).eq(id()));
-    assert_eq!(range.eq, [field("a"), field(5.0), KeyPart::Id(id().document_id().internal)]);
-    assert_eq!(spec(Task::BY_ID.gt(id())).lower, Bound::Excluded(KeyPart::Id(id().document_id().internal)));
+    assert_eq!(
+        range.eq,
+        [
+            field("a"),
+            field(5.0),
+            KeyPart::Id(id().document_id().internal)
+        ]
+    );
+    assert_eq!(
+        spec(Task::BY_ID.gt(id())).lower,
+        Bound::Excluded(KeyPart::Id(id().document_id().internal))
+    );
 }
 
 #[test]
 fn a_key_is_given_as_it_comes_to_hand() {
     let (text, title) = ("a".to_owned(), [field("a")]);
-    for range in [Task::BY_TITLE.eq("a"), Task::BY_TITLE.eq(&text), Task::BY_TITLE.eq(text.clone())] {
+    for range in [
+        Task::BY_TITLE.eq("a"),
+        Task::BY_TITLE.eq(&text),
+        Task::BY_TITLE.eq(text.clone()),
+    ] {
         assert_eq!(spec(range).eq, title);
     }
     let by_owner = Task::BY_OWNER_AND_DUE_AT;
-    for range in [by_owner.eq("a"), by_owner.eq(&text), by_owner.eq(text.clone()), by_owner.eq(Some(text.clone()))] {
+    for range in [
+        by_owner.eq("a"),
+        by_owner.eq(&text),
+        by_owner.eq(text.clone()),
+        by_owner.eq(Some(text.clone())),
+    ] {
         assert_eq!(spec(range).eq, title);
     }
     assert_eq!(spec(by_owner.eq(None)).eq, [KeyPart::Field(None)]);
     assert_eq!(spec(Task::BY_STATUS.eq(Status::Done)).eq, [field("done")]);
     let (borrowed, owned) = (&id(), id());
     assert_eq!(spec(Task::BY_ID.eq(borrowed)), spec(Task::BY_ID.eq(owned)));
-    for range in [Task::BY_PARENT.eq(borrowed), Task::BY_PARENT.eq(owned), Task::BY_PARENT.eq(Some(owned))] {
-        assert_eq!(spec(range).eq, [field(owned.to_string())], "the id of another document is a value");
+    for range in [
+        Task::BY_PARENT.eq(borrowed),
+        Task::BY_PARENT.eq(owned),
+        Task::BY_PARENT.eq(Some(owned)),
+    ] {
+        assert_eq!(
+            spec(range).eq,
+            [field(owned.to_string())],
+            "the id of another document is a value"
+        );
     }
 }
 
 #[test]
 fn an_index_is_unique_where_it_says_so() {
-    let unique: Vec<_> = Task::table().indexes().iter().map(|index| (index.name.clone(), index.unique)).collect();
-    let expected = [("by_title", true), ("by_owner_and_dueAt", false), ("by_status", false), ("by_parent", false)];
-    assert_eq!(unique, expected.map(|(name, unique)| (name.to_owned(), unique)));
+    let unique: Vec<_> = Task::table()
+        .indexes()
+        .iter()
+        .map(|index| (index.name.clone(), index.unique))
+        .collect();
+    let expected = [
+        ("by_title", true),
+        ("by_owner_and_dueAt", false),
+        ("by_status", false),
+        ("by_parent", false),
+    ];
+    assert_eq!(
+        unique,
+        expected.map(|(name, unique)| (name.to_owned(), unique))
+    );
 }

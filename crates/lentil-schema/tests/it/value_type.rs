@@ -50,7 +50,10 @@ pub(crate) enum Content {
     AnyText,
 }
 
-fn round_trip<T: ValueType + Clone + PartialEq + std::fmt::Debug>(typed: &T, value: impl Into<Value>) {
+fn round_trip<T: ValueType + Clone + PartialEq + std::fmt::Debug>(
+    typed: &T,
+    value: impl Into<Value>,
+) {
     let value = value.into();
     assert_eq!(typed.clone().into_value(), value);
     assert_eq!(T::validator().validate(&value, &()), Ok(()));
@@ -64,7 +67,10 @@ fn an_enum_of_names_is_a_union_of_literals() {
     round_trip(&Status::Queued, "queued");
     round_trip(&Status::InProgress, "in-progress");
     let error = Status::from_value("done".into()).unwrap_err().to_string();
-    assert!(error.starts_with("expected v.union(v.literal(\"queued\"), "), "{error}");
+    assert!(
+        error.starts_with("expected v.union(v.literal(\"queued\"), "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -92,25 +98,50 @@ fn every_kind_of_variant_comes_back_the_same() {
         ("value", false.into()),
     ]
     .into();
-    round_trip(&Shape::Polygon { side_count: None, fields: vec!["a".into()], object: true, value: false }, polygon);
+    round_trip(
+        &Shape::Polygon {
+            side_count: None,
+            fields: vec!["a".into()],
+            object: true,
+            value: false,
+        },
+        polygon,
+    );
     round_trip(&Shape::None, "none");
-    round_trip(&Shape::Named(vec!["square".into()]), Value::Array(vec!["square".into()]));
+    round_trip(
+        &Shape::Named(vec!["square".into()]),
+        Value::Array(vec!["square".into()]),
+    );
 }
 
 #[test]
 fn the_tag_is_called_type_unless_it_is_told_otherwise() {
     let text: Object = [("type", "text"), ("body", "hello")].into();
-    round_trip(&Content::Text { body: "hello".into() }, text);
+    round_trip(
+        &Content::Text {
+            body: "hello".into(),
+        },
+        text,
+    );
     round_trip(&Content::AnyText, "text");
 }
 
 #[test]
 fn the_error_of_a_tagged_object_is_about_the_variant_that_was_meant() {
     let circle = |radius: Value, further: &'static str| {
-        let fields = [("kind", "circle".into()), ("radius", radius.clone()), (further, radius)];
-        Shape::from_value(Object::from(fields).into()).unwrap_err().to_string()
+        let fields = [
+            ("kind", "circle".into()),
+            ("radius", radius.clone()),
+            (further, radius),
+        ];
+        Shape::from_value(Object::from(fields).into())
+            .unwrap_err()
+            .to_string()
     };
-    assert_eq!(circle("big".into(), "radius"), "`radius`: expected v.number(), got \"big\"");
+    assert_eq!(
+        circle("big".into(), "radius"),
+        "`radius`: expected v.number(), got \"big\""
+    );
     assert_eq!(circle(1.0.into(), "color"), "`color`: unknown field");
 }
 
@@ -131,12 +162,31 @@ struct Point {
 #[test]
 fn a_flattened_field_stands_beside_the_others() {
     let point = Point { x: 1.0, y: 2.0 };
-    let labelled = Labelled { label: Some("a".into()), point: point.clone() };
-    let value = Object::from([("label", Value::from("a")), ("x", 1.0.into()), ("y", 2.0.into())]);
+    let labelled = Labelled {
+        label: Some("a".into()),
+        point: point.clone(),
+    };
+    let value = Object::from([
+        ("label", Value::from("a")),
+        ("x", 1.0.into()),
+        ("y", 2.0.into()),
+    ]);
     round_trip(&labelled, value.clone());
-    round_trip(&Labelled { label: None, point }, Object::from([("x", 1.0), ("y", 2.0)]));
-    let unknown = Object::from([("x", Value::from(1.0)), ("y", 2.0.into()), ("z", 3.0.into())]);
-    assert_eq!(Labelled::from_value(unknown.into()).unwrap_err().to_string(), "`z`: unknown field");
+    round_trip(
+        &Labelled { label: None, point },
+        Object::from([("x", 1.0), ("y", 2.0)]),
+    );
+    let unknown = Object::from([
+        ("x", Value::from(1.0)),
+        ("y", 2.0.into()),
+        ("z", 3.0.into()),
+    ]);
+    assert_eq!(
+        Labelled::from_value(unknown.into())
+            .unwrap_err()
+            .to_string(),
+        "`z`: unknown field"
+    );
     let printed = "v.object({label: v.optional(v.string()), x: v.number(), y: v.number()})";
     assert_eq!(Labelled::validator().to_string(), printed);
 }

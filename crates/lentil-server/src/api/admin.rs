@@ -9,11 +9,17 @@ use crate::service::Server;
 
 /// `GET /api/check_admin_key` with a good one.
 pub(super) fn key_is_good() -> Response<Body> {
-    json(StatusCode::OK, r#"{"success":true,"allowedOps":["*"],"isReadOnly":false}"#.to_owned())
+    json(
+        StatusCode::OK,
+        r#"{"success":true,"allowedOps":["*"],"isReadOnly":false}"#.to_owned(),
+    )
 }
 
 /// `POST /api/update_environment_variables`: `{"changes":[{"name","value":string|null}]}`, all or none.
-pub(super) async fn update_environment(server: &Server, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub(super) async fn update_environment(
+    server: &Server,
+    body: &[u8],
+) -> Result<Response<Body>, ApiError> {
     let changes = read_changes(body).ok_or_else(|| {
         let message = "expected {\"changes\":[{\"name\":string,\"value\":string or null}]}";
         ProtocolError::new("BadJsonBody", message)
@@ -31,9 +37,16 @@ fn read_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
             None | Some(Json::Null) => None,
             Some(value) => Some(value.as_str()?.to_owned()),
         };
-        Some(EnvironmentChange { name: change.get("name")?.as_str()?.to_owned(), value })
+        Some(EnvironmentChange {
+            name: change.get("name")?.as_str()?.to_owned(),
+            value,
+        })
     };
-    body.get("changes")?.as_array()?.iter().map(change).collect()
+    body.get("changes")?
+        .as_array()?
+        .iter()
+        .map(change)
+        .collect()
 }
 
 fn refused(error: &EnvironmentError) -> ApiError {

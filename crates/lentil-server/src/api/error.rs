@@ -14,8 +14,16 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status, code, message: message.into() }
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> ApiError {
+        ApiError {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 
     /// The error of a request where the server itself is at fault; `None` where the function is.
@@ -24,12 +32,20 @@ impl ApiError {
             return None;
         }
         let cause = error.cause().map(tracing::field::display);
-        tracing::error!(request_id, code = error.code().as_str(), cause, "{}", error.message());
+        tracing::error!(
+            request_id,
+            code = error.code().as_str(),
+            cause,
+            "{}",
+            error.message()
+        );
         Some(match error.code() {
             Code::Internal => ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalServerError",
-                format!("[Request ID: {request_id}] the request could not be completed; try again later"),
+                format!(
+                    "[Request ID: {request_id}] the request could not be completed; try again later"
+                ),
             ),
             code => ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,

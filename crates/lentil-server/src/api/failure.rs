@@ -14,7 +14,11 @@ pub(crate) enum Audience {
 
 impl Audience {
     pub(crate) fn of(server: &Server, identity: &Identity) -> Audience {
-        if server.runtime.is_dev() || identity.is_admin() { Audience::Insider } else { Audience::Public }
+        if server.runtime.is_dev() || identity.is_admin() {
+            Audience::Insider
+        } else {
+            Audience::Public
+        }
     }
 }
 
@@ -33,10 +37,17 @@ pub(crate) fn failure(error: &Error, request_id: &str, audience: Audience) -> Fa
         };
         message = format!("{message}\n{prefix}{}\n", error.message());
     }
-    Failure { message, data: error.data().cloned() }
+    Failure {
+        message,
+        data: error.data().cloned(),
+    }
 }
 
 /// The log lines a client may see.
 pub(crate) fn shown_lines(lines: &[String], audience: Audience) -> Vec<String> {
-    if audience == Audience::Insider { lines.to_vec() } else { Vec::new() }
+    if audience == Audience::Insider {
+        lines.to_vec()
+    } else {
+        Vec::new()
+    }
 }

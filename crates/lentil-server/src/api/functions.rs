@@ -13,11 +13,18 @@ use crate::service::Server;
 const ENVELOPE_BYTES: usize = 2_000;
 
 /// Reads the JSON body of a call.
-pub(super) async fn read_body(server: &Server, request: Request<Incoming>) -> Result<Bytes, ApiError> {
+pub(super) async fn read_body(
+    server: &Server,
+    request: Request<Incoming>,
+) -> Result<Bytes, ApiError> {
     let (parts, incoming) = request.into_parts();
     if !is_json(&parts.headers) {
         let message = "send the body as JSON, with the header `Content-Type: application/json`";
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "BadJsonBody", message));
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "BadJsonBody",
+            message,
+        ));
     }
     let mut options = server.options.clone();
     options.max_body_bytes = server.runtime.limits().argument_bytes + ENVELOPE_BYTES;
@@ -25,27 +32,48 @@ pub(super) async fn read_body(server: &Server, request: Request<Incoming>) -> Re
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence == "application/json"
+        || essence.starts_with("application/") && essence.ends_with("+json")
 }
 
 /// `messages/list` of `/api/run/messages/list` is `messages:list`.
 pub(super) fn run_path(path: &str) -> Result<String, ApiError> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     match decoded.rsplit_once('/') {
-        Some((module, function)) if !module.is_empty() && !function.is_empty() => Ok(format!("{module}:{function}")),
+        Some((module, function)) if !module.is_empty() && !function.is_empty() => {
+            Ok(format!("{module}:{function}"))
+        }
         _ => {
-            let message = format!("`{decoded}` names no function; write /api/run/<module>/<function>");
-            Err(ApiError::new(StatusCode::BAD_REQUEST, "MissingIdentifier", message))
+            let message =
+                format!("`{decoded}` names no function; write /api/run/<module>/<function>");
+            Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "MissingIdentifier",
+                message,
+            ))
         }
     }
 }
 
 /// Reads a function's path.
 pub(crate) fn function_path(path: &str) -> Result<FunctionPath, ApiError> {
-    FunctionPath::parse(path)
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "BadConvexFunctionIdentifier", error.to_string()))
+    FunctionPath::parse(path).map_err(|error| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "BadConvexFunctionIdentifier",
+            error.to_string(),
+        )
+    })
 }
 
 /// Calls a function, of the given kind or of whichever it is.
@@ -58,7 +86,10 @@ pub(super) async fn call(
 ) -> Result<Response<Body>, ApiError> {
     let path = function_path(&request.path)?;
     let audience = Audience::of(server, &identity);
-    let outcome = server.runtime.call(FunctionCall::new(path, request.args, identity), kind).await;
+    let outcome = server
+        .runtime
+        .call(FunctionCall::new(path, request.args, identity), kind)
+        .await;
     let result = match outcome.result {
         Ok(value) => Ok(value),
         Err(error) => match ApiError::of_system(&error, request_id) {
@@ -67,7 +98,10 @@ pub(super) async fn call(
         },
     };
     let log_lines = shown_lines(&outcome.log_lines, audience);
-    Ok(json(StatusCode::OK, FunctionResponse { result, log_lines }.to_json(request.format)))
+    Ok(json(
+        StatusCode::OK,
+        FunctionResponse { result, log_lines }.to_json(request.format),
+    ))
 }
 
 #[cfg(test)]
@@ -77,9 +111,16 @@ mod tests {
     #[test]
     fn the_path_of_run_names_a_function() {
         assert_eq!(run_path("messages/list").unwrap(), "messages:list");
-        assert_eq!(run_path("admin/jobs/purge%41+").unwrap(), "admin/jobs:purgeA+");
+        assert_eq!(
+            run_path("admin/jobs/purge%41+").unwrap(),
+            "admin/jobs:purgeA+"
+        );
         for path in ["", "list", "/list", "list/"] {
-            assert_eq!(run_path(path).unwrap_err().code, "MissingIdentifier", "{path}");
+            assert_eq!(
+                run_path(path).unwrap_err().code,
+                "MissingIdentifier",
+                "{path}"
+            );
         }
     }
 }

@@ -22,10 +22,19 @@ pub(super) async fn stream(
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let cursor = pairs.find(|(name, _)| name == "cursor").map_or(Ok(0.0), |(_, cursor)| cursor.parse::<f64>());
-    let cursor = cursor.ok().filter(|cursor| cursor.is_finite()).ok_or_else(|| {
-        ApiError::new(StatusCode::BAD_REQUEST, "InvalidCursor", "`cursor` is no number of milliseconds; begin with 0")
-    })?;
+    let cursor = pairs
+        .find(|(name, _)| name == "cursor")
+        .map_or(Ok(0.0), |(_, cursor)| cursor.parse::<f64>());
+    let cursor = cursor
+        .ok()
+        .filter(|cursor| cursor.is_finite())
+        .ok_or_else(|| {
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidCursor",
+                "`cursor` is no number of milliseconds; begin with 0",
+            )
+        })?;
     let found = if cursor == 0.0 {
         server.runtime.executions()
     } else {
@@ -35,14 +44,28 @@ pub(super) async fn stream(
             () = begins(&mut draining) => Vec::new(),
         }
     };
-    let unchanged = if cursor == 0.0 { server.runtime.now_ms() } else { cursor };
+    let unchanged = if cursor == 0.0 {
+        server.runtime.now_ms()
+    } else {
+        cursor
+    };
     let is_structured = headers
         .get("convex-client")
         .and_then(|client| client.to_str().ok())
-        .is_some_and(|client| ["npm-cli", "dashboard"].iter().any(|name| client.starts_with(name)));
-    let entries: Vec<Json> = found.iter().map(|execution| entry(execution, is_structured, headers)).collect();
+        .is_some_and(|client| {
+            ["npm-cli", "dashboard"]
+                .iter()
+                .any(|name| client.starts_with(name))
+        });
+    let entries: Vec<Json> = found
+        .iter()
+        .map(|execution| entry(execution, is_structured, headers))
+        .collect();
     let cursor = found.last().map_or(unchanged, |last| last.at_ms);
-    Ok(super::json(StatusCode::OK, json!({ "entries": entries, "newCursor": cursor }).to_string()))
+    Ok(super::json(
+        StatusCode::OK,
+        json!({ "entries": entries, "newCursor": cursor }).to_string(),
+    ))
 }
 
 fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Json {
@@ -50,7 +73,10 @@ fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Jso
         if !is_structured {
             return json!(line);
         }
-        let (level, text) = line.strip_prefix('[').and_then(|line| line.split_once("] ")).unwrap_or(("LOG", line));
+        let (level, text) = line
+            .strip_prefix('[')
+            .and_then(|line| line.split_once("] "))
+            .unwrap_or(("LOG", line));
         json!({ "messages": [text], "level": level, "timestamp": execution.at_ms, "isTruncated": false })
     };
     let log_lines: Vec<Json> = execution.log_lines.iter().map(line).collect();

@@ -50,8 +50,10 @@ pub(crate) enum Endpoint {
 }
 
 const DEPLOY: &str = "functions are compiled into this server; build and start its program instead of deploying to it";
-const EXPORT: &str = "copy the data folder of a stopped server, or its database with `sqlite3 db '.backup copy'`";
-const IMPORT: &str = "write a mutation that inserts the documents, and call it with `npx convex run`";
+const EXPORT: &str =
+    "copy the data folder of a stopped server, or its database with `sqlite3 db '.backup copy'`";
+const IMPORT: &str =
+    "write a mutation that inserts the documents, and call it with `npx convex run`";
 
 impl Endpoint {
     fn of(path: &str) -> Option<Endpoint> {
@@ -85,19 +87,34 @@ impl Endpoint {
             return Some(Endpoint::Run(function.to_owned()));
         }
         if let Some(file) = rest.strip_prefix("storage/") {
-            return Some(if file == "upload" { Endpoint::Upload } else { Endpoint::File(file.to_owned()) });
+            return Some(if file == "upload" {
+                Endpoint::Upload
+            } else {
+                Endpoint::File(file.to_owned())
+            });
         }
         if let Some(version) = rest.strip_suffix("/sync") {
             return identity::is_version(version).then_some(Endpoint::Sync);
         }
-        [("deploy2/", DEPLOY), ("export/", EXPORT), ("import/", IMPORT)]
-            .into_iter()
-            .find_map(|(folder, advice)| rest.starts_with(folder).then_some(Endpoint::Unsupported(advice)))
+        [
+            ("deploy2/", DEPLOY),
+            ("export/", EXPORT),
+            ("import/", IMPORT),
+        ]
+        .into_iter()
+        .find_map(|(folder, advice)| {
+            rest.starts_with(folder)
+                .then_some(Endpoint::Unsupported(advice))
+        })
     }
 
     fn takes(&self, method: &Method) -> bool {
         match self {
-            Endpoint::Root | Endpoint::Version | Endpoint::Health | Endpoint::InstanceName | Endpoint::File(_) => {
+            Endpoint::Root
+            | Endpoint::Version
+            | Endpoint::Health
+            | Endpoint::InstanceName
+            | Endpoint::File(_) => {
                 matches!(*method, Method::GET | Method::HEAD)
             }
             Endpoint::CheckAdminKey | Endpoint::Logs | Endpoint::Sync => *method == Method::GET,
@@ -111,7 +128,11 @@ impl Endpoint {
 pub(crate) fn endpoint(server: &Server, request: &Parts) -> Option<Endpoint> {
     // The root is the application's where it has a route for it.
     let is_free = |endpoint: &Endpoint| {
-        *endpoint != Endpoint::Root || !server.runtime.router().has(&request.method, request.uri.path())
+        *endpoint != Endpoint::Root
+            || !server
+                .runtime
+                .router()
+                .has(&request.method, request.uri.path())
     };
     Endpoint::of(request.uri.path()).filter(is_free)
 }
@@ -132,7 +153,11 @@ pub(crate) async fn answer(
         dispatch(server, endpoint, request, request_id, slot).await
     } else {
         let message = format!("{} is not for {}", request.uri().path(), request.method());
-        Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message))
+        Err(ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            message,
+        ))
     };
     let mut response = answered.unwrap_or_else(|error| error.into_response());
     cors::allow(&headers, response.headers_mut());
@@ -150,7 +175,10 @@ async fn dispatch(
     let (headers, uri) = (request.headers().clone(), request.uri().clone());
     let caller = identity::of_request(server, &headers, &uri);
     match endpoint {
-        Endpoint::Root => Ok(text(StatusCode::OK, format!("{} is running.", server.options.instance_name))),
+        Endpoint::Root => Ok(text(
+            StatusCode::OK,
+            format!("{} is running.", server.options.instance_name),
+        )),
         Endpoint::Version => Ok(text(StatusCode::OK, server.options.version.clone())),
         Endpoint::Health => Ok(text(StatusCode::OK, "ok".to_owned())),
         Endpoint::InstanceName => Ok(text(StatusCode::OK, server.options.instance_name.clone())),
@@ -160,13 +188,23 @@ async fn dispatch(
                 identity::must_be_admin(&caller)?;
             }
             let body = functions::read_body(server, request).await?;
-            functions::call(server, caller, FunctionRequest::parse(&body)?, kind, request_id).await
+            functions::call(
+                server,
+                caller,
+                FunctionRequest::parse(&body)?,
+                kind,
+                request_id,
+            )
+            .await
         }
         Endpoint::Run(path) => {
             let caller = caller.await?;
             let body = functions::read_body(server, request).await?;
             let path = functions::run_path(&path)?;
-            let call = FunctionRequest { path, ..FunctionRequest::parse(&body)? };
+            let call = FunctionRequest {
+                path,
+                ..FunctionRequest::parse(&body)?
+            };
             functions::call(server, caller, call, None, request_id).await
         }
         Endpoint::QueryTs => query_at::query_ts(server).await,
@@ -194,9 +232,15 @@ async fn dispatch(
             logs::stream(server, uri.query(), &headers).await
         }
         Endpoint::Upload => storage::upload(server, request, request_id).await,
-        Endpoint::File(url_id) => storage::download(server, request.method(), &url_id, &headers, request_id).await,
+        Endpoint::File(url_id) => {
+            storage::download(server, request.method(), &url_id, &headers, request_id).await
+        }
         Endpoint::Sync => sync::accept(&headers, uri.path(), slot),
-        Endpoint::Unsupported(advice) => Err(ApiError::new(StatusCode::BAD_REQUEST, "NotSupported", advice)),
+        Endpoint::Unsupported(advice) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "NotSupported",
+            advice,
+        )),
     }
 }
 
@@ -213,7 +257,9 @@ fn json(status: StatusCode, json: String) -> Response<Body> {
 fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -223,13 +269,25 @@ mod tests {
 
     #[test]
     fn the_servers_own_paths_are_known_and_no_others() {
-        assert_eq!(Endpoint::of("/api/run/admin/jobs/list"), Some(Endpoint::Run("admin/jobs/list".into())));
+        assert_eq!(
+            Endpoint::of("/api/run/admin/jobs/list"),
+            Some(Endpoint::Run("admin/jobs/list".into()))
+        );
         for path in ["/api/sync", "/api/1.48.0/sync", "/api/1.48.0-alpha.1/sync"] {
             assert_eq!(Endpoint::of(path), Some(Endpoint::Sync), "{path}");
         }
-        for path in ["/api/job", "/api/x/sync", "/api", "/api/queries", "/versions"] {
+        for path in [
+            "/api/job",
+            "/api/x/sync",
+            "/api",
+            "/api/queries",
+            "/versions",
+        ] {
             assert_eq!(Endpoint::of(path), None, "{path}");
         }
-        assert!(matches!(Endpoint::of("/api/deploy2/start_push"), Some(Endpoint::Unsupported(_))));
+        assert!(matches!(
+            Endpoint::of("/api/deploy2/start_push"),
+            Some(Endpoint::Unsupported(_))
+        ));
     }
 }

@@ -38,7 +38,9 @@ impl HeldSnapshots {
     fn at(&self, nanos: u64) -> Option<Arc<QuerySnapshot>> {
         self.release();
         let held = self.0.lock();
-        held.iter().find(|(_, snapshot)| snapshot.timestamp_nanos() == nanos).map(|(_, snapshot)| Arc::clone(snapshot))
+        held.iter()
+            .find(|(_, snapshot)| snapshot.timestamp_nanos() == nanos)
+            .map(|(_, snapshot)| Arc::clone(snapshot))
     }
 
     /// Lets go of what has been held long enough.
@@ -49,7 +51,11 @@ impl HeldSnapshots {
 
 /// `POST /api/query_ts`: the timestamp of now, for `query_at_ts`.
 pub(super) async fn query_ts(server: &Server) -> Result<Response<Body>, ApiError> {
-    let snapshot = server.runtime.query_snapshot().await.map_err(|error| unavailable(&error))?;
+    let snapshot = server
+        .runtime
+        .query_snapshot()
+        .await
+        .map_err(|error| unavailable(&error))?;
     let ts = WireTimestamp(snapshot.timestamp_nanos());
     server.held.hold(Arc::new(snapshot));
     Ok(json(StatusCode::OK, format!(r#"{{"ts":"{ts}"}}"#)))
@@ -64,11 +70,19 @@ pub(super) async fn query_at_ts(
 ) -> Result<Response<Body>, ApiError> {
     let Some(WireTimestamp(nanos)) = request.ts else {
         let message = "`ts` is missing; ask `POST /api/query_ts` for one";
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "BadJsonBody", message));
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "BadJsonBody",
+            message,
+        ));
     };
     let Some(snapshot) = server.held.at(nanos) else {
         let message = "the timestamp is too old, or was never given out; ask `POST /api/query_ts` for a new one";
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "OutOfRetention", message));
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "OutOfRetention",
+            message,
+        ));
     };
     let format = request.format;
     let response = one(server, &snapshot, identity, request, request_id).await?;
@@ -83,13 +97,24 @@ pub(super) async fn query_batch(
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
     let batch = Batch::parse(body)?;
-    let snapshot = server.runtime.query_snapshot().await.map_err(|error| unavailable(&error))?;
+    let snapshot = server
+        .runtime
+        .query_snapshot()
+        .await
+        .map_err(|error| unavailable(&error))?;
     let mut results = Vec::with_capacity(batch.queries.len());
     for query in batch.queries {
         let format = query.format;
-        results.push(one(server, &snapshot, identity.clone(), query, request_id).await?.to_json(format));
+        results.push(
+            one(server, &snapshot, identity.clone(), query, request_id)
+                .await?
+                .to_json(format),
+        );
     }
-    Ok(json(StatusCode::OK, format!(r#"{{"results":[{}]}}"#, results.join(","))))
+    Ok(json(
+        StatusCode::OK,
+        format!(r#"{{"results":[{}]}}"#, results.join(",")),
+    ))
 }
 
 async fn one(
@@ -101,7 +126,9 @@ async fn one(
 ) -> Result<FunctionResponse, ApiError> {
     let path = function_path(&request.path)?;
     let audience = Audience::of(server, &identity);
-    let outcome = snapshot.query(FunctionCall::new(path, request.args, identity)).await;
+    let outcome = snapshot
+        .query(FunctionCall::new(path, request.args, identity))
+        .await;
     let result = match outcome.result {
         Ok(value) => Ok(value),
         Err(error) => match ApiError::of_system(&error, request_id) {
@@ -109,10 +136,17 @@ async fn one(
             None => Err(failure(&error, request_id, audience)),
         },
     };
-    Ok(FunctionResponse { result, log_lines: shown_lines(&outcome.log_lines, audience) })
+    Ok(FunctionResponse {
+        result,
+        log_lines: shown_lines(&outcome.log_lines, audience),
+    })
 }
 
 fn unavailable(error: &lentil_runtime::Error) -> ApiError {
     tracing::warn!("no snapshot can be had: {error}");
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "the server cannot answer now; try again later")
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Unavailable",
+        "the server cannot answer now; try again later",
+    )
 }

@@ -33,30 +33,46 @@ pub(super) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selection {
     let mut ranges = headers.get_all(header::RANGE).iter();
     match (ranges.next(), ranges.next()) {
         (None, _) => Selection::Whole,
-        (Some(range), None) => range.to_str().map_or(Selection::Whole, |range| part(range, size)),
+        (Some(range), None) => range
+            .to_str()
+            .map_or(Selection::Whole, |range| part(range, size)),
         (Some(_), Some(_)) => Selection::Unsatisfiable,
     }
 }
 
 /// Whether a list of tags has this one, or is `*`. In a weak comparison `W/` before a tag says nothing.
 fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).any(|tag| {
-        let tag = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
-        tag == "*" || tag == etag
-    })
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| {
+            let tag = if weak {
+                tag.strip_prefix("W/").unwrap_or(tag)
+            } else {
+                tag
+            };
+            tag == "*" || tag == etag
+        })
 }
 
 /// What is no range of bytes is as if it had not been said.
 fn part(header: &str, size: u64) -> Selection {
-    let Some((unit, ranges)) = header.split_once('=') else { return Selection::Whole };
+    let Some((unit, ranges)) = header.split_once('=') else {
+        return Selection::Whole;
+    };
     if !unit.trim().eq_ignore_ascii_case("bytes") || size == 0 {
         return Selection::Whole;
     }
     if ranges.contains(',') {
         return Selection::Unsatisfiable;
     }
-    let Some((first, last)) = ranges.trim().split_once('-') else { return Selection::Whole };
+    let Some((first, last)) = ranges.trim().split_once('-') else {
+        return Selection::Whole;
+    };
     let range = match (number(first), number(last)) {
         (Some(Some(first)), Some(last)) => {
             if last.is_some_and(|last| last < first) {
@@ -67,7 +83,11 @@ fn part(header: &str, size: u64) -> Selection {
         (Some(None), Some(Some(suffix))) => size.saturating_sub(suffix)..size,
         _ => return Selection::Whole,
     };
-    if range.is_empty() { Selection::Unsatisfiable } else { Selection::Part(range) }
+    if range.is_empty() {
+        Selection::Unsatisfiable
+    } else {
+        Selection::Part(range)
+    }
 }
 
 /// `Some(None)` for nothing at all. A number too large for 64 bits is beyond every file's end.
@@ -116,34 +136,67 @@ mod tests {
 
     #[test]
     fn a_range_beyond_the_end_and_several_are_refused() {
-        for text in ["bytes=10-", "bytes=10-20", "bytes=-0", "bytes=0-1,3-4", "bytes=,", "bytes=99999999999999999999-"]
-        {
+        for text in [
+            "bytes=10-",
+            "bytes=10-20",
+            "bytes=-0",
+            "bytes=0-1,3-4",
+            "bytes=,",
+            "bytes=99999999999999999999-",
+        ] {
             assert_eq!(ranged(text), Selection::Unsatisfiable, "{text}");
         }
         assert_eq!(
-            selected(10, &[(header::RANGE, "bytes=0-1"), (header::RANGE, "bytes=2-3")]),
+            selected(
+                10,
+                &[(header::RANGE, "bytes=0-1"), (header::RANGE, "bytes=2-3")]
+            ),
             Selection::Unsatisfiable
         );
     }
 
     #[test]
     fn what_is_no_range_is_as_if_it_had_not_been_said() {
-        for text in ["", "bytes", "bytes=", "bytes=-", "bytes=4-2", "bytes=a-b", "bytes=+1-2", "lines=1-2", "bytes=1"] {
+        for text in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=4-2",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "lines=1-2",
+            "bytes=1",
+        ] {
             assert_eq!(ranged(text), Selection::Whole, "{text}");
         }
-        assert_eq!(selected(0, &[(header::RANGE, "bytes=0-")]), Selection::Whole, "nothing has no parts");
+        assert_eq!(
+            selected(0, &[(header::RANGE, "bytes=0-")]),
+            Selection::Whole,
+            "nothing has no parts"
+        );
     }
 
     #[test]
     fn conditions_come_before_the_range() {
         let range = (header::RANGE, "bytes=0-1");
         let with = |name, value| selected(10, &[(name, value), range.clone()]);
-        assert_eq!(with(header::IF_NONE_MATCH, "\"abc\""), Selection::NotModified);
-        assert_eq!(with(header::IF_NONE_MATCH, "\"x\", W/\"abc\""), Selection::NotModified);
+        assert_eq!(
+            with(header::IF_NONE_MATCH, "\"abc\""),
+            Selection::NotModified
+        );
+        assert_eq!(
+            with(header::IF_NONE_MATCH, "\"x\", W/\"abc\""),
+            Selection::NotModified
+        );
         assert_eq!(with(header::IF_NONE_MATCH, "*"), Selection::NotModified);
         assert_eq!(with(header::IF_NONE_MATCH, "\"x\""), Selection::Part(0..2));
         assert_eq!(with(header::IF_MATCH, "\"x\""), Selection::NotMatching);
-        assert_eq!(with(header::IF_MATCH, "W/\"abc\""), Selection::NotMatching, "a weak tag names no bytes");
+        assert_eq!(
+            with(header::IF_MATCH, "W/\"abc\""),
+            Selection::NotMatching,
+            "a weak tag names no bytes"
+        );
         assert_eq!(with(header::IF_MATCH, "*"), Selection::Part(0..2));
         assert_eq!(with(header::IF_RANGE, "\"abc\""), Selection::Part(0..2));
         assert_eq!(with(header::IF_RANGE, "\"x\""), Selection::Whole);

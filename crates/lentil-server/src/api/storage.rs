@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use data_encoding::BASE64;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+};
 use hyper::body::Incoming;
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::{ContentHash, Error, FileInfo, StoreFileError, UploadTokenError};
@@ -21,8 +23,10 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'",
 );
 /// Browsers do not open a PDF in a sandbox; their viewers give its scripts nothing of the origin's anyway.
-const PDF: HeaderValue = HeaderValue::from_static("default-src 'none'; object-src 'self'; style-src 'unsafe-inline'");
-const EXPOSED: HeaderValue = HeaderValue::from_static("Accept-Ranges, Content-Length, Content-Range, Digest, ETag");
+const PDF: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; object-src 'self'; style-src 'unsafe-inline'");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Accept-Ranges, Content-Length, Content-Range, Digest, ETag");
 
 /// Stores a request's body as a file.
 pub(super) async fn upload(
@@ -31,7 +35,10 @@ pub(super) async fn upload(
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
     let (parts, incoming) = request.into_parts();
-    server.runtime.check_upload_token(&token(&parts.uri)).map_err(|error| bad_token(&error))?;
+    server
+        .runtime
+        .check_upload_token(&token(&parts.uri))
+        .map_err(|error| bad_token(&error))?;
     let announced = announced_hash(&parts.headers)?;
     let content_type = content_type(&parts.headers)?;
     let _place = server.uploads.acquire().await;
@@ -39,15 +46,25 @@ pub(super) async fn upload(
     // Files may be of any length; how slowly they come is bounded as for any body.
     options.max_body_bytes = usize::MAX;
     let body = from_client(incoming, &options);
-    let stored = server.runtime.store_file(body, content_type, announced).await;
+    let stored = server
+        .runtime
+        .store_file(body, content_type, announced)
+        .await;
     let id = stored.map_err(|error| not_stored(error, request_id))?;
     Ok(json(StatusCode::OK, format!(r#"{{"storageId":"{id}"}}"#)))
 }
 
 fn token(uri: &Uri) -> String {
-    let pairs = uri.query().map(|query| form_urlencoded::parse(query.as_bytes()));
-    let token = pairs.into_iter().flatten().find(|(name, _)| name == "token");
-    token.map(|(_, token)| token.into_owned()).unwrap_or_default()
+    let pairs = uri
+        .query()
+        .map(|query| form_urlencoded::parse(query.as_bytes()));
+    let token = pairs
+        .into_iter()
+        .flatten()
+        .find(|(name, _)| name == "token");
+    token
+        .map(|(_, token)| token.into_owned())
+        .unwrap_or_default()
 }
 
 fn bad_token(error: &UploadTokenError) -> ApiError {
@@ -82,10 +99,20 @@ fn announced_hash(headers: &HeaderMap) -> Result<Option<ContentHash>, ApiError> 
 }
 
 fn content_type(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
-    let invalid =
-        |_| ApiError::new(StatusCode::BAD_REQUEST, "InvalidContentType", "the Content-Type is not plain text");
-    value.to_str().map(|text| Some(text.to_owned())).map_err(invalid)
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
+    let invalid = |_| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidContentType",
+            "the Content-Type is not plain text",
+        )
+    };
+    value
+        .to_str()
+        .map(|text| Some(text.to_owned()))
+        .map_err(invalid)
 }
 
 fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
@@ -93,14 +120,20 @@ fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
         StoreFileError::Sha256Mismatch { .. } => {
             ApiError::new(StatusCode::BAD_REQUEST, "Sha256Mismatch", error.to_string())
         }
-        StoreFileError::Body(BodyError::TooSlow) => {
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", error.to_string())
+        StoreFileError::Body(BodyError::TooSlow) => ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "RequestTimeout",
+            error.to_string(),
+        ),
+        StoreFileError::Body(_) => {
+            ApiError::new(StatusCode::BAD_REQUEST, "IncompleteBody", error.to_string())
         }
-        StoreFileError::Body(_) => ApiError::new(StatusCode::BAD_REQUEST, "IncompleteBody", error.to_string()),
         StoreFileError::Failed(error) => failed(&error, request_id),
         other => {
             tracing::error!(request_id, "a file could not be stored: {other}");
-            let message = format!("[Request ID: {request_id}] the file cannot be stored now; try again later");
+            let message = format!(
+                "[Request ID: {request_id}] the file cannot be stored now; try again later"
+            );
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
         }
     }
@@ -108,9 +141,20 @@ fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
 
 fn failed(error: &Error, request_id: &str) -> ApiError {
     ApiError::of_system(error, request_id).unwrap_or_else(|| {
-        tracing::error!(request_id, code = error.code().as_str(), "{}", error.message());
-        let message = format!("[Request ID: {request_id}] the request could not be completed; try again later");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+        tracing::error!(
+            request_id,
+            code = error.code().as_str(),
+            "{}",
+            error.message()
+        );
+        let message = format!(
+            "[Request ID: {request_id}] the request could not be completed; try again later"
+        );
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerError",
+            message,
+        )
     })
 }
 
@@ -123,11 +167,22 @@ pub(super) async fn download(
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
     let url_id = uuid(url_id).ok_or_else(|| {
-        let message = format!("`{url_id}` is no UUID; take the file's URL from `ctx.storage.getUrl`");
+        let message =
+            format!("`{url_id}` is no UUID; take the file's URL from `ctx.storage.getUrl`");
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidStoragePath", message)
     })?;
-    let found = server.runtime.file_at(&url_id).await.map_err(|error| failed(&error, request_id))?;
-    let missing = || ApiError::new(StatusCode::NOT_FOUND, "FileNotFound", format!("there is no file {url_id}"));
+    let found = server
+        .runtime
+        .file_at(&url_id)
+        .await
+        .map_err(|error| failed(&error, request_id))?;
+    let missing = || {
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "FileNotFound",
+            format!("there is no file {url_id}"),
+        )
+    };
     let file = found.ok_or_else(missing)?;
     let selection = select(headers, &etag(&file), file.size);
     let mut response = Response::new(Body::empty());
@@ -146,7 +201,9 @@ pub(super) async fn download(
         *response.body_mut() = match server.runtime.read_file(&file, range).await {
             Ok(body) => body,
             // It may have been deleted since it was looked up.
-            Err(_) if matches!(server.runtime.file_at(&url_id).await, Ok(None)) => return Err(missing()),
+            Err(_) if matches!(server.runtime.file_at(&url_id).await, Ok(None)) => {
+                return Err(missing());
+            }
             Err(error) => return Err(failed(&error, request_id)),
         };
     }
@@ -156,7 +213,13 @@ pub(super) async fn download(
 /// The UUID as it is stored; other ways to write one are good too.
 fn uuid(text: &str) -> Option<String> {
     let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let fits = |(at, byte): (usize, u8)| if is_dash(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let fits = |(at, byte): (usize, u8)| {
+        if is_dash(at) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    };
     (text.len() == 36 && text.bytes().enumerate().all(fits)).then(|| text.to_ascii_lowercase())
 }
 
@@ -166,16 +229,36 @@ fn etag(file: &FileInfo) -> String {
 
 /// What is said of a file whatever is asked of it.
 fn describe(file: &FileInfo, request: &HeaderMap, response: &mut HeaderMap) {
-    let content_type = file.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
-    let essence = file.content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let policy = if essence.eq_ignore_ascii_case("application/pdf") { PDF } else { SANDBOX };
+    let content_type = file
+        .content_type
+        .as_deref()
+        .and_then(|text| HeaderValue::from_str(text).ok());
+    let essence = file
+        .content_type
+        .as_deref()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let policy = if essence.eq_ignore_ascii_case("application/pdf") {
+        PDF
+    } else {
+        SANDBOX
+    };
     let mut set = |name: HeaderName, value: HeaderValue| drop(response.insert(name, value));
     if let Some(content_type) = content_type {
         set(header::CONTENT_TYPE, content_type);
     }
-    set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    set(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     set(header::CONTENT_SECURITY_POLICY, policy);
-    set(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    set(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("cross-origin"),
+    );
     set(header::CACHE_CONTROL, CACHE);
     set(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Ok(etag) = HeaderValue::from_str(&etag(file)) {
@@ -198,12 +281,18 @@ fn measure(file: &FileInfo, status: StatusCode, range: &Range<u64>, response: &m
     match status {
         StatusCode::OK => set(DIGEST, format!("sha-256={}", BASE64.encode(&file.hash.0))),
         StatusCode::PARTIAL_CONTENT => {
-            set(header::CONTENT_RANGE, format!("bytes {}-{}/{size}", range.start, range.end - 1));
+            set(
+                header::CONTENT_RANGE,
+                format!("bytes {}-{}/{size}", range.start, range.end - 1),
+            );
         }
         StatusCode::RANGE_NOT_SATISFIABLE => set(header::CONTENT_RANGE, format!("bytes */{size}")),
         _ => {}
     }
     if status != StatusCode::NOT_MODIFIED {
-        set(header::CONTENT_LENGTH, (range.end - range.start).to_string());
+        set(
+            header::CONTENT_LENGTH,
+            (range.end - range.start).to_string(),
+        );
     }
 }

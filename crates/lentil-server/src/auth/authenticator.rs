@@ -44,19 +44,30 @@ pub struct VerifiedUser {
 
 impl Authenticator {
     /// Believes what `config` says; `now_ms` tells the time, in milliseconds since 1970. Nothing is fetched yet.
-    pub fn new(config: AuthConfig, now_ms: impl Fn() -> f64 + Send + Sync + 'static) -> Authenticator {
+    pub fn new(
+        config: AuthConfig,
+        now_ms: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Authenticator {
         let (fetcher, now_ms) = (Fetcher::new(), Arc::new(now_ms) as NowMs);
         let trust = |provider: Provider| {
             let keys = match &provider.keys {
                 KeySource::Inline(keys) => Keys::Inline(Arc::clone(keys)),
                 KeySource::Published(published) => {
                     let (issuer, published) = (provider.issuer.clone(), published.clone());
-                    Keys::Published(Arc::new(KeyCache::new(issuer, published, fetcher.clone(), Arc::clone(&now_ms))))
+                    Keys::Published(Arc::new(KeyCache::new(
+                        issuer,
+                        published,
+                        fetcher.clone(),
+                        Arc::clone(&now_ms),
+                    )))
                 }
             };
             Trusted { provider, keys }
         };
-        Authenticator { trusted: config.providers.into_iter().map(trust).collect(), now_ms }
+        Authenticator {
+            trusted: config.providers.into_iter().map(trust).collect(),
+            now_ms,
+        }
     }
 
     /// Who has signed in with this token, if it is good: of a provider that is believed, for its audience, signed
@@ -67,17 +78,27 @@ impl Authenticator {
     pub async fn verify(&self, token: &str) -> Result<VerifiedUser, AuthError> {
         let token = Token::parse(token)?;
         let takes = |trusted: &&Trusted| trusted.provider.takes(&token);
-        let Trusted { provider, keys } = self.trusted.iter().find(takes).ok_or(AuthError::NoAuthProvider)?;
-        let key_id = provider.check(&token, (self.now_ms)()).map_err(|reason| provider.refuses(reason))?;
+        let Trusted { provider, keys } = self
+            .trusted
+            .iter()
+            .find(takes)
+            .ok_or(AuthError::NoAuthProvider)?;
+        let key_id = provider
+            .check(&token, (self.now_ms)())
+            .map_err(|reason| provider.refuses(reason))?;
         let keys = match keys {
             Keys::Inline(keys) => Arc::clone(keys),
             // Apart, so that requests without a token do not carry the room that fetching takes.
-            Keys::Published(cache) => {
-                Box::pin(cache.keys_for(key_id)).await.ok_or_else(|| provider.is_unavailable())?
-            }
+            Keys::Published(cache) => Box::pin(cache.keys_for(key_id))
+                .await
+                .ok_or_else(|| provider.is_unavailable())?,
         };
-        keys.verify(&token, key_id).map_err(|reason| provider.refuses(reason))?;
+        keys.verify(&token, key_id)
+            .map_err(|reason| provider.refuses(reason))?;
         let expires_at_ms = (token.claims.expires_s * 1e3).min(END_OF_TIME_MS);
-        Ok(VerifiedUser { identity: claims::identity(provider.kind, token.claims), expires_at_ms })
+        Ok(VerifiedUser {
+            identity: claims::identity(provider.kind, token.claims),
+            expires_at_ms,
+        })
     }
 }

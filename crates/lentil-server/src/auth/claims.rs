@@ -21,8 +21,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("locale", "language"),
     ("phone_number", "phoneNumber"),
 ];
-const TRUTHS: &[(&str, &str)] =
-    &[("email_verified", "emailVerified"), ("phone_number_verified", "phoneNumberVerified")];
+const TRUTHS: &[(&str, &str)] = &[
+    ("email_verified", "emailVerified"),
+    ("phone_number_verified", "phoneNumberVerified"),
+];
 
 /// The user whom the claims describe. Claims whose names or values no document could hold are left out.
 pub(super) fn identity(kind: Kind, claims: Claims) -> UserIdentity {
@@ -44,21 +46,31 @@ fn with_oidc(identity: UserIdentity, mut claims: Map<String, Json>) -> UserIdent
     }
     standard.push(("address", claims.remove("address").and_then(address)));
     standard.push(("updatedAt", claims.remove("updated_at").and_then(moment)));
-    let identity = claims.into_iter().fold(identity, |identity, (name, claim)| with(identity, &name, claim));
+    let identity = claims
+        .into_iter()
+        .fold(identity, |identity, (name, claim)| {
+            with(identity, &name, claim)
+        });
     // They come last, for no other claim is to stand in for one of them.
-    let standard = standard.into_iter().filter_map(|(name, claim)| Some((name, claim?)));
-    standard.fold(identity, |identity, (name, claim)| with(identity, name, claim))
+    let standard = standard
+        .into_iter()
+        .filter_map(|(name, claim)| Some((name, claim?)));
+    standard.fold(identity, |identity, (name, claim)| {
+        with(identity, name, claim)
+    })
 }
 
 /// Objects' fields as attributes of their own: `{"a": {"b": 1}}` is `a.b`.
 fn with_flattened(identity: UserIdentity, prefix: &str, claims: Map<String, Json>) -> UserIdentity {
-    claims.into_iter().fold(identity, |identity, (name, claim)| {
-        let name = format!("{prefix}{name}");
-        match claim {
-            Json::Object(fields) => with_flattened(identity, &format!("{name}."), fields),
-            claim => with(identity, &name, claim),
-        }
-    })
+    claims
+        .into_iter()
+        .fold(identity, |identity, (name, claim)| {
+            let name = format!("{prefix}{name}");
+            match claim {
+                Json::Object(fields) => with_flattened(identity, &format!("{name}."), fields),
+                claim => with(identity, &name, claim),
+            }
+        })
 }
 
 fn with(identity: UserIdentity, name: &str, claim: Json) -> UserIdentity {
@@ -79,7 +91,11 @@ fn truth(claim: Json) -> Option<Json> {
 
 /// OpenID Connect's address is an object with the whole of it in one field.
 fn address(mut claim: Json) -> Option<Json> {
-    let whole = if claim.is_object() { claim["formatted"].take() } else { claim };
+    let whole = if claim.is_object() {
+        claim["formatted"].take()
+    } else {
+        claim
+    };
     Some(whole).filter(Json::is_string)
 }
 
@@ -100,15 +116,24 @@ fn rfc3339(seconds: f64) -> Option<String> {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Years begin in March here, so that the leap day is a year's last; 400 of them have 146,097 days.
     let since_march_0 = days + 719_468;
-    let (era, day) = (since_march_0.div_euclid(146_097), since_march_0.rem_euclid(146_097));
+    let (era, day) = (
+        since_march_0.div_euclid(146_097),
+        since_march_0.rem_euclid(146_097),
+    );
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month_from_march = (5 * day + 2) / 153;
     let day = day - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00"))
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00"
+    ))
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ impl AuthConfig {
     /// # Errors
     /// At the first field that is unknown, missing or wrong: which one it is, and what it should be.
     pub fn parse(json: &str) -> Result<AuthConfig, AuthConfigError> {
-        let json = serde_json::from_str(json).map_err(|error| wrong("the text", format!("not JSON: {error}")))?;
+        let json = serde_json::from_str(json)
+            .map_err(|error| wrong("the text", format!("not JSON: {error}")))?;
         let mut config = Fields::of("the config", json)?;
         let providers = match config.take("providers") {
             Some(Json::Array(providers)) => providers,
@@ -45,8 +46,13 @@ impl AuthConfig {
         };
         config.none_left("providers")?;
         let place = |index| format!("providers[{index}]");
-        let parsed = providers.into_iter().enumerate().map(|(index, json)| provider(&place(index), json));
-        Ok(AuthConfig { providers: parsed.collect::<Result<_, _>>()? })
+        let parsed = providers
+            .into_iter()
+            .enumerate()
+            .map(|(index, json)| provider(&place(index), json));
+        Ok(AuthConfig {
+            providers: parsed.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -55,17 +61,31 @@ fn provider(place: &str, json: Json) -> Result<Provider, AuthConfigError> {
     match fields.take("type") {
         None => oidc(fields),
         Some(kind) if kind == "customJwt" => custom_jwt(fields),
-        Some(_) => Err(fields.wrong("type", "expected \"customJwt\", or no `type` for an OpenID Connect provider")),
+        Some(_) => Err(fields.wrong(
+            "type",
+            "expected \"customJwt\", or no `type` for an OpenID Connect provider",
+        )),
     }
 }
 
 fn oidc(mut fields: Fields) -> Result<Provider, AuthConfigError> {
-    let issuer = issuer_url(&fields.text("domain", "the issuer's URL, e.g. \"https://login.example.com\"")?);
+    let issuer = issuer_url(&fields.text(
+        "domain",
+        "the issuer's URL, e.g. \"https://login.example.com\"",
+    )?);
     let discovery = discovery(&issuer).map_err(|reason| fields.wrong("domain", reason))?;
     let application_id = fields.text("applicationID", "whom the tokens are for: their `aud`")?;
     fields.none_left("domain, applicationID; or type, issuer, jwks, algorithm, applicationID")?;
-    let (application_id, keys) = (Some(application_id), KeySource::Published(Published::Discovery(discovery)));
-    Ok(Provider { issuer, application_id, kind: Kind::Oidc, keys })
+    let (application_id, keys) = (
+        Some(application_id),
+        KeySource::Published(Published::Discovery(discovery)),
+    );
+    Ok(Provider {
+        issuer,
+        application_id,
+        kind: Kind::Oidc,
+        keys,
+    })
 }
 
 /// Where the OpenID Connect configuration of an issuer is.
@@ -82,24 +102,37 @@ fn custom_jwt(mut fields: Fields) -> Result<Provider, AuthConfigError> {
     let issuer = issuer_url(&fields.text("issuer", "the tokens' `iss`")?);
     let expected = "\"RS256\", \"ES256\" or \"EdDSA\"";
     let algorithm = Algorithm::named(&fields.text("algorithm", expected)?);
-    let algorithm = algorithm.ok_or_else(|| fields.wrong("algorithm", format!("expected {expected}")))?;
+    let algorithm =
+        algorithm.ok_or_else(|| fields.wrong("algorithm", format!("expected {expected}")))?;
     let jwks = fields.take("jwks").unwrap_or_default();
     let keys = key_source(&jwks, algorithm).map_err(|reason| fields.wrong("jwks", reason))?;
     let application_id = match fields.has("applicationID") {
-        true => Some(fields.text("applicationID", "whom the tokens are for (their `aud`), or no such field")?),
+        true => Some(fields.text(
+            "applicationID",
+            "whom the tokens are for (their `aud`), or no such field",
+        )?),
         false => None,
     };
     fields.none_left("type, issuer, jwks, algorithm, applicationID")?;
-    Ok(Provider { issuer, application_id, kind: Kind::CustomJwt(algorithm), keys })
+    Ok(Provider {
+        issuer,
+        application_id,
+        kind: Kind::CustomJwt(algorithm),
+        keys,
+    })
 }
 
 fn key_source(jwks: &Json, algorithm: Algorithm) -> Result<KeySource, &'static str> {
     let inline = match jwks {
         Json::String(url) if url.starts_with("data:") => {
             let decoded = data_url::decode(url).and_then(|data| serde_json::from_slice(&data).ok());
-            KeySet::parse(&decoded.ok_or("expected JSON in the data: URL, percent-encoded or base64")?)
+            KeySet::parse(
+                &decoded.ok_or("expected JSON in the data: URL, percent-encoded or base64")?,
+            )
         }
-        Json::String(url) => return fetch::url(url).map(|url| KeySource::Published(Published::Jwks(url))),
+        Json::String(url) => {
+            return fetch::url(url).map(|url| KeySource::Published(Published::Jwks(url)));
+        }
         Json::Object(_) => KeySet::parse(jwks),
         _ => return Err("expected the URL of a JWKS, or the JWKS itself"),
     };
@@ -112,7 +145,10 @@ fn key_source(jwks: &Json, algorithm: Algorithm) -> Result<KeySource, &'static s
 }
 
 fn wrong(place: &str, reason: impl Into<String>) -> AuthConfigError {
-    AuthConfigError { place: place.to_owned(), reason: reason.into() }
+    AuthConfigError {
+        place: place.to_owned(),
+        reason: reason.into(),
+    }
 }
 
 /// An object whose fields are taken out one by one, so that those nobody knows are left.
@@ -124,7 +160,10 @@ struct Fields {
 impl Fields {
     fn of(place: &str, json: Json) -> Result<Fields, AuthConfigError> {
         match json {
-            Json::Object(fields) => Ok(Fields { place: place.to_owned(), fields }),
+            Json::Object(fields) => Ok(Fields {
+                place: place.to_owned(),
+                fields,
+            }),
             _ => Err(wrong(place, "expected an object")),
         }
     }

@@ -8,7 +8,10 @@ pub(super) fn decode(url: &str) -> Option<Vec<u8>> {
     if !media_type.ends_with(";base64") {
         return Some(data);
     }
-    let unpadded = data.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let unpadded = data
+        .iter()
+        .rposition(|byte| *byte != b'=')
+        .map_or(0, |last| last + 1);
     BASE64_NOPAD.decode(&data[..unpadded]).ok()
 }
 
@@ -21,11 +24,20 @@ mod tests {
         let decoded = |url| decode(url).map(|data| String::from_utf8(data).unwrap());
         let some = Some("{\"keys\":[]}".to_owned());
         assert_eq!(decoded("data:application/json,{%22keys%22:[]}"), some);
-        assert_eq!(decoded("data:text/plain;charset=utf-8;base64,eyJrZXlzIjpbXX0="), some);
+        assert_eq!(
+            decoded("data:text/plain;charset=utf-8;base64,eyJrZXlzIjpbXX0="),
+            some
+        );
         assert_eq!(decoded("data:;base64,eyJrZXlzIjpbXX0%3D"), some);
         assert_eq!(decoded("data:;base64,eyJrZXlzIjpbXX0"), some);
         assert_eq!(decoded("data:,"), Some(String::new()));
-        for malformed in ["data:", "data:;base64", "data:;base64,e", "data:;base64,{}", "https://a,b"] {
+        for malformed in [
+            "data:",
+            "data:;base64",
+            "data:;base64,e",
+            "data:;base64,{}",
+            "https://a,b",
+        ] {
             assert_eq!(decode(malformed), None, "{malformed}");
         }
     }

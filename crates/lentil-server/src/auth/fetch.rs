@@ -50,10 +50,12 @@ pub(super) struct Fetched {
 /// # Errors
 /// What is expected instead.
 pub(super) fn url(text: &str) -> Result<Uri, &'static str> {
-    let expected = "expected an https:// URL (http:// is for this machine only, e.g. http://localhost:8080)";
+    let expected =
+        "expected an https:// URL (http:// is for this machine only, e.g. http://localhost:8080)";
     let url: Uri = text.parse().map_err(|_| expected)?;
     let host = url.host().filter(|host| !host.is_empty()).ok_or(expected)?;
-    let is_safe = url.scheme() == Some(&Scheme::HTTPS) || url.scheme() == Some(&Scheme::HTTP) && is_loopback(host);
+    let is_safe = url.scheme() == Some(&Scheme::HTTPS)
+        || url.scheme() == Some(&Scheme::HTTP) && is_loopback(host);
     if is_safe { Ok(url) } else { Err(expected) }
 }
 
@@ -71,18 +73,31 @@ impl Fetcher {
             .enable_http1()
             .build();
         // Fetches are minutes apart; an idle connection would be closed by then.
-        Fetcher(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
+        Fetcher(
+            Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build(connector),
+        )
     }
 
     /// The keys that `issuer` publishes.
-    pub(super) async fn fetch(&self, issuer: &str, published: &Published) -> Result<Fetched, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        issuer: &str,
+        published: &Published,
+    ) -> Result<Fetched, FetchError> {
         let fetch = async {
             match published {
-                Published::Discovery(configuration) => self.keys(&self.discover(issuer, configuration).await?).await,
+                Published::Discovery(configuration) => {
+                    self.keys(&self.discover(issuer, configuration).await?)
+                        .await
+                }
                 Published::Jwks(jwks) => self.keys(jwks).await,
             }
         };
-        tokio::time::timeout(FETCH_TIME, fetch).await.unwrap_or(Err(FetchError::TooSlow))
+        tokio::time::timeout(FETCH_TIME, fetch)
+            .await
+            .unwrap_or(Err(FetchError::TooSlow))
     }
 
     /// Where the JWKS is.
@@ -93,37 +108,58 @@ impl Fetcher {
             return Err(FetchError::Malformed("the configuration of another issuer"));
         }
         let jwks = text("jwks_uri").and_then(|jwks| url(jwks).ok());
-        jwks.ok_or(FetchError::Malformed("a configuration without a `jwks_uri` to fetch"))
+        jwks.ok_or(FetchError::Malformed(
+            "a configuration without a `jwks_uri` to fetch",
+        ))
     }
 
     async fn keys(&self, jwks: &Uri) -> Result<Fetched, FetchError> {
         let (json, headers) = self.json(jwks).await?;
         let keys = KeySet::parse(&json).map_err(FetchError::Malformed)?;
-        Ok(Fetched { keys, max_age: max_age(&headers) })
+        Ok(Fetched {
+            keys,
+            max_age: max_age(&headers),
+        })
     }
 
     async fn json(&self, url: &Uri) -> Result<(Json, HeaderMap), FetchError> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = url.clone();
-        request.headers_mut().insert(ACCEPT, http::HeaderValue::from_static("application/json"));
+        request
+            .headers_mut()
+            .insert(ACCEPT, http::HeaderValue::from_static("application/json"));
         let (head, body) = self.0.request(request).await?.into_parts();
         if head.status != StatusCode::OK {
             return Err(FetchError::Status(head.status));
         }
-        let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(FetchError::Body)?;
-        let json = serde_json::from_slice(&body.to_bytes()).map_err(|_| FetchError::Malformed("not JSON"))?;
+        let body = Limited::new(body, MAX_BODY_BYTES)
+            .collect()
+            .await
+            .map_err(FetchError::Body)?;
+        let json = serde_json::from_slice(&body.to_bytes())
+            .map_err(|_| FetchError::Malformed("not JSON"))?;
         Ok((json, head.headers))
     }
 }
 
 /// How long an answer may be kept, if it says so.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let age = |directive: &str| match directive.trim().to_ascii_lowercase().as_str() {
         "no-cache" | "no-store" => Some(Duration::ZERO),
-        directive => directive.strip_prefix("max-age=")?.parse().ok().map(Duration::from_secs),
+        directive => directive
+            .strip_prefix("max-age=")?
+            .parse()
+            .ok()
+            .map(Duration::from_secs),
     };
-    values.flat_map(|value| value.split(',')).filter_map(age).min()
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(age)
+        .min()
 }
 
 #[cfg(test)]
@@ -132,12 +168,27 @@ mod tests {
 
     #[test]
     fn only_what_is_encrypted_or_on_this_machine_is_fetched() {
-        for fetched in ["https://a.example/b", "http://localhost:1/", "http://127.8.0.1", "http://[::1]:8080/x"] {
+        for fetched in [
+            "https://a.example/b",
+            "http://localhost:1/",
+            "http://127.8.0.1",
+            "http://[::1]:8080/x",
+        ] {
             assert!(url(fetched).is_ok(), "{fetched}");
         }
-        let refused =
-            ["http://a.example", "ftp://a.example", "a.example", "/jwks", "https://", "", "http://localhost@a.b"];
-        for refused in refused.into_iter().chain(["http://127.0.0.1.a.example", "http://10.0.0.1"]) {
+        let refused = [
+            "http://a.example",
+            "ftp://a.example",
+            "a.example",
+            "/jwks",
+            "https://",
+            "",
+            "http://localhost@a.b",
+        ];
+        for refused in refused
+            .into_iter()
+            .chain(["http://127.0.0.1.a.example", "http://10.0.0.1"])
+        {
             assert!(url(refused).is_err(), "{refused}");
         }
     }
@@ -145,7 +196,10 @@ mod tests {
     #[test]
     fn the_shortest_age_counts() {
         let age = |value: &'static str| {
-            max_age(&HeaderMap::from_iter([(CACHE_CONTROL, http::HeaderValue::from_static(value))]))
+            max_age(&HeaderMap::from_iter([(
+                CACHE_CONTROL,
+                http::HeaderValue::from_static(value),
+            )]))
         };
         assert_eq!(age("public, Max-Age=300"), Some(Duration::from_secs(300)));
         assert_eq!(age("max-age=300, no-cache"), Some(Duration::ZERO));

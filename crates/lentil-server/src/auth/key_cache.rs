@@ -44,8 +44,19 @@ struct Kept {
 }
 
 impl KeyCache {
-    pub(super) fn new(issuer: String, published: Published, fetcher: Fetcher, now_ms: NowMs) -> KeyCache {
-        KeyCache { issuer, published, fetcher, now_ms, state: Mutex::default() }
+    pub(super) fn new(
+        issuer: String,
+        published: Published,
+        fetcher: Fetcher,
+        now_ms: NowMs,
+    ) -> KeyCache {
+        KeyCache {
+            issuer,
+            published,
+            fetcher,
+            now_ms,
+            state: Mutex::default(),
+        }
     }
 
     /// The keys to verify a token with that names this one; `None` when there are none and none can be had now.
@@ -54,15 +65,25 @@ impl KeyCache {
             // Nothing is ever sent: this ends, with an error, when the fetch does.
             let _ = running.changed().await;
         }
-        self.state.lock().kept.as_ref().map(|kept| Arc::clone(&kept.keys))
+        self.state
+            .lock()
+            .kept
+            .as_ref()
+            .map(|kept| Arc::clone(&kept.keys))
     }
 
     /// Begins a fetch if one is due; returns the one to wait for.
     fn to_wait_for(self: &Arc<Self>, key_id: &str) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
         let now_ms = (self.now_ms)();
-        let is_known = state.kept.as_ref().is_some_and(|kept| kept.keys.knows(key_id));
-        let is_new = state.kept.as_ref().is_some_and(|kept| !has_passed(kept.max_age, kept.since_ms, now_ms));
+        let is_known = state
+            .kept
+            .as_ref()
+            .is_some_and(|kept| kept.keys.knows(key_id));
+        let is_new = state
+            .kept
+            .as_ref()
+            .is_some_and(|kept| !has_passed(kept.max_age, kept.since_ms, now_ms));
         if is_known && is_new {
             return None;
         }
@@ -70,7 +91,11 @@ impl KeyCache {
             state.began_ms = Some(now_ms);
             state.running = Some(self.begin());
         }
-        if is_known && state.is_failing { None } else { state.running.clone() }
+        if is_known && state.is_failing {
+            None
+        } else {
+            state.running.clone()
+        }
     }
 
     fn begin(self: &Arc<Self>) -> watch::Receiver<()> {
@@ -90,7 +115,11 @@ impl KeyCache {
         match fetched {
             Ok(Fetched { keys, max_age }) => {
                 let max_age = max_age.map_or(MAX_AGE, |max_age| max_age.min(MAX_AGE));
-                state.kept = Some(Kept { keys: Arc::new(keys), since_ms, max_age });
+                state.kept = Some(Kept {
+                    keys: Arc::new(keys),
+                    since_ms,
+                    max_age,
+                });
             }
             Err(error) => {
                 tracing::warn!(issuer = self.issuer, %error, "the keys of an auth provider could not be fetched");
@@ -101,8 +130,14 @@ impl KeyCache {
 
 impl State {
     fn may_fetch(&self, now_ms: f64) -> bool {
-        let is_running = self.running.as_ref().is_some_and(|running| running.has_changed().is_ok());
-        !is_running && self.began_ms.is_none_or(|began_ms| has_passed(BETWEEN_FETCHES, began_ms, now_ms))
+        let is_running = self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.has_changed().is_ok());
+        !is_running
+            && self
+                .began_ms
+                .is_none_or(|began_ms| has_passed(BETWEEN_FETCHES, began_ms, now_ms))
     }
 }
 

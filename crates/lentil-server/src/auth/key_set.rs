@@ -29,8 +29,12 @@ impl Algorithm {
     fn of(key: &Jwk) -> Option<Algorithm> {
         match &key.algorithm {
             AlgorithmParameters::RSA(_) => Some(Algorithm::Rs256),
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Some(Algorithm::Es256),
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Some(Algorithm::EdDsa),
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                Some(Algorithm::Es256)
+            }
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+                Some(Algorithm::EdDsa)
+            }
             _ => None,
         }
     }
@@ -63,7 +67,10 @@ impl KeySet {
     /// # Errors
     /// When it is no JWKS.
     pub(super) fn parse(jwks: &Json) -> Result<KeySet, &'static str> {
-        let keys = jwks.get("keys").and_then(Json::as_array).ok_or("no JWKS: {\"keys\": […]}")?;
+        let keys = jwks
+            .get("keys")
+            .and_then(Json::as_array)
+            .ok_or("no JWKS: {\"keys\": […]}")?;
         Ok(KeySet(keys.iter().filter_map(Key::parse).collect()))
     }
 
@@ -85,8 +92,13 @@ impl KeySet {
         // Names need not be unique among keys of different kinds.
         let is_meant = |key: &&Key| key.id == key_id && key.algorithm == token.algorithm;
         let mut keys = self.0.iter().filter(is_meant).peekable();
-        keys.peek().ok_or("its algorithm (`alg`) is not the one of the key that it names")?;
-        if keys.any(|key| key.made_signature_of(token)) { Ok(()) } else { Err("its signature is wrong") }
+        keys.peek()
+            .ok_or("its algorithm (`alg`) is not the one of the key that it names")?;
+        if keys.any(|key| key.made_signature_of(token)) {
+            Ok(())
+        } else {
+            Err("its signature is wrong")
+        }
     }
 }
 
@@ -94,17 +106,28 @@ impl Key {
     fn parse(jwk: &Json) -> Option<Key> {
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
         let algorithm = Algorithm::of(&jwk)?;
-        let is_for_it = |named: KeyAlgorithm| named == KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm));
-        let verifies = jwk.common.public_key_use.as_ref().is_none_or(|its_use| *its_use == PublicKeyUse::Signature);
+        let is_for_it = |named: KeyAlgorithm| {
+            named == KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm))
+        };
+        let verifies = jwk
+            .common
+            .public_key_use
+            .as_ref()
+            .is_none_or(|its_use| *its_use == PublicKeyUse::Signature);
         if !verifies || !jwk.common.key_algorithm.is_none_or(is_for_it) {
             return None;
         }
         let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Key { id: jwk.common.key_id?, algorithm, key })
+        Some(Key {
+            id: jwk.common.key_id?,
+            algorithm,
+            key,
+        })
     }
 
     fn made_signature_of(&self, token: &Token<'_>) -> bool {
         let (signature, message) = (token.signature, token.message.as_bytes());
-        jsonwebtoken::crypto::verify(signature, message, &self.key, self.algorithm.into()).unwrap_or(false)
+        jsonwebtoken::crypto::verify(signature, message, &self.key, self.algorithm.into())
+            .unwrap_or(false)
     }
 }

@@ -48,7 +48,11 @@ pub(super) enum Published {
 
 /// An issuer as it is compared: with a scheme, `https://` if it had none, and without a `/` at its end.
 pub(super) fn issuer_url(issuer: &str) -> String {
-    let scheme = if issuer.contains("://") { "" } else { "https://" };
+    let scheme = if issuer.contains("://") {
+        ""
+    } else {
+        "https://"
+    };
     format!("{scheme}{}", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
@@ -56,7 +60,8 @@ impl Provider {
     /// Whether tokens of this issuer for this audience are to be checked with this provider.
     pub(super) fn takes(&self, token: &Token<'_>) -> bool {
         let is_for_us = |application_id| token.claims.audience.contains(application_id);
-        self.issuer == issuer_url(&token.claims.issuer) && self.application_id.as_ref().is_none_or(is_for_us)
+        self.issuer == issuer_url(&token.claims.issuer)
+            && self.application_id.as_ref().is_none_or(is_for_us)
     }
 
     /// Whether tokens may be signed so.
@@ -69,7 +74,11 @@ impl Provider {
 
     /// Checks all but the signature, so that keys are not fetched for tokens that would be refused anyway; returns
     /// the name of the key to check that with.
-    pub(super) fn check<'t>(&self, token: &'t Token<'_>, now_ms: f64) -> Result<&'t str, &'static str> {
+    pub(super) fn check<'t>(
+        &self,
+        token: &'t Token<'_>,
+        now_ms: f64,
+    ) -> Result<&'t str, &'static str> {
         if self.kind == Kind::Oidc && token.claims.audience.len() != 1 {
             return Err("it is for several audiences (`aud`)");
         }
@@ -79,15 +88,24 @@ impl Provider {
         if now_ms >= token.claims.expires_s * 1e3 + LEEWAY_MS {
             return Err("it has expired (`exp`)");
         }
-        if token.claims.not_before_s.is_some_and(|begins_s| now_ms < begins_s * 1e3 - LEEWAY_MS) {
+        if token
+            .claims
+            .not_before_s
+            .is_some_and(|begins_s| now_ms < begins_s * 1e3 - LEEWAY_MS)
+        {
             return Err("it is not valid yet (`nbf`)");
         }
-        token.key_id.as_deref().ok_or("its header names no key (`kid`)")
+        token
+            .key_id
+            .as_deref()
+            .ok_or("its header names no key (`kid`)")
     }
 
     /// The error while its keys cannot be had.
     pub(super) fn is_unavailable(&self) -> AuthError {
-        AuthError::AuthProviderDiscoveryFailed { issuer: self.issuer.clone() }
+        AuthError::AuthProviderDiscoveryFailed {
+            issuer: self.issuer.clone(),
+        }
     }
 
     /// The error for a token that this provider does not stand by.

@@ -55,14 +55,18 @@ impl<'t> Token<'t> {
         if header.contains_key("crit") {
             return Err("its header has extensions (`crit`), and none is known here");
         }
-        let algorithm = header.get("alg").and_then(Json::as_str).and_then(Algorithm::named);
+        let algorithm = header
+            .get("alg")
+            .and_then(Json::as_str)
+            .and_then(Algorithm::named);
         let key_id = match header.remove("kid") {
             None => None,
             Some(Json::String(key_id)) => Some(key_id),
             Some(_) => return Err("its key's name (`kid`) is no text"),
         };
         Ok(Token {
-            algorithm: algorithm.ok_or("its algorithm (`alg`) is none of RS256, ES256 and EdDSA")?,
+            algorithm: algorithm
+                .ok_or("its algorithm (`alg`) is none of RS256, ES256 and EdDSA")?,
             key_id,
             claims: Claims::parse(claims)?,
             message,
@@ -79,7 +83,8 @@ impl Claims {
         };
         let issuer = text("iss").ok_or("its issuer (`iss`) is missing")?;
         let subject = text("sub").ok_or("its subject (`sub`) is missing")?;
-        let audience = audience(claims.remove("aud")).ok_or("its audience (`aud`) is neither a text nor texts")?;
+        let audience = audience(claims.remove("aud"))
+            .ok_or("its audience (`aud`) is neither a text nor texts")?;
         let expires = claims.remove("exp").and_then(|time| time.as_f64());
         let not_before = claims.remove("nbf");
         for about_the_token in ["iat", "jti", "fva"] {
@@ -105,7 +110,13 @@ fn object(part: &str) -> Option<Map<String, Json>> {
 }
 
 fn audience(claim: Option<Json>) -> Option<Vec<String>> {
-    let text = |json| if let Json::String(text) = json { Some(text) } else { None };
+    let text = |json| {
+        if let Json::String(text) = json {
+            Some(text)
+        } else {
+            None
+        }
+    };
     match claim {
         None => Some(Vec::new()),
         Some(Json::Array(several)) => several.into_iter().map(text).collect(),

@@ -19,15 +19,27 @@ pub(super) struct SignedIn {
 }
 
 /// Believes a token, or closes the connection; `base_version` is that of the identity last told.
-pub(super) async fn authenticate(server: &Server, token: Token, base_version: u32) -> Result<SignedIn, Closing> {
-    let for_ever = |identity| SignedIn { identity, expires_at_ms: None };
+pub(super) async fn authenticate(
+    server: &Server,
+    token: Token,
+    base_version: u32,
+) -> Result<SignedIn, Closing> {
+    let for_ever = |identity| SignedIn {
+        identity,
+        expires_at_ms: None,
+    };
     let signed_in = match token {
         Token::None => Ok(SignedIn::default()),
         Token::User(token) => {
             let user = api::user(server, &token).await;
-            user.map(|(identity, at_ms)| SignedIn { identity, expires_at_ms: Some(at_ms) })
+            user.map(|(identity, at_ms)| SignedIn {
+                identity,
+                expires_at_ms: Some(at_ms),
+            })
         }
-        Token::Admin { key, acting_as } => api::admin(server, &key, acting_as.as_ref()).map(for_ever),
+        Token::Admin { key, acting_as } => {
+            api::admin(server, &key, acting_as.as_ref()).map(for_ever)
+        }
     };
     signed_in.map_err(|error| refused(&error, base_version))
 }
@@ -38,19 +50,32 @@ fn refused(error: &ApiError, base_version: u32) -> Closing {
         return Closing::busy(error.code);
     }
     let error = error.message.clone();
-    Closing::Said(ServerMessage::AuthError { error, base_version, auth_update_attempted: true })
+    Closing::Said(ServerMessage::AuthError {
+        error,
+        base_version,
+        auth_update_attempted: true,
+    })
 }
 
 /// The client's token has expired.
 pub(super) fn expired(base_version: u32) -> Closing {
     let error = "the token has expired".to_owned();
-    Closing::Said(ServerMessage::AuthError { error, base_version, auth_update_attempted: false })
+    Closing::Said(ServerMessage::AuthError {
+        error,
+        base_version,
+        auth_update_attempted: false,
+    })
 }
 
 /// Waits for the time to come; for ever without one.
 pub(super) async fn until(at_ms: Option<f64>, now_ms: f64) {
     match at_ms {
-        Some(at_ms) => tokio::time::sleep(Duration::from_secs_f64(((at_ms - now_ms) / 1e3).clamp(0.0, 1e9))).await,
+        Some(at_ms) => {
+            tokio::time::sleep(Duration::from_secs_f64(
+                ((at_ms - now_ms) / 1e3).clamp(0.0, 1e9),
+            ))
+            .await
+        }
         None => pending().await,
     }
 }

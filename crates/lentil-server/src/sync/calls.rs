@@ -107,10 +107,19 @@ impl Calls {
 
 /// Runs a call, which goes on when the connection ends.
 fn run(runtime: &Runtime, asked: Asked) -> Running {
-    let Asked { kind, request_id, call } = asked;
+    let Asked {
+        kind,
+        request_id,
+        call,
+    } = asked;
     let (runtime, bytes) = (runtime.clone(), call.args.size());
     Box::pin(async move {
         let outcome = runtime.call(call, Some(kind)).await;
-        Answered { kind, request_id, outcome, bytes }
+        Answered {
+            kind,
+            request_id,
+            outcome,
+            bytes,
+        }
     })
 }

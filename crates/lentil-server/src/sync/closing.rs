@@ -17,7 +17,9 @@ pub(super) enum Closing {
 impl Closing {
     /// The client has broken the protocol and must not come back as it is.
     pub(super) fn fatal(error: impl Into<String>) -> Closing {
-        Closing::Said(ServerMessage::FatalError { error: error.into() })
+        Closing::Said(ServerMessage::FatalError {
+            error: error.into(),
+        })
     }
 
     /// There is too much to do: the client may come back later.
@@ -43,7 +45,11 @@ impl Closing {
 
 impl From<ProtocolError> for Closing {
     fn from(error: ProtocolError) -> Closing {
-        let before = if error.code == "WSMessageInvalidJson" { "Received Invalid JSON on websocket: " } else { "" };
+        let before = if error.code == "WSMessageInvalidJson" {
+            "Received Invalid JSON on websocket: "
+        } else {
+            ""
+        };
         Closing::fatal(format!("{before}{}", error.message))
     }
 }

@@ -49,7 +49,13 @@ impl Outbox {
     pub(super) fn new() -> (Outbox, Writer) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let load = Arc::new(Load::default());
-        (Outbox { sender, load: Arc::clone(&load) }, Writer { receiver, load })
+        (
+            Outbox {
+                sender,
+                load: Arc::clone(&load),
+            },
+            Writer { receiver, load },
+        )
     }
 
     /// Whether the client keeps up with its answers.
@@ -94,7 +100,10 @@ impl Outbox {
                 self.send(message.to_json());
                 None
             }
-            Closing::Coded(code, reason) => Some(CloseFrame { code: (*code).into(), reason: reason.as_ref().into() }),
+            Closing::Coded(code, reason) => Some(CloseFrame {
+                code: (*code).into(),
+                reason: reason.as_ref().into(),
+            }),
         };
         self.push(Message::Close(frame), false);
     }
@@ -102,9 +111,14 @@ impl Outbox {
     fn push(&self, frame: Message, is_transition: bool) {
         self.load.bytes.fetch_add(frame.len(), Ordering::Relaxed);
         self.load.messages.fetch_add(1, Ordering::Relaxed);
-        self.load.transitions.fetch_add(usize::from(is_transition), Ordering::Relaxed);
+        self.load
+            .transitions
+            .fetch_add(usize::from(is_transition), Ordering::Relaxed);
         // A writer that is gone has left nobody to write to; the session finds out by reading.
-        let _ = self.sender.send(Outgoing { frame, is_transition });
+        let _ = self.sender.send(Outgoing {
+            frame,
+            is_transition,
+        });
     }
 }
 
@@ -114,12 +128,18 @@ impl Writer {
     where
         S: Sink<Message> + Unpin,
     {
-        while let Some(Outgoing { frame, is_transition }) = self.receiver.recv().await {
+        while let Some(Outgoing {
+            frame,
+            is_transition,
+        }) = self.receiver.recv().await
+        {
             let bytes = frame.len();
             let sent = tokio::time::timeout(PATIENCE, sink.send(frame)).await;
             self.load.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.load.messages.fetch_sub(1, Ordering::Relaxed);
-            self.load.transitions.fetch_sub(usize::from(is_transition), Ordering::Relaxed);
+            self.load
+                .transitions
+                .fetch_sub(usize::from(is_transition), Ordering::Relaxed);
             self.load.lightened.notify_one();
             if !matches!(sent, Ok(Ok(()))) {
                 return;

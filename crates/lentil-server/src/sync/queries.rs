@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{QuerySetChange, ServerMessage, StateModification, StateVersion};
-use lentil_runtime::{FunctionPath, Identity, Object, Runtime, Subscriber, Timestamp, Update, Wakes};
+use lentil_runtime::{
+    FunctionPath, Identity, Object, Runtime, Subscriber, Timestamp, Update, Wakes,
+};
 
 use super::closing::Closing;
 use crate::api::{Audience, failure, shown_lines};
@@ -37,7 +39,12 @@ pub(super) struct Queries {
 }
 
 enum Change {
-    Add { number: u32, path: FunctionPath, args: Object, journal: Option<String> },
+    Add {
+        number: u32,
+        path: FunctionPath,
+        args: Object,
+        journal: Option<String>,
+    },
     Remove(u32),
     Identity(Identity, Audience),
 }
@@ -77,19 +84,42 @@ impl Queries {
     }
 
     /// Takes up a change of the set of queries.
-    pub(super) fn modify(&mut self, base: u32, new: u32, changes: Vec<QuerySetChange>) -> Result<(), Closing> {
+    pub(super) fn modify(
+        &mut self,
+        base: u32,
+        new: u32,
+        changes: Vec<QuerySetChange>,
+    ) -> Result<(), Closing> {
         let was = self.asked.query_set;
         if base != was || new <= base {
-            let message = format!("BaseVersionMismatch: the query set is at {was}; it cannot go from {base} to {new}");
+            let message = format!(
+                "BaseVersionMismatch: the query set is at {was}; it cannot go from {base} to {new}"
+            );
             return Err(Closing::fatal(message));
         }
         for change in changes {
             let (is_right, change) = match change {
-                QuerySetChange::Add { query_id: number, path, args, journal } => {
-                    let path = FunctionPath::parse(&path).map_err(|error| Closing::fatal(error.to_string()))?;
-                    (self.numbers.insert(number), Change::Add { number, path, args, journal })
+                QuerySetChange::Add {
+                    query_id: number,
+                    path,
+                    args,
+                    journal,
+                } => {
+                    let path = FunctionPath::parse(&path)
+                        .map_err(|error| Closing::fatal(error.to_string()))?;
+                    (
+                        self.numbers.insert(number),
+                        Change::Add {
+                            number,
+                            path,
+                            args,
+                            journal,
+                        },
+                    )
                 }
-                QuerySetChange::Remove { query_id } => (self.numbers.remove(&query_id), Change::Remove(query_id)),
+                QuerySetChange::Remove { query_id } => {
+                    (self.numbers.remove(&query_id), Change::Remove(query_id))
+                }
             };
             if !is_right {
                 return Err(Closing::internal("QueryAddedTwiceOrRemovedUnknown"));
@@ -107,7 +137,9 @@ impl Queries {
         if base == was {
             return Ok(());
         }
-        Err(Closing::fatal(format!("BaseVersionMismatch: the identity is at version {was}, not {base}")))
+        Err(Closing::fatal(format!(
+            "BaseVersionMismatch: the identity is at version {was}, not {base}"
+        )))
     }
 
     /// Takes up a change of the identity.
@@ -125,10 +157,17 @@ impl Queries {
     /// Begins a refresh if there is reason for one and none is under way.
     pub(super) fn begin_refresh(&mut self) {
         let is_due = |subscriber: &mut Subscriber| self.owes.is_some() || subscriber.is_stale();
-        let Some(mut subscriber) = self.subscriber.take_if(is_due) else { return };
+        let Some(mut subscriber) = self.subscriber.take_if(is_due) else {
+            return;
+        };
         for change in self.changes.drain(..) {
             match change {
-                Change::Add { number, path, args, journal } => subscriber.add(number, path, args, journal),
+                Change::Add {
+                    number,
+                    path,
+                    args,
+                    journal,
+                } => subscriber.add(number, path, args, journal),
                 Change::Remove(number) => {
                     subscriber.remove(number);
                     self.coming.removed.push(number);
@@ -150,7 +189,9 @@ impl Queries {
 
     /// What the refresh under way comes to; never, when there is none. Dropping the future loses nothing.
     pub(super) async fn refreshed(&mut self) -> Update {
-        let Some(refreshing) = &mut self.refreshing else { return pending().await };
+        let Some(refreshing) = &mut self.refreshing else {
+            return pending().await;
+        };
         let (subscriber, update) = refreshing.await;
         self.refreshing = None;
         self.subscriber = Some(subscriber);
@@ -159,28 +200,57 @@ impl Queries {
 
     /// The transition that tells an update, if the client is owed one or there is something to tell.
     pub(super) fn transition(&mut self, update: Update) -> Option<ServerMessage> {
-        let Coming { version, removed, mut is_owed } = std::mem::take(&mut self.coming);
+        let Coming {
+            version,
+            removed,
+            mut is_owed,
+        } = std::mem::take(&mut self.coming);
         // What is owed since the refresh began may be in it all the same: a second transition would say nothing.
         if self.changes.is_empty() {
-            is_owed |= self.owes.take_if(|owed| *owed <= update.timestamp).is_some();
+            is_owed |= self
+                .owes
+                .take_if(|owed| *owed <= update.timestamp)
+                .is_some();
         }
         if !is_owed && update.changes.is_empty() {
             return None;
         }
-        let removed = removed.into_iter().map(|query_id| StateModification::QueryRemoved { query_id });
+        let removed = removed
+            .into_iter()
+            .map(|query_id| StateModification::QueryRemoved { query_id });
         let changed = update.changes.into_iter().map(|(query_id, run)| {
-            let (log_lines, journal) = (shown_lines(&run.log_lines, self.audience), run.journal.clone());
+            let (log_lines, journal) = (
+                shown_lines(&run.log_lines, self.audience),
+                run.journal.clone(),
+            );
             match &run.result {
-                Ok(value) => StateModification::QueryUpdated { query_id, value: Arc::clone(value), log_lines, journal },
+                Ok(value) => StateModification::QueryUpdated {
+                    query_id,
+                    value: Arc::clone(value),
+                    log_lines,
+                    journal,
+                },
                 Err(error) => {
                     let failure = failure(error, &request_id::random(), self.audience);
-                    StateModification::QueryFailed { query_id, failure, log_lines, journal }
+                    StateModification::QueryFailed {
+                        query_id,
+                        failure,
+                        log_lines,
+                        journal,
+                    }
                 }
             }
         });
         let modifications = removed.chain(changed).collect();
-        let end = StateVersion { ts: WireTimestamp(update.timestamp.as_nanos()), ..version };
+        let end = StateVersion {
+            ts: WireTimestamp(update.timestamp.as_nanos()),
+            ..version
+        };
         let start = std::mem::replace(&mut self.told, end);
-        Some(ServerMessage::Transition { start, end, modifications })
+        Some(ServerMessage::Transition {
+            start,
+            end,
+            modifications,
+        })
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{ClientMessage, ServerMessage, chunks};
-use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Value};
+use lentil_runtime::{
+    FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Value,
+};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -76,15 +78,26 @@ impl Session {
     }
 
     /// Serves the client until one side ends it; returns the way out, for the last words.
-    pub(super) async fn run<S>(mut self, incoming: &mut S, writing: &mut JoinHandle<()>) -> (Outbox, Closing)
+    pub(super) async fn run<S>(
+        mut self,
+        incoming: &mut S,
+        writing: &mut JoinHandle<()>,
+    ) -> (Outbox, Closing)
     where
         S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
     {
-        let closing = self.serve(incoming, writing).await.unwrap_or_else(|closing| closing);
+        let closing = self
+            .serve(incoming, writing)
+            .await
+            .unwrap_or_else(|closing| closing);
         (self.outbox, closing)
     }
 
-    async fn serve<S>(&mut self, incoming: &mut S, writing: &mut JoinHandle<()>) -> Result<Closing, Closing>
+    async fn serve<S>(
+        &mut self,
+        incoming: &mut S,
+        writing: &mut JoinHandle<()>,
+    ) -> Result<Closing, Closing>
     where
         S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
     {
@@ -141,21 +154,43 @@ impl Session {
 
     async fn take_up(&mut self, message: ClientMessage) -> Result<(), Closing> {
         match message {
-            ClientMessage::Connect { session_id, connection_count, max_observed_timestamp, .. } => {
-                self.connect(session_id, connection_count, max_observed_timestamp).await
+            ClientMessage::Connect {
+                session_id,
+                connection_count,
+                max_observed_timestamp,
+                ..
+            } => {
+                self.connect(session_id, connection_count, max_observed_timestamp)
+                    .await
             }
-            ClientMessage::ModifyQuerySet { base_version, new_version, changes } => {
-                self.queries.modify(base_version, new_version, changes)
+            ClientMessage::ModifyQuerySet {
+                base_version,
+                new_version,
+                changes,
+            } => self.queries.modify(base_version, new_version, changes),
+            ClientMessage::Mutation {
+                request_id,
+                path,
+                args,
+            } => {
+                self.call(FunctionKind::Mutation, request_id, &path, args)
+                    .await
             }
-            ClientMessage::Mutation { request_id, path, args } => {
-                self.call(FunctionKind::Mutation, request_id, &path, args).await
+            ClientMessage::Action {
+                request_id,
+                path,
+                args,
+            } => {
+                self.call(FunctionKind::Action, request_id, &path, args)
+                    .await
             }
-            ClientMessage::Action { request_id, path, args } => {
-                self.call(FunctionKind::Action, request_id, &path, args).await
-            }
-            ClientMessage::Authenticate { base_version, token } => {
+            ClientMessage::Authenticate {
+                base_version,
+                token,
+            } => {
                 self.queries.check_identity(base_version)?;
-                self.signed_in = auth::authenticate(&self.server, token, self.queries.told_identity()).await?;
+                self.signed_in =
+                    auth::authenticate(&self.server, token, self.queries.told_identity()).await?;
                 let identity = self.signed_in.identity.clone();
                 let audience = Audience::of(&self.server, &identity);
                 self.queries.set_identity(identity, audience);
@@ -177,27 +212,49 @@ impl Session {
         let published = self.server.runtime.published();
         if max_observed.is_some_and(|observed| observed.0 > published.as_nanos()) {
             // It has seen what is not here: a database was put back that is older than what clients were told.
-            tracing::error!("a client has seen a later timestamp than this database has; was an old copy restored?");
+            tracing::error!(
+                "a client has seen a later timestamp than this database has; was an old copy restored?"
+            );
             return Err(Closing::internal("ClientIsAheadOfTheDatabase"));
         }
         if connection_count > 0 {
-            let bytes = self.server.runtime.session_bytes(&session_id, SESSION_BYTES).await;
+            let bytes = self
+                .server
+                .runtime
+                .session_bytes(&session_id, SESSION_BYTES)
+                .await;
             self.record.bytes = bytes.map_err(|_| Closing::internal("InternalServerError"))?;
         }
         self.record.session_id = Some(session_id);
         Ok(())
     }
 
-    async fn call(&mut self, kind: FunctionKind, request_id: u32, path: &str, args: Object) -> Result<(), Closing> {
+    async fn call(
+        &mut self,
+        kind: FunctionKind,
+        request_id: u32,
+        path: &str,
+        args: Object,
+    ) -> Result<(), Closing> {
         let path = FunctionPath::parse(path).map_err(|error| Closing::fatal(error.to_string()))?;
         let mut call = FunctionCall::new(path, args, self.signed_in.identity.clone());
         if kind == FunctionKind::Mutation
             && let Some(session_id) = self.record.session_id.clone()
         {
             self.keep_within_budget(&session_id).await?;
-            call.request = Some(SessionRequest { session_id, request_id });
+            call.request = Some(SessionRequest {
+                session_id,
+                request_id,
+            });
         }
-        self.calls.add(&self.server.runtime, Asked { kind, request_id, call })
+        self.calls.add(
+            &self.server.runtime,
+            Asked {
+                kind,
+                request_id,
+                call,
+            },
+        )
     }
 
     /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
@@ -210,8 +267,14 @@ impl Session {
             runtime.prune_session(session_id).await?;
             runtime.session_bytes(session_id, SESSION_BYTES).await
         };
-        self.record.bytes = pruned.await.map_err(|_| Closing::internal("InternalServerError"))?;
-        if self.record.bytes < SESSION_BYTES { Ok(()) } else { Err(Closing::busy("TooManySessionRequests")) }
+        self.record.bytes = pruned
+            .await
+            .map_err(|_| Closing::internal("InternalServerError"))?;
+        if self.record.bytes < SESSION_BYTES {
+            Ok(())
+        } else {
+            Err(Closing::busy("TooManySessionRequests"))
+        }
     }
 
     /// Sends a call's response, or has it wait for its transition; sends what has waited for it.
@@ -223,27 +286,47 @@ impl Session {
             && error.code().is_system()
         {
             // The client comes back, and a mutation is asked for again.
-            tracing::warn!(code = error.code().as_str(), "a call failed, for the server's sake: {error}");
+            tracing::warn!(
+                code = error.code().as_str(),
+                "a call failed, for the server's sake: {error}"
+            );
             return Err(Closing::busy(error.code().as_str()));
         }
         let result = answered.outcome.result.as_ref();
-        let result = result.map_err(|error| failure(error, &request_id::random(), audience)).cloned();
+        let result = result
+            .map_err(|error| failure(error, &request_id::random(), audience))
+            .cloned();
         if answered.kind == FunctionKind::Mutation {
             let has_written = result.is_ok();
             self.record.bytes += result.as_ref().map_or(0, Value::size) + 128;
             let result = result.map(|value| (value, WireTimestamp(timestamp.as_nanos())));
-            let response = ServerMessage::MutationResponse { request_id, result, log_lines }.to_json();
+            let response = ServerMessage::MutationResponse {
+                request_id,
+                result,
+                log_lines,
+            }
+            .to_json();
             if has_written {
                 self.responses.push_back((timestamp, response));
             } else {
                 self.outbox.send(response);
             }
         } else {
-            self.outbox.send(ServerMessage::ActionResponse { request_id, result, log_lines }.to_json());
+            self.outbox.send(
+                ServerMessage::ActionResponse {
+                    request_id,
+                    result,
+                    log_lines,
+                }
+                .to_json(),
+            );
         }
         self.queries.owe(timestamp);
         self.calls.ended(&answered, &self.server.runtime);
-        if let Some(update) = self.held.take_if(|_| answered.kind == FunctionKind::Mutation) {
+        if let Some(update) = self
+            .held
+            .take_if(|_| answered.kind == FunctionKind::Mutation)
+        {
             self.tell(update);
         }
         Ok(())
@@ -258,10 +341,15 @@ impl Session {
     }
 
     fn tell(&mut self, update: Update) {
-        while let Some((_, response)) = self.responses.pop_front_if(|(ts, _)| *ts <= update.timestamp) {
+        while let Some((_, response)) = self
+            .responses
+            .pop_front_if(|(ts, _)| *ts <= update.timestamp)
+        {
             self.outbox.send(response);
         }
-        let Some(transition) = self.queries.transition(update) else { return };
+        let Some(transition) = self.queries.transition(update) else {
+            return;
+        };
         let text = transition.to_json();
         let texts = if self.takes_chunks && text.len() > CHUNK_BYTES {
             chunks(&text, &request_id::random(), CHUNK_BYTES)
@@ -275,7 +363,9 @@ impl Session {
 /// Why the connection breaks, when what comes is no WebSocket, or too much.
 fn lost(error: &tungstenite::Error) -> Closing {
     match error {
-        tungstenite::Error::Capacity(error) => Closing::fatal(format!("the message is too long: {error}")),
+        tungstenite::Error::Capacity(error) => {
+            Closing::fatal(format!("the message is too long: {error}"))
+        }
         tungstenite::Error::Utf8(_) => Closing::fatal("the message is not UTF-8"),
         _ => Closing::Gone,
     }

@@ -28,22 +28,41 @@ pub(crate) struct Upgrade {
 }
 
 /// Answers a request for the WebSocket.
-pub(crate) fn accept(headers: &HeaderMap, path: &str, slot: &UpgradeSlot) -> Result<Response<Body>, ApiError> {
+pub(crate) fn accept(
+    headers: &HeaderMap,
+    path: &str,
+    slot: &UpgradeSlot,
+) -> Result<Response<Body>, ApiError> {
     let has = |name: header::HeaderName, word: &str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+        let values = headers
+            .get_all(name)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|part| part.trim().eq_ignore_ascii_case(word))
     };
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let is_version_13 = headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    let is_upgrade = has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket") && is_version_13;
+    let is_version_13 = headers
+        .get(header::SEC_WEBSOCKET_VERSION)
+        .is_some_and(|version| version == "13");
+    let is_upgrade =
+        has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket") && is_version_13;
     let Some(key) = key.filter(|_| is_upgrade) else {
         let message = "this is a WebSocket (version 13); connect to it with a Convex client";
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "WebSocketUpgradeRequired", message));
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "WebSocketUpgradeRequired",
+            message,
+        ));
     };
-    *slot.lock() = Some(Upgrade { takes_chunks: takes_chunks(path) });
+    *slot.lock() = Some(Upgrade {
+        takes_chunks: takes_chunks(path),
+    });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 is a header's value");
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
+        .expect("base64 is a header's value");
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -53,8 +72,13 @@ pub(crate) fn accept(headers: &HeaderMap, path: &str, slot: &UpgradeSlot) -> Res
 
 /// `/api/<npm version>/sync` from 1.28 on.
 fn takes_chunks(path: &str) -> bool {
-    let version = path.strip_prefix("/api/").and_then(|rest| rest.strip_suffix("/sync")).unwrap_or_default();
-    let mut numbers = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
+    let version = path
+        .strip_prefix("/api/")
+        .and_then(|rest| rest.strip_suffix("/sync"))
+        .unwrap_or_default();
+    let mut numbers = version
+        .split(['.', '-', '+'])
+        .map_while(|part| part.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(1), Some(28))
 }
 
@@ -66,11 +90,15 @@ pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, read: Bytes, u
         .write_buffer_size(4 << 10)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config)).await;
+    let socket =
+        WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config))
+            .await;
     let (sink, mut incoming) = socket.split();
     let (outbox, writer) = Outbox::new();
     let mut writing = tokio::spawn(writer.run(sink));
-    let (outbox, closing) = Session::new(server, outbox, &upgrade).run(&mut incoming, &mut writing).await;
+    let (outbox, closing) = Session::new(server, outbox, &upgrade)
+        .run(&mut incoming, &mut writing)
+        .await;
     tracing::debug!(?closing, "a sync connection ends");
     outbox.close(&closing);
     // The client's own goodbye is waited for, so that ours is not lost on the way.

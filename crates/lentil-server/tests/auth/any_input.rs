@@ -12,13 +12,14 @@ use crate::keys::{EDDSA, ES256, RS256, base64};
 const ISSUER: &str = "https://own.example";
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-    let provider =
-        |algorithm| json!({"type": "customJwt", "issuer": ISSUER, "algorithm": algorithm, "jwks": all_keys()});
+    let provider = |algorithm| json!({"type": "customJwt", "issuer": ISSUER, "algorithm": algorithm, "jwks": all_keys()});
     Fixture::new(&json!({"providers": [provider("ES256")]}))
 });
 
 fn is_believed(token: &str) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(FIXTURE.verify(token)).is_ok()
 }
 
@@ -71,7 +72,8 @@ fn json() -> impl Strategy<Value = Json> {
         "http://localhost",
         ISSUER,
     ];
-    let text = prop_oneof![8 => prop::sample::select(words).prop_map(str::to_owned), 1 => any::<String>()];
+    let text =
+        prop_oneof![8 => prop::sample::select(words).prop_map(str::to_owned), 1 => any::<String>()];
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),

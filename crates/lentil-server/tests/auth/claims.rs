@@ -7,20 +7,31 @@ use crate::provider::Provider;
 
 fn with(claims: Json, further: &Json) -> Json {
     let mut claims = claims;
-    claims.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+    claims
+        .as_object_mut()
+        .unwrap()
+        .extend(further.as_object().unwrap().clone());
     claims
 }
 
 async fn oidc(further: Json) -> UserIdentity {
     let provider = Provider::start(&all_keys()).await;
     let token = ES256.token("es", &with(claims(&provider.issuer()), &further));
-    Fixture::oidc(&provider).verify(&token).await.unwrap().identity
+    Fixture::oidc(&provider)
+        .verify(&token)
+        .await
+        .unwrap()
+        .identity
 }
 
 async fn custom(further: Json) -> UserIdentity {
     let provider = Provider::start(&all_keys()).await;
     let token = ES256.token("es", &with(claims(&provider.issuer()), &further));
-    Fixture::custom(&provider, "ES256").verify(&token).await.unwrap().identity
+    Fixture::custom(&provider, "ES256")
+        .verify(&token)
+        .await
+        .unwrap()
+        .identity
 }
 
 /// The identity's attributes are these and the three that every identity has.
@@ -28,7 +39,12 @@ async fn custom(further: Json) -> UserIdentity {
 fn assert_attributes(identity: &UserIdentity, expected: Json) {
     let mut attributes = identity.attributes().clone();
     for name in ["issuer", "subject", "tokenIdentifier"] {
-        assert!(attributes.remove(name).is_some_and(|value| value.as_str().is_some()), "{name}");
+        assert!(
+            attributes
+                .remove(name)
+                .is_some_and(|value| value.as_str().is_some()),
+            "{name}"
+        );
     }
     assert_eq!(Value::from(attributes), Value::from_json(expected).unwrap());
 }
@@ -67,8 +83,13 @@ async fn claims_that_fit_nowhere_are_left_out() {
 
 #[tokio::test]
 async fn no_claim_stands_in_for_a_standard_one() {
-    let identity = oidc(json!({"emailVerified": true, "email_verified": false, "given_name": "A", "givenName": "B"}));
-    assert_attributes(&identity.await, json!({"emailVerified": false, "givenName": "A"}));
+    let identity = oidc(
+        json!({"emailVerified": true, "email_verified": false, "given_name": "A", "givenName": "B"}),
+    );
+    assert_attributes(
+        &identity.await,
+        json!({"emailVerified": false, "givenName": "A"}),
+    );
 }
 
 #[tokio::test]

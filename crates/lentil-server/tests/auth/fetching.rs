@@ -15,7 +15,11 @@ async fn provider() -> (Provider, String) {
 }
 
 fn lasting(provider: &Provider) -> serde_json::Value {
-    but(&claims(&provider.issuer()), "exp", json!(crate::fixture::NOW_S + 86_400))
+    but(
+        &claims(&provider.issuer()),
+        "exp",
+        json!(crate::fixture::NOW_S + 86_400),
+    )
 }
 
 #[tokio::test]
@@ -34,7 +38,9 @@ async fn whoever_stops_waiting_does_not_end_the_fetch_for_others() {
     let (provider, token) = provider().await;
     provider.takes(Duration::from_millis(50));
     let fixture = Fixture::oidc(&provider);
-    tokio::time::timeout(Duration::from_millis(10), fixture.verify(&token)).await.expect_err("it takes longer");
+    tokio::time::timeout(Duration::from_millis(10), fixture.verify(&token))
+        .await
+        .expect_err("it takes longer");
     fixture.advance_s(20);
     fixture.verify(&token).await.unwrap();
     assert_eq!(provider.asked(JWKS), 1);
@@ -82,15 +88,22 @@ async fn a_token_that_is_refused_anyway_makes_no_fetch() {
     let fixture = Fixture::custom(&provider, "ES256");
     let expired = ES256.token("es", &but(&lasting(&provider), "exp", json!(1)));
     assert_eq!(fixture.refusal(&expired).await, "InvalidAuthHeader");
-    assert_eq!(fixture.refusal(&crate::keys::EDDSA.token("es", &lasting(&provider))).await, "InvalidAuthHeader");
+    assert_eq!(
+        fixture
+            .refusal(&crate::keys::EDDSA.token("es", &lasting(&provider)))
+            .await,
+        "InvalidAuthHeader"
+    );
     assert_eq!(provider.asked(JWKS), 0);
 }
 
 #[tokio::test]
 async fn keys_are_kept_ten_minutes_or_shorter_if_the_provider_says_so() {
-    for (headers, kept_s) in
-        [("", 600), ("cache-control: max-age=60\r\n", 60), ("cache-control: max-age=9999\r\n", 600)]
-    {
+    for (headers, kept_s) in [
+        ("", 600),
+        ("cache-control: max-age=60\r\n", 60),
+        ("cache-control: max-age=9999\r\n", 600),
+    ] {
         let (provider, token) = provider().await;
         provider.serve(JWKS, 200, headers, &all_keys().to_string());
         let fixture = Fixture::oidc(&provider);
@@ -177,12 +190,18 @@ async fn what_is_no_jwks_of_the_issuer_is_not_used() {
     }
     let keys = all_keys().to_string();
     assert_eq!(refusal(JWKS, 404, "", &keys).await, FAILED);
-    assert_eq!(refusal(JWKS, 200, "", &format!("{keys}{}", " ".repeat(1 << 20))).await, FAILED);
+    assert_eq!(
+        refusal(JWKS, 200, "", &format!("{keys}{}", " ".repeat(1 << 20))).await,
+        FAILED
+    );
     let published = Provider::start(&all_keys()).await;
     let elsewhere = format!("location: {}\r\n", published.url(JWKS));
     assert_eq!(refusal(JWKS, 302, &elsewhere, &keys).await, FAILED);
     let other = json!({"issuer": published.issuer(), "jwks_uri": published.url(JWKS)});
-    assert_eq!(refusal(DISCOVERY, 200, "", &other.to_string()).await, FAILED);
+    assert_eq!(
+        refusal(DISCOVERY, 200, "", &other.to_string()).await,
+        FAILED
+    );
     assert_eq!(published.asked(JWKS), 0);
 }
 
@@ -193,14 +212,20 @@ async fn a_configuration_does_not_lead_to_plain_http_elsewhere() {
     let plain = provider.url(JWKS).replace("127.0.0.1", "0.0.0.0");
     let configuration = json!({"issuer": provider.issuer(), "jwks_uri": plain});
     provider.serve(DISCOVERY, 200, "", &configuration.to_string());
-    assert_eq!(Fixture::oidc(&provider).refusal(&token).await, "AuthProviderDiscoveryFailed");
+    assert_eq!(
+        Fixture::oidc(&provider).refusal(&token).await,
+        "AuthProviderDiscoveryFailed"
+    );
     assert_eq!(provider.asked(JWKS), 0);
 }
 
 #[tokio::test]
 async fn https_is_never_spoken_in_the_clear() {
     let (provider, token) = provider().await;
-    let (issuer, jwks) = (provider.issuer(), provider.url(JWKS).replace("http://", "https://"));
+    let (issuer, jwks) = (
+        provider.issuer(),
+        provider.url(JWKS).replace("http://", "https://"),
+    );
     let custom = json!({"type": "customJwt", "issuer": issuer, "jwks": jwks, "algorithm": "ES256"});
     let fixture = Fixture::new(&json!({ "providers": [custom] }));
     assert_eq!(fixture.refusal(&token).await, "AuthProviderDiscoveryFailed");

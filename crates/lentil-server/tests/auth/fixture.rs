@@ -21,8 +21,12 @@ impl Fixture {
         let config = AuthConfig::parse(&config.to_string()).unwrap();
         let now_ms = Arc::new(AtomicU64::new(NOW_S * 1_000));
         let clock = Arc::clone(&now_ms);
-        let authenticator = Authenticator::new(config, move || clock.load(Ordering::Relaxed) as f64);
-        Fixture { authenticator, now_ms }
+        let authenticator =
+            Authenticator::new(config, move || clock.load(Ordering::Relaxed) as f64);
+        Fixture {
+            authenticator,
+            now_ms,
+        }
     }
 
     /// One that believes this OpenID Connect provider.
@@ -33,7 +37,8 @@ impl Fixture {
     /// One that believes a provider of its own tokens, by the URL of its keys.
     pub(crate) fn custom(provider: &Provider, algorithm: &str) -> Fixture {
         let (issuer, jwks) = (provider.issuer(), provider.url(JWKS));
-        let provider = json!({"type": "customJwt", "issuer": issuer, "jwks": jwks, "algorithm": algorithm});
+        let provider =
+            json!({"type": "customJwt", "issuer": issuer, "jwks": jwks, "algorithm": algorithm});
         Fixture::new(&json!({ "providers": [provider] }))
     }
 
@@ -48,8 +53,14 @@ impl Fixture {
     /// The error's code; a message that holds the token would be a leak.
     pub(crate) async fn refusal(&self, token: &str) -> &'static str {
         let error = self.verify(token).await.expect_err("the token is refused");
-        assert!(token.is_empty() || !error.to_string().contains(token), "{error}");
-        assert_eq!(error.status().as_u16() == 503, error.code() == "AuthProviderDiscoveryFailed");
+        assert!(
+            token.is_empty() || !error.to_string().contains(token),
+            "{error}"
+        );
+        assert_eq!(
+            error.status().as_u16() == 503,
+            error.code() == "AuthProviderDiscoveryFailed"
+        );
         error.code()
     }
 }

@@ -7,7 +7,8 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RsaKeyPair,
 };
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value as Json, json};
@@ -22,7 +23,8 @@ pub(crate) enum Signer {
 pub(crate) static RS256: LazyLock<Signer> =
     LazyLock::new(|| Signer::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
 pub(crate) static ES256: LazyLock<Signer> = LazyLock::new(Signer::es256);
-pub(crate) static EDDSA: LazyLock<Signer> = LazyLock::new(|| Signer::EdDsa(Ed25519KeyPair::generate().unwrap()));
+pub(crate) static EDDSA: LazyLock<Signer> =
+    LazyLock::new(|| Signer::EdDsa(Ed25519KeyPair::generate().unwrap()));
 
 impl Signer {
     /// A further key, e.g. one that nobody published.
@@ -42,7 +44,10 @@ impl Signer {
         match self {
             Signer::Rs256(pair) => {
                 let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
-                let (n, e) = (base64(n.big_endian_without_leading_zero()), base64(e.big_endian_without_leading_zero()));
+                let (n, e) = (
+                    base64(n.big_endian_without_leading_zero()),
+                    base64(e.big_endian_without_leading_zero()),
+                );
                 json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e})
             }
             Signer::Es256(pair) => {
@@ -60,17 +65,30 @@ impl Signer {
         match self {
             Signer::Rs256(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    message,
+                    &mut signature,
+                )
+                .unwrap();
                 signature
             }
-            Signer::Es256(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Signer::Es256(pair) => pair
+                .sign(&SystemRandom::new(), message)
+                .unwrap()
+                .as_ref()
+                .to_vec(),
             Signer::EdDsa(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }
 
     /// A token whose header says that it is signed with this algorithm and the key of this name.
     pub(crate) fn token(&self, kid: &str, claims: &Json) -> String {
-        self.token_with(&json!({"alg": self.algorithm(), "kid": kid, "typ": "JWT"}), claims)
+        self.token_with(
+            &json!({"alg": self.algorithm(), "kid": kid, "typ": "JWT"}),
+            claims,
+        )
     }
 
     /// A token with this header, whatever it says.
@@ -84,7 +102,8 @@ impl Signer {
     pub(crate) fn public_der(&self) -> Vec<u8> {
         match self {
             Signer::Rs256(pair) => {
-                let der: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+                let der: aws_lc_rs::encoding::PublicKeyX509Der<'_> =
+                    pair.public_key().as_der().unwrap();
                 der.as_ref().to_vec()
             }
             Signer::Es256(pair) => pair.public_key().as_ref().to_vec(),
@@ -96,12 +115,19 @@ impl Signer {
 /// A token signed with HS256 and this secret.
 pub(crate) fn hs256(secret: &[u8], header: &Json, claims: &Json) -> String {
     let message = unsigned(header, claims);
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
+    let tag = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, secret),
+        message.as_bytes(),
+    );
     format!("{message}.{}", base64(tag.as_ref()))
 }
 
 pub(crate) fn unsigned(header: &Json, claims: &Json) -> String {
-    format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()))
+    format!(
+        "{}.{}",
+        base64(header.to_string().as_bytes()),
+        base64(claims.to_string().as_bytes())
+    )
 }
 
 pub(crate) fn base64(bytes: &[u8]) -> String {

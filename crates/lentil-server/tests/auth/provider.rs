@@ -32,7 +32,10 @@ impl Provider {
     /// An OpenID Connect provider with these keys.
     pub(crate) async fn start(jwks: &Json) -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let provider = Provider { address: listener.local_addr().unwrap(), served: Arc::default() };
+        let provider = Provider {
+            address: listener.local_addr().unwrap(),
+            served: Arc::default(),
+        };
         let discovery = json!({"issuer": provider.issuer(), "jwks_uri": provider.url(JWKS)});
         provider.serve(DISCOVERY, 200, "", &discovery.to_string());
         provider.publish(jwks);
@@ -59,12 +62,19 @@ impl Provider {
 
     /// Answers a path so from now on; each header ends with a line's end.
     pub(crate) fn serve(&self, path: &str, status: u16, headers: &str, body: &str) {
-        self.served.lock().answers.insert(path.to_owned(), (status, headers.to_owned(), body.to_owned()));
+        self.served.lock().answers.insert(
+            path.to_owned(),
+            (status, headers.to_owned(), body.to_owned()),
+        );
     }
 
     /// Answers everything with 500 from now on.
     pub(crate) fn fail(&self) {
-        self.served.lock().answers.values_mut().for_each(|answer| answer.0 = 500);
+        self.served
+            .lock()
+            .answers
+            .values_mut()
+            .for_each(|answer| answer.0 = 500);
     }
 
     /// Thinks so long before each answer.
@@ -74,7 +84,12 @@ impl Provider {
 
     /// How often a path was asked for.
     pub(crate) fn asked(&self, path: &str) -> usize {
-        self.served.lock().asked.get(path).copied().unwrap_or_default()
+        self.served
+            .lock()
+            .asked
+            .get(path)
+            .copied()
+            .unwrap_or_default()
     }
 
     async fn answer(self, mut stream: TcpStream) {
@@ -96,7 +111,8 @@ impl Provider {
         tokio::time::sleep(takes).await;
         let (status, headers, body) = answer.unwrap_or((404, String::new(), String::new()));
         let length = body.len();
-        let text = format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+        let text =
+            format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
         // A client that has heard enough hangs up.
         let _ = stream.write_all(text.as_bytes()).await;
     }

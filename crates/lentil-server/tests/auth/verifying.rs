@@ -13,7 +13,10 @@ async fn oidc() -> (Fixture, Json) {
 fn custom(algorithm: &str, keys: Json) -> (Fixture, Json) {
     let provider = json!({"type": "customJwt", "issuer": "https://own.example/", "applicationID": "app",
         "algorithm": algorithm, "jwks": keys});
-    (Fixture::new(&json!({ "providers": [provider] })), claims("https://own.example"))
+    (
+        Fixture::new(&json!({ "providers": [provider] })),
+        claims("https://own.example"),
+    )
 }
 
 #[tokio::test]
@@ -34,7 +37,10 @@ async fn inline_keys_may_be_data_urls() {
     let keys = jwks(&[EDDSA.jwk("ed")]).to_string();
     let base64 = data_encoding::BASE64.encode(keys.as_bytes());
     let percent = keys.replace('"', "%22");
-    for url in [format!("data:application/json;base64,{base64}"), format!("data:application/json,{percent}")] {
+    for url in [
+        format!("data:application/json;base64,{base64}"),
+        format!("data:application/json,{percent}"),
+    ] {
         let (fixture, claims) = custom("EdDSA", Json::from(url));
         fixture.verify(&EDDSA.token("ed", &claims)).await.unwrap();
     }
@@ -45,14 +51,33 @@ async fn a_wrong_signature_is_refused() {
     let (oidc, oidc_claims) = oidc().await;
     let (custom, custom_claims) = custom("ES256", all_keys());
     let stranger = Signer::es256();
-    assert_eq!(oidc.refusal(&stranger.token("es", &oidc_claims)).await, "Unauthenticated");
-    assert_eq!(custom.refusal(&stranger.token("es", &custom_claims)).await, "InvalidAuthHeader");
+    assert_eq!(
+        oidc.refusal(&stranger.token("es", &oidc_claims)).await,
+        "Unauthenticated"
+    );
+    assert_eq!(
+        custom.refusal(&stranger.token("es", &custom_claims)).await,
+        "InvalidAuthHeader"
+    );
     for (kid, key) in [("rs", &*RS256), ("es", &*ES256), ("ed", &*EDDSA)] {
-        let (token, forged) = (key.token(kid, &oidc_claims), but(&oidc_claims, "sub", json!("admin")));
+        let (token, forged) = (
+            key.token(kid, &oidc_claims),
+            but(&oidc_claims, "sub", json!("admin")),
+        );
         let signature = token.rsplit('.').next().unwrap();
         let message = unsigned(&json!({"alg": key.algorithm(), "kid": kid}), &forged);
-        for signature in [signature, "", "AA", "not base64!", &base64(&[0; 64]), &base64(&[255; 256])] {
-            assert_eq!(oidc.refusal(&format!("{message}.{signature}")).await, "Unauthenticated");
+        for signature in [
+            signature,
+            "",
+            "AA",
+            "not base64!",
+            &base64(&[0; 64]),
+            &base64(&[255; 256]),
+        ] {
+            assert_eq!(
+                oidc.refusal(&format!("{message}.{signature}")).await,
+                "Unauthenticated"
+            );
         }
     }
 }
@@ -68,7 +93,10 @@ async fn times_are_checked_with_five_seconds_of_leeway() {
     let (custom, claims) = custom("ES256", all_keys());
     let expired = ES256.token("es", &but(&claims, "exp", json!(NOW_S - 6)));
     assert_eq!(custom.refusal(&expired).await, "InvalidAuthHeader");
-    let endless = custom.verify(&ES256.token("es", &but(&claims, "exp", json!(1e308)))).await.unwrap();
+    let endless = custom
+        .verify(&ES256.token("es", &but(&claims, "exp", json!(1e308))))
+        .await
+        .unwrap();
     assert_eq!(endless.expires_at_ms, 8.64e15);
 }
 
@@ -76,24 +104,52 @@ async fn times_are_checked_with_five_seconds_of_leeway() {
 async fn a_token_of_another_issuer_or_for_another_audience_has_no_provider() {
     let (oidc, claims) = oidc().await;
     let changed = |name, claim| ES256.token("es", &but(&claims, name, claim));
-    assert_eq!(oidc.refusal(&changed("iss", json!("https://else.example"))).await, "NoAuthProvider");
-    for audience in [json!("other"), json!([]), json!(["other"]), Json::Null, json!("")] {
-        assert_eq!(oidc.refusal(&changed("aud", audience)).await, "NoAuthProvider");
+    assert_eq!(
+        oidc.refusal(&changed("iss", json!("https://else.example")))
+            .await,
+        "NoAuthProvider"
+    );
+    for audience in [
+        json!("other"),
+        json!([]),
+        json!(["other"]),
+        Json::Null,
+        json!(""),
+    ] {
+        assert_eq!(
+            oidc.refusal(&changed("aud", audience)).await,
+            "NoAuthProvider"
+        );
     }
-    assert_eq!(oidc.refusal(&changed("aud", json!(["app", "other"]))).await, "Unauthenticated");
-    assert_eq!(oidc.refusal(&changed("aud", json!(7))).await, "InvalidAuthHeader");
+    assert_eq!(
+        oidc.refusal(&changed("aud", json!(["app", "other"]))).await,
+        "Unauthenticated"
+    );
+    assert_eq!(
+        oidc.refusal(&changed("aud", json!(7))).await,
+        "InvalidAuthHeader"
+    );
     oidc.verify(&changed("aud", json!(["app"]))).await.unwrap();
     let (custom, claims) = custom("ES256", all_keys());
-    custom.verify(&ES256.token("es", &but(&claims, "aud", json!(["other", "app"])))).await.unwrap();
+    custom
+        .verify(&ES256.token("es", &but(&claims, "aud", json!(["other", "app"]))))
+        .await
+        .unwrap();
     let none = Fixture::new(&json!({"providers": []}));
-    assert_eq!(none.refusal(&changed("aud", json!("app"))).await, "NoAuthProvider");
+    assert_eq!(
+        none.refusal(&changed("aud", json!("app"))).await,
+        "NoAuthProvider"
+    );
 }
 
 #[tokio::test]
 async fn a_slash_or_no_scheme_does_not_make_another_issuer() {
     let (custom, claims) = custom("ES256", all_keys());
     for issuer in ["https://own.example", "https://own.example/", "own.example"] {
-        let user = custom.verify(&ES256.token("es", &but(&claims, "iss", json!(issuer)))).await.unwrap();
+        let user = custom
+            .verify(&ES256.token("es", &but(&claims, "iss", json!(issuer))))
+            .await
+            .unwrap();
         assert_eq!(user.identity.token_identifier(), format!("{issuer}|user"));
     }
     let plain = ES256.token("es", &but(&claims, "iss", json!("http://own.example")));
@@ -107,24 +163,51 @@ async fn the_first_provider_for_the_issuer_and_audience_counts() {
             "jwks": jwks(&[key])})
     };
     let other = Signer::es256();
-    let providers = [provider("other", other.jwk("es")), provider("app", ES256.jwk("es"))];
+    let providers = [
+        provider("other", other.jwk("es")),
+        provider("app", ES256.jwk("es")),
+    ];
     let fixture = Fixture::new(&json!({ "providers": providers }));
-    fixture.verify(&ES256.token("es", &claims("https://own.example"))).await.unwrap();
-    let for_both = but(&claims("https://own.example"), "aud", json!(["app", "other"]));
+    fixture
+        .verify(&ES256.token("es", &claims("https://own.example")))
+        .await
+        .unwrap();
+    let for_both = but(
+        &claims("https://own.example"),
+        "aud",
+        json!(["app", "other"]),
+    );
     fixture.verify(&other.token("es", &for_both)).await.unwrap();
-    assert_eq!(fixture.refusal(&ES256.token("es", &for_both)).await, "InvalidAuthHeader");
+    assert_eq!(
+        fixture.refusal(&ES256.token("es", &for_both)).await,
+        "InvalidAuthHeader"
+    );
 }
 
 #[tokio::test]
 async fn the_key_must_be_named_and_known() {
     let (oidc, oidc_claims) = oidc().await;
     let (custom, custom_claims) = custom("ES256", all_keys());
-    for header in [json!({"alg": "ES256"}), json!({"alg": "ES256", "kid": "other"})] {
-        assert_eq!(oidc.refusal(&ES256.token_with(&header, &oidc_claims)).await, "Unauthenticated");
-        assert_eq!(custom.refusal(&ES256.token_with(&header, &custom_claims)).await, "InvalidAuthHeader");
+    for header in [
+        json!({"alg": "ES256"}),
+        json!({"alg": "ES256", "kid": "other"}),
+    ] {
+        assert_eq!(
+            oidc.refusal(&ES256.token_with(&header, &oidc_claims)).await,
+            "Unauthenticated"
+        );
+        assert_eq!(
+            custom
+                .refusal(&ES256.token_with(&header, &custom_claims))
+                .await,
+            "InvalidAuthHeader"
+        );
     }
     let number = json!({"alg": "ES256", "kid": 1});
-    assert_eq!(oidc.refusal(&ES256.token_with(&number, &oidc_claims)).await, "InvalidAuthHeader");
+    assert_eq!(
+        oidc.refusal(&ES256.token_with(&number, &oidc_claims)).await,
+        "InvalidAuthHeader"
+    );
 }
 
 #[tokio::test]
@@ -134,21 +217,38 @@ async fn the_token_does_not_choose_the_algorithm() {
     for (fixture, claims) in [(&oidc, &oidc_claims), (&custom, &custom_claims)] {
         for none in ["none", "None", "NONE", ""] {
             let message = unsigned(&json!({"alg": none, "kid": "rs"}), claims);
-            assert_eq!(fixture.refusal(&format!("{message}.")).await, "InvalidAuthHeader");
+            assert_eq!(
+                fixture.refusal(&format!("{message}.")).await,
+                "InvalidAuthHeader"
+            );
         }
         let header = json!({"alg": "HS256", "kid": "rs"});
         let jwk = RS256.jwk("rs");
-        for secret in [RS256.public_der(), jwk["n"].as_str().unwrap().into(), jwk.to_string().into_bytes(), Vec::new()]
-        {
-            assert_eq!(fixture.refusal(&hs256(&secret, &header, claims)).await, "InvalidAuthHeader");
+        for secret in [
+            RS256.public_der(),
+            jwk["n"].as_str().unwrap().into(),
+            jwk.to_string().into_bytes(),
+            Vec::new(),
+        ] {
+            assert_eq!(
+                fixture.refusal(&hs256(&secret, &header, claims)).await,
+                "InvalidAuthHeader"
+            );
         }
     }
     // A key that is there, and a good signature with it; yet the provider has another algorithm.
-    assert_eq!(custom.refusal(&ES256.token("es", &custom_claims)).await, "InvalidAuthHeader");
+    assert_eq!(
+        custom.refusal(&ES256.token("es", &custom_claims)).await,
+        "InvalidAuthHeader"
+    );
     // The header names an algorithm of another kind of key than the one it names.
     let confused = RS256.token_with(&json!({"alg": "ES256", "kid": "rs"}), &oidc_claims);
     assert_eq!(oidc.refusal(&confused).await, "Unauthenticated");
-    let hmac_as_rsa = hs256(&RS256.public_der(), &json!({"alg": "RS256", "kid": "rs"}), &oidc_claims);
+    let hmac_as_rsa = hs256(
+        &RS256.public_der(),
+        &json!({"alg": "RS256", "kid": "rs"}),
+        &oidc_claims,
+    );
     assert_eq!(oidc.refusal(&hmac_as_rsa).await, "Unauthenticated");
 }
 
@@ -165,14 +265,23 @@ async fn a_key_is_for_what_it_says_alone() {
     let keys = jwks(&[&unfit[..], &[EDDSA.jwk("ed")]].concat());
     let provider = Provider::start(&keys).await;
     let (oidc, claims) = (Fixture::oidc(&provider), claims(&provider.issuer()));
-    assert_eq!(oidc.refusal(&ES256.token("es", &claims)).await, "Unauthenticated");
-    assert_eq!(oidc.refusal(&RS256.token("es", &claims)).await, "Unauthenticated");
+    assert_eq!(
+        oidc.refusal(&ES256.token("es", &claims)).await,
+        "Unauthenticated"
+    );
+    assert_eq!(
+        oidc.refusal(&RS256.token("es", &claims)).await,
+        "Unauthenticated"
+    );
     oidc.verify(&EDDSA.token("ed", &claims)).await.unwrap();
 }
 
 #[tokio::test]
 async fn keys_of_different_kinds_may_share_a_name() {
-    let (custom, claims) = custom("EdDSA", jwks(&[RS256.jwk("k"), Signer::es256().jwk("k"), EDDSA.jwk("k")]));
+    let (custom, claims) = custom(
+        "EdDSA",
+        jwks(&[RS256.jwk("k"), Signer::es256().jwk("k"), EDDSA.jwk("k")]),
+    );
     custom.verify(&EDDSA.token("k", &claims)).await.unwrap();
 }
 
@@ -192,7 +301,10 @@ async fn what_is_no_token_is_refused() {
         format!("{header}=.{payload}.{signature}"),
         format!(" {good}"),
         format!("{header}.{}.{signature}", base64(b"[]")),
-        format!("{header}.{}.{signature}", base64("[".repeat(40_000).as_bytes())),
+        format!(
+            "{header}.{}.{signature}",
+            base64("[".repeat(40_000).as_bytes())
+        ),
         format!("{}.{payload}.{signature}", base64(br#"{"alg":["ES256"]}"#)),
         "a".repeat(1 << 20),
         format!("{message}.{}", "A".repeat(1 << 20)),
@@ -201,7 +313,10 @@ async fn what_is_no_token_is_refused() {
         assert_eq!(oidc.refusal(&token).await, "InvalidAuthHeader");
     }
     let critical = json!({"alg": "ES256", "kid": "es", "crit": ["b64"], "b64": true});
-    assert_eq!(oidc.refusal(&ES256.token_with(&critical, &claims)).await, "InvalidAuthHeader");
+    assert_eq!(
+        oidc.refusal(&ES256.token_with(&critical, &claims)).await,
+        "InvalidAuthHeader"
+    );
     oidc.verify(&good).await.unwrap();
 }
 
@@ -210,8 +325,16 @@ async fn issuer_subject_and_end_are_required() {
     let (oidc, claims) = oidc().await;
     for name in ["iss", "sub", "exp"] {
         for claim in [Json::Null, json!(""), json!([1]), json!({})] {
-            assert_eq!(oidc.refusal(&ES256.token("es", &but(&claims, name, claim))).await, "InvalidAuthHeader");
+            assert_eq!(
+                oidc.refusal(&ES256.token("es", &but(&claims, name, claim)))
+                    .await,
+                "InvalidAuthHeader"
+            );
         }
     }
-    assert_eq!(oidc.refusal(&ES256.token("es", &but(&claims, "nbf", json!("now")))).await, "InvalidAuthHeader");
+    assert_eq!(
+        oidc.refusal(&ES256.token("es", &but(&claims, "nbf", json!("now"))))
+            .await,
+        "InvalidAuthHeader"
+    );
 }

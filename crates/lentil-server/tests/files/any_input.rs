@@ -20,7 +20,10 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 /// One server a test: each case leaves it empty.
 fn start() -> Running {
     // What does not come whole need not be waited for long.
-    let options = ServerOptions { body_idle_time: Duration::from_millis(150), ..ServerOptions::default() };
+    let options = ServerOptions {
+        body_idle_time: Duration::from_millis(150),
+        ..ServerOptions::default()
+    };
     RUNTIME.block_on(Running::start(options))
 }
 
@@ -116,7 +119,11 @@ fn upload() -> impl Strategy<Value = Upload> {
         1 => (any::<Index>(), any::<u8>()).prop_map(|(at, by)| Token::Changed(at, by)),
         1 => "[!-\"$-~]{0,80}".prop_map(Token::Other),
     ];
-    let digest = prop_oneof![Just(Digest::Right), Just(Digest::Wrong), header_value().prop_map(Digest::Other)];
+    let digest = prop_oneof![
+        Just(Digest::Right),
+        Just(Digest::Wrong),
+        header_value().prop_map(Digest::Other)
+    ];
     let framing = prop_oneof![
         10 => Just(Framing::Length),
         1 => (1_usize..1_000).prop_map(Framing::TooLong),
@@ -129,15 +136,24 @@ fn upload() -> impl Strategy<Value = Upload> {
         (any::<u8>(), 0_usize..20_000)
             .prop_map(|(byte, length)| { (0..length).map(|at| (at / 7) as u8 ^ byte).collect() })
     ];
-    let parts = (token, prop::option::of(digest), prop::option::of(header_value()), framing, other_headers(), body);
-    parts.prop_map(|(token, digest, content_type, framing, others, body)| Upload {
+    let parts = (
         token,
-        digest,
-        content_type,
+        prop::option::of(digest),
+        prop::option::of(header_value()),
         framing,
-        others,
+        other_headers(),
         body,
-    })
+    );
+    parts.prop_map(
+        |(token, digest, content_type, framing, others, body)| Upload {
+            token,
+            digest,
+            content_type,
+            framing,
+            others,
+            body,
+        },
+    )
 }
 
 impl Upload {
@@ -173,26 +189,49 @@ impl Upload {
             Digest::Wrong => ("digest", announced(b"something else")),
             Digest::Other(value) => ("digest", value.clone()),
         });
-        let content_type = self.content_type.iter().map(|value| ("content-type", value.clone()));
-        digest.chain(content_type).chain(self.others.iter().cloned())
+        let content_type = self
+            .content_type
+            .iter()
+            .map(|value| ("content-type", value.clone()));
+        digest
+            .chain(content_type)
+            .chain(self.others.iter().cloned())
     }
 
     /// The end of the head, and the body.
     fn framed(&self) -> Vec<u8> {
-        let sized = |length: usize| [format!("content-length: {length}\r\n\r\n").as_bytes(), &self.body].concat();
+        let sized = |length: usize| {
+            [
+                format!("content-length: {length}\r\n\r\n").as_bytes(),
+                &self.body,
+            ]
+            .concat()
+        };
         let chunked = b"transfer-encoding: chunked\r\n\r\n";
         match &self.framing {
             Framing::Length => sized(self.body.len()),
             Framing::TooLong(by) => sized(self.body.len() + by),
-            Framing::Chunked(sizes) => [&chunked[..], &in_chunks(&self.body, sizes), b"0\r\n\r\n"].concat(),
-            Framing::Broken(bytes) => [&chunked[..], &in_chunks(&self.body, &[100]), bytes].concat(),
-            Framing::Contradiction => [&b"transfer-encoding: chunked\r\n"[..], &sized(self.body.len())].concat(),
+            Framing::Chunked(sizes) => {
+                [&chunked[..], &in_chunks(&self.body, sizes), b"0\r\n\r\n"].concat()
+            }
+            Framing::Broken(bytes) => {
+                [&chunked[..], &in_chunks(&self.body, &[100]), bytes].concat()
+            }
+            Framing::Contradiction => [
+                &b"transfer-encoding: chunked\r\n"[..],
+                &sized(self.body.len()),
+            ]
+            .concat(),
         }
     }
 
     /// Whether nothing is wrong with it.
     fn is_good(&self) -> bool {
-        let is_text = |value: &Vec<u8>| value.iter().all(|byte| (32..127).contains(byte) || *byte == b'\t');
+        let is_text = |value: &Vec<u8>| {
+            value
+                .iter()
+                .all(|byte| (32..127).contains(byte) || *byte == b'\t')
+        };
         matches!(self.token, Token::Good)
             && matches!(self.digest, None | Some(Digest::Right))
             && self.content_type.as_ref().is_none_or(is_text)
@@ -223,13 +262,20 @@ fn in_chunks(body: &[u8], sizes: &[usize]) -> Vec<u8> {
 
 /// Every document of a file.
 async fn stored(running: &Running) -> Vec<Id<StoredFile>> {
-    let found = running.t.query(async |ctx| ctx.db.system.query(StoredFile::all()).collect().await).await;
+    let found = running
+        .t
+        .query(async |ctx| ctx.db.system.query(StoredFile::all()).collect().await)
+        .await;
     found.unwrap().into_iter().map(|file| file.id).collect()
 }
 
 /// Waits until the contents of deleted and refused files are gone: that is done after the answer.
 async fn has_nothing(running: &Running) {
-    assert_eq!(stored(running).await, [], "what is refused leaves no document");
+    assert_eq!(
+        stored(running).await,
+        [],
+        "what is refused leaves no document"
+    );
     for _ in 0..2_000 {
         if running.t.files().hashes().is_empty() {
             return;
@@ -248,25 +294,51 @@ async fn upload_and_check(running: &Running, upload: &Upload) {
     assert!(status != 200 || !upload.is_bad(), "{answer:?}");
     if status == 200 {
         let files = stored(running).await;
-        assert_eq!(answer.text(), format!(r#"{{"storageId":"{}"}}"#, files[0]), "it is the only one");
+        assert_eq!(
+            answer.text(),
+            format!(r#"{{"storageId":"{}"}}"#, files[0]),
+            "it is the only one"
+        );
         assert_eq!(files.len(), 1);
         read_back(running, &files[0], upload).await;
-        running.t.mutation(async |ctx| ctx.storage.delete(&files[0]).await).await.unwrap();
+        running
+            .t
+            .mutation(async |ctx| ctx.storage.delete(&files[0]).await)
+            .await
+            .unwrap();
     }
     has_nothing(running).await;
 }
 
 async fn read_back(running: &Running, id: &Id<StoredFile>, upload: &Upload) {
-    let url = running.t.query(async |ctx| ctx.storage.get_url(id).await).await.unwrap().unwrap();
-    let answer = running.get(url.strip_prefix("http://127.0.0.1:3210").unwrap(), &[]).await;
+    let url = running
+        .t
+        .query(async |ctx| ctx.storage.get_url(id).await)
+        .await
+        .unwrap()
+        .unwrap();
+    let answer = running
+        .get(url.strip_prefix("http://127.0.0.1:3210").unwrap(), &[])
+        .await;
     assert_eq!(answer.status, 200);
     // Of a body whose end is broken, hyper may have understood less or more than was meant.
     if !matches!(upload.framing, Framing::Broken(_)) {
-        assert!(answer.body == upload.body, "{} bytes came back", answer.body.len());
+        assert!(
+            answer.body == upload.body,
+            "{} bytes came back",
+            answer.body.len()
+        );
     }
     if let Some(content_type) = &upload.content_type {
         let trimmed = content_type.trim_ascii();
-        assert_eq!(answer.header("content-type").unwrap_or_default().as_bytes().trim_ascii(), trimmed);
+        assert_eq!(
+            answer
+                .header("content-type")
+                .unwrap_or_default()
+                .as_bytes()
+                .trim_ascii(),
+            trimmed
+        );
     }
 }
 
@@ -337,11 +409,16 @@ fn path() -> impl Strategy<Value = Option<String>> {
 
 fn check_download(answer: &Answer, method: &str, wanted: &Wanted, is_plain: bool, content: &[u8]) {
     let status = answer.status;
-    assert!(matches!(status, 200 | 206 | 304 | 400 | 404 | 405 | 412 | 416), "{answer:?}");
+    assert!(
+        matches!(status, 200 | 206 | 304 | 400 | 404 | 405 | 412 | 416),
+        "{answer:?}"
+    );
     if method == "HEAD" || matches!(status, 304 | 412 | 416) {
         assert!(answer.body.is_empty(), "{answer:?}");
     } else if status == 206 {
-        let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
+        let range = answer
+            .header("content-range")
+            .and_then(|range| range.strip_prefix("bytes "));
         let (range, size) = range.and_then(|range| range.split_once('/')).unwrap();
         let (first, last) = range.split_once('-').unwrap();
         let range = first.parse::<usize>().unwrap()..=last.parse::<usize>().unwrap();
@@ -352,7 +429,10 @@ fn check_download(answer: &Answer, method: &str, wanted: &Wanted, is_plain: bool
     }
     if let Some((status, bytes)) = wanted.answer(content).filter(|_| is_plain) {
         assert_eq!(answer.status, status, "{wanted:?}: {answer:?}");
-        assert!(method == "HEAD" || answer.body == bytes, "{wanted:?}: {answer:?}");
+        assert!(
+            method == "HEAD" || answer.body == bytes,
+            "{wanted:?}: {answer:?}"
+        );
     }
 }
 
@@ -361,7 +441,9 @@ fn whatever_is_asked_of_a_file_the_answer_is_of_its_bytes() {
     let running = start();
     let content: Vec<u8> = (0..47).collect();
     let url = RUNTIME.block_on(running.stored(&[], &content));
-    let methods = select(vec!["GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "X"]);
+    let methods = select(vec![
+        "GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "X",
+    ]);
     proptest!(|(method in methods, path in path(), wanted in wanted(), others in other_headers())| {
         let is_file = path.is_none();
         let path = path.map_or(url.clone(), |path| format!("/api/storage/{path}"));

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lentil::{
-    ActionCtx, Args, Document, Error, Functions, HttpRouter, Method, MutationCtx, PaginationOptions, QueryCtx, Request,
-    Response, Result, Schema, Secret, StatusCode, Value,
+    ActionCtx, Args, Document, Error, Functions, HttpRouter, Method, MutationCtx,
+    PaginationOptions, QueryCtx, Request, Response, Result, Schema, Secret, StatusCode, Value,
 };
 use lentil_server::{AuthConfig, Drained, Listeners, ServerOptions, serve};
 use lentil_testing::TestBackend;
@@ -51,7 +51,11 @@ async fn all(ctx: &mut QueryCtx, args: Of) -> Result<Vec<String>> {
 
 /// The texts of a page, whose end is kept in the journal.
 async fn page(ctx: &mut QueryCtx, args: Page) -> Result<Vec<String>> {
-    let page = ctx.db.query(Line::BY_LIST.eq(args.list)).paginate(args.pagination_opts).await?;
+    let page = ctx
+        .db
+        .query(Line::BY_LIST.eq(args.list))
+        .paginate(args.pagination_opts)
+        .await?;
     Ok(page.page.into_iter().map(|line| line.fields.text).collect())
 }
 
@@ -67,8 +71,18 @@ async fn must_be_empty(ctx: &mut QueryCtx, args: Of) -> Result<()> {
 }
 
 async fn push(ctx: &mut MutationCtx, args: Push) -> Result<f64> {
-    ctx.db.insert(Line { list: args.list.clone(), text: args.text }).await?;
-    Ok(ctx.db.query(Line::BY_LIST.eq(args.list)).collect().await?.len() as f64)
+    ctx.db
+        .insert(Line {
+            list: args.list.clone(),
+            text: args.text,
+        })
+        .await?;
+    Ok(ctx
+        .db
+        .query(Line::BY_LIST.eq(args.list))
+        .collect()
+        .await?
+        .len() as f64)
 }
 
 async fn fail(_ctx: &mut MutationCtx, args: Data) -> Result<()> {
@@ -81,17 +95,30 @@ async fn break_down(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
 
 async fn shout(ctx: &ActionCtx, args: Push) -> Result<String> {
     let text = args.text.to_uppercase();
-    ctx.run_mutation(push, Push { list: args.list, text: text.clone() }).await?;
+    ctx.run_mutation(
+        push,
+        Push {
+            list: args.list,
+            text: text.clone(),
+        },
+    )
+    .await?;
     Ok(text)
 }
 
 async fn me(ctx: &mut QueryCtx, (): ()) -> Result<Option<String>> {
-    Ok(ctx.auth.user_identity().map(|user| user.subject().to_owned()))
+    Ok(ctx
+        .auth
+        .user_identity()
+        .map(|user| user.subject().to_owned()))
 }
 
 /// Answers with the name of who is signed in.
 async fn get_me(ctx: &ActionCtx, _request: Request) -> Result<Response> {
-    let name = ctx.auth.user_identity().map_or("nobody", |user| user.subject());
+    let name = ctx
+        .auth
+        .user_identity()
+        .map_or("nobody", |user| user.subject());
     Ok(Response::text(StatusCode::OK, name))
 }
 
@@ -132,8 +159,12 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start() -> Running {
-        let backend =
-            Arc::new(TestBackend::new(Schema::new().table::<Line>()).functions(functions()).http(router()).dev(false));
+        let backend = Arc::new(
+            TestBackend::new(Schema::new().table::<Line>())
+                .functions(functions())
+                .http(router())
+                .dev(false),
+        );
         let main = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = main.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -147,14 +178,27 @@ impl Running {
             ..ServerOptions::default()
         };
         let runtime = backend.runtime().await.clone();
-        let served = tokio::spawn(serve(Listeners { main, site: None }, runtime, options, shutdown));
-        Running { address, backend, stop: Some(stop), served }
+        let served = tokio::spawn(serve(
+            Listeners { main, site: None },
+            runtime,
+            options,
+            shutdown,
+        ));
+        Running {
+            address,
+            backend,
+            stop: Some(stop),
+            served,
+        }
     }
 
     /// A user's token that is good for `seconds`.
     pub(crate) async fn token(&self, subject: &str, seconds: f64) -> String {
         let expires = self.backend.runtime().await.now_ms() / 1e3 + seconds;
-        EDDSA.token("k", &json!({"iss": ISSUER, "sub": subject, "iat": 0, "exp": expires.floor()}))
+        EDDSA.token(
+            "k",
+            &json!({"iss": ISSUER, "sub": subject, "iat": 0, "exp": expires.floor()}),
+        )
     }
 
     /// Has the server stop, as SIGTERM does.
@@ -170,6 +214,9 @@ impl Running {
         }
         self.served.await.unwrap();
         let live = self.backend.runtime().await.live_queries();
-        assert!(live <= 2, "clients that are gone leave no live queries: {live}");
+        assert!(
+            live <= 2,
+            "clients that are gone leave no live queries: {live}"
+        );
     }
 }

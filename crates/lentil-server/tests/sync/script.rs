@@ -17,8 +17,16 @@ const SILENCE: Duration = Duration::from_millis(60);
 
 /// Runs a script against a server of its own; see the crate's documentation for the language.
 pub(crate) async fn run(script: &str) {
-    let mut stage = Stage { server: Running::start().await, clients: BTreeMap::new(), transcript: String::new() };
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let mut stage = Stage {
+        server: Running::start().await,
+        clients: BTreeMap::new(),
+        transcript: String::new(),
+    };
+    for line in script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         stage.transcript.push_str(&format!("{line}\n"));
         stage.step(line).await;
     }
@@ -53,22 +61,37 @@ impl Stage {
         if line == "drain" {
             return self.server.drain();
         }
-        let (name, rest) = line.split_once(' ').expect("a line is a client and what it does");
+        let (name, rest) = line
+            .split_once(' ')
+            .expect("a line is a client and what it does");
         if !self.clients.contains_key(name) {
             // An npm client, which puts chunks together; those in capitals are others.
-            let path = if name.chars().all(char::is_uppercase) { "/api/sync" } else { "/api/1.48.0/sync" };
+            let path = if name.chars().all(char::is_uppercase) {
+                "/api/sync"
+            } else {
+                "/api/1.48.0/sync"
+            };
             let client = Client::connect(&self.server, path).await;
             self.clients.insert(name.to_owned(), client);
         }
         let client = self.clients.get_mut(name).expect("it is there");
         if rest == "." {
             let heard = client.hear(SILENCE).await;
-            assert_eq!(heard, None, "{name} should hear nothing\n{}", self.transcript);
+            assert_eq!(
+                heard, None,
+                "{name} should hear nothing\n{}",
+                self.transcript
+            );
         } else if let Some(expected) = rest.strip_prefix("< ") {
-            let heard = client.hear(PATIENCE).await.unwrap_or_else(|| "nothing".to_owned());
+            let heard = client
+                .hear(PATIENCE)
+                .await
+                .unwrap_or_else(|| "nothing".to_owned());
             assert_eq!(heard, expected, "what {name} hears\n{}", self.transcript);
         } else {
-            let said = rest.strip_prefix("> ").expect("a client says (`>`), hears (`<`) or hears nothing (`.`)");
+            let said = rest
+                .strip_prefix("> ")
+                .expect("a client says (`>`), hears (`<`) or hears nothing (`.`)");
             let message = message(&self.server, said).await;
             client.socket.send(message).await.expect("the server reads");
         }
@@ -78,7 +101,9 @@ impl Stage {
 /// What a client says, in the words of the protocol.
 async fn message(server: &Running, said: &str) -> Message {
     let (word, rest) = said.split_once(' ').unwrap_or((said, ""));
-    let parsed = |text: &str| serde_json::from_str::<Json>(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let parsed = |text: &str| {
+        serde_json::from_str::<Json>(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    };
     let words: Vec<&str> = rest.splitn(3, ' ').collect();
     let number = |at: usize| words[at].parse::<u64>().expect("a number");
     let json = match word {
@@ -86,9 +111,10 @@ async fn message(server: &Running, said: &str) -> Message {
         "binary" => return Message::binary(vec![1_u8]),
         "connect" => {
             let count = words.get(1).map_or(0, |_| number(1));
-            let observed = words.get(2).map(|nanos| timestamp(nanos.parse().expect("a number")));
-            let mut connect =
-                json!({"type": "Connect", "sessionId": words[0], "connectionCount": count, "lastCloseReason": null});
+            let observed = words
+                .get(2)
+                .map(|nanos| timestamp(nanos.parse().expect("a number")));
+            let mut connect = json!({"type": "Connect", "sessionId": words[0], "connectionCount": count, "lastCloseReason": null});
             if let Some(observed) = observed {
                 connect["maxObservedTimestamp"] = observed.into();
             }
@@ -116,7 +142,9 @@ async fn message(server: &Running, said: &str) -> Message {
         "mutation" => {
             json!({"type": "Mutation", "requestId": number(0), "udfPath": words[1], "args": [parsed(words[2])]})
         }
-        "action" => json!({"type": "Action", "requestId": number(0), "udfPath": words[1], "args": [parsed(words[2])]}),
+        "action" => {
+            json!({"type": "Action", "requestId": number(0), "udfPath": words[1], "args": [parsed(words[2])]})
+        }
         "auth" => {
             let mut authenticate = json!({"type": "Authenticate", "baseVersion": number(0)});
             match words[1] {
@@ -132,9 +160,14 @@ async fn message(server: &Running, said: &str) -> Message {
                 }
                 _ => {
                     authenticate["tokenType"] = "User".into();
-                    let (user, seconds) = words[2].split_once(" for ").unwrap_or((words[2], "3600"));
+                    let (user, seconds) =
+                        words[2].split_once(" for ").unwrap_or((words[2], "3600"));
                     let token = server.token(user, seconds.parse().expect("a number")).await;
-                    authenticate["value"] = if user == "nobody" { "no token".into() } else { token.into() };
+                    authenticate["value"] = if user == "nobody" {
+                        "no token".into()
+                    } else {
+                        token.into()
+                    };
                 }
             }
             authenticate
@@ -149,41 +182,62 @@ fn timestamp(nanos: u64) -> String {
 }
 
 fn nanos(timestamp: &Json) -> u64 {
-    let bytes = BASE64.decode(timestamp.as_str().expect("a timestamp").as_bytes()).expect("base64");
+    let bytes = BASE64
+        .decode(timestamp.as_str().expect("a timestamp").as_bytes())
+        .expect("base64");
     u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 impl Client {
     async fn connect(server: &Running, path: &str) -> Client {
-        let stream = TcpStream::connect(server.address).await.expect("the server listens");
-        let (socket, _) = client_async(format!("ws://{}{path}", server.address), stream).await.expect("a WebSocket");
+        let stream = TcpStream::connect(server.address)
+            .await
+            .expect("the server listens");
+        let (socket, _) = client_async(format!("ws://{}{path}", server.address), stream)
+            .await
+            .expect("a WebSocket");
         let version = json!({"querySet": 0, "identity": 0, "ts": timestamp(0)});
-        Client { socket, version, owed: 0, chunks: String::new() }
+        Client {
+            socket,
+            version,
+            owed: 0,
+            chunks: String::new(),
+        }
     }
 
     /// The next message in the script's words; `None` when nothing comes in time.
     async fn hear(&mut self, patience: Duration) -> Option<String> {
         loop {
-            let message = match tokio::time::timeout(patience, self.socket.next()).await.ok()? {
+            let message = match tokio::time::timeout(patience, self.socket.next())
+                .await
+                .ok()?
+            {
                 Some(Ok(message)) => message,
                 _ => return Some("closed".to_owned()),
             };
             let text = match message {
                 Message::Text(text) => text,
                 Message::Close(frame) => {
-                    let code =
-                        frame.map_or("without a code".to_owned(), |frame| format!("{} {}", frame.code, frame.reason));
+                    let code = frame.map_or("without a code".to_owned(), |frame| {
+                        format!("{} {}", frame.code, frame.reason)
+                    });
                     return Some(format!("Close {code}"));
                 }
                 _ => continue,
             };
             let json: Json = serde_json::from_str(&text).expect("messages are JSON");
             if json["type"] == "TransitionChunk" {
-                self.chunks.push_str(json["chunk"].as_str().expect("a chunk is text"));
-                if json["partNumber"].as_u64() == json["totalParts"].as_u64().map(|total| total - 1) {
-                    let whole =
-                        serde_json::from_str(&std::mem::take(&mut self.chunks)).expect("the chunks are a message");
-                    return Some(format!("{} parts: {}", json["totalParts"], self.words(&whole)));
+                self.chunks
+                    .push_str(json["chunk"].as_str().expect("a chunk is text"));
+                if json["partNumber"].as_u64() == json["totalParts"].as_u64().map(|total| total - 1)
+                {
+                    let whole = serde_json::from_str(&std::mem::take(&mut self.chunks))
+                        .expect("the chunks are a message");
+                    return Some(format!(
+                        "{} parts: {}",
+                        json["totalParts"],
+                        self.words(&whole)
+                    ));
                 }
             } else if json["type"] != "Ping" {
                 return Some(self.words(&json));
@@ -202,16 +256,25 @@ impl Client {
                 let id = &json["requestId"];
                 match json["success"].as_bool() {
                     Some(true) => format!("{kind} {id} = {}", json["result"]),
-                    _ => format!("{kind} {id} ! {}", failure(&json["result"], json.get("errorData"))),
+                    _ => format!(
+                        "{kind} {id} ! {}",
+                        failure(&json["result"], json.get("errorData"))
+                    ),
                 }
             }
-            "AuthError" => format!("AuthError {} {}", json["baseVersion"], json["authUpdateAttempted"]),
+            "AuthError" => format!(
+                "AuthError {} {}",
+                json["baseVersion"], json["authUpdateAttempted"]
+            ),
             _ => format!("{kind} {}", json["error"].as_str().unwrap_or_default()),
         }
     }
 
     fn transition(&mut self, json: &Json) -> String {
-        assert_eq!(json["startVersion"], self.version, "a transition begins where the last one ended");
+        assert_eq!(
+            json["startVersion"], self.version,
+            "a transition begins where the last one ended"
+        );
         let end = &json["endVersion"];
         let (before, now) = (nanos(&self.version["ts"]), nanos(&end["ts"]));
         assert!(now >= before, "timestamps never go back");
@@ -219,12 +282,22 @@ impl Client {
         self.owed = 0;
         self.version = end.clone();
         let mut words = format!("Transition {}.{}", end["querySet"], end["identity"]);
-        for change in json["modifications"].as_array().expect("changes are a list") {
+        for change in json["modifications"]
+            .as_array()
+            .expect("changes are a list")
+        {
             let id = &change["queryId"];
-            let kept = if change["journal"].is_string() { " @" } else { "" };
+            let kept = if change["journal"].is_string() {
+                " @"
+            } else {
+                ""
+            };
             words.push_str(&match change["type"].as_str() {
                 Some("QueryUpdated") => format!(" {id}={}{kept}", shortened(&change["value"])),
-                Some("QueryFailed") => format!(" {id}!{}", failure(&change["errorMessage"], change.get("errorData"))),
+                Some("QueryFailed") => format!(
+                    " {id}!{}",
+                    failure(&change["errorMessage"], change.get("errorData"))
+                ),
                 _ => format!(" -{id}"),
             });
         }
@@ -234,13 +307,20 @@ impl Client {
 
 fn shortened(value: &Json) -> String {
     let text = value.to_string();
-    if text.len() > 200 { format!("({} bytes)", text.len()) } else { text }
+    if text.len() > 200 {
+        format!("({} bytes)", text.len())
+    } else {
+        text
+    }
 }
 
 /// An error without its request's id, and its data.
 fn failure(message: &Json, data: Option<&Json>) -> String {
     let message = message.as_str().expect("an error is text");
-    let (id, rest) = message.strip_prefix("[Request ID: ").and_then(|rest| rest.split_once("] ")).expect("an id first");
+    let (id, rest) = message
+        .strip_prefix("[Request ID: ")
+        .and_then(|rest| rest.split_once("] "))
+        .expect("an id first");
     assert_eq!(id.len(), 16, "{message}");
     let rest = rest.trim_end().replace('\n', " / ");
     data.map_or(rest.clone(), |data| format!("{rest} {data}"))

@@ -31,20 +31,31 @@ fn stray() -> impl Strategy<Value = String> {
 
 #[test]
 fn strays_end_one_connection_at_most() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let server = runtime.block_on(Running::start());
-    let mut runner = TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 64,
+        failure_persistence: None,
+        ..Config::default()
+    });
     let run = runner.run(&prop::collection::vec(stray(), 0..8), |messages| {
         let ended = runtime.block_on(async {
             let stream = TcpStream::connect(server.address).await.unwrap();
-            let (mut socket, _) = client_async(format!("ws://{}/api/sync", server.address), stream).await.unwrap();
+            let (mut socket, _) = client_async(format!("ws://{}/api/sync", server.address), stream)
+                .await
+                .unwrap();
             for message in messages {
                 // The server may have hung up on the last one.
                 let _ = socket.send(Message::text(message)).await;
             }
             let _ = socket.close(None).await;
             let rest = async { while let Some(Ok(_)) = socket.next().await {} };
-            tokio::time::timeout(std::time::Duration::from_secs(10), rest).await.is_ok()
+            tokio::time::timeout(std::time::Duration::from_secs(10), rest)
+                .await
+                .is_ok()
         });
         prop_assert!(ended, "the connection comes to an end");
         Ok(())

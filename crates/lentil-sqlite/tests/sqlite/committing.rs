@@ -20,7 +20,10 @@ async fn a_commit_is_in_the_file_before_it_is_told() {
     let count = Arc::clone(&told);
     store.observe(Arc::new(Observes(move |_: &lentil_store::Commit| {
         let told = count.fetch_add(1, Ordering::SeqCst) + 1;
-        assert!(tasks_in_file(&path) >= told, "told before it was in the file");
+        assert!(
+            tasks_in_file(&path) >= told,
+            "told before it was in the file"
+        );
     })));
     for which in 0..10 {
         fill(&*store, [which]).await;
@@ -39,7 +42,8 @@ async fn batches_of(
     let (seen, of) = (Arc::clone(&published), Arc::downgrade(&store));
     store.observe(Arc::new(Observes(move |_: &lentil_store::Commit| {
         // What is published stays as it was until a whole batch is told.
-        seen.lock().extend(of.upgrade().map(|store| store.published()));
+        seen.lock()
+            .extend(of.upgrade().map(|store| store.published()));
     })));
     let writes = (0..count).map(|which| {
         let store = shared(&store);
@@ -71,7 +75,10 @@ async fn mutations_side_by_side_share_their_fsync() {
         buffer.into_write_set()
     };
     let batches = batches_of(64, hot_row).await;
-    assert!(batches <= 16, "64 commits of one document took {batches} batches");
+    assert!(
+        batches <= 16,
+        "64 commits of one document took {batches} batches"
+    );
 }
 
 #[tokio::test]
@@ -88,9 +95,18 @@ async fn a_batch_does_not_wait_for_a_slow_function() {
     let mut buffer = WriteBuffer::new(store.catalog());
     buffer.put(None, Some(task(&*store, 1, None)));
     let committed = first.commit(buffer.into_write_set());
-    tokio::time::timeout(Duration::from_secs(10), committed).await.expect("it does not wait").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), committed)
+        .await
+        .expect("it does not wait")
+        .unwrap();
     let mut second = second.await.unwrap().unwrap();
-    assert!(second.get(task(&*store, 1, None).id).await.unwrap().is_some());
+    assert!(
+        second
+            .get(task(&*store, 1, None).id)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -101,11 +117,16 @@ async fn a_commit_goes_on_without_the_one_who_asked_for_it() {
     let mut buffer = WriteBuffer::new(store.catalog());
     buffer.put(None, Some(task(&*store, 1, None)));
     let mut commit = transaction.commit(buffer.into_write_set());
-    let is_ready = std::future::poll_fn(|cx| std::task::Poll::Ready(commit.as_mut().poll(cx).is_ready())).await;
+    let is_ready =
+        std::future::poll_fn(|cx| std::task::Poll::Ready(commit.as_mut().poll(cx).is_ready()))
+            .await;
     assert!(!is_ready, "a commit takes an fsync");
     drop(commit);
     eventually("the commit is in the file", async || {
-        look(folder.path()).query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0)).unwrap() == 1
+        look(folder.path())
+            .query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+            == 1
     })
     .await;
 }
@@ -116,25 +137,55 @@ async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, [1]).await;
     let index = index(&*store, "by_n");
-    let is_free = || look(folder.path()).execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+    let is_free = || {
+        look(folder.path())
+            .execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+            .is_ok()
+    };
     let other = look(folder.path());
     other.busy_timeout(Duration::ZERO).unwrap();
 
     let mut transaction = store.begin().await.unwrap();
-    assert_eq!(transaction.count(index, &Interval::all(), 9).await.unwrap(), 1);
+    assert_eq!(
+        transaction.count(index, &Interval::all(), 9).await.unwrap(),
+        1
+    );
     let held = other.execute_batch("BEGIN IMMEDIATE").unwrap_err();
-    assert_eq!(held.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy), "it reads where it will write");
+    assert_eq!(
+        held.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseBusy),
+        "it reads where it will write"
+    );
     let timestamp = transaction.timestamp();
-    assert_eq!(transaction.commit(WriteSet::empty()).await.unwrap(), timestamp);
+    assert_eq!(
+        transaction.commit(WriteSet::empty()).await.unwrap(),
+        timestamp
+    );
     assert!(is_free());
 
     let mut dropped = store.begin().await.unwrap();
-    assert_eq!(dropped.scan(index, &Interval::all(), Order::Asc, 9).await.unwrap().len(), 1);
+    assert_eq!(
+        dropped
+            .scan(index, &Interval::all(), Order::Asc, 9)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     drop(dropped);
-    eventually("what a dropped mutation has begun is ended", async || is_free()).await;
+    eventually("what a dropped mutation has begun is ended", async || {
+        is_free()
+    })
+    .await;
 
     let mut dropped = store.begin().await.unwrap();
-    assert!(dropped.get(task(&*store, 1, None).id).await.unwrap().is_some());
+    assert!(
+        dropped
+            .get(task(&*store, 1, None).id)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let declared = {
         let store = shared(&store);
         tokio::spawn(async move { declare(&*store, &[tasks(&["n", "which"])]).await })
@@ -153,7 +204,16 @@ async fn a_person_can_read_the_documents() {
     let one = task(&*store, 1, Some(5));
     commit(&*store, [(None, Some(Arc::clone(&one)))]).await;
     let read = "SELECT _id, json ->> '$._creationTime', json ->> '$.n.\"$integer\"' FROM tasks";
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?, row.get::<_, String>(2)?));
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, f64>(1)?,
+            row.get::<_, String>(2)?,
+        ))
+    };
     let (id, creation_time, n) = look(folder.path()).query_row(read, [], row).unwrap();
-    assert_eq!((id, creation_time, n.as_str()), (one.id.to_string(), one.creation_time, "BQAAAAAAAAA="));
+    assert_eq!(
+        (id, creation_time, n.as_str()),
+        (one.id.to_string(), one.creation_time, "BQAAAAAAAAA=")
+    );
 }

@@ -40,13 +40,17 @@ fn wal_size(folder: &Path) -> u64 {
 
 /// How many documents the table `tasks` has in the file.
 fn tasks_in_file(folder: &Path) -> u32 {
-    look(folder).query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap()
+    look(folder)
+        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
+        .unwrap()
 }
 
 /// An observer that runs a closure.
 struct Observes<F>(F);
 
-impl<F: Fn(&lentil_store::Commit) + Send + Sync + 'static> lentil_store::CommitObserver for Observes<F> {
+impl<F: Fn(&lentil_store::Commit) + Send + Sync + 'static> lentil_store::CommitObserver
+    for Observes<F>
+{
     fn committed(&self, commit: &Arc<lentil_store::Commit>) {
         (self.0)(commit);
     }

@@ -11,7 +11,10 @@ use crate::{look, open, tasks_in_file};
 async fn what_was_written_is_there_again_and_time_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(5_000);
-    let options = || SqliteOptions { clock: Arc::new(clock.clone()), ..SqliteOptions::default() };
+    let options = || SqliteOptions {
+        clock: Arc::new(clock.clone()),
+        ..SqliteOptions::default()
+    };
     let store = open(folder.path(), options()).await;
     fill(&*store, 0..10).await;
     let before = store.published();
@@ -20,8 +23,19 @@ async fn what_was_written_is_there_again_and_time_goes_on() {
     clock.set(1);
     let store = open(folder.path(), options()).await;
     let begun = store.published();
-    assert!(begun > before, "each start has a timestamp of its own, though the clock has gone back");
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(&*store, "by_n")).await.len(), 10);
+    assert!(
+        begun > before,
+        "each start has a timestamp of its own, though the clock has gone back"
+    );
+    assert_eq!(
+        all(
+            &mut *store.snapshot().await.unwrap(),
+            index(&*store, "by_n")
+        )
+        .await
+        .len(),
+        10
+    );
     fill(&*store, [10]).await;
     assert!(store.published() > begun);
 }
@@ -30,7 +44,10 @@ async fn what_was_written_is_there_again_and_time_goes_on() {
 async fn timestamps_go_on_above_what_was_committed_whatever_becomes_of_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(5_000);
-    let options = || SqliteOptions { clock: Arc::new(clock.clone()), ..SqliteOptions::default() };
+    let options = || SqliteOptions {
+        clock: Arc::new(clock.clone()),
+        ..SqliteOptions::default()
+    };
     let store = open(folder.path(), options()).await;
     for now in [5_000, 5_001, 900_000_000, 1_900_000_000, 60_000_000_000] {
         clock.set(now);
@@ -57,7 +74,11 @@ async fn building_an_index_goes_on_where_it_stopped() {
     let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
     assert_eq!(store.maintain(10).await.unwrap().unwrap().done, 20);
     while store.maintain(10).await.unwrap().is_some() {}
-    let built = all(&mut *store.snapshot().await.unwrap(), index(&store, "by_which")).await;
+    let built = all(
+        &mut *store.snapshot().await.unwrap(),
+        index(&store, "by_which"),
+    )
+    .await;
     assert!(built.into_iter().eq(0..30));
 }
 
@@ -99,21 +120,39 @@ const FORMAT_2: &str = "
 async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
     // No version has made two documents of one creation time; such a file is refused as it is.
     let twins = [
-        (FORMAT_1, "_documents", "table_number, unhex(hex(substr(id, 1, 8)) || hex(zeroblob(8))), json", "id"),
-        (FORMAT_2, "_index_entries", "index_id, unhex(hex(substr(key, 1, 8)) || hex(zeroblob(8))), document", "key"),
+        (
+            FORMAT_1,
+            "_documents",
+            "table_number, unhex(hex(substr(id, 1, 8)) || hex(zeroblob(8))), json",
+            "id",
+        ),
+        (
+            FORMAT_2,
+            "_index_entries",
+            "index_id, unhex(hex(substr(key, 1, 8)) || hex(zeroblob(8))), document",
+            "key",
+        ),
     ];
     for (format, table, twin, id) in twins {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), SqliteOptions::default()).await;
         fill(&*store, 1..31).await;
         let index = index(&*store, "by_n");
-        let before = store.snapshot().await.unwrap().scan(index, &Interval::all(), Order::Desc, 99).await.unwrap();
+        let before = store
+            .snapshot()
+            .await
+            .unwrap()
+            .scan(index, &Interval::all(), Order::Desc, 99)
+            .await
+            .unwrap();
         store.close().await.unwrap();
         drop(store);
         look(folder.path()).execute_batch(format).unwrap();
         let insert = format!("INSERT INTO {table} SELECT {twin} FROM {table} ORDER BY 1 LIMIT 1");
         assert_eq!(look(folder.path()).execute(&insert, []), Ok(1));
-        let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err().unwrap();
+        let refused = SqliteStore::open(folder.path(), SqliteOptions::default())
+            .err()
+            .unwrap();
         assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
         let delete = format!("DELETE FROM {table} WHERE substr({id}, 9) = zeroblob(8)");
         assert_eq!(look(folder.path()).execute(&delete, []), Ok(1));
@@ -121,13 +160,29 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
         let mut snapshot = store.snapshot().await.unwrap();
         assert_eq!(before.len(), 30);
-        assert_eq!(snapshot.scan(index, &Interval::all(), Order::Desc, 99).await.unwrap(), before);
+        assert_eq!(
+            snapshot
+                .scan(index, &Interval::all(), Order::Desc, 99)
+                .await
+                .unwrap(),
+            before
+        );
         for row in &before {
-            assert_eq!(snapshot.get(row.document.id).await.unwrap().as_ref(), Some(&row.document));
+            assert_eq!(
+                snapshot.get(row.document.id).await.unwrap().as_ref(),
+                Some(&row.document)
+            );
         }
-        let count = |from| look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0));
+        let count = |from| {
+            look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| {
+                row.get(0)
+            })
+        };
         assert_eq!(count("tasks"), Ok(30));
-        assert_eq!(count("sqlite_schema WHERE name IN ('of_a_person', '_documents', '_old_entries')"), Ok(1));
+        assert_eq!(
+            count("sqlite_schema WHERE name IN ('of_a_person', '_documents', '_old_entries')"),
+            Ok(1)
+        );
         drop(snapshot);
         fill(&store, 31..40).await;
         assert_eq!(count("tasks"), Ok(39));
@@ -144,11 +199,14 @@ async fn a_file_of_format_3_stays_as_it_is_but_for_its_version() {
     fill(&*store, 0..10).await;
     store.close().await.unwrap();
     drop(store);
-    look(folder.path()).pragma_update(None, "user_version", 3).unwrap();
+    look(folder.path())
+        .pragma_update(None, "user_version", 3)
+        .unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 10..20).await;
     assert_eq!(tasks_in_file(folder.path()), 20);
-    let version = look(folder.path()).pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    let version =
+        look(folder.path()).pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
     assert_eq!(version, Ok(4));
 }
 
@@ -156,11 +214,19 @@ async fn a_file_of_format_3_stays_as_it_is_but_for_its_version() {
 async fn a_clock_that_is_far_behind_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let hour = 3_600_000_000_000;
-    let at = |nanos| SqliteOptions { clock: Arc::new(ManualClock::at(nanos)), ..SqliteOptions::default() };
+    let at = |nanos| SqliteOptions {
+        clock: Arc::new(ManualClock::at(nanos)),
+        ..SqliteOptions::default()
+    };
     drop(SqliteStore::open(folder.path(), at(100 * hour)).unwrap());
     assert!(SqliteStore::open(folder.path(), at(77 * hour)).is_ok());
-    let refused = SqliteStore::open(folder.path(), at(75 * hour)).err().unwrap();
-    assert!(matches!(refused, OpenError::ClockBehind { .. }), "{refused}");
+    let refused = SqliteStore::open(folder.path(), at(75 * hour))
+        .err()
+        .unwrap();
+    assert!(
+        matches!(refused, OpenError::ClockBehind { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -168,9 +234,16 @@ async fn one_store_at_a_time_has_a_folder_and_others_may_look() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path(), SqliteOptions::default()).await;
     fill(&*first, [1]).await;
-    let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err().unwrap();
+    let refused = SqliteStore::open(folder.path(), SqliteOptions::default())
+        .err()
+        .unwrap();
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
-    assert_eq!(look(folder.path()).query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    assert_eq!(
+        look(folder.path())
+            .query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
+            .unwrap(),
+        1
+    );
     drop(first);
     SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
 }
@@ -187,7 +260,11 @@ fn what_a_start_that_failed_has_left_is_made_anew() {
 fn a_damaged_catalog_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
-    look(folder.path()).execute("UPDATE _meta SET value = '{' WHERE name = 'catalog'", []).unwrap();
-    let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err().unwrap();
+    look(folder.path())
+        .execute("UPDATE _meta SET value = '{' WHERE name = 'catalog'", [])
+        .unwrap();
+    let refused = SqliteStore::open(folder.path(), SqliteOptions::default())
+        .err()
+        .unwrap();
     assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
 }

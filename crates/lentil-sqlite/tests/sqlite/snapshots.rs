@@ -12,13 +12,23 @@ use crate::{Observes, eventually, open, shared, wal_size};
 #[tokio::test]
 async fn an_old_snapshot_ends_so_that_the_log_can_be_reused() {
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions { snapshot_max_age: Duration::from_millis(50), ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        snapshot_max_age: Duration::from_millis(50),
+        ..SqliteOptions::default()
+    };
     let store = open(folder.path(), options).await;
     fill(&*store, [1]).await;
     let mut old = store.snapshot().await.unwrap();
     let by_n = index(&*store, "by_n");
     eventually("the snapshot has ended", async || {
-        let read = old.scan(by_n, &lentil_values::Interval::all(), lentil_store::Order::Asc, 1).await;
+        let read = old
+            .scan(
+                by_n,
+                &lentil_values::Interval::all(),
+                lentil_store::Order::Asc,
+                1,
+            )
+            .await;
         matches!(read, Err(StoreError::SnapshotExpired))
     })
     .await;
@@ -28,10 +38,17 @@ async fn an_old_snapshot_ends_so_that_the_log_can_be_reused() {
 #[tokio::test]
 async fn readers_wait_for_each_other_in_turn_and_not_for_ever() {
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions { readers: 1, max_wait: Duration::from_millis(100), ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        readers: 1,
+        max_wait: Duration::from_millis(100),
+        ..SqliteOptions::default()
+    };
     let store = open(folder.path(), options).await;
     let first = store.snapshot().await.unwrap();
-    assert!(matches!(store.snapshot().await.err(), Some(StoreError::Busy { .. })));
+    assert!(matches!(
+        store.snapshot().await.err(),
+        Some(StoreError::Busy { .. })
+    ));
     let waiting = {
         let store = shared(&store);
         tokio::spawn(async move { store.snapshot().await.map(drop) })
@@ -71,10 +88,13 @@ async fn the_log_stays_bounded_under_writes_and_overlapping_snapshots() {
     }
     readers.iter().for_each(tokio::task::JoinHandle::abort);
     assert!(most < 24 << 20, "the log grew to {most} bytes");
-    eventually("the log begins anew when it is over its limit", async || {
-        fill(&*store, [u64::from(rand_number())]).await;
-        wal_size(folder.path()) <= 2 << 20
-    })
+    eventually(
+        "the log begins anew when it is over its limit",
+        async || {
+            fill(&*store, [u64::from(rand_number())]).await;
+            wal_size(folder.path()) <= 2 << 20
+        },
+    )
     .await;
 }
 
@@ -85,7 +105,9 @@ async fn a_snapshot_has_just_the_commits_up_to_its_timestamp() {
     let by_n = index(&*store, "by_n");
     let committed = Arc::new(Mutex::new(Vec::new()));
     let commits = Arc::clone(&committed);
-    store.observe(Arc::new(Observes(move |commit: &lentil_store::Commit| commits.lock().push(commit.timestamp))));
+    store.observe(Arc::new(Observes(move |commit: &lentil_store::Commit| {
+        commits.lock().push(commit.timestamp)
+    })));
     let done = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..3)
         .map(|_| {
@@ -109,7 +131,13 @@ async fn a_snapshot_has_just_the_commits_up_to_its_timestamp() {
         let seen = reader.await.unwrap();
         assert!(!seen.is_empty());
         for (timestamp, documents) in seen {
-            assert_eq!(documents, committed.iter().filter(|commit| **commit <= timestamp).count());
+            assert_eq!(
+                documents,
+                committed
+                    .iter()
+                    .filter(|commit| **commit <= timestamp)
+                    .count()
+            );
         }
     }
 }

@@ -5,12 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lentil_values::{DocumentId, FieldName, FieldPath, InternalId, Interval, Object, TableNumber, Value};
+use lentil_values::{
+    DocumentId, FieldName, FieldPath, InternalId, Interval, Object, TableNumber, Value,
+};
 use parking_lot::Mutex;
 
 use crate::{
-    Clock, Commit, CommitObserver, IndexDeclaration, IndexRef, Order, Snapshot, Store, StoredDocument,
-    TableDeclaration, Timestamp, Transaction, WriteBuffer,
+    Clock, Commit, CommitObserver, IndexDeclaration, IndexRef, Order, Snapshot, Store,
+    StoredDocument, TableDeclaration, Timestamp, Transaction, WriteBuffer,
 };
 
 /// A store under test, and what must live as long as it does, such as its folder.
@@ -28,7 +30,10 @@ impl Made {
 
     /// A store that needs `keep` to live on.
     pub fn keeping(store: impl Store, keep: impl Any + Send) -> Made {
-        Made { store: Arc::new(store), _keep: Box::new(keep) }
+        Made {
+            store: Arc::new(store),
+            _keep: Box::new(keep),
+        }
     }
 }
 
@@ -55,7 +60,9 @@ impl Clock for ManualClock {
 }
 
 /// Makes a store with the table of [`tasks`], its clock at one second.
-pub async fn open<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) -> (Made, ManualClock) {
+pub async fn open<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) -> (Made, ManualClock) {
     let clock = ManualClock::at(1_000_000_000);
     let made = make(Arc::new(clock.clone())).await;
     declare(&*made.store, &[tasks(&["n"])]).await;
@@ -86,12 +93,19 @@ pub fn unique_tasks() -> TableDeclaration {
 /// Declares tables, and does all that is then to be done.
 pub async fn declare(store: &dyn Store, tables: &[TableDeclaration]) {
     store.declare(tables).await.expect("tables can be declared");
-    while store.maintain(100).await.expect("indexes can be built").is_some() {}
+    while store
+        .maintain(100)
+        .await
+        .expect("indexes can be built")
+        .is_some()
+    {}
 }
 
 /// The reference of an index of `tasks`.
 pub fn index(store: &dyn Store, name: &str) -> IndexRef {
-    store.catalog().tables["tasks"].index_ref(name).expect("the index is declared")
+    store.catalog().tables["tasks"]
+        .index_ref(name)
+        .expect("the index is declared")
 }
 
 /// The number of `tasks`.
@@ -102,12 +116,19 @@ pub fn table(store: &dyn Store) -> TableNumber {
 /// A task: which one, made at that millisecond, with `n`, or without.
 pub fn task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
     let creation_time = 1_000.0 + which as f64;
-    let id = DocumentId { table: table(store), internal: InternalId::at(creation_time, which) };
+    let id = DocumentId {
+        table: table(store),
+        internal: InternalId::at(creation_time, which),
+    };
     let mut fields = Object::from([("which", Value::Int64(which as i64))]);
     if let Some(n) = n {
         fields.insert(FieldName::from_static("n"), Value::Int64(n));
     }
-    Arc::new(StoredDocument { id, creation_time, fields })
+    Arc::new(StoredDocument {
+        id,
+        creation_time,
+        fields,
+    })
 }
 
 /// Commits changes from one state to another.
@@ -117,29 +138,51 @@ pub async fn commit(
 ) -> Timestamp {
     let transaction = store.begin().await.expect("the turn comes");
     let mut buffer = WriteBuffer::new(store.catalog());
-    changes.into_iter().for_each(|(old, new)| buffer.put(old, new));
-    transaction.commit(buffer.into_write_set()).await.expect("nothing is in the way")
+    changes
+        .into_iter()
+        .for_each(|(old, new)| buffer.put(old, new));
+    transaction
+        .commit(buffer.into_write_set())
+        .await
+        .expect("nothing is in the way")
 }
 
 /// Commits new tasks, each with its number as `n`.
 pub async fn fill(store: &dyn Store, which: impl IntoIterator<Item = u64>) {
-    commit(store, which.into_iter().map(|which| (None, Some(task(store, which, Some(which as i64)))))).await;
+    commit(
+        store,
+        which
+            .into_iter()
+            .map(|which| (None, Some(task(store, which, Some(which as i64))))),
+    )
+    .await;
 }
 
 /// Which tasks an index has, in its order.
 pub async fn all(snapshot: &mut dyn Snapshot, index: IndexRef) -> Vec<i64> {
-    let rows = snapshot.scan(index, &Interval::all(), Order::Asc, usize::MAX).await.expect("it can be read");
+    let rows = snapshot
+        .scan(index, &Interval::all(), Order::Asc, usize::MAX)
+        .await
+        .expect("it can be read");
     rows.iter().map(|row| which(&row.document)).collect()
 }
 
 /// Which task a document is.
 pub fn which(document: &StoredDocument) -> i64 {
-    document.fields.get("which").and_then(Value::as_i64).expect("every task says which it is")
+    document
+        .fields
+        .get("which")
+        .and_then(Value::as_i64)
+        .expect("every task says which it is")
 }
 
 /// The `n` of a task.
 pub fn n(document: &StoredDocument) -> i64 {
-    document.fields.get("n").and_then(Value::as_i64).expect("this task has an `n`")
+    document
+        .fields
+        .get("n")
+        .and_then(Value::as_i64)
+        .expect("this task has an `n`")
 }
 
 /// A transaction, as a view.
@@ -159,7 +202,8 @@ impl Recorder {
     pub fn of(made: &Made) -> Arc<Recorder> {
         let recorder = Arc::new(Recorder::default());
         *recorder.store.lock() = Some(Arc::clone(&made.store));
-        made.store.observe(Arc::clone(&recorder) as Arc<dyn CommitObserver>);
+        made.store
+            .observe(Arc::clone(&recorder) as Arc<dyn CommitObserver>);
         recorder
     }
 
@@ -176,7 +220,12 @@ impl Recorder {
 
 impl CommitObserver for Recorder {
     fn committed(&self, commit: &Arc<Commit>) {
-        let published = self.store.lock().as_ref().map(|store| store.published()).unwrap_or_default();
+        let published = self
+            .store
+            .lock()
+            .as_ref()
+            .map(|store| store.published())
+            .unwrap_or_default();
         self.told.lock().push((published, Commit::clone(commit)));
     }
 }

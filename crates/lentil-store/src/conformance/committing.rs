@@ -9,7 +9,9 @@ use super::aids::*;
 use crate::{Clock, Store, StoreError, WriteBuffer, WriteSet};
 
 /// A transaction that is dropped leaves nothing, and lets the next one in.
-pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let mut dropped = store.begin().await.unwrap();
@@ -18,17 +20,27 @@ pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = Made>>(make
     assert_eq!(all(view(&mut dropped), index(store, "by_n")).await, [0; 0]);
     drop((dropped, buffer));
     fill(store, [2]).await;
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await, [2]);
+    assert_eq!(
+        all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await,
+        [2]
+    );
 }
 
 /// A transaction reads what every transaction before it has committed.
-pub async fn a_transaction_sees_every_commit_before_it<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_transaction_sees_every_commit_before_it<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     for count in 1..=20 {
         fill(store, [count]).await;
         let mut transaction = store.begin().await.unwrap();
-        assert_eq!(all(view(&mut transaction), index(store, "by_n")).await.len() as u64, count);
+        assert_eq!(
+            all(view(&mut transaction), index(store, "by_n"))
+                .await
+                .len() as u64,
+            count
+        );
     }
 }
 
@@ -39,17 +51,27 @@ pub async fn timestamps_increase_though_the_clock_does_not<M: Future<Output = Ma
     let (made, clock) = open(make).await;
     let store = &*made.store;
     let mut timestamps = vec![store.published()];
-    for (which, nanos) in [(1, 2_000_000_000), (2, 2_000_000_000), (3, 5), (4, 3_000_000_000)] {
+    for (which, nanos) in [
+        (1, 2_000_000_000),
+        (2, 2_000_000_000),
+        (3, 5),
+        (4, 3_000_000_000),
+    ] {
         clock.set(nanos);
         timestamps.push(commit(store, [(None, Some(task(store, which, None)))]).await);
     }
     assert!(timestamps.is_sorted_by(|a, b| a < b), "{timestamps:?}");
-    assert_eq!((timestamps[1].as_nanos(), timestamps[4].as_nanos()), (2_000_000_000, 3_000_000_000));
+    assert_eq!(
+        (timestamps[1].as_nanos(), timestamps[4].as_nanos()),
+        (2_000_000_000, 3_000_000_000)
+    );
     assert_eq!(store.snapshot().await.unwrap().timestamp(), timestamps[4]);
 }
 
 /// An empty commit makes no timestamp, and returns only once what came before is published.
-pub async fn an_empty_commit_makes_no_timestamp<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn an_empty_commit_makes_no_timestamp<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let recorder = Recorder::of(&made);
@@ -62,7 +84,10 @@ pub async fn an_empty_commit_makes_no_timestamp<M: Future<Output = Made>>(make: 
         // Begins when the first has let go of the turn, perhaps before it is durable.
         let transaction = store.begin().await.unwrap();
         let timestamp = transaction.commit(WriteSet::empty()).await.unwrap();
-        assert!(store.published() >= timestamp, "what it may have read is published");
+        assert!(
+            store.published() >= timestamp,
+            "what it may have read is published"
+        );
         timestamp
     };
     let (first, second) = tokio::join!(first, second);
@@ -82,15 +107,25 @@ pub async fn the_observer_is_told_once_in_order_before_anyone<M: Future<Output =
     let mut timestamps = join_all(commits.collect()).await;
     timestamps.sort_unstable();
     let told = recorder.told();
-    assert!(told.iter().map(|(_, commit)| commit.timestamp).eq(timestamps));
+    assert!(
+        told.iter()
+            .map(|(_, commit)| commit.timestamp)
+            .eq(timestamps)
+    );
     for (published, commit) in told {
-        assert!(published < commit.timestamp, "{published} was published before {} was told", commit.timestamp);
+        assert!(
+            published < commit.timestamp,
+            "{published} was published before {} was told",
+            commit.timestamp
+        );
     }
     recorder.release();
 }
 
 /// Once `commit` has returned, the commit is published, observed, and in every later snapshot.
-pub async fn an_acknowledged_commit_is_published<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn an_acknowledged_commit_is_published<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let recorder = Recorder::of(&made);
@@ -99,33 +134,66 @@ pub async fn an_acknowledged_commit_is_published<M: Future<Output = Made>>(make:
         assert!(store.published() >= timestamp);
         let mut snapshot = store.snapshot().await.unwrap();
         assert!(snapshot.timestamp() >= timestamp);
-        assert!(snapshot.get(task(store, which, None).id).await.unwrap().is_some());
+        assert!(
+            snapshot
+                .get(task(store, which, None).id)
+                .await
+                .unwrap()
+                .is_some()
+        );
         store.wait_published(timestamp).await.unwrap();
         timestamp
     });
     for timestamp in join_all(writes.collect()).await {
-        assert!(recorder.told().iter().any(|(_, commit)| commit.timestamp == timestamp));
+        assert!(
+            recorder
+                .told()
+                .iter()
+                .any(|(_, commit)| commit.timestamp == timestamp)
+        );
     }
     recorder.release();
 }
 
 /// A commit tells the old and the new entry of every index.
-pub async fn written_keys_are_the_old_and_the_new<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn written_keys_are_the_old_and_the_new<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let recorder = Recorder::of(&made);
     let (before, after) = (task(store, 1, Some(1)), task(store, 1, Some(2)));
     commit(store, [(None, Some(Arc::clone(&before)))]).await;
-    commit(store, [(Some(Arc::clone(&before)), Some(Arc::clone(&after)))]).await;
+    commit(
+        store,
+        [(Some(Arc::clone(&before)), Some(Arc::clone(&after)))],
+    )
+    .await;
     let catalog = store.catalog();
     let (old, new) = (catalog.keys_of(&before), catalog.keys_of(&after));
     let told = recorder.told();
     assert!(old.iter().all(|entry| told[0].1.keys.contains(entry)));
-    assert!(old.iter().chain(&new).all(|entry| told[1].1.keys.contains(entry)));
-    let moved = |at: usize| told[at].1.entries().filter(|entry| entry.has_moved).map(|entry| entry.index);
-    assert!(moved(0).eq(old.iter().map(|(index, _)| *index)), "an insert's entries are all new");
+    assert!(
+        old.iter()
+            .chain(&new)
+            .all(|entry| told[1].1.keys.contains(entry))
+    );
+    let moved = |at: usize| {
+        told[at]
+            .1
+            .entries()
+            .filter(|entry| entry.has_moved)
+            .map(|entry| entry.index)
+    };
+    assert!(
+        moved(0).eq(old.iter().map(|(index, _)| *index)),
+        "an insert's entries are all new"
+    );
     let by_n = index(store, "by_n");
-    assert!(moved(1).eq([by_n, by_n]), "what stands as it did is told apart from what came and went");
+    assert!(
+        moved(1).eq([by_n, by_n]),
+        "what stands as it did is told apart from what came and went"
+    );
     assert_eq!(told[1].1.entries().count(), 4);
     recorder.release();
 }
@@ -150,20 +218,38 @@ pub async fn a_commit_whose_caller_is_gone_happens_whole_or_not_at_all<M: Future
     store.wait_published(last).await.unwrap();
     let there = all(&mut *store.snapshot().await.unwrap(), index(store, "by_id")).await;
     for pair in (0..40).step_by(2) {
-        assert_eq!(there.contains(&pair), there.contains(&(pair + 1)), "half of {pair}");
+        assert_eq!(
+            there.contains(&pair),
+            there.contains(&(pair + 1)),
+            "half of {pair}"
+        );
     }
-    assert_eq!(recorder.told().len(), there.len() / 2 + 1, "each that happened was told");
+    assert_eq!(
+        recorder.told().len(),
+        there.len() / 2 + 1,
+        "each that happened was told"
+    );
     recorder.release();
 }
 
 /// Two hundred increments of one document side by side are two hundred.
-pub async fn increments_side_by_side_lose_none<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn increments_side_by_side_lose_none<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     fill(&*made.store, [0]).await;
     let increments = (0..200).map(|_| increment(&*made.store));
     join_all(increments.collect()).await;
     let id = task(&*made.store, 0, None).id;
-    let counted = made.store.snapshot().await.unwrap().get(id).await.unwrap().unwrap();
+    let counted = made
+        .store
+        .snapshot()
+        .await
+        .unwrap()
+        .get(id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(n(&counted), 200);
 }
 
@@ -206,13 +292,22 @@ pub async fn a_closed_store_refuses<M: Future<Output = Made>>(make: &impl Fn(Arc
     let store = &*made.store;
     fill(store, [1]).await;
     store.close().await.unwrap();
-    assert!(matches!(store.begin().await.err(), Some(StoreError::Closed)));
-    assert!(matches!(store.snapshot().await.err(), Some(StoreError::Closed)));
+    assert!(matches!(
+        store.begin().await.err(),
+        Some(StoreError::Closed)
+    ));
+    assert!(matches!(
+        store.snapshot().await.err(),
+        Some(StoreError::Closed)
+    ));
 }
 
 /// Runs futures side by side, in this task.
 pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
+    let mut running: Vec<_> = futures
+        .into_iter()
+        .map(|future| Some(Box::pin(future)))
+        .collect();
     let mut done: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
         for (slot, output) in running.iter_mut().zip(&mut done) {
@@ -222,8 +317,14 @@ pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 (*slot, *output) = (None, Some(value));
             }
         }
-        if running.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+        if running.iter().all(Option::is_none) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
-    done.into_iter().map(|output| output.expect("every future has ended")).collect()
+    done.into_iter()
+        .map(|output| output.expect("every future has ended"))
+        .collect()
 }

@@ -10,19 +10,33 @@ use crate::unique::prefix;
 use crate::{Clock, Order, WriteBuffer};
 
 /// A count is the length of the scan of the same interval under the same limit.
-pub async fn a_count_keeps_to_interval_and_limit<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_count_keeps_to_interval_and_limit<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, 1..=5).await;
     let mut snapshot = store.snapshot().await.unwrap();
     for name in ["by_id", "by_creation_time", "by_n"] {
         let index = index(store, name);
-        let rows = snapshot.scan(index, &Interval::all(), Order::Asc, 9).await.unwrap();
+        let rows = snapshot
+            .scan(index, &Interval::all(), Order::Asc, 9)
+            .await
+            .unwrap();
         let keys = rows.iter().map(|row| Some(row.key.as_bytes().to_vec()));
         let bounds: Vec<Option<Vec<u8>>> = [None].into_iter().chain(keys).collect();
-        for (start, end) in bounds.iter().flat_map(|start| bounds.iter().map(move |end| (start, end))) {
-            let interval = Interval { start: start.clone().unwrap_or_default(), end: end.clone() };
-            let inside = rows.iter().filter(|row| interval.contains(row.key.as_bytes())).count();
+        for (start, end) in bounds
+            .iter()
+            .flat_map(|start| bounds.iter().map(move |end| (start, end)))
+        {
+            let interval = Interval {
+                start: start.clone().unwrap_or_default(),
+                end: end.clone(),
+            };
+            let inside = rows
+                .iter()
+                .filter(|row| interval.contains(row.key.as_bytes()))
+                .count();
             for limit in [0, 1, 2, 9, usize::MAX] {
                 let counted = snapshot.count(index, &interval, limit).await.unwrap();
                 assert_eq!(counted, inside.min(limit), "{name} {interval:?} {limit}");
@@ -40,9 +54,29 @@ pub async fn a_long_count_is_exact<M: Future<Output = Made>>(make: &impl Fn(Arc<
     let mut transaction = store.begin().await.unwrap();
     for name in ["by_id", "by_creation_time", "by_n"] {
         let index = index(store, name);
-        for (limit, expected) in [(usize::MAX, 3_000), (3_001, 3_000), (3_000, 3_000), (2_999, 2_999), (100, 100)] {
-            assert_eq!(snapshot.count(index, &Interval::all(), limit).await.unwrap(), expected, "{name}");
-            assert_eq!(transaction.count(index, &Interval::all(), limit).await.unwrap(), expected, "{name}");
+        for (limit, expected) in [
+            (usize::MAX, 3_000),
+            (3_001, 3_000),
+            (3_000, 3_000),
+            (2_999, 2_999),
+            (100, 100),
+        ] {
+            assert_eq!(
+                snapshot
+                    .count(index, &Interval::all(), limit)
+                    .await
+                    .unwrap(),
+                expected,
+                "{name}"
+            );
+            assert_eq!(
+                transaction
+                    .count(index, &Interval::all(), limit)
+                    .await
+                    .unwrap(),
+                expected,
+                "{name}"
+            );
         }
     }
 }
@@ -62,20 +96,32 @@ pub async fn the_buffer_counts_what_is_not_yet_committed<M: Future<Output = Made
     buffer.put(None, Some(task(store, 8, Some(5))));
     buffer.put(Some(task(store, 8, Some(5))), None);
     let mut changed = (*task(store, 4, Some(4))).clone();
-    changed.fields.insert(lentil_values::FieldName::from_static("note"), "x".into());
+    changed
+        .fields
+        .insert(lentil_values::FieldName::from_static("note"), "x".into());
     buffer.put(Some(task(store, 4, Some(4))), Some(Arc::new(changed)));
     for name in ["by_id", "by_creation_time", "by_n"] {
         let index = index(store, name);
         for limit in 0..8 {
-            let counted = buffer.count(view(&mut transaction), index, &Interval::all(), limit).await.unwrap();
+            let counted = buffer
+                .count(view(&mut transaction), index, &Interval::all(), limit)
+                .await
+                .unwrap();
             assert_eq!(counted, limit.min(6), "{name}");
         }
     }
     let by_n = index(store, "by_n");
-    let fields = store.catalog().tables["tasks"].index("by_n").unwrap().fields.clone();
+    let fields = store.catalog().tables["tasks"]
+        .index("by_n")
+        .unwrap()
+        .fields
+        .clone();
     let at = |n| Interval::prefix(&prefix(&fields, &task(store, 0, Some(n))));
     for (n, expected) in [(0, 1), (1, 1), (2, 0), (3, 0), (4, 1), (8, 1)] {
-        let counted = buffer.count(view(&mut transaction), by_n, &at(n), 9).await.unwrap();
+        let counted = buffer
+            .count(view(&mut transaction), by_n, &at(n), 9)
+            .await
+            .unwrap();
         assert_eq!(counted, expected, "{n}");
     }
 }

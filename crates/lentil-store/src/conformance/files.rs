@@ -30,7 +30,10 @@ impl MadeFiles {
 
     /// A store that needs `keep` to live on.
     pub fn keeping(files: impl FileStore, keep: impl Any + Send) -> MadeFiles {
-        MadeFiles { files: Arc::new(files), _keep: Box::new(keep) }
+        MadeFiles {
+            files: Arc::new(files),
+            _keep: Box::new(keep),
+        }
     }
 }
 
@@ -64,22 +67,36 @@ pub fn hash(number: u64) -> ContentHash {
 
 /// Bytes that differ from place to place, and with the number.
 pub fn content(number: u64, length: usize) -> Bytes {
-    (0..length as u64).map(|at| (at.wrapping_mul(31) + at / 251 + number.wrapping_mul(7)) as u8).collect()
+    (0..length as u64)
+        .map(|at| (at.wrapping_mul(31) + at / 251 + number.wrapping_mul(7)) as u8)
+        .collect()
 }
 
 /// Writes a content in chunks of this many bytes.
 pub async fn write(files: &dyn FileStore, number: u64, content: &Bytes, chunk: usize) {
     let mut writer = files.create().await.expect("a content is begun");
     for at in (0..content.len()).step_by(chunk) {
-        writer.write(content.slice(at..content.len().min(at + chunk))).await.expect("a chunk is written");
+        writer
+            .write(content.slice(at..content.len().min(at + chunk)))
+            .await
+            .expect("a chunk is written");
     }
     writer.finish(&hash(number)).await.expect("it is finished");
 }
 
 /// The bytes of a range, if there is such a content.
 pub async fn read(files: &dyn FileStore, number: u64, range: Range<u64>) -> Option<Vec<u8>> {
-    let chunks = files.read(&hash(number), range).await.expect("it can be looked for")?;
-    Some(chunks.try_collect::<Vec<_>>().await.expect("it is read to its end").concat())
+    let chunks = files
+        .read(&hash(number), range)
+        .await
+        .expect("it can be looked for")?;
+    Some(
+        chunks
+            .try_collect::<Vec<_>>()
+            .await
+            .expect("it is read to its end")
+            .concat(),
+    )
 }
 
 /// The contents that are listed, each once.
@@ -96,7 +113,13 @@ pub async fn a_content_is_read_back<M: Future<Output = MadeFiles>>(make: &impl F
     for (number, length, chunk) in [(1, 0, 1), (2, 1, 1), (3, 1_000, 7), (4, 300_000, 300_000)] {
         let content = content(number, length);
         write(&*made.files, number, &content, chunk).await;
-        assert!(read(&*made.files, number, 0..length as u64).await.expect("it is there") == content, "{length}");
+        assert!(
+            read(&*made.files, number, 0..length as u64)
+                .await
+                .expect("it is there")
+                == content,
+            "{length}"
+        );
     }
     assert_eq!(listed(&*made.files).await, (1..=4).map(hash).collect());
     assert_eq!(read(&*made.files, 5, 0..1).await, None);
@@ -104,27 +127,46 @@ pub async fn a_content_is_read_back<M: Future<Output = MadeFiles>>(make: &impl F
 }
 
 /// Of a content that is being written nothing is seen, small or large.
-pub async fn nothing_is_seen_before_it_is_finished<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn nothing_is_seen_before_it_is_finished<M: Future<Output = MadeFiles>>(
+    make: &impl Fn() -> M,
+) {
     let made = make().await;
     for length in [10, 9 << 20] {
         let content = content(1, length);
         let mut writer = made.files.create().await.unwrap();
         writer.write(content.clone()).await.unwrap();
-        assert_eq!((listed(&*made.files).await.len(), read(&*made.files, 1, 0..1).await), (0, None));
+        assert_eq!(
+            (
+                listed(&*made.files).await.len(),
+                read(&*made.files, 1, 0..1).await
+            ),
+            (0, None)
+        );
         writer.finish(&hash(1)).await.unwrap();
-        assert_eq!(read(&*made.files, 1, 0..length as u64).await.unwrap().len(), length);
+        assert_eq!(
+            read(&*made.files, 1, 0..length as u64).await.unwrap().len(),
+            length
+        );
         made.files.remove(&hash(1)).await.unwrap();
     }
 }
 
 /// A writer that is dropped leaves nothing to be seen.
-pub async fn a_dropped_content_leaves_nothing<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_dropped_content_leaves_nothing<M: Future<Output = MadeFiles>>(
+    make: &impl Fn() -> M,
+) {
     let made = make().await;
     for length in [0, 10, 9 << 20, 17 << 20] {
         let mut writer = made.files.create().await.unwrap();
         writer.write(content(1, length)).await.unwrap();
         drop(writer);
-        assert_eq!((listed(&*made.files).await.len(), read(&*made.files, 1, 0..1).await), (0, None));
+        assert_eq!(
+            (
+                listed(&*made.files).await.len(),
+                read(&*made.files, 1, 0..1).await
+            ),
+            (0, None)
+        );
     }
 }
 
@@ -134,24 +176,43 @@ pub async fn a_range_is_read_and_no_more<M: Future<Output = MadeFiles>>(make: &i
     let length = 700_000;
     let content = content(1, length);
     write(&*made.files, 1, &content, 65_536).await;
-    for range in
-        [0..0, 0..1, 1..2, 5..5, 0..length, 1..length - 1, 262_143..262_145, length - 1..length, length..length]
-    {
-        let read = read(&*made.files, 1, range.start as u64..range.end as u64).await.expect("it is there");
+    for range in [
+        0..0,
+        0..1,
+        1..2,
+        5..5,
+        0..length,
+        1..length - 1,
+        262_143..262_145,
+        length - 1..length,
+        length..length,
+    ] {
+        let read = read(&*made.files, 1, range.start as u64..range.end as u64)
+            .await
+            .expect("it is there");
         assert!(read == content.slice(range.clone()), "{range:?}");
     }
 }
 
 /// A range that reaches past the end is an error, and not a shorter content.
-pub async fn a_range_past_the_end_is_an_error<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_range_past_the_end_is_an_error<M: Future<Output = MadeFiles>>(
+    make: &impl Fn() -> M,
+) {
     let made = make().await;
     write(&*made.files, 1, &content(1, 10), 10).await;
     for range in [0..11, 9..11, 10..11, 20..30] {
         let is_error = match made.files.read(&hash(1), range.clone()).await {
-            Ok(chunks) => chunks.expect("it is there").try_collect::<Vec<_>>().await.is_err(),
+            Ok(chunks) => chunks
+                .expect("it is there")
+                .try_collect::<Vec<_>>()
+                .await
+                .is_err(),
             Err(_) => true,
         };
-        assert!(is_error, "{range:?}: what is missing must not look like the end");
+        assert!(
+            is_error,
+            "{range:?}: what is missing must not look like the end"
+        );
     }
 }
 
@@ -171,13 +232,22 @@ pub async fn the_same_content_twice_is_one<M: Future<Output = MadeFiles>>(make: 
 /// A content that is removed is not there, and may be written again.
 pub async fn a_removed_content_is_gone<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
-    made.files.remove(&hash(1)).await.expect("that there is none is fine");
+    made.files
+        .remove(&hash(1))
+        .await
+        .expect("that there is none is fine");
     for number in [1, 2] {
         write(&*made.files, number, &content(number, 10), 10).await;
     }
     made.files.remove(&hash(1)).await.unwrap();
     made.files.remove(&hash(1)).await.unwrap();
-    assert_eq!((read(&*made.files, 1, 0..1).await, read(&*made.files, 1, 0..0).await), (None, None));
+    assert_eq!(
+        (
+            read(&*made.files, 1, 0..1).await,
+            read(&*made.files, 1, 0..0).await
+        ),
+        (None, None)
+    );
     assert_eq!(listed(&*made.files).await, BTreeSet::from([hash(2)]));
     write(&*made.files, 1, &content(3, 10), 10).await;
     assert_eq!(read(&*made.files, 1, 0..10).await.unwrap(), content(3, 10));
@@ -207,7 +277,13 @@ pub async fn many_contents_are_all_listed<M: Future<Output = MadeFiles>>(make: &
 pub async fn writers_side_by_side_do_not_mix<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     let numbers: Vec<u64> = (0..12).collect();
-    let length = |number: u64| if number.is_multiple_of(4) { 9 << 20 } else { 200_000 + number as usize };
+    let length = |number: u64| {
+        if number.is_multiple_of(4) {
+            9 << 20
+        } else {
+            200_000 + number as usize
+        }
+    };
     let writes = numbers.iter().map(|number| {
         let files = Arc::clone(&made.files);
         let (number, content) = (*number, content(*number, length(*number)));
@@ -215,30 +291,43 @@ pub async fn writers_side_by_side_do_not_mix<M: Future<Output = MadeFiles>>(make
     });
     future::join_all(writes).await;
     for number in numbers {
-        let read = read(&*made.files, number, 0..length(number) as u64).await.unwrap();
+        let read = read(&*made.files, number, 0..length(number) as u64)
+            .await
+            .unwrap();
         assert!(read == content(number, length(number)), "{number}");
     }
 }
 
 /// A large content is whole, and each part of it where it belongs.
-pub async fn a_large_content_in_small_chunks_is_whole<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_large_content_in_small_chunks_is_whole<M: Future<Output = MadeFiles>>(
+    make: &impl Fn() -> M,
+) {
     let made = make().await;
     let length = (40 << 20) + 1;
     let content = content(1, length);
     write(&*made.files, 1, &content, 10_007).await;
     assert!(read(&*made.files, 1, 0..length as u64).await.unwrap() == content);
     let middle = (8 << 20) - 1..(24 << 20) + 1;
-    let read = read(&*made.files, 1, middle.start as u64..middle.end as u64).await.unwrap();
+    let read = read(&*made.files, 1, middle.start as u64..middle.end as u64)
+        .await
+        .unwrap();
     assert!(read == content.slice(middle));
 }
 
 /// A reader that has begun reads to the end while the same content is written again.
-pub async fn a_reader_reads_on_after_a_replacement<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_reader_reads_on_after_a_replacement<M: Future<Output = MadeFiles>>(
+    make: &impl Fn() -> M,
+) {
     let made = make().await;
     let length = 2 << 20;
     let content = content(1, length);
     write(&*made.files, 1, &content, length).await;
-    let mut chunks = made.files.read(&hash(1), 0..length as u64).await.unwrap().unwrap();
+    let mut chunks = made
+        .files
+        .read(&hash(1), 0..length as u64)
+        .await
+        .unwrap()
+        .unwrap();
     let mut read = chunks.next().await.unwrap().unwrap().to_vec();
     write(&*made.files, 1, &content, length).await;
     while let Some(chunk) = chunks.next().await {

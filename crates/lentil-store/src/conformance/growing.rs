@@ -14,22 +14,45 @@ pub async fn an_index_is_built_over_what_is_there_step_by_step<M: Future<Output 
     let store = &*made.store;
     fill(store, 1..=25).await;
     store.declare(&[tasks(&["n", "which"])]).await.unwrap();
-    let state = || store.catalog().tables["tasks"].index("by_which").unwrap().state;
+    let state = || {
+        store.catalog().tables["tasks"]
+            .index("by_which")
+            .unwrap()
+            .state
+    };
     let mut done = Vec::new();
     while let Some(progress) = store.maintain(10).await.unwrap() {
-        assert_eq!((progress.table.as_str(), progress.index.as_str()), ("tasks", "by_which"));
+        assert_eq!(
+            (progress.table.as_str(), progress.index.as_str()),
+            ("tasks", "by_which")
+        );
         done.push(progress.done);
-        assert_eq!(state() == IndexState::Ready, progress.done == 25, "{progress:?}");
+        assert_eq!(
+            state() == IndexState::Ready,
+            progress.done == 25,
+            "{progress:?}"
+        );
         // Whatever a store keeps of one snapshot for the next must not be older than the last step.
-        assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await.len(), 25);
+        assert_eq!(
+            all(&mut *store.snapshot().await.unwrap(), index(store, "by_n"))
+                .await
+                .len(),
+            25
+        );
     }
     assert!(done.starts_with(&[10, 20, 25]), "{done:?}");
-    let built = all(&mut *store.snapshot().await.unwrap(), index(store, "by_which")).await;
+    let built = all(
+        &mut *store.snapshot().await.unwrap(),
+        index(store, "by_which"),
+    )
+    .await;
     assert!(built.into_iter().eq(1..=25));
 }
 
 /// An index that is no longer declared is removed, and its name is free for another.
-pub async fn an_index_no_longer_declared_is_removed<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn an_index_no_longer_declared_is_removed<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, 1..=25).await;
@@ -40,19 +63,32 @@ pub async fn an_index_no_longer_declared_is_removed<M: Future<Output = Made>>(ma
     assert!(store.catalog().tables["tasks"].indexes.is_empty());
     declare(store, &[tasks(&["n"])]).await;
     assert_ne!(index(store, "by_n"), old);
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await.len(), 25);
+    assert_eq!(
+        all(&mut *store.snapshot().await.unwrap(), index(store, "by_n"))
+            .await
+            .len(),
+        25
+    );
 }
 
 /// A table's number stays its own, whether or not it is declared.
-pub async fn table_numbers_are_never_used_again<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn table_numbers_are_never_used_again<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, [1]).await;
     let number = table(store);
-    let other = TableDeclaration { name: "other".to_owned(), ..tasks(&[]) };
+    let other = TableDeclaration {
+        name: "other".to_owned(),
+        ..tasks(&[])
+    };
     declare(store, std::slice::from_ref(&other)).await;
     assert_ne!(store.catalog().tables["other"].number, number);
     declare(store, &[other, tasks(&["n"])]).await;
     assert_eq!(table(store), number);
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await, [1]);
+    assert_eq!(
+        all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await,
+        [1]
+    );
 }

@@ -9,19 +9,43 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::aids::*;
-use crate::{Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument, Transaction, WriteBuffer};
+use crate::{
+    Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument, Transaction, WriteBuffer,
+};
 
 /// One step of a program over eight documents.
 #[derive(Clone, Debug)]
 enum Step {
-    Put { which: u64, n: Option<i64> },
-    Delete { which: u64 },
+    Put {
+        which: u64,
+        n: Option<i64>,
+    },
+    Delete {
+        which: u64,
+    },
     PushLayer,
-    EndLayer { keep: bool },
-    End { commit: bool },
-    Get { which: u64 },
-    Scan { index: usize, from: Option<(u64, Option<i64>)>, to: Option<(u64, Option<i64>)>, desc: bool, limit: usize },
-    Count { index: usize, from: Option<(u64, Option<i64>)>, to: Option<(u64, Option<i64>)>, limit: usize },
+    EndLayer {
+        keep: bool,
+    },
+    End {
+        commit: bool,
+    },
+    Get {
+        which: u64,
+    },
+    Scan {
+        index: usize,
+        from: Option<(u64, Option<i64>)>,
+        to: Option<(u64, Option<i64>)>,
+        desc: bool,
+        limit: usize,
+    },
+    Count {
+        index: usize,
+        from: Option<(u64, Option<i64>)>,
+        to: Option<(u64, Option<i64>)>,
+        limit: usize,
+    },
     FindDuplicate,
     TakeSnapshot,
     ReadSnapshot,
@@ -63,11 +87,19 @@ struct Pair<'s> {
 }
 
 /// Every random program gives the same answers on the store as on the map.
-pub fn random_programs_run_as_on_a_plain_map<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
-    let mut runner = TestRunner::new(Config { cases: 48, ..Config::default() });
+pub fn random_programs_run_as_on_a_plain_map<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
+    let mut runner = TestRunner::new(Config {
+        cases: 48,
+        ..Config::default()
+    });
     let programs = (any::<bool>(), prop::collection::vec(step(), 1..60));
     let outcome = runner.run(&programs, |(is_unique, program)| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async {
             let (made, _) = open(make).await;
             if is_unique {
@@ -88,7 +120,14 @@ pub fn random_programs_run_as_on_a_plain_map<M: Future<Output = Made>>(make: &im
 impl<'s> Pair<'s> {
     fn of(store: &'s dyn Store, is_unique: bool) -> Pair<'s> {
         let (committed, seen) = (Documents::new(), Vec::new());
-        Pair { store, transaction: None, snapshot: None, is_unique, committed, seen }
+        Pair {
+            store,
+            transaction: None,
+            snapshot: None,
+            is_unique,
+            committed,
+            seen,
+        }
     }
 
     async fn run(&mut self, step: Step) {
@@ -99,11 +138,26 @@ impl<'s> Pair<'s> {
             Step::EndLayer { keep } => self.end_layer(keep),
             Step::End { commit } => self.end(commit).await,
             Step::Get { which } => self.get(which).await,
-            Step::Scan { index, from, to, desc, limit } => self.scan(index, from, to, desc, limit).await,
-            Step::Count { index, from, to, limit } => self.count(index, from, to, limit).await,
+            Step::Scan {
+                index,
+                from,
+                to,
+                desc,
+                limit,
+            } => self.scan(index, from, to, desc, limit).await,
+            Step::Count {
+                index,
+                from,
+                to,
+                limit,
+            } => self.count(index, from, to, limit).await,
             Step::FindDuplicate => self.find_duplicate().await,
             Step::TakeSnapshot => {
-                let snapshot = self.store.snapshot().await.expect("a snapshot can be taken");
+                let snapshot = self
+                    .store
+                    .snapshot()
+                    .await
+                    .expect("a snapshot can be taken");
                 self.snapshot = Some((snapshot, self.committed.clone()));
             }
             Step::ReadSnapshot => self.read_snapshot().await,
@@ -126,17 +180,32 @@ impl<'s> Pair<'s> {
             Some(new) => seen.insert(id, Arc::clone(new)),
             None => seen.remove(&id),
         };
-        self.transaction.as_mut().expect("it was begun").1.put(old, new);
+        self.transaction
+            .as_mut()
+            .expect("it was begun")
+            .1
+            .put(old, new);
     }
 
     async fn push_layer(&mut self) {
         self.begin().await;
-        self.transaction.as_mut().expect("it was begun").1.push_layer();
-        self.seen.push(self.seen.last().expect("a transaction sees something").clone());
+        self.transaction
+            .as_mut()
+            .expect("it was begun")
+            .1
+            .push_layer();
+        self.seen.push(
+            self.seen
+                .last()
+                .expect("a transaction sees something")
+                .clone(),
+        );
     }
 
     fn end_layer(&mut self, keep: bool) {
-        let Some((_, buffer)) = self.transaction.as_mut().filter(|_| self.seen.len() > 1) else { return };
+        let Some((_, buffer)) = self.transaction.as_mut().filter(|_| self.seen.len() > 1) else {
+            return;
+        };
         let top = self.seen.pop().expect("there is a layer");
         if keep {
             buffer.commit_layer();
@@ -150,10 +219,15 @@ impl<'s> Pair<'s> {
         while self.seen.len() > 1 {
             self.end_layer(commit);
         }
-        let Some((transaction, buffer)) = self.transaction.take() else { return };
+        let Some((transaction, buffer)) = self.transaction.take() else {
+            return;
+        };
         let seen = self.seen.pop().expect("a transaction sees something");
         if commit {
-            transaction.commit(buffer.into_write_set()).await.expect("nothing is in the way");
+            transaction
+                .commit(buffer.into_write_set())
+                .await
+                .expect("nothing is in the way");
             self.committed = seen;
         }
     }
@@ -166,7 +240,10 @@ impl<'s> Pair<'s> {
             Some(written) => written.cloned(),
             None => transaction.get(id).await.expect("it can be read"),
         };
-        assert_eq!(found.as_ref(), self.seen.last().and_then(|seen| seen.get(&id)));
+        assert_eq!(
+            found.as_ref(),
+            self.seen.last().and_then(|seen| seen.get(&id))
+        );
     }
 
     async fn scan(
@@ -180,9 +257,18 @@ impl<'s> Pair<'s> {
         self.begin().await;
         let (index, interval) = self.stretch(at, from, to);
         let order = if desc { Order::Desc } else { Order::Asc };
-        let expected = self.rows(self.seen.last().expect("it sees something"), index, &interval, order, limit);
+        let expected = self.rows(
+            self.seen.last().expect("it sees something"),
+            index,
+            &interval,
+            order,
+            limit,
+        );
         let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
-        let found = buffer.scan(&mut **transaction, index, &interval, order, limit).await.expect("it can be read");
+        let found = buffer
+            .scan(&mut **transaction, index, &interval, order, limit)
+            .await
+            .expect("it can be read");
         assert_eq!(found, expected);
     }
 
@@ -195,24 +281,42 @@ impl<'s> Pair<'s> {
     ) {
         self.begin().await;
         let (index, interval) = self.stretch(at, from, to);
-        let expected = self.rows(self.seen.last().expect("it sees something"), index, &interval, Order::Asc, limit);
+        let expected = self.rows(
+            self.seen.last().expect("it sees something"),
+            index,
+            &interval,
+            Order::Asc,
+            limit,
+        );
         let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
-        let counted = buffer.count(&mut **transaction, index, &interval, limit).await.expect("it can be read");
+        let counted = buffer
+            .count(&mut **transaction, index, &interval, limit)
+            .await
+            .expect("it can be read");
         assert_eq!(counted, expected.len());
     }
 
     /// Within a transaction without layers, a duplicate is found when a document it changed has another's `n`.
     async fn find_duplicate(&mut self) {
-        let Some((transaction, buffer)) = self.transaction.as_mut().filter(|_| self.seen.len() == 1) else { return };
+        let Some((transaction, buffer)) =
+            self.transaction.as_mut().filter(|_| self.seen.len() == 1)
+        else {
+            return;
+        };
         let now = &self.seen[0];
         let n = |document: &Arc<StoredDocument>| document.fields.get("n").cloned();
         let takes = |(id, document): &(&DocumentId, &Arc<StoredDocument>)| {
             let before = self.committed.get(id);
             before.is_none_or(|before| n(before) != n(document))
-                && now.values().any(|other| other.id != **id && n(other) == n(document))
+                && now
+                    .values()
+                    .any(|other| other.id != **id && n(other) == n(document))
         };
         let expected = now.iter().any(|entry| takes(&entry));
-        let found = buffer.find_duplicate(&mut **transaction).await.expect("it can be read");
+        let found = buffer
+            .find_duplicate(&mut **transaction)
+            .await
+            .expect("it can be read");
         assert_eq!(found.is_some(), expected && self.is_unique, "{found:?}");
     }
 
@@ -225,17 +329,30 @@ impl<'s> Pair<'s> {
     ) -> (IndexRef, Interval) {
         let index = index(self.store, ["by_id", "by_creation_time", "by_n"][at]);
         let key = |(which, n)| self.key(index, &task(self.store, which, n));
-        (index, Interval { start: from.map(key).unwrap_or_default(), end: to.map(key) })
+        (
+            index,
+            Interval {
+                start: from.map(key).unwrap_or_default(),
+                end: to.map(key),
+            },
+        )
     }
 
     async fn read_snapshot(&mut self) {
-        let Some((mut snapshot, documents)) = self.snapshot.take() else { return };
+        let Some((mut snapshot, documents)) = self.snapshot.take() else {
+            return;
+        };
         for name in ["by_id", "by_creation_time", "by_n"] {
             let index = index(self.store, name);
-            let counted = snapshot.count(index, &Interval::all(), usize::MAX).await.expect("it can be read");
+            let counted = snapshot
+                .count(index, &Interval::all(), usize::MAX)
+                .await
+                .expect("it can be read");
             assert_eq!(counted, documents.len());
             let expected = self.rows(&documents, index, &Interval::all(), Order::Asc, usize::MAX);
-            let found = snapshot.scan(index, &Interval::all(), Order::Asc, usize::MAX).await;
+            let found = snapshot
+                .scan(index, &Interval::all(), Order::Asc, usize::MAX)
+                .await;
             assert_eq!(found.expect("it can be read"), expected);
         }
     }
@@ -247,7 +364,10 @@ impl<'s> Pair<'s> {
 
     fn key(&self, index: IndexRef, document: &StoredDocument) -> Vec<u8> {
         let keys = self.store.catalog().keys_of(document);
-        let (_, key) = keys.into_iter().find(|(of, _)| *of == index).expect("the index is the table's");
+        let (_, key) = keys
+            .into_iter()
+            .find(|(of, _)| *of == index)
+            .expect("the index is the table's");
         key.into_bytes()
     }
 

@@ -9,28 +9,50 @@ use super::aids::*;
 use crate::{Clock, Order, WriteBuffer};
 
 /// What is committed is read back, by its id and by every index.
-pub async fn what_is_committed_is_read_back<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn what_is_committed_is_read_back<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let (numbered, missing) = (task(store, 1, Some(7)), task(store, 2, None));
-    commit(store, [(None, Some(Arc::clone(&numbered))), (None, Some(Arc::clone(&missing)))]).await;
+    commit(
+        store,
+        [
+            (None, Some(Arc::clone(&numbered))),
+            (None, Some(Arc::clone(&missing))),
+        ],
+    )
+    .await;
     let mut snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.get(numbered.id).await.unwrap(), Some(numbered));
     assert_eq!(snapshot.get(missing.id).await.unwrap(), Some(missing));
     assert_eq!(snapshot.get(task(store, 3, None).id).await.unwrap(), None);
     assert_eq!(all(&mut *snapshot, index(store, "by_id")).await, [1, 2]);
-    assert_eq!(all(&mut *snapshot, index(store, "by_creation_time")).await, [1, 2]);
-    assert_eq!(all(&mut *snapshot, index(store, "by_n")).await, [2, 1], "what is missing comes first");
+    assert_eq!(
+        all(&mut *snapshot, index(store, "by_creation_time")).await,
+        [1, 2]
+    );
+    assert_eq!(
+        all(&mut *snapshot, index(store, "by_n")).await,
+        [2, 1],
+        "what is missing comes first"
+    );
 }
 
 /// A snapshot shows what was committed when it was taken, and nothing later.
-pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, [1, 2]).await;
     let mut before = store.snapshot().await.unwrap();
     let one = task(store, 1, Some(1));
-    commit(store, [(Some(one), None), (None, Some(task(store, 3, Some(3))))]).await;
+    commit(
+        store,
+        [(Some(one), None), (None, Some(task(store, 3, Some(3))))],
+    )
+    .await;
     assert_eq!(all(&mut *before, index(store, "by_n")).await, [1, 2]);
     let mut after = store.snapshot().await.unwrap();
     assert_eq!(all(&mut *after, index(store, "by_n")).await, [2, 3]);
@@ -38,7 +60,9 @@ pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(make: &impl Fn(A
 }
 
 /// A snapshot is taken and read while a transaction has the turn.
-pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, [1]).await;
@@ -49,27 +73,53 @@ pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = Made>>(mak
 }
 
 /// A scan keeps to its half-open interval, its order and its limit: all intervals between the keys there are.
-pub async fn a_scan_keeps_to_interval_order_and_limit<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_scan_keeps_to_interval_order_and_limit<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, 1..=5).await;
     let mut snapshot = store.snapshot().await.unwrap();
     for name in ["by_id", "by_creation_time", "by_n"] {
         let index = index(store, name);
-        let rows = snapshot.scan(index, &Interval::all(), Order::Asc, 9).await.unwrap();
+        let rows = snapshot
+            .scan(index, &Interval::all(), Order::Asc, 9)
+            .await
+            .unwrap();
         let keys: Vec<IndexKey> = rows.iter().map(|row| row.key.clone()).collect();
         assert!(keys.is_sorted_by(|a, b| a < b));
-        let bounds: Vec<Option<Vec<u8>>> =
-            [None].into_iter().chain(keys.iter().map(|key| Some(key.as_bytes().to_vec()))).collect();
+        let bounds: Vec<Option<Vec<u8>>> = [None]
+            .into_iter()
+            .chain(keys.iter().map(|key| Some(key.as_bytes().to_vec())))
+            .collect();
         for start in &bounds {
             for end in &bounds {
-                let interval = Interval { start: start.clone().unwrap_or_default(), end: end.clone() };
-                let inside: Vec<_> = rows.iter().filter(|row| interval.contains(row.key.as_bytes())).cloned().collect();
+                let interval = Interval {
+                    start: start.clone().unwrap_or_default(),
+                    end: end.clone(),
+                };
+                let inside: Vec<_> = rows
+                    .iter()
+                    .filter(|row| interval.contains(row.key.as_bytes()))
+                    .cloned()
+                    .collect();
                 for limit in [0, 1, 2, 9] {
-                    let ascending = snapshot.scan(index, &interval, Order::Asc, limit).await.unwrap();
-                    assert!(ascending.iter().eq(inside.iter().take(limit)), "{name} {interval:?} up {limit}");
-                    let descending = snapshot.scan(index, &interval, Order::Desc, limit).await.unwrap();
-                    assert!(descending.iter().eq(inside.iter().rev().take(limit)), "{name} {interval:?} down {limit}");
+                    let ascending = snapshot
+                        .scan(index, &interval, Order::Asc, limit)
+                        .await
+                        .unwrap();
+                    assert!(
+                        ascending.iter().eq(inside.iter().take(limit)),
+                        "{name} {interval:?} up {limit}"
+                    );
+                    let descending = snapshot
+                        .scan(index, &interval, Order::Desc, limit)
+                        .await
+                        .unwrap();
+                    assert!(
+                        descending.iter().eq(inside.iter().rev().take(limit)),
+                        "{name} {interval:?} down {limit}"
+                    );
                 }
             }
         }
@@ -83,15 +133,25 @@ pub async fn a_moved_document_is_found_at_its_new_key_alone<M: Future<Output = M
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, 1..=3).await;
-    commit(store, [(Some(task(store, 1, Some(1))), Some(task(store, 1, Some(9))))]).await;
-    commit(store, [(Some(task(store, 2, Some(2))), Some(task(store, 2, None)))]).await;
+    commit(
+        store,
+        [(Some(task(store, 1, Some(1))), Some(task(store, 1, Some(9))))],
+    )
+    .await;
+    commit(
+        store,
+        [(Some(task(store, 2, Some(2))), Some(task(store, 2, None)))],
+    )
+    .await;
     let mut snapshot = store.snapshot().await.unwrap();
     assert_eq!(all(&mut *snapshot, index(store, "by_n")).await, [2, 3, 1]);
     assert_eq!(all(&mut *snapshot, index(store, "by_id")).await, [1, 2, 3]);
 }
 
 /// A scan through the buffer shows inserted, moved and deleted documents, whatever the order and the limit.
-pub async fn the_buffer_shows_what_is_not_yet_committed<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn the_buffer_shows_what_is_not_yet_committed<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, 1..=6).await;
@@ -104,18 +164,30 @@ pub async fn the_buffer_shows_what_is_not_yet_committed<M: Future<Output = Made>
     let expected = [7, 1, 4, 5, 6, 2];
     for limit in 0..8 {
         for (order, expected) in [(Order::Asc, expected), (Order::Desc, [2, 6, 5, 4, 1, 7])] {
-            let scanned = buffer.scan(view(&mut transaction), by_n, &Interval::all(), order, limit).await.unwrap();
+            let scanned = buffer
+                .scan(view(&mut transaction), by_n, &Interval::all(), order, limit)
+                .await
+                .unwrap();
             let found: Vec<i64> = scanned.iter().map(|row| which(&row.document)).collect();
             assert_eq!(found, expected[..limit.min(6)]);
         }
     }
-    assert_eq!(all(view(&mut transaction), by_n).await, [1, 2, 3, 4, 5, 6], "the store has none of it yet");
+    assert_eq!(
+        all(view(&mut transaction), by_n).await,
+        [1, 2, 3, 4, 5, 6],
+        "the store has none of it yet"
+    );
     transaction.commit(buffer.into_write_set()).await.unwrap();
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), by_n).await, expected);
+    assert_eq!(
+        all(&mut *store.snapshot().await.unwrap(), by_n).await,
+        expected
+    );
 }
 
 /// A layer's writes are undone when it is discarded, and only those, however deep.
-pub async fn layers_are_kept_or_undone<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn layers_are_kept_or_undone<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, [1]).await;
@@ -130,13 +202,29 @@ pub async fn layers_are_kept_or_undone<M: Future<Output = Made>>(make: &impl Fn(
     buffer.commit_layer();
     let mut seen = Vec::new();
     for _ in 0..2 {
-        let rows = buffer.scan(view(&mut transaction), by_n, &Interval::all(), Order::Asc, 9).await.unwrap();
-        seen.push(rows.iter().map(|row| which(&row.document)).collect::<Vec<_>>());
+        let rows = buffer
+            .scan(
+                view(&mut transaction),
+                by_n,
+                &Interval::all(),
+                Order::Asc,
+                9,
+            )
+            .await
+            .unwrap();
+        seen.push(
+            rows.iter()
+                .map(|row| which(&row.document))
+                .collect::<Vec<_>>(),
+        );
         if seen.len() == 1 {
             buffer.discard_layer();
         }
     }
     assert_eq!(seen, [vec![3, 1], vec![1, 2]]);
     transaction.commit(buffer.into_write_set()).await.unwrap();
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), by_n).await, [1, 2]);
+    assert_eq!(
+        all(&mut *store.snapshot().await.unwrap(), by_n).await,
+        [1, 2]
+    );
 }

@@ -23,70 +23,136 @@ async fn refusal(store: &dyn Store, changes: &[[Option<Task>; 2]]) -> Option<Uni
     let mut transaction = store.begin().await.unwrap();
     let mut buffer = WriteBuffer::new(store.catalog());
     let task = |(which, n)| task(store, which, n);
-    changes.iter().for_each(|[old, new]| buffer.put(old.map(task), new.map(task)));
+    changes
+        .iter()
+        .for_each(|[old, new]| buffer.put(old.map(task), new.map(task)));
     buffer.find_duplicate(view(&mut transaction)).await.unwrap()
 }
 
 /// A document that takes another's key is found, be the other in the store or in the buffer too.
-pub async fn two_documents_with_one_key_are_found<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn two_documents_with_one_key_are_found<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let made = open_unique(make).await;
     let store = &*made.store;
     fill(store, [1, 2]).await;
     let (one, two) = (Some((1, Some(1))), Some((2, Some(2))));
     for taking in [[None, Some((3, Some(1)))], [two, Some((2, Some(1)))]] {
         let found = refusal(store, &[taking]).await.unwrap();
-        assert_eq!((found.table.as_str(), found.index.as_str()), ("tasks", "by_n"));
-        let (taken, taker) = (task(store, 1, None).id, task(store, taking[1].unwrap().0, None).id);
+        assert_eq!(
+            (found.table.as_str(), found.index.as_str()),
+            ("tasks", "by_n")
+        );
+        let (taken, taker) = (
+            task(store, 1, None).id,
+            task(store, taking[1].unwrap().0, None).id,
+        );
         assert_eq!(found.documents, [taken, taker]);
         assert!(found.to_string().ends_with("both have `n` 1n"), "{found}");
     }
-    assert!(refusal(store, &[[None, Some((3, Some(3)))], [None, Some((4, Some(3)))]]).await.is_some());
-    assert_eq!(refusal(store, &[[None, Some((3, Some(3)))], [one, None]]).await, None);
+    assert!(
+        refusal(
+            store,
+            &[[None, Some((3, Some(3)))], [None, Some((4, Some(3)))]]
+        )
+        .await
+        .is_some()
+    );
+    assert_eq!(
+        refusal(store, &[[None, Some((3, Some(3)))], [one, None]]).await,
+        None
+    );
 }
 
 /// What counts is how the documents are left: two may swap their keys, and a key that becomes free may be taken.
-pub async fn a_key_may_change_hands_within_a_mutation<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_key_may_change_hands_within_a_mutation<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let made = open_unique(make).await;
     let store = &*made.store;
     fill(store, [1, 2]).await;
     let (one, two) = (Some((1, Some(1))), Some((2, Some(2))));
     let (one_as_two, two_as_one) = (Some((1, Some(2))), Some((2, Some(1))));
     assert!(refusal(store, &[[one, one_as_two]]).await.is_some());
-    assert_eq!(refusal(store, &[[one, one_as_two], [two, two_as_one]]).await, None);
-    assert_eq!(refusal(store, &[[None, Some((3, Some(1)))], [one, None]]).await, None);
-    assert_eq!(refusal(store, &[[one, one_as_two], [one_as_two, one]]).await, None);
-    assert_eq!(refusal(store, &[[None, Some((3, Some(2)))], [Some((3, Some(2))), None]]).await, None);
+    assert_eq!(
+        refusal(store, &[[one, one_as_two], [two, two_as_one]]).await,
+        None
+    );
+    assert_eq!(
+        refusal(store, &[[None, Some((3, Some(1)))], [one, None]]).await,
+        None
+    );
+    assert_eq!(
+        refusal(store, &[[one, one_as_two], [one_as_two, one]]).await,
+        None
+    );
+    assert_eq!(
+        refusal(
+            store,
+            &[[None, Some((3, Some(2)))], [Some((3, Some(2))), None]]
+        )
+        .await,
+        None
+    );
 }
 
 /// A layer is held to account for what it wrote itself, in the state it leaves, and not for what came before it.
-pub async fn a_layer_answers_for_what_it_wrote<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_layer_answers_for_what_it_wrote<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let made = open_unique(make).await;
     let store = &*made.store;
     fill(store, [1, 2]).await;
     let mut transaction = store.begin().await.unwrap();
     let mut buffer = WriteBuffer::new(store.catalog());
     buffer.put(Some(task(store, 1, Some(1))), Some(task(store, 1, Some(2))));
-    assert!(buffer.find_duplicate(view(&mut transaction)).await.unwrap().is_some());
+    assert!(
+        buffer
+            .find_duplicate(view(&mut transaction))
+            .await
+            .unwrap()
+            .is_some()
+    );
 
     buffer.push_layer();
     buffer.put(None, Some(task(store, 3, Some(3))));
-    assert_eq!(buffer.find_duplicate(view(&mut transaction)).await.unwrap(), None);
+    assert_eq!(
+        buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
+        None
+    );
     buffer.push_layer();
     buffer.put(None, Some(task(store, 4, Some(3))));
-    assert!(buffer.find_duplicate(view(&mut transaction)).await.unwrap().is_some());
+    assert!(
+        buffer
+            .find_duplicate(view(&mut transaction))
+            .await
+            .unwrap()
+            .is_some()
+    );
     buffer.discard_layer();
-    assert_eq!(buffer.find_duplicate(view(&mut transaction)).await.unwrap(), None);
+    assert_eq!(
+        buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
+        None
+    );
     buffer.commit_layer();
 
     buffer.push_layer();
     buffer.put(Some(task(store, 2, Some(2))), Some(task(store, 2, Some(1))));
-    assert_eq!(buffer.find_duplicate(view(&mut transaction)).await.unwrap(), None);
+    assert_eq!(
+        buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
+        None
+    );
     buffer.commit_layer();
-    assert_eq!(buffer.find_duplicate(view(&mut transaction)).await.unwrap(), None);
+    assert_eq!(
+        buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
+        None
+    );
 }
 
 /// Two documents that lack the field are equal in it.
-pub async fn what_is_missing_is_taken_once<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn what_is_missing_is_taken_once<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let made = open_unique(make).await;
     let store = &*made.store;
     commit(store, [(None, Some(task(store, 1, None)))]).await;
@@ -96,12 +162,19 @@ pub async fn what_is_missing_is_taken_once<M: Future<Output = Made>>(make: &impl
 }
 
 /// Of sixty-four transactions side by side that take one key, each having seen that it is free, one commits.
-pub async fn one_key_sought_side_by_side_is_taken_once<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn one_key_sought_side_by_side_is_taken_once<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let made = open_unique(make).await;
     let store = &*made.store;
     let taken = join_all((0..64).map(|which| take(store, which, 7)).collect()).await;
     assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 1);
-    assert_eq!(all(&mut *store.snapshot().await.unwrap(), index(store, "by_n")).await.len(), 1);
+    assert_eq!(
+        all(&mut *store.snapshot().await.unwrap(), index(store, "by_n"))
+            .await
+            .len(),
+        1
+    );
 }
 
 /// Inserts a task with this `n`, again while others are in the way; false when another has it.
@@ -125,11 +198,15 @@ async fn take(store: &dyn Store, which: u64, n: i64) -> bool {
 }
 
 /// Of an index over several fields, documents may share all but one.
-pub async fn a_key_of_several_fields_is_equal_in_all<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_key_of_several_fields_is_equal_in_all<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let mut table = unique_tasks();
-    table.indexes[0].fields.push(FieldPath::parse("which").unwrap());
+    table.indexes[0]
+        .fields
+        .push(FieldPath::parse("which").unwrap());
     declare(store, &[table]).await;
     commit(store, [(None, Some(task(store, 1, Some(1))))]).await;
     assert_eq!(refusal(store, &[[None, Some((2, Some(1)))]]).await, None);
@@ -138,12 +215,21 @@ pub async fn a_key_of_several_fields_is_equal_in_all<M: Future<Output = Made>>(m
     let mut transaction = store.begin().await.unwrap();
     let mut buffer = WriteBuffer::new(store.catalog());
     buffer.put(None, Some(Arc::new(same)));
-    let found = buffer.find_duplicate(view(&mut transaction)).await.unwrap().unwrap();
-    assert!(found.to_string().ends_with("both have `n` 1n, `which` 1n"), "{found}");
+    let found = buffer
+        .find_duplicate(view(&mut transaction))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        found.to_string().ends_with("both have `n` 1n, `which` 1n"),
+        "{found}"
+    );
 }
 
 /// Before an index is declared unique, the documents that stand in its way are found: the first that repeat a key.
-pub async fn documents_that_share_a_key_are_found_before_an_index_is_unique<M: Future<Output = Made>>(
+pub async fn documents_that_share_a_key_are_found_before_an_index_is_unique<
+    M: Future<Output = Made>,
+>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -153,13 +239,26 @@ pub async fn documents_that_share_a_key_are_found_before_an_index_is_unique<M: F
     let find = async |limit| {
         let mut snapshot = store.snapshot().await.unwrap();
         let (table, index) = (("tasks", table(store)), ("by_n", &fields[..]));
-        find_duplicates(&mut *snapshot, table, index, limit, &|_| ()).await.unwrap()
+        find_duplicates(&mut *snapshot, table, index, limit, &|_| ())
+            .await
+            .unwrap()
     };
     assert_eq!(find(10).await, []);
     let repeats = [(3_000, 7), (3_001, 2_400), (3_002, 7)];
-    commit(store, repeats.map(|(which, n)| (None, Some(task(store, which, Some(n)))))).await;
-    let expected: Vec<_> = repeats.map(|(which, n)| [n as u64, which].map(|which| task(store, which, None).id)).into();
-    let found = |found: Vec<UniqueViolation>| found.into_iter().map(|found| found.documents).collect::<Vec<_>>();
+    commit(
+        store,
+        repeats.map(|(which, n)| (None, Some(task(store, which, Some(n))))),
+    )
+    .await;
+    let expected: Vec<_> = repeats
+        .map(|(which, n)| [n as u64, which].map(|which| task(store, which, None).id))
+        .into();
+    let found = |found: Vec<UniqueViolation>| {
+        found
+            .into_iter()
+            .map(|found| found.documents)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(found(find(10).await), expected);
     assert_eq!(found(find(2).await), expected[..2]);
 }

@@ -45,16 +45,32 @@ impl Value {
     /// As [`Value::parse_json`].
     pub fn from_json(json: serde_json::Value) -> Result<Value, JsonError> {
         let mut path = ValuePath::root();
-        let parsed = Seed { path: &mut path, depth: 0 }.deserialize(json);
-        parsed.map_err(|error| JsonError { path, reason: reason(&error) })
+        let parsed = Seed {
+            path: &mut path,
+            depth: 0,
+        }
+        .deserialize(json);
+        parsed.map_err(|error| JsonError {
+            path,
+            reason: reason(&error),
+        })
     }
 }
 
-fn parse<'t, R: serde_json::de::Read<'t>>(mut deserializer: serde_json::Deserializer<R>) -> Result<Value, JsonError> {
+fn parse<'t, R: serde_json::de::Read<'t>>(
+    mut deserializer: serde_json::Deserializer<R>,
+) -> Result<Value, JsonError> {
     let mut path = ValuePath::root();
-    let parsed = Seed { path: &mut path, depth: 0 }.deserialize(&mut deserializer);
+    let parsed = Seed {
+        path: &mut path,
+        depth: 0,
+    }
+    .deserialize(&mut deserializer);
     let parsed = parsed.and_then(|value| deserializer.end().map(|()| value));
-    parsed.map_err(|error| JsonError { path, reason: reason(&error) })
+    parsed.map_err(|error| JsonError {
+        path,
+        reason: reason(&error),
+    })
 }
 
 /// Our words for what the JSON parser says. It has no codes for these, but tests hold its words.
@@ -84,7 +100,10 @@ struct Seed<'p> {
 
 impl Seed<'_> {
     fn inner(&mut self) -> Seed<'_> {
-        Seed { path: self.path, depth: self.depth + 1 }
+        Seed {
+            path: self.path,
+            depth: self.depth + 1,
+        }
     }
 
     fn failed_in(&mut self, outward: impl FnOnce(ValuePath) -> ValuePath) {
@@ -93,7 +112,11 @@ impl Seed<'_> {
 
     fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
         let too_deep = || E::custom(format!("nested more than {MAX_NESTING} levels deep"));
-        if self.depth < MAX_NESTING { Ok(()) } else { Err(too_deep()) }
+        if self.depth < MAX_NESTING {
+            Ok(())
+        } else {
+            Err(too_deep())
+        }
     }
 }
 
@@ -193,22 +216,43 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_a_float() {
-        for (text, number) in [("1", 1.0), ("-5", -5.0), ("1e3", 1000.0), ("9007199254740993", 9007199254740992.0)] {
+        for (text, number) in [
+            ("1", 1.0),
+            ("-5", -5.0),
+            ("1e3", 1000.0),
+            ("9007199254740993", 9007199254740992.0),
+        ] {
             assert_eq!(parse(text), Ok(Value::Float64(number)));
         }
         assert_eq!(parse("-0"), Ok(Value::Float64(-0.0)));
-        assert_eq!(parse("123456789012345678901234567890"), Ok(Value::Float64(1.2345678901234568e29)));
-        assert_eq!(parse("2.2250738585072011e-308"), Ok(Value::Float64(2.225_073_858_507_201e-308)));
+        assert_eq!(
+            parse("123456789012345678901234567890"),
+            Ok(Value::Float64(1.2345678901234568e29))
+        );
+        assert_eq!(
+            parse("2.2250738585072011e-308"),
+            Ok(Value::Float64(2.225_073_858_507_201e-308))
+        );
     }
 
     #[test]
     fn of_equal_keys_the_last_counts() {
-        assert_eq!(parse(r#"{"a":1,"b":2,"a":3}"#).unwrap().as_object().unwrap().get("a"), Some(&Value::Float64(3.0)));
+        assert_eq!(
+            parse(r#"{"a":1,"b":2,"a":3}"#)
+                .unwrap()
+                .as_object()
+                .unwrap()
+                .get("a"),
+            Some(&Value::Float64(3.0))
+        );
     }
 
     #[test]
     fn zero_may_stand_in_a_float_object() {
-        assert_eq!(parse(r#"{"$float":"AAAAAAAAAAA="}"#), Ok(Value::Float64(0.0)));
+        assert_eq!(
+            parse(r#"{"$float":"AAAAAAAAAAA="}"#),
+            Ok(Value::Float64(0.0))
+        );
     }
 
     #[test]
@@ -219,7 +263,9 @@ mod tests {
         );
         assert!(refusal(r#"{"idea":"\ud800 x"}"#).starts_with("`idea`: a lone surrogate"));
         assert!(refusal(r#"{"idea":"\udc00"}"#).starts_with("`idea`: a lone surrogate"));
-        assert!(refusal(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed `$bytes`"));
+        assert!(
+            refusal(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed `$bytes`")
+        );
         assert!(refusal(r#"{"n":1e400}"#).starts_with("`n`: a number too large"));
         assert!(refusal(r#"{"é":1}"#).contains("printable ASCII"));
         assert!(refusal(r#"{"$set":[]}"#).contains("begins with `$`"));
@@ -241,7 +287,10 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_refused_by_field() {
         let refusal = |bytes: &[u8]| Value::parse_json(bytes).unwrap_err().to_string();
-        assert_eq!(refusal(b"{\"a\":[1,\"\xff\"]}"), "`a[1]`: not UTF-8 at line 1 column 10");
+        assert_eq!(
+            refusal(b"{\"a\":[1,\"\xff\"]}"),
+            "`a[1]`: not UTF-8 at line 1 column 10"
+        );
         assert!(refusal(b"{\"\xff\":1}").starts_with("not UTF-8"));
         assert!(refusal(b"\xff").starts_with("not JSON"));
         assert!(refusal(b"{} \xff").starts_with("not JSON"));
@@ -254,9 +303,16 @@ mod tests {
         assert!(refusal(&nested(MAX_NESTING + 1)).contains("nested more than 64 levels deep"));
         assert!(refusal(&"[".repeat(100_000)).contains("nested more than 64 levels deep"));
         assert!(refusal(&r#"{"a":"#.repeat(100_000)).contains("nested more than 64 levels deep"));
-        let tree = |levels: usize| (0..levels).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        let tree = |levels: usize| {
+            (0..levels).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]))
+        };
         assert!(Value::from_json(tree(MAX_NESTING)).is_ok());
-        assert!(Value::from_json(tree(MAX_NESTING + 1)).unwrap_err().reason().starts_with("nested more"));
+        assert!(
+            Value::from_json(tree(MAX_NESTING + 1))
+                .unwrap_err()
+                .reason()
+                .starts_with("nested more")
+        );
     }
 
     #[test]
@@ -264,7 +320,13 @@ mod tests {
         let text = r#"{"a":[1,{"$integer":"BQAAAAAAAAA="}],"b":null}"#;
         let tree = serde_json::from_str(text).unwrap();
         assert_eq!(Value::from_json(tree), parse(text));
-        let expected = object(&[("a", Value::Array(vec![Value::Float64(1.0), Value::Int64(5)])), ("b", Value::Null)]);
+        let expected = object(&[
+            (
+                "a",
+                Value::Array(vec![Value::Float64(1.0), Value::Int64(5)]),
+            ),
+            ("b", Value::Null),
+        ]);
         assert_eq!(parse(text), Ok(expected));
     }
 

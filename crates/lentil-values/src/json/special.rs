@@ -15,7 +15,9 @@ pub(super) enum Special {
 
 impl Special {
     pub(super) fn of(key: &str) -> Option<Special> {
-        [Special::Integer, Special::Float, Special::Bytes].into_iter().find(|special| special.key() == key)
+        [Special::Integer, Special::Float, Special::Bytes]
+            .into_iter()
+            .find(|special| special.key() == key)
     }
 
     pub(super) fn key(self) -> &'static str {
@@ -31,7 +33,10 @@ impl Special {
         let value = entries.next_value_seed(self)?;
         match entries.next_key::<IgnoredAny>()? {
             None => Ok(value),
-            Some(_) => Err(A::Error::custom(format!("`{}` must be its object's only field", self.key()))),
+            Some(_) => Err(A::Error::custom(format!(
+                "`{}` must be its object's only field",
+                self.key()
+            ))),
         }
     }
 
@@ -76,7 +81,13 @@ impl Visitor<'_> for Special {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        let malformed = || E::custom(format!("malformed `{}`: expected {}", self.key(), self.expected()));
+        let malformed = || {
+            E::custom(format!(
+                "malformed `{}`: expected {}",
+                self.key(),
+                self.expected()
+            ))
+        };
         self.decode(text).ok_or_else(malformed)
     }
 }

@@ -20,7 +20,9 @@ impl Value {
             Value::Int64(number) => write_int(*number, form, out),
             Value::Float64(number) => write_float(*number, form, out),
             Value::String(text) => write_text(text, out),
-            Value::Bytes(bytes) if form == JsonForm::Encoded => write_special(Special::Bytes, bytes, out),
+            Value::Bytes(bytes) if form == JsonForm::Encoded => {
+                write_special(Special::Bytes, bytes, out)
+            }
             Value::Bytes(bytes) => write_text(&BASE64.encode(bytes), out),
             Value::Array(elements) => write_array(elements, form, out),
             Value::Object(object) => object.write_json(form, out),
@@ -91,13 +93,23 @@ fn write_float(number: f64, form: JsonForm, out: &mut Vec<u8>) {
             write_special(Special::Float, &number.to_le_bytes(), out);
         }
         JsonForm::JavaScript if !number.is_finite() => out.extend_from_slice(b"null"),
-        JsonForm::JavaScript => out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes()),
+        JsonForm::JavaScript => {
+            out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes())
+        }
         JsonForm::Clean if number.is_nan() => write_text("NaN", out),
         JsonForm::Clean if number.is_infinite() => {
-            write_text(if number > 0.0 { "Infinity" } else { "-Infinity" }, out);
+            write_text(
+                if number > 0.0 {
+                    "Infinity"
+                } else {
+                    "-Infinity"
+                },
+                out,
+            );
         }
         JsonForm::Encoded | JsonForm::Clean => {
-            serde_json::to_writer(out, &number).expect("a finite number is JSON, and a buffer takes all");
+            serde_json::to_writer(out, &number)
+                .expect("a finite number is JSON, and a buffer takes all");
         }
     }
 }
@@ -133,20 +145,53 @@ mod tests {
         let float = Value::Float64;
         for (value, encoded, clean, javascript) in [
             (Value::Null, "null", "null", "null"),
-            (Value::Int64(5), r#"{"$integer":"BQAAAAAAAAA="}"#, r#""5""#, r#""5""#),
+            (
+                Value::Int64(5),
+                r#"{"$integer":"BQAAAAAAAAA="}"#,
+                r#""5""#,
+                r#""5""#,
+            ),
             (float(1.0), "1.0", "1.0", "1"),
-            (float(1_234_567_890.0), "1234567890.0", "1234567890.0", "1234567890"),
+            (
+                float(1_234_567_890.0),
+                "1234567890.0",
+                "1234567890.0",
+                "1234567890",
+            ),
             (float(0.1), "0.1", "0.1", "0.1"),
             (float(1e21), "1e+21", "1e+21", "1e+21"),
-            (float(f64::NAN), r#"{"$float":"AAAAAAAA+H8="}"#, r#""NaN""#, "null"),
-            (float(f64::INFINITY), r#"{"$float":"AAAAAAAA8H8="}"#, r#""Infinity""#, "null"),
-            (float(f64::NEG_INFINITY), r#"{"$float":"AAAAAAAA8P8="}"#, r#""-Infinity""#, "null"),
+            (
+                float(f64::NAN),
+                r#"{"$float":"AAAAAAAA+H8="}"#,
+                r#""NaN""#,
+                "null",
+            ),
+            (
+                float(f64::INFINITY),
+                r#"{"$float":"AAAAAAAA8H8="}"#,
+                r#""Infinity""#,
+                "null",
+            ),
+            (
+                float(f64::NEG_INFINITY),
+                r#"{"$float":"AAAAAAAA8P8="}"#,
+                r#""-Infinity""#,
+                "null",
+            ),
             (float(-0.0), r#"{"$float":"AAAAAAAAAIA="}"#, "-0.0", "0"),
-            (Value::Bytes(vec![0, 1, 255]), r#"{"$bytes":"AAH/"}"#, r#""AAH/""#, r#""AAH/""#),
+            (
+                Value::Bytes(vec![0, 1, 255]),
+                r#"{"$bytes":"AAH/"}"#,
+                r#""AAH/""#,
+                r#""AAH/""#,
+            ),
             (Value::Bytes(vec![]), r#"{"$bytes":""}"#, r#""""#, r#""""#),
             ("é\"\n".into(), r#""é\"\n""#, r#""é\"\n""#, r#""é\"\n""#),
             (
-                object(&[("b", true.into()), ("a", Value::Array(vec![false.into(), Value::Null]))]),
+                object(&[
+                    ("b", true.into()),
+                    ("a", Value::Array(vec![false.into(), Value::Null])),
+                ]),
                 r#"{"a":[false,null],"b":true}"#,
                 r#"{"a":[false,null],"b":true}"#,
                 r#"{"a":[false,null],"b":true}"#,
@@ -168,7 +213,10 @@ mod tests {
             (i64::MAX, "/////////38="),
             (i64::MIN, "AAAAAAAAAIA="),
         ] {
-            assert_eq!(Value::Int64(number).to_json(JsonForm::Encoded), format!(r#"{{"$integer":"{base64}"}}"#));
+            assert_eq!(
+                Value::Int64(number).to_json(JsonForm::Encoded),
+                format!(r#"{{"$integer":"{base64}"}}"#)
+            );
         }
     }
 }

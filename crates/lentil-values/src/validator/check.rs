@@ -17,11 +17,15 @@ impl Validator {
         }
         match (self, value) {
             (Validator::Id(table), Value::String(text)) => self.validate_id(table, text, tables),
-            (Validator::Array(element), Value::Array(elements)) => validate_array(element, elements, tables),
+            (Validator::Array(element), Value::Array(elements)) => {
+                validate_array(element, elements, tables)
+            }
             (Validator::Record { keys, values }, Value::Object(object)) => {
                 validate_record(keys, values, object, tables)
             }
-            (Validator::Object(validator), Value::Object(object)) => validator.validate(object, tables),
+            (Validator::Object(validator), Value::Object(object)) => {
+                validator.validate(object, tables)
+            }
             (Validator::Union(members), value) => self.validate_union(members, value, tables),
             _ => Ok(()),
         }
@@ -45,15 +49,26 @@ impl Validator {
     }
 
     fn mismatch(&self, value: &Value) -> ValidationError {
-        ValidationError::new(Problem::Mismatch { expected: self.to_string(), got: value.to_string() })
+        ValidationError::new(Problem::Mismatch {
+            expected: self.to_string(),
+            got: value.to_string(),
+        })
     }
 
-    fn validate_id(&self, table: &str, text: &str, tables: &dyn TableNames) -> Result<(), ValidationError> {
+    fn validate_id(
+        &self,
+        table: &str,
+        text: &str,
+        tables: &dyn TableNames,
+    ) -> Result<(), ValidationError> {
         let number = text.parse::<DocumentId>().ok().map(|id| id.table);
         match number.and_then(|number| tables.name(number)) {
             Some(found) if found == table => Ok(()),
             Some(found) => {
-                let problem = Problem::WrongTable { expected: self.to_string(), got: found.to_owned() };
+                let problem = Problem::WrongTable {
+                    expected: self.to_string(),
+                    got: found.to_owned(),
+                };
                 Err(ValidationError::new(problem))
             }
             None => Err(self.mismatch(&Value::from(text))),
@@ -67,7 +82,10 @@ impl Validator {
         tables: &dyn TableNames,
     ) -> Result<(), ValidationError> {
         // Most often one member takes the kind; what the others would say is not even written.
-        if members.iter().any(|member| member.takes(value) && member.validate(value, tables).is_ok()) {
+        if members
+            .iter()
+            .any(|member| member.takes(value) && member.validate(value, tables).is_ok())
+        {
             return Ok(());
         }
         match self.member_meant_by(value) {
@@ -98,11 +116,16 @@ impl Validator {
     }
 
     fn has_tags_of(&self, value: &Value) -> bool {
-        let (Validator::Object(validator), Value::Object(object)) = (self, value) else { return false };
-        let mut tags = validator.0.iter().filter_map(|(name, field)| match &field.validator {
-            Validator::Literal(tag) => Some((name, tag)),
-            _ => None,
-        });
+        let (Validator::Object(validator), Value::Object(object)) = (self, value) else {
+            return false;
+        };
+        let mut tags = validator
+            .0
+            .iter()
+            .filter_map(|(name, field)| match &field.validator {
+                Validator::Literal(tag) => Some((name, tag)),
+                _ => None,
+            });
         let is_tagged = tags.clone().next().is_some();
         is_tagged && tags.all(|(name, tag)| object.get(name) == Some(tag))
     }
@@ -118,9 +141,15 @@ impl Validator {
     }
 }
 
-fn validate_array(element: &Validator, values: &[Value], tables: &dyn TableNames) -> Result<(), ValidationError> {
+fn validate_array(
+    element: &Validator,
+    values: &[Value],
+    tables: &dyn TableNames,
+) -> Result<(), ValidationError> {
     for (at, value) in values.iter().enumerate() {
-        element.validate(value, tables).map_err(|error| error.in_element(at))?;
+        element
+            .validate(value, tables)
+            .map_err(|error| error.in_element(at))?;
     }
     Ok(())
 }
@@ -132,8 +161,11 @@ fn validate_record(
     tables: &dyn TableNames,
 ) -> Result<(), ValidationError> {
     for (name, value) in object.iter() {
-        keys.validate(&Value::from(name.as_str()), tables).map_err(|error| error.in_field(name.as_str()))?;
-        values.validate(value, tables).map_err(|error| error.in_field(name.as_str()))?;
+        keys.validate(&Value::from(name.as_str()), tables)
+            .map_err(|error| error.in_field(name.as_str()))?;
+        values
+            .validate(value, tables)
+            .map_err(|error| error.in_field(name.as_str()))?;
     }
     Ok(())
 }
@@ -143,19 +175,31 @@ impl ObjectValidator {
     ///
     /// # Errors
     /// The first thing found wrong.
-    pub fn validate(&self, object: &Object, tables: &dyn TableNames) -> Result<(), ValidationError> {
+    pub fn validate(
+        &self,
+        object: &Object,
+        tables: &dyn TableNames,
+    ) -> Result<(), ValidationError> {
         let (mut fields, mut missing) = (self.0.iter(), None);
         for (name, value) in object.iter() {
             let Some(field) = field_at(name.as_str(), &mut fields, &mut missing) else {
                 let fields = self.0.keys().cloned().collect();
-                return Err(ValidationError::new(Problem::Unknown { fields }).in_field(name.as_str()));
+                return Err(
+                    ValidationError::new(Problem::Unknown { fields }).in_field(name.as_str())
+                );
             };
-            field.validate(value, tables).map_err(|error| error.in_field(name.as_str()))?;
+            field
+                .validate(value, tables)
+                .map_err(|error| error.in_field(name.as_str()))?;
         }
-        missing.or_else(|| fields.find(|(_, field)| !field.optional)).map_or(Ok(()), |(name, field)| {
-            let problem = Problem::Missing { expected: field.validator.to_string() };
-            Err(ValidationError::new(problem).in_field(name))
-        })
+        missing
+            .or_else(|| fields.find(|(_, field)| !field.optional))
+            .map_or(Ok(()), |(name, field)| {
+                let problem = Problem::Missing {
+                    expected: field.validator.to_string(),
+                };
+                Err(ValidationError::new(problem).in_field(name))
+            })
     }
 }
 
@@ -181,7 +225,9 @@ impl FieldValidator {
     fn validate(&self, value: &Value, tables: &dyn TableNames) -> Result<(), ValidationError> {
         self.validator.validate(value, tables).map_err(|error| {
             if self.optional && value.is_null() {
-                return ValidationError::new(Problem::NullForMissing { expected: self.to_string() });
+                return ValidationError::new(Problem::NullForMissing {
+                    expected: self.to_string(),
+                });
             }
             error
         })
@@ -221,27 +267,42 @@ mod tests {
         let value = |fields: &[(&'static str, Value)]| object(fields);
         let id = ("jobId", Value::from("x"));
         let at = ("createdAt", Value::Float64(1.0));
-        assert_eq!(job.validate(&value(&[id.clone(), at.clone()]), &Jobs), Ok(()));
+        assert_eq!(
+            job.validate(&value(&[id.clone(), at.clone()]), &Jobs),
+            Ok(())
+        );
         assert_eq!(
             refusal(&job, &value(&[id.clone(), ("createdAt", "soon".into())])),
             "`createdAt`: expected v.number(), got \"soon\""
         );
-        assert_eq!(refusal(&job, &value(std::slice::from_ref(&id))), "`createdAt`: missing, expected v.number()");
         assert_eq!(
-            refusal(&job, &value(&[id.clone(), at.clone(), ("foo", true.into())])),
+            refusal(&job, &value(std::slice::from_ref(&id))),
+            "`createdAt`: missing, expected v.number()"
+        );
+        assert_eq!(
+            refusal(
+                &job,
+                &value(&[id.clone(), at.clone(), ("foo", true.into())])
+            ),
             "`foo`: unknown field; expected one of `createdAt`, `jobId`, `result`"
         );
         assert_eq!(
             refusal(&job, &value(&[id, at, ("result", Value::Null)])),
             "`result`: expected v.optional(v.string()), got null (leave the field out instead)"
         );
-        assert_eq!(refusal(&v::string(), &Value::Null), "expected v.string(), got null");
+        assert_eq!(
+            refusal(&v::string(), &Value::Null),
+            "expected v.string(), got null"
+        );
     }
 
     #[test]
     fn null_for_a_required_field_is_not_told_to_be_left_out() {
         let validator = v::object([("f", v::string())]);
-        assert_eq!(refusal(&validator, &object(&[("f", Value::Null)])), "`f`: expected v.string(), got null");
+        assert_eq!(
+            refusal(&validator, &object(&[("f", Value::Null)])),
+            "`f`: expected v.string(), got null"
+        );
     }
 
     #[test]
@@ -256,21 +317,38 @@ mod tests {
 
     #[test]
     fn an_id_must_be_one_of_its_table() {
-        let id =
-            |table| DocumentId { table: TableNumber::new(table).unwrap(), internal: InternalId([7; 16]) }.to_string();
+        let id = |table| {
+            DocumentId {
+                table: TableNumber::new(table).unwrap(),
+                internal: InternalId([7; 16]),
+            }
+            .to_string()
+        };
         assert!(v::id("jobs").validate(&id(10_001).into(), &Jobs).is_ok());
-        assert_eq!(refusal(&v::id("apps"), &id(10_001).into()), "expected v.id(\"apps\"), got an id of table \"jobs\"");
-        assert!(refusal(&v::id("jobs"), &id(10_002).into()).starts_with("expected v.id(\"jobs\"), got"));
-        assert_eq!(refusal(&v::id("jobs"), &"nonsense".into()), "expected v.id(\"jobs\"), got \"nonsense\"");
+        assert_eq!(
+            refusal(&v::id("apps"), &id(10_001).into()),
+            "expected v.id(\"apps\"), got an id of table \"jobs\""
+        );
+        assert!(
+            refusal(&v::id("jobs"), &id(10_002).into()).starts_with("expected v.id(\"jobs\"), got")
+        );
+        assert_eq!(
+            refusal(&v::id("jobs"), &"nonsense".into()),
+            "expected v.id(\"jobs\"), got \"nonsense\""
+        );
     }
 
     #[test]
     fn a_union_of_tagged_objects_blames_the_one_that_was_meant() {
-        let shape =
-            |kind: &'static str, field: &'static str| v::object([("type", v::literal(kind)), (field, v::number())]);
+        let shape = |kind: &'static str, field: &'static str| {
+            v::object([("type", v::literal(kind)), (field, v::number())])
+        };
         let union = v::union([shape("circle", "radius"), shape("square", "side")]);
         let wrong = object(&[("type", "square".into()), ("side", "x".into())]);
-        assert_eq!(refusal(&union, &wrong), "`side`: expected v.number(), got \"x\"");
+        assert_eq!(
+            refusal(&union, &wrong),
+            "`side`: expected v.number(), got \"x\""
+        );
         let none = object(&[("type", "line".into())]);
         assert!(refusal(&union, &none).starts_with("expected v.union(v.object("));
     }
@@ -280,9 +358,15 @@ mod tests {
         let inner = v::object([("n", v::number())]);
         let wrong = object(&[("n", "x".into())]);
         let union = v::union([v::null(), inner.clone()]);
-        assert_eq!(refusal(&union, &wrong), "`n`: expected v.number(), got \"x\"");
+        assert_eq!(
+            refusal(&union, &wrong),
+            "`n`: expected v.number(), got \"x\""
+        );
         let nested = v::union([v::null(), v::union([v::array(v::number()), inner.clone()])]);
-        assert_eq!(refusal(&nested, &wrong), "`n`: expected v.number(), got \"x\"");
+        assert_eq!(
+            refusal(&nested, &wrong),
+            "`n`: expected v.number(), got \"x\""
+        );
         assert_eq!(
             refusal(&v::union([v::null(), v::string()]), &true.into()),
             "expected v.union(v.null(), v.string()), got true"
@@ -294,24 +378,39 @@ mod tests {
     #[test]
     fn an_optional_field_of_null_or_more_may_be_null_or_missing() {
         let validator = v::object([("f", v::optional(v::union([v::null(), v::string()])))]);
-        assert_eq!(validator.validate(&object(&[("f", Value::Null)]), &()), Ok(()));
+        assert_eq!(
+            validator.validate(&object(&[("f", Value::Null)]), &()),
+            Ok(())
+        );
         assert_eq!(validator.validate(&object(&[]), &()), Ok(()));
     }
 
     #[test]
     fn a_subject_says_whose_field_it_is() {
-        let error = v::object([("f", v::string())]).validate(&object(&[]), &()).unwrap_err();
-        assert_eq!(error.with_subject("argument"), "argument `f`: missing, expected v.string()");
+        let error = v::object([("f", v::string())])
+            .validate(&object(&[]), &())
+            .unwrap_err();
+        assert_eq!(
+            error.with_subject("argument"),
+            "argument `f`: missing, expected v.string()"
+        );
         let error = v::string().validate(&Value::Null, &()).unwrap_err();
-        assert_eq!(error.with_subject("result"), "result: expected v.string(), got null");
+        assert_eq!(
+            error.with_subject("result"),
+            "result: expected v.string(), got null"
+        );
     }
 
     #[test]
     fn a_message_lists_only_so_many_fields() {
         let many = v::object((0..100).map(|at| (format!("f{at:02}"), v::any())));
-        let text = refusal(&v::array(many), &Value::Array(vec![object(&[("x", true.into())])]));
+        let text = refusal(
+            &v::array(many),
+            &Value::Array(vec![object(&[("x", true.into())])]),
+        );
         assert!(
-            text.starts_with("`[0].x`: unknown field; expected one of `f00`, ") && text.ends_with("`f23`, …"),
+            text.starts_with("`[0].x`: unknown field; expected one of `f00`, ")
+                && text.ends_with("`f23`, …"),
             "{text}"
         );
     }
@@ -320,6 +419,9 @@ mod tests {
     fn arrays_and_records_name_the_place() {
         let list = v::array(v::record(v::string(), v::number()));
         let value = Value::Array(vec![object(&[]), object(&[("a", true.into())])]);
-        assert_eq!(refusal(&list, &value), "`[1].a`: expected v.number(), got true");
+        assert_eq!(
+            refusal(&list, &value),
+            "`[1].a`: expected v.number(), got true"
+        );
     }
 }

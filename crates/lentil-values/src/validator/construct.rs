@@ -57,7 +57,10 @@ pub mod v {
 
     /// `v.record(keys, values)`
     pub fn record(keys: Validator, values: Validator) -> Validator {
-        Validator::Record { keys: Box::new(keys), values: Box::new(values) }
+        Validator::Record {
+            keys: Box::new(keys),
+            values: Box::new(values),
+        }
     }
 
     /// `v.union(a, b)`
@@ -67,19 +70,31 @@ pub mod v {
 
     /// `v.optional(x)`, a field that may be missing.
     pub fn optional(validator: Validator) -> FieldValidator {
-        FieldValidator { validator, optional: true }
+        FieldValidator {
+            validator,
+            optional: true,
+        }
     }
 
     /// `v.object({f: …})`
-    pub fn object<N: Into<String>, F: Into<FieldValidator>>(fields: impl IntoIterator<Item = (N, F)>) -> Validator {
+    pub fn object<N: Into<String>, F: Into<FieldValidator>>(
+        fields: impl IntoIterator<Item = (N, F)>,
+    ) -> Validator {
         Validator::Object(ObjectValidator::new(fields))
     }
 }
 
 impl ObjectValidator {
     /// An object of these fields.
-    pub fn new<N: Into<String>, F: Into<FieldValidator>>(fields: impl IntoIterator<Item = (N, F)>) -> ObjectValidator {
-        ObjectValidator(fields.into_iter().map(|(name, field)| (name.into(), field.into())).collect())
+    pub fn new<N: Into<String>, F: Into<FieldValidator>>(
+        fields: impl IntoIterator<Item = (N, F)>,
+    ) -> ObjectValidator {
+        ObjectValidator(
+            fields
+                .into_iter()
+                .map(|(name, field)| (name.into(), field.into()))
+                .collect(),
+        )
     }
 }
 
@@ -111,7 +126,9 @@ impl Validator {
             Validator::Id(table) => Ok(check_identifier(table)?),
             Validator::Literal(value) => check_literal(value),
             Validator::Array(element) => element.check(),
-            Validator::Record { keys, values } => check_record_keys(keys).and_then(|()| values.check()),
+            Validator::Record { keys, values } => {
+                check_record_keys(keys).and_then(|()| values.check())
+            }
             Validator::Union(members) => members.iter().try_for_each(Validator::check),
             Validator::Object(object) => object.check(),
             _ => Ok(()),
@@ -144,7 +161,9 @@ fn check_record_keys(keys: &Validator) -> Result<(), ValidatorError> {
     match keys {
         Validator::String => Ok(()),
         Validator::Id(table) => Ok(check_identifier(table)?),
-        Validator::Union(members) if !members.is_empty() => members.iter().try_for_each(check_record_keys),
+        Validator::Union(members) if !members.is_empty() => {
+            members.iter().try_for_each(check_record_keys)
+        }
         other => Err(ValidatorError::RecordKeys(other.to_string())),
     }
 }
@@ -155,12 +174,33 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        assert_eq!(v::literal(f64::NAN).check(), Err(ValidatorError::FloatLiteral));
-        assert!(matches!(v::literal(()).check(), Err(ValidatorError::Literal(_))));
-        assert!(matches!(v::record(v::literal("x"), v::any()).check(), Err(ValidatorError::RecordKeys(_))));
-        assert!(matches!(v::record(v::union([]), v::any()).check(), Err(ValidatorError::RecordKeys(_))));
-        assert!(matches!(v::array(v::object([("a-b", v::any())])).check(), Err(ValidatorError::Name(_))));
-        assert!(matches!(v::union([v::id("__")]).check(), Err(ValidatorError::Name(_))));
-        assert_eq!(v::record(v::union([v::id("jobs"), v::string()]), v::literal(1.0)).check(), Ok(()));
+        assert_eq!(
+            v::literal(f64::NAN).check(),
+            Err(ValidatorError::FloatLiteral)
+        );
+        assert!(matches!(
+            v::literal(()).check(),
+            Err(ValidatorError::Literal(_))
+        ));
+        assert!(matches!(
+            v::record(v::literal("x"), v::any()).check(),
+            Err(ValidatorError::RecordKeys(_))
+        ));
+        assert!(matches!(
+            v::record(v::union([]), v::any()).check(),
+            Err(ValidatorError::RecordKeys(_))
+        ));
+        assert!(matches!(
+            v::array(v::object([("a-b", v::any())])).check(),
+            Err(ValidatorError::Name(_))
+        ));
+        assert!(matches!(
+            v::union([v::id("__")]).check(),
+            Err(ValidatorError::Name(_))
+        ));
+        assert_eq!(
+            v::record(v::union([v::id("jobs"), v::string()]), v::literal(1.0)).check(),
+            Ok(())
+        );
     }
 }

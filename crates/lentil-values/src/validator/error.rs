@@ -48,7 +48,10 @@ pub enum Problem {
 
 impl ValidationError {
     pub(crate) fn new(problem: Problem) -> ValidationError {
-        ValidationError { path: ValuePath::root(), problem }
+        ValidationError {
+            path: ValuePath::root(),
+            problem,
+        }
     }
 
     pub(crate) fn in_field(mut self, name: &str) -> ValidationError {
@@ -68,7 +71,11 @@ const MAX_LISTED: usize = 24;
 impl ValidationError {
     /// The error with what the value is to the caller: ``` argument `createdAt`: expected v.number(), got "soon" ```.
     pub fn with_subject(&self, subject: &str) -> String {
-        if self.path.is_root() { format!("{subject}: {self}") } else { format!("{subject} {self}") }
+        if self.path.is_root() {
+            format!("{subject}: {self}")
+        } else {
+            format!("{subject} {self}")
+        }
     }
 }
 
@@ -82,20 +89,31 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Missing { expected } => write!(f, "missing, expected {expected}"),
-            Problem::Unknown { fields } if fields.is_empty() => f.write_str("unknown field; none is expected here"),
+            Problem::Unknown { fields } if fields.is_empty() => {
+                f.write_str("unknown field; none is expected here")
+            }
             Problem::Unknown { fields } => {
                 let listed = fields[..fields.len().min(MAX_LISTED)].join("`, `");
                 write!(
                     f,
                     "unknown field; expected one of `{listed}`{}",
-                    if fields.len() > MAX_LISTED { ", …" } else { "" }
+                    if fields.len() > MAX_LISTED {
+                        ", …"
+                    } else {
+                        ""
+                    }
                 )
             }
             Problem::Mismatch { expected, got } => write!(f, "expected {expected}, got {got}"),
             Problem::NullForMissing { expected } => {
-                write!(f, "expected {expected}, got null (leave the field out instead)")
+                write!(
+                    f,
+                    "expected {expected}, got null (leave the field out instead)"
+                )
             }
-            Problem::WrongTable { expected, got } => write!(f, "expected {expected}, got an id of table \"{got}\""),
+            Problem::WrongTable { expected, got } => {
+                write!(f, "expected {expected}, got an id of table \"{got}\"")
+            }
         }
     }
 }

@@ -21,7 +21,9 @@ impl Validator {
             Validator::String => plain("string"),
             Validator::Bytes => plain("bytes"),
             Validator::Id(table) => json!({ "type": "id", "tableName": table }),
-            Validator::Literal(value) => json!({ "type": "literal", "value": literal_to_json(value) }),
+            Validator::Literal(value) => {
+                json!({ "type": "literal", "value": literal_to_json(value) })
+            }
             Validator::Array(element) => json!({ "type": "array", "value": element.to_json() }),
             Validator::Record { keys, values } => json!({
                 "type": "record",
@@ -52,23 +54,40 @@ impl Validator {
             "string" => Validator::String,
             "bytes" => Validator::Bytes,
             "id" => Validator::Id(text("tableName")?.to_owned()),
-            "literal" => Validator::Literal(Value::from_json(part("value")?.clone()).map_err(|_| error(json))?),
+            "literal" => Validator::Literal(
+                Value::from_json(part("value")?.clone()).map_err(|_| error(json))?,
+            ),
             "array" => Validator::Array(Box::new(inner("value")?)),
             "record" => Validator::Record {
                 keys: Box::new(inner("keys")?),
                 values: match FieldValidator::from_json(part("values")?)? {
-                    FieldValidator { validator, optional: false } => Box::new(validator),
+                    FieldValidator {
+                        validator,
+                        optional: false,
+                    } => Box::new(validator),
                     _ => return Err(error(json)),
                 },
             },
             "union" => {
                 let members = part("value")?.as_array().ok_or_else(|| error(json))?;
-                Validator::Union(members.iter().map(Validator::from_json).collect::<Result<_, _>>()?)
+                Validator::Union(
+                    members
+                        .iter()
+                        .map(Validator::from_json)
+                        .collect::<Result<_, _>>()?,
+                )
             }
             "object" => {
-                let fields = part("value")?.as_object().ok_or_else(|| error(json))?.iter();
-                let field = |(name, json): (&String, &Json)| Ok((name.clone(), FieldValidator::from_json(json)?));
-                Validator::Object(ObjectValidator(fields.map(field).collect::<Result<_, _>>()?))
+                let fields = part("value")?
+                    .as_object()
+                    .ok_or_else(|| error(json))?
+                    .iter();
+                let field = |(name, json): (&String, &Json)| {
+                    Ok((name.clone(), FieldValidator::from_json(json)?))
+                };
+                Validator::Object(ObjectValidator(
+                    fields.map(field).collect::<Result<_, _>>()?,
+                ))
             }
             _ => return Err(error(json)),
         })
@@ -78,7 +97,11 @@ impl Validator {
 impl ObjectValidator {
     /// As [`Validator::to_json`].
     pub fn to_json(&self) -> Json {
-        let fields: Map<String, Json> = self.0.iter().map(|(name, field)| (name.clone(), field.to_json())).collect();
+        let fields: Map<String, Json> = self
+            .0
+            .iter()
+            .map(|(name, field)| (name.clone(), field.to_json()))
+            .collect();
         json!({ "type": "object", "value": fields })
     }
 }
@@ -92,7 +115,10 @@ impl FieldValidator {
         let optional = json.get("optional").and_then(Json::as_bool);
         let field_type = json.get("fieldType");
         let (field_type, optional) = field_type.zip(optional).ok_or_else(|| error(json))?;
-        Ok(FieldValidator { validator: Validator::from_json(field_type)?, optional })
+        Ok(FieldValidator {
+            validator: Validator::from_json(field_type)?,
+            optional,
+        })
     }
 }
 
@@ -106,7 +132,9 @@ fn literal_to_json(value: &Value) -> Json {
 
 /// Whether an integer says the same; -0 has none, and from 2^53 on JavaScript's integers are not exact.
 fn is_whole(number: f64) -> bool {
-    number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 && number.to_bits() != (-0.0_f64).to_bits()
+    number.fract() == 0.0
+        && number.abs() < 9_007_199_254_740_992.0
+        && number.to_bits() != (-0.0_f64).to_bits()
 }
 
 fn error(json: &Json) -> ValidatorJsonError {
@@ -144,10 +172,15 @@ mod tests {
         ];
         leaf.prop_recursive(3, 12, 3, |inner| {
             let field = (inner.clone(), any::<bool>());
-            let field = field.prop_map(|(validator, optional)| FieldValidator { validator, optional });
+            let field = field.prop_map(|(validator, optional)| FieldValidator {
+                validator,
+                optional,
+            });
             prop_oneof![
                 inner.clone().prop_map(v::array),
-                inner.clone().prop_map(|values| v::record(v::string(), values)),
+                inner
+                    .clone()
+                    .prop_map(|values| v::record(v::string(), values)),
                 prop::collection::vec(inner, 0..3).prop_map(v::union),
                 prop::collection::btree_map("[a-c]{1,2}", field, 0..3).prop_map(v::object),
             ]
@@ -156,12 +189,18 @@ mod tests {
 
     #[test]
     fn the_json_is_what_the_official_tools_read() {
-        let validator = v::object([("f", v::optional(v::union([v::literal(5.0), v::literal(Value::Int64(5))])))]);
+        let validator = v::object([(
+            "f",
+            v::optional(v::union([v::literal(5.0), v::literal(Value::Int64(5))])),
+        )]);
         assert_eq!(
             validator.to_json().to_string(),
             r#"{"type":"object","value":{"f":{"fieldType":{"type":"union","value":[{"type":"literal","value":5},{"type":"literal","value":{"$integer":"BQAAAAAAAAA="}}]},"optional":true}}}"#
         );
-        assert_eq!(validator.to_string(), "v.object({f: v.optional(v.union(v.literal(5), v.literal(5n)))})");
+        assert_eq!(
+            validator.to_string(),
+            "v.object({f: v.optional(v.union(v.literal(5), v.literal(5n)))})"
+        );
     }
 
     #[test]
@@ -177,7 +216,13 @@ mod tests {
             r#"{"type":"record","keys":{"type":"string"},"values":{"fieldType":{"type":"any"},"optional":true}}"#,
         ] {
             let refused = Validator::from_json(&serde_json::from_str(text).unwrap());
-            assert!(refused.unwrap_err().to_string().starts_with("not a validator: {"), "{text}");
+            assert!(
+                refused
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("not a validator: {"),
+                "{text}"
+            );
         }
     }
 

@@ -81,7 +81,10 @@ pub struct FieldValidator {
 
 impl From<Validator> for FieldValidator {
     fn from(validator: Validator) -> FieldValidator {
-        FieldValidator { validator, optional: false }
+        FieldValidator {
+            validator,
+            optional: false,
+        }
     }
 }
 

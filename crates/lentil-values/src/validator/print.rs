@@ -41,6 +41,10 @@ impl fmt::Display for ObjectValidator {
 
 impl fmt::Display for FieldValidator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.optional { write!(f, "v.optional({})", self.validator) } else { self.validator.fmt(f) }
+        if self.optional {
+            write!(f, "v.optional({})", self.validator)
+        } else {
+            self.validator.fmt(f)
+        }
     }
 }

@@ -19,7 +19,10 @@ export const internal = anyApi;
 pub(super) fn declarations(functions: &[Function]) -> String {
     let of = |visibility| {
         let mut tree = Tree::default();
-        for function in functions.iter().filter(|function| function.visibility() == visibility) {
+        for function in functions
+            .iter()
+            .filter(|function| function.visibility() == visibility)
+        {
             tree.add(function);
         }
         tree.print(1)
@@ -27,7 +30,11 @@ pub(super) fn declarations(functions: &[Function]) -> String {
     let (api, internal) = (of(Visibility::Public), of(Visibility::Internal));
     // A type that is imported and not used would be an error in some projects.
     let uses_ids = api.contains("Id<\"") || internal.contains("Id<\"");
-    let head = if uses_ids { HEAD } else { HEAD.split_inclusive('\n').next().unwrap_or_default() };
+    let head = if uses_ids {
+        HEAD
+    } else {
+        HEAD.split_inclusive('\n').next().unwrap_or_default()
+    };
     format!(
         "{head}\n/** The functions that every client may call. */\nexport declare const api: {api};\n\n\
          /** The functions that the server's own functions and the administrator may call. */\n\
@@ -46,15 +53,24 @@ impl Tree {
     fn add(&mut self, function: &Function) {
         let path = function.path().as_str();
         let parts = path.split(['/', ':']);
-        let place = parts.fold(self, |tree, part| tree.below.entry(part.to_owned()).or_default());
+        let place = parts.fold(self, |tree, part| {
+            tree.below.entry(part.to_owned()).or_default()
+        });
         place.function = Some(reference(function));
     }
 
     fn print(&self, depth: usize) -> String {
         let indent = "  ".repeat(depth);
-        let entries =
-            self.below.iter().map(|(name, tree)| format!("{indent}{}: {};\n", property(name), tree.print(depth + 1)));
-        let object = || format!("{{\n{}{}}}", entries.collect::<String>(), "  ".repeat(depth - 1));
+        let entries = self.below.iter().map(|(name, tree)| {
+            format!("{indent}{}: {};\n", property(name), tree.print(depth + 1))
+        });
+        let object = || {
+            format!(
+                "{{\n{}{}}}",
+                entries.collect::<String>(),
+                "  ".repeat(depth - 1)
+            )
+        };
         match &self.function {
             None if self.below.is_empty() => "{}".to_owned(),
             None => object(),
@@ -71,7 +87,11 @@ fn reference(function: &Function) -> String {
         FunctionKind::Mutation => "mutation",
         FunctionKind::Action => "action",
     };
-    let visibility = if function.visibility() == Visibility::Public { "public" } else { "internal" };
+    let visibility = if function.visibility() == Visibility::Public {
+        "public"
+    } else {
+        "internal"
+    };
     let (args, returns) = (object_type(function.args()), type_of(function.returns()));
     format!("FunctionReference<\"{kind}\", \"{visibility}\", {args}, {returns}>")
 }
@@ -89,9 +109,14 @@ mod tests {
 
     #[test]
     fn functions_stand_where_their_paths_say() {
-        let functions = Functions::in_module("a").query("f", nothing).internal_query("g", nothing);
+        let functions = Functions::in_module("a")
+            .query("f", nothing)
+            .internal_query("g", nothing);
         let functions = functions.with(Functions::in_module("a/f").query("default", nothing));
-        let declared = Application::new(Schema::new()).functions(functions).declared_functions().unwrap();
+        let declared = Application::new(Schema::new())
+            .functions(functions)
+            .declared_functions()
+            .unwrap();
         let text = declarations(&declared);
         let reference = "FunctionReference<\"query\", \"public\", {}, null | string>";
         assert!(
@@ -105,6 +130,9 @@ mod tests {
                 "export declare const internal: {\n  a: {\n    g: FunctionReference<\"query\", \"internal\","
             )
         );
-        assert!(!text.contains("dataModel"), "ids are imported only where there are some");
+        assert!(
+            !text.contains("dataModel"),
+            "ids are imported only where there are some"
+        );
     }
 }

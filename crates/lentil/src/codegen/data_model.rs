@@ -27,11 +27,16 @@ pub(super) fn declarations(schema: &Schema) -> String {
 
 fn table(table: &Table) -> String {
     let system = [("_id", v::id(table.name())), ("_creationTime", v::number())];
-    let fields: Vec<String> =
-        system.iter().map(|(name, validator)| field_type(name, &FieldValidator::from(validator.clone()))).collect();
+    let fields: Vec<String> = system
+        .iter()
+        .map(|(name, validator)| field_type(name, &FieldValidator::from(validator.clone())))
+        .collect();
     let mut paths: Vec<String> = system.iter().map(|(name, _)| quoted(name)).collect();
     collect_paths(table.document(), "", &mut paths);
-    let mut indexes = vec!["by_id: [\"_id\"]".to_owned(), "by_creation_time: [\"_creationTime\"]".to_owned()];
+    let mut indexes = vec![
+        "by_id: [\"_id\"]".to_owned(),
+        "by_creation_time: [\"_creationTime\"]".to_owned(),
+    ];
     indexes.extend(table.indexes().iter().map(|index| {
         let fields = index.fields.iter().map(|field| quoted(&field.to_string()));
         let fields: Vec<String> = fields.chain([quoted("_creationTime")]).collect();
@@ -60,7 +65,9 @@ fn collect_paths(validator: &Validator, prefix: &str, paths: &mut Vec<String>) {
                 collect_paths(&field.validator, &format!("{path}."), paths);
             }
         }
-        Validator::Union(members) => members.iter().for_each(|member| collect_paths(member, prefix, paths)),
+        Validator::Union(members) => members
+            .iter()
+            .for_each(|member| collect_paths(member, prefix, paths)),
         _ => {}
     }
 }
@@ -72,8 +79,10 @@ mod tests {
     #[test]
     fn a_table_is_its_documents_its_paths_and_its_indexes() {
         let place = v::object([("city", v::string())]);
-        let table =
-            Table::new("people").field("name", v::string()).optional("place", place).index("by_city", ["place.city"]);
+        let table = Table::new("people")
+            .field("name", v::string())
+            .optional("place", place)
+            .index("by_city", ["place.city"]);
         let text = declarations(&Schema::new().with(table));
         for line in [
             "  people: {\n",

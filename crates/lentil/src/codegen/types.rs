@@ -14,7 +14,9 @@ pub(super) fn type_of(validator: &Validator) -> String {
         Validator::Literal(Value::Int64(integer)) => format!("{integer}n"),
         Validator::Literal(value) => value.to_json(JsonForm::JavaScript),
         Validator::Array(items) => format!("Array<{}>", type_of(items)),
-        Validator::Record { keys, values } => format!("Record<{}, {}>", type_of(keys), type_of(values)),
+        Validator::Record { keys, values } => {
+            format!("Record<{}, {}>", type_of(keys), type_of(values))
+        }
         Validator::Union(members) if members.is_empty() => "never".to_owned(),
         Validator::Union(members) => members.iter().map(type_of).collect::<Vec<_>>().join(" | "),
         Validator::Object(object) => object_type(object),
@@ -26,21 +28,34 @@ pub(super) fn object_type(object: &ObjectValidator) -> String {
     if object.0.is_empty() {
         return "{}".to_owned();
     }
-    let fields: Vec<String> = object.0.iter().map(|(name, field)| field_type(name, field)).collect();
+    let fields: Vec<String> = object
+        .0
+        .iter()
+        .map(|(name, field)| field_type(name, field))
+        .collect();
     format!("{{ {} }}", fields.join("; "))
 }
 
 pub(super) fn field_type(name: &str, field: &FieldValidator) -> String {
     let optional = if field.optional { "?" } else { "" };
-    format!("{}{optional}: {}", property(name), type_of(&field.validator))
+    format!(
+        "{}{optional}: {}",
+        property(name),
+        type_of(&field.validator)
+    )
 }
 
 /// A property's name, in quotes where it is no identifier.
 pub(super) fn property(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
-    let is_identifier =
-        name.chars().all(is_plain) && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
-    if is_identifier { name.to_owned() } else { quoted(name) }
+    let is_identifier = name.chars().all(is_plain)
+        && !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if is_identifier {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
 }
 
 /// A string literal.
@@ -69,7 +84,10 @@ mod tests {
             (v::literal(5_i64), "5n"),
             (v::literal(1.5), "1.5"),
             (v::literal(true), "true"),
-            (v::array(v::union([v::string(), v::null()])), "Array<string | null>"),
+            (
+                v::array(v::union([v::string(), v::null()])),
+                "Array<string | null>",
+            ),
             (v::union([]), "never"),
             (
                 v::object([("a", v::optional(v::string())), ("b-c", v::number().into())]),
@@ -79,13 +97,22 @@ mod tests {
         ] {
             assert_eq!(type_of(&validator), expected);
         }
-        let record = Validator::Record { keys: Box::new(v::string()), values: Box::new(v::int64()) };
+        let record = Validator::Record {
+            keys: Box::new(v::string()),
+            values: Box::new(v::int64()),
+        };
         assert_eq!(type_of(&record), "Record<string, bigint>");
     }
 
     #[test]
     fn what_is_no_identifier_is_quoted() {
-        for (name, expected) in [("a", "a"), ("_a1", "_a1"), ("1a", "\"1a\""), ("", "\"\""), ("a b", "\"a b\"")] {
+        for (name, expected) in [
+            ("a", "a"),
+            ("_a1", "_a1"),
+            ("1a", "\"1a\""),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+        ] {
             assert_eq!(property(name), expected);
         }
     }
