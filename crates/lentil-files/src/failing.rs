@@ -13,8 +13,8 @@ use object_store::{
     UploadPart,
 };
 
-/// Objects in memory, where one of the requests that write them fails, and so does a copy of what is too large.
-/// To remove and to list never fails.
+/// An in-memory object store in which one request fails, and so does a copy over a limit. Deleting and
+/// listing never fail.
 #[derive(Debug)]
 pub(crate) struct Failing {
     objects: InMemory,
@@ -27,14 +27,14 @@ struct Counts {
     before: AtomicUsize,
     /// Uploads that were neither completed nor aborted.
     unfinished: AtomicUsize,
-    /// Parts on their way.
+    /// Parts being sent.
     sending: AtomicUsize,
-    /// The most there ever were of those.
+    /// The maximum of `sending`.
     at_once: AtomicUsize,
 }
 
 impl Failing {
-    /// The request after this many fails.
+    /// Fails the request after this many.
     pub(crate) fn at(before: usize) -> Failing {
         let counts = Counts {
             before: AtomicUsize::new(before),
@@ -47,7 +47,7 @@ impl Failing {
         }
     }
 
-    /// What has more bytes is not copied.
+    /// Fails copies of objects over this many bytes.
     pub(crate) fn copying(copies: u64) -> Failing {
         Failing {
             copies,
@@ -55,7 +55,7 @@ impl Failing {
         }
     }
 
-    /// The most parts that were ever on their way at once.
+    /// Returns the maximum number of parts that were sent at once.
     pub(crate) fn at_once(&self) -> usize {
         self.counts.at_once.load(Ordering::SeqCst)
     }
@@ -67,7 +67,7 @@ impl Failing {
 
 impl Counts {
     fn request(&self) -> Result<()> {
-        // After the one that fails it wraps, and no other does.
+        // The counter wraps after the request that fails, so no other fails.
         match self.before.fetch_sub(1, Ordering::SeqCst) {
             0 => Err(Error::Generic {
                 store: "failing",
@@ -155,7 +155,7 @@ impl MultipartUpload for Upload {
         async move {
             let sending = counts.sending.fetch_add(1, Ordering::SeqCst) + 1;
             counts.at_once.fetch_max(sending, Ordering::SeqCst);
-            // Whoever does not wait for it overtakes it here.
+            // A caller that does not wait for this part overtakes it here.
             tokio::task::yield_now().await;
             counts.sending.fetch_sub(1, Ordering::SeqCst);
             counts.request()?;

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use crate::multipart::{Multipart, empty_part};
 use crate::object::Place;
 
-/// An object under `incoming/`, removed when it is dropped.
+/// An object under `incoming/`. Dropping it deletes the object.
 pub(crate) struct Incoming {
     place: Arc<Place>,
     pub(crate) path: Path,
@@ -23,7 +23,7 @@ impl Incoming {
         })
     }
 
-    /// Has the store copy it. Where it copies nothing so large, it is read and sent again.
+    /// Copies the object within the store. An object over the store's copy limit is read and sent again.
     pub(crate) async fn copy(&self, size: u64, to: &Path) -> Result<(), FileError> {
         let place = &self.place;
         if size > place.copy_limit {
@@ -56,7 +56,7 @@ impl Drop for Incoming {
             return;
         };
         let (place, path) = (Arc::clone(&self.place), self.path.clone());
-        // What cannot be removed is swept a day later.
+        // The sweep removes an object that remains, a day later.
         runtime.spawn(async move { drop(place.delete(&path).await) });
     }
 }

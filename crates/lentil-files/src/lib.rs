@@ -1,4 +1,4 @@
-//! Where the contents of files are kept: [`LocalFiles`], a folder; [`ObjectFiles`], an object store, such as S3.
+//! Stores for the contents of files: [`LocalFiles`] in a folder, [`ObjectFiles`] in an object store such as S3.
 
 #[cfg(test)]
 mod failing;

@@ -1,8 +1,8 @@
 //! A folder of files, each named by the SHA-256 of its bytes.
 //!
 //! ```text
-//! files/incoming/3      being written; removed at the next start if its server dies
-//! files/9f86d081…0f00a08   written, flushed to the disk, renamed, and the folder flushed too
+//! files/incoming/3         being written; the next start removes it if this server dies
+//! files/9f86d081…0f00a08   written, fsynced, renamed, and the folder fsynced
 //! ```
 
 use std::fs::{self, DirBuilder, File, ReadDir};
@@ -20,12 +20,12 @@ use lentil_store::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
 
 use crate::local_writer::Writer;
 
-/// Bytes read from the disk at a time.
-const CHUNK: usize = 256 << 10;
-/// Names of files that are listed at a time.
-const NAMES: usize = 1_024;
+/// Bytes per read.
+const CHUNK_SIZE: usize = 256 << 10;
+/// Names per batch of a listing.
+const LIST_BATCH_SIZE: usize = 1_024;
 
-/// Files in a folder of this machine. One process at a time uses it.
+/// Files in a local folder. Only one process may use the folder at a time.
 #[derive(Clone)]
 pub struct LocalFiles(Arc<Place>);
 
@@ -35,10 +35,10 @@ pub(crate) struct Place {
 }
 
 impl LocalFiles {
-    /// Files in this folder, which is made if it is not there; what a dead server was writing is removed.
+    /// Opens the folder, creating it if it is missing. Removes unfinished files of an earlier process.
     ///
     /// # Errors
-    /// When the folder cannot be made or read.
+    /// When the folder cannot be created or read.
     pub fn open(folder: &Path) -> Result<LocalFiles, FileError> {
         let place = Place {
             folder: folder.to_owned(),
@@ -69,7 +69,7 @@ impl Place {
         self.folder.join("incoming")
     }
 
-    /// A path that nobody else writes to.
+    /// Returns a path that no other writer uses.
     pub(crate) fn new_path(&self) -> PathBuf {
         self.incoming()
             .join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
@@ -79,7 +79,7 @@ impl Place {
         self.folder.join(hash.to_string())
     }
 
-    /// Makes the names in the folder durable.
+    /// Fsyncs the folder, which makes renames in it durable.
     pub(crate) fn sync_folder(&self) -> io::Result<()> {
         sync(&self.folder)
     }
@@ -93,7 +93,7 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Runs what waits for the disk where it holds up nobody.
+/// Runs blocking disk work on tokio's blocking threads.
 pub(crate) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
@@ -147,7 +147,7 @@ impl FileStore for LocalFiles {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(place.error("removing a file", &error))
             }
-            // That it is gone need not be durable: what comes back is swept.
+            // The removal need not be durable: the sweep removes a file that reappears.
             _ => Ok(()),
         })
         .await
@@ -170,7 +170,7 @@ async fn next_chunk(
     place: Arc<Place>,
     range: Range<u64>,
 ) -> Result<Bytes, FileError> {
-    let length = (range.end - range.start).min(CHUNK as u64) as usize;
+    let length = (range.end - range.start).min(CHUNK_SIZE as u64) as usize;
     on_disk(move || {
         let mut chunk = vec![0; length];
         file.read_exact_at(&mut chunk, range.start)
@@ -181,7 +181,7 @@ async fn next_chunk(
 }
 
 impl Place {
-    /// Some more names, and where to go on; what is not named by a hash is not ours.
+    /// Reads the next batch of names, and returns where to continue. Skips files not named by a hash.
     fn names(
         &self,
         entries: Option<ReadDir>,
@@ -192,13 +192,13 @@ impl Place {
                 None => fs::read_dir(&self.folder)?,
             };
             let mut names = Vec::new();
-            for entry in entries.by_ref().take(NAMES) {
+            for entry in entries.by_ref().take(LIST_BATCH_SIZE) {
                 names.push(entry?.file_name());
             }
             io::Result::Ok((names, entries))
         };
         let (names, rest) = list().map_err(|error| self.error("listing files", &error))?;
-        let rest = (names.len() == NAMES).then_some(rest);
+        let rest = (names.len() == LIST_BATCH_SIZE).then_some(rest);
         Ok((
             names
                 .iter()

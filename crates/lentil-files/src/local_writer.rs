@@ -10,19 +10,19 @@ use lentil_store::{ContentHash, FileError, FileWriter};
 
 use crate::local::{Place, on_disk};
 
-/// Bytes that are gathered before they are written.
-const BLOCK: usize = 256 << 10;
-/// Bytes after which the disk is told to keep them, so that the flush at the end has little left to do.
-const FLUSH: usize = 32 << 20;
+/// Bytes buffered before a write.
+const WRITE_BUFFER_SIZE: usize = 256 << 10;
+/// Bytes between two fsyncs, so that the final fsync has little left to write.
+const SYNC_INTERVAL_BYTES: usize = 32 << 20;
 
-/// A file that is being written under a temporary name, and removed unless it is finished.
+/// A file being written under a temporary name. Dropping the writer removes it unless it was finished.
 pub(crate) struct Writer {
     place: Arc<Place>,
     path: PathBuf,
-    /// None while a thread writes it, and after that was given up.
+    /// `None` while a blocking thread writes it, and after a write failed.
     file: Option<File>,
-    gathered: BytesMut,
-    unflushed: usize,
+    buffered: BytesMut,
+    unsynced: usize,
 }
 
 impl Writer {
@@ -38,21 +38,21 @@ impl Writer {
             place,
             path,
             file: Some(file),
-            gathered: BytesMut::new(),
-            unflushed: 0,
+            buffered: BytesMut::new(),
+            unsynced: 0,
         })
     }
 
-    /// Has a thread do something with the file, after what is gathered is written to it.
+    /// Writes the buffer, then runs `work` on the file, both on a blocking thread.
     async fn with_file(
         &mut self,
         work: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
     ) -> Result<(), FileError> {
-        let (place, gathered) = (Arc::clone(&self.place), self.gathered.split().freeze());
-        let given_up = || FileError::new("writing a file", "an earlier write failed");
-        let mut file = self.file.take().ok_or_else(given_up)?;
+        let (place, buffered) = (Arc::clone(&self.place), self.buffered.split().freeze());
+        let failed_before = || FileError::new("writing a file", "an earlier write failed");
+        let mut file = self.file.take().ok_or_else(failed_before)?;
         let written = on_disk(move || {
-            let written = file.write_all(&gathered).and_then(|()| work(&file));
+            let written = file.write_all(&buffered).and_then(|()| work(&file));
             written.map_err(|error| place.error("writing a file", &error))?;
             Ok(file)
         });
@@ -64,16 +64,16 @@ impl Writer {
 #[async_trait]
 impl FileWriter for Writer {
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError> {
-        self.gathered.extend_from_slice(&chunk);
-        if self.gathered.len() < BLOCK {
+        self.buffered.extend_from_slice(&chunk);
+        if self.buffered.len() < WRITE_BUFFER_SIZE {
             return Ok(());
         }
-        self.unflushed += self.gathered.len();
-        let flushes = self.unflushed >= FLUSH;
-        if flushes {
-            self.unflushed = 0;
+        self.unsynced += self.buffered.len();
+        let syncs = self.unsynced >= SYNC_INTERVAL_BYTES;
+        if syncs {
+            self.unsynced = 0;
         }
-        self.with_file(move |file| if flushes { file.sync_data() } else { Ok(()) })
+        self.with_file(move |file| if syncs { file.sync_data() } else { Ok(()) })
             .await
     }
 
@@ -83,7 +83,7 @@ impl FileWriter for Writer {
             self.path.clone(),
             self.place.path(hash),
         );
-        // The bytes before the name, the name before the answer.
+        // The content must be durable before its name, and the name before the acknowledgement.
         self.with_file(move |file| {
             file.sync_all()?;
             fs::rename(from, to)?;
@@ -95,7 +95,7 @@ impl FileWriter for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // After the rename there is nothing of this name; what cannot be removed is at the next start.
+        // After the rename no file has this name. The next start removes a file that remains.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -8,65 +8,65 @@ use tokio::task::JoinSet;
 
 use crate::object::Place;
 
-/// Bytes of each part but the last. S3 takes at least 5 MiB and at most 10,000 parts; R2 wants them alike.
-pub(crate) const PART: usize = 8 << 20;
-/// Bytes of a part that are allocated at a time.
-const BLOCK: usize = 256 << 10;
+/// Bytes of each part but the last. S3 requires at least 5 MiB and allows 10,000 parts; R2 requires equal sizes.
+pub(crate) const PART_SIZE: usize = 8 << 20;
+/// Bytes allocated at a time while a part fills.
+const PART_BLOCK_SIZE: usize = 256 << 10;
 
-/// A part of a file, as it is gathered.
+/// Returns an empty buffer for one part.
 pub(crate) fn empty_part() -> PutPayloadMut {
-    PutPayloadMut::new().with_block_size(BLOCK)
+    PutPayloadMut::new().with_block_size(PART_BLOCK_SIZE)
 }
 
-/// An object that is sent part by part, one on its way while the next is gathered. It is there once it is complete;
-/// what was sent of one that is dropped before is given up.
+/// A multipart upload. It sends one part while the next fills. The object appears when the upload
+/// completes; dropping it earlier aborts the upload.
 pub(crate) struct Multipart {
     place: Arc<Place>,
-    gathered: PutPayloadMut,
-    /// None when it is complete.
+    buffered: PutPayloadMut,
+    /// `None` once the upload is complete.
     upload: Option<Box<dyn MultipartUpload>>,
     sending: JoinSet<object_store::Result<()>>,
 }
 
 impl Multipart {
-    /// An object at this path, which begins with what is gathered: at most a part.
+    /// Starts an upload to this path. `buffered` is the beginning of the object, at most one part.
     pub(crate) async fn start(
         place: &Arc<Place>,
         path: &Path,
-        gathered: PutPayloadMut,
+        buffered: PutPayloadMut,
     ) -> Result<Multipart, FileError> {
         let started = place.objects.put_multipart(path).await;
         let upload = started.map_err(|error| place.error("writing a file", &error))?;
         Ok(Multipart {
             place: Arc::clone(place),
-            gathered,
+            buffered,
             upload: Some(upload),
             sending: JoinSet::new(),
         })
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), FileError> {
         while !bytes.is_empty() {
-            if self.gathered.content_length() == PART {
+            if self.buffered.content_length() == PART_SIZE {
                 self.send().await?;
             }
             let (now, rest) =
-                bytes.split_at(bytes.len().min(PART - self.gathered.content_length()));
-            self.gathered.extend_from_slice(now);
+                bytes.split_at(bytes.len().min(PART_SIZE - self.buffered.content_length()));
+            self.buffered.extend_from_slice(now);
             bytes = rest;
         }
         Ok(())
     }
 
-    /// Sends what is gathered, after the part before it has arrived.
+    /// Waits until the previous part has arrived, then starts to send the buffered one.
     async fn send(&mut self) -> Result<(), FileError> {
         self.sent().await?;
-        let part = std::mem::replace(&mut self.gathered, empty_part());
+        let part = std::mem::replace(&mut self.buffered, empty_part());
         let upload = self
             .upload
             .as_mut()
-            .expect("it is there until it is complete");
+            .expect("the upload exists until it is complete");
         self.sending.spawn(upload.put_part(part.freeze()));
         Ok(())
     }
@@ -79,14 +79,14 @@ impl Multipart {
         Ok(())
     }
 
-    /// Makes it an object, which is durable when this returns.
+    /// Completes the upload. The object is durable when this returns.
     pub(crate) async fn complete(mut self) -> Result<(), FileError> {
         self.send().await?;
         self.sent().await?;
         let upload = self
             .upload
             .as_mut()
-            .expect("it is there until it is complete");
+            .expect("the upload exists until it is complete");
         let completed = upload.complete().await;
         completed.map_err(|error| self.place.error("writing a file", &error))?;
         self.upload = None;
@@ -101,11 +101,14 @@ impl Drop for Multipart {
         };
         let (place, mut sending) = (Arc::clone(&self.place), std::mem::take(&mut self.sending));
         runtime.spawn(async move {
-            // A part that arrives after the end of its upload would stay.
+            // A part that arrives after the abort would never be removed.
             sending.shutdown().await;
             if let Err(error) = upload.abort().await {
-                let error = place.error("giving up a file", &error);
-                tracing::warn!(%error, "parts of a file that was not stored are left for the store's own rules");
+                let error = place.error("aborting an upload", &error);
+                tracing::warn!(
+                    %error,
+                    "parts of an aborted upload remain until the bucket's lifecycle rule removes them"
+                );
             }
         });
     }

@@ -1,14 +1,14 @@
-//! Files in an object store, such as a bucket on S3, each named by the SHA-256 of its bytes.
+//! Files in an object store, such as an S3 bucket. Each object is named by the SHA-256 of its bytes.
 //!
 //! ```text
-//! <prefix>/9f86d081…0f00a08   a content: put whole, or copied there by the store itself
-//! <prefix>/owner              the database whose files these are
-//! <prefix>/incoming/5c1e…     one of more than 8 MiB, whole, before its hash is known to the store
+//! <prefix>/9f86d081…0f00a08   a content: put whole, or copied there within the store
+//! <prefix>/owner              the name of the database that owns these files
+//! <prefix>/incoming/5c1e…     a complete content over 8 MiB, before it is copied to its name
 //! ```
 //!
-//! What has not come whole is nowhere to be seen: it is a multipart upload, which becomes an object in one step.
-//! A crash leaves such uploads, and objects under `incoming/`. Those objects are removed at a start a day later,
-//! when no server can be at work on them any more; the uploads only the store itself can find, by a rule of its own
+//! A partial content is never visible: it is a multipart upload, which becomes an object in one step. A crash
+//! leaves such uploads, and objects under `incoming/`. A start removes those objects when they are a day old, because
+//! no server can still be writing them. Only the store can find the uploads: give the bucket a lifecycle rule
 //! (`AbortIncompleteMultipartUpload` on S3).
 
 use std::error::Error;
@@ -24,14 +24,14 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use crate::object_writer::Writer;
 
-/// The largest object that S3 copies in one request.
+/// The largest object that S3 copies in one request, in bytes.
 const COPY_LIMIT: u64 = 5 << 30;
-/// How old what is incoming must be for nobody to be at work on it.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
-/// Characters of what a store says that are told.
-const MAX_REASON: usize = 400;
+/// The age from which no server can still be writing an incoming object.
+const INCOMING_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Characters of a store's error message that are kept.
+const MAX_REASON_LENGTH: usize = 400;
 
-/// Files in an object store, under a prefix that is theirs alone. A clone is another handle to the same.
+/// Files in an object store, under a prefix that only they use. A clone is a handle to the same files.
 #[derive(Clone)]
 pub struct ObjectFiles(pub(crate) Arc<Place>);
 
@@ -43,7 +43,7 @@ pub(crate) struct Place {
 }
 
 impl ObjectFiles {
-    /// Files under this prefix. `name` is what errors call the place, such as `s3://bucket/prefix`.
+    /// Files under this prefix. Error messages refer to the place by `name`, such as `s3://bucket/prefix`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         prefix: Path,
@@ -57,10 +57,10 @@ impl ObjectFiles {
         }))
     }
 
-    /// Asks the store for something small, as a way to know that it can be reached and used.
+    /// Checks that the store can be reached and listed.
     ///
     /// # Errors
-    /// What the store says.
+    /// The store's own error.
     pub async fn check(&self) -> Result<(), object_store::Error> {
         let incoming = self.0.incoming();
         self.0
@@ -71,12 +71,12 @@ impl ObjectFiles {
             .map(drop)
     }
 
-    /// Whose files these are, as [`ObjectFiles::claim`] has written.
+    /// Returns the owner that [`ObjectFiles::claim`] recorded.
     ///
     /// # Errors
     /// When the store cannot be used.
     pub async fn owner(&self) -> Result<Option<String>, FileError> {
-        let failed = |error| self.0.error("reading whose files are", &error);
+        let failed = |error| self.0.error("reading the owner of the files", &error);
         match self.0.objects.get(&self.0.owner()).await {
             Ok(found) => Ok(Some(
                 String::from_utf8_lossy(&found.bytes().await.map_err(failed)?).into_owned(),
@@ -86,8 +86,8 @@ impl ObjectFiles {
         }
     }
 
-    /// Writes whose files these are. Who has another name keeps away: what none of one database's documents name is
-    /// removed, and another's files would be.
+    /// Records the owner. A database refuses a prefix that another one owns, because its sweep would delete the
+    /// other's files.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -98,15 +98,16 @@ impl ObjectFiles {
             .put(&self.0.owner(), owner.to_owned().into())
             .await;
         put.map(drop)
-            .map_err(|error| self.0.error("writing whose files are", &error))
+            .map_err(|error| self.0.error("writing the owner of the files", &error))
     }
 
-    /// Removes what servers have left behind that died more than a day ago. Returns how much it was.
+    /// Removes incoming objects older than a day, which a crash left. Returns their number.
     ///
     /// # Errors
     /// When the store cannot be used.
     pub async fn sweep_incoming(&self) -> Result<usize, FileError> {
-        self.sweep_older_than(SystemTime::now() - LEFT_BEHIND).await
+        self.sweep_older_than(SystemTime::now() - INCOMING_RETENTION)
+            .await
     }
 
     async fn sweep_older_than(&self, time: SystemTime) -> Result<usize, FileError> {
@@ -136,7 +137,7 @@ impl Place {
         self.prefix.clone().join("owner")
     }
 
-    /// A path under `incoming/` that nobody else writes to.
+    /// Returns a random path under `incoming/`.
     pub(crate) fn new_path(&self) -> Result<Path, FileError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| FileError::new("naming a file", error))?;
@@ -149,13 +150,13 @@ impl Place {
         self.prefix.clone().join(hash.to_string())
     }
 
-    /// The content that is at this path, if it is one.
+    /// Returns the hash of the content at this path; `None` if the path is not a content's.
     fn hash(&self, path: &Path) -> Option<ContentHash> {
         let hash = path.filename()?.parse().ok()?;
         (*path == self.path(&hash)).then_some(hash)
     }
 
-    /// Removes an object; that there is none is fine.
+    /// Deletes an object if it exists.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), FileError> {
         match self.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -168,11 +169,11 @@ impl Place {
     }
 }
 
-/// What an object store says, which may be a page of XML, in a line of moderate length.
+/// Formats a store's error, which may be a page of XML, as one line of limited length.
 pub(crate) fn in_a_line(error: &dyn Error) -> String {
     let words = error.to_string();
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_REASON) {
+    match line.char_indices().nth(MAX_REASON_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
@@ -190,7 +191,7 @@ impl FileStore for ObjectFiles {
         range: Range<u64>,
     ) -> Result<Option<FileChunks>, FileError> {
         let (place, path) = (Arc::clone(&self.0), self.0.path(hash));
-        // There is no empty range in HTTP.
+        // HTTP has no empty range.
         let is_empty = range.is_empty();
         let range_wanted = (!is_empty).then(|| GetRange::Bounded(range.clone()));
         let options = GetOptions {
@@ -226,7 +227,7 @@ impl FileStore for ObjectFiles {
     fn list(&self) -> BoxStream<'_, Result<ContentHash, FileError>> {
         let objects = self.0.objects.list(Some(&self.0.prefix));
         let hashes = objects.map_err(|error| self.0.error("listing files", &error));
-        // What is not named by a hash is not ours.
+        // Skip objects that are not named by a hash.
         hashes
             .try_filter_map(async |object| Ok(self.0.hash(&object.location)))
             .boxed()
@@ -273,7 +274,7 @@ mod tests {
         });
     }
 
-    /// Files in memory, and the objects that they are made of.
+    /// Returns files in memory, and the objects behind them.
     fn in_memory() -> (ObjectFiles, Arc<InMemory>) {
         let objects = Arc::new(InMemory::new());
         (
@@ -286,7 +287,7 @@ mod tests {
         )
     }
 
-    /// The names of all objects, after what was spawned has run.
+    /// Returns the names of all objects, after spawned tasks have run.
     async fn names(objects: &dyn ObjectStore) -> Vec<String> {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -300,14 +301,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_file_leaves_nothing_but_itself() {
+    async fn a_large_file_leaves_only_its_object() {
         let (files, objects) = in_memory();
         write(&files, 1, &content(1, 20 << 20), 1 << 20).await;
         assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
     }
 
     #[tokio::test]
-    async fn what_is_too_large_to_be_copied_is_sent_again() {
+    async fn a_file_over_the_copy_limit_is_sent_again() {
         let objects = Arc::new(Failing::copying(12 << 20));
         let place = ObjectFiles::new(
             Arc::clone(&objects) as Arc<dyn ObjectStore>,
@@ -331,12 +332,12 @@ mod tests {
         assert_eq!(
             objects.at_once(),
             1,
-            "one part is on its way while the next is gathered"
+            "one part is sent while the next fills"
         );
     }
 
     #[tokio::test]
-    async fn when_a_request_fails_nothing_is_acknowledged_and_nothing_left() {
+    async fn a_failed_request_acknowledges_nothing_and_leaves_nothing() {
         for length in [10, 20 << 20] {
             let content = content(1, length);
             let mut fails = 0;
@@ -351,24 +352,20 @@ mod tests {
                     break;
                 };
                 assert!(error.to_string().contains("in s3://b"), "{error}");
-                assert_eq!(
-                    names(&*failing).await,
-                    [""; 0],
-                    "the request {fails} failed"
-                );
+                assert_eq!(names(&*failing).await, [""; 0], "request {fails} failed");
                 assert_eq!(
                     failing.unfinished(),
                     0,
-                    "parts are left of the request {fails} failed"
+                    "an unfinished upload remains after request {fails} failed"
                 );
                 fails += 1;
             }
-            // One for a small file; else the beginning, three parts, the end and the copy.
+            // One request for a small file; otherwise start, three parts, complete and copy.
             assert_eq!(fails, if length == 10 { 1 } else { 6 });
         }
     }
 
-    /// Writes a content. After an error it goes on, which must not help.
+    /// Writes a content. After an error it tries again, which must fail too.
     async fn try_write(files: &ObjectFiles, content: &Bytes) -> Result<(), FileError> {
         let mut writer = files.create().await.unwrap();
         for at in (0..content.len()).step_by(1 << 20) {
@@ -383,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_ours_is_not_listed() {
+    async fn foreign_objects_are_not_listed() {
         let (files, objects) = in_memory();
         write(&files, 1, &content(1, 3), 3).await;
         let name = hash(2).to_string();
@@ -403,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whose_files_they_are_is_no_file() {
+    async fn the_owner_record_is_not_listed_as_a_file() {
         let (files, _) = in_memory();
         assert_eq!(files.owner().await.unwrap(), None);
         files.claim("a database").await.unwrap();
@@ -412,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_has_been_incoming_for_long_is_swept() {
+    async fn only_old_incoming_objects_are_swept() {
         let (files, objects) = in_memory();
         write(&files, 1, &content(1, 3), 3).await;
         objects
@@ -422,7 +419,7 @@ mod tests {
         assert_eq!(
             files.sweep_incoming().await.unwrap(),
             0,
-            "a server may be at work on it"
+            "a server may still be writing it"
         );
         let later = SystemTime::now() + Duration::from_secs(1);
         assert_eq!(files.sweep_older_than(later).await.unwrap(), 1);
@@ -430,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_store_says_is_told_in_a_line() {
+    fn a_store_error_is_formatted_as_one_line() {
         let error = |text: &str| object_store::Error::Generic {
             store: "S3",
             source: text.into(),
@@ -441,7 +438,7 @@ mod tests {
         );
         assert_eq!(
             in_a_line(&error(&"ä ".repeat(1_000))).chars().count(),
-            MAX_REASON + 1
+            MAX_REASON_LENGTH + 1
         );
     }
 }

@@ -7,22 +7,23 @@ use lentil_store::{ContentHash, FileError, FileWriter};
 use object_store::{ObjectStoreExt, PutPayloadMut};
 
 use crate::incoming::Incoming;
-use crate::multipart::{Multipart, PART, empty_part};
+use crate::multipart::{Multipart, PART_SIZE, empty_part};
 use crate::object::Place;
 
-/// A content that is being sent: put whole under its name when it is small, else sent in parts to a temporary one.
+/// A content being sent. One of at most a part is put under its final name. A larger one is sent in
+/// parts to a temporary name, then copied.
 pub(crate) struct Writer {
     place: Arc<Place>,
     size: u64,
-    sent: Sent,
+    state: State,
 }
 
-enum Sent {
-    /// It is at most a part so far.
-    Nothing(PutPayloadMut),
+enum State {
+    /// At most one part so far; nothing is sent yet.
+    Buffered(PutPayloadMut),
     Parts(Multipart, Incoming),
-    /// Some of it did not arrive.
-    GivenUp,
+    /// A request failed.
+    Failed,
 }
 
 impl Writer {
@@ -30,27 +31,26 @@ impl Writer {
         Writer {
             place,
             size: 0,
-            sent: Sent::Nothing(empty_part()),
+            state: State::Buffered(empty_part()),
         }
     }
 
-    /// Takes what is sent so far, in parts. Unless it is put back, it is given up.
+    /// Takes the multipart upload, and starts it if necessary. The writer has failed unless the
+    /// caller puts the upload back.
     async fn take_parts(&mut self) -> Result<(Multipart, Incoming), FileError> {
-        match mem::replace(&mut self.sent, Sent::GivenUp) {
-            Sent::Nothing(gathered) => {
+        match mem::replace(&mut self.state, State::Failed) {
+            State::Buffered(buffered) => {
                 let incoming = Incoming::new(&self.place)?;
-                Ok((
-                    Multipart::start(&self.place, &incoming.path, gathered).await?,
-                    incoming,
-                ))
+                let parts = Multipart::start(&self.place, &incoming.path, buffered).await?;
+                Ok((parts, incoming))
             }
-            Sent::Parts(parts, incoming) => Ok((parts, incoming)),
-            Sent::GivenUp => Err(given_up()),
+            State::Parts(parts, incoming) => Ok((parts, incoming)),
+            State::Failed => Err(failed_before()),
         }
     }
 }
 
-fn given_up() -> FileError {
+fn failed_before() -> FileError {
     FileError::new("writing a file", "an earlier write failed")
 }
 
@@ -58,31 +58,31 @@ fn given_up() -> FileError {
 impl FileWriter for Writer {
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError> {
         self.size += chunk.len() as u64;
-        if let Sent::Nothing(gathered) = &mut self.sent
-            && self.size <= PART as u64
+        if let State::Buffered(buffered) = &mut self.state
+            && self.size <= PART_SIZE as u64
         {
-            gathered.extend_from_slice(&chunk);
+            buffered.extend_from_slice(&chunk);
             return Ok(());
         }
         let (mut parts, incoming) = self.take_parts().await?;
         parts.write(&chunk).await?;
-        self.sent = Sent::Parts(parts, incoming);
+        self.state = State::Parts(parts, incoming);
         Ok(())
     }
 
     async fn finish(self: Box<Self>, hash: &ContentHash) -> Result<(), FileError> {
         let path = self.place.path(hash);
-        match self.sent {
-            Sent::Nothing(gathered) => {
-                let put = self.place.objects.put(&path, gathered.freeze()).await;
+        match self.state {
+            State::Buffered(buffered) => {
+                let put = self.place.objects.put(&path, buffered.freeze()).await;
                 put.map(drop)
                     .map_err(|error| self.place.error("writing a file", &error))
             }
-            Sent::Parts(parts, incoming) => {
+            State::Parts(parts, incoming) => {
                 parts.complete().await?;
                 incoming.copy(self.size, &path).await
             }
-            Sent::GivenUp => Err(given_up()),
+            State::Failed => Err(failed_before()),
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::ObjectFiles;
 use crate::object::in_a_line;
 use crate::s3_http::Connector;
 
-/// How long S3 may take to show, at the start, that it is there.
-const OPEN_TIME: Duration = Duration::from_secs(20);
-const RETRIES: usize = 4;
-/// How long after its beginning a request is still sent again.
-const RETRY_TIME: Duration = Duration::from_secs(30);
+/// The timeout of the check at startup.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_RETRIES: usize = 4;
+/// The time after its first attempt within which a request is retried.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A place on S3, or on what speaks its protocol: `s3://bucket` or `s3://bucket/prefix`.
+/// A place on S3, or on a service with the same protocol: `s3://bucket` or `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Url {
     bucket: String,
@@ -33,9 +33,9 @@ impl fmt::Display for S3Url {
     }
 }
 
-/// A text that names no place on S3.
+/// A text that is not an S3 URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no place for files; write s3://bucket/prefix")]
+#[error("`{0}` is not an S3 URL; write s3://bucket/prefix")]
 pub struct S3UrlError(String);
 
 impl std::str::FromStr for S3Url {
@@ -63,41 +63,42 @@ impl std::str::FromStr for S3Url {
 }
 
 impl ObjectFiles {
-    /// Files on S3. Credentials, region and endpoint are those of the usual variables, `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` and so on. Nothing is written.
+    /// Opens files on S3. Reads credentials, region and endpoint from the usual variables: `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` and so on. Writes nothing.
     ///
     /// # Errors
-    /// When S3 cannot be reached, there is no such bucket, or it may not be read; the error says what to do.
+    /// When S3 cannot be reached, the bucket does not exist, or access is denied. The error says what to do.
     pub async fn open_s3(url: &S3Url) -> Result<ObjectFiles, FileError> {
         let refused = |reason: String| FileError::new(format!("opening {}", url.text), reason);
         let settings = AmazonS3Builder::from_env()
             .with_bucket_name(&url.bucket)
             .with_http_connector(Connector)
             .with_retry(RetryConfig {
-                max_retries: RETRIES,
-                retry_timeout: RETRY_TIME,
+                max_retries: MAX_RETRIES,
+                retry_timeout: RETRY_TIMEOUT,
                 ..RetryConfig::default()
             })
-            // What speaks the protocol need not know how to delete many at once.
+            // Not every service with S3's protocol supports bulk deletion.
             .with_disable_bulk_delete(true);
         if is_unencrypted_by_mistake(&settings) {
-            let reason = "AWS_ENDPOINT_URL is not encrypted; write https://, or set AWS_ALLOW_HTTP=true if you mean it";
+            let reason =
+                "AWS_ENDPOINT_URL is not encrypted; use https://, or set AWS_ALLOW_HTTP=true";
             return Err(refused(reason.to_owned()));
         }
         let s3: Arc<dyn ObjectStore> = Arc::new(settings.build().map_err(|error| {
             refused(format!(
-                "{}; correct the variables AWS_…",
+                "{}; correct the AWS_… variables",
                 in_a_line(&error)
             ))
         })?);
         let files = ObjectFiles::new(s3, url.prefix.clone(), &*url.text);
-        match tokio::time::timeout(OPEN_TIME, files.check()).await {
+        match tokio::time::timeout(OPEN_TIMEOUT, files.check()).await {
             Ok(Ok(())) => Ok(files),
             Ok(Err(error)) => Err(refused(advice(&error))),
             Err(_) => {
-                let seconds = OPEN_TIME.as_secs();
+                let seconds = OPEN_TIMEOUT.as_secs();
                 Err(refused(format!(
-                    "nothing came for {seconds} s; {REACHABLE}"
+                    "no response within {seconds} s; {REACHABLE}"
                 )))
             }
         }
@@ -112,10 +113,10 @@ fn is_unencrypted_by_mistake(settings: &AmazonS3Builder) -> bool {
     endpoint.is_some_and(|url| url.starts_with("http://")) && allows_http.as_deref() != Some("true")
 }
 
-const REACHABLE: &str = "set AWS_REGION or AWS_ENDPOINT_URL to where the bucket is, and AWS_ACCESS_KEY_ID and \
+const REACHABLE: &str = "set AWS_REGION or AWS_ENDPOINT_URL to the bucket's, and AWS_ACCESS_KEY_ID and \
                          AWS_SECRET_ACCESS_KEY unless this machine has a role";
 
-/// What S3 says, and what to do about it.
+/// Explains an error of S3 with what the operator can do about it.
 fn advice(error: &object_store::Error) -> String {
     let said = in_a_line(error);
     let code = said
@@ -124,20 +125,20 @@ fn advice(error: &object_store::Error) -> String {
         .map(|(code, _)| code);
     match code {
         Some("NoSuchBucket") => {
-            "there is no such bucket; make it, or name another with --files".to_owned()
+            "the bucket does not exist; create it, or name another with --files".to_owned()
         }
         Some(code @ ("PermanentRedirect" | "AuthorizationHeaderMalformed")) => {
             format!("the bucket is in another region ({code}); set AWS_REGION to it")
         }
         Some(code) => format!(
-            "access is denied ({code}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may list the \
-             bucket, and get, put and delete objects in it"
+            "access is denied ({code}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may list \
+             the bucket, and get, put and delete objects in it"
         ),
         None => format!("{}; {REACHABLE}", in_a_line(root(error))),
     }
 }
 
-/// The first cause, without what each layer above it adds.
+/// Returns the innermost cause of an error.
 fn root(error: &dyn Error) -> &dyn Error {
     error.source().map_or(error, root)
 }
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_bucket_and_perhaps_a_prefix() {
+    fn an_s3_url_is_a_bucket_and_an_optional_prefix() {
         let parsed = |text: &str| {
             text.parse::<S3Url>()
                 .map(|url| (url.bucket, url.prefix.to_string(), url.text))
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_says_comes_with_what_to_do() {
+    fn an_s3_error_says_what_to_do() {
         let advice = |source: &str| {
             advice(&object_store::Error::Generic {
                 store: "S3",
@@ -188,7 +189,7 @@ mod tests {
             })
         };
         let coded = |code: &str| advice(&format!("404: <Error>\n<Code>{code}</Code></Error>"));
-        assert!(coded("NoSuchBucket").starts_with("there is no such bucket;"));
+        assert!(coded("NoSuchBucket").starts_with("the bucket does not exist;"));
         assert!(coded("PermanentRedirect").ends_with("set AWS_REGION to it"));
         assert!(
             coded("SignatureDoesNotMatch").starts_with("access is denied (SignatureDoesNotMatch);")

@@ -17,17 +17,17 @@ use object_store::client::{
     HttpResponse, HttpResponseBody, HttpService,
 };
 
-const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// How long S3 may take to answer what it need only look up.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// How long it may take over what it has to write: a part on a slow line, or a copy of 5 GiB.
-const WRITE_TIME: Duration = Duration::from_secs(300);
-/// How long the next bytes of an answer may take.
-const IDLE_TIME: Duration = Duration::from_secs(30);
-/// S3 closes connections that are idle for longer.
-const KEEP_TIME: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of a response to a read.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout of a response to a write: a part on a slow line, or a copy of 5 GiB.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+/// The timeout of the next bytes of a response.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an idle connection is reused. S3 closes connections that are idle for longer.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Speaks HTTP for `object_store`, with the client and the cryptography that the server has anyway.
+/// HTTP for `object_store`, with the client and the cryptography that the server already contains.
 #[derive(Debug)]
 pub(crate) struct Connector;
 
@@ -39,10 +39,10 @@ impl object_store::client::HttpConnector for Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIME));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let tls = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
-            .expect("the cryptography has TLS 1.2 and 1.3");
+            .expect("aws-lc-rs supports TLS 1.2 and 1.3");
         let allows_http = options
             .get_config_value(&ClientConfigKey::AllowHttp)
             .is_some_and(|value| value == "true");
@@ -54,7 +54,7 @@ impl object_store::client::HttpConnector for Connector {
         let mut client = Client::builder(TokioExecutor::new());
         client
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_TIME);
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT);
         Ok(HttpClient::new(Service(
             client.build(tls.enable_http1().wrap_connector(tcp)),
         )))
@@ -65,11 +65,15 @@ impl object_store::client::HttpConnector for Connector {
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let is_write = matches!(*request.method(), Method::PUT | Method::POST);
-        let time = if is_write { WRITE_TIME } else { ANSWER_TIME };
-        let answer = tokio::time::timeout(time, self.0.request(request))
+        let timeout = if is_write {
+            WRITE_TIMEOUT
+        } else {
+            READ_TIMEOUT
+        };
+        let response = tokio::time::timeout(timeout, self.0.request(request))
             .await
-            .map_err(|_| too_slow(time))?;
-        let (head, body) = answer.map_err(failed)?.into_parts();
+            .map_err(|_| timed_out(timeout))?;
+        let (head, body) = response.map_err(failed)?.into_parts();
         Ok(HttpResponse::from_parts(
             head,
             HttpResponseBody::new(StreamBody::new(frames(body))),
@@ -79,26 +83,26 @@ impl HttpService for Service {
 
 type Frame = hyper::body::Frame<bytes::Bytes>;
 
-/// The parts of an answer, each of which comes in time or is an error.
+/// Streams a response's frames. A frame that exceeds its timeout is an error.
 fn frames(body: Incoming) -> impl stream::Stream<Item = Result<Frame, HttpError>> {
     stream::unfold(body, |mut body| async move {
-        let frame = match tokio::time::timeout(IDLE_TIME, body.frame()).await {
+        let frame = match tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await {
             Ok(frame) => frame?.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error)),
-            Err(_) => Err(too_slow(IDLE_TIME)),
+            Err(_) => Err(timed_out(IDLE_TIMEOUT)),
         };
         Some((frame, body))
     })
 }
 
-fn too_slow(time: Duration) -> HttpError {
-    let message = format!("nothing came for {} s", time.as_secs());
+fn timed_out(timeout: Duration) -> HttpError {
+    let message = format!("no response within {} s", timeout.as_secs());
     HttpError::new(
         HttpErrorKind::Timeout,
         io::Error::new(io::ErrorKind::TimedOut, message),
     )
 }
 
-/// Says how a request failed, which decides whether it is sent again.
+/// Classifies a failed request, which decides whether it is retried.
 fn failed(error: legacy::Error) -> HttpError {
     let broke_off = |error: &hyper::Error| error.is_closed() || error.is_incomplete_message();
     let cause = error
@@ -111,16 +115,16 @@ fn failed(error: legacy::Error) -> HttpError {
     } else {
         HttpErrorKind::Interrupted
     };
-    HttpError::new(kind, Told(error))
+    HttpError::new(kind, WithCauses(error))
 }
 
-/// An error with its causes, which `object_store` does not tell.
+/// An error that prints its causes, which `object_store` omits.
 #[derive(Debug)]
-struct Told(legacy::Error);
+struct WithCauses(legacy::Error);
 
-impl Error for Told {}
+impl Error for WithCauses {}
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for WithCauses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
