@@ -199,7 +199,7 @@ fn a_bucket_that_cannot_be_used_is_refused_and_nothing_touched() {
     );
     check(
         start().args(&["--files", "s3://nobody/x"]).refuse(),
-        &["s3://nobody/x", "no such bucket", "--files"],
+        &["s3://nobody/x", "the bucket does not exist", "--files"],
     );
     check(
         start()
