@@ -83,17 +83,17 @@ impl Authenticator {
             .iter()
             .find(takes)
             .ok_or(AuthError::NoAuthProvider)?;
-        let key_id = provider
+        provider
             .check(&token, (self.now_ms)())
             .map_err(|reason| provider.refuses(reason))?;
         let keys = match keys {
             Keys::Inline(keys) => Arc::clone(keys),
             // Apart, so that requests without a token do not carry the room that fetching takes.
-            Keys::Published(cache) => Box::pin(cache.keys_for(key_id))
+            Keys::Published(cache) => Box::pin(cache.keys_for(&token))
                 .await
                 .ok_or_else(|| provider.is_unavailable())?,
         };
-        keys.verify(&token, key_id)
+        keys.verify(&token)
             .map_err(|reason| provider.refuses(reason))?;
         let expires_at_ms = (token.claims.expires_s * 1e3).min(END_OF_TIME_MS);
         Ok(VerifiedUser {

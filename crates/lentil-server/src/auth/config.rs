@@ -140,7 +140,7 @@ fn key_source(jwks: &Json, algorithm: Algorithm) -> Result<KeySource, &'static s
     if keys.can_verify(|its| its == algorithm) {
         Ok(KeySource::Inline(Arc::new(keys)))
     } else {
-        Err("expected a public key for the provider's algorithm, with a name (`kid`)")
+        Err("expected a public key for the provider's algorithm")
     }
 }
 

@@ -8,6 +8,7 @@ use super::authenticator::NowMs;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::key_set::KeySet;
 use super::provider::Published;
+use super::token::Token;
 
 /// How long keys are used without asking for newer ones, unless their provider says shorter.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -16,8 +17,9 @@ const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
 
 /// One provider's keys, fetched when they are needed.
 ///
-/// They are fetched when there are none, when they have become old, and when a token names a key that is not among
-/// them; in any case only some time after the last fetch began. A fetch is a task of its own: whoever needs it waits
+/// They are fetched when there are none, when they have become old, and when they do not suffice for a token: when it
+/// names a key that is not among them, or names none and they do not verify it, since the provider may have replaced
+/// its only key. In any case they are fetched only some time after the last fetch began. A fetch is a task of its own: whoever needs it waits
 /// for it, and nobody who stops waiting ends it for the others. If it fails, the keys from before go on being used,
 /// and until a fetch succeeds again, tokens signed with them do not wait for one.
 pub(super) struct KeyCache {
@@ -59,39 +61,41 @@ impl KeyCache {
         }
     }
 
-    /// The keys to verify a token with that names this one; `None` when there are none and none can be had now.
-    pub(super) async fn keys_for(self: &Arc<Self>, key_id: &str) -> Option<Arc<KeySet>> {
-        if let Some(mut running) = self.to_wait_for(key_id) {
+    /// The keys to verify a token with; `None` when there are none and none can be had now.
+    pub(super) async fn keys_for(self: &Arc<Self>, token: &Token<'_>) -> Option<Arc<KeySet>> {
+        // Without the lock, since it may verify a signature.
+        let suffices = self.kept().is_some_and(|keys| match &token.key_id {
+            Some(id) => keys.knows(id),
+            None => keys.verify(token).is_ok(),
+        });
+        if let Some(mut running) = self.to_wait_for(suffices) {
             // Nothing is ever sent: this ends, with an error, when the fetch does.
             let _ = running.changed().await;
         }
-        self.state
-            .lock()
-            .kept
-            .as_ref()
-            .map(|kept| Arc::clone(&kept.keys))
+        self.kept()
     }
 
-    /// Begins a fetch if one is due; returns the one to wait for.
-    fn to_wait_for(self: &Arc<Self>, key_id: &str) -> Option<watch::Receiver<()>> {
+    fn kept(&self) -> Option<Arc<KeySet>> {
+        let state = self.state.lock();
+        state.kept.as_ref().map(|kept| Arc::clone(&kept.keys))
+    }
+
+    /// Begins a fetch if one is due; returns the one to wait for. `suffices` says whether the keys of before do.
+    fn to_wait_for(self: &Arc<Self>, suffices: bool) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
         let now_ms = (self.now_ms)();
-        let is_known = state
-            .kept
-            .as_ref()
-            .is_some_and(|kept| kept.keys.knows(key_id));
         let is_new = state
             .kept
             .as_ref()
             .is_some_and(|kept| !has_passed(kept.max_age, kept.since_ms, now_ms));
-        if is_known && is_new {
+        if suffices && is_new {
             return None;
         }
         if state.may_fetch(now_ms) {
             state.began_ms = Some(now_ms);
             state.running = Some(self.begin());
         }
-        if is_known && state.is_failing {
+        if suffices && state.is_failing {
             None
         } else {
             state.running.clone()

@@ -1,5 +1,8 @@
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations,
+    PublicKeyUse,
+};
 use serde_json::Value as Json;
 
 use super::token::Token;
@@ -56,13 +59,13 @@ pub(super) struct KeySet(Vec<Key>);
 
 #[derive(Debug)]
 struct Key {
-    id: String,
+    id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
 impl KeySet {
-    /// Reads a JWKS, `{"keys": […]}`. Keys that cannot verify tokens, or have no `kid` to be named by, are left out.
+    /// Reads a JWKS, `{"keys": […]}`. Keys that cannot verify tokens are left out.
     ///
     /// # Errors
     /// When it is no JWKS.
@@ -81,23 +84,54 @@ impl KeySet {
 
     /// Whether there is a key of this name.
     pub(super) fn knows(&self, id: &str) -> bool {
-        self.0.iter().any(|key| key.id == id)
+        self.0.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
-    /// Whether the key of this name is there, is for the token's algorithm, and made the token's signature.
-    pub(super) fn verify(&self, token: &Token<'_>, key_id: &str) -> Result<(), &'static str> {
-        if !self.knows(key_id) {
-            return Err("its provider has no key of the name in its header (`kid`)");
-        }
-        // Names need not be unique among keys of different kinds.
-        let is_meant = |key: &&Key| key.id == key_id && key.algorithm == token.algorithm;
-        let mut keys = self.0.iter().filter(is_meant).peekable();
-        keys.peek()
-            .ok_or("its algorithm (`alg`) is not the one of the key that it names")?;
-        if keys.any(|key| key.made_signature_of(token)) {
+    /// Checks that the key which the token names made its signature. A token that names no key is checked with the
+    /// only key for its algorithm.
+    ///
+    /// # Errors
+    /// The reason, if no key or more than one fits, or the signature is wrong.
+    pub(super) fn verify(&self, token: &Token<'_>) -> Result<(), &'static str> {
+        let is_verified = match &token.key_id {
+            Some(id) => self
+                .named(id, token.algorithm)?
+                .any(|key| key.made_signature_of(token)),
+            None => self.only(token.algorithm)?.made_signature_of(token),
+        };
+        if is_verified {
             Ok(())
         } else {
             Err("its signature is wrong")
+        }
+    }
+
+    /// The keys of this name and algorithm: names need not be unique among keys of different kinds.
+    fn named(
+        &self,
+        id: &str,
+        algorithm: Algorithm,
+    ) -> Result<impl Iterator<Item = &Key>, &'static str> {
+        if !self.knows(id) {
+            return Err("its provider has no key of the name in its header (`kid`)");
+        }
+        let is_meant =
+            move |key: &&Key| key.id.as_deref() == Some(id) && key.algorithm == algorithm;
+        let mut keys = self.0.iter().filter(is_meant).peekable();
+        match keys.peek() {
+            Some(_) => Ok(keys),
+            None => Err("its algorithm (`alg`) is not the one of the key that it names"),
+        }
+    }
+
+    fn only(&self, algorithm: Algorithm) -> Result<&Key, &'static str> {
+        let mut keys = self.0.iter().filter(|key| key.algorithm == algorithm);
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => Ok(key),
+            (None, _) => Err("its provider has no key for its algorithm (`alg`)"),
+            (Some(_), Some(_)) => {
+                Err("its header names no key (`kid`), and several keys of its provider fit")
+            }
         }
     }
 }
@@ -106,20 +140,12 @@ impl Key {
     fn parse(jwk: &Json) -> Option<Key> {
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
         let algorithm = Algorithm::of(&jwk)?;
-        let is_for_it = |named: KeyAlgorithm| {
-            named == KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm))
-        };
-        let verifies = jwk
-            .common
-            .public_key_use
-            .as_ref()
-            .is_none_or(|its_use| *its_use == PublicKeyUse::Signature);
-        if !verifies || !jwk.common.key_algorithm.is_none_or(is_for_it) {
+        if !verifies(&jwk.common, algorithm) {
             return None;
         }
         let key = DecodingKey::from_jwk(&jwk).ok()?;
         Some(Key {
-            id: jwk.common.key_id?,
+            id: jwk.common.key_id,
             algorithm,
             key,
         })
@@ -130,4 +156,19 @@ impl Key {
         jsonwebtoken::crypto::verify(signature, message, &self.key, self.algorithm.into())
             .unwrap_or(false)
     }
+}
+
+/// Whether a key says of itself that it may verify signatures of this algorithm.
+fn verifies(key: &CommonParameters, algorithm: Algorithm) -> bool {
+    let is_for_signatures = key
+        .public_key_use
+        .as_ref()
+        .is_none_or(|its_use| *its_use == PublicKeyUse::Signature);
+    let may_verify = key
+        .key_operations
+        .as_ref()
+        .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    let its_own = KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm));
+    let is_for_algorithm = key.key_algorithm.is_none_or(|named| named == its_own);
+    is_for_signatures && may_verify && is_for_algorithm
 }

@@ -11,7 +11,7 @@ const MAX_TOKEN_BYTES: usize = 64 << 10;
 pub(super) struct Token<'t> {
     /// What it says it is signed with.
     pub(super) algorithm: Algorithm,
-    /// The key that it says it is signed with.
+    /// The name of the key that it says it is signed with, if it names one.
     pub(super) key_id: Option<String>,
     pub(super) claims: Claims,
     /// What is signed.

@@ -62,6 +62,27 @@ async fn a_rotated_key_is_picked_up_with_one_fetch() {
 }
 
 #[tokio::test]
+async fn a_replaced_key_is_picked_up_by_tokens_without_a_kid() {
+    let (provider, _) = provider().await;
+    let fixture = Fixture::oidc(&provider);
+    let unnamed = |key: &Signer| key.token_with(&json!({"alg": "ES256"}), &lasting(&provider));
+    fixture.verify(&unnamed(&ES256)).await.unwrap();
+    let next = Signer::es256();
+    provider.publish(&jwks(&[next.jwk("es")]));
+    for _ in 0..20 {
+        let refusal = fixture.refusal(&unnamed(&next)).await;
+        assert_eq!(refusal, "Unauthenticated");
+    }
+    assert_eq!(provider.asked(JWKS), 1);
+    fixture.advance_s(10);
+    let rotated = unnamed(&next);
+    let verified = join_all((0..20).map(|_| fixture.verify(&rotated))).await;
+    assert!(verified.iter().all(Result::is_ok));
+    assert_eq!(provider.asked(JWKS), 2);
+    assert_eq!(fixture.refusal(&unnamed(&ES256)).await, "Unauthenticated");
+}
+
+#[tokio::test]
 async fn unknown_keys_make_one_fetch_in_ten_seconds() {
     let (provider, token) = provider().await;
     let fixture = Fixture::custom(&provider, "ES256");

@@ -185,13 +185,11 @@ async fn the_first_provider_for_the_issuer_and_audience_counts() {
 }
 
 #[tokio::test]
-async fn the_key_must_be_named_and_known() {
+async fn a_named_key_must_be_known() {
     let (oidc, oidc_claims) = oidc().await;
     let (custom, custom_claims) = custom("ES256", all_keys());
-    for header in [
-        json!({"alg": "ES256"}),
-        json!({"alg": "ES256", "kid": "other"}),
-    ] {
+    for kid in ["other", ""] {
+        let header = json!({"alg": "ES256", "kid": kid});
         assert_eq!(
             oidc.refusal(&ES256.token_with(&header, &oidc_claims)).await,
             "Unauthenticated"
@@ -208,6 +206,74 @@ async fn the_key_must_be_named_and_known() {
         oidc.refusal(&ES256.token_with(&number, &oidc_claims)).await,
         "InvalidAuthHeader"
     );
+}
+
+/// A token of this key that names none.
+fn unnamed(key: &Signer, claims: &Json) -> String {
+    key.token_with(&json!({"alg": key.algorithm()}), claims)
+}
+
+#[tokio::test]
+async fn a_token_without_a_kid_is_verified_with_the_only_key_that_fits() {
+    let (oidc, oidc_claims) = oidc().await;
+    for key in [&*RS256, &*ES256, &*EDDSA] {
+        oidc.verify(&unnamed(key, &oidc_claims)).await.unwrap();
+        let (custom, claims) = custom(key.algorithm(), all_keys());
+        custom.verify(&unnamed(key, &claims)).await.unwrap();
+        // Its own key may have no name either, as `@convex-dev/auth` publishes it.
+        let nameless = jwks(&[but(&key.jwk(""), "kid", Json::Null)]);
+        let (custom, claims) = self::custom(key.algorithm(), nameless);
+        custom.verify(&unnamed(key, &claims)).await.unwrap();
+        assert_eq!(
+            custom.refusal(&key.token("other", &claims)).await,
+            "InvalidAuthHeader"
+        );
+    }
+    let stranger = Signer::es256();
+    let forged = unnamed(&stranger, &oidc_claims);
+    assert_eq!(oidc.refusal(&forged).await, "Unauthenticated");
+}
+
+#[tokio::test]
+async fn a_token_without_a_kid_is_refused_if_several_keys_or_none_fit() {
+    let several = jwks(&[
+        ES256.jwk("one"),
+        Signer::es256().jwk("two"),
+        RS256.jwk("rs"),
+    ]);
+    let provider = Provider::start(&several).await;
+    let (oidc, oidc_claims) = (Fixture::oidc(&provider), claims(&provider.issuer()));
+    let (custom, custom_claims) = custom("ES256", several);
+    let token = unnamed(&ES256, &oidc_claims);
+    assert_eq!(oidc.refusal(&token).await, "Unauthenticated");
+    let token = unnamed(&ES256, &custom_claims);
+    assert_eq!(custom.refusal(&token).await, "InvalidAuthHeader");
+    oidc.verify(&ES256.token("one", &oidc_claims))
+        .await
+        .unwrap();
+    oidc.verify(&unnamed(&RS256, &oidc_claims)).await.unwrap();
+    let none = unnamed(&EDDSA, &oidc_claims);
+    assert_eq!(oidc.refusal(&none).await, "Unauthenticated");
+}
+
+#[tokio::test]
+async fn keys_for_something_else_do_not_fit_a_token_without_a_kid() {
+    let other = Signer::es256();
+    let unfit = |name, value| but(&other.jwk("other"), name, value);
+    let keys = [
+        ES256.jwk("es"),
+        unfit("use", json!("enc")),
+        unfit("key_ops", json!(["sign"])),
+        unfit("key_ops", json!([])),
+        unfit("alg", json!("ES384")),
+    ];
+    let (custom, claims) = custom("ES256", jwks(&keys));
+    custom.verify(&unnamed(&ES256, &claims)).await.unwrap();
+    let forged = unnamed(&other, &claims);
+    assert_eq!(custom.refusal(&forged).await, "InvalidAuthHeader");
+    let fit = but(&ES256.jwk("es"), "key_ops", json!(["verify"]));
+    let (custom, claims) = self::custom("ES256", jwks(&[fit]));
+    custom.verify(&unnamed(&ES256, &claims)).await.unwrap();
 }
 
 #[tokio::test]
