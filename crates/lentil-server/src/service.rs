@@ -15,6 +15,7 @@ use crate::body::from_client;
 use crate::connection::UpgradeSlot;
 use crate::heads::Heads;
 use crate::request_id::RequestId;
+use crate::sync::ClientEvents;
 use crate::{Authenticator, ServerOptions};
 
 /// What a listener serves.
@@ -40,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) authenticator: Authenticator,
     pub(crate) held: HeldSnapshots,
     pub(crate) heads: Arc<Heads>,
+    pub(crate) client_events: ClientEvents,
     /// Uploads that may run at the same time; others wait.
     pub(crate) uploads: Semaphore,
     /// Becomes true when the server stops.
@@ -62,6 +64,7 @@ impl Server {
             authenticator,
             held,
             heads,
+            client_events: ClientEvents::default(),
             uploads,
             draining,
         }

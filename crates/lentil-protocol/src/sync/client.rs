@@ -2,6 +2,7 @@ use lentil_values::Object;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::event::ClientEvent;
 use crate::{ProtocolError, WireTimestamp, read_args};
 
 /// What a client says.
@@ -54,8 +55,8 @@ pub enum ClientMessage {
         /// Who it is to be.
         token: Token,
     },
-    /// A measurement of the client's; nothing to do.
-    Event,
+    /// Reports a measurement.
+    Event(ClientEvent),
 }
 
 /// A change of the queries.
@@ -120,7 +121,12 @@ enum Message {
         #[serde(alias = "impersonating", alias = "acting_as")]
         acting_as: Option<Json>,
     },
-    Event {},
+    Event {
+        #[serde(default)]
+        event_type: String,
+        #[serde(default)]
+        event: Json,
+    },
 }
 
 #[derive(Deserialize)]
@@ -227,7 +233,9 @@ impl ClientMessage {
                     token,
                 }
             }
-            Message::Event {} => ClientMessage::Event,
+            Message::Event { event_type, event } => {
+                ClientMessage::Event(ClientEvent::read(&event_type, &event))
+            }
         })
     }
 }

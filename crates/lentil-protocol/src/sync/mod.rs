@@ -2,8 +2,10 @@
 
 mod chunk;
 mod client;
+mod event;
 mod server;
 
 pub use chunk::chunks;
 pub use client::{ClientMessage, QuerySetChange, Token};
+pub use event::ClientEvent;
 pub use server::{ServerMessage, StateModification, StateVersion};

@@ -16,6 +16,10 @@ pub enum ServerMessage {
         end: StateVersion,
         /// What has changed.
         modifications: Vec<StateModification>,
+        /// The client's clock minus the server's, in milliseconds; `None` if the client did not send its time.
+        client_clock_skew_ms: Option<i64>,
+        /// The server's clock when it writes this message, in nanoseconds since 1970.
+        server_ns: u64,
     },
     /// What a mutation came to. A transition to its timestamp or later follows.
     MutationResponse {
@@ -105,6 +109,8 @@ impl ServerMessage {
                 start,
                 end,
                 modifications,
+                client_clock_skew_ms,
+                server_ns,
             } => {
                 let modifications: Vec<String> = modifications
                     .iter()
@@ -113,7 +119,10 @@ impl ServerMessage {
                 json.text("type", "Transition")
                     .raw("startVersion", &start.to_json())
                     .raw("endVersion", &end.to_json());
-                json.raw("modifications", &format!("[{}]", modifications.join(",")));
+                let skew = client_clock_skew_ms.map_or("null".to_owned(), |ms| ms.to_string());
+                json.raw("modifications", &format!("[{}]", modifications.join(",")))
+                    .raw("clientClockSkew", &skew)
+                    .raw("serverTs", &server_ns.to_string());
             }
             ServerMessage::MutationResponse {
                 request_id,
@@ -266,6 +275,8 @@ mod tests {
             start: StateVersion::default(),
             end: at(1),
             modifications,
+            client_clock_skew_ms: Some(-20),
+            server_ns: 1_700_000_000_000_000_000,
         };
         assert_eq!(
             transition.to_json(),
@@ -274,8 +285,21 @@ mod tests {
                 r#""endVersion":{"querySet":1,"identity":0,"ts":"AQAAAAAAAAA="},"modifications":["#,
                 r#"{"type":"QueryUpdated","queryId":0,"value":1.0,"logLines":["[LOG] 'hi'"],"journal":null},"#,
                 r#"{"type":"QueryFailed","queryId":1,"errorMessage":"no","logLines":[],"journal":"j","errorData":null},"#,
-                r#"{"type":"QueryRemoved","queryId":2}]}"#
+                r#"{"type":"QueryRemoved","queryId":2}],"#,
+                r#""clientClockSkew":-20,"serverTs":1700000000000000000}"#
             )
+        );
+        let transition = ServerMessage::Transition {
+            start: at(1),
+            end: at(1),
+            modifications: vec![],
+            client_clock_skew_ms: None,
+            server_ns: 1,
+        };
+        let json = transition.to_json();
+        assert!(
+            json.ends_with(r#""clientClockSkew":null,"serverTs":1}"#),
+            "{json}"
         );
         let result = Ok((Value::Int64(1), WireTimestamp(1)));
         let mutation = ServerMessage::MutationResponse {

@@ -15,9 +15,11 @@
 mod auth;
 mod calls;
 mod closing;
+mod events;
 mod outbox;
 mod queries;
 mod session;
 mod upgrade;
 
+pub(crate) use events::ClientEvents;
 pub(crate) use upgrade::{Upgrade, accept, serve};

@@ -36,6 +36,8 @@ pub(super) struct Queries {
     /// What the refresh that is under way will tell beside its update.
     coming: Coming,
     audience: Audience,
+    /// The client's clock minus the server's, measured when the client connected.
+    pub(super) client_clock_skew_ms: Option<i64>,
 }
 
 enum Change {
@@ -70,6 +72,7 @@ impl Queries {
             owes: None,
             coming: Coming::default(),
             audience,
+            client_clock_skew_ms: None,
         }
     }
 
@@ -199,7 +202,7 @@ impl Queries {
     }
 
     /// The transition that tells an update, if the client is owed one or there is something to tell.
-    pub(super) fn transition(&mut self, update: Update) -> Option<ServerMessage> {
+    pub(super) fn transition(&mut self, update: Update, now_ms: f64) -> Option<ServerMessage> {
         let Coming {
             version,
             removed,
@@ -251,6 +254,8 @@ impl Queries {
             start,
             end,
             modifications,
+            client_clock_skew_ms: self.client_clock_skew_ms,
+            server_ns: (now_ms * 1e6) as u64,
         })
     }
 }

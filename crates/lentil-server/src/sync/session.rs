@@ -158,8 +158,11 @@ impl Session {
                 session_id,
                 connection_count,
                 max_observed_timestamp,
+                client_ts,
                 ..
             } => {
+                self.queries.client_clock_skew_ms =
+                    client_ts.and_then(|ms| clock_skew_ms(ms, self.server.runtime.now_ms()));
                 self.connect(session_id, connection_count, max_observed_timestamp)
                     .await
             }
@@ -196,7 +199,10 @@ impl Session {
                 self.queries.set_identity(identity, audience);
                 Ok(())
             }
-            ClientMessage::Event => Ok(()),
+            ClientMessage::Event(event) => {
+                self.server.client_events.record(event);
+                Ok(())
+            }
         }
     }
 
@@ -347,7 +353,10 @@ impl Session {
         {
             self.outbox.send(response);
         }
-        let Some(transition) = self.queries.transition(update) else {
+        let Some(transition) = self
+            .queries
+            .transition(update, self.server.runtime.now_ms())
+        else {
             return;
         };
         let text = transition.to_json();
@@ -358,6 +367,11 @@ impl Session {
         };
         self.outbox.send_transition(texts);
     }
+}
+
+/// The client's clock minus the server's. Clients without a clock send 0, which is not a time.
+fn clock_skew_ms(client_ms: f64, server_ms: f64) -> Option<i64> {
+    (client_ms != 0.0).then(|| (client_ms - server_ms).round() as i64)
 }
 
 /// Why the connection breaks, when what comes is no WebSocket, or too much.

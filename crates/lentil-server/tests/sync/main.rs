@@ -13,6 +13,7 @@
 //! it; what comes without being expected fails the script.
 
 mod application;
+mod clocks;
 #[path = "../auth/keys.rs"]
 #[allow(dead_code)]
 mod keys;
