@@ -2,7 +2,7 @@ use lentil_server::AuthConfig;
 use serde_json::{Value as Json, json};
 
 use crate::fixture::all_keys;
-use crate::keys::{ES256, jwks};
+use crate::keys::jwks;
 
 #[track_caller]
 fn assert_wrong(config: Json, expected: &[&str]) {
