@@ -96,7 +96,7 @@ impl Error {
         self
     }
 
-    /// Lays an error that input can cause (a value of the wrong shape or over a size limit) at the request's door.
+    /// Lays an error that input can cause (a value of the wrong shape or over a size limit, an id of another table) at the request's door.
     ///
     /// An HTTP action that passes its request's data on to a function says with this that such an error is the
     /// client's: it becomes [`Code::BadRequest`] and is answered 400 with its sentence. Others stay what they are.
@@ -193,6 +193,8 @@ pub enum Code {
     NonexistentDocument,
     /// The id is not one of the expected table, or no id at all.
     InvalidId,
+    /// A document's `_creationTime` would change.
+    InvalidCreationTime,
     /// The table or index does not exist, or a range is put to an index that does not have it.
     InvalidQuery,
     /// Two documents would be equal in all fields of a unique index; nothing of the mutation, or of the nested one,
@@ -239,6 +241,7 @@ impl Code {
             Code::ReentrantMutation => "ReentrantMutation",
             Code::NonexistentDocument => "NonexistentDocument",
             Code::InvalidId => "InvalidIdError",
+            Code::InvalidCreationTime => "InvalidCreationTimeError",
             Code::InvalidQuery => "InvalidQuery",
             Code::UniqueIndexViolation => "UniqueIndexViolation",
             Code::NotUnique => "NotUnique",
@@ -276,7 +279,10 @@ impl Code {
     fn is_about_input(self) -> bool {
         matches!(
             self,
-            Code::ArgumentValidation | Code::SchemaEnforcement | Code::ValueTooLarge
+            Code::ArgumentValidation
+                | Code::SchemaEnforcement
+                | Code::ValueTooLarge
+                | Code::InvalidId
         )
     }
 }

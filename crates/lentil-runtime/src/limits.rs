@@ -77,8 +77,14 @@ pub(crate) struct Usage {
     bytes_read: usize,
     ranges_read: usize,
     entries_counted: usize,
-    documents_written: usize,
-    bytes_written: usize,
+    written: Written,
+}
+
+/// What a transaction has written so far; a nested mutation that fails gives its part back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    documents: usize,
+    bytes: usize,
     scheduled: usize,
 }
 
@@ -104,35 +110,60 @@ impl Usage {
         )
     }
 
+    /// Counts a document that is about to be written; one that is refused does not count.
     pub(crate) fn write_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
-        self.documents_written += 1;
-        self.bytes_written += bytes;
+        let documents_written = self.written.documents + 1;
+        let bytes_written = self.written.bytes + bytes;
         within(
-            self.documents_written,
+            documents_written,
             limits.documents_written,
             "documents written",
         )?;
-        within(self.bytes_written, limits.bytes_written, "bytes written")
+        within(bytes_written, limits.bytes_written, "bytes written")?;
+        self.written.documents = documents_written;
+        self.written.bytes = bytes_written;
+        Ok(())
     }
 
+    /// Counts a function that is about to be scheduled or canceled; one that is refused does not count.
     pub(crate) fn schedule(&mut self, limits: &Limits) -> Result<()> {
-        self.scheduled += 1;
+        let scheduled = self.written.scheduled + 1;
         within(
-            self.scheduled,
+            scheduled,
             limits.scheduled_functions,
             "functions scheduled or canceled",
-        )
+        )?;
+        self.written.scheduled = scheduled;
+        Ok(())
     }
 
-    /// How many more documents may be read.
-    pub(crate) fn documents_left(&self, limits: &Limits) -> usize {
-        limits.documents_read.saturating_sub(self.documents_read)
+    pub(crate) fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Forgets what was written since `earlier`. Reads stay counted: they have happened.
+    pub(crate) fn roll_back_to(&mut self, earlier: Written) {
+        self.written = earlier;
+    }
+
+    /// How much more may be read.
+    pub(crate) fn reads_left(&self, limits: &Limits) -> ReadsLeft {
+        ReadsLeft {
+            documents: limits.documents_read.saturating_sub(self.documents_read),
+            bytes: limits.bytes_read.saturating_sub(self.bytes_read),
+        }
     }
 
     /// How many more index entries may be counted.
     pub(crate) fn entries_left(&self, limits: &Limits) -> usize {
         limits.entries_counted.saturating_sub(self.entries_counted)
     }
+}
+
+/// How many documents, and how many bytes of documents, a transaction may still read.
+pub(crate) struct ReadsLeft {
+    pub(crate) documents: usize,
+    pub(crate) bytes: usize,
 }
 
 fn within(used: usize, limit: usize, what: &str) -> Result<()> {

@@ -366,7 +366,7 @@ impl Runtime {
         &self.0.limits
     }
 
-    /// The time now, in milliseconds since the Unix epoch.
+    /// Returns the current time, in milliseconds since the Unix epoch, with a fraction.
     pub fn now_ms(&self) -> f64 {
         self.0.clock.now().as_millis()
     }

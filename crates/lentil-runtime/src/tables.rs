@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use lentil_schema::Schema;
 use lentil_store::{Catalog, IndexRef, TableEntry};
-use lentil_values::TableNumber;
+use lentil_values::{DocumentId, TableNames, TableNumber};
 
-use crate::system;
+use crate::{Code, Error, Result, system};
 
 /// A declared table, with the number the store gave it.
 pub(crate) struct OpenTable {
@@ -86,12 +86,35 @@ impl Tables {
         self.by_name.keys().map(String::as_str)
     }
 
+    /// Checks that an id is one of `table`, for a call whose type says so.
+    ///
+    /// An `Id<T>` may have been parsed from any text, so its type alone does not say that it is one of `T`'s table.
+    ///
+    /// # Errors
+    /// [`Code::InvalidId`] when it is an id of another table.
+    pub(crate) fn check_id(&self, call: &str, id: DocumentId, table: &str) -> Result<()> {
+        if self.number(table) == Some(id.table) {
+            return Ok(());
+        }
+        let owner = match self.name(id.table) {
+            Some(name) => format!("of table \"{name}\""),
+            None if id.table < TableNumber::FIRST_USER => {
+                "of one of the system's tables".to_owned()
+            }
+            None => "of no table that the schema declares".to_owned(),
+        };
+        Err(Error::new(
+            Code::InvalidId,
+            format!("{call}: \"{id}\" is an id {owner}; expected one of table \"{table}\""),
+        ))
+    }
+
     pub(crate) fn numbered(&self, number: TableNumber) -> Option<&Arc<OpenTable>> {
         self.by_number.get(&number)
     }
 }
 
-impl lentil_values::TableNames for Tables {
+impl TableNames for Tables {
     fn number(&self, name: &str) -> Option<TableNumber> {
         self.by_name
             .get(name)

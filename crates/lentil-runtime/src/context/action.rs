@@ -44,9 +44,9 @@ impl ActionCtx {
         }
     }
 
-    /// The time now, in milliseconds since the Unix epoch.
+    /// Returns the current time, in whole milliseconds since the Unix epoch.
     pub fn now(&self) -> f64 {
-        self.call.runtime.now_ms()
+        self.call.runtime.now_ms().floor()
     }
 
     /// A random number in `[0, 1)`.

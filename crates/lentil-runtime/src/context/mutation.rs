@@ -40,12 +40,14 @@ impl MutationCtx {
         }
     }
 
-    /// The time the mutation began, in milliseconds since the Unix epoch; the same all through the mutation.
+    /// Returns the time at which the mutation began, in whole milliseconds since the Unix epoch.
+    ///
+    /// It is the same all through the mutation.
     ///
     /// # Errors
     /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
     pub fn now(&mut self) -> Result<f64> {
-        Ok(self.db.transaction()?.now_ms)
+        Ok(self.db.transaction()?.now_ms.floor())
     }
 
     /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.

@@ -34,7 +34,9 @@ impl QueryCtx {
         }
     }
 
-    /// The time the query began, in milliseconds since the Unix epoch; the same all through the query.
+    /// Returns the time at which the query began, in whole milliseconds since the Unix epoch.
+    ///
+    /// It is the same all through the query.
     ///
     /// A result that has seen the time is reused for a few seconds at most.
     ///
@@ -46,7 +48,7 @@ impl QueryCtx {
         if let Some(read_set) = transaction.read_set() {
             read_set.note_time();
         }
-        Ok(now_ms)
+        Ok(now_ms.floor())
     }
 
     /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.

@@ -1,9 +1,11 @@
 //! `ctx.db`: reading, and in a mutation writing, within one transaction.
 
+mod cursors;
 mod decode;
 mod pages;
 mod pagination;
 mod query;
+mod read_page;
 mod reader;
 mod slot;
 mod system;
@@ -13,9 +15,9 @@ mod writer;
 
 pub use decode::Decode;
 pub use pages::Pages;
-pub(crate) use pagination::Journal;
 pub use pagination::{PageStatus, PaginationOptions, PaginationResult};
 pub use query::Query;
+pub(crate) use read_page::Journal;
 pub use reader::DatabaseReader;
 pub(crate) use slot::Slot;
 pub use system::{SystemDocument, SystemReader};

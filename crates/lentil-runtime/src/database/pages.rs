@@ -1,7 +1,7 @@
 use super::DatabaseReader;
 use super::decode::Decode;
 use super::query::{Filter, passes};
-use super::walk::Walk;
+use super::walk::{Chunks, Visit, Walk};
 use crate::{Code, Error, Result};
 
 /// The documents of a query in pages that are owned, with no borrow of `ctx.db` between them.
@@ -32,25 +32,27 @@ impl<'f, D: Decode> Pages<'f, D> {
         })
     }
 
-    /// The next page: up to the page size of documents read, less those filtered out; `None` after the last.
+    /// Returns the next page: up to the page size of documents read, without those filtered out; `None` after the last.
     ///
     /// # Errors
     /// When a limit of reading is passed.
     pub async fn next(&mut self, db: &mut DatabaseReader) -> Result<Option<Vec<D>>> {
-        if self.walk.is_done() {
-            return Ok(None);
-        }
-        let rows = self.walk.next(&mut *db.transaction()?, self.size).await;
-        let rows = rows.map_err(|error| error.in_context("db.query(…).pages"))?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let decoded: Result<Vec<D>> = rows.iter().map(|row| D::decode(&row.document)).collect();
-        Ok(Some(
-            decoded?
-                .into_iter()
-                .filter(|document| passes(&self.filters, document))
-                .collect(),
-        ))
+        let mut read = 0;
+        let mut page = Vec::new();
+        let filters = &self.filters;
+        let mut transaction = db.transaction()?;
+        let chunks = Chunks::of_rows(self.size);
+        let visited = self.walk.visit(&mut transaction, chunks, |row| {
+            read += 1;
+            let document = D::decode(&row.document)?;
+            if passes(filters, &document) {
+                page.push(document);
+            }
+            Ok(Visit::Next)
+        });
+        visited
+            .await
+            .map_err(|error| error.in_context("db.query(…).pages"))?;
+        Ok((read > 0).then_some(page))
     }
 }

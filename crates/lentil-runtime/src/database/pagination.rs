@@ -1,27 +1,25 @@
 //! Pages that a client asks for one after another, and that stay put while the table changes.
 //!
 //! A page is the rows between two cursors. A cursor is a position in the index, and names the query it belongs to
-//! by a fingerprint. The first run of a page decides where it ends; a later run of the same page (a live query's)
-//! finds that end in its *journal* and so grows or shrinks instead of sliding:
+//! by a fingerprint. The first execution of a page decides where it ends; a later execution of the same page (a live
+//! query's) finds that end in its *journal* and so grows or shrinks instead of sliding:
 //!
 //! ```text
 //! rows   a b c | d e f | g        page 1 ends at cursor c, page 2 starts there
 //!        a b b' c | d e f | g     b' inserted: page 1 grows, page 2 is as it was
 //! ```
+//!
+//! A filter drops rows of a page. The first execution reads on until enough rows have passed it, and the page ends at
+//! the last of them; a row that was fetched beyond that is not part of it:
+//!
+//! ```text
+//! rows   1 3 5 7 9 11 12 14 | 15 16 …      two even rows: the page ends at 14, and has read no row after it
+//! ```
+//!
+//! A page that would read more than its function may read ends early and says `SplitRequired`. Where its end was
+//! given, it keeps that end, holds the rows up to where it got, and names a row at which a client splits it in two.
 
-use lentil_schema::RangeSpec;
-use lentil_store::{Order, Row};
-use lentil_values::{FieldValidator, Interval, Nullable, Object, Value, ValueType, v};
-
-use super::Transaction;
-use super::decode::Decode;
-use super::transaction::{size_of, successor};
-use super::walk::Walk;
-use crate::{Code, Error, Result};
-
-const MAX_PAGE_SIZE: f64 = 32_000.0;
-/// A page longer than this had better be split, whatever was asked for.
-const LONG_PAGE: usize = 6_144;
+use lentil_values::{FieldValidator, Nullable, Value, ValueType, v};
 
 /// What a client sends to have one page: `paginationOpts`.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +30,9 @@ pub struct PaginationOptions {
     pub cursor: Option<String>,
     /// Where the page ends, when it has been read before.
     pub end_cursor: Option<String>,
-    /// Documents to read at most, filtered ones included.
+    /// Documents to read at most, filtered ones included; ignored when `end_cursor` is given.
     pub maximum_rows_read: Option<f64>,
-    /// Bytes of documents to read at most.
+    /// Bytes of documents to read at most; ignored when `end_cursor` is given.
     pub maximum_bytes_read: Option<f64>,
 }
 
@@ -97,272 +95,8 @@ impl<D> PaginationResult<D> {
 pub enum PageStatus {
     /// It is near a limit.
     SplitRecommended,
-    /// It was cut short by `maximum_rows_read` or `maximum_bytes_read`.
+    /// It was cut short by `maximum_rows_read` or `maximum_bytes_read`, or by what one call may read.
     SplitRequired,
-}
-
-/// The end of the page that a query read: what makes its later runs cover the same page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Journal {
-    /// From the run before, if there was one.
-    pub(crate) before: Option<String>,
-    /// From this run.
-    pub(crate) now: Option<String>,
-}
-
-/// Reads one page of `walk`, which covers the whole of `range`.
-pub(crate) async fn page<D: Decode>(
-    transaction: &mut Transaction,
-    mut walk: Walk,
-    range: &RangeSpec,
-    options: PaginationOptions,
-    keep: impl Fn(&D) -> bool,
-) -> Result<PaginationResult<D>> {
-    if transaction.journal.now.is_some() {
-        return Err(Error::new(
-            Code::InvalidQuery,
-            "a function may paginate once",
-        ));
-    }
-    let limits = PageLimits::new(&options)?;
-    let cursors = Cursors {
-        fingerprint: fingerprint(range, walk.order()),
-        order: walk.order(),
-    };
-    if let Some(cursor) = &options.cursor {
-        cursors.start_after(&mut walk, cursor)?;
-    }
-    let end_cursor = options
-        .end_cursor
-        .or_else(|| transaction.journal.before.take());
-    if let Some(end) = &end_cursor {
-        cursors.end_at(&mut walk, end)?;
-    }
-    let read = Read::collect(transaction, &mut walk, &limits, end_cursor.is_some()).await?;
-    let position = read.rows.last().map(|row| row.key.as_bytes());
-    let end = match end_cursor {
-        Some(end) => end,
-        None if walk.is_done() && !read.cut => cursors.end(),
-        None => position.map_or_else(|| cursors.end(), |key| cursors.after(key)),
-    };
-    transaction.journal.now = Some(end.clone());
-    let split =
-        (read.rows.len() > 2).then(|| cursors.after(read.rows[read.rows.len() / 2].key.as_bytes()));
-    let decoded: Result<Vec<D>> = read
-        .rows
-        .iter()
-        .map(|row| D::decode(&row.document))
-        .collect();
-    let page: Vec<D> = decoded?.into_iter().filter(keep).collect();
-    let page_status = read.status(&limits, page.len());
-    Ok(PaginationResult {
-        page,
-        is_done: cursors.is_end(&end),
-        continue_cursor: end,
-        split_cursor: split,
-        page_status,
-    })
-}
-
-struct PageLimits {
-    items: usize,
-    rows: usize,
-    bytes: usize,
-}
-
-impl PageLimits {
-    fn new(options: &PaginationOptions) -> Result<PageLimits> {
-        let refuse = |message: String| Err(Error::new(Code::InvalidQuery, message));
-        if options.end_cursor.is_none()
-            && !(options.num_items >= 1.0 && options.num_items <= MAX_PAGE_SIZE)
-        {
-            return refuse(format!(
-                "`numItems` is {}; a page has 1 to {MAX_PAGE_SIZE} documents",
-                options.num_items
-            ));
-        }
-        if [options.maximum_rows_read, options.maximum_bytes_read]
-            .iter()
-            .flatten()
-            .any(|limit| limit.is_nan() || *limit < 1.0)
-        {
-            return refuse("`maximumRowsRead` and `maximumBytesRead` are at least 1".to_owned());
-        }
-        let limit = |given: Option<f64>| given.map_or(usize::MAX, |limit| limit as usize);
-        Ok(PageLimits {
-            items: options.num_items as usize,
-            rows: limit(options.maximum_rows_read),
-            bytes: limit(options.maximum_bytes_read),
-        })
-    }
-}
-
-/// The rows of a page, filtered ones included.
-struct Read {
-    rows: Vec<Row>,
-    bytes: usize,
-    cut: bool,
-}
-
-impl Read {
-    async fn collect(
-        transaction: &mut Transaction,
-        walk: &mut Walk,
-        limits: &PageLimits,
-        to_the_end: bool,
-    ) -> Result<Read> {
-        let mut read = Read {
-            rows: Vec::new(),
-            bytes: 0,
-            cut: false,
-        };
-        let wanted = if to_the_end { usize::MAX } else { limits.items };
-        while read.rows.len() < wanted && !walk.is_done() && !read.cut {
-            // Row by row under a byte limit, so that nothing is read that the page then has to leave out.
-            let chunk = if limits.bytes < usize::MAX && !to_the_end {
-                1
-            } else {
-                wanted - read.rows.len()
-            };
-            let chunk = if to_the_end {
-                chunk
-            } else {
-                chunk.min(limits.rows - read.rows.len())
-            };
-            for row in walk.next(transaction, chunk).await? {
-                read.bytes += size_of(&row.document);
-                read.rows.push(row);
-            }
-            let over = read.rows.len() >= limits.rows || read.bytes >= limits.bytes;
-            read.cut = over && !to_the_end && read.rows.len() < wanted && !walk.is_done();
-        }
-        Ok(read)
-    }
-
-    fn status(&self, limits: &PageLimits, page_len: usize) -> Option<PageStatus> {
-        let near = |used: usize, limit: usize| limit < usize::MAX && used > limit / 4 * 3;
-        if self.cut {
-            Some(PageStatus::SplitRequired)
-        } else if page_len > LONG_PAGE
-            || near(self.rows.len(), limits.rows)
-            || near(self.bytes, limits.bytes)
-        {
-            Some(PageStatus::SplitRecommended)
-        } else {
-            None
-        }
-    }
-}
-
-/// Writes and reads the cursors of one query: its fingerprint, then `-` for the end or the key of the last row.
-struct Cursors {
-    fingerprint: String,
-    order: Order,
-}
-
-impl Cursors {
-    fn after(&self, key: &[u8]) -> String {
-        format!(
-            "{}{}",
-            self.fingerprint,
-            data_encoding::HEXLOWER.encode(key)
-        )
-    }
-
-    fn end(&self) -> String {
-        format!("{}-", self.fingerprint)
-    }
-
-    fn is_end(&self, cursor: &str) -> bool {
-        cursor.ends_with('-')
-    }
-
-    /// The key in `cursor`, or `None` when it is the query's end.
-    fn position(&self, cursor: &str) -> Result<Option<Vec<u8>>> {
-        let foreign = || {
-            let data = [
-                ("isConvexSystemError", Value::Boolean(true)),
-                ("paginationError", "InvalidCursor".into()),
-            ];
-            let data =
-                data.map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
-            Error::with_data(
-                Code::InvalidCursor,
-                "InvalidCursor: the cursor belongs to another query; start again from the first page",
-                Object::from_iter(data),
-            )
-        };
-        let position = cursor
-            .strip_prefix(self.fingerprint.as_str())
-            .ok_or_else(foreign)?;
-        if position == "-" {
-            return Ok(None);
-        }
-        data_encoding::HEXLOWER
-            .decode(position.as_bytes())
-            .map(Some)
-            .map_err(|_| foreign())
-    }
-
-    fn start_after(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
-        let rest = match (self.position(cursor)?, self.order) {
-            (None, _) => Interval {
-                start: Vec::new(),
-                end: Some(Vec::new()),
-            },
-            (Some(key), Order::Asc) => Interval {
-                start: successor(&key),
-                end: None,
-            },
-            (Some(key), Order::Desc) => Interval {
-                start: Vec::new(),
-                end: Some(key),
-            },
-        };
-        walk.restrict(&rest);
-        Ok(())
-    }
-
-    fn end_at(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
-        if let Some(key) = self.position(cursor)? {
-            let until = match self.order {
-                Order::Asc => Interval {
-                    start: Vec::new(),
-                    end: Some(successor(&key)),
-                },
-                Order::Desc => Interval {
-                    start: key,
-                    end: None,
-                },
-            };
-            walk.restrict(&until);
-        }
-        Ok(())
-    }
-}
-
-/// Sixteen hexadecimal digits that tell queries apart: FNV-1a over table, index, interval and direction.
-fn fingerprint(range: &RangeSpec, order: Order) -> String {
-    let interval = range.interval();
-    let end = interval.end.as_deref();
-    let order: &[u8] = if order == Order::Asc { b"asc" } else { b"desc" };
-    let parts: [&[u8]; 6] = [
-        range.table.as_bytes(),
-        range.index.as_bytes(),
-        order,
-        &interval.start,
-        end.unwrap_or_default(),
-        &[u8::from(end.is_some())],
-    ];
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, part| {
-        let length = (part.len() as u64).to_le_bytes();
-        length
-            .iter()
-            .chain(part.iter())
-            .fold(hash, |hash, byte| step(hash, *byte))
-    });
-    format!("{hash:016x}")
 }
 
 impl ValueType for PaginationOptions {

@@ -4,8 +4,9 @@ use lentil_values::Interval;
 
 use super::decode::Decode;
 use super::pages::Pages;
-use super::pagination::{self, PaginationOptions, PaginationResult};
-use super::walk::Walk;
+use super::pagination::{PaginationOptions, PaginationResult};
+use super::read_page::read_page;
+use super::walk::{Chunks, Visit, Walk};
 use super::{Slot, Transaction};
 use crate::{Code, Error, Result};
 
@@ -31,9 +32,6 @@ pub(crate) enum Scope {
     System,
 }
 
-/// Rows that a filtered query reads at a time: few enough to waste little, enough to save round trips.
-const FILTERED_CHUNK: usize = 64;
-
 impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     pub(crate) fn new(slot: &'db mut Slot, scope: Scope, range: RangeSpec) -> Query<'db, 'f, D> {
         Query {
@@ -51,8 +49,9 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         self
     }
 
-    /// Keeps only the documents for which `keep` is true. All in the range are read, and count as read, all the
-    /// same: where an index can say it, let the index say it.
+    /// Keeps only the documents for which `keep` is true.
+    ///
+    /// The documents that it drops are read too, and count as read: prefer an index range where one can say it.
     pub fn filter(mut self, keep: impl Fn(&D) -> bool + Send + Sync + 'f) -> Self {
         self.filters.push(Box::new(keep));
         self
@@ -122,11 +121,15 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         transaction.count(index, &interval).await
     }
 
-    /// One page, in the form that `usePaginatedQuery` takes. A function may paginate once.
+    /// Reads one page, in the form that `usePaginatedQuery` takes. A function may paginate once.
+    ///
+    /// It reads on until `num_items` documents have passed the filters. When that would take more than the function
+    /// may read, the page ends early with [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired); an eighth
+    /// of what may still be read is left for the rest of the function.
     ///
     /// # Errors
-    /// [`Code::InvalidCursor`] when the cursor is another query's; [`Code::InvalidQuery`] when `num_items` is 0 or
-    /// over 32,000, or the function has paginated before.
+    /// [`Code::InvalidCursor`] when the cursor is another query's; [`Code::InvalidQuery`] when `num_items` is not a
+    /// whole number from 1 to 32,000, or the function has paginated before.
     pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<D>> {
         let name = self.name("paginate");
         let Query {
@@ -139,10 +142,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         let page = async {
             let mut transaction = slot.lock()?;
             let walk = open(&mut transaction, scope, &range, order)?;
-            pagination::page(&mut transaction, walk, &range, options, |document| {
-                passes(&filters, document)
-            })
-            .await
+            read_page(&mut transaction, walk, &range, options, &filters).await
         };
         page.await.map_err(|error| error.in_context(name))
     }
@@ -186,20 +186,20 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         let mut transaction = slot.lock()?;
         let mut walk = open(&mut transaction, *scope, range, *order)?;
         let mut left = limit;
-        while left > 0 && !walk.is_done() {
-            let chunk = if filters.is_empty() {
-                left
-            } else {
-                FILTERED_CHUNK.max(left)
-            };
-            for row in walk.next(&mut transaction, chunk).await? {
-                let document = D::decode(&row.document)?;
-                if left > 0 && passes(filters, &document) {
-                    add(&mut found, document);
-                    left -= 1;
-                }
+        let chunks = match filters.as_slice() {
+            [] => Chunks::of_rows(limit),
+            _ if limit == 0 => Chunks::of_rows(0),
+            _ => Chunks::until_passed(limit, usize::MAX),
+        };
+        walk.visit(&mut transaction, chunks, |row| {
+            let document = D::decode(&row.document)?;
+            if passes(filters, &document) {
+                add(&mut found, document);
+                left -= 1;
             }
-        }
+            Ok(if left == 0 { Visit::Last } else { Visit::Next })
+        })
+        .await?;
         Ok(found)
     }
 

@@ -35,8 +35,10 @@ impl DatabaseReader {
     /// The document with this id, or `None` when it does not exist (any more).
     ///
     /// # Errors
-    /// When a limit of reading is passed, or the stored document does not decode as `T`.
+    /// [`Code::InvalidId`] when the id is one of another table; when a limit of reading is passed, or the stored
+    /// document does not decode as `T`.
     pub async fn get<T: Document>(&mut self, id: &Id<T>) -> Result<Option<Doc<T>>> {
+        self.check_id("db.get", id)?;
         let found = self.get_stored(id.document_id()).await?;
         found
             .map(|document| Doc::<T>::decode(&document))
@@ -46,7 +48,7 @@ impl DatabaseReader {
     /// The document with this id, system fields included, whatever its table.
     ///
     /// # Errors
-    /// As [`DatabaseReader::get`].
+    /// When the id is one of the system's tables, or a limit of reading is passed.
     pub async fn get_object(&mut self, id: DocumentId) -> Result<Option<Object>> {
         let found = self.get_stored(id).await?;
         found.map(|document| Object::decode(&document)).transpose()
@@ -85,6 +87,15 @@ impl DatabaseReader {
         }
         let found = self.transaction()?.get(id).await;
         found.map_err(|error| error.in_context("db.get"))
+    }
+
+    /// Checks that an id is one of `T`'s table.
+    pub(super) fn check_id<T: Document>(&mut self, call: &str, id: &Id<T>) -> Result<()> {
+        let transaction = self.transaction()?;
+        transaction
+            .runtime
+            .tables()
+            .check_id(call, id.document_id(), T::TABLE)
     }
 
     /// The transaction, held until the guard is dropped.

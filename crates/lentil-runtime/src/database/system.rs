@@ -1,10 +1,9 @@
 use lentil_schema::{Doc, Document, Id, IntoRange};
-use lentil_values::TableNames;
 
 use super::Slot;
 use super::decode::Decode;
 use super::query::{Query, Scope};
-use crate::{Code, Error, Result};
+use crate::Result;
 
 /// A document of one of the system's tables that functions may read.
 #[diagnostic::on_unimplemented(
@@ -30,12 +29,10 @@ impl SystemReader {
     pub async fn get<T: SystemDocument>(&mut self, id: &Id<T>) -> Result<Option<Doc<T>>> {
         let mut transaction = self.slot.lock()?;
         let id = id.document_id();
-        if transaction.runtime.tables().number(T::TABLE) != Some(id.table) {
-            return Err(Error::new(
-                Code::InvalidId,
-                format!("db.system.get: \"{id}\" is no id of {}", T::TABLE),
-            ));
-        }
+        transaction
+            .runtime
+            .tables()
+            .check_id("db.system.get", id, T::TABLE)?;
         let found = transaction
             .get(id)
             .await

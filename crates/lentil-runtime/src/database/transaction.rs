@@ -6,10 +6,10 @@ use lentil_store::{
 };
 use lentil_values::{DocumentId, Interval};
 
-use super::pagination::Journal;
+use super::read_page::Journal;
 use crate::cache::ReadSet;
 use crate::error::store_error;
-use crate::limits::Usage;
+use crate::limits::{Usage, Written};
 use crate::{Error, Result, Runtime};
 
 /// What a query or a mutation reads through, and a mutation buffers its writes in.
@@ -19,10 +19,12 @@ use crate::{Error, Result, Runtime};
 pub(crate) struct Transaction {
     view: View,
     pub(crate) runtime: Runtime,
-    /// When the call began, in milliseconds: what `ctx.now()` tells all the while.
+    /// When the call began, in milliseconds with a fraction; `ctx.now()` returns the whole ones.
     pub(crate) now_ms: f64,
     pub(crate) usage: Usage,
     pub(crate) journal: Journal,
+    /// What had been written when each nested mutation that is under way began.
+    savepoints: Vec<Written>,
     conflict: bool,
 }
 
@@ -73,8 +75,28 @@ impl Transaction {
             now_ms,
             usage: Usage::default(),
             journal,
+            savepoints: Vec::new(),
             conflict: false,
         }
+    }
+
+    /// Begins a nested mutation.
+    pub(crate) fn push_savepoint(&mut self) {
+        self.savepoints.push(self.usage.written());
+        self.buffer().push_layer();
+    }
+
+    /// Ends the latest nested mutation and keeps what it wrote.
+    pub(crate) fn release_savepoint(&mut self) {
+        self.savepoints.pop();
+        self.buffer().commit_layer();
+    }
+
+    /// Ends the latest nested mutation, undoes what it wrote, and no longer counts it against the limits.
+    pub(crate) fn roll_back_to_savepoint(&mut self) {
+        let written = self.savepoints.pop().expect("a savepoint was made");
+        self.usage.roll_back_to(written);
+        self.buffer().discard_layer();
     }
 
     /// Whether the store has said that this transaction cannot commit: the function is to run again.
@@ -126,6 +148,25 @@ impl Transaction {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>> {
+        let rows = self.fetch(index, interval, order, limit).await?;
+        let last = rows.last().filter(|_| rows.len() == limit);
+        self.record_interval(index, covered(interval, order, last));
+        for row in &rows {
+            self.charge_document(&row.document)?;
+        }
+        Ok(rows)
+    }
+
+    /// Fetches up to `limit` rows that do not count as read yet.
+    ///
+    /// The caller calls [`Transaction::record_interval`] and [`Transaction::charge_document`] for those that it uses.
+    pub(crate) async fn fetch(
+        &mut self,
+        index: IndexRef,
+        interval: &Interval,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
         let rows = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.scan(index, interval, order, limit).await,
             View::Mutation {
@@ -139,23 +180,27 @@ impl Transaction {
             }
         };
         let rows = self.note(rows)?;
-        match &mut self.view {
-            View::Query { read_set, .. } => {
-                read_set.add(index, covered(interval, order, &rows, limit))
-            }
-            View::Mutation { buffer, read, .. } => {
-                // What is in the buffer may yet be discarded.
-                let stored = rows
-                    .iter()
-                    .filter(|row| buffer.get(row.document.id).is_none());
-                read.extend(stored.map(|row| (row.document.id, Arc::clone(&row.document))));
-            }
-        }
-        for row in &rows {
-            self.usage
-                .read_document(size_of(&row.document), self.runtime.limits())?;
+        if let View::Mutation { buffer, read, .. } = &mut self.view {
+            // What is in the buffer may yet be discarded.
+            let stored = rows
+                .iter()
+                .filter(|row| buffer.get(row.document.id).is_none());
+            read.extend(stored.map(|row| (row.document.id, Arc::clone(&row.document))));
         }
         Ok(rows)
+    }
+
+    /// Adds an interval to the read set of a query; a mutation's reads are recorded by its store.
+    pub(crate) fn record_interval(&mut self, index: IndexRef, interval: Interval) {
+        if let View::Query { read_set, .. } = &mut self.view {
+            read_set.add(index, interval);
+        }
+    }
+
+    /// Counts a document that was read against the limits.
+    pub(crate) fn charge_document(&mut self, document: &StoredDocument) -> Result<()> {
+        self.usage
+            .read_document(size_of(document), self.runtime.limits())
     }
 
     /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
@@ -233,9 +278,9 @@ impl Transaction {
     }
 }
 
-/// What a scan of `interval` that returned `rows` under `limit` has looked at.
-fn covered(interval: &Interval, order: Order, rows: &[Row], limit: usize) -> Interval {
-    let Some(last) = rows.last().filter(|_| rows.len() == limit) else {
+/// The part of `interval` that a scan has read: up to its last row when there may be more, otherwise all of it.
+pub(super) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> Interval {
+    let Some(last) = last else {
         return interval.clone();
     };
     match order {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use lentil_schema::{Document, Id, Patch};
 use lentil_store::StoredDocument;
-use lentil_values::{DocumentId, FieldName, InternalId, Object, Value};
+use lentil_values::{DocumentId, FieldName, InternalId, Object, TableNumber, Value};
 
 use super::transaction::size_of;
 use super::{DatabaseReader, Transaction};
@@ -40,12 +40,13 @@ impl DatabaseWriter {
     /// A change that leaves the document as it was writes nothing.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it is not there.
+    /// [`Code::NonexistentDocument`] when it is not there, [`Code::InvalidId`] when the id is one of another table.
     pub async fn patch<T: Document>(
         &mut self,
         id: &Id<T>,
         patch: impl Into<Patch<T>>,
     ) -> Result<()> {
+        self.reader.check_id("db.patch", id)?;
         self.patch_object(id.document_id(), patch.into().changes)
             .await
     }
@@ -53,8 +54,9 @@ impl DatabaseWriter {
     /// Replaces all fields of a document but `_id` and `_creationTime`.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it is not there.
+    /// As [`DatabaseWriter::patch`].
     pub async fn replace<T: Document>(&mut self, id: &Id<T>, document: T) -> Result<()> {
+        self.reader.check_id("db.replace", id)?;
         self.replace_object(id.document_id(), document.into_fields())
             .await
     }
@@ -62,8 +64,9 @@ impl DatabaseWriter {
     /// Deletes a document.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it is not there: deleting twice is an error.
+    /// As [`DatabaseWriter::patch`]: deleting twice is an error.
     pub async fn delete<T: Document>(&mut self, id: &Id<T>) -> Result<()> {
+        self.reader.check_id("db.delete", id)?;
         self.delete_object(id.document_id()).await
     }
 
@@ -104,8 +107,11 @@ impl DatabaseWriter {
 
     /// As [`DatabaseWriter::patch`], for any table; `None` removes a field.
     ///
+    /// The document's own `_id` and `_creationTime` may be among the changes, as they are.
+    ///
     /// # Errors
-    /// As [`DatabaseWriter::patch`].
+    /// As [`DatabaseWriter::patch`]; [`Code::InvalidId`] or [`Code::InvalidCreationTime`] when a system field would
+    /// change.
     pub async fn patch_object(
         &mut self,
         id: DocumentId,
@@ -114,6 +120,9 @@ impl DatabaseWriter {
         let (open, old) = self.existing("db.patch", id).await?;
         let mut new = (*old).clone();
         for (name, value) in changes {
+            if is_own_system_field("db.patch", &old, name.as_str(), value.as_ref())? {
+                continue;
+            }
             match value {
                 Some(value) => new.fields.insert(name, value),
                 None => new.fields.remove(name.as_str()),
@@ -124,10 +133,18 @@ impl DatabaseWriter {
 
     /// As [`DatabaseWriter::replace`], for any table.
     ///
+    /// The document's own `_id` and `_creationTime` may be among the fields, as they are.
+    ///
     /// # Errors
-    /// As [`DatabaseWriter::replace`].
-    pub async fn replace_object(&mut self, id: DocumentId, fields: Object) -> Result<()> {
+    /// As [`DatabaseWriter::patch_object`].
+    pub async fn replace_object(&mut self, id: DocumentId, mut fields: Object) -> Result<()> {
         let (open, old) = self.existing("db.replace", id).await?;
+        for name in SYSTEM_FIELDS {
+            let given = fields.get(name);
+            if given.is_some() && is_own_system_field("db.replace", &old, name, given)? {
+                fields.remove(name);
+            }
+        }
         let new = StoredDocument {
             fields,
             ..(*old).clone()
@@ -150,6 +167,12 @@ impl DatabaseWriter {
         call: &str,
         id: DocumentId,
     ) -> Result<(Arc<OpenTable>, Arc<StoredDocument>)> {
+        if id.table < TableNumber::FIRST_USER {
+            let message = format!(
+                "{call}: \"{id}\" is an id of one of the system's tables, which functions do not write"
+            );
+            return Err(Error::new(Code::InvalidId, message));
+        }
         let found = self
             .reader
             .transaction()?
@@ -193,6 +216,42 @@ impl DatabaseWriter {
     pub(crate) fn into_reader(self) -> DatabaseReader {
         self.reader
     }
+}
+
+const SYSTEM_FIELDS: [&str; 2] = ["_id", "_creationTime"];
+
+/// Whether a change is one to a system field, and leaves it as it is.
+///
+/// # Errors
+/// When it would change it.
+fn is_own_system_field(
+    call: &str,
+    document: &StoredDocument,
+    name: &str,
+    value: Option<&Value>,
+) -> Result<bool> {
+    let (is_same, code) = match name {
+        "_id" => {
+            let id = value.and_then(Value::as_str).map(str::parse);
+            (id == Some(Ok(document.id)), Code::InvalidId)
+        }
+        "_creationTime" => {
+            let time = value.and_then(Value::as_f64);
+            (
+                time == Some(document.creation_time),
+                Code::InvalidCreationTime,
+            )
+        }
+        _ => return Ok(false),
+    };
+    if is_same {
+        return Ok(true);
+    }
+    let message = format!(
+        "{call}: `{name}` of document \"{}\" cannot change; leave it out or pass it as it is",
+        document.id
+    );
+    Err(Error::new(code, message))
 }
 
 impl Transaction {

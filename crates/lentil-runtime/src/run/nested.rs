@@ -44,7 +44,7 @@ pub(crate) async fn call_nested_mutation(
     let call = caller.call.nested(&function.path)?;
     check_args(&runtime, &function, &args)?;
     let mut transaction = caller.db.lend()?;
-    transaction.buffer().push_layer();
+    transaction.push_savepoint();
     let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
     let result = catch_panic(function.path.as_str(), run(&mut ctx, args).as_mut()).await;
     let mut result =
@@ -58,8 +58,8 @@ pub(crate) async fn call_nested_mutation(
             result = Err(error);
         }
         match &result {
-            Ok(_) => transaction.buffer().commit_layer(),
-            Err(_) => transaction.buffer().discard_layer(),
+            Ok(_) => transaction.release_savepoint(),
+            Err(_) => transaction.roll_back_to_savepoint(),
         }
     }
     caller.db.restore(transaction);

@@ -112,13 +112,11 @@ pub(super) fn insert(transaction: &mut Transaction, job: Job) -> Result<()> {
 }
 
 pub(super) async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
-    let is_jobs = id.table == transaction.runtime.tables().system(TABLE).number();
-    let found = if is_jobs {
-        transaction.get(id).await?
-    } else {
-        None
-    };
-    match found.filter(is_open) {
+    transaction
+        .runtime
+        .tables()
+        .check_id("scheduler.cancel", id, TABLE)?;
+    match transaction.get(id).await?.filter(is_open) {
         Some(job) => mark(transaction, job, ScheduledState::Canceled),
         None => Ok(()),
     }

@@ -138,7 +138,7 @@ impl Scheduler {
     /// Has a scheduled function not run. One that has run already is not changed; an action that is running goes on.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Code::InvalidId`] when the id is one of another table, or when the store fails.
     pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
         match &self.0 {
             Place::AtOnce(runtime) => jobs::cancel_at_once(runtime, id.document_id()).await,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use lentil_schema::Id;
 use lentil_store::StoredDocument;
-use lentil_values::{DocumentId, TableNames};
+use lentil_values::DocumentId;
 
 use super::{FileInfo, FileMetadata, StoredFile};
 use crate::database::{Slot, Transaction};
@@ -94,12 +94,7 @@ pub(super) async fn file(
     id: DocumentId,
     call: &str,
 ) -> Result<Option<(Arc<StoredDocument>, FileInfo)>> {
-    if transaction.runtime.tables().number(TABLE) != Some(id.table) {
-        return Err(Error::new(
-            Code::InvalidId,
-            format!("{call}: \"{id}\" is no id of a stored file"),
-        ));
-    }
+    transaction.runtime.tables().check_id(call, id, TABLE)?;
     let Some(document) = transaction
         .get(id)
         .await

@@ -58,6 +58,9 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
         .await
         .unwrap();
         assert_eq!((ranks(&third.page), third.is_done), (vec![6.0], true));
+        let full = PaginationOptions::after(&second.continue_cursor, 1);
+        let full = read(&t, "ada", full).await.unwrap();
+        assert_eq!((ranks(&full.page), full.is_done), (vec![6.0], false));
         let beyond = read(
             &t,
             "ada",
@@ -182,6 +185,18 @@ async fn options_that_make_no_sense_are_refused() {
     for options in [
         PaginationOptions::first(0),
         PaginationOptions::first(32_001),
+        PaginationOptions {
+            num_items: -1.0,
+            ..PaginationOptions::default()
+        },
+        PaginationOptions {
+            num_items: 2.5,
+            ..PaginationOptions::default()
+        },
+        PaginationOptions {
+            maximum_bytes_read: Some(2.5),
+            ..PaginationOptions::first(1)
+        },
         PaginationOptions {
             num_items: f64::NAN,
             ..PaginationOptions::default()

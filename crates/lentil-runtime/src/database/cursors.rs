@@ -1,0 +1,132 @@
+use lentil_schema::RangeSpec;
+use lentil_store::{IndexRef, Order};
+use lentil_values::{Interval, Object, Value};
+
+use super::transaction::successor;
+use super::walk::Walk;
+use crate::{Code, Error, Result};
+
+/// Writes and reads the cursors of one query: its fingerprint, then `-` for the end or the key of the last row.
+pub(super) struct Cursors {
+    fingerprint: String,
+    order: Order,
+}
+
+impl Cursors {
+    pub(super) fn new(range: &RangeSpec, index: IndexRef, order: Order) -> Cursors {
+        Cursors {
+            fingerprint: fingerprint(range, index, order),
+            order,
+        }
+    }
+
+    pub(super) fn after(&self, key: &[u8]) -> String {
+        format!(
+            "{}{}",
+            self.fingerprint,
+            data_encoding::HEXLOWER.encode(key)
+        )
+    }
+
+    pub(super) fn end(&self) -> String {
+        format!("{}-", self.fingerprint)
+    }
+
+    pub(super) fn is_end(&self, cursor: &str) -> bool {
+        cursor.ends_with('-')
+    }
+
+    /// The key in `cursor`, or `None` when it is the query's end.
+    fn position(&self, cursor: &str) -> Result<Option<Vec<u8>>> {
+        let foreign = || {
+            let data = [
+                ("isConvexSystemError", Value::Boolean(true)),
+                ("paginationError", "InvalidCursor".into()),
+            ];
+            let data =
+                data.map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
+            Error::with_data(
+                Code::InvalidCursor,
+                "InvalidCursor: the cursor belongs to another query; start again from the first page",
+                Object::from_iter(data),
+            )
+        };
+        let position = cursor
+            .strip_prefix(self.fingerprint.as_str())
+            .ok_or_else(foreign)?;
+        if position == "-" {
+            return Ok(None);
+        }
+        data_encoding::HEXLOWER
+            .decode(position.as_bytes())
+            .map(Some)
+            .map_err(|_| foreign())
+    }
+
+    pub(super) fn start_after(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
+        let rest = match (self.position(cursor)?, self.order) {
+            (None, _) => Interval {
+                start: Vec::new(),
+                end: Some(Vec::new()),
+            },
+            (Some(key), Order::Asc) => Interval {
+                start: successor(&key),
+                end: None,
+            },
+            (Some(key), Order::Desc) => Interval {
+                start: Vec::new(),
+                end: Some(key),
+            },
+        };
+        walk.restrict(&rest);
+        Ok(())
+    }
+
+    pub(super) fn end_at(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
+        if let Some(key) = self.position(cursor)? {
+            let until = match self.order {
+                Order::Asc => Interval {
+                    start: Vec::new(),
+                    end: Some(successor(&key)),
+                },
+                Order::Desc => Interval {
+                    start: key,
+                    end: None,
+                },
+            };
+            walk.restrict(&until);
+        }
+        Ok(())
+    }
+}
+
+/// Sixteen hexadecimal digits that tell queries apart: FNV-1a over table, index, interval and direction.
+///
+/// `index` tells an index from an earlier one of the same name over other fields, whose keys mean something else.
+fn fingerprint(range: &RangeSpec, index: IndexRef, order: Order) -> String {
+    let interval = range.interval();
+    let end = interval.end.as_deref();
+    let order: &[u8] = if order == Order::Asc { b"asc" } else { b"desc" };
+    let generation = match index {
+        IndexRef::Declared(_, id) => id.0,
+        IndexRef::ById(_) | IndexRef::ByCreationTime(_) => 0,
+    };
+    let parts: [&[u8]; 7] = [
+        range.table.as_bytes(),
+        range.index.as_bytes(),
+        &generation.to_le_bytes(),
+        order,
+        &interval.start,
+        end.unwrap_or_default(),
+        &[u8::from(end.is_some())],
+    ];
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, part| {
+        let length = (part.len() as u64).to_le_bytes();
+        length
+            .iter()
+            .chain(part.iter())
+            .fold(hash, |hash, byte| step(hash, *byte))
+    });
+    format!("{hash:016x}")
+}

@@ -1,0 +1,205 @@
+use lentil_schema::RangeSpec;
+use lentil_values::IndexKey;
+
+use super::Transaction;
+use super::cursors::Cursors;
+use super::decode::Decode;
+use super::pagination::{PageStatus, PaginationOptions, PaginationResult};
+use super::query::{Filter, passes};
+use super::transaction::size_of;
+use super::walk::{Chunks, Visit, Walk};
+use crate::{Code, Error, Result};
+
+const MAX_PAGE_SIZE: f64 = 32_000.0;
+/// A page longer than this should be split, whatever was asked for.
+const LONG_PAGE: usize = 6_144;
+
+/// The end of the page that a query read: what makes its later executions cover the same page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Journal {
+    /// From the execution before, if there was one.
+    pub(crate) before: Option<String>,
+    /// From this execution.
+    pub(crate) now: Option<String>,
+}
+
+/// Reads one page of `walk`, which covers the whole of `range`.
+pub(super) async fn read_page<D: Decode>(
+    transaction: &mut Transaction,
+    mut walk: Walk,
+    range: &RangeSpec,
+    options: PaginationOptions,
+    filters: &[Filter<'_, D>],
+) -> Result<PaginationResult<D>> {
+    if transaction.journal.now.is_some() {
+        return Err(Error::new(
+            Code::InvalidQuery,
+            "a function may paginate once",
+        ));
+    }
+    let mut limits = PageLimits::new(&options)?;
+    let cursors = Cursors::new(range, walk.index(), walk.order());
+    if let Some(cursor) = &options.cursor {
+        cursors.start_after(&mut walk, cursor)?;
+    }
+    let given_end = options
+        .end_cursor
+        .or_else(|| transaction.journal.before.take());
+    if let Some(end) = &given_end {
+        cursors.end_at(&mut walk, end)?;
+        limits = PageLimits::NONE;
+    }
+    let read = Read::collect(transaction, &mut walk, &limits, filters).await?;
+    let is_cut = read.end == PageEnd::Cut;
+    // A client splits a page whose end was given before it shows it, so that page always needs a place to split at.
+    let split = (read.keys.len() > 2 || is_cut && given_end.is_some())
+        .then(|| cursors.after(read.keys[read.keys.len() / 2].as_bytes()));
+    let end = match (given_end, read.end) {
+        (Some(end), _) => end,
+        (None, PageEnd::Exhausted) => cursors.end(),
+        (None, PageEnd::Full | PageEnd::Cut) => {
+            let last = read.keys.last();
+            let last = last.expect("a page that ends before the range does has a last row");
+            cursors.after(last.as_bytes())
+        }
+    };
+    transaction.journal.now = Some(end.clone());
+    Ok(PaginationResult {
+        page_status: read.status(),
+        page: read.page,
+        is_done: cursors.is_end(&end) && !is_cut,
+        continue_cursor: end,
+        split_cursor: split,
+    })
+}
+
+/// What the client allows a page to be.
+struct PageLimits {
+    items: usize,
+    rows: usize,
+    bytes: usize,
+}
+
+impl PageLimits {
+    /// Of a page whose end is given.
+    const NONE: PageLimits = PageLimits {
+        items: usize::MAX,
+        rows: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    fn new(options: &PaginationOptions) -> Result<PageLimits> {
+        let whole = |name: &str, given: f64, max: f64| {
+            if (1.0..=max).contains(&given) && given.fract() == 0.0 {
+                return Ok(given as usize);
+            }
+            let message = if max.is_finite() {
+                format!("`{name}` is {given}; it must be a whole number from 1 to {max}")
+            } else {
+                format!("`{name}` is {given}; it must be a whole number, at least 1")
+            };
+            Err(Error::new(Code::InvalidQuery, message))
+        };
+        let optional = |name, given: Option<f64>| match given {
+            Some(given) => whole(name, given, f64::INFINITY),
+            None => Ok(usize::MAX),
+        };
+        let items = if options.end_cursor.is_some() {
+            usize::MAX
+        } else {
+            whole("numItems", options.num_items, MAX_PAGE_SIZE)?
+        };
+        Ok(PageLimits {
+            items,
+            rows: optional("maximumRowsRead", options.maximum_rows_read)?,
+            bytes: optional("maximumBytesRead", options.maximum_bytes_read)?,
+        })
+    }
+}
+
+/// Why a page ends where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageEnd {
+    /// It has as many documents as were asked for.
+    Full,
+    /// The range, or the part of it up to a given end, is at its end.
+    Exhausted,
+    /// It may not read more.
+    Cut,
+}
+
+/// The documents of a page, and all that was read for it, filtered rows included.
+struct Read<D> {
+    page: Vec<D>,
+    keys: Vec<IndexKey>,
+    bytes: usize,
+    end: PageEnd,
+    allowed_rows: usize,
+    allowed_bytes: usize,
+}
+
+impl<D: Decode> Read<D> {
+    async fn collect(
+        transaction: &mut Transaction,
+        walk: &mut Walk,
+        limits: &PageLimits,
+        filters: &[Filter<'_, D>],
+    ) -> Result<Read<D>> {
+        let left = transaction.usage.reads_left(transaction.runtime.limits());
+        let (share_rows, share_bytes) = (share(left.documents), share(left.bytes));
+        let mut read = Read {
+            page: Vec::new(),
+            keys: Vec::new(),
+            bytes: 0,
+            end: PageEnd::Exhausted,
+            allowed_rows: limits.rows.min(share_rows),
+            allowed_bytes: limits.bytes.min(share_bytes),
+        };
+        let chunks = if filters.is_empty() {
+            Chunks::of_rows(limits.items.min(read.allowed_rows))
+        } else {
+            Chunks::until_passed(limits.items, read.allowed_rows)
+        };
+        walk.visit(transaction, chunks, |row| {
+            let bytes = read.bytes + size_of(&row.document);
+            // The first row is read in any case: a page of none would never get further.
+            if bytes > share_bytes && !read.keys.is_empty() {
+                return Ok(Visit::Before);
+            }
+            read.bytes = bytes;
+            read.keys.push(row.key.clone());
+            let document = D::decode(&row.document)?;
+            if passes(filters, &document) {
+                read.page.push(document);
+            }
+            let has_enough = read.page.len() >= limits.items || read.bytes >= limits.bytes;
+            Ok(if has_enough { Visit::Last } else { Visit::Next })
+        })
+        .await?;
+        if read.page.len() >= limits.items {
+            read.end = PageEnd::Full;
+        } else if !walk.is_done() {
+            read.end = PageEnd::Cut;
+        }
+        Ok(read)
+    }
+
+    fn status(&self) -> Option<PageStatus> {
+        let is_near = |used: usize, allowed: usize| used > allowed - allowed / 4;
+        if self.end == PageEnd::Cut {
+            Some(PageStatus::SplitRequired)
+        } else if self.page.len() > LONG_PAGE
+            || is_near(self.keys.len(), self.allowed_rows)
+            || is_near(self.bytes, self.allowed_bytes)
+        {
+            Some(PageStatus::SplitRecommended)
+        } else {
+            None
+        }
+    }
+}
+
+/// The part of what a function may still read that a page may take; the rest is for what the function does with it.
+fn share(left: usize) -> usize {
+    (left - left / 8).max(1)
+}
