@@ -175,7 +175,8 @@ async fn a_live_page_grows_and_shrinks_and_keeps_its_end() {
 
         fill(&t, "ada", [0.0, 4.25, 4.75]).await;
         assert_eq!(ranks(&shown(&mut first).await.unwrap().page), [0.0]);
-        assert!(shown(&mut second).await.is_none());
+        let behind = shown(&mut second).await.unwrap();
+        assert_eq!(ranks(&behind.page), [6.0, 8.0]);
     }
 }
 
