@@ -7,21 +7,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use lentil_runtime::http::Body;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::body::ToClient;
-use crate::head::{Answering, Head, Watched};
+use crate::head::{Answering, Head};
 use crate::service::Service;
 use crate::sync::{self, Upgrade};
-use crate::{ServerOptions, api, linger};
+use crate::{ServerOptions, linger};
 
 /// How every HTTP/2 connection begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -71,12 +70,7 @@ struct Shared {
 impl Shared {
     async fn answer(&self, parts: Box<Parts>, incoming: Incoming) -> Response<ToClient> {
         let answering = Answering::begin(&self.head);
-        let is_ambiguous = self.head.is_ambiguous();
-        let response = if is_ambiguous {
-            ambiguous()
-        } else {
-            self.service.answer(parts, incoming, &self.slot).await
-        };
+        let response = self.service.answer(parts, incoming, &self.slot).await;
         response.map(|body| ToClient::new(body, Some(answering)))
     }
 }
@@ -85,7 +79,7 @@ async fn serve_http1(stream: TcpStream, service: Service) {
     let ServerOptions { max_head_bytes, .. } = *service.options();
     let (head, server) = (Arc::new(Head::default()), Arc::clone(service.server()));
     let watching = server.heads.watch(&head);
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&head)));
+    let io = TokioIo::new(stream);
     let shared = Arc::new(Shared {
         service,
         head,
@@ -125,24 +119,13 @@ async fn serve_http1(stream: TcpStream, service: Service) {
     let is_served = serving.await;
     drop(watching);
     let parts = connection.into_parts();
-    let stream = parts.io.into_inner().into_inner();
+    let stream = parts.io.into_inner();
     let upgrade = shared.slot.lock().take().filter(|_| is_served);
     match upgrade {
         // Apart, so that other connections do not carry the room that a session needs.
         Some(upgrade) => Box::pin(sync::serve(server, stream, parts.read_buf, upgrade)).await,
         None => linger::close(stream).await,
     }
-}
-
-/// The answer to a request that says its length twice, after which nothing on the connection can be trusted.
-fn ambiguous() -> Response<Body> {
-    let sentence = "both Content-Length and Transfer-Encoding: send one of them";
-    let mut response = api::text(StatusCode::BAD_REQUEST, sentence.to_owned());
-    response.headers_mut().insert(
-        header::CONNECTION,
-        header::HeaderValue::from_static("close"),
-    );
-    response
 }
 
 async fn serve_http2(stream: TcpStream, service: Service) {

@@ -9,8 +9,10 @@ mod body;
 mod connection;
 mod head;
 mod heads;
+mod host;
 mod linger;
 mod options;
+mod peer;
 mod request_id;
 mod serve;
 mod service;
@@ -18,4 +20,5 @@ mod sync;
 
 pub use auth::{AuthConfig, AuthConfigError, AuthError, Authenticator, VerifiedUser};
 pub use options::ServerOptions;
+pub use peer::{NetworkError, TrustedProxies};
 pub use serve::{Drained, Listeners, serve};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lentil_runtime::http::Secret;
 
-use crate::AuthConfig;
+use crate::{AuthConfig, TrustedProxies};
 
 /// What the server tells of itself, and what a client may take. The defaults are for production.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct ServerOptions {
     pub admin_key: Option<Secret>,
     /// Whose tokens sign users in.
     pub auth: AuthConfig,
+    /// The proxies that tell the addresses of their clients.
+    pub trusted_proxies: TrustedProxies,
     /// Connections at the same time; further ones wait to be accepted.
     pub max_connections: usize,
     /// Bytes of a request's head.
@@ -47,6 +49,7 @@ impl Default for ServerOptions {
             instance_name: "lentil".to_owned(),
             admin_key: None,
             auth: AuthConfig::default(),
+            trusted_proxies: TrustedProxies::default(),
             max_connections: 10_000,
             max_head_bytes: 32 << 10,
             head_time: Duration::from_secs(75),

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +42,10 @@ pub async fn serve(
     let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
     tokio::spawn(look_after_heads(Arc::clone(&server)));
     let accept = |listener, origin| {
-        let service = Service::new(Arc::clone(&server), origin);
         tokio::spawn(accept(
             listener,
-            service,
+            Arc::clone(&server),
+            origin,
             Arc::clone(&slots),
             draining.clone(),
         ))
@@ -126,7 +127,8 @@ async fn sweep_files(server: Arc<Server>) {
 /// Accepts connections until the server drains; returns those that are still open.
 async fn accept(
     listener: TcpListener,
-    service: Service,
+    server: Arc<Server>,
+    origin: Origin,
     slots: Arc<Semaphore>,
     mut draining: watch::Receiver<bool>,
 ) -> JoinSet<()> {
@@ -139,11 +141,11 @@ async fn accept(
                 .expect("the slots are never closed");
             (slot, next_connection(&listener).await)
         };
-        let (slot, stream) = tokio::select! {
+        let (slot, (stream, peer)) = tokio::select! {
             next = next => next,
             _ = draining.wait_for(|draining| *draining) => return connections,
         };
-        let service = service.clone();
+        let service = Service::new(Arc::clone(&server), origin, peer);
         connections.spawn(async move {
             connection::serve(stream, service).await;
             drop(slot);
@@ -153,11 +155,11 @@ async fn accept(
 }
 
 /// The next connection; when the system has no room for one, tries again, ever more slowly.
-async fn next_connection(listener: &TcpListener) -> TcpStream {
+async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut back_off = Duration::from_millis(5);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(back_off).await;

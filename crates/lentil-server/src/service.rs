@@ -1,22 +1,23 @@
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use lentil_runtime::Runtime;
 use lentil_runtime::http::Body;
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
-use crate::api::{self, HeldSnapshots};
+use crate::api::{self, ApiError, HeldSnapshots};
 use crate::body::from_client;
 use crate::connection::UpgradeSlot;
 use crate::heads::Heads;
 use crate::request_id::RequestId;
 use crate::sync::ClientEvents;
-use crate::{Authenticator, ServerOptions};
+use crate::{Authenticator, ServerOptions, host};
 
 /// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(crate) enum Origin {
 pub(crate) struct Service {
     server: Arc<Server>,
     origin: Origin,
+    peer: SocketAddr,
 }
 
 /// What all listeners share.
@@ -72,8 +74,13 @@ impl Server {
 }
 
 impl Service {
-    pub(crate) fn new(server: Arc<Server>, origin: Origin) -> Service {
-        Service { server, origin }
+    /// Answers the requests of the connection from `peer`.
+    pub(crate) fn new(server: Arc<Server>, origin: Origin, peer: SocketAddr) -> Service {
+        Service {
+            server,
+            origin,
+            peer,
+        }
     }
 
     pub(crate) fn server(&self) -> &Arc<Server> {
@@ -82,6 +89,12 @@ impl Service {
 
     pub(crate) fn options(&self) -> &ServerOptions {
         &self.server.options
+    }
+
+    /// The address of the client that has sent these headers.
+    pub(crate) fn client_address(&self, headers: &HeaderMap) -> IpAddr {
+        let proxies = &self.options().trusted_proxies;
+        proxies.client_address(self.peer, headers)
     }
 
     /// Answers a request, in a span of its own; at the level `debug` it leaves a line in the log.
@@ -93,6 +106,9 @@ impl Service {
         incoming: Incoming,
         slot: &UpgradeSlot,
     ) -> Response<Body> {
+        if let Err(message) = host::check(&parts) {
+            return misdirected(message);
+        }
         let id = RequestId::of(&parts.headers);
         let (method, path) = (&parts.method, parts.uri.path());
         let span = tracing::debug_span!("request", %method, path, request_id = id.as_str());
@@ -119,11 +135,13 @@ impl Service {
     ) -> Response<Body> {
         if self.origin == Origin::Main {
             if let Some(endpoint) = api::endpoint(&self.server, &parts) {
+                let client = self.client_address(&parts.headers);
                 let request = Request::from_parts(*parts, incoming);
                 // Apart, so that the application's requests do not carry the room that these need.
                 return Box::pin(api::answer(
                     &self.server,
                     endpoint,
+                    client,
                     request,
                     id.as_str(),
                     slot,
@@ -132,7 +150,8 @@ impl Service {
             }
             strip_http(&mut parts.uri);
         }
-        let identity = api::of_route(&self.server, &parts.headers).await;
+        let client = self.client_address(&parts.headers);
+        let identity = api::of_route(&self.server, client, &parts.headers).await;
         let takes_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let body = if takes_body {
             from_client(incoming, self.options())
@@ -141,6 +160,15 @@ impl Service {
         };
         self.server.runtime.fetch(parts, body, identity, id).await
     }
+}
+
+/// The response to a request that does not say which host it is for; the connection ends with it.
+fn misdirected(message: &'static str) -> Response<Body> {
+    let mut response =
+        ApiError::new(StatusCode::BAD_REQUEST, "InvalidHost", message).into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// `/http/api/job` is the application's `/api/job`.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use lentil_server::TrustedProxies;
+
 use crate::codegen::{self, CodegenError};
 use crate::serve;
 use crate::{Backend, logging};
@@ -60,6 +62,15 @@ pub(crate) struct ServeArgs {
     /// The URL under which clients reach the server, such as https://api.example.com; where it listens unless told.
     #[arg(long, env = "LENTIL_ORIGIN", value_name = "URL")]
     pub(crate) origin: Option<String>,
+    /// The proxies in front of the server, such as 10.0.0.0/8,::1: a client's address is the last one in
+    /// X-Forwarded-For, or Forwarded, that is not a trusted proxy's.
+    #[arg(
+        long,
+        env = "LENTIL_TRUSTED_PROXIES",
+        value_name = "NETWORKS",
+        default_value = ""
+    )]
+    pub(crate) trusted_proxies: TrustedProxies,
     /// A file that says whose tokens sign users in, as the JSON of Convex's `auth.config`.
     #[arg(long, env = "LENTIL_AUTH_CONFIG", value_name = "FILE")]
     pub(crate) auth_config: Option<PathBuf>,

@@ -114,6 +114,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         instance_name: backend.name.clone(),
         admin_key: admin_key.map(|secret| Secret::new(secret.value.clone())),
         auth,
+        trusted_proxies: args.trusted_proxies.clone(),
         ..ServerOptions::default()
     };
     lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;

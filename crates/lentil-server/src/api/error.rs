@@ -69,6 +69,11 @@ impl From<ProtocolError> for ApiError {
 
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> ApiError {
-        ApiError::new(StatusCode::BAD_REQUEST, "BadJsonBody", error.to_string())
+        let (status, code) = match error {
+            BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
+            BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            _ => (StatusCode::BAD_REQUEST, "BadJsonBody"),
+        };
+        ApiError::new(status, code, error.to_string())
     }
 }

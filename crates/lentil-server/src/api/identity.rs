@@ -1,5 +1,6 @@
 //! On whose behalf a request comes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -12,6 +13,7 @@ use crate::service::Server;
 /// The caller of an API request, by its `Authorization` header, or the query parameter `adminKey`.
 pub(crate) async fn of_request(
     server: &Server,
+    client: IpAddr,
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Result<Identity, ApiError> {
@@ -24,26 +26,30 @@ pub(crate) async fn of_request(
             .flatten()
             .find(|(name, _)| name == "adminKey");
         return key.map_or(Ok(Identity::Anonymous), |(_, key)| {
-            admin(server, &key, None)
+            admin(server, client, &key, None)
         });
     }
-    of_headers(server, headers).await
+    of_headers(server, client, headers).await
 }
 
 /// The caller by the `Authorization` header alone.
-pub(crate) async fn of_headers(server: &Server, headers: &HeaderMap) -> Result<Identity, ApiError> {
+pub(crate) async fn of_headers(
+    server: &Server,
+    client: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Identity, ApiError> {
     let Some(header) = headers.get(header::AUTHORIZATION) else {
         return Ok(Identity::Anonymous);
     };
     // What is not even text is no header of ours.
     match Authorization::parse(header.to_str().unwrap_or_default())? {
         Authorization::User(token) => user(server, token).await.map(|(identity, _)| identity),
-        Authorization::Admin(key) => admin(server, key, None),
+        Authorization::Admin(key) => admin(server, client, key, None),
     }
 }
 
 /// On whose behalf a route of the application runs: what is no token of ours says nothing, such as a key of its own.
-pub(crate) async fn of_route(server: &Server, headers: &HeaderMap) -> Identity {
+pub(crate) async fn of_route(server: &Server, client: IpAddr, headers: &HeaderMap) -> Identity {
     let header = headers
         .get(header::AUTHORIZATION)
         .and_then(|header| header.to_str().ok());
@@ -54,7 +60,7 @@ pub(crate) async fn of_route(server: &Server, headers: &HeaderMap) -> Identity {
                 Identity::User(Arc::new(verified.identity))
             })
         }
-        Some(Ok(Authorization::Admin(key))) => admin(server, key, None).unwrap_or_default(),
+        Some(Ok(Authorization::Admin(key))) => admin(server, client, key, None).unwrap_or_default(),
         Some(Err(_)) | None => Identity::Anonymous,
     }
 }
@@ -73,6 +79,7 @@ pub(crate) async fn user(server: &Server, token: &str) -> Result<(Identity, f64)
 /// The administrator, acting as a user where the key is followed by one or `acting_as` is given.
 pub(crate) fn admin(
     server: &Server,
+    client: IpAddr,
     presented: &str,
     acting_as: Option<&serde_json::Value>,
 ) -> Result<Identity, ApiError> {

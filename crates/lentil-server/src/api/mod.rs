@@ -11,6 +11,8 @@ mod query_at;
 mod range;
 mod storage;
 
+use std::net::IpAddr;
+
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -137,10 +139,11 @@ pub(crate) fn endpoint(server: &Server, request: &Parts) -> Option<Endpoint> {
     Endpoint::of(request.uri.path()).filter(is_free)
 }
 
-/// Answers the server's own paths.
+/// Answers the server's own paths, for the client at this address.
 pub(crate) async fn answer(
     server: &Server,
     endpoint: Endpoint,
+    client: IpAddr,
     request: Request<Incoming>,
     request_id: &str,
     slot: &UpgradeSlot,
@@ -150,7 +153,7 @@ pub(crate) async fn answer(
     }
     let headers = request.headers().clone();
     let answered = if endpoint.takes(request.method()) {
-        dispatch(server, endpoint, request, request_id, slot).await
+        dispatch(server, endpoint, client, request, request_id, slot).await
     } else {
         let message = format!("{} is not for {}", request.uri().path(), request.method());
         Err(ApiError::new(
@@ -167,13 +170,14 @@ pub(crate) async fn answer(
 async fn dispatch(
     server: &Server,
     endpoint: Endpoint,
+    client: IpAddr,
     request: Request<Incoming>,
     request_id: &str,
     slot: &UpgradeSlot,
 ) -> Result<Response<Body>, ApiError> {
     identity::check_client(request.headers())?;
     let (headers, uri) = (request.headers().clone(), request.uri().clone());
-    let caller = identity::of_request(server, &headers, &uri);
+    let caller = identity::of_request(server, client, &headers, &uri);
     match endpoint {
         Endpoint::Root => Ok(text(
             StatusCode::OK,
@@ -235,7 +239,7 @@ async fn dispatch(
         Endpoint::File(url_id) => {
             storage::download(server, request.method(), &url_id, &headers, request_id).await
         }
-        Endpoint::Sync => sync::accept(&headers, uri.path(), slot),
+        Endpoint::Sync => sync::accept(&headers, uri.path(), client, slot),
         Endpoint::Unsupported(advice) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             "NotSupported",

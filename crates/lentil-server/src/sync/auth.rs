@@ -1,6 +1,7 @@
 //! Who the client is, and until when.
 
 use std::future::pending;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lentil_protocol::sync::{ServerMessage, Token};
@@ -21,6 +22,7 @@ pub(super) struct SignedIn {
 /// Believes a token, or closes the connection; `base_version` is that of the identity last told.
 pub(super) async fn authenticate(
     server: &Server,
+    client: IpAddr,
     token: Token,
     base_version: u32,
 ) -> Result<SignedIn, Closing> {
@@ -38,7 +40,7 @@ pub(super) async fn authenticate(
             })
         }
         Token::Admin { key, acting_as } => {
-            api::admin(server, &key, acting_as.as_ref()).map(for_ever)
+            api::admin(server, client, &key, acting_as.as_ref()).map(for_ever)
         }
     };
     signed_in.map_err(|error| refused(&error, base_version))

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ const SESSION_BYTES: usize = 64 << 20;
 pub(super) struct Session {
     server: Arc<Server>,
     outbox: Outbox,
+    /// The client's address.
+    client: IpAddr,
     takes_chunks: bool,
     signed_in: SignedIn,
     queries: Queries,
@@ -66,6 +69,7 @@ impl Session {
         Session {
             server,
             outbox,
+            client: upgrade.client,
             takes_chunks: upgrade.takes_chunks,
             signed_in,
             queries,
@@ -192,8 +196,13 @@ impl Session {
                 token,
             } => {
                 self.queries.check_identity(base_version)?;
-                self.signed_in =
-                    auth::authenticate(&self.server, token, self.queries.told_identity()).await?;
+                self.signed_in = auth::authenticate(
+                    &self.server,
+                    self.client,
+                    token,
+                    self.queries.told_identity(),
+                )
+                .await?;
                 let identity = self.signed_in.identity.clone();
                 let audience = Audience::of(&self.server, &identity);
                 self.queries.set_identity(identity, audience);

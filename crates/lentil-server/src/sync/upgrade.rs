@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A connection that is a sync WebSocket from now on.
 pub(crate) struct Upgrade {
+    /// The client's address.
+    pub(super) client: IpAddr,
     /// Whether the client puts a transition together that comes in chunks.
     pub(super) takes_chunks: bool,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Upgrade {
 pub(crate) fn accept(
     headers: &HeaderMap,
     path: &str,
+    client: IpAddr,
     slot: &UpgradeSlot,
 ) -> Result<Response<Body>, ApiError> {
     let has = |name: header::HeaderName, word: &str| {
@@ -57,6 +61,7 @@ pub(crate) fn accept(
         ));
     };
     *slot.lock() = Some(Upgrade {
+        client,
         takes_chunks: takes_chunks(path),
     });
     let mut response = Response::new(Body::empty());
