@@ -7,6 +7,7 @@ mod api;
 mod auth;
 mod body;
 mod connection;
+mod failed_keys;
 mod head;
 mod heads;
 mod host;

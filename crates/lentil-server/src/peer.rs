@@ -42,12 +42,13 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return peer;
         }
-        let (name, read): (_, fn(&[u8]) -> Option<IpAddr>) = if headers.contains_key(FORWARDED_FOR)
-        {
-            (FORWARDED_FOR, address_of)
+        let has_list = headers.contains_key(FORWARDED_FOR);
+        let name = if has_list {
+            FORWARDED_FOR
         } else {
-            (header::FORWARDED, forwarded_for)
+            header::FORWARDED
         };
+        let read = if has_list { address_of } else { forwarded_for };
         // Commas in quotation marks separate too: a client could open a quotation that hides what a proxy appends.
         let lines = headers.get_all(name).into_iter().rev();
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));

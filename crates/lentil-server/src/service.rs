@@ -14,6 +14,7 @@ use tracing::Instrument;
 use crate::api::{self, ApiError, HeldSnapshots};
 use crate::body::from_client;
 use crate::connection::UpgradeSlot;
+use crate::failed_keys::FailedKeys;
 use crate::heads::Heads;
 use crate::request_id::RequestId;
 use crate::sync::ClientEvents;
@@ -41,6 +42,7 @@ pub(crate) struct Server {
     pub(crate) runtime: Runtime,
     pub(crate) options: ServerOptions,
     pub(crate) authenticator: Authenticator,
+    pub(crate) failed_keys: FailedKeys,
     pub(crate) held: HeldSnapshots,
     pub(crate) heads: Arc<Heads>,
     pub(crate) client_events: ClientEvents,
@@ -64,6 +66,7 @@ impl Server {
             runtime,
             options,
             authenticator,
+            failed_keys: FailedKeys::default(),
             held,
             heads,
             client_events: ClientEvents::default(),

@@ -411,3 +411,36 @@ async fn queries_at_one_timestamp_agree_whatever_is_written_meanwhile() {
     );
     server.end().await;
 }
+
+#[tokio::test]
+async fn an_address_that_presents_many_wrong_admin_keys_waits() {
+    let server = Running::start().await;
+    let check = async |key: &str, address: &str| {
+        let headers = [
+            ("authorization", &*format!("Convex {key}")),
+            ("x-forwarded-for", address),
+        ];
+        send(&server, "GET", "/api/check_admin_key", &headers, "").await
+    };
+    for _ in 0..10 {
+        assert_eq!(check("wrong", "6.6.6.6, 192.0.2.1").await.status, 401);
+    }
+    // The right key would tell a guesser that it is right.
+    for key in ["wrong", ADMIN_KEY] {
+        let refused = check(key, "192.0.2.1").await;
+        assert_eq!(refused.status, 429, "{key}");
+        assert_eq!(refused.body["code"], "TooManyFailedAdminKeys");
+        assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    }
+    let by_parameter = format!("/api/check_admin_key?adminKey={ADMIN_KEY}");
+    let headers = [("x-forwarded-for", "192.0.2.1")];
+    let refused = send(&server, "GET", &by_parameter, &headers, "").await;
+    assert_eq!(refused.status, 429);
+    for address in ["192.0.2.2", ""] {
+        assert_eq!(check(ADMIN_KEY, address).await.status, 200, "{address}");
+    }
+    let headers = [("x-forwarded-for", "192.0.2.1")];
+    let other = send(&server, "GET", "/version", &headers, "").await;
+    assert_eq!(other.status, 200, "what needs no key is answered");
+    server.end().await;
+}

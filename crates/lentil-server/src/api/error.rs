@@ -1,4 +1,6 @@
-use http::{Response, StatusCode};
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
 use lentil_protocol::ProtocolError;
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::{Code, Error};
@@ -11,6 +13,8 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
+    /// When the client may try again.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ApiError {
@@ -23,6 +27,19 @@ impl ApiError {
             status,
             code,
             message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    /// The error of a client that asks for too much, and may try again after a while.
+    pub(crate) fn too_many(
+        code: &'static str,
+        message: impl Into<String>,
+        retry_after: Duration,
+    ) -> ApiError {
+        ApiError {
+            retry_after: Some(retry_after),
+            ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, code, message)
         }
     }
 
@@ -57,7 +74,13 @@ impl ApiError {
 
     pub(crate) fn into_response(self) -> Response<Body> {
         let body = serde_json::json!({ "code": self.code, "message": self.message });
-        json(self.status, body.to_string())
+        let mut response = json(self.status, body.to_string());
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_secs_f64().ceil() as u64;
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

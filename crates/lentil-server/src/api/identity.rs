@@ -8,6 +8,7 @@ use lentil_protocol::Authorization;
 use lentil_runtime::{Identity, UserIdentity, Value};
 
 use super::ApiError;
+use crate::peer::share_address;
 use crate::service::Server;
 
 /// The caller of an API request, by its `Authorization` header, or the query parameter `adminKey`.
@@ -76,13 +77,19 @@ pub(crate) async fn user(server: &Server, token: &str) -> Result<(Identity, f64)
     ))
 }
 
-/// The administrator, acting as a user where the key is followed by one or `acting_as` is given.
+/// The administrator, acting as a user where the key is followed by one or `acting_as` is given. A client that has
+/// presented many wrong keys is refused for a while, whatever it presents.
 pub(crate) fn admin(
     server: &Server,
     client: IpAddr,
     presented: &str,
     acting_as: Option<&serde_json::Value>,
 ) -> Result<Identity, ApiError> {
+    let address = share_address(client);
+    if let Some(wait) = server.failed_keys.wait(address) {
+        let message = "too many wrong admin keys have come from this address; try again later";
+        return Err(ApiError::too_many("TooManyFailedAdminKeys", message, wait));
+    }
     let is_key = |key: &str| {
         let matches = |key: &str| {
             server
@@ -105,6 +112,7 @@ pub(crate) fn admin(
             acting_as: Some(acted_user(&user)?),
         });
     }
+    server.failed_keys.record(address);
     let message =
         "the admin key is not this server's; it is in the file `admin-key` of its data folder";
     Err(ApiError::new(

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::StatusCode;
 use lentil_protocol::sync::{ServerMessage, Token};
 use lentil_runtime::Identity;
 
@@ -47,8 +48,8 @@ pub(super) async fn authenticate(
 }
 
 fn refused(error: &ApiError, base_version: u32) -> Closing {
-    if error.status.is_server_error() {
-        // The provider is down: the token may be good, and the client shall come back with it.
+    if error.status.is_server_error() || error.status == StatusCode::TOO_MANY_REQUESTS {
+        // The token may be good: the client comes back with it when the provider is up, or after a while.
         return Closing::busy(error.code);
     }
     let error = error.message.clone();

@@ -175,6 +175,7 @@ impl Running {
         let options = ServerOptions {
             admin_key: Some(Secret::new(ADMIN_KEY)),
             auth: AuthConfig::parse(&json!({ "providers": [provider] }).to_string()).unwrap(),
+            trusted_proxies: "127.0.0.0/8".parse().unwrap(),
             ..ServerOptions::default()
         };
         let runtime = backend.runtime().await.clone();

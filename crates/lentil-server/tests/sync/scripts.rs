@@ -193,3 +193,17 @@ scripts! {
         a < Transition 1.0
     "#,
 }
+
+#[tokio::test]
+async fn a_client_that_presents_many_wrong_admin_keys_is_sent_away() {
+    let mut script = String::new();
+    for number in 0..10 {
+        let client = format!("w{number}");
+        script.push_str(&format!(
+            "{client} > connect s1\n{client} > auth 0 admin wrong\n{client} < AuthError 0 true\n{client} < Close without a code\n"
+        ));
+    }
+    script
+        .push_str("a > connect s1\na > auth 0 admin key\na < Close 1013 TooManyFailedAdminKeys\n");
+    run(&script).await;
+}
