@@ -59,9 +59,16 @@ fn document(
     });
     let into = fields::into_object(fields, &quote!(self.), None);
     let from = fields::from_object(fields, &quote!(Self));
+    let no_cycle = fields::no_cycle(fields);
+    let constant = fields::no_cycle_constant(name, &no_cycle);
     quote! {
+        // Evaluates the constants of the fields, also where nothing uses the type.
+        const _: bool = #no_cycle;
+
         impl ::lentil::__derive::Document for #name {
             const TABLE: &'static str = #table;
+
+            #constant
 
             type Patch = #patch_name;
 

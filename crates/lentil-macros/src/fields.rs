@@ -108,6 +108,60 @@ fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Res
     })
 }
 
+/// Whether none of the fields contains the type that has them; evaluating it is what finds out.
+///
+/// Each type's constant is made of those of its fields, so that a type within itself is a constant that depends on
+/// itself, which does not compile.
+pub(crate) fn no_cycle(fields: &[Field<'_>]) -> TokenStream {
+    let fields = fields.iter().map(|field| {
+        let field_type = field.field_type();
+        quote!(&& #field_type::DOES_NOT_CONTAIN_ITSELF)
+    });
+    quote!(true #(#fields)*)
+}
+
+/// The constant itself, so placed that an error about it underlines the type's name.
+pub(crate) fn no_cycle_constant(name: &Ident, no_cycle: &TokenStream) -> TokenStream {
+    let span = name.span().resolved_at(Span::call_site());
+    quote_spanned!(span=> const DOES_NOT_CONTAIN_ITSELF: bool = #no_cycle;)
+}
+
+/// Refuses a type one of whose fields is of the type itself, in a sentence; longer cycles are the compiler's to find.
+pub(crate) fn refuse_self<'t>(
+    owner: &Ident,
+    types: impl IntoIterator<Item = &'t Type>,
+) -> Result<()> {
+    for ty in types {
+        let inner = innermost(ty);
+        if let Type::Path(path) = inner
+            && path.qself.is_none()
+            && (path.path.is_ident(owner) || path.path.is_ident("Self"))
+        {
+            let owner = owner.to_string();
+            return Err(Misuse::Recursive { owner: &owner }.at(ty));
+        }
+    }
+    Ok(())
+}
+
+/// The type within the containers that values have.
+fn innermost(ty: &Type) -> &Type {
+    let Type::Path(path) = ty else { return ty };
+    let Some(last) = path.path.segments.last() else {
+        return ty;
+    };
+    let is_container = ["Option", "Vec", "Nullable", "BTreeMap"]
+        .iter()
+        .any(|container| last.ident == container);
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) if is_container => match arguments.args.last() {
+            Some(GenericArgument::Type(inner)) => innermost(inner),
+            _ => ty,
+        },
+        _ => ty,
+    }
+}
+
 /// `[(name, validator), …]`
 pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
     let entries = fields.iter().map(|field| {

@@ -68,6 +68,9 @@ pub(crate) enum Misuse<'a> {
     },
     FlattenTwice,
     FlattenSyntax,
+    Recursive {
+        owner: &'a str,
+    },
 }
 
 impl Misuse<'_> {
@@ -131,6 +134,10 @@ impl fmt::Display for Misuse<'_> {
             ),
             Misuse::FlattenTwice => f.write_str("one field can be flattened, and there is one above already"),
             Misuse::FlattenSyntax => f.write_str("write #[flatten], with nothing in it"),
+            Misuse::Recursive { owner } => write!(
+                f,
+                "`{owner}` contains itself, and Convex has no recursive validators; use `Value` here, or keep the inner ones in a table and their ids in this field"
+            ),
         }
     }
 }

@@ -33,10 +33,15 @@ pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
         member(variant, &tag, &literal)
     });
     let members: Vec<Bodies> = members.collect::<Result<_>>()?;
+    for variant in &data.variants {
+        fields::refuse_self(&input.ident, variant.fields.iter().map(|field| &field.ty))?;
+    }
+    let no_cycle = members.iter().map(|member| &member.no_cycle);
     let validators = members.iter().map(|member| &member.validator);
     let arms = members.iter().map(|member| &member.into);
     let attempts = members.iter().map(|member| &member.from);
     Ok(Bodies {
+        no_cycle: quote!(true #(&& #no_cycle)*),
         validator: quote!(::lentil::__derive::v::union([#(#validators),*])),
         into: quote!(match self { #(#arms)* }),
         from: quote! {
@@ -113,6 +118,7 @@ fn member(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
 
 fn unit(ident: &Ident, literal: &str) -> Bodies {
     Bodies {
+        no_cycle: quote!(true),
         validator: quote!(::lentil::__derive::v::literal(#literal)),
         into: quote!(Self::#ident => ::lentil::__derive::Value::from(#literal),),
         from: quote! {
@@ -126,6 +132,7 @@ fn unit(ident: &Ident, literal: &str) -> Bodies {
 fn newtype(ident: &Ident, ty: &Type) -> Bodies {
     let value_type = fields::qualified(ty, &quote!(ValueType));
     Bodies {
+        no_cycle: quote!(#value_type::DOES_NOT_CONTAIN_ITSELF),
         validator: quote!(#value_type::validator()),
         into: quote!(Self::#ident(inner) => #value_type::into_value(inner),),
         from: quote! {
@@ -151,6 +158,7 @@ fn tagged(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
     let object = fields::into_object(&fields, &quote!(), Some(tag_entry));
     let from = fields::from_object(&fields, &quote!(Self::#ident));
     Ok(Bodies {
+        no_cycle: fields::no_cycle(&fields),
         validator: quote!(::lentil::__derive::tagged(#tag, #literal, #validators)),
         into: quote!(Self::#ident { #(#idents),* } => ::lentil::__derive::Value::Object(#object),),
         from: quote! {

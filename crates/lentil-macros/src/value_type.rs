@@ -7,8 +7,10 @@ use crate::fields;
 use crate::misuse::Misuse;
 use crate::union;
 
-/// The bodies of the three methods of a `ValueType`.
+/// The bodies of the three methods of a `ValueType`, and the types that it is made of.
 pub(crate) struct Bodies {
+    /// `true`, unless one of them contains the type itself; see [`fields::no_cycle`].
+    pub(crate) no_cycle: TokenStream,
     pub(crate) validator: TokenStream,
     pub(crate) into: TokenStream,
     pub(crate) from: TokenStream,
@@ -22,6 +24,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         "above a field or a variant, not above the type",
     )?;
     let Bodies {
+        no_cycle,
         validator,
         into,
         from,
@@ -33,14 +36,24 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
                 "on an enum, whose variants it tells apart",
             )?;
             let (own, flattened) = flattened(&data.fields)?;
-            object(&fields::named(&own, &input.ident, "ValueType")?, flattened)
+            let own = fields::named(&own, &input.ident, "ValueType")?;
+            let types = own.iter().map(|field| field.ty);
+            let inner = flattened.iter().map(|field| &field.ty);
+            fields::refuse_self(&input.ident, types.chain(inner))?;
+            object(&own, flattened)
         }
         Data::Enum(data) => union::bodies(input, data)?,
         Data::Union(_) => return Err(Misuse::NoStructOrEnum.at(&input.ident)),
     };
     let name = &input.ident;
+    let constant = fields::no_cycle_constant(name, &no_cycle);
     Ok(quote! {
+        // Evaluates the constant, also where nothing uses the type.
+        const _: bool = <#name as ::lentil::__derive::ValueType>::DOES_NOT_CONTAIN_ITSELF;
+
         impl ::lentil::__derive::ValueType for #name {
+            #constant
+
             fn validator() -> ::lentil::__derive::Validator {
                 #validator
             }
@@ -99,9 +112,11 @@ fn object(fields: &[fields::Field<'_>], flattened: Option<Field>) -> Bodies {
     let takes_object = quote! {
         let mut object = <::lentil::__derive::Object as ::lentil::__derive::ValueType>::from_value(value)?;
     };
+    let no_cycle = fields::no_cycle(fields);
     let Some(Field { ident, ty, .. }) = flattened else {
         let from = fields::from_object(fields, &quote!(Self));
         return Bodies {
+            no_cycle,
             validator: quote!(::lentil::__derive::v::object(#validators)),
             into: quote!(::lentil::__derive::Value::Object(#object)),
             from: quote!(#takes_object #from),
@@ -110,6 +125,7 @@ fn object(fields: &[fields::Field<'_>], flattened: Option<Field>) -> Bodies {
     let takes = fields::takes(fields);
     let value_type = fields::qualified(&ty, &quote!(ValueType));
     Bodies {
+        no_cycle: quote!(#no_cycle && #value_type::DOES_NOT_CONTAIN_ITSELF),
         validator: quote!(::lentil::__derive::with_flattened::<#ty, _>(#validators)),
         into: quote!(::lentil::__derive::Value::Object(::lentil::__derive::flatten(#object, self.#ident))),
         from: quote! {

@@ -46,6 +46,10 @@ pub trait Document: Sized + Send + Sync + Clone + 'static {
     /// The table's documents in the order of their ids.
     const BY_ID: Index<Self, (Id<Self>, ())> = Index::new("by_id");
 
+    /// As [`ValueType::DOES_NOT_CONTAIN_ITSELF`], of the fields.
+    #[doc(hidden)]
+    const DOES_NOT_CONTAIN_ITSELF: bool = true;
+
     /// The builder of [`Patch`]es that the derive makes.
     type Patch: Into<Patch<Self>>;
 
@@ -90,6 +94,8 @@ impl<T> Deref for Doc<T> {
 }
 
 impl<T: Document> ValueType for Doc<T> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
+
     fn validator() -> Validator {
         with_system_fields::<T>(T::table().document().clone())
     }

@@ -76,7 +76,7 @@ impl TestBackend {
         })
     }
 
-    /// Adds crons; they run by [`TestBackend::run_due`].
+    /// Adds crons, from the start of the test on; [`TestBackend::run_due`] runs those that are due.
     #[must_use]
     pub fn crons(self, crons: Crons) -> TestBackend {
         self.with(|setup| setup.application = std::mem::take(&mut setup.application).crons(crons))
@@ -329,8 +329,11 @@ impl TestBackend {
             files,
             ..defaults
         };
-        Runtime::open(application, store, options)
+        let runtime = Runtime::open(application, store, options)
             .await
-            .unwrap_or_else(|error| panic!("the backend opens: {error}"))
+            .unwrap_or_else(|error| panic!("the backend opens: {error}"));
+        let declared = runtime.declare_crons(self.clock.start_ms()).await;
+        declared.unwrap_or_else(|error| panic!("the crons are declared: {error}"));
+        runtime
     }
 }

@@ -54,6 +54,13 @@ impl DecodeError {
     note = "`Option<T>` is a field that may be missing; a value that may be null is `Nullable<T>`"
 )]
 pub trait ValueType: Sized {
+    /// Fails to compile for a type that contains itself, whose validator would have no end.
+    ///
+    /// The derives compute it from the types of the fields, so that the compiler finds the cycle. A type that is
+    /// implemented by hand and contains others of unknown types does the same.
+    #[doc(hidden)]
+    const DOES_NOT_CONTAIN_ITSELF: bool = true;
+
     /// What its values are.
     fn validator() -> Validator;
     /// The value.
@@ -73,6 +80,10 @@ pub trait ValueType: Sized {
     note = "a field that may be missing is an `Option` of one of these"
 )]
 pub trait FieldType: Sized {
+    /// As [`ValueType::DOES_NOT_CONTAIN_ITSELF`].
+    #[doc(hidden)]
+    const DOES_NOT_CONTAIN_ITSELF: bool = true;
+
     /// What the field must be.
     fn field_validator() -> FieldValidator;
     /// The field's value; `None` when it is missing.
@@ -85,6 +96,8 @@ pub trait FieldType: Sized {
 }
 
 impl<T: ValueType> FieldType for T {
+    const DOES_NOT_CONTAIN_ITSELF: bool = <T as ValueType>::DOES_NOT_CONTAIN_ITSELF;
+
     fn field_validator() -> FieldValidator {
         T::validator().into()
     }
@@ -102,6 +115,8 @@ impl<T: ValueType> FieldType for T {
 }
 
 impl<T: ValueType> FieldType for Option<T> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
+
     fn field_validator() -> FieldValidator {
         v::optional(T::validator())
     }
@@ -188,6 +203,8 @@ impl<T> From<Option<T>> for Nullable<T> {
 }
 
 impl<T: ValueType> ValueType for Nullable<T> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
+
     fn validator() -> Validator {
         v::union([v::null(), T::validator()])
     }
@@ -288,6 +305,8 @@ impl ValueType for Object {
 }
 
 impl<T: ValueType> ValueType for Vec<T> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
+
     fn validator() -> Validator {
         v::array(T::validator())
     }
@@ -310,6 +329,8 @@ impl<T: ValueType> ValueType for Vec<T> {
 /// A key that is no field name panics on the way into a value, which fails the function's call: to leave it out would
 /// lose data in silence. Keys that come from input are better kept as [`FieldName`], which is checked when it is made.
 impl<T: ValueType> ValueType for BTreeMap<String, T> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
+
     fn validator() -> Validator {
         v::record(v::string(), T::validator())
     }
@@ -335,6 +356,8 @@ impl<T: ValueType> ValueType for BTreeMap<String, T> {
 
 /// A record.
 impl<T: ValueType> ValueType for BTreeMap<FieldName, T> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
+
     fn validator() -> Validator {
         v::record(v::string(), T::validator())
     }

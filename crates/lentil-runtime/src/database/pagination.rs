@@ -149,6 +149,8 @@ impl ValueType for PaginationOptions {
 }
 
 impl<D: ValueType> ValueType for PaginationResult<D> {
+    const DOES_NOT_CONTAIN_ITSELF: bool = D::DOES_NOT_CONTAIN_ITSELF;
+
     fn validator() -> lentil_values::Validator {
         let status = ["SplitRecommended", "SplitRequired"].map(v::literal);
         v::object([

@@ -142,9 +142,13 @@ async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
 }
 
 impl Runtime {
-    /// Makes the table hold the application's crons.
-    pub(super) async fn declare_crons(&self) -> Result<()> {
-        let now_ms = self.now_ms();
+    /// Makes the table hold the application's crons; one that is new is planned from `now_ms` on.
+    ///
+    /// A server does it when its scheduler starts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn declare_crons(&self, now_ms: f64) -> Result<()> {
         let declared = self.crons().iter().filter_map(|cron| {
             let next = cron.schedule.first(now_ms)?;
             Some(object([

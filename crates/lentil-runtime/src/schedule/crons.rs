@@ -189,11 +189,18 @@ impl Schedule {
             ));
         }
         let parsed = Pattern::from_str(pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
-        Ok(Schedule::Pattern {
+        let schedule = Schedule::Pattern {
             text: pattern.to_owned(),
             pattern: Box::new(parsed),
             zone,
-        })
+        };
+        // Calendars repeat, so that a pattern without a match after this time has none at all.
+        if schedule.after(0.0).is_none() {
+            return Err(format!(
+                "`{pattern}` never occurs: no month it names has such a day"
+            ));
+        }
+        Ok(schedule)
     }
 
     /// The first time at which it is due, of a cron that is new at `now_ms`.
@@ -295,6 +302,29 @@ mod tests {
             ("0 9 * * *", "Mars"),
         ] {
             assert!(Schedule::parse(pattern, zone).is_err(), "{pattern} {zone}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_never_occurs_is_refused_and_a_rare_one_is_not() {
+        for pattern in ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "30 2 31 4 *"] {
+            for zone in ["UTC", "Europe/Berlin", "Pacific/Apia"] {
+                let refused = Schedule::parse(pattern, zone).unwrap_err();
+                assert!(refused.contains(pattern), "{refused}");
+                assert!(refused.contains("never occurs"), "{refused}");
+            }
+        }
+        for pattern in [
+            "0 0 29 2 *",
+            "0 0 31 * *",
+            "30 2 29 3 *",
+            "0 0 30 2 1",
+            "0 0 L 2 *",
+            "0 0 * * 5#5",
+        ] {
+            for zone in ["UTC", "Europe/Berlin", "America/New_York"] {
+                Schedule::parse(pattern, zone).unwrap();
+            }
         }
     }
 }

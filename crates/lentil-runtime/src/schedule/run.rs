@@ -113,7 +113,6 @@ impl Runtime {
     /// # Errors
     /// When the store fails.
     pub async fn run_due(&self) -> Result<usize> {
-        self.declare_crons().await?;
         let mut ran = 0;
         loop {
             let crons = self.system_query(cron_jobs::LIST, Object::new()).await?;
@@ -167,7 +166,7 @@ impl Runtime {
                     .as_f64()
                     >= Some(jobs::BATCH as f64)
                 {}
-                self.declare_crons().await
+                self.declare_crons(self.now_ms()).await
             };
             match recovered.await {
                 Ok(()) => return,

@@ -350,6 +350,28 @@ async fn a_cron_runs_again_and_again_and_skips_what_was_missed() {
 }
 
 #[tokio::test]
+async fn crons_are_planned_from_the_start_of_the_test_on() {
+    let args = |rank| Add {
+        owner: "cron".into(),
+        rank,
+    };
+    let t = scheduling().crons(
+        Crons::new()
+            .cron("daily", "0 9 * * *", "UTC", add, args(9.0))
+            .interval("often", 20 * MINUTE, add, args(20.0)),
+    );
+    // The test begins at midnight, before the backend is first used.
+    t.advance(8 * 60 * MINUTE + 59 * MINUTE);
+    assert_eq!(t.run_due().await.unwrap(), 1);
+    t.advance(MINUTE);
+    assert_eq!(t.run_due().await.unwrap(), 2);
+    assert_eq!(
+        ranks(&t.documents::<Task>().await.unwrap()),
+        [20.0, 9.0, 20.0]
+    );
+}
+
+#[tokio::test]
 async fn a_cron_that_makes_no_sense_does_not_start() {
     let open = async |crons: Crons| {
         let application = lentil::Application::new(schema())
@@ -387,6 +409,10 @@ async fn a_cron_that_makes_no_sense_does_not_start() {
         (
             Crons::new().cron("a", "0 9 * * *", "Mars", add, args()),
             "time zone",
+        ),
+        (
+            Crons::new().cron("a", "0 0 30 2 *", "UTC", add, args()),
+            "`0 0 30 2 *` never occurs",
         ),
         (
             Crons::new()
