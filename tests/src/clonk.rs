@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
-use crate::{Connection, Response};
+use crate::{Connection, Response, eventually};
 
 /// The binary under test, built once a run.
 pub fn clonk_path() -> &'static Path {
@@ -226,6 +226,20 @@ impl Clonk {
             .args(["-TERM", &self.pid().to_string()])
             .status();
         assert!(killed.expect("kill runs").success());
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait(mut self) -> ExitStatus {
+        eventually("the server ends by itself", || {
+            self.child
+                .try_wait()
+                .expect("it can be waited for")
+                .is_some()
+        });
+        self.child.wait().expect("it ends")
     }
 
     /// Sends SIGTERM, and waits for its end.

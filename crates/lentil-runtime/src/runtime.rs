@@ -70,6 +70,11 @@ impl CommitObserver for Observers {
             .committed(commit, self.environment_table);
         self.live.committed(commit);
     }
+
+    fn everything_changed(&self, timestamp: Timestamp) {
+        self.stored_environment.forget();
+        self.live.everything_changed(timestamp);
+    }
 }
 
 /// A secret that the application has declared.

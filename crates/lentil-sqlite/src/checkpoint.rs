@@ -23,6 +23,7 @@ use rusqlite::Connection;
 
 use crate::connection::{self, BUSY_TIMEOUT};
 use crate::error::store_error;
+use crate::frames::LogEnd;
 use crate::store::Shared;
 use crate::writer::Writer;
 
@@ -55,32 +56,50 @@ impl Ticker {
 }
 
 /// Looks after the log and old snapshots until the store is closed or gone.
-pub(crate) fn run(ticker: &Ticker, shared: &Weak<Shared>) -> Result<(), StoreError> {
-    let mut conn = None;
+///
+/// The connection is open all the while, so that the writer's is never the last one when it has to be replaced: SQLite
+/// removes the log with the last connection.
+pub(crate) fn run(
+    ticker: &Ticker,
+    shared: &Weak<Shared>,
+    mut conn: Connection,
+) -> Result<(), StoreError> {
+    let mut copied = 0;
     while ticker.tick() {
         let Some(shared) = shared.upgrade() else {
             break;
         };
         shared.pool.expire(shared.options.snapshot_max_age);
         shared.pool.rest();
-        if let Err(error) = look_after(&shared, &mut conn) {
-            tracing::warn!(%error, "a checkpoint failed; the next one goes on");
-            conn = None;
+        match look_after(&shared, &conn, copied) {
+            Ok(now) => copied = now,
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint failed; the next one goes on");
+                // The old connection is closed last: without any connection SQLite would remove the log.
+                if let Ok(fresh) = connection::writer(&shared.path) {
+                    conn = fresh;
+                }
+            }
         }
     }
     Ok(())
 }
 
-fn look_after(shared: &Shared, conn: &mut Option<Connection>) -> Result<(), StoreError> {
-    if conn.is_none() {
-        *conn = Some(connection::writer(&shared.path).map_err(store_error)?);
-    }
-    let conn = conn.as_ref().expect("it was just opened");
+/// Copies the log if there is enough to copy; returns how many frames of it are copied now, `copied` of them before.
+fn look_after(shared: &Shared, conn: &Connection, copied: u32) -> Result<u32, StoreError> {
     let log = checkpoint(conn, "NOOP")?;
-    if log.bytes - log.copied < shared.options.checkpoint_bytes {
-        return Ok(());
+    if log.copied_frames != copied {
+        // Another program has made a checkpoint, or the log was begun again.
+        shared.writer.blocking_lock().checkpoints().note_end();
     }
-    let log = checkpoint(conn, "PASSIVE")?;
+    if log.bytes - log.copied < shared.options.checkpoint_bytes {
+        return Ok(log.copied_frames);
+    }
+    shared.writer.blocking_lock().checkpoints().begin();
+    let done = checkpoint(conn, "PASSIVE");
+    let copied = done.as_ref().map_or(0, |log| log.copied_frames);
+    shared.writer.blocking_lock().checkpoints().end(copied);
+    let log = done?;
     let limit = shared.options.wal_limit;
     if log.bytes > limit {
         let is_twice = log.bytes > limit.saturating_mul(2);
@@ -91,13 +110,68 @@ fn look_after(shared: &Shared, conn: &mut Option<Connection>) -> Result<(), Stor
             .signal
             .restart_log(if is_twice { 10 * PATIENCE } else { PATIENCE });
     }
-    Ok(())
+    Ok(log.copied_frames)
+}
+
+/// The checkpoints, as far as they concern the one that commits.
+///
+/// A commit raises the ceiling of timestamps when the database may have got the last ceiling without it: in the first
+/// commit after a checkpoint, and in each one beside it. So the database without the log tells that it lacks a commit
+/// (see `acknowledged`). Beginning is noted under the writer's lock, so that no COMMIT is under way that did not know.
+#[derive(Default)]
+pub(crate) struct Checkpoints {
+    is_running: bool,
+    has_ended: bool,
+    /// The salts of the log at the last commit, and when the running checkpoint began.
+    salts: [u8; 8],
+    begun_with: [u8; 8],
+    /// How many frames of that log are known to be copied.
+    copied: u32,
+}
+
+impl Checkpoints {
+    fn begin(&mut self) {
+        self.is_running = true;
+        self.begun_with = self.salts;
+    }
+
+    fn end(&mut self, copied: u32) {
+        self.is_running = false;
+        self.note_end();
+        if self.begun_with == self.salts {
+            self.copied = copied;
+        }
+    }
+
+    /// Notes that a checkpoint has ended that was not announced.
+    pub(crate) fn note_end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// Whether a commit made now has to raise the ceiling.
+    pub(crate) fn raise_ceiling(&self) -> bool {
+        self.is_running || self.has_ended
+    }
+
+    pub(crate) fn ceiling_was_raised(&mut self) {
+        self.has_ended = false;
+    }
+
+    /// How many frames of the log that a commit has ended at are known to be in the database.
+    pub(crate) fn copied(&mut self, end: &LogEnd) -> u32 {
+        if self.salts != end.salts {
+            self.salts = end.salts;
+            self.copied = 0;
+        }
+        self.copied
+    }
 }
 
 /// The write-ahead log, in bytes: what it holds, and how much of that is in the database too.
 struct Log {
     bytes: u64,
     copied: u64,
+    copied_frames: u32,
 }
 
 fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, StoreError> {
@@ -111,12 +185,14 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, StoreError> {
     Ok(Log {
         bytes: bytes(frames),
         copied: bytes(copied).min(bytes(frames)),
+        copied_frames: u32::try_from(copied).unwrap_or(0),
     })
 }
 
 /// Copies all of the log, if the snapshots that read it end in time: the next commit begins it anew, in a file of
 /// twice `limit` bytes at most.
 pub(crate) fn restart_log(writer: &mut Writer, limit: u64, at_most: Duration) {
+    writer.checkpoints().note_end();
     let restarted = writer.conn().and_then(|conn| {
         let size = i64::try_from(limit.saturating_mul(2)).unwrap_or(i64::MAX);
         conn.pragma_update_and_check(None, "journal_size_limit", size, |_| Ok(()))
@@ -130,7 +206,23 @@ pub(crate) fn restart_log(writer: &mut Writer, limit: u64, at_most: Duration) {
     }
 }
 
+/// Copies all of the log, unless someone still reads it; true if that succeeded.
+///
+/// In the mode `FULL` it waits for them, and in the mode `PASSIVE` it does not.
+pub(crate) fn copy_all(conn: &Connection, mode: &str) -> Result<bool, StoreError> {
+    let log = checkpoint(conn, mode)?;
+    Ok(log.copied == log.bytes)
+}
+
 /// Copies all of the log and empties it, unless someone still reads it.
-pub(crate) fn truncate(conn: &Connection) -> Result<(), StoreError> {
-    checkpoint(conn, "TRUNCATE").map(drop)
+pub(crate) fn empty_log(writer: &mut Writer) -> Result<(), StoreError> {
+    let wal = writer.wal();
+    let conn = writer.conn()?;
+    if copy_all(conn, "FULL")? {
+        // Before the log goes, for otherwise a crash in between would look like a loss.
+        wal.claim_nothing()
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        checkpoint(conn, "TRUNCATE")?;
+    }
+    Ok(())
 }

@@ -23,13 +23,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lentil_store::{Commit, StoreError};
+use lentil_store::{Commit, CommitObserver, StoreError, Timestamp};
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::MutexGuard;
 
-use crate::checkpoint;
-use crate::error::{end_after_failed_sync, end_process};
+use crate::error::{end_after_failed_sync, end_process, store_error};
 use crate::store::Shared;
+use crate::wal::Wal;
 use crate::writer::{Batch, Writer};
+use crate::{checkpoint, format};
+
+/// How often the committer looks what others have done to the files. They are found out within a second.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What wakes the committer.
 #[derive(Default)]
@@ -39,7 +44,7 @@ pub(crate) struct Signal {
 }
 
 /// What the committer is asked to do.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Asked {
     /// When the open batch is to be committed at the latest.
     deadline: Option<Instant>,
@@ -79,37 +84,43 @@ impl Signal {
         self.changed.notify_one();
     }
 
-    /// Waits until something is asked for.
-    fn wait(&self) -> Asked {
+    /// Waits until something is asked for, or this moment has come: then there is nothing to do.
+    fn wait_until(&self, moment: Instant) -> Option<Asked> {
         let mut state = self.state.lock();
         loop {
-            let is_due = state
-                .deadline
-                .is_some_and(|deadline| deadline <= Instant::now());
+            let now = Instant::now();
+            let is_due = state.deadline.is_some_and(|deadline| deadline <= now);
             if state.close || is_due || state.restart_log.is_some() || state.stop {
                 let stop = state.stop;
-                return std::mem::replace(
-                    &mut state,
-                    Asked {
-                        stop,
-                        ..Asked::default()
-                    },
-                );
+                let asked = std::mem::take(&mut *state);
+                state.stop = stop;
+                return Some(asked);
             }
-            match state.deadline {
-                Some(deadline) => drop(self.changed.wait_until(&mut state, deadline)),
-                None => self.changed.wait(&mut state),
+            if now >= moment {
+                return None;
             }
+            let until = state
+                .deadline
+                .map_or(moment, |deadline| deadline.min(moment));
+            self.changed.wait_until(&mut state, until);
         }
     }
 }
 
 /// Commits batches until the store is closed or gone, then closes the connection.
 pub(crate) fn run(signal: &Signal, shared: &Weak<Shared>) -> Result<(), StoreError> {
+    let mut next_look = Instant::now() + LOOK_INTERVAL;
     loop {
-        let asked = signal.wait();
+        let asked = signal.wait_until(next_look);
         let Some(shared) = shared.upgrade() else {
             return Ok(());
+        };
+        if Instant::now() >= next_look {
+            shared.look_outside();
+            next_look = Instant::now() + LOOK_INTERVAL;
+        }
+        let Some(asked) = asked else {
+            continue;
         };
         shared.commit_batch(asked.restart_log);
         if asked.stop {
@@ -126,16 +137,73 @@ impl Shared {
         // The next mutation need not wait for the disk, nor for what comes after that.
         let restarting = restart_log.map(|at_most| (at_most, writer));
         if let Some(batch) = committed {
-            self.note_closed(batch.number);
-            let began = Instant::now();
-            wal.sync();
-            self.pace.note(began.elapsed(), batch.commits.len());
-            self.publish(batch);
+            self.finish_batch(batch, &wal);
         }
         if let Some((at_most, mut writer)) = restarting {
             self.pool.rest();
             checkpoint::restart_log(&mut writer, self.options.wal_limit, at_most);
         }
+    }
+
+    /// Sees that the files are where they were, and whether another program has changed the database.
+    fn look_outside(&self) {
+        let mut writer = self.writer.blocking_lock();
+        // A connection that was given up is looked at again when it is in use again.
+        if !writer.is_open() {
+            return;
+        }
+        writer.wal().check_files();
+        let looked = match writer.is_changed_outside() {
+            Ok(false) => return,
+            Ok(true) => self.pass_on_outside_changes(writer),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = looked {
+            tracing::warn!(%error, "cannot tell whether another program has changed the database; the next look will");
+        }
+    }
+
+    /// Invalidates everything that was read before another program changed the database.
+    ///
+    /// Its changes get a timestamp after the open batch, which began after them or is empty.
+    fn pass_on_outside_changes(
+        &self,
+        mut writer: MutexGuard<'_, Writer>,
+    ) -> Result<(), StoreError> {
+        let committed = self.try_commit(&mut writer);
+        let wal = writer.wal();
+        let noted = self.note_outside_changes(&mut writer);
+        drop(writer);
+        if let Some(batch) = committed {
+            self.finish_batch(batch, &wal);
+        }
+        let timestamp = noted?;
+        tracing::info!("another program has changed the database; cached results are invalidated");
+        self.notify(|observer| observer.everything_changed(timestamp));
+        self.published
+            .change(|published| published.timestamp = timestamp);
+        Ok(())
+    }
+
+    fn note_outside_changes(&self, writer: &mut Writer) -> Result<Timestamp, StoreError> {
+        let catalog = format::read_catalog(writer.conn()?)?;
+        if catalog != *self.catalog() {
+            end_process("another program has changed the tables of the database; start again");
+        }
+        let timestamp = writer
+            .accept_outside_changes(self.options.clock.now())
+            .map_err(store_error)?;
+        self.frontier.advance(timestamp);
+        Ok(timestamp)
+    }
+
+    /// Makes a committed batch durable, and publishes it.
+    fn finish_batch(&self, batch: Batch, wal: &Wal) {
+        self.note_closed(batch.number);
+        let began = Instant::now();
+        wal.make_durable(&batch.note);
+        self.pace.note(began.elapsed(), batch.commits.len());
+        self.publish(batch);
     }
 
     /// Commits the open batch; `None` when there is none, or nothing in it, or it was lost.
@@ -160,22 +228,27 @@ impl Shared {
         let Some(last) = commits.last().map(|(timestamp, _)| *timestamp) else {
             return;
         };
-        if let Some(observer) = self.observer.get() {
-            let commits = commits.into_iter().map(|(timestamp, writes)| Commit {
-                timestamp,
-                keys: writes.into_keys(),
-            });
-            let tell = || commits.for_each(|commit| observer.committed(&Arc::new(commit)));
-            // What was not told may be answered from a cache for ever after.
-            if catch_unwind(AssertUnwindSafe(tell)).is_err() {
-                end_process("the observer of commits panicked; start again");
+        self.notify(|observer| {
+            for (timestamp, writes) in commits {
+                let keys = writes.into_keys();
+                observer.committed(&Arc::new(Commit { timestamp, keys }));
             }
-        }
+        });
         self.published
             .change(|published| published.timestamp = last);
         waiting
             .into_iter()
             .for_each(|waiting| drop(waiting.send(Ok(()))));
+    }
+
+    fn notify(&self, notify: impl FnOnce(&dyn CommitObserver)) {
+        let Some(observer) = self.observer.get() else {
+            return;
+        };
+        // A cache that was not notified would give stale results for ever after.
+        if catch_unwind(AssertUnwindSafe(|| notify(&**observer))).is_err() {
+            end_process("the observer of commits panicked; start again");
+        }
     }
 
     /// Gives the open batch up: its members fail, and the connection starts anew from what is committed.
@@ -202,7 +275,7 @@ impl Shared {
 
     fn finish(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.blocking_lock();
-        let emptied = writer.conn().and_then(checkpoint::truncate);
+        let emptied = checkpoint::empty_log(&mut writer);
         writer.close();
         emptied
     }

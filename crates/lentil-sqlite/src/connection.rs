@@ -1,4 +1,6 @@
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -27,6 +29,18 @@ pub(crate) fn sync_no_commits(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "synchronous", "NORMAL")
 }
 
+/// Counts the frames of the log as each commit of this connection leaves it.
+pub(crate) fn count_frames(conn: &mut Connection) -> rusqlite::Result<Arc<AtomicU32>> {
+    let frames = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&frames);
+    // The thread that commits reads the counter, so it needs no order of its own.
+    conn.wal_hook(Some(move |_: &mut _, now: i32| {
+        count.store(now.unsigned_abs(), Ordering::Relaxed);
+        Ok(())
+    }))?;
+    Ok(frames)
+}
+
 /// A connection that reads.
 pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path)?;
@@ -47,6 +61,12 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     // Without this the planner looks at what a `LIMIT ?` is bound to, and plans anew whenever that is bound again.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
+}
+
+/// A number that changes when another connection has committed.
+pub(crate) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))
 }
 
 /// Runs one statement that is kept prepared.

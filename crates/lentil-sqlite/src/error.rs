@@ -4,6 +4,8 @@ use lentil_store::StoreError;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use crate::connection::BUSY_TIMEOUT;
+
 /// What SQLite's error means to the layer above.
 ///
 /// After a failed fsync there is no layer above any more.
@@ -13,6 +15,10 @@ pub(crate) fn store_error(error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Corrupt(error.to_string())
         }
+        // Another program has locked the database, for longer than a connection waits.
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy {
+            waited: BUSY_TIMEOUT,
+        },
         _ => StoreError::Failed(error.to_string()),
     }
 }
@@ -74,6 +80,10 @@ mod tests {
         assert!(matches!(
             store_error(failure(ffi::SQLITE_IOERR_READ)),
             StoreError::Failed(_)
+        ));
+        assert!(matches!(
+            store_error(failure(ffi::SQLITE_BUSY_SNAPSHOT)),
+            StoreError::Busy { .. }
         ));
     }
 }

@@ -51,14 +51,26 @@ pub(crate) fn write_version(conn: &Connection) -> rusqlite::Result<()> {
 
 /// No commit in the file has a greater timestamp.
 pub(crate) fn read_ceiling(conn: &Connection) -> rusqlite::Result<Timestamp> {
-    let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = 'timestamp'")?;
-    statement
-        .query_row([], |row| row.get::<_, i64>(0))
-        .map(|nanos| Timestamp::from_nanos(nanos as u64))
+    read_time(conn, "timestamp")?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 pub(crate) fn write_ceiling(conn: &Connection, timestamp: Timestamp) -> rusqlite::Result<()> {
     write_meta(conn, "timestamp", timestamp.as_nanos() as i64)
+}
+
+/// The time up to which commits may be ahead of the clock, as someone has accepted.
+pub(crate) fn read_accepted_time(conn: &Connection) -> rusqlite::Result<Timestamp> {
+    Ok(read_time(conn, "accepted time")?.unwrap_or(Timestamp::MIN))
+}
+
+pub(crate) fn write_accepted_time(conn: &Connection, time: Timestamp) -> rusqlite::Result<()> {
+    write_meta(conn, "accepted time", time.as_nanos() as i64)
+}
+
+fn read_time(conn: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = ?1")?;
+    let nanos: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;
+    Ok(nanos.map(|nanos| Timestamp::from_nanos(nanos as u64)))
 }
 
 pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {

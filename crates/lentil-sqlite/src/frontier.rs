@@ -111,6 +111,11 @@ impl Frontier {
         self.0.read().changes == standing.changes
     }
 
+    /// Lets snapshots that begin from now on end with `last`: another program has changed the file, and they see it.
+    pub(crate) fn advance(&self, last: Timestamp) {
+        self.change(|state| state.last = last);
+    }
+
     /// Lets no snapshot that has begun pass for one of now: something else than a batch has changed the file, or the log
     /// is to be free of readers.
     pub(crate) fn renew(&self) {
@@ -168,12 +173,12 @@ impl Mark {
 
 #[cfg(test)]
 mod tests {
-    use lentil_store::{DocumentWrite, SystemClock};
+    use lentil_store::DocumentWrite;
     use lentil_values::{FieldName, InternalId, Object, TableNumber, Value};
 
     use super::*;
     use crate::open::{self, Opened};
-    use crate::{connection, rows};
+    use crate::{SqliteOptions, connection, rows};
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
@@ -218,7 +223,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let Opened {
             path, writer, last, ..
-        } = open::open(folder.path(), &SystemClock).unwrap();
+        } = open::open(folder.path(), &SqliteOptions::default()).unwrap();
         documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
         let reader = connection::reader(&path).unwrap();
         let frontier = Frontier::at(last);
@@ -259,7 +264,8 @@ mod tests {
     #[test]
     fn a_snapshot_that_begins_amid_commits_has_just_those_up_to_its_timestamp() {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { path, writer, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let Opened { path, writer, .. } =
+            open::open(folder.path(), &SqliteOptions::default()).unwrap();
         // The quicker commits are, the more often one begins or ends just then.
         writer.pragma_update(None, "synchronous", "OFF").unwrap();
         documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
@@ -306,7 +312,8 @@ mod tests {
     #[test]
     fn a_commit_that_failed_is_not_the_last() {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { writer, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let Opened { writer, last, .. } =
+            open::open(folder.path(), &SqliteOptions::default()).unwrap();
         let frontier = Frontier::at(last);
         let mark = || Mark::Document(document(1, 1).id, None);
         assert!(

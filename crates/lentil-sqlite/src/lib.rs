@@ -4,6 +4,7 @@
 //! see `committer`); queries read from a pool of connections, each in a snapshot of its own. Documents are kept as
 //! JSON that `sqlite3` shows: every table of the application is a view there.
 
+mod acknowledged;
 mod checkpoint;
 mod committer;
 mod connection;
@@ -11,7 +12,10 @@ mod count;
 mod documents;
 mod error;
 mod format;
+mod frames;
 mod frontier;
+mod guard;
+mod loss;
 mod maintain;
 mod numbers;
 mod open;

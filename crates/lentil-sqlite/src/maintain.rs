@@ -246,7 +246,8 @@ fn in_transaction<T>(
         conn.execute_batch("ROLLBACK").map_err(store_error)?;
     }
     if done.is_ok() {
-        writer.wal().sync();
+        let note = writer.note();
+        writer.wal().make_durable(&note);
     }
     done
 }

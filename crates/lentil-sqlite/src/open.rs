@@ -4,18 +4,22 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lentil_store::{Catalog, Clock, StoreError, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::connection;
+use crate::acknowledged::Acknowledged;
 use crate::format::{self, APPLICATION_ID, FORMAT_VERSION};
+use crate::loss::{self, Log, Loss};
 use crate::upgrade::upgrade;
 use crate::wal::{self, Wal};
+use crate::{SqliteOptions, checkpoint, connection};
 
 const FILE: &str = "lentil.sqlite3";
-const DAY_NANOS: u64 = 24 * 60 * 60 * 1_000_000_000;
+const HOUR_NANOS: u64 = 60 * 60 * 1_000_000_000;
+const DAY_NANOS: u64 = 24 * HOUR_NANOS;
 
 /// Why the database cannot be opened. It is left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +93,39 @@ pub enum OpenError {
         /// What is wrong.
         reason: String,
     },
-    /// Set the clock.
+    /// Restore the log or a copy, or accept the loss.
     #[error(
-        "the last commit in {path} is more than a day ahead of the clock; set the clock right, then start again"
+        "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
+         {intact} are intact; the log was damaged, cut or removed, or the folder was copied while a server wrote. \
+         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits"
+    )]
+    DataLoss {
+        /// The log.
+        log: String,
+        /// How many frames held acknowledged commits.
+        acknowledged: u32,
+        /// How many of them are intact.
+        intact: u32,
+    },
+    /// Move the log away.
+    #[error(
+        "the write-ahead log {log} belongs to another database than the copy beside it; move the log away, then start again"
+    )]
+    ForeignLog {
+        /// The log.
+        log: String,
+    },
+    /// Set the clock, or accept the time of the last commit.
+    #[error(
+        "the last commit in {path} is {hours} hours ahead of the clock. Either the clock was ahead when the server last \
+         ran, or it is behind now. If it is behind, set it right; if it was ahead, pass --accept-clock-change to go on \
+         from the time of the last commit"
     )]
     ClockBehind {
         /// The file.
         path: String,
+        /// By how much, in whole hours.
+        hours: u64,
     },
     /// Free some memory.
     #[error("a thread could not be started: {0}")]
@@ -108,20 +138,33 @@ pub(crate) struct Opened {
     pub(crate) writer: Connection,
     pub(crate) wal: Wal,
     pub(crate) catalog: Catalog,
+    /// No commit in it is later.
     pub(crate) last: Timestamp,
+    /// The ceiling of timestamps that the file has without its log.
+    pub(crate) base: Timestamp,
     pub(crate) lock: File,
 }
 
-pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError> {
+pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, OpenError> {
+    let clock = &*options.clock;
     make_folder(folder).map_err(|io| OpenError::Folder {
         path: shown(folder),
         io,
     })?;
     let lock = lock(folder)?;
     let path = folder.join(FILE);
-    match header(&path)? {
-        Some(found) => check(&path, found)?,
-        None => create(folder, &path, clock)?,
+    let log = match header(&path)? {
+        Some(found) => {
+            check(&path, &found)?;
+            find_log(&path, &found)?
+        }
+        None => {
+            create(folder, &path, clock)?;
+            Log::Whole
+        }
+    };
+    if let Log::Damaged(loss) = &log {
+        accept_loss(&path, loss, options)?;
     }
     let writer = connection::open(&path).map_err(|error| refused(&path, error))?;
     // Until the database is accepted, closing it again must not copy its log into it.
@@ -130,15 +173,25 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
         kept.map(drop).map_err(|error| refused(&path, error))
     };
     keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
-    let (catalog, last) = accept(&path, &writer, clock)?;
+    let (catalog, last) = accept(&path, &writer, options)?;
+    if let Some(loss) = log.loss(last) {
+        if matches!(log, Log::Other(_)) {
+            accept_loss(&path, &loss, options)?;
+        }
+        check_structure(&path, &writer)?;
+    }
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
     upgrade(&writer, &catalog).map_err(|error| refused(&path, error))?;
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
     format::write_ceiling(&writer, last).map_err(|error| refused(&path, error))?;
+    let is_copied = checkpoint::copy_all(&writer, "PASSIVE").map_err(|error| OpenError::File {
+        path: shown(&path),
+        io: io::Error::other(error),
+    })?;
     connection::sync_no_commits(&writer).map_err(|error| refused(&path, error))?;
-    let wal = Wal::of(&path).map_err(|io| OpenError::File {
+    let wal = begin_notes(&path, &writer).map_err(|io| OpenError::File {
         path: shown(&wal::path_of(&path)),
         io,
     })?;
@@ -148,15 +201,76 @@ pub(crate) fn open(folder: &Path, clock: &dyn Clock) -> Result<Opened, OpenError
         wal,
         catalog,
         last,
+        base: if is_copied { last } else { Timestamp::MIN },
         lock,
     })
+}
+
+/// Compares the log of an existing database with what was acknowledged.
+fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
+    let log = wal::path_of(path);
+    if header.is_in_wal_mode {
+        return Log::find(path).map_err(|io| OpenError::File {
+            path: shown(&log),
+            io,
+        });
+    }
+    // A copy made by `VACUUM INTO`: the server never leaves a database in this mode.
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::ForeignLog { log: shown(&log) });
+    }
+    Ok(Log::Whole)
+}
+
+/// Refuses a database from which acknowledged commits are missing, unless that is accepted.
+fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), OpenError> {
+    let log = shown(&wal::path_of(path));
+    let Loss {
+        acknowledged,
+        intact,
+        ..
+    } = *loss;
+    if !options.accept_data_loss {
+        return Err(OpenError::DataLoss {
+            log,
+            acknowledged,
+            intact,
+        });
+    }
+    tracing::error!(
+        log,
+        acknowledged,
+        intact,
+        "going on without acknowledged commits; a copy of the damaged log ends in `.damaged`"
+    );
+    loss.set_log_aside(path)
+        .map_err(|io| OpenError::File { path: log, io })
+}
+
+/// Checks the structure of a database from which commits are missing.
+fn check_structure(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    match loss::find_damage(conn).map_err(|error| refused(path, error))? {
+        None => Ok(()),
+        Some(reason) => Err(OpenError::Corrupt {
+            path: shown(path),
+            reason,
+        }),
+    }
+}
+
+/// Begins to note what is acknowledged: so far nothing that is in the log alone.
+fn begin_notes(path: &Path, conn: &Connection) -> io::Result<Wal> {
+    let acknowledged = Acknowledged::open(path)?;
+    let wal = Wal::of(conn, path, Arc::new(acknowledged))?;
+    wal.claim_nothing()?;
+    Ok(wal)
 }
 
 /// Reads what there is, and refuses what cannot be worked with.
 fn accept(
     path: &Path,
     conn: &Connection,
-    clock: &dyn Clock,
+    options: &SqliteOptions,
 ) -> Result<(Catalog, Timestamp), OpenError> {
     let failed = |error| refused(path, error);
     // Once more, for what the header says may be overwritten in the log.
@@ -166,16 +280,15 @@ fn accept(
     let format_version = format::read_version(conn).map_err(failed)?;
     check(
         path,
-        Header {
+        &Header {
             is_sqlite: true,
+            is_in_wal_mode: true,
             application_id,
             format_version,
         },
     )?;
     let last = format::read_ceiling(conn).map_err(failed)?;
-    if last.as_nanos() > clock.now().as_nanos().saturating_add(DAY_NANOS) {
-        return Err(OpenError::ClockBehind { path: shown(path) });
-    }
+    check_clock(path, conn, last, options)?;
     let catalog = format::read_catalog(conn).map_err(|error| {
         let reason = match error {
             StoreError::Corrupt(reason) => reason,
@@ -189,8 +302,39 @@ fn accept(
     Ok((catalog, last))
 }
 
+/// Refuses a last commit that is far ahead of the clock, unless that was accepted, now or before.
+///
+/// What was accepted stays accepted until the clock has caught up: timestamps go on from there.
+fn check_clock(
+    path: &Path,
+    conn: &Connection,
+    last: Timestamp,
+    options: &SqliteOptions,
+) -> Result<(), OpenError> {
+    let failed = |error| refused(path, error);
+    let accepted = format::read_accepted_time(conn).map_err(failed)?;
+    let now = options.clock.now();
+    let ahead = last.as_nanos().saturating_sub(now.as_nanos());
+    let unaccepted = last.as_nanos().saturating_sub(now.max(accepted).as_nanos());
+    if unaccepted <= DAY_NANOS {
+        return Ok(());
+    }
+    let hours = ahead / HOUR_NANOS;
+    if !options.accept_clock_change {
+        return Err(OpenError::ClockBehind {
+            path: shown(path),
+            hours,
+        });
+    }
+    tracing::warn!(
+        hours,
+        "the last commit is ahead of the clock; timestamps go on from it"
+    );
+    format::write_accepted_time(conn, last).map_err(failed)
+}
+
 /// What SQLite's error says about opening this file: the machine is in the way, another program is, or it is damaged.
-fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(crate) fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = shown(path);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Busy { path },
@@ -221,7 +365,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join("lock");
+    let path = wal::lock_of(&folder.join(FILE));
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -248,6 +392,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 /// What a file's header says of itself.
 struct Header {
     is_sqlite: bool,
+    is_in_wal_mode: bool,
     application_id: u32,
     format_version: u32,
 }
@@ -276,12 +421,13 @@ fn header(path: &Path) -> Result<Option<Header>, OpenError> {
     let is_sqlite = bytes.len() == 100 && bytes.starts_with(b"SQLite format 3\0");
     Ok(Some(Header {
         is_sqlite,
+        is_in_wal_mode: bytes.get(18) == Some(&2),
         application_id: number(68),
         format_version: number(60),
     }))
 }
 
-fn check(path: &Path, header: Header) -> Result<(), OpenError> {
+fn check(path: &Path, header: &Header) -> Result<(), OpenError> {
     if !header.is_sqlite || header.application_id != APPLICATION_ID {
         return Err(OpenError::Foreign { path: shown(path) });
     }

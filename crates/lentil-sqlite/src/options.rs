@@ -25,6 +25,10 @@ pub struct SqliteOptions {
     /// The size of the write-ahead log above which mutations wait until it can begin anew; its file keeps twice that at
     /// most.
     pub wal_limit: u64,
+    /// Whether to open a database from which acknowledged commits are missing.
+    pub accept_data_loss: bool,
+    /// Whether to open a database whose last commit is far ahead of the clock.
+    pub accept_clock_change: bool,
 }
 
 impl Default for SqliteOptions {
@@ -39,6 +43,8 @@ impl Default for SqliteOptions {
             snapshot_max_age: Duration::from_secs(30),
             checkpoint_bytes: 4 << 20,
             wal_limit: 32 << 20,
+            accept_data_loss: false,
+            accept_clock_change: false,
         }
     }
 }

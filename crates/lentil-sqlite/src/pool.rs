@@ -187,15 +187,15 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests {
-    use lentil_store::SystemClock;
-
     use super::*;
+    use crate::SqliteOptions;
     use crate::open::{self, Opened};
 
     #[tokio::test]
     async fn a_snapshot_that_is_given_back_is_lent_again_until_something_is_committed() {
         let folder = tempfile::tempdir().unwrap();
-        let Opened { path, last, .. } = open::open(folder.path(), &SystemClock).unwrap();
+        let Opened { path, last, .. } =
+            open::open(folder.path(), &SqliteOptions::default()).unwrap();
         let frontier = Arc::new(Frontier::at(last));
         let pool = Pool::new(path, Arc::clone(&frontier), 2, Duration::from_secs(1));
         let is_standing = || {

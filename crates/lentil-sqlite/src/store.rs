@@ -22,7 +22,7 @@ use crate::published::Publication;
 use crate::snapshot::SqliteSnapshot;
 use crate::transaction::SqliteTransaction;
 use crate::writer::Writer;
-use crate::{SqliteOptions, maintain};
+use crate::{SqliteOptions, connection, maintain};
 
 /// The store on SQLite.
 pub struct SqliteStore {
@@ -66,8 +66,12 @@ impl SqliteStore {
             wal,
             catalog,
             last,
+            base,
             lock,
-        } = open::open(folder, &*options.clock)?;
+        } = open::open(folder, &options)?;
+        let to_file_error = |error| open::refused(&path, error);
+        let checkpointer = connection::writer(&path).map_err(to_file_error)?;
+        let writer = Writer::new(path.clone(), writer, wal, last, base).map_err(to_file_error)?;
         let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));
         let frontier = Arc::new(Frontier::at(last));
         let shared = Arc::new(Shared {
@@ -78,12 +82,7 @@ impl SqliteStore {
                 options.max_wait,
             ),
             frontier,
-            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(
-                path.clone(),
-                writer,
-                wal,
-                last,
-            ))),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
             signal: Arc::clone(&signal),
             published: Publication::up_to(last),
             observer: OnceLock::new(),
@@ -103,7 +102,9 @@ impl SqliteStore {
         };
         // The store looks after the threads, and not the other way round.
         let (to_commit, to_check) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
-        store.spawn("checkpoint", move || checkpoint::run(&ticker, &to_check))?;
+        store.spawn("checkpoint", move || {
+            checkpoint::run(&ticker, &to_check, checkpointer)
+        })?;
         store.spawn("committer", move || committer::run(&signal, &to_commit))?;
         Ok(store)
     }
@@ -214,9 +215,8 @@ impl Store for SqliteStore {
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         let turn = self.shared.turn().await?;
-        Ok(Box::new(
-            SqliteTransaction::begin(Arc::clone(&self.shared), turn).await,
-        ))
+        let transaction = SqliteTransaction::begin(Arc::clone(&self.shared), turn).await?;
+        Ok(Box::new(transaction))
     }
 
     fn observe(&self, observer: Arc<dyn CommitObserver>) {

@@ -10,6 +10,7 @@ use lentil_values::{DocumentId, Interval};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
+use crate::connection::BUSY_TIMEOUT;
 use crate::count::Count;
 use crate::documents;
 use crate::error::store_error;
@@ -37,19 +38,31 @@ pub(crate) struct SqliteTransaction {
 }
 
 impl SqliteTransaction {
+    /// Begins in the open batch, or in a new one. While another program writes, it waits for that, but not for ever.
+    ///
+    /// The wait is here and not in the first read, so that it does not count as the mutation's own time.
     pub(crate) async fn begin(
         shared: Arc<Shared>,
         turn: OwnedSemaphorePermit,
-    ) -> SqliteTransaction {
-        let writer = shared.writer.lock().await;
-        let (timestamp, epoch) = (writer.applied, writer.epoch);
-        drop(writer);
-        SqliteTransaction {
-            shared,
-            turn,
-            timestamp,
-            epoch,
-            closing: None,
+    ) -> Result<SqliteTransaction, StoreError> {
+        let began = Instant::now();
+        loop {
+            let mut writer = shared.writer.lock().await;
+            if let Some(number) = writer.begin_batch()? {
+                return Ok(SqliteTransaction {
+                    timestamp: writer.applied,
+                    epoch: writer.epoch,
+                    closing: Some(Closing::of(&shared, number)),
+                    shared: Arc::clone(&shared),
+                    turn,
+                });
+            }
+            drop(writer);
+            let waited = began.elapsed();
+            if waited >= BUSY_TIMEOUT {
+                return Err(StoreError::Busy { waited });
+            }
+            tokio::time::sleep(FOREIGN_WRITER_PAUSE).await;
         }
     }
 
@@ -64,32 +77,25 @@ impl SqliteTransaction {
         Ok(writer)
     }
 
-    /// The connection with a batch open on it; waits for other programs that write.
+    /// The connection with a batch open on it, which is another one when the committer has ended the first.
+    ///
+    /// Between the two another program may have changed what was read.
     async fn writer_in_batch(&mut self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
-        let max_wait = self.shared.options.max_wait;
-        let mut deadline = None;
-        loop {
-            let mut writer = self.writer().await?;
-            if let Some(number) = writer.begin_batch()? {
-                if self
-                    .closing
-                    .as_ref()
-                    .is_none_or(|closing| closing.number != number)
-                {
-                    self.closing = Some(Closing {
-                        shared: Arc::clone(&self.shared),
-                        number,
-                        joined: None,
-                    });
-                }
-                return Ok(writer);
+        let mut writer = self.writer().await?;
+        let Some(number) = writer.begin_batch()? else {
+            return Err(StoreError::Conflict);
+        };
+        if self
+            .closing
+            .as_ref()
+            .is_none_or(|closing| closing.number != number)
+        {
+            self.closing = Some(Closing::of(&self.shared, number));
+            if writer.is_changed_outside()? {
+                return Err(StoreError::Conflict);
             }
-            drop(writer);
-            if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + max_wait) {
-                return Err(StoreError::Busy { waited: max_wait });
-            }
-            tokio::time::sleep(FOREIGN_WRITER_PAUSE).await;
         }
+        Ok(writer)
     }
 
     /// Waits for what it may have read.
@@ -244,6 +250,14 @@ struct Joined {
 }
 
 impl Closing {
+    fn of(shared: &Arc<Shared>, number: u64) -> Closing {
+        Closing {
+            shared: Arc::clone(shared),
+            number,
+            joined: None,
+        }
+    }
+
     /// There is no such batch any more.
     fn forget(self) {
         self.shared.note_closed(self.number);

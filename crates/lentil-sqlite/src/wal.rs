@@ -1,47 +1,115 @@
 //! Making commits durable.
 //!
-//! SQLite would have the disk keep a commit within COMMIT, and no mutation could run on the connection as long as that
-//! takes. So COMMIT only writes the log (`synchronous=NORMAL`), and the committer then has the disk keep it, while the
-//! mutations of the next batch run:
+//! SQLite would fsync within COMMIT, and no mutation could run on the connection as long as that takes. So COMMIT only
+//! writes the log (`synchronous=NORMAL`), and the committer fsyncs it afterwards, while the mutations of the next batch
+//! run:
 //!
 //! ```text
 //! connection   batch 1 ──┐        ┌ batch 2 ·············─┐        ┌ batch 3 ···
-//! committer              └ COMMIT ┴ fdatasync · told, …   └ COMMIT ┴ fdatasync · told, …
+//! committer              └ COMMIT ┴ fsync · notify, …     └ COMMIT ┴ fsync · notify, …
 //! ```
 //!
-//! What the disk does not keep yet is neither told nor published nor acknowledged. A crash takes the end of the log
-//! away, and with it the latest batches, whole. Whoever copies the log into the database has the disk keep it first,
-//! which SQLite sees to.
+//! A commit that is not durable yet is neither published nor acknowledged. A crash takes the end of the log away, and
+//! with it the latest batches, whole. Whoever copies the log into the database fsyncs it first, which SQLite sees to.
+//!
+//! After the fsync the committer notes how far the log is now acknowledged (see `acknowledged`), and sees that it is
+//! still the file that the next start will find (see `guard`).
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rusqlite::Connection;
+
+use crate::acknowledged::{Acknowledged, Note};
 use crate::error::end_unkept;
+use crate::frames::LogEnd;
+use crate::guard::FileGuard;
 
 /// The write-ahead log of a database. The file stays the same as long as any connection is open.
-pub(crate) struct Wal(File);
+pub(crate) struct Wal {
+    file: File,
+    page_size: u32,
+    /// The files without which a commit would be lost.
+    guard: FileGuard,
+    acknowledged: Arc<Acknowledged>,
+}
 
 impl Wal {
-    /// The log of the database at this path, which a connection has read; that there is such a file is durable too.
-    pub(crate) fn of(database: &Path) -> io::Result<Wal> {
+    /// The log of the database at this path, which the connection has read. The name of the file is made durable.
+    pub(crate) fn of(
+        conn: &Connection,
+        database: &Path,
+        acknowledged: Arc<Acknowledged>,
+    ) -> io::Result<Wal> {
         let path = path_of(database);
-        let wal = File::open(&path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(Wal(wal))
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let file = File::open(&path)?;
+        File::open(folder)?.sync_all()?;
+        let page_size = conn
+            .pragma_query_value(None, "page_size", |row| row.get(0))
+            .map_err(io::Error::other)?;
+        let guard = FileGuard::of([
+            database.to_owned(),
+            path,
+            beside(database, "-shm"),
+            lock_of(database),
+        ])?;
+        Ok(Wal {
+            file,
+            page_size,
+            guard,
+            acknowledged,
+        })
     }
 
-    /// Has the disk keep all that was written. If it cannot, the process ends.
-    pub(crate) fn sync(&self) {
-        if let Err(error) = self.0.sync_data() {
+    /// Where a commit has ended that left the log with this many frames.
+    pub(crate) fn end(&self, frames: u32) -> LogEnd {
+        LogEnd::read(&self.file, frames, self.page_size).unwrap_or_else(|error| end_unkept(&error))
+    }
+
+    /// Makes everything durable that was written, of which `note` says where it ends. If that fails, the process ends.
+    pub(crate) fn make_durable(&self, note: &Note) {
+        let kept = self
+            .file
+            .sync_data()
+            .and_then(|()| self.acknowledged.write(note));
+        if let Err(error) = kept {
             end_unkept(&error);
         }
+        self.check_files();
+    }
+
+    /// Ends the process if a file that the next start needs was removed or replaced.
+    pub(crate) fn check_files(&self) {
+        self.guard.check();
+    }
+
+    /// Notes that everything is in the database, so that the log may go.
+    pub(crate) fn claim_nothing(&self) -> io::Result<()> {
+        self.acknowledged.write(&Note::default())?;
+        self.acknowledged.sync()
+    }
+
+    pub(crate) fn acknowledged(&self) -> Arc<Acknowledged> {
+        Arc::clone(&self.acknowledged)
     }
 }
 
 /// Where the log of the database at this path is.
 pub(crate) fn path_of(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+/// The lock file of the folder of the database at this path.
+pub(crate) fn lock_of(database: &Path) -> PathBuf {
+    database.with_file_name("lock")
+}
+
+/// The path of a file that is named after the database.
+pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
+    path.push(suffix);
     path.into()
 }

@@ -1,11 +1,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
+use crate::acknowledged::Note;
+use crate::checkpoint::Checkpoints;
 use crate::connection::{self, BUSY_TIMEOUT, run};
 use crate::error::store_error;
 use crate::frontier::{Frontier, Mark};
@@ -19,6 +22,13 @@ pub(crate) struct Writer {
     conn: Option<Connection>,
     /// The log that the connection writes.
     wal: Arc<Wal>,
+    /// How many frames the log had after the connection's last commit.
+    frames: Arc<AtomicU32>,
+    checkpoints: Checkpoints,
+    /// The version of the database, which other connections' commits change. `None` if such a commit may have been missed.
+    data_version: Option<i64>,
+    /// The ceiling that the start has copied into the database.
+    base: Timestamp,
     is_closed: bool,
     /// Counts the batches that were lost: what a transaction read before is then not to be trusted.
     pub(crate) epoch: u64,
@@ -42,6 +52,8 @@ pub(crate) struct Batch {
     /// What was applied, in order.
     pub(crate) commits: Vec<(Timestamp, WriteSet)>,
     pub(crate) bytes: usize,
+    /// What to note once the batch is durable; set by COMMIT.
+    pub(crate) note: Note,
     /// Those who wait for what becomes of it.
     pub(crate) waiting: Vec<oneshot::Sender<Outcome>>,
 }
@@ -50,11 +62,25 @@ pub(crate) struct Batch {
 pub(crate) type Outcome = Result<(), String>;
 
 impl Writer {
-    pub(crate) fn new(path: PathBuf, conn: Connection, wal: Wal, last: Timestamp) -> Writer {
-        Writer {
+    /// A writer to the database as it was opened.
+    ///
+    /// Its last commit is at `last`, and the ceiling in the database without its log is `base`.
+    pub(crate) fn new(
+        path: PathBuf,
+        mut conn: Connection,
+        wal: Wal,
+        last: Timestamp,
+        base: Timestamp,
+    ) -> rusqlite::Result<Writer> {
+        let frames = connection::count_frames(&mut conn)?;
+        Ok(Writer {
             path,
+            data_version: Some(connection::data_version(&conn)?),
             conn: Some(conn),
             wal: Arc::new(wal),
+            frames,
+            checkpoints: Checkpoints::default(),
+            base,
             is_closed: false,
             epoch: 0,
             batch: None,
@@ -63,7 +89,7 @@ impl Writer {
             committed: last,
             allotted: last,
             ceiling: last,
-        }
+        })
     }
 
     /// The connection, opened anew if it was given up.
@@ -72,13 +98,15 @@ impl Writer {
             return Err(StoreError::Closed);
         }
         if self.conn.is_none() {
-            let conn = connection::writer(&self.path).map_err(store_error)?;
+            let mut conn = connection::writer(&self.path).map_err(store_error)?;
             // Reading makes it open its log.
             format::read_version(&conn).map_err(store_error)?;
             connection::sync_no_commits(&conn).map_err(store_error)?;
-            self.wal = Arc::new(
-                Wal::of(&self.path).map_err(|error| StoreError::Failed(error.to_string()))?,
-            );
+            self.frames = connection::count_frames(&mut conn).map_err(store_error)?;
+            let wal = Wal::of(&conn, &self.path, self.wal.acknowledged());
+            self.wal = Arc::new(wal.map_err(|error| StoreError::Failed(error.to_string()))?);
+            self.checkpoints.note_end();
+            self.data_version = None;
             self.conn = Some(conn);
         }
         Ok(self.conn.as_ref().expect("it was just opened"))
@@ -129,14 +157,62 @@ impl Writer {
     pub(crate) fn commit(&mut self, frontier: &Frontier) -> rusqlite::Result<()> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
         let commits = self.batch.as_ref().map_or(&[][..], |batch| &batch.commits);
-        let (mark, ceiling) = match Mark::document(commits).filter(|_| self.applied <= self.ceiling)
-        {
+        let keeps_ceiling = self.applied <= self.ceiling && !self.checkpoints.raise_ceiling();
+        let (mark, ceiling) = match Mark::document(commits).filter(|_| keeps_ceiling) {
             Some(mark) => (mark, self.ceiling),
             None => Mark::ceiling(conn, self.applied)?,
         };
         frontier.commit(conn, self.applied, mark)?;
-        (self.committed, self.ceiling) = (self.applied, ceiling);
+        self.committed = self.applied;
+        if self.ceiling != ceiling {
+            self.ceiling = ceiling;
+            self.checkpoints.ceiling_was_raised();
+        }
+        let note = self.note();
+        if let Some(batch) = &mut self.batch {
+            batch.note = note;
+        }
         Ok(())
+    }
+
+    /// Whether the connection is open, and not given up with a lost batch.
+    pub(crate) fn is_open(&self) -> bool {
+        self.conn.is_some()
+    }
+
+    /// Whether another program has committed since [`Writer::accept_outside_changes`], or may have.
+    pub(crate) fn is_changed_outside(&mut self) -> Result<bool, StoreError> {
+        let version = connection::data_version(self.conn()?).map_err(store_error)?;
+        Ok(self.data_version != Some(version))
+    }
+
+    /// Begins to look for changes from the state that the connection sees now. Returns a timestamp for those before.
+    ///
+    /// A transaction that runs now may have read what was before them; it has to run again.
+    pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
+        let conn = self.conn.as_ref().expect("it has just been used");
+        self.data_version = Some(connection::data_version(conn)?);
+        self.epoch += 1;
+        self.allotted = self.allotted.next(now);
+        self.applied = self.allotted;
+        self.committed = self.allotted;
+        Ok(self.allotted)
+    }
+
+    /// What to note of the commit that the connection has just made, once it is durable.
+    pub(crate) fn note(&mut self) -> Note {
+        let end = self.wal.end(self.frames.load(Ordering::Relaxed));
+        Note {
+            end,
+            copied: self.checkpoints.copied(&end),
+            ceiling: self.ceiling,
+            base: self.base,
+        }
+    }
+
+    /// How the log is copied into the database.
+    pub(crate) fn checkpoints(&mut self) -> &mut Checkpoints {
+        &mut self.checkpoints
     }
 
     /// Whether SQLite has ended the batch's transaction by itself, as it does when the disk is full.
@@ -216,6 +292,7 @@ impl Batch {
             began: Instant::now(),
             commits: Vec::new(),
             bytes: 0,
+            note: Note::default(),
             waiting: Vec::new(),
         }
     }
@@ -236,7 +313,7 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use lentil_store::{DocumentWrite, StoredDocument, SystemClock};
+    use lentil_store::{DocumentWrite, StoredDocument};
     use lentil_values::{DocumentId, InternalId, Object, TableNumber};
 
     use super::*;
@@ -276,10 +353,11 @@ mod tests {
             writer,
             wal,
             last,
+            base,
             ..
-        } = open::open(folder.path(), &SystemClock).unwrap();
+        } = open::open(folder.path(), &SqliteOptions::default()).unwrap();
         create_tree(&writer, TableNumber::FIRST_USER).unwrap();
-        let mut writer = Writer::new(path, writer, wal, last);
+        let mut writer = Writer::new(path, writer, wal, last, base).unwrap();
         assert_eq!(writer.begin_batch().unwrap(), Some(1));
         let first = writer.apply(inserting(&[1, 2]), last).unwrap();
         // 3 is in the file when it is found that 2 is there already.

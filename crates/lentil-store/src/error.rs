@@ -4,8 +4,8 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another transaction held the turn all the while: answer "try again later".
-    #[error("waited {} ms for the turn to write", waited.as_millis())]
+    /// Another transaction, or another program, held the write lock all the while: answer "try again later".
+    #[error("waited {} ms for the right to write", waited.as_millis())]
     Busy {
         /// How long this one waited.
         waited: Duration,

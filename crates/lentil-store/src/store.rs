@@ -156,6 +156,12 @@ pub trait CommitObserver: Send + Sync + 'static {
     /// Called for each commit once, in commit order, after it is durable and before it is published. It must be
     /// quick and must not wait for the store.
     fn committed(&self, commit: &Arc<Commit>);
+
+    /// Called when the store was changed by something else than its transactions, such as a person with `sqlite3`.
+    ///
+    /// Nothing that was read before `timestamp` may be used any longer. It stands in the order of the commits, after
+    /// those that were notified before, and is published when this returns.
+    fn everything_changed(&self, timestamp: Timestamp);
 }
 
 /// How far the building or dropping of an index has come.

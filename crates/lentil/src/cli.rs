@@ -82,6 +82,12 @@ pub(crate) struct ServeArgs {
         conflicts_with = "auth_config"
     )]
     pub(crate) auth_config_json: Option<String>,
+    /// Starts although acknowledged commits are missing, after the write-ahead log was damaged or lost.
+    #[arg(long, env = "LENTIL_ACCEPT_DATA_LOSS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) accept_data_loss: bool,
+    /// Starts although the last commit is more than a day ahead of the clock, and goes on from its time.
+    #[arg(long, env = "LENTIL_ACCEPT_CLOCK_CHANGE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) accept_clock_change: bool,
     /// Shows internals in errors, for development.
     #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) dev: bool,

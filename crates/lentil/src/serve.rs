@@ -79,8 +79,12 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
 
     let folder = args.data.clone();
-    let opening =
-        tokio::task::spawn_blocking(move || SqliteStore::open(&folder, SqliteOptions::default()));
+    let sqlite = SqliteOptions {
+        accept_data_loss: args.accept_data_loss,
+        accept_clock_change: args.accept_clock_change,
+        ..SqliteOptions::default()
+    };
+    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, sqlite));
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);

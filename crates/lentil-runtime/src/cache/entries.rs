@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use lentil_store::Commit;
+use lentil_store::{Commit, Timestamp};
 
 use super::{CacheKey, CachedRun, IntervalMap};
 
@@ -113,13 +113,20 @@ impl Entries {
         }
         touched
     }
+
+    /// The slots of the answers that were read before `timestamp`.
+    pub(super) fn older_than(&self, timestamp: Timestamp) -> Vec<u32> {
+        let is_older = |entry: &Entry| entry.run.timestamp < timestamp;
+        let slots = self.slots.iter().zip(0..);
+        let older = slots.filter(|(entry, _)| entry.as_ref().is_some_and(is_older));
+        older.map(|(_, slot)| slot).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::OnceLock;
 
-    use lentil_store::Timestamp;
     use lentil_values::{Object, Value};
 
     use super::*;

@@ -231,6 +231,15 @@ impl CommitObserver for QueryCache {
         }
         state.recent.add(commit);
     }
+
+    fn everything_changed(&self, timestamp: Timestamp) {
+        let mut state = self.state.lock();
+        for slot in state.entries.older_than(timestamp) {
+            state.entries.remove(slot);
+            state.stats.invalidations += 1;
+        }
+        state.recent.forget_all(timestamp);
+    }
 }
 
 /// Takes a run off the list when it ends, however it ends; those who waited for it then find its answer or run.

@@ -26,6 +26,13 @@ impl RecentCommits {
         self.forget();
     }
 
+    /// Forgets every commit: anything may have changed up to `timestamp`.
+    pub(crate) fn forget_all(&mut self, timestamp: Timestamp) {
+        self.commits.clear();
+        self.keys = 0;
+        self.forgotten = timestamp;
+    }
+
     fn forget(&mut self) {
         let pinned = self.pins.first_key_value().map(|(pinned, _)| *pinned);
         while (self.commits.len() > MAX_COMMITS || self.keys > MAX_KEYS)
@@ -109,6 +116,19 @@ mod tests {
         assert_eq!(recent.first_touching(&reads(1), at(9)), None);
         assert_eq!(recent.first_touching(&reads(7), at(0)), None);
         (11..=20_000).for_each(|nanos| recent.add(&commit(nanos, 0)));
+        assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
+    }
+
+    #[test]
+    fn nothing_read_before_everything_changed_is_known_to_hold() {
+        let mut recent = RecentCommits::default();
+        let at = Timestamp::from_nanos;
+        recent.add(&commit(3, 1));
+        recent.pin(at(2));
+        recent.forget_all(at(5));
+        assert_eq!(recent.first_touching(&reads(7), at(4)), Some(at(5)));
+        assert!(recent.leave_untouched(&reads(7), at(5)));
+        recent.add(&commit(6, 7));
         assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
     }
 

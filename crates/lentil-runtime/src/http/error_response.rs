@@ -1,10 +1,14 @@
 use std::fmt;
+use std::time::Duration;
 
-use ::http::StatusCode;
+use ::http::{HeaderValue, StatusCode, header};
 use lentil_values::{FieldName, JsonForm, Object, Value};
 
 use super::Response;
 use crate::Error;
+
+/// After which time a client that was answered 503 may try again, as `Retry-After` tells it.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The answer to a request whose action failed: `{"error": …}`.
 ///
@@ -29,9 +33,13 @@ pub(crate) fn error_response(error: &Error, request_id: &dyn fmt::Display, dev: 
     if let Some(data) = error.data() {
         body.insert(FieldName::from_static("data"), data.clone());
     }
-    Response::with_type(
-        status,
-        "application/json",
-        body.to_json(JsonForm::JavaScript),
-    )
+    let json = body.to_json(JsonForm::JavaScript);
+    let response = Response::with_type(status, "application/json", json);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return response.header(
+            header::RETRY_AFTER,
+            HeaderValue::from(RETRY_AFTER.as_secs()),
+        );
+    }
+    response
 }

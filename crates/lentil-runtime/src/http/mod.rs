@@ -11,6 +11,7 @@ mod secret;
 
 pub use ::http::{HeaderMap, Method, Request as HttpRequest, StatusCode, header};
 pub use body::{Body, BodyError};
+pub use error_response::RETRY_AFTER;
 pub use json::Json;
 pub use request::Request;
 pub use response::Response;

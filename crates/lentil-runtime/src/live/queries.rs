@@ -65,6 +65,19 @@ struct Live {
     watchers: Arc<Watchers>,
 }
 
+impl Live {
+    /// Marks the answers that a commit at `timestamp` has touched, and adds those who watch them to `touched`.
+    fn touch(&self, timestamp: Timestamp, touched: &mut Vec<Arc<Watchers>>) {
+        // An answer may already include a commit that is only now notified. The watchers of a marked query have been
+        // woken for it.
+        let is_later = self.runs.iter().any(|run| run.timestamp < timestamp);
+        if is_later && !self.mark.is_touched() {
+            self.mark.0.store(timestamp.as_nanos(), Ordering::Release);
+            touched.push(Arc::clone(&self.watchers));
+        }
+    }
+}
+
 impl LiveQueries {
     /// No queries; commits are told to `cache` first.
     pub(crate) fn new(cache: Arc<QueryCache>) -> Arc<LiveQueries> {
@@ -211,16 +224,7 @@ impl CommitObserver for LiveQueries {
         if !state.readers.is_empty() {
             for entry in commit.entries() {
                 state.readers.readers_of(entry, &mut |number| {
-                    let live = &state.live[&number];
-                    // An answer may already include a commit that is only now told. Those who watch a query that
-                    // is marked have been woken for it.
-                    let is_later = live.runs.iter().any(|run| run.timestamp < commit.timestamp);
-                    if is_later && !live.mark.is_touched() {
-                        live.mark
-                            .0
-                            .store(commit.timestamp.as_nanos(), Ordering::Release);
-                        state.touched.push(Arc::clone(&live.watchers));
-                    }
+                    state.live[&number].touch(commit.timestamp, &mut state.touched);
                 });
             }
         }
@@ -228,6 +232,17 @@ impl CommitObserver for LiveQueries {
         if !state.touched.is_empty() {
             self.has_touched.notify_one();
         }
+    }
+
+    fn everything_changed(&self, timestamp: Timestamp) {
+        self.cache.everything_changed(timestamp);
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        for live in state.live.values() {
+            live.touch(timestamp, &mut state.touched);
+        }
+        state.recent.forget_all(timestamp);
+        self.has_touched.notify_one();
     }
 }
 

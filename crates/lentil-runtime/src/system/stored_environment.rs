@@ -31,10 +31,15 @@ impl StoredEnvironment {
             .iter()
             .any(|(index, _)| *index == IndexRef::ById(table))
         {
-            let mut state = self.0.lock();
-            state.variables = None;
-            state.changes += 1;
+            self.forget();
         }
+    }
+
+    /// Forgets the variables.
+    pub(crate) fn forget(&self) {
+        let mut state = self.0.lock();
+        state.variables = None;
+        state.changes += 1;
     }
 }
 

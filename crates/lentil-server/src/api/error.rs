@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use lentil_protocol::ProtocolError;
-use lentil_runtime::http::{Body, BodyError};
+use lentil_runtime::http::{Body, BodyError, RETRY_AFTER};
 use lentil_runtime::{Code, Error};
 
 use super::json;
@@ -27,7 +27,7 @@ impl ApiError {
             status,
             code,
             message: message.into(),
-            retry_after: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
         }
     }
 

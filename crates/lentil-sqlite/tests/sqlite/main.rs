@@ -2,6 +2,7 @@
 
 mod committing;
 mod opening;
+mod outside;
 mod snapshots;
 
 use std::path::Path;
@@ -54,6 +55,8 @@ impl<F: Fn(&lentil_store::Commit) + Send + Sync + 'static> lentil_store::CommitO
     fn committed(&self, commit: &Arc<lentil_store::Commit>) {
         (self.0)(commit);
     }
+
+    fn everything_changed(&self, _: lentil_store::Timestamp) {}
 }
 
 /// The store as the suite's aids take it.

@@ -228,4 +228,10 @@ impl CommitObserver for Recorder {
             .unwrap_or_default();
         self.told.lock().push((published, Commit::clone(commit)));
     }
+
+    fn everything_changed(&self, timestamp: Timestamp) {
+        panic!(
+            "nothing but transactions has changed the store, and yet everything changed at {timestamp}"
+        );
+    }
 }

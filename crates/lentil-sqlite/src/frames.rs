@@ -1,0 +1,263 @@
+//! Reads a write-ahead log as SQLite's recovery does, to find out how much of it is intact.
+//!
+//! ```text
+//! 0        32                     32 + 24 + page size
+//! │ header │ frame 1: 24 bytes, a page │ frame 2 │ …
+//!
+//! header   magic · version · page size · sequence number · salts ······ checksum
+//! frame    page number · database size, if it ends a commit · salts · checksum · page
+//! ```
+//!
+//! Numbers are big-endian and have four bytes; salts and checksums are two of them. Each checksum continues the one
+//! before it: the checksum of a frame covers the log from its first byte. When SQLite begins the log again, at its
+//! start, it chooses new salts, which tell the new frames from the old ones behind them.
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const HEADER_SIZE: usize = 32;
+const FRAME_HEADER_SIZE: usize = 24;
+/// The magic number of a log; its last bit says that the checksums are of big-endian words.
+const MAGIC: u32 = 0x377f_0682;
+const VERSION: u32 = 3_007_000;
+
+/// A place in a log: the end of a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogEnd {
+    pub(crate) salts: [u8; 8],
+    /// Frames up to here.
+    pub(crate) frames: u32,
+    /// The checksum of the last of them, and so of all.
+    pub(crate) checksum: [u8; 8],
+}
+
+impl LogEnd {
+    /// Reads where a commit ended that left the log with this many frames.
+    pub(crate) fn read(log: &File, frames: u32, page_size: u32) -> io::Result<LogEnd> {
+        let frame_size = FRAME_HEADER_SIZE as u64 + u64::from(page_size);
+        let at = HEADER_SIZE as u64 + u64::from(frames.saturating_sub(1)) * frame_size;
+        let mut header = [0; FRAME_HEADER_SIZE];
+        log.read_exact_at(&mut header, at)?;
+        Ok(LogEnd {
+            salts: bytes_at(&header, 8),
+            frames,
+            checksum: bytes_at(&header, 16),
+        })
+    }
+}
+
+/// Returns how many frames up to `end` are intact in the log at `path`.
+///
+/// `None` if that is not the log: there is none, it has been begun again, or its header is damaged.
+pub(crate) fn count_intact(path: &Path, end: &LogEnd) -> io::Result<Option<u32>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut log = BufReader::with_capacity(1 << 20, file);
+    let mut header = [0; HEADER_SIZE];
+    if !read_whole(&mut log, &mut header)? {
+        return Ok(None);
+    }
+    let Some(mut chain) = Chain::begin(&header) else {
+        return Ok(None);
+    };
+    if chain.salts != end.salts {
+        return Ok(None);
+    }
+    let mut frame = vec![0; FRAME_HEADER_SIZE + chain.page_size];
+    for intact in 0..end.frames {
+        if !read_whole(&mut log, &mut frame)? || !chain.goes_on_with(&frame) {
+            return Ok(Some(intact));
+        }
+    }
+    let is_same = end.frames == 0 || chain.checksum_bytes() == end.checksum;
+    Ok(Some(end.frames - u32::from(!is_same)))
+}
+
+/// Fills the buffer; false if the file ends before.
+fn read_whole(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match log.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The frames that were read so far, as their checksum.
+struct Chain {
+    is_big_endian: bool,
+    page_size: usize,
+    salts: [u8; 8],
+    checksum: Checksum,
+}
+
+impl Chain {
+    /// Begins with the header of a log; `None` if it is damaged.
+    fn begin(header: &[u8; HEADER_SIZE]) -> Option<Chain> {
+        let magic = number_at(header, 0);
+        let is_big_endian = magic & 1 == 1;
+        let checksum = Checksum::default().with(&header[..24], is_big_endian);
+        let page_size = number_at(header, 8);
+        let is_intact = magic & !1 == MAGIC
+            && number_at(header, 4) == VERSION
+            && page_size.is_power_of_two()
+            && (512..=65_536).contains(&page_size)
+            && checksum.to_bytes() == bytes_at(header, 24);
+        is_intact.then(|| Chain {
+            is_big_endian,
+            page_size: page_size as usize,
+            salts: bytes_at(header, 16),
+            checksum,
+        })
+    }
+
+    /// Takes in the next frame; false if it is damaged, or a left-over from before the log was begun again.
+    fn goes_on_with(&mut self, frame: &[u8]) -> bool {
+        let (header, page) = frame.split_at(FRAME_HEADER_SIZE);
+        self.checksum = self
+            .checksum
+            .with(&header[..8], self.is_big_endian)
+            .with(page, self.is_big_endian);
+        number_at(header, 0) != 0
+            && bytes_at(header, 8) == self.salts
+            && bytes_at(header, 16) == self.checksum_bytes()
+    }
+
+    fn checksum_bytes(&self) -> [u8; 8] {
+        self.checksum.to_bytes()
+    }
+}
+
+/// SQLite's checksum of 32-bit words, taken in pairs.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Checksum(u32, u32);
+
+impl Checksum {
+    /// The checksum of what it covers so far and then `bytes`, a multiple of eight.
+    #[must_use]
+    pub(crate) fn with(self, bytes: &[u8], is_big_endian: bool) -> Checksum {
+        let Checksum(mut one, mut two) = self;
+        let word = |four: &[u8]| {
+            let four = four.try_into().expect("a word has four bytes");
+            if is_big_endian {
+                u32::from_be_bytes(four)
+            } else {
+                u32::from_le_bytes(four)
+            }
+        };
+        for pair in bytes.chunks_exact(8) {
+            one = one.wrapping_add(word(&pair[..4])).wrapping_add(two);
+            two = two.wrapping_add(word(&pair[4..])).wrapping_add(one);
+        }
+        Checksum(one, two)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        (u64::from(self.0) << 32 | u64::from(self.1)).to_be_bytes()
+    }
+}
+
+fn number_at(bytes: &[u8], at: usize) -> u32 {
+    let four = bytes[at..at + 4].try_into().expect("four bytes");
+    u32::from_be_bytes(four)
+}
+
+fn bytes_at(bytes: &[u8], at: usize) -> [u8; 8] {
+    bytes[at..at + 8].try_into().expect("eight bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// A log of three commits that SQLite wrote, with its end; the connection keeps it there.
+    fn log(folder: &Path) -> (PathBuf, LogEnd, Connection) {
+        let database = folder.join("a");
+        let conn = Connection::open(&database).unwrap();
+        conn.execute_batch(
+            "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES ('one'); \
+             INSERT INTO t VALUES (zeroblob(9000))",
+        )
+        .unwrap();
+        let frames = conn
+            .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
+            .unwrap();
+        let path = folder.join("a-wal");
+        let end = LogEnd::read(&File::open(&path).unwrap(), frames, 4_096).unwrap();
+        (path, end, conn)
+    }
+
+    #[test]
+    fn a_log_is_intact_as_sqlite_wrote_it_whatever_comes_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, end, _conn) = log(folder.path());
+        assert!(end.frames > 4, "{end:?}");
+        assert_eq!(count_intact(&path, &end).unwrap(), Some(end.frames));
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend([7; 5_000]);
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(count_intact(&path, &end).unwrap(), Some(end.frames));
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, end, _conn) = log(folder.path());
+        let whole = fs::read(&path).unwrap();
+        let frame_size = FRAME_HEADER_SIZE + 4_096;
+        for at in (0..HEADER_SIZE + FRAME_HEADER_SIZE).chain((0..whole.len()).step_by(97)) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            fs::write(&path, damaged).unwrap();
+            let found = count_intact(&path, &end).unwrap();
+            let expected = (at.checked_sub(HEADER_SIZE)).map(|at| (at / frame_size) as u32);
+            assert_eq!(found, expected, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_cut_ends_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, end, _conn) = log(folder.path());
+        let whole = fs::read(&path).unwrap();
+        let second = HEADER_SIZE + 2 * (FRAME_HEADER_SIZE + 4_096);
+        for (length, found) in [
+            (0, None),
+            (31, None),
+            (32, Some(0)),
+            (second - 1, Some(1)),
+            (second, Some(2)),
+            (whole.len(), Some(end.frames)),
+        ] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(count_intact(&path, &end).unwrap(), found, "{length} bytes");
+        }
+        fs::write(&path, vec![0; whole.len()]).unwrap();
+        assert_eq!(count_intact(&path, &end).unwrap(), None);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(count_intact(&path, &end).unwrap(), None);
+    }
+
+    #[test]
+    fn a_log_that_was_begun_again_or_has_other_frames_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, end, conn) = log(folder.path());
+        let other = LogEnd {
+            checksum: [0; 8],
+            ..end
+        };
+        assert_eq!(count_intact(&path, &other).unwrap(), Some(end.frames - 1));
+        conn.execute_batch("PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES ('again')")
+            .unwrap();
+        assert_eq!(count_intact(&path, &end).unwrap(), None);
+    }
+}

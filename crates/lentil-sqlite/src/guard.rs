@@ -1,0 +1,110 @@
+//! Detects that the store's files were removed or replaced while the server runs.
+//!
+//! SQLite goes on working with open files whose names are gone. Each commit then succeeds, and the next start finds
+//! none of them. So the committer compares the paths with the files that were opened: after each fsync, before it
+//! acknowledges the batch, and twice a second when nothing is committed. If a path leads elsewhere, the process ends.
+//!
+//! The guard only calls `stat`. It never opens the database: closing any of its descriptors would drop the POSIX locks
+//! that SQLite holds in this process. A path that still leads to the same inode also says that the file has a link.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::end_process;
+
+/// The files that have to stay where they are.
+pub(crate) struct FileGuard(Vec<Guarded>);
+
+struct Guarded {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// What makes a file the same file under any name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Identity> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+impl FileGuard {
+    /// Guards the files that these paths lead to now.
+    ///
+    /// They have to be open already, so that no new file gets the inode of one that is removed.
+    pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<FileGuard> {
+        let guarded = paths.into_iter().map(|path| {
+            let identity = Identity::of(&path)?;
+            Ok(Guarded { path, identity })
+        });
+        guarded.collect::<io::Result<_>>().map(FileGuard)
+    }
+
+    /// Ends the process unless every path still leads to its file.
+    pub(crate) fn check(&self) {
+        if let Err(reason) = self.find_displaced() {
+            end_process(&reason);
+        }
+    }
+
+    fn find_displaced(&self) -> Result<(), String> {
+        for Guarded { path, identity } in &self.0 {
+            let found = Identity::of(path);
+            if found.as_ref().ok() == Some(identity) {
+                continue;
+            }
+            let what = match found {
+                Ok(_) => "another file is in its place".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            return Err(format!(
+                "{} was removed or replaced while the server ran ({what}); put it back or restore a copy of the \
+                 data folder, then start again",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_removed_or_replaced_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["a", "b", "copy"] {
+            fs::write(path(name), "x").unwrap();
+        }
+        let guard = FileGuard::of([path("a"), path("b")]).unwrap();
+        assert_eq!(guard.find_displaced(), Ok(()));
+
+        fs::write(path("b"), "longer").unwrap();
+        assert_eq!(guard.find_displaced(), Ok(()), "its content may change");
+
+        fs::rename(path("b"), path("elsewhere")).unwrap();
+        let reason = guard.find_displaced().unwrap_err();
+        assert!(reason.contains("No such file"), "{reason}");
+
+        fs::rename(path("copy"), path("b")).unwrap();
+        let reason = guard.find_displaced().unwrap_err();
+        assert!(reason.contains("another file is in its place"), "{reason}");
+
+        fs::rename(path("elsewhere"), path("b")).unwrap();
+        assert_eq!(guard.find_displaced(), Ok(()));
+    }
+}

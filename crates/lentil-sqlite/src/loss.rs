@@ -1,0 +1,91 @@
+//! Finds out at the start whether acknowledged commits are missing, as `acknowledged` explains.
+
+use std::path::Path;
+use std::{fs, io};
+
+use lentil_store::Timestamp;
+use rusqlite::Connection;
+
+use crate::acknowledged::{self, Note};
+use crate::{frames, wal};
+
+/// The write-ahead log, compared with the note on what was acknowledged.
+#[derive(Debug)]
+pub(crate) enum Log {
+    /// It has everything that was noted.
+    Whole,
+    /// It is not the log that the note speaks of: the database must have everything.
+    Other(Note),
+    /// Some of its frames are damaged or missing.
+    Damaged(Loss),
+}
+
+/// Acknowledged commits are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// How many frames of the log held acknowledged commits.
+    pub(crate) acknowledged: u32,
+    /// How many of them are intact.
+    pub(crate) intact: u32,
+    /// How many of them were copied into the database before.
+    copied: u32,
+}
+
+impl Log {
+    /// Compares the log of the database at this path with the last note. SQLite has not opened it yet.
+    pub(crate) fn find(database: &Path) -> io::Result<Log> {
+        let Some(note) = acknowledged::read(database)?.filter(|note| note.end.frames > 0) else {
+            return Ok(Log::Whole);
+        };
+        let Some(intact) = frames::count_intact(&wal::path_of(database), &note.end)? else {
+            return Ok(Log::Other(note));
+        };
+        if intact == note.end.frames {
+            return Ok(Log::Whole);
+        }
+        Ok(Log::Damaged(Loss {
+            acknowledged: note.end.frames,
+            intact,
+            copied: note.copied,
+        }))
+    }
+
+    /// What is missing, given the ceiling that SQLite found in the database with this log.
+    pub(crate) fn loss(&self, ceiling: Timestamp) -> Option<Loss> {
+        match self {
+            Log::Whole => None,
+            Log::Damaged(loss) => Some(*loss),
+            // A database from before the server started is a copy that someone has restored.
+            Log::Other(note) => {
+                let is_missing = (note.base..note.ceiling).contains(&ceiling);
+                is_missing.then_some(Loss {
+                    acknowledged: note.end.frames,
+                    intact: 0,
+                    copied: note.copied,
+                })
+            }
+        }
+    }
+}
+
+impl Loss {
+    /// Keeps a copy of the damaged log, and removes it where the database is ahead of what is intact of it: its older
+    /// pages would replace newer ones.
+    pub(crate) fn set_log_aside(&self, database: &Path) -> io::Result<()> {
+        let log = wal::path_of(database);
+        if !log.exists() {
+            return Ok(());
+        }
+        fs::copy(&log, wal::beside(database, "-wal.damaged"))?;
+        if self.intact > 0 && self.intact < self.copied {
+            fs::remove_file(&log)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what SQLite finds wrong with the structure of a database from which commits are missing.
+pub(crate) fn find_damage(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}

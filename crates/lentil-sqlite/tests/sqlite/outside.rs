@@ -1,0 +1,85 @@
+//! What other programs do to the database while the store is open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lentil_sqlite::SqliteOptions;
+use lentil_store::conformance::aids::{all, fill, index};
+use lentil_store::{Commit, CommitObserver, Store, StoreError, Timestamp};
+use parking_lot::Mutex;
+
+use crate::{eventually, look, open};
+
+/// Notes when everything changed.
+#[derive(Default)]
+struct Changes(Mutex<Vec<Timestamp>>);
+
+impl CommitObserver for Changes {
+    fn committed(&self, _: &Arc<Commit>) {}
+
+    fn everything_changed(&self, timestamp: Timestamp) {
+        self.0.lock().push(timestamp);
+    }
+}
+
+#[tokio::test]
+async fn a_change_by_another_program_is_noticed_when_nothing_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    let changes = Arc::new(Changes::default());
+    store.observe(Arc::clone(&changes) as Arc<dyn CommitObserver>);
+    fill(&*store, 0..5).await;
+    // A snapshot that is given back stays open to be lent again.
+    drop(store.snapshot().await.unwrap());
+    let before = store.published();
+
+    look(folder.path())
+        .execute(
+            "DELETE FROM _index_entries WHERE key IN (SELECT max(key) FROM _index_entries)",
+            [],
+        )
+        .unwrap();
+    eventually("the change is noticed", async || store.published() > before).await;
+    let timestamp = store.published();
+    assert_eq!(*changes.0.lock(), [timestamp]);
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.timestamp(), timestamp);
+    let found = all(&mut *snapshot, index(&*store, "by_n")).await;
+    assert_eq!(found.len(), 4);
+
+    // The store's own commits change nothing outside, and neither does reading the file.
+    fill(&*store, 5..10).await;
+    look(folder.path())
+        .query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(changes.0.lock().len(), 1);
+    assert!(store.published() > timestamp);
+}
+
+#[tokio::test]
+async fn a_mutation_is_refused_while_another_program_keeps_the_write_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
+    fill(&*store, 0..5).await;
+    let mut transaction = store.begin().await.unwrap();
+    let index = index(&*store, "by_n");
+    assert_eq!(all(&mut *transaction, index).await.len(), 5);
+    let other = look(folder.path());
+    other.busy_timeout(Duration::ZERO).unwrap();
+    assert!(
+        other.execute_batch("BEGIN IMMEDIATE").is_err(),
+        "the batch is open"
+    );
+    drop(transaction);
+
+    other.busy_timeout(Duration::from_secs(5)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.begin().await.err().unwrap();
+    assert!(matches!(refused, StoreError::Busy { .. }), "{refused}");
+    other.execute_batch("COMMIT").unwrap();
+    assert!(
+        store.begin().await.is_ok(),
+        "it goes on when the other program has ended"
+    );
+}

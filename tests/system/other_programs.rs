@@ -1,0 +1,126 @@
+//! Other programs on the database file of a running server, such as a person with `sqlite3`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lentil_tests::{Clonk, Start, eventually};
+use rusqlite::Connection;
+
+fn other_program(data: &Path) -> Connection {
+    let conn = Connection::open(data.join("lentil.sqlite3")).unwrap();
+    conn.busy_timeout(Duration::from_secs(10)).unwrap();
+    conn
+}
+
+/// Sets the stage of every job that has the stage `from`, as a person may who edits documents by hand.
+fn edit(data: &Path, from: &str, to: &str) {
+    let conn = other_program(data);
+    let view = "SELECT sql FROM sqlite_schema WHERE name = 'jobs'";
+    let view: String = conn.query_row(view, [], |row| row.get(0)).unwrap();
+    let from_table = view.split(" FROM ").nth(1).unwrap();
+    let table = from_table.split(' ').next().unwrap();
+    let update = format!("UPDATE {table} SET json = replace(json, '\"{from}\"', '\"{to}\"')");
+    assert!(conn.execute(&update, []).unwrap() > 0);
+}
+
+#[test]
+fn a_write_lock_of_another_program_is_waited_for_and_then_answered_503() {
+    let folder = tempfile::tempdir().unwrap();
+    let clonk = Clonk::start(&folder.path().join("data"));
+    assert_eq!(clonk.post_job("before", "1").status, 200);
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        let other = other_program(&clonk.data);
+        other.execute_batch(lock).unwrap();
+        let refused = clonk.post_job("meanwhile", "1");
+        assert_eq!(refused.status, 503, "{lock}: {}", refused.body);
+        assert_eq!(refused.header("retry-after"), Some("1"), "{lock}");
+        assert_eq!(clonk.get_job("before").status, 200, "{lock}: reads go on");
+        assert_eq!(clonk.get_job("meanwhile").status, 404, "{lock}");
+
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| clonk.post_job("waited", "1").status);
+            std::thread::sleep(Duration::from_millis(1_500));
+            other.execute_batch("COMMIT").unwrap();
+            assert_eq!(
+                waiting.join().unwrap(),
+                200,
+                "{lock}: longer than a mutation may run"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_mutation_called_by_its_name_is_answered_503_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let clonk = Clonk::start(&folder.path().join("data"));
+    let admin_key = std::fs::read_to_string(clonk.data.join("admin-key")).unwrap();
+    let authorization = format!("Convex {}", admin_key.trim_end());
+    let headers = [
+        ("authorization", &*authorization),
+        ("content-type", "application/json"),
+    ];
+    let call = br#"{"path":"jobs:upsert","args":{"jobId":"a","status":"queued","stage":"1"}}"#;
+    let other = other_program(&clonk.data);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut connection = clonk.connect().unwrap();
+    let refused = connection
+        .request("POST", "/api/mutation", &headers, call)
+        .unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(
+        refused.body.contains(r#""code":"Overloaded""#),
+        "{}",
+        refused.body
+    );
+}
+
+#[test]
+fn a_cached_result_shows_a_change_by_another_program_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let clonk = Clonk::start(&folder.path().join("data"));
+    assert_eq!(clonk.post_job("edited", "first").status, 200);
+    let shows = |stage: &str| {
+        clonk
+            .get_job("edited")
+            .body
+            .contains(&format!("\"{stage}\""))
+    };
+    assert!(shows("first"));
+    edit(&clonk.data, "first", "second");
+    let edited = Instant::now();
+    eventually("the idle server shows the change", || shows("second"));
+    assert!(
+        edited.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        edited.elapsed()
+    );
+
+    // While mutations run, one after another.
+    edit(&clonk.data, "second", "third");
+    let mut count = 0;
+    eventually("the busy server shows the change", || {
+        count += 1;
+        assert_eq!(clonk.post_job(&format!("other-{count}"), "1").status, 200);
+        shows("third")
+    });
+    assert_eq!(clonk.post_job("edited", "fourth").status, 200);
+    assert!(shows("fourth"), "its own writes show at once");
+    assert_eq!(clonk.stop().code(), Some(0));
+}
+
+#[test]
+fn a_changed_catalog_stops_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let clonk = Start::new(&folder.path().join("data")).run();
+    let data = clonk.data.clone();
+    let update = "UPDATE _meta SET value = replace(value, '\"by_', '\"of_') WHERE name = 'catalog'";
+    assert_eq!(other_program(&data).execute(update, []), Ok(1));
+    assert_eq!(clonk.wait().code(), Some(1));
+    let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
+    assert!(
+        log.contains("another program has changed the tables"),
+        "{log}"
+    );
+}
