@@ -121,7 +121,8 @@ impl Server {
         std::fs::read_to_string(self.data().with_extension("log")).unwrap_or_default()
     }
 
-    fn data(&self) -> PathBuf {
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 }

@@ -15,6 +15,7 @@ mod files_s3;
 mod first_start;
 mod gallery;
 mod greedy_clients;
+mod identifiers;
 mod node_client;
 mod other_programs;
 mod page;

@@ -1,4 +1,4 @@
-use lentil_values::{JsonForm, Object, Value};
+use lentil_values::{Excerpt, JsonForm, Object, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -22,7 +22,10 @@ impl Format {
             Some("convex_encoded_json" | "convex_json") => Ok(Format::Encoded),
             Some(other) => Err(ProtocolError::new(
                 "BadFormat",
-                format!("`format` is {other:?}; write \"json\" or \"convex_encoded_json\""),
+                format!(
+                    "`format` is {}; write \"json\" or \"convex_encoded_json\"",
+                    Excerpt(other)
+                ),
             )),
         }
     }

@@ -1,5 +1,8 @@
 use lentil_values::Value;
 
+/// The JSON parser's own messages quote names of any length.
+const MAX_MESSAGE_BYTES: usize = 1_000;
+
 /// What a client has sent makes no sense: the stable code that programs compare, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -11,12 +14,14 @@ pub struct ProtocolError {
 }
 
 impl ProtocolError {
-    /// An error of this code.
+    /// Returns an error of this code. A message longer than 1,000 bytes is cut: it may quote what the client sent.
     pub fn new(code: &'static str, message: impl Into<String>) -> ProtocolError {
-        ProtocolError {
-            code,
-            message: message.into(),
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+            message.push('…');
         }
+        ProtocolError { code, message }
     }
 }
 

@@ -26,12 +26,21 @@ struct Inner {
     is_refusal: bool,
 }
 
+/// Of a message; the rest is cut off, as in Convex. An application may put a client's arguments into one, and the list
+/// of executions, failed scheduled calls and live queries keep it.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
 impl Error {
-    /// An error of this code, with a sentence for people.
+    /// An error of this code, with a sentence for people, which is cut after 64 KiB.
     pub fn new(code: Code, message: impl Into<String>) -> Error {
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+            message.push('…');
+        }
         Error(Box::new(Inner {
             code,
-            message: message.into(),
+            message,
             data: None,
             source: None,
             is_refusal: false,

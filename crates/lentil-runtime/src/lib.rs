@@ -34,8 +34,8 @@ mod tables;
 pub use application::Application;
 pub use context::{ActionCtx, Auth, MutationCtx, QueryCtx};
 pub use database::{
-    DatabaseReader, DatabaseWriter, Decode, PageStatus, Pages, PaginationOptions, PaginationResult,
-    Query, SystemDocument, SystemReader,
+    DatabaseReader, DatabaseWriter, Decode, MAX_CURSOR_BYTES, PageStatus, Pages, PaginationOptions,
+    PaginationResult, Query, SystemDocument, SystemReader,
 };
 pub use error::{Code, Error, Result};
 pub use executions::Execution;
@@ -44,7 +44,7 @@ pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
 pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
-pub use lentil_values::{FieldName, Object, Value};
+pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};
 pub use log::{Log, LogLevel};

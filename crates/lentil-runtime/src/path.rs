@@ -1,36 +1,50 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lentil_values::Excerpt;
+
 /// A function's name, in its one canonical spelling: `module:function`, e.g. `jobs:upsert` or `admin/jobs:purge`.
 ///
 /// Clients may also write `jobs.js:upsert`, and `jobs` for `jobs:default`; the split is at the last colon.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionPath(Arc<str>);
 
-/// The text is no function path.
+/// The text is not a function path.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{path}` is no function path: write `module:function` in letters, digits, `_` and `.`, e.g. `jobs:upsert`"
+    "{path} is not a function path: write `module:function`, such as `jobs:upsert`, in letters, digits, `_` and `.`, \
+     each part at most {MAX_PART_BYTES} characters long and all of it at most {MAX_PATH_BYTES}"
 )]
 pub struct FunctionPathError {
+    /// Quoted, and cut where it is long.
     path: String,
 }
+
+/// Of a folder's, the module's or the function's name, as in Convex.
+const MAX_PART_BYTES: usize = 64;
+/// Of all of it: live queries, scheduled calls and cached results hold paths that clients chose.
+const MAX_PATH_BYTES: usize = 1_024;
 
 impl FunctionPath {
     /// Reads any accepted spelling.
     ///
     /// # Errors
-    /// When a part is empty, over 64 characters, or has a character other than letters, digits, `_` and `.`.
+    /// When a part is empty, over 64 characters, or has a character other than letters, digits, `_` and `.`, or when
+    /// the path is over 1,024 characters.
     pub fn parse(path: &str) -> Result<FunctionPath, FunctionPathError> {
+        let refuse = || FunctionPathError {
+            path: Excerpt(path).to_string(),
+        };
+        if path.len() > MAX_PATH_BYTES {
+            return Err(refuse());
+        }
         let (module, function) = path.rsplit_once(':').unwrap_or((path, "default"));
         let module = module.strip_suffix(".js").unwrap_or(module);
         if module.split('/').all(is_component) && is_component(function) && !function.contains('.')
         {
             return Ok(FunctionPath(format!("{module}:{function}").into()));
         }
-        Err(FunctionPathError {
-            path: path.chars().take(200).collect(),
-        })
+        Err(refuse())
     }
 
     /// The spelling with the module's file: `jobs.js:upsert`.
@@ -55,7 +69,9 @@ impl FunctionPath {
 
 fn is_component(part: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    part.len() <= 64 && part.chars().all(legal) && part.chars().any(|c| c.is_ascii_alphanumeric())
+    part.len() <= MAX_PART_BYTES
+        && part.chars().all(legal)
+        && part.chars().any(|c| c.is_ascii_alphanumeric())
 }
 
 impl fmt::Display for FunctionPath {
@@ -102,6 +118,17 @@ mod tests {
             &"x".repeat(65),
         ] {
             assert!(FunctionPath::parse(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_bounded_as_a_whole_and_quoted_in_part() {
+        let longest = format!("{}a:b", "dir/".repeat(255));
+        assert_eq!(longest.len(), MAX_PATH_BYTES - 1);
+        assert!(FunctionPath::parse(&longest).is_ok());
+        for path in [format!("{longest}bc"), "a/".repeat(4 << 20)] {
+            let error = FunctionPath::parse(&path).unwrap_err().to_string();
+            assert!(error.contains("1024") && error.len() < 500, "{error}");
         }
     }
 }

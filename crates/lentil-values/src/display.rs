@@ -19,6 +19,16 @@ impl fmt::Display for Object {
     }
 }
 
+/// A client's text as a message quotes it, cut with `…` where it is long.
+#[derive(Clone, Copy, Debug)]
+pub struct Excerpt<'t>(pub &'t str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cut(f, |out| write_text(out, self.0))
+    }
+}
+
 /// Prints what `write` writes, cut with `…` where it grows too long.
 fn cut(f: &mut fmt::Formatter<'_>, write: impl Fn(&mut Cut) -> fmt::Result) -> fmt::Result {
     let mut out = Cut(String::new());
@@ -121,6 +131,13 @@ mod tests {
         );
         let odd = object(&[("", "\n".into()), ("a b", Value::Float64(1.5))]);
         assert_eq!(odd.to_string(), r#"{"": "\n", "a b": 1.5}"#);
+    }
+
+    #[test]
+    fn a_text_is_quoted_and_cut_where_it_is_long() {
+        assert_eq!(Excerpt("a \"b\"\n").to_string(), r#""a \"b\"\n""#);
+        let shown = Excerpt(&"\0".repeat(1 << 20)).to_string();
+        assert!(shown.len() <= MAX_SHOWN + '…'.len_utf8(), "{shown}");
     }
 
     #[test]

@@ -11,9 +11,11 @@ mod name;
 mod object;
 mod path;
 mod typed;
+mod uuid;
 pub mod validator;
 mod value;
 
+pub use display::Excerpt;
 pub use id::{DocumentId, IdError, InternalId, TableNumber};
 pub use interval::{Interval, after_prefix};
 pub use json::{JsonError, JsonForm};
@@ -23,6 +25,7 @@ pub use name::{FieldName, NameError, check_identifier};
 pub use object::Object;
 pub use path::{FieldPath, FieldPathError, ValuePath};
 pub use typed::{DecodeError, FieldType, Nullable, ReturnType, ValueType};
+pub use uuid::{Uuid, UuidError};
 pub use validator::{
     FieldValidator, ObjectValidator, TableNames, ValidationError, Validator, ValidatorError, v,
 };

@@ -1,4 +1,4 @@
-use lentil_values::Object;
+use lentil_values::{Excerpt, Object, Uuid};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -10,8 +10,8 @@ use crate::{ProtocolError, WireTimestamp, read_args};
 pub enum ClientMessage {
     /// The first message of a connection.
     Connect {
-        /// A UUID that a client keeps over its connections, or makes anew for each.
-        session_id: String,
+        /// Names the client's session: the npm client keeps one over its connections, the others make one for each.
+        session_id: Uuid,
         /// How many connections there were before.
         connection_count: u32,
         /// Why the last one ended.
@@ -174,7 +174,7 @@ impl ClientMessage {
                 max_observed_timestamp,
                 client_ts,
             } => ClientMessage::Connect {
-                session_id,
+                session_id: session(&session_id)?,
                 connection_count,
                 last_close_reason,
                 max_observed_timestamp,
@@ -223,7 +223,8 @@ impl ClientMessage {
                     ("Admin", Some(key)) => Token::Admin { key, acting_as },
                     _ => {
                         let message = format!(
-                            "`tokenType` {token_type:?}: write \"None\", or \"User\" or \"Admin\" with a `value`"
+                            "`tokenType` {}: write \"None\", or \"User\" or \"Admin\" with a `value`",
+                            Excerpt(&token_type)
                         );
                         return Err(ProtocolError::new("WSMessageInvalidJson", message));
                     }
@@ -268,12 +269,21 @@ fn change(modification: Modification) -> Result<QuerySetChange, ProtocolError> {
     }
 }
 
+fn session(id: &str) -> Result<Uuid, ProtocolError> {
+    id.parse().map_err(|error| {
+        ProtocolError::new("WSMessageInvalidJson", format!("`sessionId`: {error}"))
+    })
+}
+
 fn no_component(path: Option<&str>) -> Result<(), ProtocolError> {
     match path {
         None | Some("") => Ok(()),
         Some(path) => Err(ProtocolError::new(
             "NoSuchComponent",
-            format!("there is no component {path:?}"),
+            format!(
+                "there is no component {}; leave `componentPath` out",
+                Excerpt(path)
+            ),
         )),
     }
 }
@@ -287,8 +297,8 @@ mod tests {
 
     /// As recorded from the official clients.
     const RECORDED: [&str; 10] = [
-        r#"{"type":"Connect","sessionId":"a","connectionCount":0,"lastCloseReason":"InitialConnect","clientTs":1795383778323}"#,
-        r#"{"connectionCount":1,"lastCloseReason":null,"maxObservedTimestamp":"AQAAAAAAAAA=","sessionId":"a","type":"Connect"}"#,
+        r#"{"type":"Connect","sessionId":"67e55044-10b1-426f-9247-bb680e5fe0c8","connectionCount":0,"lastCloseReason":"InitialConnect","clientTs":1795383778323}"#,
+        r#"{"connectionCount":1,"lastCloseReason":null,"maxObservedTimestamp":"AQAAAAAAAAA=","sessionId":"67e55044-10b1-426f-9247-bb680e5fe0c8","type":"Connect"}"#,
         r#"{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"m:f","args":[{"n":1}],"journal":null,"componentPath":""},{"type":"Remove","queryId":3}]}"#,
         r#"{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[]}"#,
         r#"{"type":"Mutation","requestId":0,"udfPath":"m:f","args":[{}]}"#,
@@ -344,7 +354,10 @@ mod tests {
             r#"{"type":"Mutation","requestId":1,"udfPath":"m:f","args":[1]}"#,
             r#"{"type":"Mutation","requestId":1,"udfPath":"m:f","args":[{}],"componentPath":"c"}"#,
             r#"{"type":"Authenticate","baseVersion":0,"tokenType":"User"}"#,
-            r#"{"type":"Connect","sessionId":"a","maxObservedTimestamp":"soon"}"#,
+            r#"{"type":"Connect","sessionId":"67e55044-10b1-426f-9247-bb680e5fe0c8","maxObservedTimestamp":"soon"}"#,
+            r#"{"type":"Connect","sessionId":"a"}"#,
+            r#"{"type":"Connect","sessionId":""}"#,
+            r#"{"type":"Connect","sessionId":null}"#,
         ] {
             assert!(ClientMessage::parse(text).is_err(), "{text}");
         }

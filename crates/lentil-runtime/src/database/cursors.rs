@@ -6,6 +6,11 @@ use super::transaction::successor;
 use super::walk::Walk;
 use crate::{Code, Error, Result};
 
+/// The most bytes of a cursor, and so of a journal: clients send both back, and live queries and read sets hold them.
+///
+/// A cursor is in hexadecimal digits the key of a document of 1 MiB at most, twice as long where all is escaped.
+pub const MAX_CURSOR_BYTES: usize = (4 << 20) + (16 << 10);
+
 /// Writes and reads the cursors of one query: its fingerprint, then `-` for the end or the key of the last row.
 pub(super) struct Cursors {
     fingerprint: String,
@@ -51,6 +56,9 @@ impl Cursors {
                 Object::from_iter(data),
             )
         };
+        if cursor.len() > MAX_CURSOR_BYTES {
+            return Err(foreign());
+        }
         let position = cursor
             .strip_prefix(self.fingerprint.as_str())
             .ok_or_else(foreign)?;

@@ -13,6 +13,7 @@ mod transaction;
 mod walk;
 mod writer;
 
+pub use cursors::MAX_CURSOR_BYTES;
 pub use decode::Decode;
 pub use pages::Pages;
 pub use pagination::{PageStatus, PaginationOptions, PaginationResult};

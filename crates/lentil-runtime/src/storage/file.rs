@@ -3,6 +3,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use lentil_store::FileError;
+use lentil_values::{Uuid, Value};
 
 use super::FileInfo;
 use crate::database::{Journal, Transaction};
@@ -38,10 +39,10 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn file_at(&self, url_id: &str) -> Result<Option<FileInfo>> {
+    pub async fn file_at(&self, url_id: Uuid) -> Result<Option<FileInfo>> {
         let mut transaction = self.reading().await?;
         let found = SystemTable::open(&mut transaction, TABLE)
-            .find(BY_URL_ID, &[url_id.into()], 1)
+            .find(BY_URL_ID, &[Value::from(url_id.to_string())], 1)
             .await?;
         Ok(found.first().and_then(|row| FileInfo::of(&row.document)))
     }

@@ -10,6 +10,9 @@ use crate::run::ToItsEnd;
 use crate::system::storage::{INSERT, insert_args};
 use crate::{Code, Error, Runtime};
 
+/// A media type is two names of 127 bytes at most, and a few parameters.
+const MAX_CONTENT_TYPE_BYTES: usize = 1_024;
+
 /// Why a file is not stored. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +24,12 @@ pub enum StoreFileError {
         announced: String,
         /// What came, in base64.
         actual: String,
+    },
+    /// What it is said to be is too long to be stored with it: shorten it.
+    #[error("the file's Content-Type is {bytes} bytes long; the limit is {MAX_CONTENT_TYPE_BYTES}")]
+    ContentTypeTooLong {
+        /// Its length.
+        bytes: usize,
     },
     /// Its bytes did not all come.
     #[error(transparent)]
@@ -63,6 +72,11 @@ impl Runtime {
         content_type: Option<String>,
         announced: Option<ContentHash>,
     ) -> Result<Id<StoredFile>, StoreFileError> {
+        if let Some(bytes) = content_type.as_ref().map(String::len)
+            && bytes > MAX_CONTENT_TYPE_BYTES
+        {
+            return Err(StoreFileError::ContentTypeTooLong { bytes });
+        }
         let mut writer = self.files().create().await?;
         let mut digest = digest::Context::new(&digest::SHA256);
         let mut size = 0;

@@ -1,4 +1,4 @@
-use lentil_values::{FieldValidator, JsonForm, Object, Value, v};
+use lentil_values::{FieldValidator, JsonForm, Object, Uuid, Value, v};
 
 use super::SystemTable;
 use super::function::{mutation, query};
@@ -26,8 +26,8 @@ const PRUNE: &str = "_system/sessions:prune";
 /// the record that it wrote in its own transaction, and does not run a second time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionRequest {
-    /// The client's session, as it names it: a UUID.
-    pub session_id: String,
+    /// The client's session, named by the client.
+    pub session_id: Uuid,
     /// The request's number in the session.
     pub request_id: u32,
 }
@@ -59,7 +59,7 @@ impl SessionRequest {
 
     fn key(&self) -> [Value; 2] {
         [
-            Value::from(self.session_id.as_str()),
+            Value::from(self.session_id.to_string()),
             Value::Float64(f64::from(self.request_id)),
         ]
     }
@@ -181,9 +181,9 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn session_bytes(&self, session_id: &str, limit: usize) -> Result<usize> {
+    pub async fn session_bytes(&self, session_id: Uuid, limit: usize) -> Result<usize> {
         let args = [
-            ("sessionId", Value::from(session_id)),
+            ("sessionId", Value::from(session_id.to_string())),
             ("limit", Value::Float64(limit as f64)),
         ];
         Ok(self
@@ -197,10 +197,10 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn prune_session(&self, session_id: &str) -> Result<usize> {
+    pub async fn prune_session(&self, session_id: Uuid) -> Result<usize> {
         let before_ms = Value::Float64(self.now_ms() - KEPT_AT_LEAST_MS);
         self.prune(Object::from([
-            ("sessionId", Value::from(session_id)),
+            ("sessionId", Value::from(session_id.to_string())),
             ("beforeMs", before_ms),
         ]))
         .await

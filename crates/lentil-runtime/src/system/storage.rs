@@ -1,4 +1,4 @@
-use lentil_values::{FieldName, FieldValidator, Object, Value, v};
+use lentil_values::{FieldName, FieldValidator, Object, Uuid, Value, v};
 
 use super::SystemTable;
 use super::function::mutation;
@@ -27,12 +27,12 @@ pub(super) fn functions() -> Vec<Function> {
                 let transaction = &mut *ctx.db.transaction()?;
                 // The URL is unguessable, and says nothing of the document's id.
                 let next = || u128::from(transaction.runtime.seeds().next_u64());
-                let url_id = Value::from(uuid(next() << 64 | next()));
+                let url_id = Uuid::from_random_bits(next() << 64 | next());
                 let fields = [
                     ("sha256", sha256),
                     ("size", size),
                     ("contentType", content_type),
-                    ("urlId", url_id),
+                    ("urlId", Value::from(url_id.to_string())),
                 ];
                 let id = SystemTable::open(transaction, TABLE).insert(fields)?;
                 Ok(Value::from(id.to_string()))
@@ -59,29 +59,4 @@ pub(crate) fn insert_args(sha256: &str, size: u64, content_type: Option<&str>) -
     .into_iter()
     .map(|(name, value)| (FieldName::from_static(name), value))
     .collect()
-}
-
-/// A version 4 UUID of these random bits.
-fn uuid(random: u128) -> String {
-    let bits = random & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_says_that_it_is_random() {
-        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-    }
 }

@@ -7,7 +7,7 @@ use lentil::{
     Args, Document, Error, Functions, MutationCtx, Object, QueryCtx, Result, UserIdentity, Value,
 };
 use lentil_runtime::{
-    FunctionCall, FunctionPath, Identity, Runtime, SessionRequest, Subscriber, Update,
+    FunctionCall, FunctionPath, Identity, Runtime, SessionRequest, Subscriber, Update, Uuid,
 };
 use lentil_store::Timestamp;
 use lentil_testing::TestBackend;
@@ -16,6 +16,10 @@ use crate::fixture::*;
 
 fn path(path: &str) -> FunctionPath {
     FunctionPath::parse(path).unwrap()
+}
+
+fn session(number: u128) -> Uuid {
+    Uuid::from_random_bits(number)
 }
 
 fn of(owner: &str) -> Object {
@@ -266,7 +270,7 @@ async fn a_mutation_of_a_session_runs_once_however_often_it_is_asked_for() {
             .into_object();
             let mut call = FunctionCall::new(path("tasks:add"), args, Identity::Anonymous);
             call.request = Some(SessionRequest {
-                session_id: "s".into(),
+                session_id: session(1),
                 request_id,
             });
             runtime.call(call, None)
@@ -281,7 +285,7 @@ async fn a_mutation_of_a_session_runs_once_however_often_it_is_asked_for() {
         let mut renamed =
             FunctionCall::new(path("tasks:renamed"), Object::new(), Identity::Anonymous);
         renamed.request = Some(SessionRequest {
-            session_id: "s".into(),
+            session_id: session(1),
             request_id: 1,
         });
         assert!(
@@ -305,20 +309,20 @@ async fn a_mutation_that_failed_runs_again_and_answers_are_forgotten_after_a_for
         .into_object();
         let mut call = FunctionCall::new(path(name), args, Identity::Anonymous);
         call.request = Some(SessionRequest {
-            session_id: "s".into(),
+            session_id: session(1),
             request_id: 1,
         });
         runtime.call(call, None).await.result
     };
     assert!(call("tasks:fail").await.is_err());
     call("tasks:add").await.unwrap();
-    let kept = runtime.session_bytes("s", 1 << 20).await.unwrap();
-    assert!(kept > 0 && runtime.session_bytes("other", 1 << 20).await.unwrap() == 0);
+    let kept = runtime.session_bytes(session(1), 1 << 20).await.unwrap();
+    assert!(kept > 0 && runtime.session_bytes(session(2), 1 << 20).await.unwrap() == 0);
     t.advance(Duration::from_secs(13 * 24 * 60 * 60));
     assert_eq!(runtime.prune_sessions().await.unwrap(), 0);
     t.advance(Duration::from_secs(2 * 24 * 60 * 60));
     assert_eq!(runtime.prune_sessions().await.unwrap(), 1);
-    assert_eq!(runtime.session_bytes("s", 1 << 20).await.unwrap(), 0);
+    assert_eq!(runtime.session_bytes(session(1), 1 << 20).await.unwrap(), 0);
 }
 
 /// Writers write two equal halves; subscribers watch both. After every refresh the halves must be equal, each answer

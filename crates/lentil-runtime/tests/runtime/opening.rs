@@ -159,7 +159,7 @@ async fn an_application_that_makes_no_sense_does_not_open() {
     assert!(
         refusal(Application::new(Schema::new()).functions(malformed))
             .await
-            .contains("is no function path")
+            .contains("is not a function path")
     );
     assert!(
         refusal(Application::new(Schema::new().with(Table::new("_x"))))

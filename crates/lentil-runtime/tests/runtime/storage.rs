@@ -296,8 +296,12 @@ async fn a_content_that_is_stored_while_it_is_deleted_is_there() {
                         runtime.call(call, None).await.result.unwrap()
                     };
                     let url = call("files:url").await;
-                    let url_id = url.as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-                    let file = runtime.file_at(&url_id).await.unwrap().unwrap();
+                    let url_id = url.as_str().unwrap().rsplit('/').next().unwrap();
+                    let file = runtime
+                        .file_at(url_id.parse().unwrap())
+                        .await
+                        .unwrap()
+                        .unwrap();
                     let body = runtime
                         .read_file(&file, 0..file.size)
                         .await
@@ -442,7 +446,7 @@ async fn many_chunks_come_out_as_they_went_in() {
         let file = t
             .runtime()
             .await
-            .file_at(&file.storage_id)
+            .file_at(file.storage_id.parse().unwrap())
             .await
             .unwrap()
             .unwrap();

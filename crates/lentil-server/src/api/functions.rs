@@ -3,7 +3,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use lentil_protocol::{FunctionRequest, FunctionResponse};
 use lentil_runtime::http::Body;
-use lentil_runtime::{FunctionCall, FunctionKind, FunctionPath, Identity};
+use lentil_runtime::{Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity};
 
 use super::{ApiError, Audience, failure, json, shown_lines};
 use crate::body::from_client;
@@ -54,8 +54,10 @@ pub(super) fn run_path(path: &str) -> Result<String, ApiError> {
             Ok(format!("{module}:{function}"))
         }
         _ => {
-            let message =
-                format!("`{decoded}` names no function; write /api/run/<module>/<function>");
+            let message = format!(
+                "{} does not name a function; write /api/run/<module>/<function>",
+                Excerpt(&decoded)
+            );
             Err(ApiError::new(
                 StatusCode::BAD_REQUEST,
                 "MissingIdentifier",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Uri, header};
 use lentil_protocol::Authorization;
-use lentil_runtime::{Identity, UserIdentity, Value};
+use lentil_runtime::{Excerpt, Identity, UserIdentity, Value};
 
 use super::ApiError;
 use crate::peer::share_address;
@@ -122,6 +122,9 @@ pub(crate) fn admin(
     ))
 }
 
+/// As long as a user's token may be.
+const MAX_ACTING_AS_BYTES: usize = 64 << 10;
+
 /// The user that an administrator wants to be: attributes as `ctx.auth.getUserIdentity()` returns them.
 fn acted_user(json: &serde_json::Value) -> Result<Arc<UserIdentity>, ApiError> {
     let invalid =
@@ -137,6 +140,13 @@ fn acted_user(json: &serde_json::Value) -> Result<Arc<UserIdentity>, ApiError> {
         text("subject")
             .ok_or_else(|| invalid("the identity to act as needs a `subject`".to_owned()))?,
     );
+    // A connection holds it, and cached results are kept for it.
+    let bytes = json.to_string().len();
+    if bytes > MAX_ACTING_AS_BYTES {
+        return Err(invalid(format!(
+            "the identity to act as is {bytes} bytes of JSON; the limit is {MAX_ACTING_AS_BYTES}"
+        )));
+    }
     for (name, value) in attributes {
         let value = Value::from_json(value.clone())
             .map_err(|error| invalid(format!("`{name}`: {error}")))?;
@@ -174,7 +184,8 @@ pub(crate) fn check_client(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = format!(
-        "the Convex-Client header is {client:?}; write a name and a version, such as npm-1.48.0"
+        "the Convex-Client header is {}; write a name and a version, such as npm-1.48.0",
+        Excerpt(client)
     );
     Err(ApiError::new(
         StatusCode::BAD_REQUEST,

@@ -8,7 +8,7 @@ use http::{
 };
 use hyper::body::Incoming;
 use lentil_runtime::http::{Body, BodyError};
-use lentil_runtime::{ContentHash, Error, FileInfo, StoreFileError, UploadTokenError};
+use lentil_runtime::{ContentHash, Error, FileInfo, StoreFileError, UploadTokenError, Uuid};
 
 use super::range::{Selection, select};
 use super::{ApiError, json};
@@ -120,6 +120,11 @@ fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
         StoreFileError::Sha256Mismatch { .. } => {
             ApiError::new(StatusCode::BAD_REQUEST, "Sha256Mismatch", error.to_string())
         }
+        StoreFileError::ContentTypeTooLong { .. } => ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidContentType",
+            error.to_string(),
+        ),
         StoreFileError::Body(BodyError::TooSlow) => ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "RequestTimeout",
@@ -166,14 +171,13 @@ pub(super) async fn download(
     headers: &HeaderMap,
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
-    let url_id = uuid(url_id).ok_or_else(|| {
-        let message =
-            format!("`{url_id}` is no UUID; take the file's URL from `ctx.storage.getUrl`");
+    let url_id = url_id.parse::<Uuid>().map_err(|error| {
+        let message = format!("{error}; take the file's URL from `ctx.storage.getUrl`");
         ApiError::new(StatusCode::BAD_REQUEST, "InvalidStoragePath", message)
     })?;
     let found = server
         .runtime
-        .file_at(&url_id)
+        .file_at(url_id)
         .await
         .map_err(|error| failed(&error, request_id))?;
     let missing = || {
@@ -201,26 +205,13 @@ pub(super) async fn download(
         *response.body_mut() = match server.runtime.read_file(&file, range).await {
             Ok(body) => body,
             // It may have been deleted since it was looked up.
-            Err(_) if matches!(server.runtime.file_at(&url_id).await, Ok(None)) => {
+            Err(_) if matches!(server.runtime.file_at(url_id).await, Ok(None)) => {
                 return Err(missing());
             }
             Err(error) => return Err(failed(&error, request_id)),
         };
     }
     Ok(response)
-}
-
-/// The UUID as it is stored; other ways to write one are good too.
-fn uuid(text: &str) -> Option<String> {
-    let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let fits = |(at, byte): (usize, u8)| {
-        if is_dash(at) {
-            byte == b'-'
-        } else {
-            byte.is_ascii_hexdigit()
-        }
-    };
-    (text.len() == 36 && text.bytes().enumerate().all(fits)).then(|| text.to_ascii_lowercase())
 }
 
 fn etag(file: &FileInfo) -> String {

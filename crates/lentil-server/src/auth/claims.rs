@@ -26,6 +26,9 @@ const TRUTHS: &[(&str, &str)] = &[
     ("phone_number_verified", "phoneNumberVerified"),
 ];
 
+/// Flattened claims may have longer names than in the token: this bounds the identity that a connection holds.
+const MAX_FLATTENED: usize = 1_024;
+
 /// The user whom the claims describe. Claims whose names or values no document could hold are left out.
 pub(super) fn identity(kind: Kind, claims: Claims) -> UserIdentity {
     let identity = UserIdentity::new(&claims.issuer, &claims.subject);
@@ -60,7 +63,8 @@ fn with_oidc(identity: UserIdentity, mut claims: Map<String, Json>) -> UserIdent
     })
 }
 
-/// Objects' fields as attributes of their own: `{"a": {"b": 1}}` is `a.b`.
+/// Objects' fields as attributes of their own: `{"a": {"b": 1}}` is `a.b`. Those after the first
+/// [`MAX_FLATTENED`] are left out.
 fn with_flattened(identity: UserIdentity, prefix: &str, claims: Map<String, Json>) -> UserIdentity {
     claims
         .into_iter()
@@ -68,6 +72,7 @@ fn with_flattened(identity: UserIdentity, prefix: &str, claims: Map<String, Json
             let name = format!("{prefix}{name}");
             match claim {
                 Json::Object(fields) => with_flattened(identity, &format!("{name}."), fields),
+                _ if identity.attributes().len() >= MAX_FLATTENED => identity,
                 claim => with(identity, &name, claim),
             }
         })

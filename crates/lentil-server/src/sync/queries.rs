@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{QuerySetChange, ServerMessage, StateModification, StateVersion};
 use lentil_runtime::{
-    FunctionPath, Identity, Object, Runtime, Subscriber, Timestamp, Update, Wakes,
+    FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber, Timestamp, Update, Wakes,
 };
 
 use super::closing::Closing;
@@ -56,6 +56,17 @@ struct Coming {
     version: StateVersion,
     removed: Vec<u32>,
     is_owed: bool,
+}
+
+/// Refuses a journal that this server cannot have given out, as the query would hold it.
+fn check_journal(journal: Option<&str>) -> Result<(), Closing> {
+    let bytes = journal.map_or(0, str::len);
+    if bytes <= MAX_CURSOR_BYTES {
+        return Ok(());
+    }
+    Err(Closing::fatal(format!(
+        "a journal of {bytes} bytes; the longest has {MAX_CURSOR_BYTES}: send back the one that came with the result"
+    )))
 }
 
 impl Queries {
@@ -110,6 +121,7 @@ impl Queries {
                 } => {
                     let path = FunctionPath::parse(&path)
                         .map_err(|error| Closing::fatal(error.to_string()))?;
+                    check_journal(journal.as_deref())?;
                     (
                         self.numbers.insert(number),
                         Change::Add {

@@ -7,7 +7,8 @@ use futures_util::{Stream, StreamExt};
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{ClientMessage, ServerMessage, chunks};
 use lentil_runtime::{
-    FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Value,
+    FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Uuid,
+    Value,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -58,7 +59,7 @@ pub(super) struct Session {
 /// The session whose answers are recorded, so that a mutation asked for again runs once.
 #[derive(Default)]
 struct Record {
-    session_id: Option<String>,
+    session_id: Option<Uuid>,
     bytes: usize,
 }
 
@@ -217,7 +218,7 @@ impl Session {
 
     async fn connect(
         &mut self,
-        session_id: String,
+        session_id: Uuid,
         connection_count: u32,
         max_observed: Option<WireTimestamp>,
     ) -> Result<(), Closing> {
@@ -236,7 +237,7 @@ impl Session {
             let bytes = self
                 .server
                 .runtime
-                .session_bytes(&session_id, SESSION_BYTES)
+                .session_bytes(session_id, SESSION_BYTES)
                 .await;
             self.record.bytes = bytes.map_err(|_| Closing::internal("InternalServerError"))?;
         }
@@ -254,9 +255,9 @@ impl Session {
         let path = FunctionPath::parse(path).map_err(|error| Closing::fatal(error.to_string()))?;
         let mut call = FunctionCall::new(path, args, self.signed_in.identity.clone());
         if kind == FunctionKind::Mutation
-            && let Some(session_id) = self.record.session_id.clone()
+            && let Some(session_id) = self.record.session_id
         {
-            self.keep_within_budget(&session_id).await?;
+            self.keep_within_budget(session_id).await?;
             call.request = Some(SessionRequest {
                 session_id,
                 request_id,
@@ -273,7 +274,7 @@ impl Session {
     }
 
     /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
-    async fn keep_within_budget(&mut self, session_id: &str) -> Result<(), Closing> {
+    async fn keep_within_budget(&mut self, session_id: Uuid) -> Result<(), Closing> {
         if self.record.bytes < SESSION_BYTES {
             return Ok(());
         }

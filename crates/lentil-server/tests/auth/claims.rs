@@ -103,3 +103,11 @@ async fn custom_claims_are_flattened_and_keep_their_names() {
     });
     assert_attributes(&identity.await, expected);
 }
+
+#[tokio::test]
+async fn flattened_claims_have_a_bound() {
+    let many: serde_json::Map<_, _> = (0..3_000).map(|n| (n.to_string(), n.into())).collect();
+    let identity = custom(json!({ "long".repeat(200): many })).await;
+    assert_eq!(identity.attributes().len(), 1_024);
+    assert_eq!(identity.subject(), "user");
+}

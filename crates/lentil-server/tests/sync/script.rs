@@ -98,6 +98,12 @@ impl Stage {
     }
 }
 
+/// The UUID of the session that scripts call by this name, six letters at most.
+fn session(name: &str) -> String {
+    let digits = data_encoding::HEXLOWER.encode(name.as_bytes());
+    format!("00000000-0000-4000-8000-{digits:0>12}")
+}
+
 /// What a client says, in the words of the protocol.
 async fn message(server: &Running, said: &str) -> Message {
     let (word, rest) = said.split_once(' ').unwrap_or((said, ""));
@@ -114,7 +120,7 @@ async fn message(server: &Running, said: &str) -> Message {
             let observed = words
                 .get(2)
                 .map(|nanos| timestamp(nanos.parse().expect("a number")));
-            let mut connect = json!({"type": "Connect", "sessionId": words[0], "connectionCount": count, "lastCloseReason": null});
+            let mut connect = json!({"type": "Connect", "sessionId": session(words[0]), "connectionCount": count, "lastCloseReason": null});
             if let Some(observed) = observed {
                 connect["maxObservedTimestamp"] = observed.into();
             }

@@ -12,7 +12,8 @@ use crate::application::Running;
 fn stray() -> impl Strategy<Value = String> {
     let number = || 0..3_u32;
     prop_oneof![
-        Just(r#"{"type":"Connect","sessionId":"s","connectionCount":0}"#.to_owned()),
+        Just(r#"{"type":"Connect","sessionId":"67e55044-10b1-426f-9247-bb680e5fe0c8","connectionCount":0}"#.to_owned()),
+        "[0-9a-f-]{0,40}".prop_map(|id| format!(r#"{{"type":"Connect","sessionId":"{id}"}}"#)),
         (number(), number(), number()).prop_map(|(base, new, id)| format!(
             r#"{{"type":"ModifyQuerySet","baseVersion":{base},"newVersion":{new},"modifications":[{{"type":"Add","queryId":{id},"udfPath":"lists:all","args":[{{"list":"x"}}]}}]}}"#
         )),

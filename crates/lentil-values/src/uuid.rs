@@ -1,0 +1,126 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Excerpt;
+
+/// A UUID, such as the one that names a client's session or the one in a file's URL.
+///
+/// It is compared and stored as its 128 bits, so that texts which differ in case alone name the same thing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(u128);
+
+/// The text is not a UUID.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a UUID such as 67e55044-10b1-426f-9247-bb680e5fe0c8, got {0}")]
+pub struct UuidError(String);
+
+/// The places of the dashes in the text of a UUID, which has 36 characters.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+const LENGTH: usize = 36;
+
+impl Uuid {
+    /// Returns the version 4 UUID with these random bits.
+    pub fn from_random_bits(bits: u128) -> Uuid {
+        Uuid(bits & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62)
+    }
+}
+
+impl FromStr for Uuid {
+    type Err = UuidError;
+
+    /// Reads eight, four, four, four and twelve hexadecimal digits of either case, with dashes between them.
+    fn from_str(text: &str) -> Result<Uuid, UuidError> {
+        let refuse = || UuidError(Excerpt(text).to_string());
+        if text.len() != LENGTH {
+            return Err(refuse());
+        }
+        let mut bits = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            let digit = char::from(byte).to_digit(16);
+            match (DASHES.contains(&at), digit) {
+                (true, None) if byte == b'-' => {}
+                (false, Some(digit)) => bits = bits << 4 | u128::from(digit),
+                _ => return Err(refuse()),
+            }
+        }
+        Ok(Uuid(bits))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = format!("{:032x}", self.0);
+        let (a, b, c, d, e) = (
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        );
+        write!(f, "{a}-{b}-{c}-{d}-{e}")
+    }
+}
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn either_case_names_the_same_uuid() {
+        let lower: Uuid = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap();
+        let upper: Uuid = "67E55044-10B1-426F-9247-BB680E5FE0C8".parse().unwrap();
+        assert_eq!(lower, upper);
+        assert_eq!(upper.to_string(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
+    }
+
+    #[test]
+    fn random_bits_make_a_version_4_uuid() {
+        let all_ones = Uuid::from_random_bits(u128::MAX).to_string();
+        assert_eq!(all_ones, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let all_zeros = Uuid::from_random_bits(0).to_string();
+        assert_eq!(all_zeros, "00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn other_texts_are_refused_and_quoted_in_part() {
+        for text in [
+            "",
+            "session",
+            "67e5504410b1426f9247bb680e5fe0c8",
+            "{67e55044-10b1-426f-9247-bb680e5fe0c8}",
+            "67e55044-10b1-426f-9247-bb680e5fe0c",
+            "67e55044-10b1-426f-9247-bb680e5fe0c88",
+            "67e55044-10b1-426f-9247-bb680e5fe0cg",
+            "67e55044010b1-426f-9247-bb680e5fe0c8",
+            "-7e55044-10b1-426f-9247-bb680e5fe0c8",
+            "67e55044-10b1-426f-9247-bb680e5fe0\u{e9}",
+            "+7e55044-10b1-426f-9247-bb680e5fe0c8",
+        ] {
+            let error = text.parse::<Uuid>().unwrap_err().to_string();
+            assert!(error.contains(&format!("got {text:?}")), "{error}");
+        }
+        let error = "x".repeat(1 << 20).parse::<Uuid>().unwrap_err();
+        assert!(error.to_string().len() < 400, "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_uuid_is_read_back(bits: u128) {
+            let uuid = Uuid(bits);
+            prop_assert_eq!(uuid.to_string().parse(), Ok(uuid));
+        }
+
+        #[test]
+        fn no_text_panics(text: String, near in "[0-9a-fA-F-]{34,38}") {
+            let _ = (text.parse::<Uuid>(), near.parse::<Uuid>());
+        }
+    }
+}
