@@ -19,7 +19,7 @@ check:
 
 # All of it, nothing skipped: one word before a push.
 verify: check
-    LENTIL_TEST_ALL=1 cargo test --workspace
+    LENTIL_TEST_ALL=1 cargo test --workspace --no-fail-fast
     LENTIL_TEST_ALL=1 just bench-check
 
 # Measure clonk beside what people would use instead: `just bench`, `just bench --quick`, `just bench get post`, `just bench --big`.

@@ -1,10 +1,10 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
-use crate::{Connection, Response, eventually};
+use crate::{Connection, Process, Response, eventually};
 
 /// The binary under test, built once a run.
 pub fn clonk_path() -> &'static Path {
@@ -26,13 +26,17 @@ pub fn testapp_path() -> PathBuf {
 }
 
 fn beside_tests(program: &str) -> PathBuf {
+    profile_folder().join(program)
+}
+
+/// The folder of the programs that are built with these tests, such as `target/debug`.
+pub(crate) fn profile_folder() -> PathBuf {
     // This test is `target/debug/deps/system-…`.
     let test = std::env::current_exe().expect("a test has a path");
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests are built into a folder of the profile's");
-    profile.join(program)
+    let profile = test.parent().and_then(Path::parent);
+    profile
+        .expect("tests are built into a folder of the profile's")
+        .to_owned()
 }
 
 /// How to start a server.
@@ -95,9 +99,9 @@ impl Start {
         self.command
             .stdout(Stdio::piped())
             .stderr(log.expect("a log file beside the data folder"));
-        let mut child = self.command.spawn().expect("clonk starts");
+        let mut process = Process::start(&mut self.command);
         let mut lines =
-            BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
+            BufReader::new(process.stdout.take().expect("standard output is piped")).lines();
         let mut screen = String::new();
         while !screen.contains("  try") {
             let line = lines.next().unwrap_or_else(|| {
@@ -117,7 +121,7 @@ impl Start {
             .expect("the screen says where it listens")
             .to_owned();
         Clonk {
-            child,
+            process,
             address,
             screen,
             data: self.data,
@@ -134,21 +138,24 @@ impl Start {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let mut child = self.command.spawn().expect("clonk starts");
+        let mut process = Process::start(&mut self.command);
+        eventually("a start that is refused ends", || {
+            matches!(process.try_wait(), Ok(Some(_)))
+        });
         let mut said = String::new();
-        child
+        process
             .stderr
             .take()
             .expect("standard error is piped")
             .read_to_string(&mut said)
             .expect("it says text");
-        (child.wait().expect("it ends").code(), said)
+        (process.wait().expect("it has ended").code(), said)
     }
 }
 
 /// A running server; killed when dropped.
 pub struct Clonk {
-    child: Child,
+    process: Process,
     /// `host:port`
     pub address: String,
     /// What it printed at the start.
@@ -205,7 +212,7 @@ impl Clonk {
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// `kill -9`.
@@ -213,8 +220,8 @@ impl Clonk {
     /// # Panics
     /// When it cannot be killed.
     pub fn kill(mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it ends");
+        self.process.kill().expect("it can be killed");
+        self.process.wait().expect("it ends");
     }
 
     /// Sends SIGTERM.
@@ -234,12 +241,12 @@ impl Clonk {
     /// When it does not end.
     pub fn wait(mut self) -> ExitStatus {
         eventually("the server ends by itself", || {
-            self.child
+            self.process
                 .try_wait()
                 .expect("it can be waited for")
                 .is_some()
         });
-        self.child.wait().expect("it ends")
+        self.process.wait().expect("it ends")
     }
 
     /// Sends SIGTERM, and waits for its end.
@@ -248,15 +255,7 @@ impl Clonk {
     /// When it does not end.
     pub fn stop(mut self) -> ExitStatus {
         self.terminate();
-        self.child.wait().expect("it ends")
-    }
-}
-
-impl Drop for Clonk {
-    fn drop(&mut self) {
-        // It may have ended before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.wait().expect("it ends")
     }
 }
 

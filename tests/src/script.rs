@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Packages, Server};
+use crate::{Packages, Process, Server};
 
 /// How long a script may run; those that hang print what they wait for well before.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -30,12 +30,11 @@ impl Packages {
         command
             .env("LENTIL_ADMIN_KEY", server.admin_key())
             .env("PYTHONUNBUFFERED", "1");
-        let mut child = command
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the script's interpreter starts");
+            .stderr(Stdio::piped());
+        let mut child = Process::start(&mut command);
         let mut answers = child.stdin.take().expect("standard input is piped");
         let (send, lines) = mpsc::channel();
         let readers = [

@@ -122,6 +122,7 @@ fn a_file_is_on_the_disk_before_it_is_acknowledged() {
     let trace = folder.path().join("trace");
     let mut strace = Command::new("strace");
     strace.args([
+        "-D",
         "-f",
         "-qq",
         "-y",

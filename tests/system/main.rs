@@ -19,6 +19,7 @@ mod identifiers;
 mod node_client;
 mod other_programs;
 mod page;
+mod processes;
 mod refusals;
 mod removed_files;
 mod schedule;

@@ -1,10 +1,11 @@
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lentil_tests::{Clonk, available};
+use lentil_tests::{Clonk, Process, available};
 
 fn node(address: &Path, key: &str, builds: usize) -> Command {
     let mut node = Command::new("node");
@@ -46,11 +47,11 @@ fn a_node_service_lives_through_restarts_and_kill_9() {
     let mut clonk = Clonk::start(&data);
     fs::write(&address, &clonk.address).unwrap();
     let key = clonk.bearer().replace("Bearer ", "");
-    let running = node(&address, &key, 60)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut running = Process::start(
+        node(&address, &key, 60)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
     for round in 0..4 {
         // Wherever the client is by then; it must come through from anywhere.
         thread::sleep(Duration::from_millis(60));
@@ -62,12 +63,16 @@ fn a_node_service_lives_through_restarts_and_kill_9() {
         clonk = Clonk::start(&data);
         fs::write(&address, &clonk.address).unwrap();
     }
-    let output = running.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
+    let mut said = String::new();
+    let (mut stdout, mut stderr) = (
+        running.stdout.take().unwrap(),
+        running.stderr.take().unwrap(),
+    );
+    stdout.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    let status = running.wait().unwrap();
     assert!(
-        output.status.success() && said.contains("done 60"),
-        "{:?}: {said}",
-        output.status
+        status.success() && said.contains("done 60"),
+        "{status}: {said}"
     );
 }

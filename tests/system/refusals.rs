@@ -19,16 +19,10 @@ fn a_port_in_use_is_refused_and_nothing_touched() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let mut command = Command::new(clonk_path());
-    command.args(["--port", &port, "--data"]).arg(&data);
-    let output = command.output().unwrap();
+    let port = taken.local_addr().unwrap().port();
     check(
-        (
-            output.status.code(),
-            String::from_utf8(output.stderr).unwrap(),
-        ),
-        &["cannot listen", &port, "--port"],
+        Start::new(&data).port(port).refuse(),
+        &["cannot listen", &port.to_string(), "--port"],
     );
     assert!(!data.exists());
 }

@@ -230,3 +230,21 @@ fn the_readmes_links_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn tests_start_programs_that_end_with_them() {
+    let sources = ["src", "system"].map(|folder| Path::new(ROOT).join("tests").join(folder));
+    let files = sources
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap());
+    for path in files.map(|entry| entry.unwrap().path()) {
+        let starts = fs::read_to_string(&path)
+            .unwrap()
+            .contains(concat!(".spawn", "()"));
+        assert!(
+            !starts || path.ends_with("src/process.rs"),
+            "{}: start programs by `Process::start`, which ends them with the test",
+            path.display()
+        );
+    }
+}

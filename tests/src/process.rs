@@ -1,0 +1,178 @@
+//! Programs that end with the test that started them, whatever becomes of the test.
+//!
+//! A program may start others: `strace` its tracee, `node` a browser. All of them inherit an environment variable, the
+//! *mark*, which names the test process and the start. The end of a [`Process`] ends everything with its mark. When the
+//! test process is killed, a watcher ends everything with that process's marks.
+
+use std::ops::{Deref, DerefMut};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use crate::clonk::profile_folder;
+
+const VARIABLE: &str = "LENTIL_TEST_PROCESS";
+
+/// How long programs that are not the test's own children may take to end by themselves: `strace` completes its trace.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Waits until its standard input ends, which the kernel sees to, then kills every process with the mark `$1`.
+const WATCH: &str = r#"
+read -r _
+grep -laF -- "$1" /proc/[0-9]*/environ 2>/dev/null | while read -r environ; do
+    pid=${environ#/proc/}
+    kill -KILL "${pid%/environ}"
+done"#;
+
+/// A program that a test has started. When this is dropped, it is killed, and so is every process it has started.
+pub struct Process {
+    child: Child,
+    mark: String,
+}
+
+impl Process {
+    /// Starts a program.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn start(command: &mut Command) -> Process {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        static WATCHER: OnceLock<ChildStdin> = OnceLock::new();
+        WATCHER.get_or_init(watch);
+        let mark = format!("{}{}.", run_mark(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let child = command.env(VARIABLE, &mark).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        Process { child, mark }
+    }
+}
+
+impl Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let own = format!("{VARIABLE}={}", self.mark);
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let left = Leftover::with_mark(&own);
+            if left.is_empty() {
+                return;
+            }
+            if Instant::now() > deadline {
+                kill(&left);
+            }
+            if Instant::now() > deadline + GRACE {
+                // A panic here would end the test run, and the watcher with it.
+                eprintln!("these programs do not end: {left:?}");
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// What the marks of everything start with that this checkout's tests start.
+fn checkout_mark() -> String {
+    format!("{}#", profile_folder().display())
+}
+
+/// What the marks of everything start with that this test process starts.
+fn run_mark() -> String {
+    format!("{}{}.", checkout_mark(), std::process::id())
+}
+
+/// Starts the watcher; it acts when what this returns is closed.
+fn watch() -> ChildStdin {
+    let mut watcher = Command::new("sh");
+    watcher
+        .args(["-c", WATCH, "sh"])
+        .arg(format!("{VARIABLE}={}", run_mark()));
+    // Ctrl-C in a terminal is sent to the test's process group.
+    watcher.process_group(0);
+    watcher
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut watcher = watcher.spawn().expect("there is a shell");
+    watcher.stdin.take().expect("standard input is piped")
+}
+
+fn kill(processes: &[Leftover]) {
+    let pids = processes.iter().map(|process| process.pid.to_string());
+    // Some may have ended just now.
+    let _ = Command::new("kill")
+        .arg("-KILL")
+        .args(pids)
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// A process that a test has started and that still runs.
+#[derive(Debug)]
+pub struct Leftover {
+    /// Its process id.
+    pub pid: u32,
+    /// Its program and arguments.
+    pub command: String,
+}
+
+impl Leftover {
+    /// Everything that this checkout's tests have left behind: what has one of their marks, and their servers without
+    /// one. A developer's own server may run meanwhile; tests have their data in the folder for temporary files.
+    pub fn of_checkout() -> Vec<Leftover> {
+        let mark = format!("{VARIABLE}={}", checkout_mark());
+        let data = std::env::temp_dir().display().to_string();
+        let is_server = |pid: u32| {
+            let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            program.parent() == Some(&profile_folder()) && command_line(pid).contains(&data)
+        };
+        Leftover::find(|pid| has_mark(pid, &mark) || is_server(pid))
+    }
+
+    fn with_mark(mark: &str) -> Vec<Leftover> {
+        Leftover::find(|pid| has_mark(pid, mark))
+    }
+
+    fn find(is_left: impl Fn(u32) -> bool) -> Vec<Leftover> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| is_left(*pid))
+            .map(|pid| Leftover {
+                pid,
+                command: command_line(pid),
+            })
+            .collect()
+    }
+}
+
+fn has_mark(pid: u32, mark: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable.starts_with(mark.as_bytes()))
+}
+
+fn command_line(pid: u32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line)
+        .replace('\0', " ")
+        .trim_end()
+        .to_owned()
+}

@@ -1,0 +1,74 @@
+//! No test leaves a process behind, whatever becomes of it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use lentil_tests::{Process, eventually};
+
+/// Prints the id of a process that it starts in a session of its own, and waits for it.
+const STARTS_ANOTHER: &str = "setsid sleep 1000 & echo $!; wait";
+
+fn start(script: &str) -> (Process, u32) {
+    let mut process = Process::start(
+        Command::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped()),
+    );
+    let mut line = String::new();
+    let stdout = process.stdout.take().expect("standard output is piped");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("the program prints a line");
+    (process, line.trim().parse().expect("a process id"))
+}
+
+fn runs(pid: u32) -> bool {
+    // A process that has ended and that nobody has waited for has no arguments any more.
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| !arguments.is_empty())
+}
+
+#[test]
+fn a_test_that_panics_leaves_no_process_behind() {
+    let panicked = std::thread::spawn(|| {
+        let (_process, grandchild) = start(STARTS_ANOTHER);
+        assert!(runs(grandchild));
+        std::panic::panic_any(grandchild);
+    });
+    let grandchild = *panicked.join().unwrap_err().downcast::<u32>().unwrap();
+    assert!(!runs(grandchild));
+}
+
+/// The test process of the test below, which kills it; it does nothing by itself.
+#[test]
+#[ignore = "run by another test"]
+fn a_test_process_that_waits_to_be_killed() {
+    let (_process, grandchild) = start(STARTS_ANOTHER);
+    println!("grandchild {grandchild}");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_test_process_that_is_killed_leaves_no_process_behind() {
+    let mut test = Process::start(
+        Command::new(std::env::current_exe().expect("a test has a path"))
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("processes::a_test_process_that_waits_to_be_killed")
+            .stdout(Stdio::piped()),
+    );
+    let lines = BufReader::new(test.stdout.take().expect("standard output is piped")).lines();
+    let mut words = lines.map_while(Result::ok).filter_map(|line| {
+        let (_, pid) = line.split_once("grandchild ")?;
+        pid.parse::<u32>().ok()
+    });
+    let grandchild = words.next().expect("it starts a process");
+    assert!(runs(grandchild));
+    test.kill().expect("it can be killed");
+    test.wait().expect("it ends");
+    // Before this test's own end of the process, which would end its children too.
+    eventually("the watcher ends what the test has started", || {
+        !runs(grandchild)
+    });
+}
