@@ -1,4 +1,4 @@
-// The gallery at `/`, and a build's progress at `/build/<jobId>`. All that comes from the server is shown as text.
+// The gallery at `/`, an app at `/app/<slug>`, a build's progress at `/build/<jobId>`. All that comes from the server is shown as text.
 import { Live } from "./live.js";
 
 const PAGE_SIZE = 24;
@@ -13,7 +13,8 @@ live.onstate = (isConnected) => {
   connection.className = isConnected ? "live" : "lost";
 };
 
-if (location.pathname.startsWith("/build/")) showBuild(decoded(location.pathname.slice("/build/".length)));
+if (location.pathname.startsWith("/app/")) showApp(decoded(location.pathname.slice("/app/".length)));
+else if (location.pathname.startsWith("/build/")) showBuild(decoded(location.pathname.slice("/build/".length)));
 else showGallery();
 
 function decoded(text) {
@@ -105,26 +106,99 @@ function showGallery() {
   }
 }
 
-function appCard({ appName, slug, description, vercelUrl, githubUrl, username, template, createdAt, screenshotUrl }) {
-  const name = appName.trim() || slug;
-  const picture = screenshotUrl
-    ? element("img", { src: screenshotUrl, alt: `Screenshot of ${name}`, loading: "lazy", decoding: "async" })
-    : element("span", { ariaHidden: "true" }, [...name][0]);
-  // Each in a <bdi>, out of which no writing direction reaches its neighbours.
-  const who = element("span", {}, element("bdi", {}, template), " by ", element("bdi", {}, username));
-  const source = link(githubUrl, "source", element("span", { className: "unseen" }, " of ", element("bdi", {}, name)));
+const nameOf = ({ appName, slug }) => appName.trim() || slug;
+
+// Each in a <bdi>, out of which no writing direction reaches its neighbours.
+const makerOf = ({ template, username }) => element("span", {}, element("bdi", {}, template), " by ", element("bdi", {}, username));
+
+function pictureOf(app) {
+  const name = nameOf(app);
+  if (!app.screenshotUrl) return element("span", { ariaHidden: "true" }, [...name][0]);
+  return element("img", { src: app.screenshotUrl, alt: `Screenshot of ${name}`, loading: "lazy", decoding: "async" });
+}
+
+function appCard(app) {
+  const { slug, description, vercelUrl, githubUrl, createdAt } = app;
+  const [name, href] = [nameOf(app), `/app/${encodeURIComponent(slug)}`];
+  const ofIt = (verb) => element("span", { className: "unseen" }, verb, element("bdi", {}, name));
+  // The name is a link to the same page: the keyboard, and who is read to, need the picture's not.
+  const picture = element("a", { className: "shot", href, tabIndex: -1, ariaHidden: "true" }, pictureOf(app));
   return element(
     "li",
     { className: "card", tabIndex: -1 },
-    element("div", { className: "shot" }, picture),
+    picture,
     element(
       "div",
       { className: "text" },
-      element("h2", {}, link(vercelUrl, name)),
+      element("h2", {}, element("a", { href }, name)),
       element("p", { className: "what" }, description),
-      element("p", { className: "who" }, who, when(createdAt), source),
+      element(
+        "p",
+        { className: "who" },
+        makerOf(app),
+        when(createdAt),
+        link(vercelUrl, "live", ofIt(": ")),
+        link(githubUrl, "source", ofIt(" of ")),
+      ),
     ),
   );
+}
+
+function showApp(slug) {
+  let frameUrl; // Of the app in the frame, which goes on running while the rest of the page changes.
+  $("app").hidden = false;
+  live.subscribe("apps:getBySlug", { slug }, ({ value: app, error }) => {
+    showError($("app-error"), error);
+    if (error !== undefined) return;
+    $("shown").hidden = app === null;
+    $("no-app").hidden = app !== null;
+    const name = app === null ? "No such app" : nameOf(app);
+    document.title = `${name} · clonk`;
+    setText($("app-title"), name);
+    if (app !== null) show(app);
+    if (app === null) showFrame(undefined);
+  });
+
+  function show(app) {
+    setText($("app-what"), app.description);
+    $("app-who").replaceChildren(makerOf(app), when(app.createdAt));
+    const links = [link(app.vercelUrl, "Open the app"), link(app.githubUrl, "Source code")];
+    replaceIfOther($("app-links"), links.filter(({ href }) => href));
+    replaceIfOther($("app-shot"), [pictureOf(app)]);
+    $("app-shot").hidden = !app.screenshotUrl;
+    showFrame(app);
+  }
+
+  function showFrame(app) {
+    const url = app && canBeFramed(app.vercelUrl) ? app.vercelUrl : undefined;
+    $("app-live").hidden = url === undefined;
+    if (url === frameUrl) return;
+    frameUrl = url;
+    $("app-frame").replaceChildren(...(url === undefined ? [] : [frameOf(url, nameOf(app))]));
+  }
+}
+
+// Children that are as they were stay, and the focus with them.
+function replaceIfOther(parent, children) {
+  const wanted = children.map(({ outerHTML }) => outerHTML).join("");
+  if (parent.innerHTML !== wanted) parent.replaceChildren(...children);
+}
+
+// Whether an app may run inside this page: by HTTPS, and from an origin that is not ours.
+function canBeFramed(url) {
+  if (!/^https:\/\//i.test(url) || !URL.canParse(url)) return false;
+  return new URL(url).origin !== location.origin;
+}
+
+// `allow-same-origin` lets the app keep its own origin, without which it has no storage and no sign-in. It would undo
+// the sandbox for a page of our origin, which `canBeFramed` leaves out: `frame-ancestors 'none'` keeps our pages out of
+// any frame, and stored files have a sandbox of their own, also where an app redirects to them. Nothing lets the app
+// move this page elsewhere, open dialogs over it or start downloads.
+function frameOf(url, name) {
+  const frame = element("iframe", { title: `${name}, live`, loading: "lazy", referrerPolicy: "no-referrer" });
+  frame.sandbox.add("allow-scripts", "allow-forms", "allow-popups", "allow-same-origin");
+  frame.src = url; // Last: the sandbox holds for what is loaded after it was set.
+  return frame;
 }
 
 function showBuild(jobId) {

@@ -1,7 +1,9 @@
-//! The page: the gallery at `/`, and a build's progress at `/build/<jobId>`.
+//! The page: the gallery at `/`, an app at `/app/<slug>`, and a build's progress at `/build/<jobId>`.
 //!
 //! It is one document, which shows what its path names; its script subscribes to public queries. Its files are in
 //! `page/`, and part of the program.
+
+mod app;
 
 use lentil::header::{self, HeaderValue};
 use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, StatusCode};
@@ -10,23 +12,58 @@ use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, StatusCod
 pub(crate) fn routes(router: HttpRouter) -> HttpRouter {
     router
         .route(Method::GET, "/", get_page)
+        .prefix(Method::GET, "/app/", app::get_app)
         .prefix(Method::GET, "/build/", get_page)
         .prefix(Method::GET, "/page/", get_asset)
 }
 
-/// Scripts and styles are the page's own; pictures are where the storage is.
+/// Scripts and styles are the page's own; pictures are where the storage is; apps run elsewhere, in frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self' data: http: https:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    img-src 'self' data: http: https:; frame-src https:; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'";
+
+/// What the page is about where its path names nothing in particular.
+const ABOUT: &str = "Apps that clonk has built, and those that it is building.";
 
 async fn get_page(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
-    let page = file(
-        "text/html; charset=utf-8",
-        include_str!("../page/index.html"),
-    );
-    Ok(page.header(
+    Ok(page(StatusCode::OK, &head("clonk", ABOUT)))
+}
+
+/// The document, with this in its head.
+fn page(status: StatusCode, head: &str) -> Response {
+    let html = include_str!("../page/index.html").replacen("<!-- head -->", head, 1);
+    let response = Response::with_type(status, "text/html; charset=utf-8", html);
+    with_safe_headers(response).header(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(POLICY),
-    ))
+    )
+}
+
+/// A title and a description, for browsers, search engines, and messengers that preview links (Open Graph).
+fn head(title: &str, description: &str) -> String {
+    let (title, description) = (escaped(title), escaped(description));
+    format!(
+        "<title>{title}</title>\n\
+         <meta name=\"description\" content=\"{description}\">\n\
+         <meta property=\"og:title\" content=\"{title}\">\n\
+         <meta property=\"og:description\" content=\"{description}\">"
+    )
+}
+
+/// A text as HTML shows it, in an element or in quotes.
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
 }
 
 async fn get_asset(_ctx: &ActionCtx, request: Request) -> Result<Response> {
@@ -40,7 +77,11 @@ async fn get_asset(_ctx: &ActionCtx, request: Request) -> Result<Response> {
 }
 
 fn file(content_type: &'static str, text: &'static str) -> Response {
-    Response::with_type(StatusCode::OK, content_type, text)
+    with_safe_headers(Response::with_type(StatusCode::OK, content_type, text))
+}
+
+fn with_safe_headers(response: Response) -> Response {
+    response
         .header(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { launch } from "./browser.mjs";
-import { ask, check, finish, url } from "./cases.mjs";
+import { ask, check, finish, until, url } from "./cases.mjs";
 
 const [key, file] = process.argv.slice(3);
 const authorization = `Bearer ${key}`;
@@ -15,15 +15,27 @@ async function open(path, options = {}) {
   const page = await (await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options })).newPage();
   page.on("pageerror", (error) => errors.push(`${error}`));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  await serveApps(page);
   await page.goto(`${url}${path}`);
   return page;
 }
 
+// The slug of the app that it publishes.
 async function publish(app, png) {
   const query = new URLSearchParams({ description: "d", vercelUrl: "https://a.example", githubUrl: "https://g.example", username: "ada", ...app });
   const headers = { authorization, ...(png && { "content-type": "image/png" }) };
   const response = await fetch(`${url}/api/publish?${query}`, { method: "POST", headers, body: png });
-  assert.equal(response.status, 200, await response.text());
+  const answer = await response.text();
+  assert.equal(response.status, 200, answer);
+  return JSON.parse(answer).slug;
+}
+
+// An app of another origin, as the browser finds it: it shows whether that is its origin in the frame too.
+async function serveApps(page) {
+  await page.route("https://*.example/**", (route) => {
+    const script = "document.querySelector('p').textContent = 'it runs as ' + self.origin";
+    route.fulfill({ contentType: "text/html", body: `<p></p><button onclick="top.location = 'https://elsewhere.example/'">Leave</button><script>${script}</script>` });
+  });
 }
 
 async function report(job) {
@@ -74,7 +86,7 @@ const leastContrast = (page) => page.evaluate(() => {
 async function shot(name, path, options) {
   if (!process.env.SHOTS) return;
   const page = await open(path, options);
-  await page.waitForSelector(path === "/" ? ".card img" : ".stages li");
+  await page.waitForSelector(path === "/" ? ".card img" : path.startsWith("/app/") ? "#app :is(#shown, #no-app):not([hidden])" : ".stages li");
   await page.waitForTimeout(300);
   await page.screenshot({ path: `${process.env.SHOTS}/${name}.png` });
   await page.context().close();
@@ -132,7 +144,14 @@ await check("what is hostile is shown as text", async () => {
   const hostile = "<img src=x onerror=\"document.title='caught'\">";
   await publish({ appName: hostile, description: "<script>document.title='caught'</script>", vercelUrl: "javascript:alert(1)", githubUrl: "data:text/html,x" });
   await shows(gallery, hostile);
-  assert.equal(await gallery.locator(".card").first().locator("a").count(), 0, "what is no page is no link");
+  const hrefs = (page, selector) => page.locator(`${selector} a`).evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+  const links = await hrefs(gallery, ".card:first-child");
+  assert.deepStrictEqual(links.map((link) => link.split("/")[1]), ["app", "app"], "what is no page is no link");
+  const app = await open(links[0]);
+  await shows(app, hostile);
+  assert.equal(await app.title(), `${hostile} · clonk`);
+  assert.deepStrictEqual([await hrefs(app, "#app"), await app.locator("iframe").count()], [[], 0]);
+  await app.context().close();
   await report({ jobId: "hostile", status: hostile, stage: hostile, result: `javascript:alert(1) ${hostile}` });
   const page = await open("/build/hostile");
   await shows(page, hostile);
@@ -193,18 +212,69 @@ await check("a build is found by its id", async () => {
   await page.context().close();
 });
 
+await check("an app has a page, from the gallery by keyboard, with all that is known of it", async () => {
+  await publish({ appName: "My Town", description: "It shows\nthe town.", vercelUrl: "https://town.example/?a=b", githubUrl: "https://git.example/town" }, readFileSync(file));
+  const page = await open("/");
+  await page.locator(".card h2 a", { hasText: "My Town" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/app\/my-town$/);
+  await shows(page, "It shows\nthe town.");
+  assert.deepStrictEqual([await page.title(), await page.innerText("h1:visible")], ["My Town · clonk", "My Town"]);
+  assert.match(await page.innerText("#app-who"), /^react by ada\s*\w/);
+  assert.equal(await page.getByText("Open the app").getAttribute("href"), "https://town.example/?a=b");
+  assert.equal(await page.getByText("Source code").getAttribute("href"), "https://git.example/town");
+  await page.waitForFunction(() => document.querySelector("#app-shot img")?.naturalWidth > 0);
+  const frame = page.locator("iframe");
+  await frame.scrollIntoViewIfNeeded();
+  await frame.contentFrame().getByText("it runs as https://town.example").waitFor();
+  const attributes = await frame.evaluate(({ sandbox, referrerPolicy, loading, title }) => [`${sandbox}`, referrerPolicy, loading, title]);
+  assert.deepStrictEqual(attributes, ["allow-scripts allow-forms allow-popups allow-same-origin", "no-referrer", "lazy", "My Town, live"]);
+  await frame.contentFrame().getByText("Leave").click();
+  // The browser says twice that the app may not move the page elsewhere.
+  const isRefusal = (error) => /permission to navigate|Unsafe attempt to initiate navigation/.test(error);
+  await until("the refusal", () => errors.some(isRefusal));
+  assert.match(page.url(), /\/app\/my-town$/);
+  errors.splice(0, errors.length, ...errors.filter((error) => !isRefusal(error)));
+  await page.context().close();
+});
+
+await check("an app that is not of another origin, or not by HTTPS, is not framed", async () => {
+  const own = new URL(url);
+  const urls = ["http://plain.example/", `${url}/`, "https:town.example", "//town.example", "HTTPS://[", " https://town.example"];
+  for (const vercelUrl of [...urls, "javascript:alert(1)", "data:text/html,x", "blob:https://a.example/1", `file://${own.host}/`]) {
+    const page = await open(`/app/${await publish({ appName: "Odd", vercelUrl })}`);
+    await shows(page, "Odd");
+    assert.deepStrictEqual([await page.locator("iframe").count(), await page.isVisible("#app-live")], [0, false], vercelUrl);
+    await page.context().close();
+  }
+}, 60);
+
+await check("an app's page is live, also before there is one", async () => {
+  const page = await open("/app/not-yet");
+  await shows(page, "There is no such app");
+  assert.equal(await page.title(), "No such app · clonk");
+  await page.evaluate(() => (window.mark = "the same page"));
+  await publish({ appName: "Not yet", description: "now it is" });
+  await shows(page, "now it is");
+  assert.deepStrictEqual([await page.title(), await page.isVisible("#no-app"), await page.evaluate(() => window.mark)], ["Not yet · clonk", false, "the same page"]);
+  await page.context().close();
+  const statuses = ["/app/not-yet", "/app/never", "/app/%e0%a4%a", `/app/${"x".repeat(9_000)}`].map(async (path) => (await fetch(url + path)).status);
+  assert.deepStrictEqual(await Promise.all(statuses), [200, 404, 404, 404]);
+});
+
 await check("nothing is wider than a phone", async () => {
   const long = "long".repeat(60);
   await publish({ appName: long, description: long, username: long, template: long });
   await report({ jobId: long, status: long, stage: long, result: `https://${long}.example/${long}` });
   for (const path of ["/build/job%2F1", `/build/${long}`]) await fitsPhone(path, ".stages li");
   await fitsPhone("/", ".card");
+  await fitsPhone(`/app/${"long".repeat(15)}`, "#shown");
   await fitsPhone("/build/", "#find");
 });
 
 await check("text can be read on what is behind it, in light and in dark", async () => {
   await report({ jobId: "contrast", status: "processing", stage: "generating" });
-  const paths = [["/", ".card"], ["/build/contrast", ".stages li"], ["/build/job%2F1", ".badge.error"], ["/build/", "#find"]];
+  const paths = [["/", ".card"], ["/build/contrast", ".stages li"], ["/build/job%2F1", ".badge.error"], ["/build/", "#find"], ["/app/my-town", "#app-links a"], ["/app/never", "#no-app"]];
   for (const colorScheme of ["light", "dark"]) {
     for (const [path, selector] of paths) {
       const page = await open(path, { colorScheme });
@@ -227,7 +297,7 @@ await check("nothing moves for those who want it so", async () => {
 
 // Lost connections are errors on the console too.
 await check("nothing else went wrong on the pages", async () => {
-  assert.deepStrictEqual(errors.filter((error) => !/WebSocket connection|ERR_CONNECTION/.test(error)), []);
+  assert.deepStrictEqual(errors.filter((error) => !/WebSocket connection|ERR_CONNECTION|ERR_NAME_NOT_RESOLVED|status of 404/.test(error)), []);
 });
 
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
@@ -236,6 +306,9 @@ await publish({ appName: "Clock", description: "A calm clock that shows the time
 await shot("light", "/");
 await shot("dark", "/", { colorScheme: "dark" });
 await shot("phone", "/", phone);
+await shot("app", "/app/my-town", { viewport: { width: 1280, height: 1600 } });
+await shot("app-dark", "/app/my-town", { colorScheme: "dark", viewport: { width: 360, height: 1400 } });
+await shot("app-none", "/app/never", phone);
 await shot("build", "/build/running");
 await shot("build-dark", "/build/running", { colorScheme: "dark", ...phone });
 await shot("build-done", "/build/job%2F1");
