@@ -6,7 +6,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl Process {
     /// When it is not there.
     pub fn start(command: &mut Command) -> Process {
         static STARTED: AtomicU32 = AtomicU32::new(0);
-        static WATCHER: OnceLock<ChildStdin> = OnceLock::new();
+        static WATCHER: OnceLock<Child> = OnceLock::new();
         WATCHER.get_or_init(watch);
         let mark = format!("{}{}.", run_mark(), STARTED.fetch_add(1, Ordering::Relaxed));
         let child = command.env(VARIABLE, &mark).spawn();
@@ -98,8 +98,8 @@ fn run_mark() -> String {
     format!("{}{}.", checkout_mark(), std::process::id())
 }
 
-/// Starts the watcher; it acts when what this returns is closed.
-fn watch() -> ChildStdin {
+/// Starts the watcher, which acts when the test process does not hold its standard input any more.
+fn watch() -> Child {
     let mut watcher = Command::new("sh");
     watcher
         .args(["-c", WATCH, "sh"])
@@ -110,8 +110,7 @@ fn watch() -> ChildStdin {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut watcher = watcher.spawn().expect("there is a shell");
-    watcher.stdin.take().expect("standard input is piped")
+    watcher.spawn().expect("there is a shell")
 }
 
 fn kill(processes: &[Leftover]) {
