@@ -9,6 +9,7 @@ use lentil::Document;
 use lentil_bench::{body, fields};
 use lentil_runtime::Visibility;
 use lentil_runtime::cache::{CacheKey, CachedRun, Lookup, QueryCache, ReadSet};
+use lentil_runtime::memory::Charge;
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{
     Commit, CommitObserver, IndexDeclaration, IndexId, IndexRef, MemoryStore, Store,
@@ -168,6 +169,7 @@ fn cache(runtime: &Runtime) -> QueryCache {
             timestamp,
             journal: None,
             json: OnceLock::new(),
+            charge: Charge::default(),
         };
         let kept = runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }));
         kept.expect("the run succeeds");
@@ -256,6 +258,7 @@ fn invalidation(c: &mut Criterion) {
                     timestamp,
                     journal: None,
                     json: OnceLock::new(),
+                    charge: Charge::default(),
                 };
                 runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }))
             });

@@ -21,6 +21,7 @@ mod identity;
 mod limits;
 mod live;
 mod log;
+pub mod memory;
 mod open;
 mod path;
 mod random;

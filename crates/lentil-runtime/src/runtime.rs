@@ -15,6 +15,7 @@ use crate::functions::Registry;
 use crate::http::{HttpRouter, Secret};
 use crate::live::LiveQueries;
 use crate::log::Log;
+use crate::memory::{Charge, Memory, MemoryLimits};
 use crate::open::{self, OpenError, OpenProgress};
 use crate::random::{Random, Seeds};
 use crate::run::{Once, ToItsEnd, TurnHolder, into_value};
@@ -55,6 +56,7 @@ struct Inner {
     content_locks: ContentLocks,
     upload_key: UploadKey,
     origin: String,
+    memory: Memory,
 }
 
 /// All that is kept only until a commit changes it.
@@ -97,7 +99,7 @@ pub struct RuntimeOptions {
     pub limits: Limits,
     /// Shows internals in errors, for development.
     pub dev: bool,
-    /// How many bytes of answers the query cache keeps.
+    /// How many bytes of answers the query cache keeps, a quarter of the memory limit at most.
     pub cache_bytes: usize,
     /// The values of the secrets that the application declares.
     pub secrets: HashMap<String, Secret>,
@@ -109,6 +111,8 @@ pub struct RuntimeOptions {
     pub origin: String,
     /// What upload URLs are signed with; `None` takes a random key, which a restart forgets.
     pub upload_secret: Option<Secret>,
+    /// How much memory clients may make the server hold.
+    pub memory: MemoryLimits,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
 }
@@ -126,13 +130,14 @@ impl Default for RuntimeOptions {
             files: Arc::new(MemoryFiles::new()),
             origin: "http://127.0.0.1:3210".to_owned(),
             upload_secret: None,
+            memory: MemoryLimits::default(),
             progress: Box::new(|_| ()),
         }
     }
 }
 
 /// A call of a function by its name, as clients make it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FunctionCall {
     /// The function.
     pub path: FunctionPath,
@@ -142,6 +147,8 @@ pub struct FunctionCall {
     pub identity: Identity,
     /// Of a mutation that must not run twice: its place in its client's session.
     pub request: Option<SessionRequest>,
+    /// Stands for the arguments, until the call has ended.
+    pub charge: Charge,
 }
 
 impl FunctionCall {
@@ -152,6 +159,7 @@ impl FunctionCall {
             args,
             identity,
             request: None,
+            charge: Charge::default(),
         }
     }
 }
@@ -179,7 +187,8 @@ impl Runtime {
         options: RuntimeOptions,
     ) -> Result<Runtime, OpenError> {
         let opened = open::open(&mut application, &*store, &options).await?;
-        let cache = Arc::new(QueryCache::new(options.cache_bytes));
+        let cache_bytes = options.cache_bytes.min(options.memory.process / 4);
+        let cache = Arc::new(QueryCache::new(cache_bytes));
         let live = LiveQueries::new(Arc::clone(&cache));
         let stored_environment = Arc::<StoredEnvironment>::default();
         store.observe(Arc::new(Observers {
@@ -208,6 +217,7 @@ impl Runtime {
             None => UploadKey::new(&Random::default().bytes(&seeds)),
         };
         Ok(Runtime(Arc::new(Inner {
+            memory: Memory::new(options.memory),
             upload_key,
             files: options.files,
             content_locks: ContentLocks::default(),
@@ -269,6 +279,7 @@ impl Runtime {
         kind: Option<FunctionKind>,
         context: Call,
     ) -> Result<(Value, Timestamp)> {
+        let _charge = call.charge;
         let function = self
             .registry()
             .named(&call.path, call.identity.visibility())?;
@@ -374,6 +385,18 @@ impl Runtime {
     /// Returns the current time, in milliseconds since the Unix epoch, with a fraction.
     pub fn now_ms(&self) -> f64 {
         self.0.clock.now().as_millis()
+    }
+
+    /// What clients make the server hold.
+    pub fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    /// Keeps memory within the limits for as long as it is polled; see [`Memory::relieve`].
+    pub async fn relieve_memory(&self) {
+        self.memory()
+            .relieve(|excess| self.cache().shed(excess))
+            .await;
     }
 
     /// Finishes what runs and closes the store.

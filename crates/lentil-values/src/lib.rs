@@ -2,6 +2,7 @@
 //! keys whose bytes order as the values do, and the JSON forms. It does no I/O.
 
 mod display;
+mod heap;
 mod id;
 mod interval;
 pub mod json;
@@ -16,6 +17,7 @@ pub mod validator;
 mod value;
 
 pub use display::Excerpt;
+pub use heap::{allocation, json_heap_size};
 pub use id::{DocumentId, IdError, InternalId, TableNumber};
 pub use interval::{Interval, after_prefix};
 pub use json::{JsonError, JsonForm};

@@ -1,6 +1,8 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 
+use crate::heap::allocation;
+
 /// The name of an object's field: up to 1,024 printable ASCII characters, not beginning with `$`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldName(Cow<'static, str>);
@@ -58,6 +60,14 @@ impl FieldName {
             "a literal field name is well formed"
         );
         FieldName(Cow::Borrowed(name))
+    }
+
+    /// Estimates the memory that the name holds beside its own place.
+    pub(crate) fn heap_size(&self) -> usize {
+        match &self.0 {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(name) => allocation(name.capacity()),
+        }
     }
 
     /// The name as text.

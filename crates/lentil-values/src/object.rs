@@ -68,6 +68,11 @@ impl Object {
         self.0.len()
     }
 
+    /// How many fields there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -26,6 +26,13 @@ impl Hash for CacheKey {
     }
 }
 
+/// Arguments as a key has them.
+pub(crate) fn args_json(args: &Object) -> Arc<[u8]> {
+    let mut text = Vec::with_capacity(args.size() + 64);
+    args.write_json(JsonForm::Encoded, &mut text);
+    text.into()
+}
+
 impl CacheKey {
     /// The key of a call: the function's canonical path, its arguments, and the journal of the run before.
     pub fn new(
@@ -34,11 +41,19 @@ impl CacheKey {
         journal: Option<&str>,
         visibility: Visibility,
     ) -> CacheKey {
-        let mut text = Vec::with_capacity(args.size() + 64);
-        args.write_json(JsonForm::Encoded, &mut text);
+        CacheKey::of_json(function, args_json(args), journal, visibility)
+    }
+
+    /// The key of a call whose arguments are JSON already, and are shared.
+    pub(crate) fn of_json(
+        function: impl Into<Arc<str>>,
+        args: Arc<[u8]>,
+        journal: Option<&str>,
+        visibility: Visibility,
+    ) -> CacheKey {
         CacheKey {
             function: function.into(),
-            args: text.into(),
+            args,
             journal: journal.map(Arc::from),
             visibility,
             user: None,

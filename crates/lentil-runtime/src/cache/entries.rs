@@ -132,6 +132,7 @@ mod tests {
     use super::*;
     use crate::Visibility;
     use crate::cache::ReadSet;
+    use crate::memory::Charge;
 
     /// All have one hash, which is the worst that can come.
     const HASH: u64 = 7;
@@ -154,6 +155,7 @@ mod tests {
             timestamp: Timestamp::MIN,
             journal: None,
             json: OnceLock::new(),
+            charge: Charge::default(),
         });
         entries.insert(Entry {
             key: key(name),

@@ -10,6 +10,7 @@ mod read_set;
 mod recent;
 
 pub use cache_key::CacheKey;
+pub(crate) use cache_key::args_json;
 pub use cached_run::CachedRun;
 pub use interval_map::IntervalMap;
 pub use query_cache::{CacheStats, Gate, Lookup, QueryCache};

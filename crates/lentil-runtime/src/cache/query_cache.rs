@@ -204,6 +204,16 @@ impl QueryCache {
         Ok(run)
     }
 
+    /// Drops about so many bytes of answers, or all there are.
+    pub(crate) fn shed(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        let goal = state.entries.bytes().saturating_sub(bytes);
+        while state.entries.bytes() > goal {
+            state.entries.evict();
+            state.stats.evictions += 1;
+        }
+    }
+
     /// What it has done so far, and what it holds.
     pub fn stats(&self) -> CacheStats {
         let state = self.state.lock();
@@ -353,11 +363,8 @@ impl State {
         // A later call has the journal that this one had, not the one it has made.
         let key = lookup.key.of_answer(run, &lookup.user);
         let Ok(value) = &run.result else { return };
-        let size = OVERHEAD
-            + 2 * key.size()
-            + 2 * value.size()
-            + 2 * run.read_set.size()
-            + run.log_lines.iter().map(String::len).sum::<usize>();
+        // The value may be asked for as JSON too.
+        let size = OVERHEAD + 2 * key.size() + run.heap_size() + value.size();
         if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
             return;
         }
@@ -410,6 +417,7 @@ mod tests {
     use super::super::ReadSet;
     use super::*;
     use crate::Visibility;
+    use crate::memory::Charge;
 
     const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
@@ -447,6 +455,7 @@ mod tests {
             timestamp: at(snapshot),
             journal: None,
             json: OnceLock::new(),
+            charge: Charge::default(),
         }
     }
 

@@ -13,6 +13,9 @@ pub struct ReadSet {
     reads_identity: bool,
 }
 
+/// What an interval takes beside its ends: places, allocations, pointers of a tree.
+const INTERVAL_BYTES: usize = 128;
+
 /// Where was looked, and at what.
 type Of = (IndexRef, Look);
 
@@ -113,10 +116,10 @@ impl ReadSet {
         })
     }
 
-    /// About how many bytes it takes.
-    pub fn size(&self) -> usize {
+    /// Estimates the memory of its intervals, or of a copy of them in an interval map.
+    pub fn heap_size(&self) -> usize {
         let of = |interval: &Interval| {
-            64 + interval.start.len() + interval.end.as_ref().map_or(0, Vec::len)
+            INTERVAL_BYTES + interval.start.len() + interval.end.as_ref().map_or(0, Vec::len)
         };
         self.iter().map(|(_, interval)| of(interval)).sum()
     }

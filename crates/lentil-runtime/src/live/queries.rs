@@ -194,6 +194,15 @@ impl State {
                 .for_each(|old| self.readers.remove(&old.read_set, number));
             live.mark = Arc::default();
         }
+        // An answer that nobody has any more need not be followed, nor held.
+        let readers = &mut self.readers;
+        live.runs.retain(|old| {
+            let is_held = Arc::strong_count(old) > 1;
+            if !is_held {
+                readers.remove(&old.read_set, number);
+            }
+            is_held
+        });
         if !live
             .runs
             .iter()

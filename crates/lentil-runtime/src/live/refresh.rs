@@ -9,6 +9,7 @@ use super::subscriber::{Answer, Subscribed};
 use super::{Subscriber, Update};
 use crate::cache::{CacheKey, CachedRun, Gate, ReadSet};
 use crate::error::store_error;
+use crate::memory::Charge;
 use crate::run::check_args;
 use crate::{Error, Identity, Result, Runtime};
 
@@ -144,11 +145,19 @@ impl Subscriber {
         let Some(query) = self.queries.get_mut(&number) else {
             return;
         };
-        let key = CacheKey::new(query.path.shared(), &query.args, None, visibility)
-            .of_run(&run, &self.user);
+        let args = Arc::clone(&query.args_json);
+        let key =
+            CacheKey::of_json(query.path.shared(), args, None, visibility).of_run(&run, &self.user);
         let mark = live.watch(&key, &run, since, &self.watcher);
         query.journal.clone_from(&run.journal);
-        if let Some(before) = query.answer.replace(Answer { run, key, mark }) {
+        let _watched = self.account.watch(run.heap_size());
+        let answer = Answer {
+            run,
+            key,
+            mark,
+            _watched,
+        };
+        if let Some(before) = query.answer.replace(answer) {
             live.unwatch(&before.key, &self.watcher);
         }
     }
@@ -168,8 +177,10 @@ impl Subscribed {
         let run = match &self.function {
             Ok(function) => {
                 let (args, journal) = (self.args.clone(), self.journal.clone());
+                let json = Arc::clone(&self.args_json);
+                let key = runtime.key_of(function, json, journal.as_deref());
                 runtime
-                    .look_up(function, args, journal, identity, since, Some(gate))
+                    .look_up(function, key, args, journal, identity, since, Some(gate))
                     .await
             }
             Err(error) => Err(error.clone()),
@@ -188,6 +199,8 @@ impl Subscribed {
             .as_ref()
             .is_some_and(|told| says_the_same(told, run))
         {
+            // The equal answer that it was told before need not be held beside this one.
+            self.told = Some(Arc::clone(run));
             return None;
         }
         self.told = Some(Arc::clone(run));
@@ -205,6 +218,7 @@ fn failed(error: Error, timestamp: Timestamp) -> Arc<CachedRun> {
         timestamp,
         journal: None,
         json: OnceLock::new(),
+        charge: Charge::default(),
     })
 }
 

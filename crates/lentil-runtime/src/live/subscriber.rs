@@ -5,7 +5,8 @@ use lentil_store::Timestamp;
 use lentil_values::Object;
 
 use super::queries::{Mark, Watcher};
-use crate::cache::{CacheKey, CachedRun};
+use crate::cache::{CacheKey, CachedRun, args_json};
+use crate::memory::{Account, Charge, Watched};
 use crate::run::wrong_kind;
 use crate::{Error, Function, FunctionKind, FunctionPath, Identity, Result, Runtime};
 
@@ -19,6 +20,8 @@ pub struct Subscriber {
     pub(super) user: Arc<str>,
     pub(super) watcher: Arc<Watcher>,
     pub(super) queries: BTreeMap<u32, Subscribed>,
+    /// The client's.
+    pub(super) account: Account,
     /// What the client has been told last.
     pub(super) timestamp: Timestamp,
 }
@@ -40,6 +43,10 @@ pub struct Update {
 pub(super) struct Subscribed {
     pub(super) path: FunctionPath,
     pub(super) args: Object,
+    /// The same, as the keys of its answers have them.
+    pub(super) args_json: Arc<[u8]>,
+    /// Stands for the query without its answer.
+    _charge: Charge,
     /// Where the page ends that its last run read.
     pub(super) journal: Option<String>,
     pub(super) function: Result<Arc<Function>>,
@@ -53,7 +60,11 @@ pub(super) struct Answer {
     pub(super) run: Arc<CachedRun>,
     pub(super) key: CacheKey,
     pub(super) mark: Arc<Mark>,
+    pub(super) _watched: Watched,
 }
+
+/// What a live query takes beside its arguments and its answer, keys, marks and watchers included.
+const QUERY_BYTES: usize = 1_024;
 
 impl Runtime {
     /// A client without queries yet.
@@ -64,6 +75,7 @@ impl Runtime {
             identity,
             watcher: self.live().watcher(),
             queries: BTreeMap::new(),
+            account: self.memory().internal(),
             timestamp: Timestamp::MIN,
         }
     }
@@ -75,15 +87,27 @@ impl Runtime {
 }
 
 impl Subscriber {
+    /// Charges a client's account, which may be evicted for it.
+    #[must_use]
+    pub fn charged_to(mut self, account: Account) -> Subscriber {
+        self.account = account;
+        self
+    }
+
     /// Adds a query, or replaces the one of this number. `journal` is the last run's, of a client that comes back.
     pub fn add(&mut self, number: u32, path: FunctionPath, args: Object, journal: Option<String>) {
         self.remove(number);
         let function = self.find(&path);
+        let args_json = args_json(&args);
+        let text_bytes = args_json.len() + journal.as_ref().map_or(0, String::len);
+        let bytes = QUERY_BYTES + args.heap_size() + text_bytes;
         self.queries.insert(
             number,
             Subscribed {
                 path,
                 args,
+                args_json,
+                _charge: self.account.charge(bytes),
                 journal,
                 function,
                 answer: None,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::check::{check_args, check_result};
 use super::guard::guard;
 use super::nested::wrong_kind;
-use crate::cache::{CacheKey, CachedRun, Gate, Lookup};
+use crate::cache::{CacheKey, CachedRun, Gate, Lookup, args_json};
 use crate::call::Call;
 use crate::database::{Journal, Transaction};
 use crate::error::store_error;
@@ -30,8 +30,17 @@ impl Runtime {
         call: &Call,
     ) -> Result<Arc<CachedRun>> {
         let since = self.store().catch_up().await.map_err(store_error)?;
+        let key = self.key_of(function, args_json(&args), journal.as_deref());
         let run = self
-            .look_up(function, args, journal, call.auth.identity(), since, None)
+            .look_up(
+                function,
+                key,
+                args,
+                journal,
+                call.auth.identity(),
+                since,
+                None,
+            )
             .await?;
         if run.read_set.reads_identity() {
             call.auth.note_asked();
@@ -44,10 +53,25 @@ impl Runtime {
         Ok(run)
     }
 
+    /// The cache's key of a call; `args` are as JSON.
+    pub(crate) fn key_of(
+        &self,
+        function: &Function,
+        args: Arc<[u8]>,
+        journal: Option<&str>,
+    ) -> CacheKey {
+        CacheKey::of_json(function.path.shared(), args, journal, function.visibility)
+    }
+
     /// An answer that includes every commit up to `since`; its timestamp may not be published yet.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another part of one call"
+    )]
     pub(crate) async fn look_up(
         &self,
         function: &Arc<Function>,
+        key: CacheKey,
         args: Object,
         journal: Option<String>,
         identity: &Identity,
@@ -55,12 +79,6 @@ impl Runtime {
         gate: Option<Gate<'_>>,
     ) -> Result<Arc<CachedRun>> {
         check_args(self, function, &args)?;
-        let key = CacheKey::new(
-            function.path.shared(),
-            &args,
-            journal.as_deref(),
-            function.visibility,
-        );
         let lookup = Lookup {
             key,
             user: identity.key(),
@@ -147,14 +165,16 @@ impl Runtime {
         }
         let log_lines = log.lines();
         let (result, journal, json) = (result.map(Arc::new), journal.now, OnceLock::new());
-        let run = CachedRun {
+        let mut run = CachedRun {
             result,
             log_lines,
             read_set,
             timestamp,
             journal,
             json,
+            charge: self.memory().charge(0),
         };
+        run.charge.set(run.heap_size());
         Ok((run, snapshot))
     }
 

@@ -260,14 +260,11 @@ async fn the_log_lines_of_nested_calls_stand_among_their_callers() {
             .query("inner", inner)
             .query("outer", outer),
     );
-    let path = lentil_runtime::FunctionPath::parse("logs:outer").unwrap();
-    let call = lentil_runtime::FunctionCall::new(
-        path,
-        lentil::Object::new(),
-        lentil_runtime::Identity::Anonymous,
-    );
     for _ in 0..2 {
-        let outcome = t.runtime().await.call(call.clone(), None).await;
+        let path = lentil_runtime::FunctionPath::parse("logs:outer").unwrap();
+        let identity = lentil_runtime::Identity::Anonymous;
+        let call = lentil_runtime::FunctionCall::new(path, lentil::Object::new(), identity);
+        let outcome = t.runtime().await.call(call, None).await;
         assert_eq!(
             outcome.log_lines,
             ["[LOG] before", "[WARN] inner", "[INFO] after"],

@@ -1,0 +1,190 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Charge, Level, Memory};
+
+/// What every client may hold without being read from slowly, however many clients there are.
+const MIN_SHARE: usize = 256 << 10;
+/// How long a client above its fair share is not read from at a time.
+const READ_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same.
+#[derive(Clone)]
+pub struct Account(Arc<Client>);
+
+/// A charge would put a client over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this connection would hold more than {limit} bytes of the server's memory")]
+pub struct OverBudget {
+    /// The client's limit in bytes.
+    pub limit: usize,
+}
+
+pub(super) struct Client {
+    memory: Memory,
+    number: u64,
+    held: AtomicUsize,
+    watched: AtomicUsize,
+    is_evicted: AtomicBool,
+    evicted: Notify,
+}
+
+impl Client {
+    pub(super) fn new(memory: Memory, number: u64) -> Client {
+        Client {
+            memory,
+            number,
+            held: AtomicUsize::new(0),
+            watched: AtomicUsize::new(0),
+            is_evicted: AtomicBool::new(false),
+            evicted: Notify::new(),
+        }
+    }
+
+    /// All that the client is the cause of: its own charges, and the shared results that it watches.
+    pub(super) fn weight(&self) -> usize {
+        self.held.load(Ordering::Relaxed) + self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn evict(&self) {
+        self.is_evicted.store(true, Ordering::Release);
+        self.evicted.notify_waiters();
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.memory.closed(self.number);
+    }
+}
+
+impl Account {
+    pub(super) fn new(client: Arc<Client>) -> Account {
+        Account(client)
+    }
+
+    /// Charges the client, also over its limit: for memory that is held already.
+    pub fn charge(&self, bytes: usize) -> Charge {
+        Charge::of_client(self.clone(), bytes)
+    }
+
+    /// Charges the client if that leaves it within its limit.
+    ///
+    /// # Errors
+    /// When it does not: the client is to be closed, or its request refused.
+    pub fn try_charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
+        self.check(bytes)?;
+        Ok(self.charge(bytes))
+    }
+
+    /// Whether so many bytes more would leave the client within its limit.
+    ///
+    /// # Errors
+    /// When they would not.
+    pub fn check(&self, bytes: usize) -> Result<(), OverBudget> {
+        let limit = self.0.memory.limits().client;
+        if self.held().saturating_add(bytes) <= limit {
+            return Ok(());
+        }
+        self.0.memory.0.refusals.fetch_add(1, Ordering::Relaxed);
+        Err(OverBudget { limit })
+    }
+
+    /// Notes that the client keeps shared results alive, until the token is dropped. They are charged to the process
+    /// alone; this says whom to evict.
+    pub fn watch(&self, bytes: usize) -> Watched {
+        self.0.watched.fetch_add(bytes, Ordering::Relaxed);
+        Watched {
+            account: self.clone(),
+            bytes,
+        }
+    }
+
+    /// The bytes charged to the client.
+    pub fn held(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
+    /// The ledger that the account is part of.
+    pub fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    /// Whether the server should read from the client now.
+    pub fn is_readable(&self) -> bool {
+        let memory = &self.0.memory;
+        if !memory.is_near() {
+            return true;
+        }
+        let clients = memory.0.open.load(Ordering::Relaxed).max(1);
+        self.held() <= (memory.near() / clients).max(MIN_SHARE)
+    }
+
+    /// Returns when the server should read from the client; after half a second in any case.
+    pub async fn readable(&self) {
+        if self.is_readable() {
+            return;
+        }
+        let mut level = self.0.memory.0.level.subscribe();
+        let calm = level.wait_for(|level| *level == Level::Calm);
+        let _ = tokio::time::timeout(READ_PAUSE, calm).await;
+    }
+
+    /// Whether the client is to be closed, because the process was over its limit and this client held the most.
+    pub fn is_evicted(&self) -> bool {
+        self.0.is_evicted()
+    }
+
+    /// Returns when the client is to be closed.
+    pub async fn evicted(&self) {
+        loop {
+            let evicted = self.0.evicted.notified();
+            if self.is_evicted() {
+                return;
+            }
+            evicted.await;
+        }
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.held.fetch_add(bytes, Ordering::Relaxed);
+        self.0.memory.add(bytes);
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.0.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.memory.give_back(bytes);
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("held", &self.held())
+            .finish_non_exhaustive()
+    }
+}
+
+/// See [`Account::watch`].
+#[derive(Debug)]
+pub struct Watched {
+    account: Account,
+    bytes: usize,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.account
+            .0
+            .watched
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

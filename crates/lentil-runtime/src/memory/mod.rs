@@ -1,0 +1,394 @@
+//! Memory budgets: what is held for each client, and for all of them together.
+//!
+//! ```text
+//! Charge ─► Account (one connection) ─► Memory (the process)      a client's own: messages, arguments, bodies, responses
+//! Charge ───────────────────────────► Memory                      shared: results, however many clients watch them
+//! Watched ─► Account                                              whose watching keeps shared results alive
+//! ```
+//!
+//! A [`Charge`] lives as long as the memory it stands for, and gives it back when it is dropped. Bytes are estimates of
+//! heap memory, not wire bytes. Charging never fails by itself; whoever reads from a client asks first:
+//!
+//! - An account over [`MemoryLimits::client`] is closed, or its request is refused ([`Account::try_charge`]).
+//! - Above 7/8 of [`MemoryLimits::process`] the server reads slowly from clients above their fair share, so that
+//!   clients with little are served as before ([`Account::readable`]).
+//! - Above the limit itself [`Memory::relieve`] drops cached results, then evicts the client that holds the most, and
+//!   new work waits until there is room ([`Memory::room`]).
+//!
+//! Every wait is bounded: a client that is not read from may be the one that has to be read to free memory.
+
+mod account;
+mod charge;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use account::Client;
+pub use account::{Account, OverBudget, Watched};
+pub use charge::Charge;
+
+/// How long new work waits for room before it begins all the same.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long evicted clients have to give their memory back before the next look.
+const RELIEF_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How much memory clients may make the server hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Bytes for all clients together, shared results included.
+    pub process: usize,
+    /// Bytes for one client.
+    pub client: usize,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> MemoryLimits {
+        MemoryLimits {
+            process: 256 << 20,
+            client: 128 << 20,
+        }
+    }
+}
+
+/// Memory use and what it has led to; every gauge and counter of the budgets is here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryStats {
+    /// Bytes charged, by clients and for shared results.
+    pub used: usize,
+    /// The most that `used` has been.
+    pub peak: usize,
+    /// Open accounts.
+    pub clients: usize,
+    /// Clients evicted because the process was over its limit.
+    pub evictions: u64,
+    /// Charges refused because a client would have been over its limit.
+    pub refusals: u64,
+}
+
+/// How much of the process's budget is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    #[default]
+    Calm,
+    Near,
+    Over,
+}
+
+/// The ledger of all charges; a clone is another handle to the same.
+#[derive(Clone)]
+pub struct Memory(Arc<Ledger>);
+
+struct Ledger {
+    limits: MemoryLimits,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    evictions: AtomicU64,
+    refusals: AtomicU64,
+    clients: Mutex<Clients>,
+    open: AtomicUsize,
+    level: watch::Sender<Level>,
+}
+
+#[derive(Default)]
+struct Clients {
+    by_number: HashMap<u64, Weak<Client>>,
+    last_number: u64,
+}
+
+impl Memory {
+    /// An empty ledger.
+    pub fn new(limits: MemoryLimits) -> Memory {
+        Memory(Arc::new(Ledger {
+            limits,
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            evictions: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+            clients: Mutex::default(),
+            open: AtomicUsize::new(0),
+            level: watch::Sender::new(Level::Calm),
+        }))
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> MemoryLimits {
+        self.0.limits
+    }
+
+    /// Opens an account for a connection.
+    pub fn client(&self) -> Account {
+        let mut clients = self.0.clients.lock();
+        clients.last_number += 1;
+        let number = clients.last_number;
+        let client = Arc::new(Client::new(self.clone(), number));
+        clients.by_number.insert(number, Arc::downgrade(&client));
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Account::new(client)
+    }
+
+    /// Opens an account of the server itself, which is never evicted.
+    pub fn internal(&self) -> Account {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Account::new(Arc::new(Client::new(self.clone(), 0)))
+    }
+
+    /// Charges the process for something that clients share.
+    pub fn charge(&self, bytes: usize) -> Charge {
+        Charge::shared(self.clone(), bytes)
+    }
+
+    /// Returns when the process is within its limit, or after two seconds: the memory may be held by work that waits
+    /// for this.
+    pub async fn room(&self) {
+        if !self.is_over() {
+            return;
+        }
+        let mut level = self.0.level.subscribe();
+        let room = level.wait_for(|level| *level < Level::Over);
+        let _ = tokio::time::timeout(ROOM_TIMEOUT, room).await;
+    }
+
+    /// Keeps the process within its limit for as long as it is polled: calls `shed` with the bytes to drop from caches,
+    /// then evicts the clients that hold the most.
+    pub async fn relieve(&self, shed: impl Fn(usize)) {
+        let mut level = self.0.level.subscribe();
+        // The ledger holds the sender, so that this never fails.
+        while level.wait_for(|level| *level == Level::Over).await.is_ok() {
+            shed(self.excess());
+            self.evict_heaviest();
+            tokio::time::sleep(RELIEF_INTERVAL).await;
+        }
+    }
+
+    /// What is used now, and what the limits have led to.
+    pub fn stats(&self) -> MemoryStats {
+        let Ledger { used, peak, .. } = &*self.0;
+        MemoryStats {
+            used: used.load(Ordering::Relaxed),
+            peak: peak.load(Ordering::Relaxed),
+            clients: self.0.open.load(Ordering::Relaxed),
+            evictions: self.0.evictions.load(Ordering::Relaxed),
+            refusals: self.0.refusals.load(Ordering::Relaxed),
+        }
+    }
+
+    fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    fn excess(&self) -> usize {
+        self.used().saturating_sub(self.0.limits.process)
+    }
+
+    fn is_over(&self) -> bool {
+        self.excess() > 0
+    }
+
+    /// Above this the server reads slowly from clients above their fair share.
+    fn near(&self) -> usize {
+        self.0.limits.process / 8 * 7
+    }
+
+    fn is_near(&self) -> bool {
+        self.used() > self.near()
+    }
+
+    /// Evicts clients, the heaviest first, until what the others hold is within the limit.
+    fn evict_heaviest(&self) {
+        let mut clients: Vec<_> = {
+            let clients = self.0.clients.lock();
+            clients
+                .by_number
+                .values()
+                .filter_map(Weak::upgrade)
+                .collect()
+        };
+        // What evicted clients hold is on its way back.
+        let leaving = |client: &Arc<Client>| client.is_evicted().then(|| client.weight());
+        let leaving: usize = clients.iter().filter_map(leaving).sum();
+        let mut excess = self.excess().saturating_sub(leaving);
+        clients.retain(|client| !client.is_evicted());
+        clients.sort_unstable_by_key(|client| client.weight());
+        while excess > 0
+            && let Some(heaviest) = clients.pop()
+        {
+            excess = excess.saturating_sub(heaviest.weight());
+            heaviest.evict();
+            self.0.evictions.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn add(&self, bytes: usize) {
+        let before = self.0.used.fetch_add(bytes, Ordering::Relaxed);
+        self.0.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        self.moved(before, before + bytes);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let before = self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.moved(before, before.saturating_sub(bytes));
+    }
+
+    fn level_of(&self, used: usize) -> Level {
+        if used > self.0.limits.process {
+            Level::Over
+        } else if used > self.near() {
+            Level::Near
+        } else {
+            Level::Calm
+        }
+    }
+
+    /// Tells those who wait when the level has changed.
+    fn moved(&self, before: usize, after: usize) {
+        if self.level_of(before) == self.level_of(after) {
+            return;
+        }
+        // Two threads may cross the same line in opposite directions. Each looks again under the channel's lock, so that
+        // the last one leaves the level of the last change.
+        self.0.level.send_if_modified(|level| {
+            let now = self.level_of(self.used());
+            std::mem::replace(level, now) != now
+        });
+    }
+
+    fn closed(&self, number: u64) {
+        self.0.clients.lock().by_number.remove(&number);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new(MemoryLimits::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn memory(process: usize, client: usize) -> Memory {
+        Memory::new(MemoryLimits { process, client })
+    }
+
+    #[test]
+    fn a_charge_is_given_back_when_it_is_dropped() {
+        let memory = memory(1_000, 500);
+        let (client, shared) = (memory.client(), memory.charge(100));
+        let mut own = client.charge(200);
+        own.set(250);
+        assert_eq!((client.held(), memory.stats().used), (250, 350));
+        own.set(50);
+        drop(shared);
+        assert_eq!((client.held(), memory.stats().used), (50, 50));
+        drop(own);
+        drop(client);
+        let stats = memory.stats();
+        assert_eq!((stats.used, stats.peak, stats.clients), (0, 350, 0));
+    }
+
+    #[test]
+    fn a_client_is_refused_over_its_own_limit_only() {
+        let memory = memory(10_000, 500);
+        let (first, second) = (memory.client(), memory.client());
+        let held = first.try_charge(400).expect("it is within the limit");
+        assert!(first.try_charge(101).is_err() && second.try_charge(101).is_ok());
+        drop(held);
+        assert!(first.try_charge(101).is_ok());
+        assert_eq!(memory.stats().refusals, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_client_that_holds_the_most_is_evicted_and_not_the_one_that_asks_next() {
+        let memory = memory(1_000, 1_000);
+        let [small, large, watcher] = [(); 3].map(|()| memory.client());
+        let _small = small.charge(200);
+        let mut large_charge = Some(large.charge(300));
+        let shared = memory.charge(400);
+        let watched = watcher.watch(400);
+        let relief = memory.relieve(|_| ());
+        tokio::pin!(relief);
+        assert!(relief.as_mut().now_or_never().is_none());
+        assert!(![&small, &large, &watcher].iter().any(|it| it.is_evicted()));
+        // It asks next, and is within the limits by itself; the watcher's results weigh the most.
+        let _more = small.charge(150);
+        assert!(relief.as_mut().now_or_never().is_none());
+        let evicted = [&small, &large, &watcher].map(|it| it.is_evicted());
+        assert_eq!(evicted, [false, false, true]);
+        // Nobody else is evicted while the first gives its memory back, nor after it has.
+        tokio::time::advance(RELIEF_INTERVAL).await;
+        assert!(relief.as_mut().now_or_never().is_none());
+        drop((watched, shared));
+        tokio::time::advance(RELIEF_INTERVAL).await;
+        assert!(relief.as_mut().now_or_never().is_none());
+        assert!(!small.is_evicted() && !large.is_evicted());
+        large_charge.take();
+        assert_eq!(memory.stats().evictions, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn caches_are_shed_before_a_client_is_evicted() {
+        let memory = memory(1_000, 1_000);
+        let client = memory.client();
+        let cache = Mutex::new(vec![memory.charge(600)]);
+        let _held = client.charge(500);
+        let relief = memory.relieve(|excess| {
+            assert_eq!(excess, 100);
+            cache.lock().clear();
+        });
+        assert!(relief.now_or_never().is_none());
+        assert!(!client.is_evicted());
+        assert_eq!(memory.stats().used, 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn near_the_limit_only_clients_above_their_share_are_read_slowly() {
+        let memory = memory(8 << 20, 8 << 20);
+        let (greedy, polite) = (memory.client(), memory.client());
+        let held = greedy.charge((7 << 20) + 1);
+        let _polite = polite.charge(1_000);
+        assert!(polite.readable().now_or_never().is_some());
+        assert!(greedy.readable().now_or_never().is_none());
+        // It is read from in the end, or its memory might never be freed.
+        let began = tokio::time::Instant::now();
+        greedy.readable().await;
+        assert!(began.elapsed() >= Duration::from_millis(500));
+        drop(held);
+        assert!(greedy.readable().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_work_waits_for_room_and_not_for_ever() {
+        let memory = memory(1_000, 1_000);
+        let over = memory.charge(1_001);
+        let waiting = memory.room();
+        tokio::pin!(waiting);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(over);
+        waiting.await;
+        let _over = memory.charge(1_001);
+        memory.room().await;
+    }
+
+    #[tokio::test]
+    async fn an_evicted_client_is_told_whenever_it_listens() {
+        let memory = memory(10, 10);
+        let client = memory.client();
+        let _held = client.charge(11);
+        let before = client.clone();
+        let listening = tokio::spawn(async move { before.evicted().await });
+        tokio::task::yield_now().await;
+        assert!(memory.relieve(|_| ()).now_or_never().is_none());
+        listening.await.expect("it is told");
+        client.evicted().await;
+    }
+}
