@@ -61,6 +61,27 @@ impl Writer {
         self
     }
 
+    /// A field that is a list of objects; `write` writes the fields of each.
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &str,
+        items: &[T],
+        write: impl Fn(&T, &mut Writer),
+    ) -> &mut Writer {
+        self.name(name);
+        self.out.push(b'[');
+        for (at, item) in items.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.out.push(b'{');
+            write(item, self);
+            self.out.push(b'}');
+        }
+        self.out.push(b']');
+        self
+    }
+
     pub(crate) fn finish(mut self) -> String {
         self.out.push(b'}');
         String::from_utf8(self.out).expect("only text has been written")

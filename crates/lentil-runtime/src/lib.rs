@@ -45,7 +45,7 @@ pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
 pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
-pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value};
+pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_heap_size};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};
 pub use log::{Log, LogLevel};

@@ -1,7 +1,7 @@
 //! Bodies between hyper and the runtime, with what a sender may take.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +9,21 @@ use futures_util::Stream;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use lentil_runtime::http::{Body, BodyError};
+use lentil_runtime::memory::Account;
 use tokio::time::{Instant, Sleep};
 
 use crate::ServerOptions;
 use crate::head::Answering;
 
+/// A request's body, and the client that sends it.
+pub(crate) struct FromClient {
+    pub(crate) incoming: Incoming,
+    pub(crate) account: Account,
+}
+
 /// A request's body as the runtime reads it.
-pub(crate) fn from_client(incoming: Incoming, options: &ServerOptions) -> Body {
+pub(crate) fn from_client(body: FromClient, options: &ServerOptions) -> Body {
+    let FromClient { incoming, account } = body;
     if incoming.is_end_stream() {
         return Body::empty();
     }
@@ -32,7 +40,10 @@ pub(crate) fn from_client(incoming: Incoming, options: &ServerOptions) -> Body {
         limit,
         pace,
         late: None,
+        account: account.clone(),
+        pause: None,
     })
+    .charged_to(account)
 }
 
 /// The chunks of a request's body; one that cannot be had is the last.
@@ -44,6 +55,9 @@ struct Reader {
     pace: Pace,
     /// Ends when the next chunk is late, while it is waited for.
     late: Option<Pin<Box<Sleep>>>,
+    account: Account,
+    /// Ends when the client may be read from, while it holds more than its share.
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// How slow a body may come.
@@ -63,6 +77,15 @@ impl Reader {
         if incoming.size_hint().lower() > (self.limit - self.received) as u64 {
             return Poll::Ready(Some(Err(too_large)));
         }
+        if self.pause.is_none() && !self.account.is_readable() {
+            let account = self.account.clone();
+            self.pause = Some(Box::pin(async move { account.readable().await }));
+            // The sender is not late while nobody reads.
+            self.late = None;
+        }
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+        }
         loop {
             let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame,
@@ -72,7 +95,7 @@ impl Reader {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => break,
             };
-            self.late = None;
+            (self.late, self.pause) = (None, None);
             // Trailers say nothing to an action.
             let Ok(chunk) = frame.into_data() else {
                 continue;
@@ -114,6 +137,9 @@ impl Stream for Reader {
     }
 }
 
+/// What a response may take without being counted beside its connection.
+const SMALL_BYTES: usize = 4 << 10;
+
 /// A response's body as hyper sends it.
 pub(crate) struct ToClient {
     whole: Option<Bytes>,
@@ -126,10 +152,14 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 impl ToClient {
     /// The body of an answer; `answering` is that of a connection with one request at a time.
-    pub(crate) fn new(mut body: Body, answering: Option<Answering>) -> ToClient {
+    pub(crate) fn new(mut body: Body, answering: Option<Answering>, account: &Account) -> ToClient {
         if !body.is_stream() {
+            let charged = |whole: Bytes| match whole.len() {
+                ..=SMALL_BYTES => whole,
+                _ => account.charge_outgoing(whole),
+            };
             return ToClient {
-                whole: body.take_whole(),
+                whole: body.take_whole().map(charged),
                 chunks: None,
                 _answering: answering,
             };

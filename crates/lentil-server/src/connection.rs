@@ -7,16 +7,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use lentil_runtime::memory::{Account, Charge};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::body::ToClient;
+use crate::body::{FromClient, ToClient};
 use crate::head::{Answering, Head};
 use crate::service::Service;
 use crate::sync::{self, Upgrade};
@@ -24,6 +25,15 @@ use crate::{ServerOptions, linger};
 
 /// How every HTTP/2 connection begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Estimates of what a connection takes by itself, with hyper's buffers.
+const HTTP1_BYTES: usize = 16 << 10;
+const HTTP2_BYTES: usize = 64 << 10;
+/// What an HTTP/2 stream takes, and each of its headers.
+const STREAM_BYTES: usize = 8 << 10;
+const HEADER_BYTES: usize = 128;
+/// How long an evicted client has to take the response that says so.
+const LAST_RESPONSE_TIME: Duration = Duration::from_millis(100);
 
 /// Serves one connection until its end, or until the server drains.
 pub(crate) async fn serve(stream: TcpStream, service: Service) {
@@ -65,17 +75,21 @@ struct Shared {
     service: Service,
     head: Arc<Head>,
     slot: UpgradeSlot,
+    account: Account,
 }
 
 impl Shared {
     async fn answer(&self, parts: Box<Parts>, incoming: Incoming) -> Response<ToClient> {
         let answering = Answering::begin(&self.head);
-        let response = self.service.answer(parts, incoming, &self.slot).await;
-        response.map(|body| ToClient::new(body, Some(answering)))
+        let account = self.account.clone();
+        let body = FromClient { incoming, account };
+        let response = self.service.answer(parts, body, &self.slot).await;
+        response.map(|body| ToClient::new(body, Some(answering), &self.account))
     }
 }
 
 async fn serve_http1(stream: TcpStream, service: Service) {
+    let (account, _held) = open_account(&service, HTTP1_BYTES);
     let ServerOptions { max_head_bytes, .. } = *service.options();
     let (head, server) = (Arc::new(Head::default()), Arc::clone(service.server()));
     let watching = server.heads.watch(&head);
@@ -84,6 +98,7 @@ async fn serve_http1(stream: TcpStream, service: Service) {
         service,
         head,
         slot: UpgradeSlot::default(),
+        account: account.clone(),
     });
     let for_requests = Arc::clone(&shared);
     let answer = service_fn(move |request: Request<Incoming>| {
@@ -116,19 +131,33 @@ async fn serve_http1(stream: TcpStream, service: Service) {
             Poll::Pending => Poll::Pending,
         }
     });
-    let is_served = serving.await;
+    let is_served = tokio::select! {
+        is_served = serving => is_served,
+        () = evicted(&account) => false,
+    };
     drop(watching);
     let parts = connection.into_parts();
     let stream = parts.io.into_inner();
     let upgrade = shared.slot.lock().take().filter(|_| is_served);
     match upgrade {
         // Apart, so that other connections do not carry the room that a session needs.
-        Some(upgrade) => Box::pin(sync::serve(server, stream, parts.read_buf, upgrade)).await,
+        Some(upgrade) => {
+            Box::pin(sync::serve(
+                server,
+                stream,
+                parts.read_buf,
+                upgrade,
+                account,
+            ))
+            .await
+        }
         None => linger::close(stream).await,
     }
 }
 
 async fn serve_http2(stream: TcpStream, service: Service) {
+    let (account, _held) = open_account(&service, HTTP2_BYTES);
+    let for_requests = account.clone();
     let ServerOptions {
         max_streams,
         max_head_bytes,
@@ -139,12 +168,18 @@ async fn serve_http2(stream: TcpStream, service: Service) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, (parts, incoming)) = (service.clone(), request.into_parts());
         let parts = Box::new(parts);
+        let account = for_requests.clone();
         // A stream is not upgraded: what is asked for here comes to nothing.
         async move {
-            let response = service
-                .answer(parts, incoming, &UpgradeSlot::default())
-                .await;
-            Ok::<_, Infallible>(response.map(|body| ToClient::new(body, None)))
+            let _head = account.charge(STREAM_BYTES + head_size(&parts.headers));
+            let body = FromClient {
+                incoming,
+                account: account.clone(),
+            };
+            let mut response = service.answer(parts, body, &UpgradeSlot::default()).await;
+            // HTTP/2 has no such header; the connection ends by itself.
+            response.headers_mut().remove(header::CONNECTION);
+            Ok::<_, Infallible>(response.map(|body| ToClient::new(body, None, &account)))
         }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -163,10 +198,31 @@ async fn serve_http2(stream: TcpStream, service: Service) {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = evicted(&account) => return,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");
     }
+}
+
+/// Opens a connection's account; what the connection itself takes is charged to the process.
+fn open_account(service: &Service, bytes: usize) -> (Account, Charge) {
+    let memory = service.server().runtime.memory();
+    (memory.client(), memory.charge(bytes))
+}
+
+/// Estimates the memory that headers take.
+fn head_size(headers: &HeaderMap) -> usize {
+    let of = |(name, value): (&HeaderName, &HeaderValue)| {
+        HEADER_BYTES + name.as_str().len() + value.len()
+    };
+    headers.iter().map(of).sum()
+}
+
+/// Returns when the connection is to be cut, because its client holds too much and was told, or its response has begun.
+async fn evicted(account: &Account) {
+    account.evicted().await;
+    tokio::time::sleep(LAST_RESPONSE_TIME).await;
 }
 
 /// Waits until the server drains; the one that says so outlives every connection.

@@ -41,6 +41,7 @@ pub async fn serve(
     let mut scheduling = tokio::spawn(run_scheduler(Arc::clone(&server)));
     let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
     tokio::spawn(look_after_heads(Arc::clone(&server)));
+    let relieving = tokio::spawn(relieve_memory(Arc::clone(&server)));
     let accept = |listener, origin| {
         tokio::spawn(accept(
             listener,
@@ -73,6 +74,7 @@ pub async fn serve(
         scheduling.abort();
     }
     sweeping.abort();
+    relieving.abort();
     if cut > 0 {
         tracing::warn!(cut, "connections did not finish in time and were cut");
     }
@@ -110,6 +112,11 @@ async fn look_after_heads(server: Arc<Server>) {
         .heads
         .look_after(server.options.head_time, server.draining.clone())
         .await;
+}
+
+/// Keeps what clients make the server hold within its limits.
+async fn relieve_memory(server: Arc<Server>) {
+    server.runtime.relieve_memory().await;
 }
 
 /// Removes what a crash has left of files that nobody was told of.

@@ -5,14 +5,13 @@ use std::time::Instant;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use hyper::body::Incoming;
 use lentil_runtime::Runtime;
 use lentil_runtime::http::Body;
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
 use crate::api::{self, ApiError, HeldSnapshots};
-use crate::body::from_client;
+use crate::body::{FromClient, from_client};
 use crate::connection::UpgradeSlot;
 use crate::failed_keys::FailedKeys;
 use crate::heads::Heads;
@@ -106,7 +105,22 @@ impl Service {
     pub(crate) async fn answer(
         &self,
         parts: Box<Parts>,
-        incoming: Incoming,
+        body: FromClient,
+        slot: &UpgradeSlot,
+    ) -> Response<Body> {
+        let account = body.account.clone();
+        account.memory().room().await;
+        tokio::select! {
+            biased;
+            response = self.answer_in_span(parts, body, slot) => response,
+            () = account.evicted() => api::short_of_memory(),
+        }
+    }
+
+    async fn answer_in_span(
+        &self,
+        parts: Box<Parts>,
+        incoming: FromClient,
         slot: &UpgradeSlot,
     ) -> Response<Body> {
         if let Err(message) = host::check(&parts) {
@@ -132,7 +146,7 @@ impl Service {
     async fn route(
         &self,
         mut parts: Box<Parts>,
-        incoming: Incoming,
+        incoming: FromClient,
         id: &RequestId,
         slot: &UpgradeSlot,
     ) -> Response<Body> {

@@ -8,7 +8,7 @@ use lentil_server::TrustedProxies;
 
 use crate::codegen::{self, CodegenError};
 use crate::serve;
-use crate::{Backend, logging};
+use crate::{Backend, logging, memory};
 
 #[derive(Parser)]
 #[command(
@@ -88,6 +88,13 @@ pub(crate) struct ServeArgs {
     /// Starts although the last commit is more than a day ahead of the clock, and goes on from its time.
     #[arg(long, env = "LENTIL_ACCEPT_CLOCK_CHANGE", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) accept_clock_change: bool,
+    /// How much memory clients may make the server hold, such as 512M; a quarter of the memory that is available, and at
+    /// least 256M, unless told.
+    #[arg(long, env = "LENTIL_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory::parse_size)]
+    pub(crate) memory_limit: Option<usize>,
+    /// How much of it one client may make the server hold: one HTTP connection or WebSocket.
+    #[arg(long, env = "LENTIL_CLIENT_MEMORY_LIMIT", value_name = "BYTES", default_value = "128M", value_parser = memory::parse_size)]
+    pub(crate) client_memory_limit: usize,
     /// Shows internals in errors, for development.
     #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) dev: bool,

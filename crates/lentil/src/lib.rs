@@ -10,6 +10,7 @@ mod cli;
 mod codegen;
 mod files;
 mod logging;
+mod memory;
 mod progress;
 mod screen;
 mod secrets;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lentil_files::S3Url;
 use lentil_runtime::http::Secret;
+use lentil_runtime::memory::MemoryLimits;
 use lentil_runtime::{OpenError, Runtime, RuntimeOptions};
 use lentil_server::{AuthConfig, AuthConfigError, Listeners, ServerOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -14,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::ServeArgs;
 use crate::files::Place;
 use crate::secrets::{self, ADMIN_KEY, Found, SecretError};
-use crate::{Backend, progress, screen};
+use crate::{Backend, memory, progress, screen};
 
 /// Why the server does not run. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -206,6 +207,10 @@ fn options(backend: &Backend, args: &ServeArgs, found: &[Found]) -> RuntimeOptio
         upload_secret: admin_key.map(|secret| Secret::new(secret.value.clone())),
         dev: args.dev,
         limits: backend.limits.clone(),
+        memory: MemoryLimits {
+            process: args.memory_limit.unwrap_or_else(memory::default_limit),
+            client: args.client_memory_limit,
+        },
         secrets,
         progress: Box::new(progress::show),
         ..RuntimeOptions::default()

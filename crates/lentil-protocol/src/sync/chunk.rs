@@ -1,38 +1,74 @@
 use crate::json::Writer;
 
-/// A long message as `TransitionChunk`s of about `bytes` bytes, whose texts in order are the message.
+/// A long message as `TransitionChunk`s, each made when it is asked for; their texts in order are the message.
 ///
 /// Only npm clients from 1.28 on put them together; nothing but a `Ping` may come between two of them.
-pub fn chunks(message: &str, id: &str, bytes: usize) -> Vec<String> {
-    let mut parts = Vec::new();
-    let mut rest = message;
-    while !rest.is_empty() {
-        let end = rest.floor_char_boundary(bytes.max(4));
-        let (part, after) = rest.split_at(end);
-        parts.push(part);
-        rest = after;
+#[derive(Debug)]
+pub struct Chunks {
+    message: String,
+    id: String,
+    bytes: usize,
+    total: usize,
+    /// How many chunks have been made, and where the next begins.
+    number: usize,
+    at: usize,
+}
+
+impl Chunks {
+    /// Chunks of about so many bytes.
+    pub fn new(message: String, id: &str, bytes: usize) -> Chunks {
+        let bytes = bytes.max(4);
+        let (mut total, mut at) = (0, 0);
+        while at < message.len() {
+            at += message[at..].floor_char_boundary(bytes);
+            total += 1;
+        }
+        Chunks {
+            message,
+            id: id.to_owned(),
+            bytes,
+            total,
+            number: 0,
+            at: 0,
+        }
     }
-    let total = parts.len().to_string();
-    let write = |(number, part): (usize, &&str)| {
+
+    /// How many bytes of the message are in chunks that have not been made.
+    pub fn remaining(&self) -> usize {
+        self.message.len() - self.at
+    }
+}
+
+impl Iterator for Chunks {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let rest = &self.message[self.at..];
+        if rest.is_empty() {
+            return None;
+        }
+        let part = &rest[..rest.floor_char_boundary(self.bytes)];
         let mut json = Writer::object();
         json.text("type", "TransitionChunk")
             .text("chunk", part)
-            .raw("partNumber", &number.to_string());
-        json.raw("totalParts", &total).text("transitionId", id);
-        json.finish()
-    };
-    parts.iter().enumerate().map(write).collect()
+            .raw("partNumber", &self.number.to_string());
+        json.raw("totalParts", &self.total.to_string())
+            .text("transitionId", &self.id);
+        self.at += part.len();
+        self.number += 1;
+        Some(json.finish())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::chunks;
+    use super::Chunks;
 
     #[test]
     fn the_parts_are_the_whole_and_are_cut_between_characters() {
         let message = "aé😀".repeat(100);
         for bytes in [1, 5, 64, 10_000] {
-            let parts = chunks(&message, "t", bytes);
+            let parts: Vec<String> = Chunks::new(message.clone(), "t", bytes).collect();
             let read = parts
                 .iter()
                 .map(|part| serde_json::from_str::<serde_json::Value>(part).unwrap());

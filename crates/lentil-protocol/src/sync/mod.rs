@@ -5,7 +5,7 @@ mod client;
 mod event;
 mod server;
 
-pub use chunk::chunks;
+pub use chunk::Chunks;
 pub use client::{ClientMessage, QuerySetChange, Token};
 pub use event::ClientEvent;
 pub use server::{ServerMessage, StateModification, StateVersion};

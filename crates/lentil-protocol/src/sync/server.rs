@@ -112,15 +112,11 @@ impl ServerMessage {
                 client_clock_skew_ms,
                 server_ns,
             } => {
-                let modifications: Vec<String> = modifications
-                    .iter()
-                    .map(StateModification::to_json)
-                    .collect();
                 json.text("type", "Transition")
                     .raw("startVersion", &start.to_json())
                     .raw("endVersion", &end.to_json());
                 let skew = client_clock_skew_ms.map_or("null".to_owned(), |ms| ms.to_string());
-                json.raw("modifications", &format!("[{}]", modifications.join(",")))
+                json.objects("modifications", modifications, StateModification::write)
                     .raw("clientClockSkew", &skew)
                     .raw("serverTs", &server_ns.to_string());
             }
@@ -200,8 +196,8 @@ impl StateVersion {
 }
 
 impl StateModification {
-    fn to_json(&self) -> String {
-        let mut json = Writer::object();
+    /// Writes its fields.
+    fn write(&self, json: &mut Writer) {
         let mut begin = |name: &str, query_id: u32| {
             json.text("type", name)
                 .raw("queryId", &query_id.to_string());
@@ -234,7 +230,6 @@ impl StateModification {
             }
             StateModification::QueryRemoved { query_id } => begin("QueryRemoved", *query_id),
         }
-        json.finish()
     }
 }
 

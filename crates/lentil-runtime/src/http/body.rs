@@ -1,15 +1,20 @@
 use std::fmt;
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use parking_lot::Mutex;
 
 use crate::Code;
+use crate::memory::{Account, Charge, OverBudget};
 
 /// The body of a request or a response: all of it, or chunks as they come.
 #[derive(Default)]
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    /// The client that sends it.
+    account: Option<Account>,
+}
 
 /// The mutex is never locked: it lets a handler keep `&Request` while it waits for something else.
 type Chunks = Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>>;
@@ -32,6 +37,9 @@ pub enum BodyError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// Its sender may not make the server hold so much: send less at a time.
+    #[error("the body cannot be held: {0}")]
+    OverBudget(#[from] OverBudget),
     /// It came too slowly: send it again, faster.
     #[error("the body came too slowly")]
     TooSlow,
@@ -43,7 +51,7 @@ pub enum BodyError {
 impl BodyError {
     pub(crate) fn code(&self) -> Code {
         match self {
-            BodyError::TooLarge { .. } => Code::PayloadTooLarge,
+            BodyError::TooLarge { .. } | BodyError::OverBudget(_) => Code::PayloadTooLarge,
             BodyError::TooSlow => Code::RequestTimeout,
             BodyError::Incomplete(_) => Code::BadRequest,
         }
@@ -60,12 +68,29 @@ impl Body {
     pub fn from_stream(
         chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     ) -> Body {
-        Body(Kind::Chunks(Mutex::new(Box::pin(chunks))))
+        Body {
+            kind: Kind::Chunks(Mutex::new(Box::pin(chunks))),
+            account: None,
+        }
+    }
+
+    /// Charges this client for what is held of the body.
+    #[must_use]
+    pub fn charged_to(self, account: Account) -> Body {
+        Body {
+            account: Some(account),
+            ..self
+        }
+    }
+
+    /// The client that sends the body.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 
     /// The next chunk; `None` at the end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Empty => None,
             Kind::Whole(_) => self.take_whole().map(Ok),
             Kind::Chunks(chunks) => chunks.get_mut().next().await,
@@ -83,20 +108,22 @@ impl Body {
         let Some(second) = self.chunk().await.transpose()? else {
             return Ok(first);
         };
-        let mut whole = BytesMut::from(&first[..]);
-        whole.extend_from_slice(&second);
+        let mut whole = Growing::new(self.account.clone());
+        whole.push(&first)?;
+        whole.push(&second)?;
+        drop((first, second));
         while let Some(chunk) = self.chunk().await.transpose()? {
-            whole.extend_from_slice(&chunk);
+            whole.push(&chunk)?;
         }
-        Ok(whole.freeze())
+        Ok(whole.finish())
     }
 
     /// All of it, if it is there without waiting.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        if !matches!(self.0, Kind::Whole(_) | Kind::Empty) {
+        if !matches!(self.kind, Kind::Whole(_) | Kind::Empty) {
             return None;
         }
-        match std::mem::take(&mut self.0) {
+        match std::mem::take(&mut self.kind) {
             Kind::Whole(bytes) => Some(bytes),
             _ => None,
         }
@@ -104,13 +131,51 @@ impl Body {
 
     /// Whether the chunks are still to come.
     pub fn is_stream(&self) -> bool {
-        matches!(self.0, Kind::Chunks(_))
+        matches!(self.kind, Kind::Chunks(_))
+    }
+}
+
+/// A body that is being put together, charged to its sender as it grows.
+struct Growing {
+    bytes: Vec<u8>,
+    account: Option<Account>,
+    charge: Charge,
+}
+
+impl Growing {
+    fn new(account: Option<Account>) -> Growing {
+        let charge = account.as_ref().map(|account| account.charge(0));
+        Growing {
+            bytes: Vec::new(),
+            account,
+            charge: charge.unwrap_or_default(),
+        }
+    }
+
+    fn push(&mut self, chunk: &[u8]) -> Result<(), OverBudget> {
+        let (before, needed) = (self.bytes.capacity(), self.bytes.len() + chunk.len());
+        if needed > before {
+            let goal = needed.max(2 * before);
+            if let Some(account) = &self.account {
+                account.check(goal)?;
+            }
+            // Both are held while the bytes move.
+            self.charge.set(before + goal);
+            self.bytes.reserve_exact(goal - self.bytes.len());
+            self.charge.set(self.bytes.capacity());
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(self) -> Bytes {
+        self.charge.attach(self.bytes)
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Whole(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Kind::Chunks(_) => f.write_str("Body(chunks)"),
@@ -122,7 +187,10 @@ macro_rules! from_bytes {
     ($($from:ty),*) => {
         $(impl From<$from> for Body {
             fn from(whole: $from) -> Body {
-                Body(Kind::Whole(whole.into()))
+                Body {
+                    kind: Kind::Whole(whole.into()),
+                    account: None,
+                }
             }
         })*
     };

@@ -51,7 +51,7 @@ impl Runtime {
         identity: Identity,
     ) -> Result<Response> {
         let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
-        let began = Instant::now();
+        let (began, _charge) = (Instant::now(), request.charge());
         let result = guard(
             &name,
             began,

@@ -1,14 +1,17 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use ::http::request::Parts;
 use ::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use lentil_schema::Args;
-use lentil_values::{Object, Value};
+use lentil_values::{Object, Value, json_heap_size};
+use parking_lot::Mutex;
 
-use super::Body;
+use super::{Body, BodyError};
 use crate::limits::check_size;
+use crate::memory::Charge;
 use crate::{Code, Error, Result, Runtime};
 
 /// An HTTP action's request.
@@ -18,6 +21,8 @@ pub struct Request {
     parts: Box<Parts>,
     body: Body,
     runtime: Runtime,
+    /// Stands for what has been read of the body, until the action ends.
+    charge: Arc<Mutex<Charge>>,
 }
 
 impl Request {
@@ -26,7 +31,13 @@ impl Request {
             parts,
             body,
             runtime,
+            charge: Arc::default(),
         }
+    }
+
+    /// What is charged for the request, for as long as its action runs.
+    pub(crate) fn charge(&self) -> Arc<Mutex<Charge>> {
+        Arc::clone(&self.charge)
     }
 
     /// The method.
@@ -125,7 +136,13 @@ impl Request {
     /// # Errors
     /// As [`Request::bytes`].
     pub async fn json(self) -> Result<Value> {
+        let (account, charge) = (self.body.account().cloned(), Arc::clone(&self.charge));
         let bytes = self.bytes().await?;
+        if let Some(account) = account {
+            // A short text may take much memory as values: charge for it before it is parsed.
+            let parsed = account.try_charge(json_heap_size(&bytes));
+            *charge.lock() = parsed.map_err(BodyError::OverBudget)?;
+        }
         Value::parse_json(&bytes)
             .map_err(|error| Error::new(Code::BadRequest, format!("the body: {error}")))
     }

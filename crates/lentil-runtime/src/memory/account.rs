@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Charge, Level, Memory};
@@ -85,6 +86,17 @@ impl Account {
         Ok(self.charge(bytes))
     }
 
+    /// Charges the client for bytes on their way to it. The process is charged only if nobody else holds them.
+    pub fn charge_outgoing(&self, bytes: Bytes) -> Bytes {
+        let (account, length) = (self.clone(), bytes.len());
+        let charge = if bytes.is_unique() {
+            Charge::of_client(account, length)
+        } else {
+            Charge::of_client_only(account, length)
+        };
+        charge.attach(bytes)
+    }
+
     /// Whether so many bytes more would leave the client within its limit.
     ///
     /// # Errors
@@ -155,13 +167,21 @@ impl Account {
     }
 
     pub(super) fn add(&self, bytes: usize) {
-        self.0.held.fetch_add(bytes, Ordering::Relaxed);
+        self.hold(bytes);
         self.0.memory.add(bytes);
     }
 
     pub(super) fn give_back(&self, bytes: usize) {
-        self.0.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.release(bytes);
         self.0.memory.give_back(bytes);
+    }
+
+    pub(super) fn hold(&self, bytes: usize) {
+        self.0.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

@@ -17,6 +17,8 @@ enum Payer {
     Nobody,
     Process(Memory),
     Client(Account),
+    /// The process has been charged by somebody else.
+    ClientOnly(Account),
 }
 
 impl Payer {
@@ -25,6 +27,7 @@ impl Payer {
             Payer::Nobody => {}
             Payer::Process(memory) => memory.add(bytes),
             Payer::Client(account) => account.add(bytes),
+            Payer::ClientOnly(account) => account.hold(bytes),
         }
     }
 
@@ -33,6 +36,7 @@ impl Payer {
             Payer::Nobody => {}
             Payer::Process(memory) => memory.give_back(bytes),
             Payer::Client(account) => account.give_back(bytes),
+            Payer::ClientOnly(account) => account.release(bytes),
         }
     }
 }
@@ -44,6 +48,10 @@ impl Charge {
 
     pub(super) fn of_client(account: Account, bytes: usize) -> Charge {
         Charge::new(Payer::Client(account), bytes)
+    }
+
+    pub(super) fn of_client_only(account: Account, bytes: usize) -> Charge {
+        Charge::new(Payer::ClientOnly(account), bytes)
     }
 
     fn new(payer: Payer, bytes: usize) -> Charge {

@@ -93,7 +93,9 @@ impl From<ProtocolError> for ApiError {
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> ApiError {
         let (status, code) = match error {
-            BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
+            BodyError::TooLarge { .. } | BodyError::OverBudget(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge")
+            }
             BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
             _ => (StatusCode::BAD_REQUEST, "BadJsonBody"),
         };

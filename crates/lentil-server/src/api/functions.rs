@@ -1,22 +1,53 @@
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use lentil_protocol::{FunctionRequest, FunctionResponse};
-use lentil_runtime::http::Body;
-use lentil_runtime::{Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity};
+use lentil_runtime::http::{Body, BodyError};
+use lentil_runtime::memory::{Account, Charge};
+use lentil_runtime::{
+    Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_heap_size,
+};
 
 use super::{ApiError, Audience, failure, json, shown_lines};
-use crate::body::from_client;
+use crate::body::{FromClient, from_client};
 use crate::service::Server;
 
 /// What a body may have beside 16 MiB of arguments.
 const ENVELOPE_BYTES: usize = 2_000;
 
+/// The JSON body of a call, and what it takes in memory, as text and as values.
+pub(super) struct CallBody {
+    bytes: Bytes,
+    account: Account,
+    charge: Charge,
+}
+
+impl CallBody {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The call, charged to the client until it ends.
+    pub(super) fn parse(self) -> Result<(FunctionRequest, Charge), ApiError> {
+        let request = FunctionRequest::parse(&self.bytes)?;
+        let mut charge = self.charge;
+        charge.set(request.args.heap_size());
+        Ok((request, charge))
+    }
+
+    /// Refuses a response that would put the client over its limit.
+    pub(super) fn charge_response(&self, bytes: usize) -> Result<Charge, ApiError> {
+        Ok(self
+            .account
+            .try_charge(bytes)
+            .map_err(BodyError::OverBudget)?)
+    }
+}
+
 /// Reads the JSON body of a call.
 pub(super) async fn read_body(
     server: &Server,
-    request: Request<Incoming>,
-) -> Result<Bytes, ApiError> {
+    request: Request<FromClient>,
+) -> Result<CallBody, ApiError> {
     let (parts, incoming) = request.into_parts();
     if !is_json(&parts.headers) {
         let message = "send the body as JSON, with the header `Content-Type: application/json`";
@@ -28,7 +59,15 @@ pub(super) async fn read_body(
     }
     let mut options = server.options.clone();
     options.max_body_bytes = server.runtime.limits().argument_bytes + ENVELOPE_BYTES;
-    Ok(from_client(incoming, &options).bytes().await?)
+    let account = incoming.account.clone();
+    let bytes = from_client(incoming, &options).bytes().await?;
+    // A short text may take much memory as values: charge for it before it is parsed.
+    let charge = account.try_charge(json_heap_size(&bytes));
+    Ok(CallBody {
+        charge: charge.map_err(BodyError::OverBudget)?,
+        bytes,
+        account,
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -82,16 +121,17 @@ pub(crate) fn function_path(path: &str) -> Result<FunctionPath, ApiError> {
 pub(super) async fn call(
     server: &Server,
     identity: Identity,
-    request: FunctionRequest,
+    (request, charge): (FunctionRequest, Charge),
     kind: Option<FunctionKind>,
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
     let path = function_path(&request.path)?;
     let audience = Audience::of(server, &identity);
-    let outcome = server
-        .runtime
-        .call(FunctionCall::new(path, request.args, identity), kind)
-        .await;
+    let call = FunctionCall {
+        charge,
+        ..FunctionCall::new(path, request.args, identity)
+    };
+    let outcome = server.runtime.call(call, kind).await;
     let result = match outcome.result {
         Ok(value) => Ok(value),
         Err(error) => match ApiError::of_system(&error, request_id) {

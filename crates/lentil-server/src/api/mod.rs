@@ -15,7 +15,6 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use lentil_protocol::FunctionRequest;
 use lentil_runtime::FunctionKind;
 use lentil_runtime::http::Body;
@@ -25,6 +24,7 @@ pub(crate) use failure::{Audience, failure, shown_lines};
 pub(crate) use identity::{admin, of_route, user};
 pub(crate) use query_at::HeldSnapshots;
 
+use crate::body::FromClient;
 use crate::connection::UpgradeSlot;
 use crate::service::Server;
 use crate::sync;
@@ -144,7 +144,7 @@ pub(crate) async fn answer(
     server: &Server,
     endpoint: Endpoint,
     client: IpAddr,
-    request: Request<Incoming>,
+    request: Request<FromClient>,
     request_id: &str,
     slot: &UpgradeSlot,
 ) -> Response<Body> {
@@ -171,7 +171,7 @@ async fn dispatch(
     server: &Server,
     endpoint: Endpoint,
     client: IpAddr,
-    request: Request<Incoming>,
+    request: Request<FromClient>,
     request_id: &str,
     slot: &UpgradeSlot,
 ) -> Result<Response<Body>, ApiError> {
@@ -192,30 +192,21 @@ async fn dispatch(
                 identity::must_be_admin(&caller)?;
             }
             let body = functions::read_body(server, request).await?;
-            functions::call(
-                server,
-                caller,
-                FunctionRequest::parse(&body)?,
-                kind,
-                request_id,
-            )
-            .await
+            functions::call(server, caller, body.parse()?, kind, request_id).await
         }
         Endpoint::Run(path) => {
             let caller = caller.await?;
             let body = functions::read_body(server, request).await?;
             let path = functions::run_path(&path)?;
-            let call = FunctionRequest {
-                path,
-                ..FunctionRequest::parse(&body)?
-            };
-            functions::call(server, caller, call, None, request_id).await
+            let (request, charge) = body.parse()?;
+            let call = FunctionRequest { path, ..request };
+            functions::call(server, caller, (call, charge), None, request_id).await
         }
         Endpoint::QueryTs => query_at::query_ts(server).await,
         Endpoint::QueryAtTs => {
             let caller = caller.await?;
             let body = functions::read_body(server, request).await?;
-            query_at::query_at_ts(server, caller, FunctionRequest::parse(&body)?, request_id).await
+            query_at::query_at_ts(server, caller, body.parse()?, request_id).await
         }
         Endpoint::QueryBatch => {
             let caller = caller.await?;
@@ -229,7 +220,7 @@ async fn dispatch(
         Endpoint::UpdateEnvironment => {
             identity::must_be_admin(&caller.await?)?;
             let body = functions::read_body(server, request).await?;
-            admin::update_environment(server, &body).await
+            admin::update_environment(server, body.bytes()).await
         }
         Endpoint::Logs => {
             identity::must_be_admin(&caller.await?)?;
@@ -246,6 +237,19 @@ async fn dispatch(
             advice,
         )),
     }
+}
+
+/// The answer to a client that is evicted: all clients together hold too much memory, and this one the most.
+pub(crate) fn short_of_memory() -> Response<Body> {
+    let message =
+        "the server is short of memory, and this connection holds the most; try again later";
+    let code = "TooManyConcurrentRequests";
+    let mut response =
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// A plain answer.

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use http::{Response, StatusCode};
 use lentil_protocol::{Batch, FunctionRequest, FunctionResponse, WireTimestamp};
 use lentil_runtime::http::Body;
+use lentil_runtime::memory::Charge;
 use lentil_runtime::{FunctionCall, Identity, QuerySnapshot};
 use parking_lot::Mutex;
 
-use super::functions::function_path;
+use super::functions::{CallBody, function_path};
 use super::{ApiError, Audience, failure, json, shown_lines};
 use crate::service::Server;
 
@@ -65,7 +66,7 @@ pub(super) async fn query_ts(server: &Server) -> Result<Response<Body>, ApiError
 pub(super) async fn query_at_ts(
     server: &Server,
     identity: Identity,
-    request: FunctionRequest,
+    (request, _charge): (FunctionRequest, Charge),
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
     let Some(WireTimestamp(nanos)) = request.ts else {
@@ -93,23 +94,24 @@ pub(super) async fn query_at_ts(
 pub(super) async fn query_batch(
     server: &Server,
     identity: Identity,
-    body: &[u8],
+    body: &CallBody,
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
-    let batch = Batch::parse(body)?;
+    let batch = Batch::parse(body.bytes())?;
     let snapshot = server
         .runtime
         .query_snapshot()
         .await
         .map_err(|error| unavailable(&error))?;
     let mut results = Vec::with_capacity(batch.queries.len());
+    let mut charges = Vec::new();
     for query in batch.queries {
         let format = query.format;
-        results.push(
-            one(server, &snapshot, identity.clone(), query, request_id)
-                .await?
-                .to_json(format),
-        );
+        let response = one(server, &snapshot, identity.clone(), query, request_id).await?;
+        let text = response.to_json(format);
+        // Twice: the results are joined to one text.
+        charges.push(body.charge_response(2 * text.len())?);
+        results.push(text);
     }
     Ok(json(
         StatusCode::OK,

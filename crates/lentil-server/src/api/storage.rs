@@ -6,13 +6,12 @@ use data_encoding::BASE64;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
-use hyper::body::Incoming;
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::{ContentHash, Error, FileInfo, StoreFileError, UploadTokenError, Uuid};
 
 use super::range::{Selection, select};
 use super::{ApiError, json};
-use crate::body::from_client;
+use crate::body::{FromClient, from_client};
 use crate::service::Server;
 
 const DIGEST: HeaderName = HeaderName::from_static("digest");
@@ -31,7 +30,7 @@ const EXPOSED: HeaderValue =
 /// Stores a request's body as a file.
 pub(super) async fn upload(
     server: &Server,
-    request: Request<Incoming>,
+    request: Request<FromClient>,
     request_id: &str,
 ) -> Result<Response<Body>, ApiError> {
     let (parts, incoming) = request.into_parts();

@@ -6,14 +6,18 @@ use std::pin::Pin;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use lentil_runtime::memory::Account;
 use lentil_runtime::{FunctionCall, FunctionKind, FunctionOutcome, Runtime};
 
 use super::closing::Closing;
 
 /// Calls of a kind that may wait or run at a time.
 const MOST_CALLS: usize = 1_000;
-/// Bytes of arguments likewise, over which nothing more is read.
+/// Bytes of memory of their arguments, over which nothing more is read.
 const MOST_BYTES: usize = 32 << 20;
+
+/// What a call takes beside its arguments, its future included.
+const CALL_BYTES: usize = 4 << 10;
 
 /// A call that a client has made.
 pub(super) struct Asked {
@@ -52,7 +56,13 @@ impl Calls {
         self.mutation.is_some()
     }
 
-    pub(super) fn add(&mut self, runtime: &Runtime, asked: Asked) -> Result<(), Closing> {
+    /// Takes up a call, and charges the client for its arguments.
+    pub(super) fn add(
+        &mut self,
+        runtime: &Runtime,
+        account: &Account,
+        mut asked: Asked,
+    ) -> Result<(), Closing> {
         let (count, too_many) = match asked.kind {
             FunctionKind::Mutation => (self.waiting.len(), "TooManyConcurrentMutations"),
             _ => (self.actions.len(), "TooManyConcurrentActions"),
@@ -60,7 +70,10 @@ impl Calls {
         if count >= MOST_CALLS {
             return Err(Closing::busy(too_many));
         }
-        self.bytes += asked.call.args.size();
+        let bytes = CALL_BYTES + asked.call.args.heap_size();
+        let charge = account.try_charge(bytes);
+        asked.call.charge = charge.map_err(|_| Closing::over_budget())?;
+        self.bytes += bytes;
         match asked.kind {
             FunctionKind::Mutation => {
                 self.waiting.push_back(asked);
@@ -112,7 +125,7 @@ fn run(runtime: &Runtime, asked: Asked) -> Running {
         request_id,
         call,
     } = asked;
-    let (runtime, bytes) = (runtime.clone(), call.args.size());
+    let (runtime, bytes) = (runtime.clone(), call.charge.bytes());
     Box::pin(async move {
         let outcome = runtime.call(call, Some(kind)).await;
         Answered {

@@ -1,15 +1,23 @@
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use lentil_protocol::ProtocolError;
 use lentil_protocol::sync::ServerMessage;
+
+/// Bytes of the reason in a close frame.
+const MAX_REASON_BYTES: usize = 123;
 
 /// Why a connection ends, as the client is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Closing {
     /// The client has hung up.
     Gone,
+    /// The client has said goodbye.
+    ByClient,
     /// A last message, and a close frame without a code.
     Said(ServerMessage),
+    /// The client has sent something that cannot be taken, and must not come back as it is.
+    Fatal { error: String, code: Option<u16> },
     /// A close frame: 1011, 1012 and 1013 bring the client back, later.
     Coded(u16, Cow<'static, str>),
 }
@@ -17,14 +25,47 @@ pub(super) enum Closing {
 impl Closing {
     /// The client has broken the protocol and must not come back as it is.
     pub(super) fn fatal(error: impl Into<String>) -> Closing {
-        Closing::Said(ServerMessage::FatalError {
+        Closing::Fatal {
             error: error.into(),
-        })
+            code: None,
+        }
     }
 
     /// There is too much to do: the client may come back later.
     pub(super) fn busy(code: &'static str) -> Closing {
         Closing::Coded(1013, Cow::Borrowed(code))
+    }
+
+    /// The client makes the server hold more than one client may. Official clients take this prefix for overload, and
+    /// wait longer before they come back.
+    pub(super) fn over_budget() -> Closing {
+        Closing::busy("TooManyConcurrentRequests: this client holds too much memory")
+    }
+
+    /// All clients together hold too much, and this one the most.
+    pub(super) fn evicted() -> Closing {
+        Closing::busy("TooManyConcurrentRequests: the server is short of memory")
+    }
+
+    /// The last message, if there is one, and the payload of the close frame; nothing for a client that is gone.
+    pub(super) fn last_words(&self) -> Option<(Option<String>, Bytes)> {
+        let coded = |code: u16, reason: &str| {
+            let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
+            Bytes::from([&code.to_be_bytes(), reason.as_bytes()].concat())
+        };
+        Some(match self {
+            Closing::Gone => return None,
+            Closing::ByClient => (None, Bytes::new()),
+            Closing::Said(message) => (Some(message.to_json()), Bytes::new()),
+            Closing::Fatal { error, code } => {
+                let message = ServerMessage::FatalError {
+                    error: error.clone(),
+                };
+                let frame = code.map(|code| coded(code, error)).unwrap_or_default();
+                (Some(message.to_json()), frame)
+            }
+            Closing::Coded(code, reason) => (None, coded(*code, reason)),
+        })
     }
 
     /// The server is stopping: the client may come back at once.

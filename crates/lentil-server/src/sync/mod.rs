@@ -1,10 +1,8 @@
 //! The sync WebSocket: a client's live queries, its mutations and actions, over one connection.
 //!
 //! ```text
-//! socket ─► Session (one task) ─► Calls            mutations one after another, actions side by side
-//!              │                └─► Queries ◄─ wakes   all live queries, at one timestamp
-//!              ▼
-//!           Outbox ─► writer (one task) ─► socket
+//! Socket ◄─► Session (one task) ─► Calls            mutations one after another, actions side by side
+//!                               └─► Queries ◄─ wakes   all live queries, at one timestamp
 //! ```
 //!
 //! What keeps the promises to a client: a transition begins where the last one ended; the response to a mutation
@@ -16,9 +14,10 @@ mod auth;
 mod calls;
 mod closing;
 mod events;
-mod outbox;
+mod frames;
 mod queries;
 mod session;
+mod socket;
 mod upgrade;
 
 pub(crate) use events::ClientEvents;

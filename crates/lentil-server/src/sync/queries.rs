@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{QuerySetChange, ServerMessage, StateModification, StateVersion};
+use lentil_runtime::memory::{Account, Charge};
 use lentil_runtime::{
     FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber, Timestamp, Update, Wakes,
 };
@@ -15,10 +16,14 @@ use super::closing::Closing;
 use crate::api::{Audience, failure, shown_lines};
 use crate::request_id;
 
+/// What a change takes beside its arguments.
+const CHANGE_BYTES: usize = 256;
+
 type Refreshing = Pin<Box<dyn Future<Output = (Subscriber, Update)> + Send>>;
 
 /// A client's queries: where it is, where it wants to be, and the refresh that is under way.
 pub(super) struct Queries {
+    account: Account,
     /// Here, unless a refresh has it.
     subscriber: Option<Subscriber>,
     refreshing: Option<Refreshing>,
@@ -46,8 +51,13 @@ enum Change {
         path: FunctionPath,
         args: Object,
         journal: Option<String>,
+        /// Stands for the query until the subscriber has it.
+        charge: Charge,
     },
-    Remove(u32),
+    Remove {
+        number: u32,
+        _charge: Charge,
+    },
     Identity(Identity, Audience),
 }
 
@@ -70,9 +80,12 @@ fn check_journal(journal: Option<&str>) -> Result<(), Closing> {
 }
 
 impl Queries {
-    pub(super) fn new(runtime: &Runtime, audience: Audience) -> Queries {
-        let subscriber = runtime.subscriber(Identity::Anonymous);
+    pub(super) fn new(runtime: &Runtime, audience: Audience, account: Account) -> Queries {
+        let subscriber = runtime
+            .subscriber(Identity::Anonymous)
+            .charged_to(account.clone());
         Queries {
+            account,
             wakes: subscriber.wakes(),
             subscriber: Some(subscriber),
             refreshing: None,
@@ -122,6 +135,8 @@ impl Queries {
                     let path = FunctionPath::parse(&path)
                         .map_err(|error| Closing::fatal(error.to_string()))?;
                     check_journal(journal.as_deref())?;
+                    let journal_bytes = journal.as_ref().map_or(0, String::capacity);
+                    let charge = self.charge(args.heap_size() + journal_bytes)?;
                     (
                         self.numbers.insert(number),
                         Change::Add {
@@ -129,11 +144,19 @@ impl Queries {
                             path,
                             args,
                             journal,
+                            charge,
                         },
                     )
                 }
                 QuerySetChange::Remove { query_id } => {
-                    (self.numbers.remove(&query_id), Change::Remove(query_id))
+                    let _charge = self.charge(0)?;
+                    (
+                        self.numbers.remove(&query_id),
+                        Change::Remove {
+                            number: query_id,
+                            _charge,
+                        },
+                    )
                 }
             };
             if !is_right {
@@ -144,6 +167,12 @@ impl Queries {
         self.asked.query_set = new;
         self.owe(Timestamp::MIN);
         Ok(())
+    }
+
+    /// Charges the client for a change.
+    fn charge(&self, bytes: usize) -> Result<Charge, Closing> {
+        let charge = self.account.try_charge(CHANGE_BYTES + bytes);
+        charge.map_err(|_| Closing::over_budget())
     }
 
     /// Checks what a change of the identity builds on.
@@ -182,8 +211,12 @@ impl Queries {
                     path,
                     args,
                     journal,
-                } => subscriber.add(number, path, args, journal),
-                Change::Remove(number) => {
+                    charge,
+                } => {
+                    drop(charge);
+                    subscriber.add(number, path, args, journal);
+                }
+                Change::Remove { number, .. } => {
                     subscriber.remove(number);
                     self.coming.removed.push(number);
                 }

@@ -3,23 +3,24 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use bytes::Bytes;
 use lentil_protocol::WireTimestamp;
-use lentil_protocol::sync::{ClientMessage, ServerMessage, chunks};
+use lentil_protocol::sync::{Chunks, ClientMessage, ServerMessage};
+use lentil_runtime::memory::Account;
 use lentil_runtime::{
     FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Uuid,
-    Value,
+    Value, json_heap_size,
 };
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Upgrade;
 use super::auth::{self, SignedIn};
 use super::calls::{Answered, Asked, Calls};
 use super::closing::Closing;
-use super::outbox::Outbox;
+use super::frames::Received;
 use super::queries::Queries;
+use super::socket::{Event, Socket};
 use crate::api::{Audience, failure, shown_lines};
 use crate::connection::begins;
 use crate::request_id;
@@ -32,15 +33,22 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(120);
 /// Of a transition, when it is told in chunks.
 const CHUNK_BYTES: usize = 5_000_000;
+/// The close code of a message that is too large.
+const TOO_LONG: u16 = 1009;
 /// Responses that wait for their transitions, over which nothing more is done for a client.
 const MOST_RESPONSES: usize = 256;
+/// Bytes of them likewise.
+const MOST_RESPONSE_BYTES: usize = 4 << 20;
+/// How long a client may take none of the bytes that wait for it.
+const STUCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers that are recorded for one session; over it the client is told to come back later.
 const SESSION_BYTES: usize = 64 << 20;
 
 /// One connection of a client's.
-pub(super) struct Session {
+pub(super) struct Session<S> {
     server: Arc<Server>,
-    outbox: Outbox,
+    account: Account,
+    socket: Socket<S>,
     /// The client's address.
     client: IpAddr,
     takes_chunks: bool,
@@ -49,7 +57,7 @@ pub(super) struct Session {
     calls: Calls,
     /// Responses to mutations, with their timestamps, each of which goes right before a transition that has it: some
     /// clients take the next transition, whatever it is, for the one that shows their mutation.
-    responses: VecDeque<(Timestamp, String)>,
+    responses: VecDeque<(Timestamp, Bytes)>,
     /// An update that must wait for the mutation that runs: it may show what that has written.
     held: Option<Update>,
     record: Record,
@@ -63,13 +71,20 @@ struct Record {
     bytes: usize,
 }
 
-impl Session {
-    pub(super) fn new(server: Arc<Server>, outbox: Outbox, upgrade: &Upgrade) -> Session {
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    pub(super) fn new(
+        server: Arc<Server>,
+        socket: Socket<S>,
+        account: Account,
+        upgrade: &Upgrade,
+    ) -> Session<S> {
         let signed_in = SignedIn::default();
-        let queries = Queries::new(&server.runtime, Audience::of(&server, &signed_in.identity));
+        let audience = Audience::of(&server, &signed_in.identity);
+        let queries = Queries::new(&server.runtime, audience, account.clone());
         Session {
             server,
-            outbox,
+            account,
+            socket,
             client: upgrade.client,
             takes_chunks: upgrade.takes_chunks,
             signed_in,
@@ -82,79 +97,89 @@ impl Session {
         }
     }
 
-    /// Serves the client until one side ends it; returns the way out, for the last words.
-    pub(super) async fn run<S>(
-        mut self,
-        incoming: &mut S,
-        writing: &mut JoinHandle<()>,
-    ) -> (Outbox, Closing)
-    where
-        S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
-    {
-        let closing = self
-            .serve(incoming, writing)
-            .await
-            .unwrap_or_else(|closing| closing);
-        (self.outbox, closing)
+    /// Serves the client until one side ends it; returns the socket, for the last words.
+    pub(super) async fn run(mut self) -> (Socket<S>, Closing) {
+        let closing = self.serve().await.unwrap_or_else(|closing| closing);
+        (self.socket, closing)
     }
 
-    async fn serve<S>(
-        &mut self,
-        incoming: &mut S,
-        writing: &mut JoinHandle<()>,
-    ) -> Result<Closing, Closing>
-    where
-        S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
-    {
+    async fn serve(&mut self) -> Result<Closing, Closing> {
         let (wakes, mut draining) = (self.queries.wakes(), self.server.draining.clone());
         let (mut next_ping, mut last_heard) = (Instant::now() + PING_EVERY, Instant::now());
+        let account = self.account.clone();
+        let mut is_its_turn = false;
         loop {
-            if self.held.is_none() && self.outbox.takes_transition() {
+            if self.held.is_none() && self.socket.takes_transition() {
                 self.queries.begin_refresh();
             }
-            let has_room = self.outbox.has_room() && self.responses.len() < MOST_RESPONSES;
-            let reads = has_room && self.calls.has_room();
+            let has_room = self.has_room();
+            let would_read = has_room && self.calls.has_room();
+            let reads = would_read && (is_its_turn || account.is_readable());
             if !reads {
                 // What is not read cannot be heard.
                 last_heard = Instant::now();
             }
             tokio::select! {
-                message = incoming.next(), if reads => {
-                    last_heard = Instant::now();
-                    match message {
-                        Some(Ok(message)) => self.hear(message).await?,
-                        Some(Err(error)) => return Err(lost(&error)),
-                        None => return Ok(Closing::Gone),
+                event = self.socket.next(reads) => match event? {
+                    Event::Text(received) => {
+                        (last_heard, is_its_turn) = (Instant::now(), false);
+                        self.hear(received).await?;
                     }
-                }
+                    Event::Heard => (last_heard, is_its_turn) = (Instant::now(), false),
+                    Event::Sent => {}
+                },
                 answered = self.calls.next(), if has_room => self.answer(answered)?,
-                update = self.queries.refreshed() => self.updated(update),
+                update = self.queries.refreshed() => self.updated(update)?,
                 () = wakes.woken() => {}
-                () = self.outbox.lightened() => {}
+                () = account.readable(), if would_read && !reads => is_its_turn = true,
+                () = account.evicted() => return Ok(Closing::evicted()),
                 () = sleep_until(next_ping) => {
                     next_ping = Instant::now() + PING_EVERY;
-                    self.outbox.send(ServerMessage::Ping.to_json());
-                    self.outbox.ping();
-                    if last_heard.elapsed() > SILENCE {
+                    self.ping();
+                    if last_heard.elapsed() > SILENCE || self.socket.is_stuck(STUCK_TIMEOUT) {
                         return Ok(Closing::silent());
                     }
                 }
                 () = auth::until(self.signed_in.expires_at_ms, self.server.runtime.now_ms()) => {
                     return Ok(auth::expired(self.queries.told_identity()));
                 }
-                _ = &mut *writing => return Ok(Closing::Gone),
                 () = begins(&mut draining) => return Ok(Closing::restarting()),
             }
         }
     }
 
-    async fn hear(&mut self, message: Message) -> Result<(), Closing> {
-        match message {
-            Message::Text(text) => self.take_up(ClientMessage::parse(&text)?).await,
-            Message::Binary(_) => Err(Closing::fatal("a binary message; messages are text")),
-            Message::Close(_) => Err(Closing::Gone),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+    /// Whether the client keeps up with its responses, those included that wait for their transitions.
+    fn has_room(&self) -> bool {
+        let bytes: usize = self.responses.iter().map(|(_, text)| text.len()).sum();
+        self.socket.has_room()
+            && self.responses.len() < MOST_RESPONSES
+            && bytes < MOST_RESPONSE_BYTES
+    }
+
+    /// Shows the client that the connection lives; a message that is on its way does the same.
+    fn ping(&mut self) {
+        if self.socket.is_idle() {
+            self.socket.send(ServerMessage::Ping.to_json());
         }
+        self.socket.ping();
+    }
+
+    /// Reads a message. What it will be in memory is estimated and charged before it is parsed.
+    async fn hear(&mut self, received: Received) -> Result<(), Closing> {
+        let decoded = json_heap_size(received.text.as_bytes());
+        let alone = decoded + received.text.len();
+        let parsing = self.account.try_charge(decoded).map_err(|over| {
+            if alone <= over.limit {
+                return Closing::over_budget();
+            }
+            Closing::Fatal {
+                error: format!("the message would take {alone} bytes of memory: {over}"),
+                code: Some(TOO_LONG),
+            }
+        })?;
+        let message = ClientMessage::parse(&received.text)?;
+        drop((parsing, received));
+        self.take_up(message).await
     }
 
     async fn take_up(&mut self, message: ClientMessage) -> Result<(), Closing> {
@@ -263,14 +288,12 @@ impl Session {
                 request_id,
             });
         }
-        self.calls.add(
-            &self.server.runtime,
-            Asked {
-                kind,
-                request_id,
-                call,
-            },
-        )
+        let asked = Asked {
+            kind,
+            request_id,
+            call,
+        };
+        self.calls.add(&self.server.runtime, &self.account, asked)
     }
 
     /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
@@ -323,12 +346,13 @@ impl Session {
             }
             .to_json();
             if has_written {
+                let response = self.socket.charged(response);
                 self.responses.push_back((timestamp, response));
             } else {
-                self.outbox.send(response);
+                self.socket.send(response);
             }
         } else {
-            self.outbox.send(
+            self.socket.send(
                 ServerMessage::ActionResponse {
                     request_id,
                     result,
@@ -343,54 +367,42 @@ impl Session {
             .held
             .take_if(|_| answered.kind == FunctionKind::Mutation)
         {
-            self.tell(update);
+            self.tell(update)?;
         }
         Ok(())
     }
 
-    fn updated(&mut self, update: Update) {
+    fn updated(&mut self, update: Update) -> Result<(), Closing> {
         if self.calls.has_mutation() {
             self.held = Some(update);
-        } else {
-            self.tell(update);
+            return Ok(());
         }
+        self.tell(update)
     }
 
-    fn tell(&mut self, update: Update) {
+    fn tell(&mut self, update: Update) -> Result<(), Closing> {
         while let Some((_, response)) = self
             .responses
             .pop_front_if(|(ts, _)| *ts <= update.timestamp)
         {
-            self.outbox.send(response);
+            self.socket.send_charged(response);
         }
-        let Some(transition) = self
-            .queries
-            .transition(update, self.server.runtime.now_ms())
-        else {
-            return;
+        let now_ms = self.server.runtime.now_ms();
+        let Some(transition) = self.queries.transition(update, now_ms) else {
+            return Ok(());
         };
         let text = transition.to_json();
-        let texts = if self.takes_chunks && text.len() > CHUNK_BYTES {
-            chunks(&text, &request_id::random(), CHUNK_BYTES)
+        if self.takes_chunks && text.len() > CHUNK_BYTES {
+            let chunks = Chunks::new(text, &request_id::random(), CHUNK_BYTES);
+            self.socket.send_chunks(chunks);
         } else {
-            vec![text]
-        };
-        self.outbox.send_transition(texts);
+            self.socket.send_transition(text);
+        }
+        self.account.check(0).map_err(|_| Closing::over_budget())
     }
 }
 
 /// The client's clock minus the server's. Clients without a clock send 0, which is not a time.
 fn clock_skew_ms(client_ms: f64, server_ms: f64) -> Option<i64> {
     (client_ms != 0.0).then(|| (client_ms - server_ms).round() as i64)
-}
-
-/// Why the connection breaks, when what comes is no WebSocket, or too much.
-fn lost(error: &tungstenite::Error) -> Closing {
-    match error {
-        tungstenite::Error::Capacity(error) => {
-            Closing::fatal(format!("the message is too long: {error}"))
-        }
-        tungstenite::Error::Utf8(_) => Closing::fatal("the message is not UTF-8"),
-        _ => Closing::Gone,
-    }
 }

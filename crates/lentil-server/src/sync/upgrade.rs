@@ -1,26 +1,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use lentil_runtime::http::Body;
+use lentil_runtime::memory::Account;
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::outbox::Outbox;
 use super::session::Session;
+use super::socket::Socket;
 use crate::api::ApiError;
 use crate::connection::UpgradeSlot;
 use crate::service::Server;
-
-/// The largest message of a client's: arguments of 16 MiB, and what is around them.
-const MAX_MESSAGE: usize = (16 << 20) + (64 << 10);
-/// How long the last words may take.
-const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A connection that is a sync WebSocket from now on.
 pub(crate) struct Upgrade {
@@ -88,33 +80,18 @@ fn takes_chunks(path: &str) -> bool {
 }
 
 /// Serves the connection as a WebSocket until its end. `read` has come behind the request already.
-pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, read: Bytes, upgrade: Upgrade) {
-    // Most connections are idle: small buffers, which grow with what comes.
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4 << 10)
-        .write_buffer_size(4 << 10)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
-    let socket =
-        WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config))
-            .await;
-    let (sink, mut incoming) = socket.split();
-    let (outbox, writer) = Outbox::new();
-    let mut writing = tokio::spawn(writer.run(sink));
-    let (outbox, closing) = Session::new(server, outbox, &upgrade)
-        .run(&mut incoming, &mut writing)
-        .await;
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    stream: TcpStream,
+    read: Bytes,
+    upgrade: Upgrade,
+    account: Account,
+) {
+    let socket = Socket::new(stream, read, account.clone());
+    let session = Session::new(server, socket, account, &upgrade);
+    let (socket, closing) = session.run().await;
     tracing::debug!(?closing, "a sync connection ends");
-    outbox.close(&closing);
-    // The client's own goodbye is waited for, so that ours is not lost on the way.
-    let goodbye = async {
-        if !writing.is_finished() {
-            let _ = (&mut writing).await;
-        }
-        while let Some(Ok(_)) = incoming.next().await {}
-    };
-    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
-    writing.abort();
+    socket.close(&closing).await;
 }
 
 #[cfg(test)]

@@ -1,0 +1,139 @@
+//! How much memory clients may make the server hold, where nobody says.
+
+use std::fs;
+
+/// The least that is taken, whatever is available.
+const MIN_LIMIT: usize = 256 << 20;
+/// Which part of the available memory is taken.
+const PART: usize = 4;
+
+/// A quarter of the memory that is available to the process, and at least 256 MiB.
+pub(crate) fn default_limit() -> usize {
+    limit_of(available(|path| fs::read_to_string(path).ok()))
+}
+
+fn limit_of(available: Option<usize>) -> usize {
+    available.map_or(MIN_LIMIT, |bytes| (bytes / PART).max(MIN_LIMIT))
+}
+
+/// The least of what the control group and the machine have. `read` reads a file.
+fn available(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
+    let number = |path: &str| read(path)?.trim().parse().ok();
+    // In a container the process's own control group is mounted at the root.
+    let of_own_group =
+        own_group(&read).and_then(|group| number(&format!("/sys/fs/cgroup{group}/memory.max")));
+    let of_machine = read("/proc/meminfo").and_then(|text| {
+        ["MemAvailable:", "MemTotal:"].into_iter().find_map(|name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kib << 10)
+        })
+    });
+    [
+        of_own_group,
+        number("/sys/fs/cgroup/memory.max"),
+        number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        of_machine,
+    ]
+    .into_iter()
+    .flatten()
+    .min()
+}
+
+/// The path of the process's control group, version 2.
+fn own_group(read: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let groups = read("/proc/self/cgroup")?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(path.trim_end_matches('/').to_owned())
+}
+
+/// Reads a number of bytes, such as `1048576`, `64M` or `2GiB`.
+pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err("write a number of bytes, such as 268435456, 256M or 2G".to_owned()),
+    };
+    let number: usize = digits
+        .parse()
+        .map_err(|_| "write a number of bytes, such as 268435456, 256M or 2G".to_owned())?;
+    let bytes = number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes >= MIN_SIZE);
+    bytes.ok_or_else(|| "it must be at least 1M, and no more than an address can say".to_owned())
+}
+
+/// With less the server could not answer anything.
+const MIN_SIZE: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_of_control_groups_and_machine_counts() {
+        let files = |own: &'static str, v1: &'static str, meminfo: &'static str| {
+            move |path: &str| {
+                let text = match path {
+                    "/proc/self/cgroup" => "0::/app\n",
+                    "/sys/fs/cgroup/app/memory.max" => own,
+                    "/sys/fs/cgroup/memory/memory.limit_in_bytes" => v1,
+                    "/proc/meminfo" => meminfo,
+                    _ => return None,
+                };
+                Some(text.to_owned())
+            }
+        };
+        let meminfo = "MemTotal:       4194304 kB\nMemAvailable:   2097152 kB\n";
+        assert_eq!(
+            available(files("max\n", "9223372036854771712\n", meminfo)),
+            Some(2 << 30)
+        );
+        assert_eq!(
+            available(files("1073741824\n", "x", meminfo)),
+            Some(1 << 30)
+        );
+        assert_eq!(
+            available(files("max\n", "536870912\n", meminfo)),
+            Some(512 << 20)
+        );
+        assert_eq!(
+            available(files("max", "", "MemTotal: 1024 kB\n")),
+            Some(1 << 20)
+        );
+        assert_eq!(available(|_: &str| None), None);
+        assert_eq!(limit_of(Some(8 << 30)), 2 << 30);
+        assert_eq!(
+            (limit_of(Some(1 << 20)), limit_of(None)),
+            (MIN_LIMIT, MIN_LIMIT)
+        );
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        for (text, bytes) in [
+            ("1048576", 1 << 20),
+            ("64M", 64 << 20),
+            ("2GiB", 2 << 30),
+            ("1024k", 1 << 20),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "M",
+            "1.5G",
+            "-1",
+            "1T",
+            "99999999999999999999",
+            "17179869184G",
+            "0",
+            "5K",
+        ] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}
