@@ -129,6 +129,9 @@ impl Frames {
         while let Some((byte, rest)) = input.split_first() {
             self.head.push(*byte);
             *input = rest;
+            if self.head.len() == 2 && self.head[1] & 0x80 == 0 {
+                return Err(FrameError::Protocol("a client's frames have a mask"));
+            }
             if self.head.len() >= 2 && self.head.len() == head_length(self.head[1]) {
                 let frame = self.read_head()?;
                 self.head.clear();
