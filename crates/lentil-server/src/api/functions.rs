@@ -3,9 +3,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use lentil_protocol::{FunctionRequest, FunctionResponse};
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::memory::{Account, Charge};
-use lentil_runtime::{
-    Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_heap_size,
-};
+use lentil_runtime::{Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_heap_size};
 
 use super::{ApiError, Audience, failure, json, shown_lines};
 use crate::body::{FromClient, from_client};
