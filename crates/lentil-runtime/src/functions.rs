@@ -197,11 +197,11 @@ impl Registry {
             ""
         };
         found.filter(visible).cloned().ok_or_else(|| {
-            Error::new(
-                Code::FunctionNotFound,
-                format!("Could not find {public}function for '{path}'"),
-            )
-            .refusal()
+            let mut message = format!("Could not find {public}function for '{path}'");
+            if caller == Visibility::Internal && path.as_str().starts_with("_system/") {
+                message.push_str(": this server does not have that part of Convex's system");
+            }
+            Error::new(Code::FunctionNotFound, message).refusal()
         })
     }
 

@@ -459,7 +459,8 @@ impl Runtime {
         &self.0.upload_key
     }
 
-    pub(crate) fn origin(&self) -> &str {
+    /// The URL under which clients reach the server, without a `/` at its end.
+    pub fn origin(&self) -> &str {
         &self.0.origin
     }
 

@@ -167,6 +167,11 @@ impl HttpRouter {
         self.lookup(method, path).is_some()
     }
 
+    /// Whether a path is routed for any method.
+    pub fn has_path(&self, path: &str) -> bool {
+        ROUTED.iter().any(|method| self.has(method, path))
+    }
+
     /// Every route's method and path; a prefix ends with `*`.
     pub(crate) fn listed(&self) -> impl Iterator<Item = (String, String)> {
         self.routes.iter().map(|route| {
@@ -191,7 +196,7 @@ const ROUTED: [Method; 6] = [
 ];
 
 /// The server's own paths, with all below them: the Convex API's, and where the application is served again.
-const RESERVED: [&str; 31] = [
+const RESERVED: [&str; 40] = [
     "/version",
     "/healthz",
     "/instance_name",
@@ -212,6 +217,9 @@ const RESERVED: [&str; 31] = [
     "/api/storage",
     "/api/check_admin_key",
     "/api/shapes2",
+    "/api/debug_event",
+    "/api/run_test_function",
+    "/api/push_config",
     "/api/get_indexes",
     "/api/delete_tables",
     "/api/stream_function_logs",
@@ -219,6 +227,12 @@ const RESERVED: [&str; 31] = [
     "/api/get_config",
     "/api/get_config_hashes",
     "/api/perform_import",
+    "/api/cancel_import",
+    "/api/list_snapshot",
+    "/api/document_deltas",
+    "/api/json_schemas",
+    "/api/get_table_column_names",
+    "/api/test_streaming_export_connection",
     "/api/v1",
     "/api/deploy2",
     "/api/export",
@@ -275,6 +289,7 @@ mod tests {
         assert_eq!(finds(&router, Method::GET, "/a/"), Some(0));
         assert_eq!(finds(&router, Method::GET, "/a"), None);
         assert_eq!(finds(&router, Method::POST, "/a/b/c"), None);
+        assert!(router.has_path("/a") && router.has_path("/a/x") && !router.has_path("/b"));
     }
 
     #[test]

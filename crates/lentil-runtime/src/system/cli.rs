@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use lentil_schema::RangeSpec;
+use lentil_schema::{Document, RangeSpec};
 use lentil_store::Order;
 use lentil_values::{FieldValidator, Object, Value, ValueType, v};
 
 use super::environment;
 use super::function::{object, query};
 use crate::{
-    Code, Error, Function, PaginationOptions, PaginationResult, QueryCtx, Result, Visibility,
+    Code, Error, Function, PaginationOptions, QueryCtx, Result, ScheduledFunction, StoredFile,
+    Visibility,
 };
+
+/// Documents in one page of `tableData`, whatever the caller asks for.
+const MAX_PAGE_ITEMS: f64 = 4_096.0;
+/// Bytes of documents, after which a page ends.
+const MAX_PAGE_BYTES: f64 = 4_194_304.0;
 
 /// The queries of the command line.
 pub(super) fn functions() -> Vec<Function> {
@@ -89,19 +95,13 @@ fn tables(ctx: &mut QueryCtx) -> Value {
     ])
 }
 
+/// A page of a table's documents; of a table that does not exist it is empty.
 async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
     let table = args
         .get("table")
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    if ctx.call.runtime.tables().named(&table).is_none() {
-        return Ok(object([
-            ("page", Value::Array(Vec::new())),
-            ("isDone", true.into()),
-            ("continueCursor", "".into()),
-        ]));
-    }
     let order = match args.get("order").and_then(Value::as_str) {
         Some("asc") => Order::Asc,
         Some("desc") => Order::Desc,
@@ -113,22 +113,32 @@ async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
         }
     };
     let options = args.remove("paginationOpts").unwrap_or(Value::Null);
-    let options = PaginationOptions::from_value(options)
+    let mut options = PaginationOptions::from_value(options)
         .map_err(|error| Error::uncaught(error.to_string()))?;
-    let range = RangeSpec::all(table, "by_creation_time");
-    let page: PaginationResult<Object> = ctx
-        .db
-        .query_objects(range)
-        .order(order)
-        .paginate(options)
-        .await?;
-    let (cursor, is_done) = (page.continue_cursor, page.is_done);
-    let page = Value::Array(page.page.into_iter().map(Value::Object).collect());
-    Ok(object([
-        ("page", page),
-        ("isDone", is_done.into()),
-        ("continueCursor", cursor.into()),
-    ]))
+    // The command line asks for the whole of `--limit` at once, and goes on until it has that many.
+    options.num_items = options.num_items.min(MAX_PAGE_ITEMS);
+    options.maximum_bytes_read.get_or_insert(MAX_PAGE_BYTES);
+    let is_declared = ctx.call.runtime.tables().named(&table).is_some();
+    match table.as_str() {
+        StoredFile::TABLE => {
+            let files = ctx.db.system.query(StoredFile::all()).order(order);
+            Ok(files.paginate(options).await?.into_value())
+        }
+        ScheduledFunction::TABLE => {
+            let scheduled = ctx.db.system.query(ScheduledFunction::all()).order(order);
+            Ok(scheduled.paginate(options).await?.into_value())
+        }
+        _ if is_declared => {
+            let range = RangeSpec::all(table, "by_creation_time");
+            let documents = ctx.db.query_objects(range).order(order);
+            Ok(documents.paginate(options).await?.into_value())
+        }
+        _ => Ok(object([
+            ("page", Value::Array(Vec::new())),
+            ("isDone", true.into()),
+            ("continueCursor", "".into()),
+        ])),
+    }
 }
 
 /// Every function and route of the application, as `npx convex function-spec` prints it.

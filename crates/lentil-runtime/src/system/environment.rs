@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lentil_store::StoredDocument;
@@ -18,6 +19,11 @@ const CHANGE: &str = "_system/environment:change";
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 8 << 10;
 const MAX_VARIABLES: usize = 512;
+/// Of all names and values together.
+const MAX_TOTAL_BYTES: usize = 512 << 10;
+
+/// Variables that always name the server's origin, on which the application's routes are served too.
+const BUILT_IN: [&str; 2] = ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"];
 
 /// A change of the stored environment variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +43,9 @@ pub enum EnvironmentError {
         "`{0}` is no name of an environment variable: take letters, digits and `_`, a letter first, at most {MAX_NAME}"
     )]
     Name(String),
+    /// Read it, or choose another name.
+    #[error("`{0}` is set by the server: it is the origin (`--origin`); choose another name")]
+    BuiltIn(String),
     /// Shorten it.
     #[error("the value of `{name}` is {bytes} bytes long; the limit is {MAX_VALUE}")]
     Value {
@@ -46,7 +55,9 @@ pub enum EnvironmentError {
         bytes: usize,
     },
     /// Remove some.
-    #[error("there would be more than {MAX_VARIABLES} environment variables; remove some first")]
+    #[error(
+        "there would be more than {MAX_VARIABLES} environment variables or {MAX_TOTAL_BYTES} bytes in them; remove some first"
+    )]
     TooMany,
     /// Try again later.
     #[error("{}", .0.message())]
@@ -65,6 +76,9 @@ impl EnvironmentChange {
             return Err(EnvironmentError::Name(
                 self.name.chars().take(MAX_NAME).collect(),
             ));
+        }
+        if BUILT_IN.contains(&self.name.as_str()) {
+            return Err(EnvironmentError::BuiltIn(self.name.clone()));
         }
         match self.value.as_ref().map_or(0, String::len) {
             bytes if bytes > MAX_VALUE => Err(EnvironmentError::Value {
@@ -105,10 +119,11 @@ pub(super) async fn all(transaction: &mut Transaction) -> Result<Vec<(String, St
         .collect())
 }
 
-/// What a variable is within a transaction: the process's, else the stored one, else the generated secret.
+/// The value of a variable within a transaction: the process's or built-in one, or the stored one, or the generated
+/// secret.
 pub(crate) async fn read(transaction: &mut Transaction, name: &str) -> Result<Option<String>> {
     let runtime = transaction.runtime.clone();
-    if let Some(value) = runtime.process_environment(name) {
+    if let Some(value) = runtime.fixed_variable(name) {
         return Ok(Some(value));
     }
     let stored = stored_value(transaction, name).await?;
@@ -116,13 +131,32 @@ pub(crate) async fn read(transaction: &mut Transaction, name: &str) -> Result<Op
 }
 
 impl Runtime {
-    /// What an environment variable is now: the process's, else the stored one, else the generated secret.
+    /// The value of an environment variable now: the process's or built-in one, or the stored one, or the generated
+    /// secret.
     pub(crate) async fn environment(&self, name: &str) -> Result<Option<String>> {
-        if let Some(value) = self.process_environment(name) {
+        if let Some(value) = self.fixed_variable(name) {
             return Ok(Some(value));
         }
         let stored = self.stored_environment().await?.get(name).cloned();
         Ok(stored.or_else(|| self.secret_value(name)))
+    }
+
+    /// A variable that cannot change while the server runs.
+    fn fixed_variable(&self, name: &str) -> Option<String> {
+        let built_in = || BUILT_IN.contains(&name).then(|| self.origin().to_owned());
+        self.process_environment(name).or_else(built_in)
+    }
+
+    /// The stored environment variables, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn environment_variables(&self) -> Result<BTreeMap<String, String>> {
+        let stored = self.stored_environment().await?;
+        Ok(stored
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
     }
 
     /// The secret that the application declared under this name.
@@ -192,10 +226,26 @@ pub(super) fn functions() -> Vec<Function> {
                     )
                     .await?;
                 }
+                check_total(transaction).await?;
                 Ok(Value::Null)
             })
         },
     )]
+}
+
+async fn check_total(transaction: &mut Transaction) -> Result<()> {
+    let all = all(transaction).await?;
+    let total: usize = all
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if total > MAX_TOTAL_BYTES {
+        return Err(Error::new(
+            Code::LimitExceeded,
+            "too many bytes of environment variables",
+        ));
+    }
+    Ok(())
 }
 
 /// Stores a variable, or removes it where there is no value.

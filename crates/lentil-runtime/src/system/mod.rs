@@ -6,6 +6,7 @@
 mod cli;
 mod environment;
 mod function;
+mod schemas;
 mod session;
 pub(crate) mod storage;
 mod stored_environment;
@@ -31,6 +32,7 @@ pub(crate) fn functions() -> Vec<Function> {
     let own = [
         cli::functions(),
         environment::functions(),
+        schemas::functions(),
         session::functions(),
         storage::functions(),
     ];

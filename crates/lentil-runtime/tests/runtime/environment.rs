@@ -142,6 +142,19 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
         .await
         .unwrap_err();
     assert!(matches!(refused, EnvironmentError::Value { .. }));
+    for name in ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"] {
+        let refused = runtime.change_environment(&bad(name)).await.unwrap_err();
+        assert!(matches!(refused, EnvironmentError::BuiltIn(_)), "{name}");
+    }
+    let full = "x".repeat(8 << 10);
+    let large: Vec<_> = (0..64)
+        .flat_map(|at| change(&format!("L{at}"), Some(&full)))
+        .collect();
+    assert!(matches!(
+        runtime.change_environment(&large).await.unwrap_err(),
+        EnvironmentError::TooMany
+    ));
+    assert_eq!(read(&t, "L1").await, Value::Null);
     let many: Vec<_> = (0..513)
         .flat_map(|at| change(&format!("V{at}"), Some("1")))
         .collect();
@@ -151,6 +164,16 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
     ));
     assert_eq!(read(&t, "GOOD").await, Value::Null);
     assert_eq!(read(&t, "V1").await, Value::Null);
+}
+
+#[tokio::test]
+async fn the_servers_origin_is_built_in() {
+    let t = reading();
+    for name in ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"] {
+        assert_eq!(read(&t, name).await, Value::from("http://127.0.0.1:3210"));
+    }
+    let listed = t.runtime().await.environment_variables().await.unwrap();
+    assert!(listed.is_empty());
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! The declared tables, in the forms that `npx convex mcp` and the dashboard read.
+
+use lentil_schema::{IndexDefinition, Table};
+use lentil_values::{FieldValidator, ObjectValidator, Validator, Value, v};
+use serde_json::{Value as Json, json};
+
+use super::function::{object, query};
+use crate::{Function, Runtime};
+
+pub(super) fn functions() -> Vec<Function> {
+    let component = || ("componentId", v::optional(v::any()));
+    vec![
+        query("_system/frontend/getSchemas", [component()], |ctx, _| {
+            Box::pin(async move {
+                let schema = schema_json(&ctx.call.runtime).to_string();
+                Ok(object([
+                    ("active", schema.into()),
+                    ("inProgress", Value::Null),
+                ]))
+            })
+        }),
+        // Mounted components, of which there are none.
+        query("_system/frontend/components:list", [], |_, _| {
+            Box::pin(async move { Ok(Value::Array(Vec::new())) })
+        }),
+    ]
+}
+
+impl Runtime {
+    /// Each table's name and the shape of its documents, as `GET /api/shapes2` answers.
+    ///
+    /// Convex infers shapes from the documents. Here documents always fit the declared table.
+    pub fn shapes(&self) -> Json {
+        let shapes = self.declared_tables().map(|table| {
+            let shape = with_system_fields(table.document(), table.name());
+            (table.name().to_owned(), shape_json(&shape))
+        });
+        Json::Object(shapes.collect())
+    }
+
+    fn declared_tables(&self) -> impl Iterator<Item = &Table> {
+        let tables = self.tables();
+        tables
+            .names()
+            .filter_map(|name| Some(&tables.named(name)?.table))
+    }
+}
+
+/// The schema as `npx convex deploy` would push it.
+fn schema_json(runtime: &Runtime) -> Json {
+    let index = |index: &IndexDefinition| {
+        let fields: Vec<String> = index.fields.iter().map(ToString::to_string).collect();
+        json!({ "indexDescriptor": index.name, "fields": fields })
+    };
+    let table = |table: &Table| {
+        let indexes: Vec<Json> = table.indexes().iter().map(index).collect();
+        json!({
+            "tableName": table.name(),
+            "indexes": indexes,
+            "stagedDbIndexes": [],
+            "searchIndexes": [],
+            "stagedSearchIndexes": [],
+            "vectorIndexes": [],
+            "stagedVectorIndexes": [],
+            "documentType": table.document().to_json(),
+        })
+    };
+    let tables: Vec<Json> = runtime.declared_tables().map(table).collect();
+    json!({ "tables": tables, "schemaValidation": true })
+}
+
+/// A document's validator with the system fields in each of its objects.
+fn with_system_fields(document: &Validator, table: &str) -> Validator {
+    match document {
+        Validator::Object(ObjectValidator(fields)) => {
+            let mut fields = fields.clone();
+            fields.insert("_id".to_owned(), v::id(table).into());
+            fields.insert("_creationTime".to_owned(), v::number().into());
+            Validator::Object(ObjectValidator(fields))
+        }
+        Validator::Union(members) => v::union(
+            members
+                .iter()
+                .map(|member| with_system_fields(member, table)),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// The shape that holds just the values which the validator accepts.
+fn shape_json(validator: &Validator) -> Json {
+    let plain = |name: &str| json!({ "type": name });
+    match validator {
+        Validator::Any => plain("Unknown"),
+        Validator::Null => plain("Null"),
+        Validator::Float64 => plain("Float64"),
+        Validator::Int64 => plain("Int64"),
+        Validator::Boolean => plain("Boolean"),
+        Validator::String => plain("String"),
+        Validator::Bytes => plain("Bytes"),
+        Validator::Id(table) => json!({ "type": "Id", "tableName": table }),
+        Validator::Literal(value) => plain(kind_of(value)),
+        Validator::Array(element) => json!({ "type": "Array", "shape": shape_json(element) }),
+        Validator::Record { keys, values } => json!({
+            "type": "Record",
+            "keyShape": shape_json(keys),
+            "valueShape": { "optional": false, "shape": shape_json(values) },
+        }),
+        Validator::Union(members) => {
+            let shapes: Vec<Json> = members.iter().map(shape_json).collect();
+            json!({ "type": "Union", "shapes": shapes })
+        }
+        Validator::Object(ObjectValidator(fields)) => {
+            let field = |(name, field): (&String, &FieldValidator)| {
+                let shape = shape_json(&field.validator);
+                json!({ "fieldName": name, "optional": field.optional, "shape": shape })
+            };
+            let fields: Vec<Json> = fields.iter().map(field).collect();
+            json!({ "type": "Object", "fields": fields })
+        }
+    }
+}
+
+fn kind_of(literal: &Value) -> &'static str {
+    match literal {
+        Value::Float64(_) => "Float64",
+        Value::Int64(_) => "Int64",
+        Value::Boolean(_) => "Boolean",
+        Value::String(_) => "String",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_says_what_the_validator_accepts() {
+        let document = v::object([
+            ("owner", FieldValidator::from(v::id("users"))),
+            ("kind", v::optional(v::union([v::literal("a"), v::null()]))),
+        ]);
+        let shape = shape_json(&with_system_fields(&document, "jobs"));
+        let kind = json!({"type": "Union", "shapes": [{"type": "String"}, {"type": "Null"}]});
+        let expected = json!({"type": "Object", "fields": [
+            {"fieldName": "_creationTime", "optional": false, "shape": {"type": "Float64"}},
+            {"fieldName": "_id", "optional": false, "shape": {"type": "Id", "tableName": "jobs"}},
+            {"fieldName": "kind", "optional": true, "shape": kind},
+            {"fieldName": "owner", "optional": false, "shape": {"type": "Id", "tableName": "users"}},
+        ]});
+        assert_eq!(shape, expected);
+        let record = shape_json(&v::record(v::string(), v::array(v::int64())));
+        let values = json!({"type": "Array", "shape": {"type": "Int64"}});
+        assert_eq!(
+            record,
+            json!({"type": "Record", "keyShape": {"type": "String"},
+                "valueShape": {"optional": false, "shape": values}})
+        );
+    }
+}
