@@ -65,7 +65,6 @@ fn the_jobs_api_keeps_to_its_contract() {
     for (method, target) in [
         ("PUT", "/api/job"),
         ("DELETE", "/api/job"),
-        ("GET", "/api/job/"),
         ("GET", "/nothing"),
     ] {
         let response = clonk.request(method, target, "");
@@ -74,6 +73,9 @@ fn the_jobs_api_keeps_to_its_contract() {
             (404, Some("text/plain; charset=utf-8"))
         );
     }
+    let unknown = clonk.request("GET", "/api/job/", "");
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.body.contains("UnknownEndpoint"), "{}", unknown.body);
 }
 
 #[test]

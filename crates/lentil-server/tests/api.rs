@@ -245,6 +245,39 @@ async fn what_makes_no_sense_is_refused_with_a_code() {
         ),
         (
             "POST",
+            "/api/v1/update_environment_variables",
+            &[AS_JSON],
+            "{}",
+            403,
+            "BadDeployKey",
+        ),
+        (
+            "GET",
+            "/api/v1/list_environment_variables",
+            &[],
+            "",
+            403,
+            "BadDeployKey",
+        ),
+        (
+            "GET",
+            "/api/v1/get_canonical_urls",
+            &[("authorization", "Convex wrong")],
+            "",
+            401,
+            "BadAdminKey",
+        ),
+        ("GET", "/api/shapes2", &[], "", 403, "BadDeployKey"),
+        (
+            "POST",
+            "/api/shapes2",
+            &[AS_JSON],
+            "{}",
+            405,
+            "MethodNotAllowed",
+        ),
+        (
+            "POST",
             "/api/deploy2/start_push",
             &[AS_JSON],
             "{}",
@@ -264,6 +297,108 @@ async fn what_makes_no_sense_is_refused_with_a_code() {
                 .is_some_and(|message| !message.is_empty())
         );
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn the_deployment_api_answers_or_says_at_once_what_to_do_instead() {
+    let server = Running::start().await;
+    let key = format!("Convex {ADMIN_KEY}");
+    let as_admin = [AS_JSON, ("authorization", key.as_str())];
+    let ask = async |method: &str, path: &str, body: &str| {
+        let answer = send(&server, method, &format!("/api/{path}"), &as_admin, body).await;
+        (answer.status, answer.body)
+    };
+    let get = async |path: &str| ask("GET", path, "").await;
+    let set = r#"{"changes":[{"name":"A","value":"1"},{"name":"B","value":"2"}]}"#;
+    let update = "v1/update_environment_variables";
+    assert_eq!(ask("POST", update, set).await, (200, Json::Null));
+    let remove = r#"{"changes":[{"name":"B","value":null}]}"#;
+    let updated = ask("POST", "update_environment_variables", remove).await;
+    assert_eq!(updated, (200, Json::Null));
+    let listed = json!({"environmentVariables": {"A": "1"}});
+    let list = "v1/list_environment_variables";
+    assert_eq!(get(list).await, (200, listed.clone()));
+    for (changes, code) in [
+        ("", "BadJsonBody"),
+        ("[]", "BadJsonBody"),
+        (r#"{"changes":{}}"#, "BadJsonBody"),
+        (r#"{"changes":[{"name":5,"value":"1"}]}"#, "BadJsonBody"),
+        (r#"{"changes":[{"name":"C","value":5}]}"#, "BadJsonBody"),
+        (
+            r#"{"changes":[{"name":"C","value":"1"},{"name":"1C","value":"1"}]}"#,
+            "InvalidEnvVarName",
+        ),
+        (
+            r#"{"changes":[{"name":"CONVEX_SITE_URL","value":"1"}]}"#,
+            "EnvVarNameForbidden",
+        ),
+    ] {
+        let (status, body) = ask("POST", update, changes).await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (400, Some(code)),
+            "{changes}"
+        );
+    }
+    assert_eq!(get(list).await, (200, listed));
+    let info = get("v1/deployment_info").await;
+    assert_eq!(info, (200, json!({"kind": "selfHosted"})));
+    let origin = "http://127.0.0.1:3210";
+    let urls = json!({"convexCloudUrl": origin, "convexSiteUrl": origin});
+    assert_eq!(get("v1/get_canonical_urls").await, (200, urls));
+    let (_, shapes) = get("shapes2").await;
+    assert_eq!(shapes["lines"]["fields"][2]["fieldName"], "list");
+    for path in [
+        "v1/list_usage_limits",
+        "v1/update_usage_limit/7",
+        "v1/list_log_streams",
+        "v1/pause_deployment",
+        "v1/data/sync",
+        "run_test_function",
+        "export/request/zip",
+    ] {
+        let (status, body) = ask("POST", path, "{}").await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (400, Some("NotSupported")),
+            "{path}"
+        );
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_unknown_path_of_the_api_is_an_error_that_no_client_repeats() {
+    let server = Running::start().await;
+    // Convex's command line repeats a request after a 404.
+    let by_cli = [AS_JSON, ("convex-client", "npm-cli-1.49.0")];
+    for path in ["/api/v1/unheard_of", "/api/unheard_of", "/api/"] {
+        let answer = send(&server, "POST", path, &by_cli, "{}").await;
+        let code = answer.body["code"].as_str();
+        assert_eq!(
+            (answer.status, code),
+            (400, Some("UnknownEndpoint")),
+            "{path}"
+        );
+        let answer = send(&server, "GET", path, &[], "").await;
+        let code = answer.body["code"].as_str();
+        assert_eq!(
+            (answer.status, code),
+            (404, Some("UnknownEndpoint")),
+            "{path}"
+        );
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_echo_is_the_body() {
+    let server = Running::start().await;
+    let answer = send(&server, "POST", "/echo", &[], "hello").await;
+    assert_eq!((answer.status, answer.body), (200, json!("hello")));
+    let debug = send(&server, "POST", "/api/debug_event", &[AS_JSON], "{}").await;
+    assert_eq!(debug.status, 200);
     server.end().await;
 }
 

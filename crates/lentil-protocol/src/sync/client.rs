@@ -281,7 +281,7 @@ fn no_component(path: Option<&str>) -> Result<(), ProtocolError> {
         Some(path) => Err(ProtocolError::new(
             "NoSuchComponent",
             format!(
-                "there is no component {}; leave `componentPath` out",
+                "there are no components here, so none is {}; leave `componentPath` out",
                 Excerpt(path)
             ),
         )),

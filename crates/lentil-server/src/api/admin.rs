@@ -1,33 +1,90 @@
-use http::{Response, StatusCode};
+//! The endpoints of the command line, the dashboard and the deployment API, for the administrator alone.
+
+use http::{Method, Request, Response, StatusCode};
 use lentil_protocol::ProtocolError;
 use lentil_runtime::http::Body;
 use lentil_runtime::{EnvironmentChange, EnvironmentError};
 use serde_json::Value as Json;
 
+use super::functions::read_body;
 use super::{ApiError, json};
+use crate::body::FromClient;
 use crate::service::Server;
 
-/// `GET /api/check_admin_key` with a good one.
-pub(super) fn key_is_good() -> Response<Body> {
-    json(
-        StatusCode::OK,
-        r#"{"success":true,"allowedOps":["*"],"isReadOnly":false}"#.to_owned(),
-    )
+/// An endpoint that answers the administrator alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AdminEndpoint {
+    CheckKey,
+    UpdateEnvironment,
+    ListEnvironment,
+    DeploymentInfo,
+    CanonicalUrls,
+    Shapes,
 }
 
-/// `POST /api/update_environment_variables`: `{"changes":[{"name","value":string|null}]}`, all or none.
-pub(super) async fn update_environment(
+impl AdminEndpoint {
+    /// The endpoint of a path below `/api/`.
+    pub(super) fn of(path: &str) -> Option<AdminEndpoint> {
+        Some(match path {
+            "check_admin_key" => AdminEndpoint::CheckKey,
+            "update_environment_variables" | "v1/update_environment_variables" => {
+                AdminEndpoint::UpdateEnvironment
+            }
+            "v1/list_environment_variables" => AdminEndpoint::ListEnvironment,
+            "v1/deployment_info" => AdminEndpoint::DeploymentInfo,
+            "v1/get_canonical_urls" => AdminEndpoint::CanonicalUrls,
+            "shapes2" => AdminEndpoint::Shapes,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn takes(self, method: &Method) -> bool {
+        match self {
+            AdminEndpoint::UpdateEnvironment => *method == Method::POST,
+            _ => *method == Method::GET,
+        }
+    }
+}
+
+/// Answers the administrator.
+pub(super) async fn answer(
     server: &Server,
-    body: &[u8],
+    endpoint: AdminEndpoint,
+    request: Request<FromClient>,
 ) -> Result<Response<Body>, ApiError> {
+    let answer = match endpoint {
+        AdminEndpoint::CheckKey => {
+            serde_json::json!({ "success": true, "allowedOps": ["*"], "isReadOnly": false })
+        }
+        AdminEndpoint::UpdateEnvironment => {
+            let body = read_body(server, request).await?;
+            update_environment(server, body.bytes()).await?;
+            Json::Null
+        }
+        AdminEndpoint::ListEnvironment => {
+            let variables = server.runtime.environment_variables().await;
+            let variables = variables.map_err(unavailable)?;
+            serde_json::json!({ "environmentVariables": variables })
+        }
+        AdminEndpoint::DeploymentInfo => serde_json::json!({ "kind": "selfHosted" }),
+        AdminEndpoint::CanonicalUrls => {
+            // The application's routes are served on the main origin too.
+            let origin = server.runtime.origin();
+            serde_json::json!({ "convexCloudUrl": origin, "convexSiteUrl": origin })
+        }
+        AdminEndpoint::Shapes => server.runtime.shapes(),
+    };
+    Ok(json(StatusCode::OK, answer.to_string()))
+}
+
+/// Reads `{"changes":[{"name","value":string|null}]}`, and makes all of the changes or none.
+async fn update_environment(server: &Server, body: &[u8]) -> Result<(), ApiError> {
     let changes = read_changes(body).ok_or_else(|| {
         let message = "expected {\"changes\":[{\"name\":string,\"value\":string or null}]}";
         ProtocolError::new("BadJsonBody", message)
     })?;
-    match server.runtime.change_environment(&changes).await {
-        Ok(()) => Ok(json(StatusCode::OK, "null".to_owned())),
-        Err(error) => Err(refused(&error)),
-    }
+    let changed = server.runtime.change_environment(&changes).await;
+    changed.map_err(|error| refused(&error))
 }
 
 fn read_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
@@ -52,13 +109,16 @@ fn read_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
 fn refused(error: &EnvironmentError) -> ApiError {
     let code = match error {
         EnvironmentError::Name(_) => "InvalidEnvVarName",
+        EnvironmentError::BuiltIn(_) => "EnvVarNameForbidden",
         EnvironmentError::Value { .. } => "EnvVarValueTooLarge",
         EnvironmentError::TooMany => "TooManyEnvVars",
-        other => {
-            tracing::error!("environment variables could not be changed: {other}");
-            let message = "the server cannot store it now; try again later";
-            return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message);
-        }
+        other => return unavailable(other),
     };
     ApiError::new(StatusCode::BAD_REQUEST, code, error.to_string())
+}
+
+fn unavailable(error: impl std::fmt::Display) -> ApiError {
+    tracing::error!("environment variables cannot be read or changed: {error}");
+    let message = "the server cannot read or store environment variables now; try again later";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
 }

@@ -10,21 +10,24 @@ mod logs;
 mod query_at;
 mod range;
 mod storage;
+mod unsupported;
 
 use std::net::IpAddr;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use lentil_protocol::FunctionRequest;
+use lentil_protocol::sync::ClientEvent;
 use lentil_runtime::FunctionKind;
 use lentil_runtime::http::Body;
 
+use admin::AdminEndpoint;
 pub(crate) use error::ApiError;
 pub(crate) use failure::{Audience, failure, shown_lines};
 pub(crate) use identity::{admin, of_route, user};
 pub(crate) use query_at::HeldSnapshots;
 
-use crate::body::FromClient;
+use crate::body::{FromClient, from_client};
 use crate::connection::UpgradeSlot;
 use crate::service::Server;
 use crate::sync;
@@ -41,21 +44,19 @@ pub(crate) enum Endpoint {
     QueryTs,
     QueryAtTs,
     QueryBatch,
-    CheckAdminKey,
-    UpdateEnvironment,
+    InstanceVersion,
+    Echo,
+    DebugEvent,
+    Admin(AdminEndpoint),
     Logs,
     Upload,
     File(String),
     Sync,
-    /// What there is no need of here, with what to do instead.
+    /// An endpoint of Convex that this server does not have, with what to do instead.
     Unsupported(&'static str),
+    /// A path below `/api/` that neither Convex nor the application has.
+    Unknown,
 }
-
-const DEPLOY: &str = "functions are compiled into this server; build and start its program instead of deploying to it";
-const EXPORT: &str =
-    "copy the data folder of a stopped server, or its database with `sqlite3 db '.backup copy'`";
-const IMPORT: &str =
-    "write a mutation that inserts the documents, and call it with `npx convex run`";
 
 impl Endpoint {
     fn of(path: &str) -> Option<Endpoint> {
@@ -71,14 +72,11 @@ impl Endpoint {
             "/api/query_ts" => Endpoint::QueryTs,
             "/api/query_at_ts" => Endpoint::QueryAtTs,
             "/api/query_batch" => Endpoint::QueryBatch,
-            "/api/check_admin_key" => Endpoint::CheckAdminKey,
-            "/api/update_environment_variables" => Endpoint::UpdateEnvironment,
+            "/instance_version" => Endpoint::InstanceVersion,
+            "/echo" => Endpoint::Echo,
+            "/api/debug_event" => Endpoint::DebugEvent,
             "/api/stream_function_logs" => Endpoint::Logs,
             "/api/sync" => Endpoint::Sync,
-            "/api/get_config" | "/api/get_config_hashes" | "/api/v1/get_canonical_urls" => {
-                Endpoint::Unsupported(DEPLOY)
-            }
-            "/api/perform_import" => Endpoint::Unsupported(IMPORT),
             _ => return Endpoint::below(path),
         })
     }
@@ -95,19 +93,14 @@ impl Endpoint {
                 Endpoint::File(file.to_owned())
             });
         }
-        if let Some(version) = rest.strip_suffix("/sync") {
-            return identity::is_version(version).then_some(Endpoint::Sync);
+        let version = rest.strip_suffix("/sync");
+        if version.is_some_and(identity::is_version) {
+            return Some(Endpoint::Sync);
         }
-        [
-            ("deploy2/", DEPLOY),
-            ("export/", EXPORT),
-            ("import/", IMPORT),
-        ]
-        .into_iter()
-        .find_map(|(folder, advice)| {
-            rest.starts_with(folder)
-                .then_some(Endpoint::Unsupported(advice))
-        })
+        if let Some(endpoint) = AdminEndpoint::of(rest) {
+            return Some(Endpoint::Admin(endpoint));
+        }
+        unsupported::advice(rest).map(Endpoint::Unsupported)
     }
 
     fn takes(&self, method: &Method) -> bool {
@@ -116,11 +109,13 @@ impl Endpoint {
             | Endpoint::Version
             | Endpoint::Health
             | Endpoint::InstanceName
+            | Endpoint::InstanceVersion
             | Endpoint::File(_) => {
                 matches!(*method, Method::GET | Method::HEAD)
             }
-            Endpoint::CheckAdminKey | Endpoint::Logs | Endpoint::Sync => *method == Method::GET,
-            Endpoint::Unsupported(_) => true,
+            Endpoint::Logs | Endpoint::Sync => *method == Method::GET,
+            Endpoint::Admin(endpoint) => endpoint.takes(method),
+            Endpoint::Unsupported(_) | Endpoint::Unknown => true,
             _ => *method == Method::POST,
         }
     }
@@ -128,15 +123,14 @@ impl Endpoint {
 
 /// The endpoint that a request is for; none where it is the application's to answer.
 pub(crate) fn endpoint(server: &Server, request: &Parts) -> Option<Endpoint> {
-    // The root is the application's where it has a route for it.
-    let is_free = |endpoint: &Endpoint| {
-        *endpoint != Endpoint::Root
-            || !server
-                .runtime
-                .router()
-                .has(&request.method, request.uri.path())
-    };
-    Endpoint::of(request.uri.path()).filter(is_free)
+    let path = request.uri.path();
+    let router = server.runtime.router();
+    match Endpoint::of(path) {
+        // The root is the application's where it has a route for it.
+        Some(Endpoint::Root) => (!router.has(&request.method, path)).then_some(Endpoint::Root),
+        None if path.starts_with("/api/") && !router.has_path(path) => Some(Endpoint::Unknown),
+        found => found,
+    }
 }
 
 /// Answers the server's own paths, for the client at this address.
@@ -186,6 +180,18 @@ async fn dispatch(
         Endpoint::Version => Ok(text(StatusCode::OK, server.options.version.clone())),
         Endpoint::Health => Ok(text(StatusCode::OK, "ok".to_owned())),
         Endpoint::InstanceName => Ok(text(StatusCode::OK, server.options.instance_name.clone())),
+        Endpoint::InstanceVersion => Ok(text(StatusCode::OK, server.options.version.clone())),
+        Endpoint::Echo => {
+            let body = from_client(request.into_body(), &server.options)
+                .bytes()
+                .await?;
+            Ok(Response::new(Body::from(body)))
+        }
+        Endpoint::DebugEvent => {
+            // The only such event that clients send; its body says nothing more.
+            server.client_events.record(ClientEvent::LongDisconnect);
+            Ok(text(StatusCode::OK, String::new()))
+        }
         Endpoint::Function(kind) => {
             let caller = caller.await?;
             if kind.is_none() {
@@ -213,14 +219,9 @@ async fn dispatch(
             let body = functions::read_body(server, request).await?;
             query_at::query_batch(server, caller, &body, request_id).await
         }
-        Endpoint::CheckAdminKey => {
+        Endpoint::Admin(endpoint) => {
             identity::must_be_admin(&caller.await?)?;
-            Ok(admin::key_is_good())
-        }
-        Endpoint::UpdateEnvironment => {
-            identity::must_be_admin(&caller.await?)?;
-            let body = functions::read_body(server, request).await?;
-            admin::update_environment(server, body.bytes()).await
+            admin::answer(server, endpoint, request).await
         }
         Endpoint::Logs => {
             identity::must_be_admin(&caller.await?)?;
@@ -231,11 +232,13 @@ async fn dispatch(
             storage::download(server, request.method(), &url_id, &headers, request_id).await
         }
         Endpoint::Sync => sync::accept(&headers, uri.path(), client, slot),
+        // Convex's command line asks again after a 404 and, for idempotent methods, a 5xx.
         Endpoint::Unsupported(advice) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             "NotSupported",
             advice,
         )),
+        Endpoint::Unknown => Err(unknown(&headers, uri.path())),
     }
 }
 
@@ -250,6 +253,19 @@ pub(crate) fn short_of_memory() -> Response<Body> {
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
+}
+
+/// The error for a path below `/api/` that nobody answers.
+fn unknown(headers: &HeaderMap, path: &str) -> ApiError {
+    // Convex's command line asks again for half a minute after a 404.
+    let status = if headers.contains_key("convex-client") {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    let message =
+        format!("`{path}` is neither an endpoint of this server nor a route of its application");
+    ApiError::new(status, "UnknownEndpoint", message)
 }
 
 /// A plain answer.
