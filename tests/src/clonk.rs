@@ -25,6 +25,11 @@ pub fn testapp_path() -> PathBuf {
     beside_tests("testapp")
 }
 
+/// The application that the front end of `@convex-dev/auth` signs in to.
+pub fn authapp_path() -> PathBuf {
+    beside_tests("authapp")
+}
+
 fn beside_tests(program: &str) -> PathBuf {
     profile_folder().join(program)
 }

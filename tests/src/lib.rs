@@ -12,7 +12,7 @@ mod tools;
 
 pub use bucket::Bucket;
 pub use client::{Connection, Response};
-pub use clonk::{Clonk, Start, clonk_path, testapp_path};
+pub use clonk::{Clonk, Start, authapp_path, clonk_path, testapp_path};
 pub use packages::Packages;
 pub use process::{Leftover, Process};
 pub use server::Server;

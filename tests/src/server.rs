@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-use crate::clonk::{clonk_path, testapp_path};
+use crate::clonk::{authapp_path, clonk_path, testapp_path};
 use crate::{Clonk, Start};
 
 /// A server with a port and a folder that it keeps over restarts, for clients that live through them.
@@ -25,6 +25,12 @@ impl Server {
     /// Starts the test application with these flags.
     pub fn testapp_with(flags: &'static [&'static str]) -> Server {
         Server::of(testapp_path(), flags)
+    }
+
+    /// Starts the application that users sign in to, which believes the tokens that it issues itself.
+    pub fn authapp() -> Server {
+        const ITSELF: &str = r#"{"providers":[{"domain":"{origin}","applicationID":"convex"}]}"#;
+        Server::of(authapp_path(), &["--dev", "--auth-config-json", ITSELF])
     }
 
     /// Starts the backend itself.
@@ -81,10 +87,15 @@ impl Server {
         command
             .args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""])
             .arg(&self.program);
+        let flags = self.flags.iter();
+        let flags: Vec<_> = flags
+            .map(|flag| flag.replace("{origin}", &self.url()))
+            .collect();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         self.running = Some(
             Start::through(command, &self.data())
                 .port(self.port)
-                .args(self.flags)
+                .args(&flags)
                 .run(),
         );
     }

@@ -1,25 +1,11 @@
 // The React hooks in a real browser, two tabs of it.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
-import { build } from "esbuild";
-import { launch } from "./browser.mjs";
+import { launch, serve, shows } from "./browser.mjs";
 import { ask, check, finish, url } from "./cases.mjs";
 
-const define = { "process.env.NODE_ENV": '"development"' };
-const bundling = { bundle: true, write: false, jsx: "automatic", format: "esm", define };
-const bundle = await build({ entryPoints: ["app.jsx"], ...bundling });
-const files = {
-  "/app.js": ["text/javascript; charset=utf-8", bundle.outputFiles[0].text],
-  "/": ["text/html; charset=utf-8", '<div id="root"></div><script type="module" src="/app.js"></script>'],
-};
-const pages = createServer((request, response) => {
-  const [type, text] = files[request.url.split("?")[0]] ?? ["text/plain", ""];
-  response.setHeader("content-type", type);
-  response.end(text);
-});
-await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
+const site = await serve("app.jsx");
 const browser = await launch();
 const channel = "react";
 const writer = new ConvexHttpClient(url, { logger: false });
@@ -31,17 +17,8 @@ async function open(name) {
   const page = await (await browser.newContext()).newPage();
   page.on("pageerror", (error) => errors.push(`${error}`));
   const parameters = new URLSearchParams({ url, channel, name });
-  await page.goto(`http://127.0.0.1:${pages.address().port}/?${parameters}`);
+  await page.goto(`${site}?${parameters}`);
   return page;
-}
-
-// Waits until an element's text is this.
-async function shows(page, id, text) {
-  const isSo = ([id, text]) => document.getElementById(id)?.textContent === text;
-  await page.waitForFunction(isSo, [id, text], { timeout: 15_000, polling: 20 }).catch(async () => {
-    const found = await page.evaluate((id) => document.getElementById(id)?.textContent, id);
-    throw new Error(`#${id} is ${found}, and not ${text}`);
-  });
 }
 
 const one = await open("one");
