@@ -397,6 +397,9 @@ async fn an_echo_is_the_body() {
     let server = Running::start().await;
     let answer = send(&server, "POST", "/echo", &[], "hello").await;
     assert_eq!((answer.status, answer.body), (200, json!("hello")));
+    let long = "x".repeat((4 << 20) + 1);
+    let answer = send(&server, "POST", "/echo", &[], &long).await;
+    assert_eq!(answer.body["code"], "PayloadTooLarge");
     let debug = send(&server, "POST", "/api/debug_event", &[AS_JSON], "{}").await;
     assert_eq!(debug.status, 200);
     server.end().await;

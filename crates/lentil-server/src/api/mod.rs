@@ -32,6 +32,9 @@ use crate::connection::UpgradeSlot;
 use crate::service::Server;
 use crate::sync;
 
+/// The largest body that `npx convex network-test` wants back, unless it tests the speed.
+const MAX_ECHO_BYTES: usize = 4 << 20;
+
 /// One of the server's own paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
@@ -182,9 +185,9 @@ async fn dispatch(
         Endpoint::InstanceName => Ok(text(StatusCode::OK, server.options.instance_name.clone())),
         Endpoint::InstanceVersion => Ok(text(StatusCode::OK, server.options.version.clone())),
         Endpoint::Echo => {
-            let body = from_client(request.into_body(), &server.options)
-                .bytes()
-                .await?;
+            let mut options = server.options.clone();
+            options.max_body_bytes = MAX_ECHO_BYTES;
+            let body = from_client(request.into_body(), &options).bytes().await?;
             Ok(Response::new(Body::from(body)))
         }
         Endpoint::DebugEvent => {
