@@ -81,7 +81,7 @@ pub(crate) async fn with_password(ctx: &ActionCtx, params: &Object) -> Result<Is
 pub(crate) async fn find(ctx: &mut QueryCtx, args: Named) -> Result<Nullable<Found>> {
     let account = ctx.db.query(Account::BY_EMAIL.eq(args.email)).unique();
     let found = account.await?.map(|account| Found {
-        user_id: account.user_id.clone(),
+        user_id: account.user_id,
         secret: account.secret.clone(),
     });
     Ok(found.into())
@@ -95,7 +95,7 @@ pub(crate) async fn create(ctx: &mut MutationCtx, args: Credentials) -> Result<I
     };
     let user_id = ctx.db.insert(user).await?;
     let account = Account {
-        user_id: user_id.clone(),
+        user_id,
         email: args.email,
         secret: args.secret,
     };

@@ -37,9 +37,7 @@ pub(crate) struct Refresh {
 /// Begins a session in place of the caller's.
 pub(crate) async fn begin(ctx: &mut MutationCtx, user_id: Id<User>) -> Result<Issued> {
     end(ctx, ()).await?;
-    let session = Session {
-        user_id: user_id.clone(),
-    };
+    let session = Session { user_id };
     let session_id = ctx.db.insert(session).await?;
     issue(ctx, user_id, session_id).await
 }
@@ -50,7 +48,7 @@ async fn issue(
     session_id: Id<Session>,
 ) -> Result<Issued> {
     let refresh_token = RefreshToken {
-        session_id: session_id.clone(),
+        session_id,
         first_used_time: None,
     };
     Ok(Issued {
@@ -84,7 +82,7 @@ pub(crate) async fn refresh(ctx: &mut MutationCtx, args: Refresh) -> Result<Null
         let used = RefreshToken::patch().first_used_time(now);
         ctx.db.patch(&token.id, used).await?;
     }
-    let issued = issue(ctx, session.user_id.clone(), session.id.clone()).await?;
+    let issued = issue(ctx, session.user_id, session.id).await?;
     Ok(Some(issued).into())
 }
 
@@ -97,7 +95,7 @@ pub(crate) async fn end(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     let Some(session) = session.and_then(|id| ctx.db.normalize_id::<Session>(&id)) else {
         return Ok(());
     };
-    let tokens = ctx.db.query(RefreshToken::BY_SESSION.eq(session.clone()));
+    let tokens = ctx.db.query(RefreshToken::BY_SESSION.eq(session));
     for token in tokens.collect().await? {
         ctx.db.delete(&token.id).await?;
     }
