@@ -60,7 +60,8 @@ impl Server {
         let clock = runtime.clone();
         let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
         let uploads = Semaphore::new(options.max_uploads);
-        let (held, heads) = (HeldSnapshots::default(), Arc::default());
+        let held = HeldSnapshots::of(&runtime);
+        let heads = Arc::default();
         Server {
             runtime,
             options,

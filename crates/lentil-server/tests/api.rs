@@ -512,6 +512,38 @@ async fn every_origin_may_call_and_reads_errors_too() {
 }
 
 #[tokio::test]
+async fn sixty_four_timestamps_can_be_asked_about_with_commits_between_them() {
+    let server = Running::start().await;
+    let mut timestamps = Vec::new();
+    for _ in 0..65 {
+        // Asked for twice, a timestamp is held once.
+        for _ in 0..2 {
+            let ts = send(&server, "POST", "/api/query_ts", &[], "").await.body["ts"].clone();
+            timestamps.push(ts);
+        }
+        post(&server, "/api/mutation", &push("x")).await;
+    }
+    timestamps.dedup();
+    assert_eq!(timestamps.len(), 65);
+    let at = |ts: &Json, list: &str| {
+        let mut body = count(list);
+        body["ts"] = ts.clone();
+        body
+    };
+    for (pushed, ts) in timestamps.iter().enumerate().skip(1) {
+        let read = post(&server, "/api/query_at_ts", &at(ts, "x")).await;
+        assert_eq!(read.body["value"], pushed as f64);
+    }
+    let evicted = post(&server, "/api/query_at_ts", &at(&timestamps[0], "x")).await;
+    assert_eq!(evicted.status, 503);
+    assert_eq!(evicted.body["code"], "OutOfRetention");
+    assert!(evicted.head.contains("retry-after: 0"), "{}", evicted.head);
+    let unchanged = post(&server, "/api/query_at_ts", &at(&timestamps[0], "y")).await;
+    assert_eq!(unchanged.body["value"], 0.0);
+    server.end().await;
+}
+
+#[tokio::test]
 async fn queries_at_one_timestamp_agree_whatever_is_written_meanwhile() {
     let server = Running::start().await;
     let ts = send(&server, "POST", "/api/query_ts", &[], "").await.body["ts"].clone();

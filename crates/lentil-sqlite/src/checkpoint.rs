@@ -36,6 +36,11 @@ pub(crate) struct Ticker {
 
 /// How often old snapshots and the log's size are looked at.
 const TICK: Duration = Duration::from_millis(500);
+/// How long a held snapshot can be read while the log is above its limit.
+///
+/// Snapshots that are held one after another would otherwise keep the log from ever beginning anew, up to twice the
+/// limit, where the snapshots of short reads end too.
+const HELD_ABOVE_LIMIT: Duration = Duration::from_secs(5);
 /// How long mutations wait at a tick for snapshots to end, so that a log above its limit can begin anew.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -102,6 +107,7 @@ fn look_after(shared: &Shared, conn: &Connection, copied: u32) -> Result<u32, St
     let log = done?;
     let limit = shared.options.wal_limit;
     if log.bytes > limit {
+        shared.pool.expire_held(HELD_ABOVE_LIMIT);
         let is_twice = log.bytes > limit.saturating_mul(2);
         if is_twice {
             shared.pool.expire(Duration::ZERO);

@@ -45,7 +45,6 @@ pub(crate) fn count_frames(conn: &mut Connection) -> rusqlite::Result<Arc<Atomic
 pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path)?;
     conn.pragma_update(None, "query_only", true)?;
-    conn.pragma_update(None, "cache_size", -2_048)?;
     Ok(conn)
 }
 

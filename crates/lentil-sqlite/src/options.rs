@@ -18,6 +18,8 @@ pub struct SqliteOptions {
     pub batch_time: Duration,
     /// Connections that read at the same time at most.
     pub readers: usize,
+    /// Snapshots that are held for later reads at the same time at most, beside those of `readers`.
+    pub held_snapshots: usize,
     /// How long a snapshot can be read; an older one would keep the write-ahead log from being reused.
     pub snapshot_max_age: Duration,
     /// Bytes written after which the write-ahead log is copied into the database in the background.
@@ -40,6 +42,7 @@ impl Default for SqliteOptions {
             batch_bytes: 4 << 20,
             batch_time: Duration::from_millis(2),
             readers: 16,
+            held_snapshots: 96,
             snapshot_max_age: Duration::from_secs(30),
             checkpoint_bytes: 4 << 20,
             wal_limit: 32 << 20,

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::SqliteOptions;
 use crate::connection::{self, run};
 use crate::error::store_error;
 use crate::frontier::{Frontier, Standing};
@@ -19,20 +20,65 @@ use crate::frontier::{Frontier, Standing};
 pub(crate) struct Pool {
     path: PathBuf,
     frontier: Arc<Frontier>,
-    permits: Arc<Semaphore>,
+    to_read: Arc<Semaphore>,
+    to_hold: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
+    /// Connections that stay open while they are not lent, at most.
+    max_idle: usize,
     lent: Mutex<Vec<Weak<Lease>>>,
     max_wait: Duration,
+}
+
+/// What a snapshot is for. Each purpose has permits of its own, so that neither keeps the other waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A read that is under way.
+    Read,
+    /// Later reads at the same timestamp.
+    Hold,
+}
+
+impl Purpose {
+    /// The page cache of a connection, as SQLite's `cache_size` takes it: KiB, negated.
+    ///
+    /// There may be many held snapshots, and each is read a few times at most.
+    fn cache_size(self) -> i64 {
+        match self {
+            Purpose::Read => -2_048,
+            Purpose::Hold => -256,
+        }
+    }
 }
 
 /// A connection that reads.
 struct Reader {
     conn: Connection,
+    purpose: Purpose,
     /// The snapshot that is open on it.
     standing: Option<Standing>,
 }
 
 impl Reader {
+    fn open(path: &Path, purpose: Purpose) -> rusqlite::Result<Reader> {
+        let conn = connection::reader(path)?;
+        conn.pragma_update(None, "cache_size", purpose.cache_size())?;
+        Ok(Reader {
+            conn,
+            purpose,
+            standing: None,
+        })
+    }
+
+    /// Fits an idle connection to what it is lent for now.
+    fn fit(&mut self, purpose: Purpose) -> rusqlite::Result<()> {
+        if self.purpose != purpose {
+            self.conn
+                .pragma_update(None, "cache_size", purpose.cache_size())?;
+            self.purpose = purpose;
+        }
+        Ok(())
+    }
+
     fn end_snapshot(&mut self) -> rusqlite::Result<()> {
         self.standing
             .take()
@@ -46,6 +92,7 @@ pub(crate) struct Lease {
     /// The last commit in the snapshot.
     pub(crate) last: Timestamp,
     reader: Mutex<Option<Reader>>,
+    purpose: Purpose,
     since: Instant,
     /// Set when it is to end, for one that is being read just then.
     is_overdue: AtomicBool,
@@ -56,23 +103,27 @@ impl Pool {
     pub(crate) fn new(
         path: PathBuf,
         frontier: Arc<Frontier>,
-        readers: usize,
-        max_wait: Duration,
+        options: &SqliteOptions,
     ) -> Arc<Pool> {
-        let permits = Arc::new(Semaphore::new(readers));
         Arc::new(Pool {
             path,
             frontier,
-            permits,
+            to_read: Arc::new(Semaphore::new(options.readers)),
+            to_hold: Arc::new(Semaphore::new(options.held_snapshots)),
             idle: Mutex::default(),
+            max_idle: options.readers,
             lent: Mutex::default(),
-            max_wait,
+            max_wait: options.max_wait,
         })
     }
 
-    /// Lends a connection with a snapshot of now; waits, in order, when all are lent.
-    pub(crate) async fn lend(self: &Arc<Self>) -> Result<Arc<Lease>, StoreError> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
+    /// Lends a connection with a snapshot of now; waits, in order, when all of its purpose are lent.
+    pub(crate) async fn lend(self: &Arc<Self>, purpose: Purpose) -> Result<Arc<Lease>, StoreError> {
+        let permits = match purpose {
+            Purpose::Read => &self.to_read,
+            Purpose::Hold => &self.to_hold,
+        };
+        let permit = Arc::clone(permits).acquire_owned();
         let permit = match tokio::time::timeout(self.max_wait, permit).await {
             Ok(permit) => permit.map_err(|_| StoreError::Closed)?,
             Err(_) => {
@@ -82,13 +133,11 @@ impl Pool {
             }
         };
         let idle = self.idle.lock().pop();
-        let open = || {
-            connection::reader(&self.path).map(|conn| Reader {
-                conn,
-                standing: None,
-            })
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader::open(&self.path, purpose).map_err(store_error)?,
         };
-        let mut reader = idle.map_or_else(open, Ok).map_err(store_error)?;
+        reader.fit(purpose).map_err(store_error)?;
         let standing = match reader
             .standing
             .filter(|standing| self.frontier.is_of_now(standing))
@@ -105,6 +154,7 @@ impl Pool {
             pool: Arc::clone(self),
             last: standing.last,
             reader: Mutex::new(Some(reader)),
+            purpose,
             since: Instant::now(),
             is_overdue: AtomicBool::new(false),
             _permit: permit,
@@ -117,8 +167,19 @@ impl Pool {
 
     /// Ends the snapshots that are older than `max_age`, those that are being read right after it.
     pub(crate) fn expire(&self, max_age: Duration) {
+        self.expire_those(|lease| lease.since.elapsed() >= max_age);
+    }
+
+    /// As [`Pool::expire`], of the snapshots that are held alone.
+    pub(crate) fn expire_held(&self, max_age: Duration) {
+        self.expire_those(|lease| {
+            lease.purpose == Purpose::Hold && lease.since.elapsed() >= max_age
+        });
+    }
+
+    fn expire_those(&self, are_over: impl Fn(&Lease) -> bool) {
         let lent: Vec<_> = self.lent.lock().iter().filter_map(Weak::upgrade).collect();
-        for lease in lent.iter().filter(|lease| lease.since.elapsed() >= max_age) {
+        for lease in lent.iter().filter(|lease| are_over(lease)) {
             lease.is_overdue.store(true, Ordering::SeqCst);
             if let Some(mut reader) = lease.reader.try_lock() {
                 lease.end(&mut reader);
@@ -137,7 +198,8 @@ impl Pool {
 
     /// Ends every snapshot, and lends nothing from now on.
     pub(crate) fn close(&self) {
-        self.permits.close();
+        self.to_read.close();
+        self.to_hold.close();
         self.expire(Duration::ZERO);
         self.idle.lock().clear();
     }
@@ -149,7 +211,7 @@ impl Pool {
         // A connection whose transaction does not end is of no more use.
         let is_usable = stays || reader.end_snapshot().is_ok();
         let mut idle = self.idle.lock();
-        if is_usable && !self.permits.is_closed() {
+        if is_usable && idle.len() < self.max_idle && !self.to_read.is_closed() {
             idle.push(reader);
         }
     }
@@ -197,7 +259,11 @@ mod tests {
         let Opened { path, last, .. } =
             open::open(folder.path(), &SqliteOptions::default()).unwrap();
         let frontier = Arc::new(Frontier::at(last));
-        let pool = Pool::new(path, Arc::clone(&frontier), 2, Duration::from_secs(1));
+        let options = SqliteOptions {
+            readers: 2,
+            ..SqliteOptions::default()
+        };
+        let pool = Pool::new(path, Arc::clone(&frontier), &options);
         let is_standing = || {
             pool.idle
                 .lock()
@@ -205,24 +271,55 @@ mod tests {
                 .map(|reader| reader.standing.is_some())
                 .collect::<Vec<_>>()
         };
-        drop(pool.lend().await.unwrap());
+        drop(pool.lend(Purpose::Read).await.unwrap());
         assert_eq!(is_standing(), [true]);
-        let lent = pool.lend().await.unwrap();
+        let lent = pool.lend(Purpose::Read).await.unwrap();
         frontier.renew();
         drop(lent);
         assert_eq!(is_standing(), [false]);
-        drop(pool.lend().await.unwrap());
+        drop(pool.lend(Purpose::Read).await.unwrap());
         frontier.renew();
         assert_eq!(is_standing(), [true]);
-        let lent = pool.lend().await.unwrap();
+        let lent = pool.lend(Purpose::Read).await.unwrap();
         assert_eq!(lent.last, last);
         drop(lent);
         assert_eq!(is_standing(), [true]);
-        let lent = pool.lend().await.unwrap();
-        drop(pool.lend().await.unwrap());
+        let lent = pool.lend(Purpose::Read).await.unwrap();
+        drop(pool.lend(Purpose::Read).await.unwrap());
         pool.rest();
         assert_eq!(is_standing(), [false]);
         drop(lent);
         assert_eq!(is_standing(), [false, false]);
+    }
+
+    #[tokio::test]
+    async fn held_snapshots_take_no_connection_from_reads_and_can_end_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let Opened { path, last, .. } =
+            open::open(folder.path(), &SqliteOptions::default()).unwrap();
+        let frontier = Arc::new(Frontier::at(last));
+        let options = SqliteOptions {
+            readers: 2,
+            held_snapshots: 5,
+            max_wait: Duration::from_millis(1),
+            ..SqliteOptions::default()
+        };
+        let pool = Pool::new(path, frontier, &options);
+        let mut held = Vec::new();
+        for _ in 0..5 {
+            held.push(pool.lend(Purpose::Hold).await.unwrap());
+        }
+        let sixth = pool.lend(Purpose::Hold).await.err();
+        assert!(matches!(sixth, Some(StoreError::Busy { .. })));
+        let read = pool.lend(Purpose::Read).await.unwrap();
+
+        let is_open = |lease: &Lease| lease.read(|_| Ok(())).is_ok();
+        assert!(held.iter().all(|lease| is_open(lease)));
+        pool.expire_held(Duration::ZERO);
+        assert!(!held.iter().any(|lease| is_open(lease)));
+        assert!(is_open(&read));
+        drop((held, read));
+        let idle = pool.idle.lock().len();
+        assert_eq!(idle, 2, "connections that are not needed are closed");
     }
 }

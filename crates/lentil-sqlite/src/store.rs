@@ -17,7 +17,7 @@ use crate::committer::{self, Signal};
 use crate::frontier::Frontier;
 use crate::open::{self, OpenError, Opened};
 use crate::pace::Pace;
-use crate::pool::Pool;
+use crate::pool::{Pool, Purpose};
 use crate::published::Publication;
 use crate::snapshot::SqliteSnapshot;
 use crate::transaction::SqliteTransaction;
@@ -75,12 +75,7 @@ impl SqliteStore {
         let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));
         let frontier = Arc::new(Frontier::at(last));
         let shared = Arc::new(Shared {
-            pool: Pool::new(
-                path.clone(),
-                Arc::clone(&frontier),
-                options.readers,
-                options.max_wait,
-            ),
+            pool: Pool::new(path.clone(), Arc::clone(&frontier), &options),
             frontier,
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             signal: Arc::clone(&signal),
@@ -209,7 +204,13 @@ impl Drop for Waiting<'_> {
 impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(SqliteSnapshot {
-            lease: self.shared.pool.lend().await?,
+            lease: self.shared.pool.lend(Purpose::Read).await?,
+        }))
+    }
+
+    async fn held_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(SqliteSnapshot {
+            lease: self.shared.pool.lend(Purpose::Hold).await?,
         }))
     }
 

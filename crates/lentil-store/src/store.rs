@@ -23,6 +23,16 @@ pub trait Store: Send + Sync + 'static {
     /// never meets a conflict.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// A snapshot that is kept for a while without being read, as for a client that asks several queries at one
+    /// timestamp.
+    ///
+    /// The same as [`Store::snapshot`], except that a store with few connections for reads takes these from others: the
+    /// snapshots that are held do not keep short reads waiting. The store may end one early; reads of it then fail with
+    /// [`StoreError::SnapshotExpired`].
+    async fn held_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.snapshot().await
+    }
+
     /// A serializable read-write transaction. Waits for its turn where the store runs them one after another.
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
 

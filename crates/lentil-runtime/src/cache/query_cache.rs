@@ -214,6 +214,15 @@ impl QueryCache {
         }
     }
 
+    /// Whether an answer that holds now held at `earlier` too: no commit since then has touched it.
+    ///
+    /// Every commit up to the answer's timestamp must be published, and so be known here.
+    pub fn held_at(&self, run: &CachedRun, earlier: Timestamp) -> bool {
+        let state = self.state.lock();
+        let first = state.recent.first_touching(&run.read_set, earlier);
+        first.is_none_or(|first| first > run.timestamp)
+    }
+
     /// What it has done so far, and what it holds.
     pub fn stats(&self) -> CacheStats {
         let state = self.state.lock();

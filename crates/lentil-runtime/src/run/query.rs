@@ -230,8 +230,16 @@ impl Runtime {
 
     /// Opens a snapshot of which everything may be shown.
     pub(crate) async fn published_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.once_published(self.store().snapshot()).await
+    }
+
+    /// Waits until everything in a snapshot may be shown.
+    pub(crate) async fn once_published(
+        &self,
+        snapshot: impl Future<Output = Result<Box<dyn Snapshot>, StoreError>>,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
         self.store().catch_up().await?;
-        let snapshot = self.store().snapshot().await?;
+        let snapshot = snapshot.await?;
         self.store().wait_published(snapshot.timestamp()).await?;
         Ok(snapshot)
     }

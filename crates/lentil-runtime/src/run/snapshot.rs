@@ -1,38 +1,111 @@
-use lentil_store::Snapshot;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lentil_store::{Snapshot, StoreError, Timestamp};
 use tokio::sync::Mutex;
 
 use super::check::check_args;
 use super::query::into_value;
+use crate::call::Call;
 use crate::error::store_error;
 use crate::{Code, Error, FunctionCall, FunctionOutcome, Result, Runtime};
 
 /// Everything as it is at one timestamp, for queries that must agree.
 pub struct QuerySnapshot {
     runtime: Runtime,
-    timestamp: lentil_store::Timestamp,
+    timestamp: Timestamp,
     /// One query at a time reads it; none, when one has failed to give it back.
     snapshot: Mutex<Option<Box<dyn Snapshot>>>,
+    has_expired: AtomicBool,
 }
 
 impl Runtime {
-    /// Everything as it is now.
+    /// Everything as it is now, for queries that follow at once.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn query_snapshot(&self) -> Result<QuerySnapshot> {
-        let snapshot = self.published_snapshot().await.map_err(store_error)?;
+        self.as_query_snapshot(self.store().snapshot()).await
+    }
+
+    /// Everything as it is now, to be held for queries that follow later. The store may end it early.
+    ///
+    /// # Errors
+    /// When the store fails, or too many are held.
+    pub async fn held_query_snapshot(&self) -> Result<QuerySnapshot> {
+        self.as_query_snapshot(self.store().held_snapshot()).await
+    }
+
+    async fn as_query_snapshot(
+        &self,
+        snapshot: impl Future<Output = Result<Box<dyn Snapshot>, StoreError>>,
+    ) -> Result<QuerySnapshot> {
+        let snapshot = self.once_published(snapshot).await.map_err(store_error)?;
         Ok(QuerySnapshot {
             runtime: self.clone(),
             timestamp: snapshot.timestamp(),
             snapshot: Mutex::new(Some(snapshot)),
+            has_expired: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs a query as of a timestamp that was published since the runtime opened; `None` when the result is no longer
+    /// known.
+    ///
+    /// Most often nothing that the query reads has changed since: then its result of now, which the cache may have,
+    /// is the one. Otherwise it reads `held`, the snapshot of the timestamp, if that is still there.
+    pub async fn query_at(
+        &self,
+        timestamp: Timestamp,
+        held: Option<&QuerySnapshot>,
+        call: FunctionCall,
+    ) -> Option<FunctionOutcome> {
+        if timestamp > self.published() {
+            return None;
+        }
+        let (path, identity) = (call.path.clone(), call.identity.clone());
+        let copy = FunctionCall::new(path, call.args.clone(), identity);
+        if let Some(unchanged) = self.query_unchanged_since(timestamp, copy).await {
+            return Some(unchanged);
+        }
+        let held = held?;
+        let outcome = held.query(call).await;
+        (!held.has_expired()).then_some(outcome)
+    }
+
+    async fn query_unchanged_since(
+        &self,
+        timestamp: Timestamp,
+        call: FunctionCall,
+    ) -> Option<FunctionOutcome> {
+        let context = Call::outermost(self.clone(), call.identity.clone());
+        let run = async {
+            let function = self
+                .registry()
+                .named(&call.path, call.identity.visibility())?;
+            self.run_query(&function, call.args, None, &context).await
+        };
+        let result = match run.await {
+            Ok(run) if self.cache().held_at(&run, timestamp) => into_value(&run),
+            Ok(_) => return None,
+            Err(error) => Err(error),
+        };
+        Some(FunctionOutcome {
+            result,
+            log_lines: context.log.lines(),
+            timestamp,
         })
     }
 }
 
 impl QuerySnapshot {
-    /// The timestamp, in nanoseconds since the Unix epoch.
-    pub fn timestamp_nanos(&self) -> u64 {
-        self.timestamp.as_nanos()
+    /// The timestamp.
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// Whether a query has found that the snapshot cannot be read any more.
+    pub fn has_expired(&self) -> bool {
+        self.has_expired.load(Ordering::Relaxed)
     }
 
     /// Runs a query by its name.
@@ -57,20 +130,27 @@ impl QuerySnapshot {
             .named(&call.path, call.identity.visibility())?;
         check_args(&self.runtime, &function, &call.args)?;
         let mut held = self.snapshot.lock().await;
-        let gone = || {
-            Error::new(
-                Code::Unavailable,
-                "the snapshot is no more; begin with a new one",
-            )
+        let Some(snapshot) = held.take() else {
+            self.has_expired.store(true, Ordering::Relaxed);
+            let message = "the snapshot is gone; begin with a new one";
+            return Err(Error::new(Code::Unavailable, message));
         };
-        let snapshot = held.take().ok_or_else(gone)?;
         let ran = self
             .runtime
             .execute_query(&function, call.args, None, &call.identity, snapshot)
             .await;
         let (run, snapshot) = ran?;
+        if run.result.as_ref().is_err_and(is_expiry) {
+            self.has_expired.store(true, Ordering::Relaxed);
+        }
         *held = Some(snapshot);
         log_lines.extend_from_slice(&run.log_lines);
         into_value(&run)
     }
+}
+
+/// Whether an error is the store's word that a snapshot has ended.
+fn is_expiry(error: &Error) -> bool {
+    let cause = error.cause().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(StoreError::SnapshotExpired))
 }

@@ -14,6 +14,7 @@ mod live;
 mod nested;
 mod opening;
 mod pagination;
+mod query_at;
 mod reading;
 mod schedule;
 mod storage;

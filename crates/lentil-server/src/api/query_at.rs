@@ -1,7 +1,11 @@
 //! Several queries at one timestamp.
 //!
-//! The store keeps no history. `query_ts` therefore holds on to a snapshot for a while, which the `query_at_ts` that
-//! follow read; where that has been given up, a query may still be answered when nothing it reads has changed since.
+//! The store keeps no history. `query_ts` therefore holds a snapshot for a while, and the `query_at_ts` that follow read
+//! it where something that they read has changed since.
+//!
+//! Timestamps are cheap to ask for, so the snapshots are bounded: equal timestamps share one, and the oldest goes when
+//! there are too many. A query at a timestamp whose snapshot is gone is answered when nothing that it reads has changed;
+//! otherwise the client is told to begin again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,42 +15,73 @@ use http::{Response, StatusCode};
 use lentil_protocol::{Batch, FunctionRequest, FunctionResponse, WireTimestamp};
 use lentil_runtime::http::Body;
 use lentil_runtime::memory::Charge;
-use lentil_runtime::{FunctionCall, Identity, QuerySnapshot};
+use lentil_runtime::{FunctionCall, FunctionOutcome, Identity, QuerySnapshot, Runtime, Timestamp};
 use parking_lot::Mutex;
 
 use super::functions::{CallBody, function_path};
 use super::{ApiError, Audience, failure, json, shown_lines};
 use crate::service::Server;
 
-/// How long a timestamp that was given out can be asked about.
-const HELD: Duration = Duration::from_secs(30);
-/// How many are held at a time, the latest.
-const HELD_AT_ONCE: usize = 4;
+/// How long the snapshot of a timestamp is held after that was last given out.
+const HELD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Snapshots that are held at the same time at most; the oldest goes first.
+const MAX_HELD: usize = 64;
 
 /// The snapshots of the timestamps that were given out.
-#[derive(Default)]
-pub(crate) struct HeldSnapshots(Mutex<VecDeque<(Instant, Arc<QuerySnapshot>)>>);
+pub(crate) struct HeldSnapshots {
+    /// No earlier timestamp has been given out by this process.
+    started: Timestamp,
+    snapshots: Mutex<VecDeque<Held>>,
+}
+
+struct Held {
+    since: Instant,
+    snapshot: Arc<QuerySnapshot>,
+}
 
 impl HeldSnapshots {
-    fn hold(&self, snapshot: Arc<QuerySnapshot>) {
-        let mut held = self.0.lock();
-        held.push_back((Instant::now(), snapshot));
-        if held.len() > HELD_AT_ONCE {
-            held.pop_front();
+    pub(crate) fn of(runtime: &Runtime) -> HeldSnapshots {
+        HeldSnapshots {
+            started: runtime.published(),
+            snapshots: Mutex::default(),
         }
     }
 
-    fn at(&self, nanos: u64) -> Option<Arc<QuerySnapshot>> {
-        self.release();
-        let held = self.0.lock();
-        held.iter()
-            .find(|(_, snapshot)| snapshot.timestamp_nanos() == nanos)
-            .map(|(_, snapshot)| Arc::clone(snapshot))
+    /// Holds a snapshot, instead of the one of the same timestamp, which would end earlier.
+    fn hold(&self, snapshot: Arc<QuerySnapshot>) {
+        let timestamp = snapshot.timestamp();
+        let mut held = self.snapshots.lock();
+        let same = held
+            .iter()
+            .position(|held| held.snapshot.timestamp() == timestamp);
+        let replaced = same.and_then(|at| held.remove(at));
+        held.push_back(Held {
+            since: Instant::now(),
+            snapshot,
+        });
+        let evicted = (held.len() > MAX_HELD).then(|| held.pop_front());
+        // Ending a snapshot takes a statement on its connection: not under the lock.
+        drop(held);
+        drop((replaced, evicted));
     }
 
-    /// Lets go of what has been held long enough.
+    fn at(&self, timestamp: Timestamp) -> Option<Arc<QuerySnapshot>> {
+        self.release();
+        let held = self.snapshots.lock();
+        held.iter()
+            .find(|held| held.snapshot.timestamp() == timestamp)
+            .map(|held| Arc::clone(&held.snapshot))
+    }
+
+    /// Releases the snapshots that have been held long enough.
     pub(crate) fn release(&self) {
-        self.0.lock().retain(|(since, _)| since.elapsed() < HELD);
+        let mut held = self.snapshots.lock();
+        let (over, kept): (VecDeque<Held>, VecDeque<Held>) = held
+            .drain(..)
+            .partition(|held| held.since.elapsed() >= HELD_TIMEOUT || held.snapshot.has_expired());
+        *held = kept;
+        drop(held);
+        drop(over);
     }
 }
 
@@ -54,10 +89,10 @@ impl HeldSnapshots {
 pub(super) async fn query_ts(server: &Server) -> Result<Response<Body>, ApiError> {
     let snapshot = server
         .runtime
-        .query_snapshot()
+        .held_query_snapshot()
         .await
         .map_err(|error| unavailable(&error))?;
-    let ts = WireTimestamp(snapshot.timestamp_nanos());
+    let ts = WireTimestamp(snapshot.timestamp().as_nanos());
     server.held.hold(Arc::new(snapshot));
     Ok(json(StatusCode::OK, format!(r#"{{"ts":"{ts}"}}"#)))
 }
@@ -77,17 +112,31 @@ pub(super) async fn query_at_ts(
             message,
         ));
     };
-    let Some(snapshot) = server.held.at(nanos) else {
-        let message = "the timestamp is too old, or was never given out; ask `POST /api/query_ts` for a new one";
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "OutOfRetention",
-            message,
-        ));
-    };
+    let timestamp = Timestamp::from_nanos(nanos);
+    if timestamp < server.held.started {
+        return Err(out_of_retention());
+    }
+    let held = server.held.at(timestamp);
     let format = request.format;
-    let response = one(server, &snapshot, identity, request, request_id).await?;
+    let path = function_path(&request.path)?;
+    let audience = Audience::of(server, &identity);
+    let call = FunctionCall::new(path, request.args, identity);
+    let outcome = server
+        .runtime
+        .query_at(timestamp, held.as_deref(), call)
+        .await
+        .ok_or_else(out_of_retention)?;
+    let response = respond(outcome, audience, request_id)?;
     Ok(json(StatusCode::OK, response.to_json(format)))
+}
+
+fn out_of_retention() -> ApiError {
+    let message = "the timestamp is too old, or was never given out; \
+                   ask `POST /api/query_ts` for a new one and repeat all queries at that";
+    ApiError {
+        retry_after: Some(Duration::ZERO),
+        ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "OutOfRetention", message)
+    }
 }
 
 /// `POST /api/query_batch`: several queries at one timestamp; each may fail on its own.
@@ -131,6 +180,14 @@ async fn one(
     let outcome = snapshot
         .query(FunctionCall::new(path, request.args, identity))
         .await;
+    respond(outcome, audience, request_id)
+}
+
+fn respond(
+    outcome: FunctionOutcome,
+    audience: Audience,
+    request_id: &str,
+) -> Result<FunctionResponse, ApiError> {
     let result = match outcome.result {
         Ok(value) => Ok(value),
         Err(error) => match ApiError::of_system(&error, request_id) {
