@@ -7,9 +7,9 @@ use clonk_schema::Job;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use lentil::Document;
 use lentil_bench::{body, fields};
-use lentil_runtime::Visibility;
 use lentil_runtime::cache::{CacheKey, CachedRun, Lookup, QueryCache, ReadSet};
 use lentil_runtime::memory::Charge;
+use lentil_runtime::{ExecutionId, RequestId, Visibility};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{
     Commit, CommitObserver, IndexDeclaration, IndexId, IndexRef, MemoryStore, Store,
@@ -170,6 +170,8 @@ fn cache(runtime: &Runtime) -> QueryCache {
             journal: None,
             json: OnceLock::new(),
             charge: Charge::default(),
+            request_id: RequestId::made(0),
+            execution: ExecutionId::default(),
         };
         let kept = runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }));
         kept.expect("the run succeeds");
@@ -259,6 +261,8 @@ fn invalidation(c: &mut Criterion) {
                     journal: None,
                     json: OnceLock::new(),
                     charge: Charge::default(),
+                    request_id: RequestId::made(0),
+                    execution: ExecutionId::default(),
                 };
                 runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }))
             });

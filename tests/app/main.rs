@@ -6,6 +6,7 @@ mod fails;
 mod files;
 mod messages;
 mod odd;
+mod traced;
 
 use std::process::ExitCode;
 
@@ -20,12 +21,14 @@ fn main() -> ExitCode {
         .with(echo::functions())
         .with(fails::functions())
         .with(files::functions())
-        .with(odd::functions());
+        .with(odd::functions())
+        .with(traced::functions());
     Backend::new(
         Schema::new()
             .table::<messages::Message>()
             .table::<counters::Counter>(),
     )
     .functions(functions)
+    .http(traced::router())
     .main()
 }

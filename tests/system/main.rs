@@ -22,5 +22,6 @@ mod page;
 mod processes;
 mod refusals;
 mod removed_files;
+mod request_ids;
 mod schedule;
 mod tidy;

@@ -9,6 +9,10 @@ impl CreationTimes {
         CreationTimes(Mutex::new(last_ms))
     }
 
+    pub(crate) fn last(&self) -> f64 {
+        *self.0.lock()
+    }
+
     pub(crate) fn next(&self, now_ms: f64) -> f64 {
         let mut last = self.0.lock();
         *last = now_ms.max(last.next_up());

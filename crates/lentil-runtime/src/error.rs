@@ -215,6 +215,8 @@ pub enum Code {
     InvalidCursor,
     /// A function was scheduled for a time that makes no sense.
     InvalidSchedule,
+    /// A scheduled mutation canceled itself while it ran; it wrote nothing.
+    CancelsItself,
     /// The function ran longer than its time limit.
     TimedOut,
     /// The function panicked.
@@ -256,6 +258,7 @@ impl Code {
             Code::NotUnique => "NotUnique",
             Code::InvalidCursor => "InvalidCursor",
             Code::InvalidSchedule => "InvalidSchedule",
+            Code::CancelsItself => "ScheduledFunctionCancelingItself",
             Code::TimedOut => "FunctionTimedOut",
             Code::Panicked => "FunctionPanicked",
             Code::Abandoned => "NestedCallAbandoned",

@@ -1,20 +1,33 @@
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use lentil_values::Uuid;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::{Error, FunctionKind, Result};
+use crate::call::Call;
+use crate::log::cut;
+use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
 /// How many executions are remembered.
-const KEPT: usize = 1_000;
+const MAX_KEPT: usize = 1_000;
+/// How many bytes of log lines and errors are remembered; a client can choose what a function logs.
+const MAX_KEPT_BYTES: usize = 8 << 20;
+/// The longest error that is remembered.
+const MAX_ERROR_BYTES: usize = 32 << 10;
 
-/// One run of a function or an HTTP action, as `npx convex logs` shows it.
+/// One execution of a function or an HTTP action, as `npx convex logs` shows it.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// When it ended, in milliseconds since the Unix epoch; no two are equal.
-    pub at_ms: f64,
+    /// Orders the executions: the time when it ended, in milliseconds since the Unix epoch, but greater than the one
+    /// before, also when the clock goes back.
+    pub cursor_ms: f64,
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub ended_ms: f64,
     /// The function's path, or an HTTP action's route: its method and path.
     pub identifier: Arc<str>,
     /// Query, mutation or action; `None` for an HTTP action.
@@ -25,63 +38,174 @@ pub struct Execution {
     pub duration: Duration,
     /// Why it failed, if it did.
     pub error: Option<String>,
+    /// Which execution it is.
+    pub id: ExecutionId,
+    /// The execution that called it.
+    pub parent: Option<ExecutionId>,
+    /// On whose behalf it ran, in the words of Convex's log.
+    pub identity: &'static str,
+    /// Whether its result is another execution's: from the cache, or from one that ran at the same time.
+    pub is_cached: bool,
+    source: Arc<CallSource>,
+}
+
+impl Execution {
+    /// The id of the request that caused it.
+    pub fn request_id(&self) -> &RequestId {
+        &self.source.request_id
+    }
+
+    /// What called it, in the words of Convex's log.
+    pub fn caller(&self) -> &'static str {
+        match self.parent {
+            Some(_) => "Action",
+            None => self.source.caller.as_str(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let lines: usize = self.log_lines.iter().map(String::len).sum();
+        lines + self.error.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Which execution one is. It prints as a UUID, as Convex's do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ExecutionId {
+    /// A random number of the process.
+    process: u64,
+    number: u64,
+}
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = u128::from(self.process) << 64 | u128::from(self.number);
+        Uuid::from_random_bits(bits).fmt(f)
+    }
 }
 
 /// The latest executions, and those who wait for the next.
-#[derive(Default)]
 pub(crate) struct Executions {
-    kept: Mutex<VecDeque<Execution>>,
+    kept: Mutex<Kept>,
     next: Notify,
+    process: u64,
+    number: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    executions: VecDeque<Execution>,
+    bytes: usize,
+}
+
+/// How an execution ended.
+pub(crate) struct Ended<'a, T> {
+    pub(crate) identifier: Arc<str>,
+    pub(crate) kind: Option<FunctionKind>,
+    pub(crate) log_lines: Vec<String>,
+    pub(crate) began: Instant,
+    pub(crate) is_cached: bool,
+    pub(crate) result: &'a Result<T>,
+}
+
+impl<'a, T> Ended<'a, T> {
+    /// An execution that ran by itself, and logged what its call has logged.
+    pub(crate) fn of(
+        call: &Call,
+        identifier: Arc<str>,
+        kind: Option<FunctionKind>,
+        began: Instant,
+        result: &'a Result<T>,
+    ) -> Ended<'a, T> {
+        Ended {
+            identifier,
+            kind,
+            log_lines: call.log.lines(),
+            began,
+            is_cached: false,
+            result,
+        }
+    }
 }
 
 impl Executions {
-    pub(crate) fn record<T>(
-        &self,
-        now_ms: f64,
-        identifier: Arc<str>,
-        kind: Option<FunctionKind>,
-        log_lines: Vec<String>,
-        duration: Duration,
-        result: &Result<T>,
-    ) {
-        let error = result.as_ref().err().map(Error::to_string);
-        let mut kept = self.kept.lock();
-        let at_ms = kept
-            .back()
-            .map_or(now_ms, |last| now_ms.max(last.at_ms.next_up()));
-        kept.push_back(Execution {
-            at_ms,
-            identifier,
-            kind,
-            log_lines,
-            duration,
-            error,
-        });
-        if kept.len() > KEPT {
-            kept.pop_front();
+    /// No executions; their ids have the random number `process` in common.
+    pub(crate) fn new(process: u64) -> Executions {
+        Executions {
+            kept: Mutex::default(),
+            next: Notify::new(),
+            process,
+            number: AtomicU64::new(0),
         }
-        drop(kept);
+    }
+
+    pub(crate) fn next_id(&self) -> ExecutionId {
+        ExecutionId {
+            process: self.process,
+            // The numbers only have to differ.
+            number: self.number.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn record<T>(&self, now_ms: f64, call: &Call, ended: Ended<'_, T>) {
+        let error = ended.result.as_ref().err().map(Error::to_string);
+        let execution = Execution {
+            cursor_ms: now_ms,
+            ended_ms: now_ms,
+            identifier: ended.identifier,
+            kind: ended.kind,
+            log_lines: ended.log_lines,
+            duration: ended.began.elapsed(),
+            error: error.map(|error| cut(error, MAX_ERROR_BYTES)),
+            id: call.execution,
+            parent: call.parent,
+            identity: call.auth.identity().name(),
+            is_cached: ended.is_cached,
+            source: Arc::clone(&call.source),
+        };
+        self.kept.lock().push(execution);
         self.next.notify_waiters();
     }
 
     /// All that are remembered, the oldest first.
-    pub(crate) fn all(&self) -> Vec<Arc<Execution>> {
-        self.kept.lock().iter().cloned().map(Arc::new).collect()
+    pub(crate) fn all(&self) -> Vec<Execution> {
+        self.after_now(f64::NEG_INFINITY)
     }
 
-    /// Those after `at_ms`; waits for the first if there are none.
-    pub(crate) async fn after(&self, at_ms: f64) -> Vec<Arc<Execution>> {
+    /// Those after `cursor_ms`; waits for the first if there are none.
+    pub(crate) async fn after(&self, cursor_ms: f64) -> Vec<Execution> {
         loop {
             let next = self.next.notified();
-            let found: Vec<_> = self
-                .all()
-                .into_iter()
-                .filter(|run| run.at_ms > at_ms)
-                .collect();
+            let found = self.after_now(cursor_ms);
             if !found.is_empty() {
                 return found;
             }
             next.await;
+        }
+    }
+
+    fn after_now(&self, cursor_ms: f64) -> Vec<Execution> {
+        let kept = self.kept.lock();
+        let later = kept
+            .executions
+            .iter()
+            .filter(|execution| execution.cursor_ms > cursor_ms);
+        later.cloned().collect()
+    }
+}
+
+impl Kept {
+    fn push(&mut self, mut execution: Execution) {
+        if let Some(last) = self.executions.back() {
+            execution.cursor_ms = execution.cursor_ms.max(last.cursor_ms.next_up());
+        }
+        self.bytes += execution.bytes();
+        self.executions.push_back(execution);
+        while self.executions.len() > MAX_KEPT || self.bytes > MAX_KEPT_BYTES {
+            let Some(oldest) = self.executions.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.bytes();
         }
     }
 }

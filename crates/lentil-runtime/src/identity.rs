@@ -102,6 +102,16 @@ impl Identity {
         matches!(self, Identity::Admin { .. })
     }
 
+    /// What it is called in Convex's log.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Identity::Anonymous => "unknown",
+            Identity::User(_) => "user",
+            Identity::Admin { acting_as: None } => "instance_admin",
+            Identity::Admin { acting_as: Some(_) } => "member_acting_user",
+        }
+    }
+
     /// A text that is equal for the same user and different for others.
     pub(crate) fn key(&self) -> Arc<str> {
         self.user().map_or_else(Arc::default, |user| {

@@ -13,6 +13,7 @@ mod creation;
 mod database;
 mod error;
 mod executions;
+mod failure;
 mod function;
 mod functions;
 mod handler;
@@ -25,21 +26,23 @@ pub mod memory;
 mod open;
 mod path;
 mod random;
+mod request_id;
 mod run;
 mod runtime;
 mod schedule;
+mod source;
 mod storage;
 mod system;
 mod tables;
 
 pub use application::Application;
-pub use context::{ActionCtx, Auth, MutationCtx, QueryCtx};
+pub use context::{ActionCtx, Auth, Meta, MutationCtx, QueryCtx, RequestMetadata};
 pub use database::{
     DatabaseReader, DatabaseWriter, Decode, MAX_CURSOR_BYTES, PageStatus, Pages, PaginationOptions,
     PaginationResult, Query, SystemDocument, SystemReader,
 };
 pub use error::{Code, Error, Result};
-pub use executions::Execution;
+pub use executions::{Execution, ExecutionId};
 pub use function::{Function, FunctionKind, Visibility};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
@@ -51,9 +54,11 @@ pub use live::{Subscriber, Update, Wakes};
 pub use log::{Log, LogLevel};
 pub use open::{Misfits, OpenError, OpenProgress};
 pub use path::{FunctionPath, FunctionPathError};
+pub use request_id::RequestId;
 pub use run::QuerySnapshot;
 pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
 pub use schedule::{CronError, Crons, Schedulable, ScheduledFunction, ScheduledState, Scheduler};
+pub use source::{CallSource, Caller};
 pub use storage::{
     File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError,
     StoredFile, UploadTokenError,

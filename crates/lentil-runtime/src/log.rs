@@ -1,9 +1,9 @@
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::Limits;
+use crate::{CallSource, Limits};
 
 /// How important a log line is; printed as Convex prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,24 +32,43 @@ impl LogLevel {
     }
 }
 
-/// The log lines of one call, `ctx.log`: shown to its client, and in the server's log.
+/// The log lines of one call, `ctx.log`: in the server's log, in `npx convex logs`, and shown to clients that may see
+/// internals.
 ///
-/// The lines of nested calls stand among their caller's. A line reads `[LEVEL] text`; over the limits of
+/// The server's log has them at their level, with the function and the request's id. The lines of nested calls stand
+/// among their caller's. A line reads `[LEVEL] text`; over the limits of
 /// [`Limits::log_lines`] and [`Limits::log_line_bytes`] lines are cut and left out.
 #[derive(Clone)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     max_lines: usize,
     max_bytes: usize,
+    source: Arc<CallSource>,
+    /// The function or route that writes.
+    function: Arc<str>,
 }
 
 impl Log {
-    pub(crate) fn new(limits: &Limits) -> Log {
+    pub(crate) fn new(limits: &Limits, source: &Arc<CallSource>, function: &Arc<str>) -> Log {
         Log {
             lines: Arc::default(),
             max_lines: limits.log_lines,
             max_bytes: limits.log_line_bytes,
+            source: Arc::clone(source),
+            function: Arc::clone(function),
         }
+    }
+
+    /// The same log, for a function that its owner calls.
+    pub(crate) fn of(&self, function: &Arc<str>) -> Log {
+        Log {
+            function: Arc::clone(function),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn function(&self) -> &str {
+        &self.function
     }
 
     /// Writes a line of level `DEBUG`.
@@ -78,19 +97,44 @@ impl Log {
     }
 
     fn write(&self, level: LogLevel, text: &dyn Display) {
-        let mut lines = self.lines.lock();
-        if lines.len() < self.max_lines {
-            lines.push(cut(format!("[{}] {text}", level.as_str()), self.max_bytes));
-        } else if lines.len() == self.max_lines {
-            lines.push(format!(
-                "[WARN] more than {} log lines; the rest is left out",
-                self.max_lines
-            ));
+        let text = cut(text.to_string(), self.max_bytes);
+        if self.add(|| format!("[{}] {text}", level.as_str())) {
+            self.trace(level, &text);
         }
     }
 
+    /// Adds a line, unless there are too many; returns whether it did.
+    fn add(&self, line: impl FnOnce() -> String) -> bool {
+        let mut lines = self.lines.lock();
+        let has_room = lines.len() < self.max_lines;
+        if has_room {
+            lines.push(line());
+        } else if lines.len() == self.max_lines {
+            let count = self.max_lines;
+            lines.push(format!(
+                "[WARN] more than {count} log lines; the rest is left out"
+            ));
+        }
+        has_room
+    }
+
+    /// Writes a line to the server's log too, under the request's id.
+    fn trace(&self, level: LogLevel, text: &str) {
+        let (function, request_id, text) =
+            (&*self.function, &self.source.request_id, OneLine(text));
+        match level {
+            LogLevel::Debug => tracing::debug!(function, %request_id, "{text}"),
+            LogLevel::Info | LogLevel::Log => tracing::info!(function, %request_id, "{text}"),
+            LogLevel::Warn => tracing::warn!(function, %request_id, "{text}"),
+            LogLevel::Error => tracing::error!(function, %request_id, "{text}"),
+        }
+    }
+
+    /// Adds the lines of a call that had a log of its own.
     pub(crate) fn extend(&self, lines: &[String]) {
-        self.lines.lock().extend_from_slice(lines);
+        for line in lines {
+            self.add(|| line.clone());
+        }
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -98,7 +142,23 @@ impl Log {
     }
 }
 
-fn cut(mut line: String, max_bytes: usize) -> String {
+/// A text without line breaks or other control characters: one that came from a client cannot forge a line of the log.
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(char::is_control) {
+            let (before, from) = rest.split_at(at);
+            let control = from.chars().next().unwrap_or_default();
+            write!(f, "{before}{}", control.escape_default())?;
+            rest = &from[control.len_utf8()..];
+        }
+        f.write_str(rest)
+    }
+}
+
+pub(crate) fn cut(mut line: String, max_bytes: usize) -> String {
     if line.len() > max_bytes {
         line.truncate(line.floor_char_boundary(max_bytes));
         line.push_str(" (cut: too long)");
@@ -109,6 +169,12 @@ fn cut(mut line: String, max_bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Caller, RequestId};
+
+    fn log(limits: &Limits) -> Log {
+        let source = CallSource::new(Caller::Tester, RequestId::made(1));
+        Log::new(limits, &Arc::new(source), &"a:b".into())
+    }
 
     #[test]
     fn lines_over_the_limit_are_left_out_and_said_to_be() {
@@ -116,7 +182,7 @@ mod tests {
             log_lines: 2,
             ..Limits::default()
         };
-        let log = Log::new(&limits);
+        let log = log(&limits);
         (0..5).for_each(|i| log.log(i));
         assert_eq!(
             log.lines(),
@@ -131,11 +197,18 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_between_characters() {
         let limits = Limits {
-            log_line_bytes: 10,
+            log_line_bytes: 3,
             ..Limits::default()
         };
-        let log = Log::new(&limits);
+        let log = log(&limits);
         log.warn("éé");
         assert_eq!(log.lines(), ["[WARN] é (cut: too long)"]);
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        let text = "é\n2026 ERROR \u{1b}[31m\r\u{85}";
+        let expected = "é\\n2026 ERROR \\u{1b}[31m\\r\\u{85}";
+        assert_eq!(OneLine(text).to_string(), expected);
     }
 }

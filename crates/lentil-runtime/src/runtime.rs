@@ -6,15 +6,15 @@ use lentil_store::{
 };
 use lentil_values::{Object, TableNumber, Value};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::cache::{CacheStats, QueryCache};
 use crate::call::Call;
 use crate::creation::CreationTimes;
-use crate::executions::{Execution, Executions};
+use crate::executions::{Ended, Execution, ExecutionId, Executions};
 use crate::functions::Registry;
 use crate::http::{HttpRouter, Secret};
 use crate::live::LiveQueries;
-use crate::log::Log;
 use crate::memory::{Charge, Memory, MemoryLimits};
 use crate::open::{self, OpenError, OpenProgress};
 use crate::random::{Random, Seeds};
@@ -24,8 +24,8 @@ use crate::storage::{ContentLocks, UploadKey};
 use crate::system::{self, StoredEnvironment};
 use crate::tables::Tables;
 use crate::{
-    ActionCtx, Application, Function, FunctionKind, FunctionPath, Identity, Limits, MutationCtx,
-    QueryCtx, Result, SessionRequest,
+    ActionCtx, Application, CallSource, Caller, Function, FunctionKind, FunctionPath, Identity,
+    Limits, MutationCtx, QueryCtx, RequestId, Result, SessionRequest,
 };
 
 /// A running application on a store: what the server, the tests and the tools call.
@@ -149,6 +149,8 @@ pub struct FunctionCall {
     pub request: Option<SessionRequest>,
     /// Stands for the arguments, until the call has ended.
     pub charge: Charge,
+    /// Where it comes from; `None` when the program itself calls.
+    pub source: Option<CallSource>,
 }
 
 impl FunctionCall {
@@ -160,7 +162,15 @@ impl FunctionCall {
             identity,
             request: None,
             charge: Charge::default(),
+            source: None,
         }
+    }
+
+    /// The same call, from this source.
+    #[must_use]
+    pub fn with_source(mut self, source: CallSource) -> FunctionCall {
+        self.source = Some(source);
+        self
     }
 }
 
@@ -173,6 +183,8 @@ pub struct FunctionOutcome {
     pub log_lines: Vec<String>,
     /// A timestamp that has all that the call wrote and read.
     pub timestamp: Timestamp,
+    /// The id under which the call stands in the log.
+    pub request_id: RequestId,
 }
 
 impl Runtime {
@@ -223,7 +235,7 @@ impl Runtime {
             content_locks: ContentLocks::default(),
             cache,
             live,
-            executions: Executions::default(),
+            executions: Executions::new(seeds.next_u64()),
             crons: opened.crons,
             environment: options.environment,
             stored_environment,
@@ -244,24 +256,31 @@ impl Runtime {
 
     /// Runs a function by its name, of the given kind or of whichever kind it is, to its end: a caller that goes
     /// away loses the answer, not the work.
-    pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
-        let context = Call::outermost(self.clone(), call.identity.clone());
-        let log = context.log.clone();
-        let (runtime, request) = (self.clone(), call.request.clone());
-        let done = ToItsEnd::new(async move {
-            let done = runtime.dispatch(call, kind, context).await;
-            match (&done, request) {
-                // What was answered stands, though the function has since changed its name or its arguments.
-                (Err(error), Some(request)) if error.is_refusal() => {
-                    match runtime.answered(&request).await? {
-                        Some(value) => Ok((value, runtime.published())),
-                        None => done,
-                    }
-                }
-                _ => done,
+    pub async fn call(
+        &self,
+        mut call: FunctionCall,
+        kind: Option<FunctionKind>,
+    ) -> FunctionOutcome {
+        let source = call.source.take();
+        let source = source.unwrap_or_else(|| self.new_source(Caller::Tester));
+        let (source, name) = (Arc::new(source), call.path.shared());
+        let request_id = source.request_id.clone();
+        let context = Call::outermost(
+            self.clone(),
+            call.identity.clone(),
+            Arc::clone(&source),
+            &name,
+        );
+        let (log, runtime) = (context.log.clone(), self.clone());
+        let span = context.span();
+        let running = async move {
+            let done = runtime.dispatch_once(call, kind, context).await;
+            if let Err(error) = &done {
+                source.log_failure(&name, error);
             }
-        });
-        let done = done.await;
+            done
+        };
+        let done = ToItsEnd::new(running.instrument(span)).await;
         let (result, timestamp) = match done {
             Ok((value, timestamp)) => (Ok(value), timestamp),
             Err(error) => (Err(error), self.store().published()),
@@ -270,6 +289,28 @@ impl Runtime {
             result,
             log_lines: log.lines(),
             timestamp,
+            request_id,
+        }
+    }
+
+    /// Runs a function, or answers as it was answered before if this is a repetition.
+    async fn dispatch_once(
+        &self,
+        call: FunctionCall,
+        kind: Option<FunctionKind>,
+        context: Call,
+    ) -> Result<(Value, Timestamp)> {
+        let request = call.request.clone();
+        let done = self.dispatch(call, kind, context).await;
+        match (&done, request) {
+            // What was answered stands, though the function has since changed its name or its arguments.
+            (Err(error), Some(request)) if error.is_refusal() => {
+                match self.answered(&request).await? {
+                    Some(value) => Ok((value, self.published())),
+                    None => done,
+                }
+            }
+            _ => done,
         }
     }
 
@@ -279,10 +320,19 @@ impl Runtime {
         kind: Option<FunctionKind>,
         context: Call,
     ) -> Result<(Value, Timestamp)> {
-        let _charge = call.charge;
-        let function = self
+        let (_charge, began) = (call.charge, Instant::now());
+        let function = match self
             .registry()
-            .named(&call.path, call.identity.visibility())?;
+            .named(&call.path, call.identity.visibility())
+        {
+            Ok(function) => function,
+            Err(error) => {
+                let refused = Err(error);
+                let name = call.path.shared();
+                self.record(&context, Ended::of(&context, name, kind, began, &refused));
+                return refused;
+            }
+        };
         match kind.unwrap_or(function.kind()) {
             FunctionKind::Query => {
                 let run = self.run_query(&function, call.args, None, &context).await?;
@@ -312,28 +362,39 @@ impl Runtime {
         self.read(identity, body).await
     }
 
-    /// Runs `body` as a mutation: what it writes is durable when this returns, or undone when it fails.
+    /// Runs `body` as a mutation: what it writes is durable when this returns, or undone when it fails. Without a
+    /// source the program itself calls.
     ///
     /// # Errors
     /// The body's, or that the commit failed.
     pub async fn with_mutation<R>(
         &self,
         identity: Identity,
+        source: Option<CallSource>,
         body: impl AsyncFn(&mut MutationCtx) -> Result<R>,
     ) -> Result<R> {
-        self.transact(&identity, body).await
+        self.transact(identity, source, body).await
     }
 
-    /// Runs `body` with an action's context.
+    /// Runs `body` with an action's context. Without a source the program itself calls.
     ///
     /// # Errors
     /// The body's.
     pub async fn with_action<R>(
         &self,
         identity: Identity,
+        source: Option<CallSource>,
         body: impl AsyncFnOnce(&ActionCtx) -> Result<R>,
     ) -> Result<R> {
-        body(&ActionCtx::new(Call::outermost(self.clone(), identity))).await
+        let name = "an action without a name".into();
+        let source = source.unwrap_or_else(|| self.new_source(Caller::Tester));
+        body(&ActionCtx::new(Call::outermost(
+            self.clone(),
+            identity,
+            source,
+            &name,
+        )))
+        .await
     }
 
     /// Every registered function, in no particular order.
@@ -341,15 +402,14 @@ impl Runtime {
         self.registry().all().map(|function| &**function)
     }
 
-    /// The latest runs of functions and HTTP actions, a thousand at most, the oldest first.
-    pub fn executions(&self) -> Vec<Arc<Execution>> {
+    /// The latest executions of functions and HTTP actions, a thousand at most, the oldest first.
+    pub fn executions(&self) -> Vec<Execution> {
         self.0.executions.all()
     }
 
-    /// The latest runs of functions and HTTP actions after `at_ms`, the oldest first; waits for the next if there are
-    /// none.
-    pub async fn executions_after(&self, at_ms: f64) -> Vec<Arc<Execution>> {
-        self.0.executions.after(at_ms).await
+    /// The latest executions after [`Execution::cursor_ms`], the oldest first; waits for the next if there are none.
+    pub async fn executions_after(&self, cursor_ms: f64) -> Vec<Execution> {
+        self.0.executions.after(cursor_ms).await
     }
 
     /// The store underneath.
@@ -424,23 +484,15 @@ impl Runtime {
             .map(|declared| declared.secret.reveal().to_owned())
     }
 
-    /// Remembers that something has run.
-    pub(crate) fn record<T>(
-        &self,
-        identifier: Arc<str>,
-        kind: Option<FunctionKind>,
-        log: &Log,
-        began: Instant,
-        result: &Result<T>,
-    ) {
-        self.0.executions.record(
-            self.now_ms(),
-            identifier,
-            kind,
-            log.lines(),
-            began.elapsed(),
-            result,
-        );
+    /// Records an execution, for `npx convex logs`. The system's own functions are recorded only when they fail.
+    pub(crate) fn record<T>(&self, call: &Call, ended: Ended<'_, T>) {
+        if ended.result.is_err() || !ended.identifier.starts_with("_system/") {
+            self.0.executions.record(self.now_ms(), call, ended);
+        }
+    }
+
+    pub(crate) fn next_execution_id(&self) -> ExecutionId {
+        self.0.executions.next_id()
     }
 
     pub(crate) fn crons(&self) -> &[OpenCron] {
@@ -486,6 +538,11 @@ impl Runtime {
 
     pub(crate) fn turn_holder(&self) -> &TurnHolder {
         &self.0.turn_holder
+    }
+
+    /// The greatest creation time that there is.
+    pub(crate) fn last_creation_time(&self) -> f64 {
+        self.0.creation_times.last()
     }
 
     pub(crate) fn next_creation_time(&self, now_ms: f64) -> f64 {

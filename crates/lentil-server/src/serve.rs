@@ -7,6 +7,7 @@ use lentil_runtime::Runtime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::ServerOptions;
 use crate::connection::{self, begins};
@@ -85,12 +86,19 @@ pub async fn serve(
 async fn keep_house(server: Arc<Server>) {
     const TICK: Duration = Duration::from_secs(10);
     const TICKS_AN_HOUR: u64 = 360;
-    for tick in 0_u64.. {
+    let (runtime, began) = (&server.runtime, Instant::now());
+    let began_ms = runtime.now_ms();
+    // The first hour is left to set a clock that is wrong at boot.
+    for tick in 1_u64.. {
         server.held.release();
         if tick.is_multiple_of(TICKS_AN_HOUR) {
+            // A wall clock that jumps ahead does not make records old.
+            let now_ms = runtime
+                .now_ms()
+                .min(began_ms + began.elapsed().as_secs_f64() * 1e3);
             let pruned = [
-                server.runtime.prune_sessions().await,
-                server.runtime.prune_jobs().await,
+                runtime.prune_sessions(now_ms).await,
+                runtime.prune_jobs(now_ms).await,
             ];
             for error in pruned.iter().filter_map(|pruned| pruned.as_ref().err()) {
                 tracing::warn!(%error, "old records could not be deleted");
@@ -173,5 +181,47 @@ async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 back_off = (back_off * 2).min(Duration::from_secs(1));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lentil_runtime::{FunctionCall, FunctionPath, Functions, Identity, MutationCtx, Object};
+    use lentil_runtime::{Result, SessionRequest, Uuid};
+    use lentil_schema::Schema;
+    use lentil_testing::TestBackend;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    async fn nothing(_: &mut MutationCtx, (): ()) -> Result<()> {
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_ahead_deletes_no_recorded_answers() {
+        let functions = Functions::in_module("test").mutation("nothing", nothing);
+        let t = TestBackend::new(Schema::new()).functions(functions);
+        let runtime = t.runtime().await;
+        let path = FunctionPath::parse("test:nothing").unwrap();
+        let session_id = Uuid::from_random_bits(1);
+        let mut call = FunctionCall::new(path, Object::new(), Identity::Anonymous);
+        call.request = Some(SessionRequest {
+            session_id,
+            request_id: 0,
+        });
+        assert!(runtime.call(call, None).await.result.is_ok());
+        let (_drain, draining) = watch::channel(false);
+        let server = Server::new(runtime.clone(), ServerOptions::default(), draining);
+        let keeping = tokio::spawn(keep_house(Arc::new(server)));
+        let kept = async || runtime.session_bytes(session_id, 1 << 10).await.unwrap() > 0;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        t.advance(30 * DAY);
+        tokio::time::sleep(DAY).await;
+        assert!(kept().await, "only a day has passed");
+        tokio::time::sleep(14 * DAY).await;
+        assert!(!kept().await);
+        keeping.abort();
     }
 }

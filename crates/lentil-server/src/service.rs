@@ -5,8 +5,8 @@ use std::time::Instant;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use lentil_runtime::Runtime;
 use lentil_runtime::http::Body;
+use lentil_runtime::{CallSource, Caller, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 
@@ -15,9 +15,8 @@ use crate::body::{FromClient, from_client};
 use crate::connection::UpgradeSlot;
 use crate::failed_keys::FailedKeys;
 use crate::heads::Heads;
-use crate::request_id::RequestId;
 use crate::sync::ClientEvents;
-use crate::{Authenticator, ServerOptions, host};
+use crate::{Authenticator, ServerOptions, host, request_id};
 
 /// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,14 +126,16 @@ impl Service {
         if let Err(message) = host::check(&parts) {
             return misdirected(message);
         }
-        let id = RequestId::of(&parts.headers);
+        let client = self.client_address(&parts.headers);
+        let source = self.source(client, &parts);
         let (method, path) = (&parts.method, parts.uri.path());
-        let span = tracing::debug_span!("request", %method, path, request_id = id.as_str());
+        let span =
+            tracing::debug_span!("request", %method, path, request_id = %source.request_id());
         if span.is_disabled() {
-            return self.route(parts, incoming, &id, slot).await;
+            return self.route(parts, incoming, client, source, slot).await;
         }
         let began = Instant::now();
-        let response = Box::pin(self.route(parts, incoming, &id, slot))
+        let response = Box::pin(self.route(parts, incoming, client, source, slot))
             .instrument(span.clone())
             .await;
         let duration_ms = began.elapsed().as_secs_f64() * 1e3;
@@ -144,16 +145,23 @@ impl Service {
         response
     }
 
+    /// Where the calls come from that the request makes.
+    fn source(&self, client: IpAddr, parts: &Parts) -> CallSource {
+        let request_id = request_id::of_request(&parts.headers, &self.server.runtime);
+        let user_agent = parts.headers.get(header::USER_AGENT).cloned();
+        CallSource::new(Caller::HttpEndpoint, request_id).with_peer(Some(client), user_agent)
+    }
+
     async fn route(
         &self,
         mut parts: Box<Parts>,
         incoming: FromClient,
-        id: &RequestId,
+        client: IpAddr,
+        source: CallSource,
         slot: &UpgradeSlot,
     ) -> Response<Body> {
         if self.origin == Origin::Main {
             if let Some(endpoint) = api::endpoint(&self.server, &parts) {
-                let client = self.client_address(&parts.headers);
                 let request = Request::from_parts(*parts, incoming);
                 // Apart, so that the application's requests do not carry the room that these need.
                 return Box::pin(api::answer(
@@ -161,14 +169,13 @@ impl Service {
                     endpoint,
                     client,
                     request,
-                    id.as_str(),
+                    source,
                     slot,
                 ))
                 .await;
             }
             strip_http(&mut parts.uri);
         }
-        let client = self.client_address(&parts.headers);
         let identity = api::of_route(&self.server, client, &parts.headers).await;
         let takes_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let body = if takes_body {
@@ -176,7 +183,8 @@ impl Service {
         } else {
             Body::empty()
         };
-        self.server.runtime.fetch(parts, body, identity, id).await
+        let runtime = &self.server.runtime;
+        runtime.fetch(parts, body, identity, source).await
     }
 }
 

@@ -1,12 +1,15 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use lentil_files::LocalFiles;
 use lentil_runtime::http::{Body, HttpRouter, Secret};
 use lentil_runtime::{
-    ActionCtx, Application, Crons, FunctionCall, FunctionPath, Functions, Identity, Limits,
-    MutationCtx, QueryCtx, Result, Runtime, RuntimeOptions, UserIdentity,
+    ActionCtx, Application, CallSource, Caller, Crons, FunctionCall, FunctionPath, Functions,
+    Identity, Limits, MutationCtx, QueryCtx, RequestId, Result, Runtime, RuntimeOptions,
+    UserIdentity,
 };
 use lentil_schema::{Doc, Document, RangeSpec, Schema};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -30,6 +33,7 @@ pub struct TestBackend {
     opened: OnceCell<Runtime>,
     clock: TestClock,
     user: Mutex<Option<Arc<UserIdentity>>>,
+    source: Mutex<CallSource>,
     files: MemoryFiles,
     /// Holds the folder of a store on disk until the test is over.
     folder: Option<tempfile::TempDir>,
@@ -58,11 +62,13 @@ impl TestBackend {
             environment,
         };
         let clock = TestClock::at_ms(BEGIN_MS);
+        let request_id = RequestId::given("test").expect("it is a request id");
         TestBackend {
             setup: Mutex::new(Some(setup)),
             opened: OnceCell::new(),
             clock,
             user: Mutex::default(),
+            source: Mutex::new(CallSource::new(Caller::Tester, request_id)),
             files: MemoryFiles::new(),
             folder: None,
         }
@@ -131,6 +137,17 @@ impl TestBackend {
         *self.user.lock() = None;
     }
 
+    /// Sets the request behind the calls that follow, as `ctx.meta.request()` returns it.
+    pub fn request_from(&self, ip: IpAddr, user_agent: &'static str) {
+        let user_agent = HeaderValue::from_static(user_agent);
+        let mut source = self.source.lock();
+        *source = source.clone().with_peer(Some(ip), Some(user_agent));
+    }
+
+    fn source(&self) -> CallSource {
+        self.source.lock().clone()
+    }
+
     fn user(&self) -> Option<Arc<UserIdentity>> {
         self.user.lock().clone()
     }
@@ -192,7 +209,7 @@ impl TestBackend {
     ) -> Result<R> {
         self.runtime()
             .await
-            .with_mutation(self.identity(), body)
+            .with_mutation(self.identity(), Some(self.source()), body)
             .await
     }
 
@@ -203,7 +220,7 @@ impl TestBackend {
     pub async fn action<R>(&self, body: impl AsyncFnOnce(&ActionCtx) -> Result<R>) -> Result<R> {
         self.runtime()
             .await
-            .with_action(self.identity(), body)
+            .with_action(self.identity(), Some(self.source()), body)
             .await
     }
 
@@ -231,7 +248,8 @@ impl TestBackend {
     }
 
     async fn call_as(&self, identity: Identity, path: &str, args: Object) -> Result<Value> {
-        let call = FunctionCall::new(FunctionPath::parse(path)?, args, identity);
+        let call = FunctionCall::new(FunctionPath::parse(path)?, args, identity)
+            .with_source(self.source());
         self.runtime().await.call(call, None).await.result
     }
 
@@ -243,7 +261,7 @@ impl TestBackend {
         let (parts, body) = request.into_parts();
         let runtime = self.runtime().await;
         let response = runtime
-            .fetch(Box::new(parts), body.into(), self.identity(), "test")
+            .fetch(Box::new(parts), body.into(), self.identity(), self.source())
             .await;
         let (parts, body) = response.into_parts();
         let body = body.bytes().await.expect("the response's body comes whole");

@@ -5,8 +5,8 @@ use lentil_store::Timestamp;
 use lentil_values::{JsonForm, Value, allocation};
 
 use super::ReadSet;
-use crate::Error;
 use crate::memory::Charge;
+use crate::{Error, ExecutionId, RequestId};
 
 /// A query's answer, and what it rests on.
 #[derive(Debug)]
@@ -25,6 +25,10 @@ pub struct CachedRun {
     pub json: OnceLock<Bytes>,
     /// Stands for the memory of all this, whoever holds it.
     pub charge: Charge,
+    /// The request that had it executed: an error stands in the log under this id.
+    pub request_id: RequestId,
+    /// The execution that it comes from.
+    pub execution: ExecutionId,
 }
 
 /// Copies of a read set's intervals: its own, and those in the interval maps of the cache and of live queries.

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -28,7 +29,8 @@ pub(super) struct Entry {
     pub(super) run: Arc<CachedRun>,
     /// About how many bytes it takes.
     pub(super) size: usize,
-    pub(super) holds_until_ms: f64,
+    /// The times at which it may be used.
+    pub(super) holds_ms: Range<f64>,
     /// Whether it was used since the hand last came by.
     pub(super) was_used: bool,
 }
@@ -130,9 +132,9 @@ mod tests {
     use lentil_values::{Object, Value};
 
     use super::*;
-    use crate::Visibility;
     use crate::cache::ReadSet;
     use crate::memory::Charge;
+    use crate::{ExecutionId, RequestId, Visibility};
 
     /// All have one hash, which is the worst that can come.
     const HASH: u64 = 7;
@@ -156,13 +158,15 @@ mod tests {
             journal: None,
             json: OnceLock::new(),
             charge: Charge::default(),
+            request_id: RequestId::made(0),
+            execution: ExecutionId::default(),
         });
         entries.insert(Entry {
             key: key(name),
             hash: HASH,
             run,
             size: 10,
-            holds_until_ms: 0.0,
+            holds_ms: 0.0..0.0,
             was_used: false,
         });
     }

@@ -357,7 +357,7 @@ impl State {
     fn held(&mut self, key: &CacheKey, hash: u64, now_ms: f64) -> Option<Arc<CachedRun>> {
         let slot = self.entries.find(hash, key)?;
         let entry = self.entries.get_mut(slot)?;
-        if now_ms < entry.holds_until_ms {
+        if entry.holds_ms.contains(&now_ms) {
             entry.was_used = true;
             return Some(Arc::clone(&entry.run));
         }
@@ -395,10 +395,11 @@ impl State {
             self.stats.evictions += 1;
         }
         let reads_time = run.read_set.reads_time();
-        let holds_until_ms = if reads_time {
-            lookup.now_ms + TIME_HOLDS_MS
+        // A clock that is set back far does not let an answer hold for as much longer.
+        let holds_ms = if reads_time {
+            lookup.now_ms - TIME_HOLDS_MS..lookup.now_ms + TIME_HOLDS_MS
         } else {
-            f64::INFINITY
+            f64::NEG_INFINITY..f64::INFINITY
         };
         let run = Arc::clone(run);
         self.entries.insert(Entry {
@@ -406,7 +407,7 @@ impl State {
             hash,
             run,
             size,
-            holds_until_ms,
+            holds_ms,
             was_used: false,
         });
     }
@@ -425,8 +426,8 @@ mod tests {
 
     use super::super::ReadSet;
     use super::*;
-    use crate::Visibility;
     use crate::memory::Charge;
+    use crate::{ExecutionId, RequestId, Visibility};
 
     const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
@@ -465,6 +466,8 @@ mod tests {
             journal: None,
             json: OnceLock::new(),
             charge: Charge::default(),
+            request_id: RequestId::made(0),
+            execution: ExecutionId::default(),
         }
     }
 

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 use parking_lot::Mutex;
 
 use crate::call::Call;
-use crate::context::Auth;
+use crate::context::{Auth, Meta};
 use crate::function::BoxFuture;
 use crate::handler::{ActionHandler, Handler};
 use crate::http::{Json, Secret};
@@ -21,6 +23,8 @@ pub struct ActionCtx {
     pub log: Log,
     /// Who is signed in.
     pub auth: Auth,
+    /// The request behind the call.
+    pub meta: Meta,
     /// Runs functions later, from now on.
     pub scheduler: Scheduler,
     /// Stored files.
@@ -31,17 +35,22 @@ pub struct ActionCtx {
 
 impl ActionCtx {
     pub(crate) fn new(call: Call) -> ActionCtx {
-        let scheduler = Scheduler::of_action(call.runtime.clone());
+        let scheduler = Scheduler::of_action(call.runtime.clone(), call.source.scheduled);
         let storage = StorageActions::new(call.runtime.clone());
         let (log, auth) = (call.log.clone(), call.auth.clone());
         ActionCtx {
             log,
             auth,
+            meta: Meta::new(Arc::clone(&call.source)),
             scheduler,
             storage,
             call,
             random: Mutex::default(),
         }
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
     }
 
     /// Returns the current time, in whole milliseconds since the Unix epoch.

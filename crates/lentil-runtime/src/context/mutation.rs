@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
 use crate::call::Call;
-use crate::context::Auth;
+use crate::context::{Auth, Meta};
 use crate::function::BoxFuture;
 use crate::handler::Handler;
 use crate::log::Log;
@@ -17,6 +19,8 @@ pub struct MutationCtx {
     pub log: Log,
     /// Who is signed in.
     pub auth: Auth,
+    /// The request behind the call.
+    pub meta: Meta,
     /// Runs functions later, if this mutation succeeds.
     pub scheduler: Scheduler,
     /// Stored files.
@@ -27,13 +31,14 @@ pub struct MutationCtx {
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
         let (scheduler, storage) = (
-            Scheduler::of_mutation(db.slot()),
+            Scheduler::of_mutation(db.slot(), call.source.scheduled),
             StorageWriter::new(db.slot()),
         );
         MutationCtx {
             db,
             log: call.log.clone(),
             auth: call.auth.clone(),
+            meta: Meta::new(Arc::clone(&call.source)),
             scheduler,
             storage,
             call,

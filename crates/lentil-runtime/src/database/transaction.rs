@@ -114,6 +114,19 @@ impl Transaction {
 
     pub(crate) async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
         self.usage.read_range(self.runtime.limits())?;
+        let found = self.get_uncounted(id).await?;
+        if let Some(document) = &found {
+            self.usage
+                .read_document(size_of(document), self.runtime.limits())?;
+        }
+        Ok(found)
+    }
+
+    /// Reads a document on the system's own account: the function's limits do not count it.
+    pub(crate) async fn get_uncounted(
+        &mut self,
+        id: DocumentId,
+    ) -> Result<Option<Arc<StoredDocument>>> {
         let found = match &mut self.view {
             View::Query { snapshot, read_set } => {
                 read_set.add(
@@ -132,12 +145,7 @@ impl Transaction {
                 (None, None) => transaction.get(id).await,
             },
         };
-        let found = self.note(found)?;
-        if let Some(document) = &found {
-            self.usage
-                .read_document(size_of(document), self.runtime.limits())?;
-        }
-        Ok(found)
+        self.note(found)
     }
 
     /// Reads up to `limit` rows; the read set takes the interval up to the last row when there may be more.

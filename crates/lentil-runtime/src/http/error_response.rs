@@ -1,11 +1,10 @@
-use std::fmt;
 use std::time::Duration;
 
 use ::http::{HeaderValue, StatusCode, header};
 use lentil_values::{FieldName, JsonForm, Object, Value};
 
 use super::Response;
-use crate::Error;
+use crate::{Error, RequestId};
 
 /// After which time a client that was answered 503 may try again, as `Retry-After` tells it.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -14,7 +13,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// What is the request's fault is said. Anything of ours is a 500 (or a 503) with the request's id, under which the
 /// log has the rest; `dev` shows it to the client too.
-pub(crate) fn error_response(error: &Error, request_id: &dyn fmt::Display, dev: bool) -> Response {
+pub(crate) fn error_response(error: &Error, request_id: &RequestId, dev: bool) -> Response {
     let status = error.code().status();
     let sentence = match status {
         StatusCode::SERVICE_UNAVAILABLE => {

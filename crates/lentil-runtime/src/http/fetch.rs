@@ -1,4 +1,3 @@
-use std::fmt;
 use std::sync::Arc;
 
 use ::http::StatusCode;
@@ -9,21 +8,21 @@ use super::error_response::error_response;
 use super::router::HttpAction;
 use super::{Body, Request, Response};
 use crate::call::Call;
+use crate::executions::Ended;
 use crate::run::{ToItsEnd, guard};
-use crate::{ActionCtx, Error, Identity, Result, Runtime};
+use crate::{ActionCtx, CallSource, Identity, Result, Runtime};
 
 impl Runtime {
     /// Answers a request by the application's routes. It never fails: what goes wrong is an answer too.
     ///
     /// The action runs to its end: a client that hangs up loses the answer and not the work.
-    /// The head is boxed, since it is handed on from future to future. `request_id` names the request in the log and
-    /// in what a client is told of a failure.
+    /// The head is boxed, since it is handed on from future to future.
     pub async fn fetch(
         &self,
         parts: Box<Parts>,
         body: Body,
         identity: Identity,
-        request_id: impl fmt::Display,
+        source: CallSource,
     ) -> ::http::Response<Body> {
         let path = parts.uri.path();
         let Some(route) = self.router().lookup(&parts.method, path) else {
@@ -31,15 +30,13 @@ impl Runtime {
         };
         let (name, action) = (Arc::clone(&route.name), Arc::clone(&route.action));
         let request = Request::new(parts, body, self.clone());
+        let request_id = source.request_id().clone();
         let running = self
             .clone()
-            .run_http(Arc::clone(&name), action, request, identity);
+            .run_http(name, action, request, identity, source);
         match ToItsEnd::new(running).await {
             Ok(response) => response.into(),
-            Err(error) => {
-                log_failure(&error, &name, &request_id);
-                error_response(&error, &request_id, self.is_dev()).into()
-            }
+            Err(error) => error_response(&error, &request_id, self.is_dev()).into(),
         }
     }
 
@@ -49,8 +46,9 @@ impl Runtime {
         action: HttpAction,
         request: Request,
         identity: Identity,
+        source: CallSource,
     ) -> Result<Response> {
-        let ctx = ActionCtx::new(Call::outermost(self.clone(), identity));
+        let ctx = ActionCtx::new(Call::outermost(self.clone(), identity, source, &name));
         let (began, _charge) = (Instant::now(), request.charge());
         let result = guard(
             &name,
@@ -59,14 +57,13 @@ impl Runtime {
             action(&ctx, request).as_mut(),
         )
         .await;
-        self.record(name, None, &ctx.log, began, &result);
+        if let Err(error) = &result {
+            ctx.call().source.log_failure(&name, error);
+        }
+        self.record(
+            ctx.call(),
+            Ended::of(ctx.call(), name, None, began, &result),
+        );
         result
-    }
-}
-
-fn log_failure(error: &Error, route: &str, request_id: &dyn fmt::Display) {
-    if error.code().status().is_server_error() {
-        let cause = error.cause().map(tracing::field::display);
-        tracing::error!(%request_id, route, code = error.code().as_str(), cause, "{}", error.message());
     }
 }

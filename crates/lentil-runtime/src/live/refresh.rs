@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use lentil_store::Timestamp;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::subscriber::{Answer, Subscribed};
 use super::{Subscriber, Update};
 use crate::cache::{CacheKey, CachedRun, Gate, ReadSet};
+use crate::call::Call;
 use crate::error::store_error;
+use crate::executions::Ended;
 use crate::memory::Charge;
 use crate::run::check_args;
-use crate::{Error, Identity, Result, Runtime};
+use crate::{Caller, Error, FunctionKind, Identity, Result, Runtime};
 
 /// Queries of one client that run at the same time.
 const RUNS_OF_ONE: usize = 8;
@@ -94,31 +98,30 @@ impl Subscriber {
             // An answer that holds here goes on to: a commit that may yet touch it is a later one.
             for number in self.due(timestamp) {
                 let query = &self.queries[&number];
+                let (call, began) = (query.call(&runtime, &self.identity), Instant::now());
                 let function = query.function.clone();
                 let function =
                     function.and_then(|it| check_args(&runtime, &it, &query.args).map(|()| it));
                 let ran = match function {
                     Ok(function) => {
                         let (args, journal) = (query.args.clone(), query.journal.clone());
-                        let ran = runtime
-                            .execute_query(&function, args, journal, &self.identity, snapshot)
-                            .await;
-                        ran.map(|(run, left)| (Arc::new(run), left))
+                        runtime
+                            .execute_query(&function, args, journal, &call, snapshot)
+                            .instrument(call.span())
+                            .await
                     }
-                    Err(error) => Ok((failed(error, timestamp), snapshot)),
+                    Err(error) => Ok((failed(error, timestamp, &call), snapshot)),
                 };
-                match ran {
-                    Ok((run, left)) => {
-                        snapshot = left;
-                        self.keep(number, run, timestamp);
-                    }
+                let (run, left) = match ran {
+                    Ok((run, left)) => (run, Some(left)),
                     Err(error) if error.code().is_system() => return Err(error),
                     // A function that did not give the snapshot back.
-                    Err(error) => {
-                        self.keep(number, failed(error, timestamp), timestamp);
-                        continue 'fresh;
-                    }
-                }
+                    Err(error) => (failed(error, timestamp, &call), None),
+                };
+                query.note(&call, began, &run);
+                self.keep(number, Arc::new(run), timestamp);
+                let Some(left) = left else { continue 'fresh };
+                snapshot = left;
             }
             return Ok(timestamp);
         }
@@ -174,21 +177,51 @@ impl Subscribed {
             places: &runtime.live().places,
             store: &**runtime.store(),
         };
+        let (call, began) = (self.call(runtime, identity), Instant::now());
         let run = match &self.function {
             Ok(function) => {
                 let (args, journal) = (self.args.clone(), self.journal.clone());
                 let json = Arc::clone(&self.args_json);
                 let key = runtime.key_of(function, json, journal.as_deref());
                 runtime
-                    .look_up(function, key, args, journal, identity, since, Some(gate))
+                    .look_up(function, key, args, journal, &call, since, Some(gate))
+                    .instrument(call.span())
                     .await
             }
             Err(error) => Err(error.clone()),
         };
-        match run {
-            Err(error) if !error.code().is_system() => Ok(failed(error, since)),
-            run => run,
+        let run = match run {
+            Err(error) if !error.code().is_system() => Arc::new(failed(error, since, &call)),
+            run => run?,
+        };
+        self.note(&call, began, &run);
+        Ok(run)
+    }
+
+    fn call(&self, runtime: &Runtime, identity: &Identity) -> Call {
+        let source = runtime.new_source(Caller::SyncWorker);
+        let name = self.path.shared();
+        Call::outermost(runtime.clone(), identity.clone(), source, &name)
+    }
+
+    /// Records an execution, and logs its failure; does neither where the answer is another call's, however many
+    /// watch it.
+    fn note(&self, call: &Call, began: Instant, run: &CachedRun) {
+        if run.execution != call.execution {
+            return;
         }
+        if let Err(error) = &run.result {
+            call.source.log_failure(self.path.as_str(), error);
+        }
+        let ended = Ended {
+            identifier: self.path.shared(),
+            kind: Some(FunctionKind::Query),
+            log_lines: run.log_lines.clone(),
+            began,
+            is_cached: false,
+            result: &run.result,
+        };
+        call.runtime.record(call, ended);
     }
 
     /// What the client is to be told, if it has been told otherwise.
@@ -209,17 +242,18 @@ impl Subscribed {
 }
 
 /// The answer of a query that did not come to read anything.
-fn failed(error: Error, timestamp: Timestamp) -> Arc<CachedRun> {
-    let (log_lines, read_set) = (Vec::new(), ReadSet::default());
-    Arc::new(CachedRun {
+fn failed(error: Error, timestamp: Timestamp, call: &Call) -> CachedRun {
+    CachedRun {
         result: Err(error),
-        log_lines,
-        read_set,
+        log_lines: Vec::new(),
+        read_set: ReadSet::default(),
         timestamp,
         journal: None,
         json: OnceLock::new(),
         charge: Charge::default(),
-    })
+        request_id: call.source.request_id.clone(),
+        execution: call.execution,
+    }
 }
 
 fn says_the_same(a: &Arc<CachedRun>, b: &Arc<CachedRun>) -> bool {

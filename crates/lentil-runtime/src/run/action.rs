@@ -9,6 +9,7 @@ use super::mutation::Once;
 use super::nested::wrong_kind;
 use super::query::into_value;
 use crate::call::Call;
+use crate::executions::Ended;
 use crate::function::Run;
 use crate::http::Json;
 use crate::{ActionCtx, Function, FunctionKind, Result, Runtime};
@@ -23,24 +24,18 @@ impl Runtime {
         let Run::Action(run) = &function.run else {
             return Err(wrong_kind(function, FunctionKind::Action));
         };
-        check_args(self, function, &args)?;
-        let (name, began) = (function.path.as_str(), Instant::now());
+        let (name, began) = (function.path.shared(), Instant::now());
         let ctx = ActionCtx::new(call);
-        let result = guard(
-            name,
-            began,
-            self.limits().action_time,
-            run(&ctx, args).as_mut(),
-        )
-        .await;
+        let result = match check_args(self, function, &args) {
+            Ok(()) => {
+                let limit = self.limits().action_time;
+                guard(&name, began, limit, run(&ctx, args).as_mut()).await
+            }
+            Err(error) => Err(error),
+        };
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        self.record(
-            function.path.shared(),
-            Some(FunctionKind::Action),
-            &ctx.log,
-            began,
-            &result,
-        );
+        let (call, kind) = (ctx.call(), Some(FunctionKind::Action));
+        self.record(call, Ended::of(call, name, kind, began, &result));
         result
     }
 

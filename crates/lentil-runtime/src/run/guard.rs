@@ -55,11 +55,6 @@ fn poll_caught<T>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<T>> {
     catch_unwind(AssertUnwindSafe(|| running.poll(cx))).unwrap_or_else(|panic| {
-        tracing::error!(
-            function = name,
-            panic = text_of(&*panic),
-            "a function panicked"
-        );
         Poll::Ready(Err(Error::new(
             Code::Panicked,
             format!("`{name}` panicked: {}", text_of(&*panic)),

@@ -14,11 +14,13 @@ use super::turn::HoldsTurn;
 use crate::call::Call;
 use crate::database::Transaction;
 use crate::error::{commit_error, store_error};
+use crate::executions::Ended;
 use crate::function::Run;
 use crate::schedule::JobRun;
 use crate::system::SessionRequest;
 use crate::{
-    Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx, Result, Runtime,
+    CallSource, Caller, Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx,
+    Result, Runtime,
 };
 
 tokio::task_local! {
@@ -39,14 +41,39 @@ impl Runtime {
         call: &Call,
         once: Once<'_>,
     ) -> Result<(Value, Timestamp)> {
+        let (began, mut log_lines) = (Instant::now(), Vec::new());
+        let result = self
+            .attempt_mutation(function, args, call, once, &mut log_lines)
+            .await;
+        call.log.extend(&log_lines);
+        let ended = Ended {
+            identifier: function.path.shared(),
+            kind: Some(FunctionKind::Mutation),
+            log_lines,
+            began,
+            is_cached: false,
+            result: &result,
+        };
+        self.record(call, ended);
+        result
+    }
+
+    /// Runs a mutation until an attempt meets no conflict; `log_lines` are that attempt's.
+    async fn attempt_mutation(
+        &self,
+        function: &Arc<Function>,
+        args: Object,
+        call: &Call,
+        once: Once<'_>,
+        log_lines: &mut Vec<String>,
+    ) -> Result<(Value, Timestamp)> {
         let Run::Mutation(run) = &function.run else {
             return Err(wrong_kind(function, FunctionKind::Mutation));
         };
         check_args(self, function, &args)?;
         let name = function.path.shared();
-        let began = Instant::now();
         for attempt in 0..ATTEMPTS {
-            let own = Call::outermost(self.clone(), call.auth.identity().clone());
+            let own = call.attempt(&name);
             let (mut ctx, turn) = self.mutation_ctx(&name, attempt, own).await?;
             let running = async {
                 if let Some(answered) = once.answered(&mut ctx).await? {
@@ -66,8 +93,7 @@ impl Runtime {
             .await;
             let log = ctx.log.clone();
             if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
-                self.record(name, Some(FunctionKind::Mutation), &log, began, &result);
-                call.log.extend(&log.lines());
+                *log_lines = log.lines();
                 return result;
             }
             back_off(attempt).await;
@@ -78,13 +104,16 @@ impl Runtime {
     /// Runs `body` as a mutation and commits it.
     pub(crate) async fn transact<R>(
         &self,
-        identity: &Identity,
+        identity: Identity,
+        source: Option<CallSource>,
         body: impl AsyncFn(&mut MutationCtx) -> Result<R>,
     ) -> Result<R> {
         let name: Arc<str> = "a mutation without a name".into();
+        let source = source.unwrap_or_else(|| self.new_source(Caller::Tester));
+        let call = Call::outermost(self.clone(), identity, source, &name);
         for attempt in 0..ATTEMPTS {
-            let call = Call::outermost(self.clone(), identity.clone());
-            let (mut ctx, turn) = self.mutation_ctx(&name, attempt, call).await?;
+            let own = call.attempt(&name);
+            let (mut ctx, turn) = self.mutation_ctx(&name, attempt, own).await?;
             let result = guard(
                 &name,
                 turn.since,

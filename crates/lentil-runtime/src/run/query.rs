@@ -12,9 +12,11 @@ use crate::cache::{CacheKey, CachedRun, Gate, Lookup, args_json};
 use crate::call::Call;
 use crate::database::{Journal, Transaction};
 use crate::error::store_error;
+use crate::executions::Ended;
 use crate::function::Run;
 use crate::{
-    Code, DatabaseReader, Error, Function, FunctionKind, Identity, QueryCtx, Result, Runtime,
+    Caller, Code, DatabaseReader, Error, Function, FunctionKind, Identity, QueryCtx, Result,
+    Runtime,
 };
 
 impl Runtime {
@@ -29,28 +31,49 @@ impl Runtime {
         journal: Option<String>,
         call: &Call,
     ) -> Result<Arc<CachedRun>> {
-        let since = self.store().catch_up().await.map_err(store_error)?;
+        let began = Instant::now();
         let key = self.key_of(function, args_json(&args), journal.as_deref());
-        let run = self
-            .look_up(
-                function,
-                key,
-                args,
-                journal,
-                call.auth.identity(),
-                since,
-                None,
-            )
-            .await?;
-        if run.read_set.reads_identity() {
-            call.auth.note_asked();
+        let answered = async {
+            let since = self.store().catch_up().await.map_err(store_error)?;
+            let run = self
+                .look_up(function, key, args, journal, call, since, None)
+                .await?;
+            let published = self.store().wait_published(run.timestamp).await;
+            published.map_err(store_error).map(|()| run)
+        };
+        let answered = answered.await;
+        if let Ok(run) = &answered {
+            if run.read_set.reads_identity() {
+                call.auth.note_asked();
+            }
+            call.log.extend(&run.log_lines);
         }
-        call.log.extend(&run.log_lines);
-        self.store()
-            .wait_published(run.timestamp)
-            .await
-            .map_err(store_error)?;
-        Ok(run)
+        self.record_query(function, call, began, &answered);
+        answered
+    }
+
+    /// Records what a query was answered, be it by an execution of its own or by another's.
+    fn record_query(
+        &self,
+        function: &Function,
+        call: &Call,
+        began: Instant,
+        answered: &Result<Arc<CachedRun>>,
+    ) {
+        let result = match answered {
+            Ok(run) => run.result.as_ref().map(drop).map_err(Error::clone),
+            Err(error) => Err(error.clone()),
+        };
+        let run = answered.as_ref().ok();
+        let ended = Ended {
+            identifier: function.path.shared(),
+            kind: Some(FunctionKind::Query),
+            log_lines: run.map_or_else(Vec::new, |run| run.log_lines.clone()),
+            began,
+            is_cached: run.is_some_and(|run| run.execution != call.execution),
+            result: &result,
+        };
+        self.record(call, ended);
     }
 
     /// The cache's key of a call; `args` are as JSON.
@@ -74,14 +97,14 @@ impl Runtime {
         key: CacheKey,
         args: Object,
         journal: Option<String>,
-        identity: &Identity,
+        call: &Call,
         since: Timestamp,
         gate: Option<Gate<'_>>,
     ) -> Result<Arc<CachedRun>> {
         check_args(self, function, &args)?;
         let lookup = Lookup {
             key,
-            user: identity.key(),
+            user: call.auth.identity().key(),
             since,
             now_ms: self.now_ms(),
             gate,
@@ -89,7 +112,7 @@ impl Runtime {
         match self.cache().get(&lookup) {
             Some(run) => Ok(run),
             // Apart, so that calls which the cache answers do not carry the room that running takes.
-            None => Box::pin(self.get_or_run(lookup, function, args, journal, identity)).await,
+            None => Box::pin(self.get_or_run(lookup, function, args, journal, call)).await,
         }
     }
 
@@ -99,12 +122,12 @@ impl Runtime {
         function: &Arc<Function>,
         args: Object,
         journal: Option<String>,
-        identity: &Identity,
+        call: &Call,
     ) -> Result<Arc<CachedRun>> {
         let run = async {
             let snapshot = self.store().snapshot().await.map_err(store_error)?;
             Ok(self
-                .execute_query(function, args, journal, identity, snapshot)
+                .execute_query(function, args, journal, call, snapshot)
                 .await?
                 .0)
         };
@@ -120,7 +143,7 @@ impl Runtime {
         function: &Arc<Function>,
         args: Object,
         journal: Option<String>,
-        identity: &Identity,
+        call: &Call,
         snapshot: Box<dyn Snapshot>,
     ) -> Result<(CachedRun, Box<dyn Snapshot>)> {
         let Run::Query(run) = &function.run else {
@@ -128,9 +151,9 @@ impl Runtime {
         };
         let name = function.path.as_str();
         let timestamp = snapshot.timestamp();
-        let call = Call::outermost(self.clone(), identity.clone());
-        let (log, auth) = (call.log.clone(), call.auth.clone());
-        let mut ctx = self.query_ctx(call, snapshot, journal);
+        let own = call.attempt(&function.path.shared());
+        let (log, auth) = (own.log.clone(), own.auth.clone());
+        let mut ctx = self.query_ctx(own, snapshot, journal);
         let began = Instant::now();
         let result = guard(
             name,
@@ -140,13 +163,6 @@ impl Runtime {
         )
         .await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        self.record(
-            function.path.shared(),
-            Some(FunctionKind::Query),
-            &log,
-            began,
-            &result,
-        );
         if let Err(error) = &result
             && error.code().is_system()
         {
@@ -173,6 +189,8 @@ impl Runtime {
             journal,
             json,
             charge: self.memory().charge(0),
+            request_id: call.source.request_id.clone(),
+            execution: call.execution,
         };
         run.charge.set(run.heap_size());
         Ok((run, snapshot))
@@ -202,12 +220,14 @@ impl Runtime {
         identity: Identity,
         body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>,
     ) -> Result<R> {
-        let name = "a query without a name";
+        let name: Arc<str> = "a query without a name".into();
+        let source = self.new_source(Caller::Tester);
+        let call = Call::outermost(self.clone(), identity, source, &name);
         let snapshot = self.store().snapshot().await.map_err(store_error)?;
         let timestamp = snapshot.timestamp();
-        let mut ctx = self.query_ctx(Call::outermost(self.clone(), identity), snapshot, None);
+        let mut ctx = self.query_ctx(call, snapshot, None);
         let result = guard(
-            name,
+            &name,
             Instant::now(),
             self.limits().query_time,
             pin!(body(&mut ctx)),
@@ -221,7 +241,7 @@ impl Runtime {
             .map_err(store_error)?;
         result.and_then(|value| {
             if lent {
-                Err(abandoned(name))
+                Err(abandoned(&name))
             } else {
                 Ok(value)
             }

@@ -1,13 +1,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lentil_store::{Snapshot, StoreError, Timestamp};
+use lentil_values::Value;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::check::check_args;
 use super::query::into_value;
 use crate::call::Call;
 use crate::error::store_error;
-use crate::{Code, Error, FunctionCall, FunctionOutcome, Result, Runtime};
+use crate::executions::Ended;
+use crate::{Caller, Code, Error, FunctionCall, FunctionKind, FunctionOutcome, Result, Runtime};
 
 /// Everything as it is at one timestamp, for queries that must agree.
 pub struct QuerySnapshot {
@@ -57,42 +61,50 @@ impl Runtime {
         &self,
         timestamp: Timestamp,
         held: Option<&QuerySnapshot>,
-        call: FunctionCall,
+        mut call: FunctionCall,
     ) -> Option<FunctionOutcome> {
         if timestamp > self.published() {
             return None;
         }
+        let source = call.source.take();
+        let source = source.unwrap_or_else(|| self.new_source(Caller::Tester));
         let (path, identity) = (call.path.clone(), call.identity.clone());
         let copy = FunctionCall::new(path, call.args.clone(), identity);
+        let copy = copy.with_source(source.clone());
         if let Some(unchanged) = self.query_unchanged_since(timestamp, copy).await {
             return Some(unchanged);
         }
         let held = held?;
-        let outcome = held.query(call).await;
+        let outcome = held.query(call.with_source(source)).await;
         (!held.has_expired()).then_some(outcome)
     }
 
     async fn query_unchanged_since(
         &self,
         timestamp: Timestamp,
-        call: FunctionCall,
+        mut call: FunctionCall,
     ) -> Option<FunctionOutcome> {
-        let context = Call::outermost(self.clone(), call.identity.clone());
+        let (name, source) = (call.path.shared(), call.source.take()?);
+        let context = Call::outermost(self.clone(), call.identity.clone(), source, &name);
         let run = async {
             let function = self
                 .registry()
                 .named(&call.path, call.identity.visibility())?;
             self.run_query(&function, call.args, None, &context).await
         };
-        let result = match run.await {
+        let result = match run.instrument(context.span()).await {
             Ok(run) if self.cache().held_at(&run, timestamp) => into_value(&run),
             Ok(_) => return None,
             Err(error) => Err(error),
         };
+        if let Err(error) = &result {
+            context.source.log_failure(&name, error);
+        }
         Some(FunctionOutcome {
             result,
             log_lines: context.log.lines(),
             timestamp,
+            request_id: context.source.request_id.clone(),
         })
     }
 }
@@ -109,21 +121,28 @@ impl QuerySnapshot {
     }
 
     /// Runs a query by its name.
-    pub async fn query(&self, call: FunctionCall) -> FunctionOutcome {
-        let mut log_lines = Vec::new();
-        let result = self.run(call, &mut log_lines).await;
+    pub async fn query(&self, mut call: FunctionCall) -> FunctionOutcome {
+        let (began, name, source) = (Instant::now(), call.path.shared(), call.source.take());
+        let source = source.unwrap_or_else(|| self.runtime.new_source(Caller::Tester));
+        let (runtime, identity) = (self.runtime.clone(), call.identity.clone());
+        let context = Call::outermost(runtime, identity, source, &name);
+        let running = self.run(call, &context).instrument(context.span());
+        let result = running.await;
+        if let Err(error) = &result {
+            context.source.log_failure(&name, error);
+        }
+        let kind = Some(FunctionKind::Query);
+        let ended = Ended::of(&context, name, kind, began, &result);
+        self.runtime.record(&context, ended);
         FunctionOutcome {
             result,
-            log_lines,
+            log_lines: context.log.lines(),
             timestamp: self.timestamp,
+            request_id: context.source.request_id.clone(),
         }
     }
 
-    async fn run(
-        &self,
-        call: FunctionCall,
-        log_lines: &mut Vec<String>,
-    ) -> Result<lentil_values::Value> {
+    async fn run(&self, call: FunctionCall, context: &Call) -> Result<Value> {
         let function = self
             .runtime
             .registry()
@@ -137,14 +156,14 @@ impl QuerySnapshot {
         };
         let ran = self
             .runtime
-            .execute_query(&function, call.args, None, &call.identity, snapshot)
+            .execute_query(&function, call.args, None, context, snapshot)
             .await;
         let (run, snapshot) = ran?;
         if run.result.as_ref().is_err_and(is_expiry) {
             self.has_expired.store(true, Ordering::Relaxed);
         }
         *held = Some(snapshot);
-        log_lines.extend_from_slice(&run.log_lines);
+        context.log.extend(&run.log_lines);
         into_value(&run)
     }
 }

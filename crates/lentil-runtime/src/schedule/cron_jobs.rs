@@ -1,11 +1,16 @@
 //! The table `_cron_jobs`: when each cron is due next, so that it goes on over restarts.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use lentil_schema::Table;
+use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, FieldName, Object, Value, v};
 
 use super::OpenCron;
 use super::jobs;
-use super::scheduler::new_job;
+use super::scheduler::{DueTime, new_job};
+use crate::database::Transaction;
 use crate::system::{SystemTable, mutation, object, query};
 use crate::{Function, MutationCtx, Result, Runtime};
 
@@ -16,6 +21,7 @@ const MAX_CRONS: usize = 1_000;
 pub(super) const LIST: &str = "_system/crons:list";
 const DECLARE: &str = "_system/crons:declare";
 const FIRE: &str = "_system/crons:fire";
+const REPLAN: &str = "_system/crons:replan";
 
 /// The table's declaration.
 pub(crate) fn table() -> Table {
@@ -28,6 +34,13 @@ pub(crate) fn table() -> Table {
 }
 
 pub(crate) fn functions() -> Vec<Function> {
+    let times = || {
+        [
+            ("name", v::string().into()),
+            ("dueTime", v::number().into()),
+            ("nextTime", v::number().into()),
+        ]
+    };
     let cron = v::object([
         ("name", v::string()),
         ("schedule", v::string()),
@@ -50,15 +63,8 @@ pub(crate) fn functions() -> Vec<Function> {
         mutation(DECLARE, [("crons", v::array(cron).into())], |ctx, args| {
             Box::pin(declare(ctx, args))
         }),
-        mutation(
-            FIRE,
-            [
-                ("name", v::string().into()),
-                ("dueTime", v::number().into()),
-                ("nextTime", v::number().into()),
-            ],
-            |ctx, args| Box::pin(fire(ctx, args)),
-        ),
+        mutation(FIRE, times(), |ctx, args| Box::pin(fire(ctx, args))),
+        mutation(REPLAN, times(), |ctx, args| Box::pin(replan(ctx, args))),
     ]
 }
 
@@ -98,18 +104,45 @@ async fn declare(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     Ok(Value::Null)
 }
 
-/// Schedules a cron's function if it is still due and its last run is over; says whether it did.
-async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
-    let mut held = ctx.db.transaction()?;
-    let transaction = &mut *held;
+/// A cron's document, if the cron is due when the caller believes it is.
+async fn due_at(
+    transaction: &mut Transaction,
+    args: &Object,
+) -> Result<Option<Arc<StoredDocument>>> {
     let name = args.get("name").cloned().unwrap_or(Value::Null);
     let rows = SystemTable::open(transaction, TABLE)
         .find(BY_NAME, &[name], 1)
         .await?;
-    let due = rows
-        .into_iter()
-        .next()
-        .filter(|row| row.document.fields.get("nextTime") == args.get("dueTime"));
+    let found = rows.into_iter().next().map(|row| row.document);
+    Ok(found.filter(|document| document.fields.get("nextTime") == args.get("dueTime")))
+}
+
+/// The document of a cron that is due at another time.
+fn with_next_time(due: &StoredDocument, args: &Object) -> StoredDocument {
+    let mut new = due.clone();
+    new.fields.insert(
+        FieldName::from_static("nextTime"),
+        args.get("nextTime").cloned().unwrap_or(Value::Null),
+    );
+    new
+}
+
+/// Changes the time at which a cron is due.
+async fn replan(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
+    let mut held = ctx.db.transaction()?;
+    let transaction = &mut *held;
+    if let Some(due) = due_at(transaction, &args).await? {
+        let new = with_next_time(&due, &args);
+        SystemTable::open(transaction, TABLE).put(Some(due), new)?;
+    }
+    Ok(Value::Null)
+}
+
+/// Schedules a cron's function if it is still due and its last run is over; says whether it did.
+async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
+    let mut held = ctx.db.transaction()?;
+    let transaction = &mut *held;
+    let due = due_at(transaction, &args).await?;
     let runtime = transaction.runtime.clone();
     let cron = runtime
         .crons()
@@ -118,26 +151,22 @@ async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let (Some(due), Some(cron)) = (due, cron) else {
         return Ok(Value::Boolean(false));
     };
-    let mut new = (*due.document).clone();
-    new.fields.insert(
-        FieldName::from_static("nextTime"),
-        args.get("nextTime").cloned().unwrap_or(Value::Null),
-    );
+    let mut new = with_next_time(&due, &args);
     let last: Option<DocumentId> = text(&new.fields, "lastJob").parse().ok();
     let is_free = match last {
         Some(last) => jobs::is_over(transaction, last).await?,
         None => true,
     };
     if is_free {
-        let now_ms = transaction.now_ms;
-        let job = new_job(&runtime, cron.path.clone(), cron.args.clone(), now_ms)?;
+        let now = DueTime::After(Duration::ZERO);
+        let job = new_job(&runtime, cron.path.clone(), cron.args.clone(), now)?;
         new.fields.insert(
             FieldName::from_static("lastJob"),
             Value::from(job.id.to_string()),
         );
-        jobs::insert(transaction, job)?;
+        jobs::insert(transaction, job, None).await?;
     }
-    SystemTable::open(transaction, TABLE).put(Some(due.document), new)?;
+    SystemTable::open(transaction, TABLE).put(Some(due), new)?;
     Ok(Value::Boolean(is_free))
 }
 
@@ -184,8 +213,12 @@ impl Runtime {
                 .get("nextTime")
                 .and_then(Value::as_f64)
                 .unwrap_or(f64::INFINITY);
-            let at_ms = if due_ms <= self.now_ms() {
+            let now_ms = self.now_ms();
+            let at_ms = if due_ms <= now_ms {
                 self.fire_cron(cron, due_ms).await?
+            } else if let Some(sooner_ms) = cron.schedule.replan(due_ms, now_ms) {
+                self.replan_cron(cron, due_ms, sooner_ms).await?;
+                Some(sooner_ms)
             } else {
                 Some(due_ms)
             };
@@ -197,17 +230,7 @@ impl Runtime {
     async fn fire_cron(&self, cron: &OpenCron, due_ms: f64) -> Result<Option<f64>> {
         let (next, skipped) = cron.schedule.next(due_ms, self.now_ms());
         // A pattern that never matches again is never due again.
-        let next_ms = next.unwrap_or(f64::MAX);
-        let times = [
-            ("dueTime", Value::Float64(due_ms)),
-            ("nextTime", Value::Float64(next_ms)),
-        ];
-        let args = times
-            .into_iter()
-            .chain([("name", Value::from(cron.name.as_str()))]);
-        let args: Object = args
-            .map(|(name, value)| (FieldName::from_static(name), value))
-            .collect();
+        let args = times(cron, due_ms, next.unwrap_or(f64::MAX));
         let has_fired = self.system_mutation(FIRE, args).await? == Value::Boolean(true);
         let skipped = skipped + usize::from(!has_fired);
         if skipped > 0 {
@@ -219,4 +242,23 @@ impl Runtime {
         }
         Ok(next)
     }
+
+    async fn replan_cron(&self, cron: &OpenCron, due_ms: f64, next_ms: f64) -> Result<()> {
+        let sooner_s = (due_ms - next_ms) / 1e3;
+        tracing::warn!(
+            cron = cron.name,
+            sooner_s,
+            "a cron was planned more than one period ahead, by a clock that was wrong; it is planned again"
+        );
+        let args = times(cron, due_ms, next_ms);
+        self.system_mutation(REPLAN, args).await.map(drop)
+    }
+}
+
+fn times(cron: &OpenCron, due_ms: f64, next_ms: f64) -> Object {
+    Object::from([
+        ("name", Value::from(cron.name.as_str())),
+        ("dueTime", Value::Float64(due_ms)),
+        ("nextTime", Value::Float64(next_ms)),
+    ])
 }

@@ -8,7 +8,7 @@ use croner::Cron as Pattern;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::Object;
 
-use super::Schedulable;
+use super::{CLOCK_STEP_MS, Schedulable};
 use crate::function::Item;
 use crate::functions::Registry;
 use crate::run::arguments;
@@ -223,6 +223,26 @@ impl Schedule {
         }
     }
 
+    /// When it is due instead of at `next_ms`, if that is more than one period away: it was planned by a clock that was
+    /// ahead, or the clock has been set back.
+    pub(crate) fn replan(&self, next_ms: f64, now_ms: f64) -> Option<f64> {
+        match self {
+            Schedule::Every(every) => {
+                let latest_ms = now_ms + every.as_secs_f64() * 1e3;
+                (next_ms > latest_ms).then_some(latest_ms)
+            }
+            Schedule::Pattern { .. } => {
+                // A clock that is set back by less than a minute does not bring back an occurrence that has run.
+                let latest_ms = self.after(now_ms + CLOCK_STEP_MS)?;
+                if next_ms > latest_ms {
+                    self.after(now_ms)
+                } else {
+                    None
+                }
+            }
+        }
+    }
+
     /// The next time after now, of one that was due at `due_ms`; and how many in between are skipped.
     pub(crate) fn next(&self, due_ms: f64, now_ms: f64) -> (Option<f64>, usize) {
         let (mut next, mut skipped) = (self.after(due_ms), 0);
@@ -289,6 +309,30 @@ mod tests {
         assert_eq!(
             berlin.next(first, first + 50.0 * HOUR_MS),
             (Some(first + 72.0 * HOUR_MS), 2)
+        );
+    }
+
+    #[test]
+    fn a_time_that_is_more_than_one_period_away_is_replanned() {
+        let minute_ms = 60_000.0;
+        let every = Schedule::Every(Duration::from_secs(600));
+        assert_eq!(every.replan(10.0 * minute_ms, 0.0), None);
+        assert_eq!(
+            every.replan(20.0 * HOUR_MS, 0.0),
+            Some(10.0 * minute_ms),
+            "planned by a clock that was ahead"
+        );
+        let daily = Schedule::parse("0 9 * * *", "UTC").unwrap();
+        let next = BEFORE_SUMMER + 21.0 * HOUR_MS;
+        assert_eq!(daily.replan(next, BEFORE_SUMMER), None);
+        assert_eq!(
+            daily.replan(next + 24.0 * HOUR_MS, BEFORE_SUMMER),
+            Some(next)
+        );
+        assert_eq!(
+            daily.replan(next + 24.0 * HOUR_MS, next - 1_000.0),
+            None,
+            "it has run a moment ago, before the clock was set back by a second"
         );
     }
 

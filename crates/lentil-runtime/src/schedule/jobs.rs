@@ -6,11 +6,11 @@ use lentil_schema::{Document, Table};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, FieldName, Object, Value, ValueType, v};
 
-use super::scheduler::{Job, new_job};
-use super::{ScheduledFunction, ScheduledState};
+use super::scheduler::{DueTime, Job, new_job};
+use super::{CLOCK_STEP_MS, ScheduledFunction, ScheduledState};
 use crate::database::Transaction;
 use crate::system::{SystemTable, mutation, object, query};
-use crate::{Function, FunctionPath, MutationCtx, QueryCtx, Result, Runtime};
+use crate::{Code, Error, Function, FunctionPath, MutationCtx, QueryCtx, Result, Runtime};
 
 const TABLE: &str = ScheduledFunction::TABLE;
 const BY_STATE: &str = "by_state";
@@ -23,6 +23,10 @@ pub(super) const BEGIN: &str = "_system/scheduler:begin";
 pub(super) const FINISH: &str = "_system/scheduler:finish";
 pub(super) const RECOVER: &str = "_system/scheduler:recover";
 pub(super) const PRUNE: &str = "_system/scheduler:prune";
+pub(super) const REPLAN: &str = "_system/scheduler:replan";
+
+/// Of a job that was scheduled after a delay: when that began.
+const DELAYED_FROM: &str = "delayedFrom";
 
 /// Documents that one transaction deletes or mends.
 pub(super) const BATCH: usize = 256;
@@ -30,6 +34,7 @@ pub(super) const BATCH: usize = 256;
 /// The table's declaration.
 pub(crate) fn table() -> Table {
     ScheduledFunction::table()
+        .optional(DELAYED_FROM, v::number())
         .index(BY_STATE, ["state.kind", "scheduledTime"])
         .index(BY_COMPLETION, ["completedTime"])
 }
@@ -48,7 +53,11 @@ impl JobRun {
     /// Marks it as done.
     pub(crate) async fn succeed(self, ctx: &mut MutationCtx) -> Result<()> {
         let mut transaction = ctx.db.transaction()?;
-        finish(&mut transaction, self.0, None).await.map(drop)
+        if finish(&mut transaction, self.0, None).await? {
+            Ok(())
+        } else {
+            Err(cancels_itself())
+        }
     }
 }
 
@@ -95,28 +104,69 @@ async fn finish(
     Ok(true)
 }
 
-pub(super) fn insert(transaction: &mut Transaction, job: Job) -> Result<()> {
+/// Writes a job, which is canceled from the beginning if `caller`, the scheduled function that orders it, has been.
+///
+/// The caller's state is read in the transaction that writes the job, so that the store notices a cancellation that
+/// commits meanwhile.
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    job: Job,
+    caller: Option<DocumentId>,
+) -> Result<()> {
+    let is_canceled = match caller {
+        Some(caller) => is_canceled(transaction, caller).await?,
+        None => false,
+    };
     let scheduled = ScheduledFunction {
         name: job.path.to_js(),
         args: vec![Value::Object(job.args)],
         scheduled_time: job.at_ms,
-        completed_time: None,
-        state: ScheduledState::Pending,
+        completed_time: is_canceled.then_some(transaction.now_ms),
+        state: if is_canceled {
+            ScheduledState::Canceled
+        } else {
+            ScheduledState::Pending
+        },
     };
+    let mut fields = scheduled.into_fields();
+    if let Some(from_ms) = job.delayed_from_ms {
+        fields.insert(FieldName::from_static(DELAYED_FROM), from_ms.into());
+    }
     let document = StoredDocument {
         id: job.id,
         creation_time: job.creation_time,
-        fields: scheduled.into_fields(),
+        fields,
     };
     SystemTable::open(transaction, TABLE).put(None, document)
 }
 
-pub(super) async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
+/// Whether a scheduled function has been canceled. One whose document is gone was over long ago.
+async fn is_canceled(transaction: &mut Transaction, id: DocumentId) -> Result<bool> {
+    let found = transaction.get_uncounted(id).await?;
+    Ok(found.is_none_or(|job| state(&job) == Some(ScheduledState::Canceled)))
+}
+
+fn cancels_itself() -> Error {
+    let message =
+        "a scheduled mutation cannot cancel itself while it runs; return early or fail instead";
+    Error::new(Code::CancelsItself, message)
+}
+
+/// Cancels a job that is not over, on behalf of the scheduled function `caller`.
+pub(super) async fn cancel(
+    transaction: &mut Transaction,
+    id: DocumentId,
+    caller: Option<DocumentId>,
+) -> Result<()> {
     transaction
         .runtime
         .tables()
         .check_id("scheduler.cancel", id, TABLE)?;
     match transaction.get(id).await?.filter(is_open) {
+        // An action that runs is `inProgress`; so the caller is a mutation, whose success this transaction records.
+        Some(job) if caller == Some(id) && state(&job) == Some(ScheduledState::Pending) => {
+            Err(cancels_itself())
+        }
         Some(job) => mark(transaction, job, ScheduledState::Canceled),
         None => Ok(()),
     }
@@ -129,18 +179,24 @@ pub(super) async fn is_over(transaction: &mut Transaction, id: DocumentId) -> Re
 }
 
 /// Writes an action's order at once.
-pub(super) async fn order(runtime: &Runtime, job: Job) -> Result<()> {
-    let fields = [
+pub(super) async fn order(runtime: &Runtime, job: Job, caller: Option<DocumentId>) -> Result<()> {
+    let mut args = Object::from([
         ("id", Value::from(job.id.to_string())),
         ("creationTime", Value::Float64(job.creation_time)),
         ("name", Value::from(job.path.as_str())),
         ("args", Value::Object(job.args)),
         ("at", Value::Float64(job.at_ms)),
-    ];
-    runtime
-        .system_mutation(ORDER, Object::from(fields))
-        .await
-        .map(drop)
+    ]);
+    if let Some(from_ms) = job.delayed_from_ms {
+        args.insert(FieldName::from_static(DELAYED_FROM), from_ms.into());
+    }
+    if let Some(caller) = caller {
+        args.insert(
+            FieldName::from_static("caller"),
+            Value::from(caller.to_string()),
+        );
+    }
+    runtime.system_mutation(ORDER, args).await.map(drop)
 }
 
 /// Cancels a job at once, for an action.
@@ -151,8 +207,8 @@ pub(super) async fn cancel_at_once(runtime: &Runtime, id: DocumentId) -> Result<
         .map(drop)
 }
 
-fn id_of(args: &Object) -> Option<DocumentId> {
-    args.get("id")?.as_str()?.parse().ok()
+fn id_of(args: &Object, name: &str) -> Option<DocumentId> {
+    args.get(name)?.as_str()?.parse().ok()
 }
 
 pub(crate) fn functions() -> Vec<Function> {
@@ -169,21 +225,25 @@ pub(crate) fn functions() -> Vec<Function> {
                 ("name", v::string().into()),
                 ("args", v::any().into()),
                 ("at", v::number().into()),
+                (DELAYED_FROM, v::optional(v::number())),
+                ("caller", v::optional(v::string())),
             ],
-            |ctx, args| Box::pin(async move { ordered(ctx, args) }),
+            |ctx, args| Box::pin(ordered(ctx, args)),
         ),
         mutation(CANCEL, [id()], |ctx, args| {
             Box::pin(async move {
-                let Some(id) = id_of(&args) else {
+                let Some(id) = id_of(&args, "id") else {
                     return Ok(Value::Null);
                 };
                 let mut transaction = ctx.db.transaction()?;
-                cancel(&mut transaction, id).await.map(|()| Value::Null)
+                cancel(&mut transaction, id, None)
+                    .await
+                    .map(|()| Value::Null)
             })
         }),
         mutation(BEGIN, [id()], |ctx, args| {
             Box::pin(async move {
-                let Some(id) = id_of(&args) else {
+                let Some(id) = id_of(&args, "id") else {
                     return Ok(Value::Boolean(false));
                 };
                 let mut held = ctx.db.transaction()?;
@@ -202,7 +262,7 @@ pub(crate) fn functions() -> Vec<Function> {
             [id(), ("error", v::optional(v::string()))],
             |ctx, args| {
                 Box::pin(async move {
-                    let Some(id) = id_of(&args) else {
+                    let Some(id) = id_of(&args, "id") else {
                         return Ok(Value::Null);
                     };
                     let error = args.get("error").and_then(Value::as_str);
@@ -214,6 +274,9 @@ pub(crate) fn functions() -> Vec<Function> {
             },
         ),
         mutation(RECOVER, [], |ctx, _| Box::pin(recover(ctx))),
+        mutation(REPLAN, [("after", v::optional(v::bytes()))], |ctx, args| {
+            Box::pin(replan(ctx, args))
+        }),
         mutation(PRUNE, [("beforeMs", v::number().into())], |ctx, args| {
             Box::pin(prune(ctx, args))
         }),
@@ -249,11 +312,12 @@ async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     Ok(Value::Array(jobs.collect()))
 }
 
-fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
+async fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
     let number = |name| args.get(name).and_then(Value::as_f64).unwrap_or_default();
     let (at_ms, creation_time) = (number("at"), number("creationTime"));
+    let delayed_from_ms = args.get(DELAYED_FROM).and_then(Value::as_f64);
     let path = FunctionPath::parse(args.get("name").and_then(Value::as_str).unwrap_or_default())?;
-    let id = id_of(&args);
+    let (id, caller) = (id_of(&args, "id"), id_of(&args, "caller"));
     let Some(Value::Object(args)) = args.remove("args") else {
         return Ok(Value::Null);
     };
@@ -266,10 +330,14 @@ fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
             path,
             args,
             at_ms,
+            delayed_from_ms,
         },
-        None => new_job(&transaction.runtime.clone(), path, args, at_ms)?,
+        None => {
+            let due = DueTime::At(at_ms);
+            new_job(&transaction.runtime.clone(), path, args, due)?
+        }
     };
-    insert(transaction, job).map(|()| Value::Null)
+    insert(transaction, job, caller).await.map(|()| Value::Null)
 }
 
 /// Fails actions that a crash has left running; says whether there may be more.
@@ -287,6 +355,42 @@ async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
         mark(transaction, row.document, ScheduledState::Failed { error })?;
     }
     Ok(Value::Float64(count as f64))
+}
+
+/// Lets the delays of the next jobs that seem to have been scheduled in the future begin now. Returns the key of the
+/// last job that it has looked at; null when there are no more.
+async fn replan(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
+    let mut held = ctx.db.transaction()?;
+    let transaction = &mut *held;
+    let now_ms = transaction.now_ms;
+    let pending = [ScheduledState::Pending.kind().into()];
+    let after = match args.get("after") {
+        Some(Value::Bytes(key)) => Some(key.as_slice()),
+        _ => None,
+    };
+    let rows = SystemTable::open(transaction, TABLE)
+        .find_after(BY_STATE, &pending, after, BATCH)
+        .await?;
+    let last = rows.last().map(|row| row.key.as_bytes().to_vec());
+    for row in rows {
+        let fields = &row.document.fields;
+        let time = |name| fields.get(name).and_then(Value::as_f64);
+        let times = (time(DELAYED_FROM), time("scheduledTime"));
+        let (Some(from_ms), Some(at_ms)) = times else {
+            continue;
+        };
+        if from_ms <= now_ms + CLOCK_STEP_MS {
+            continue;
+        }
+        let mut new = (*row.document).clone();
+        let at_ms = now_ms + (at_ms - from_ms);
+        new.fields
+            .insert(FieldName::from_static("scheduledTime"), at_ms.into());
+        new.fields
+            .insert(FieldName::from_static(DELAYED_FROM), now_ms.into());
+        SystemTable::open(transaction, TABLE).put(Some(row.document), new)?;
+    }
+    Ok(last.map_or(Value::Null, Value::Bytes))
 }
 
 /// Deletes the next jobs that were over before a time; returns how many it were.

@@ -10,6 +10,10 @@
 //!
 //! What a crash leaves `pending` runs at the next start; an action that it leaves `inProgress` has failed. A cron is a
 //! document that says when it is due next; firing it schedules its function.
+//!
+//! Both hold times of the wall clock, which may have been wrong when they were written. A cron that is due more than one
+//! period from now is replanned. A function that was scheduled after a delay, at a time that now lies ahead, waits for
+//! its delay from now on; one that was scheduled for a time waits for that time.
 
 mod cron_jobs;
 mod crons;
@@ -24,3 +28,6 @@ pub use crons::{CronError, Crons};
 pub(crate) use jobs::{JobRun, functions as job_functions, table as job_table};
 pub use scheduled_function::{ScheduledFunction, ScheduledState};
 pub use scheduler::{Schedulable, Scheduler};
+
+/// Clocks are adjusted by less than this without anyone taking notice.
+const CLOCK_STEP_MS: f64 = 60_000.0;

@@ -1,16 +1,19 @@
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lentil_store::Timestamp;
 use lentil_values::{DocumentId, FieldName, Object, Value};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
-use super::JobRun;
-use super::{cron_jobs, jobs};
+use super::{CLOCK_STEP_MS, JobRun, cron_jobs, jobs};
 use crate::call::Call;
 use crate::run::Once;
-use crate::{FunctionKind, FunctionPath, Identity, Result, Runtime, Visibility};
+use crate::{
+    CallSource, Caller, Function, FunctionKind, FunctionPath, Identity, Result, Runtime, Visibility,
+};
 
 /// Jobs that run at the same time.
 const JOBS_AT_ONCE: usize = 8;
@@ -56,7 +59,17 @@ impl Runtime {
         let wakes = client.wakes();
         let (mut pending, mut crons) = (Vec::new(), Value::Null);
         let (mut running, mut active) = (JoinSet::new(), HashSet::new());
+        let mut last_ms = self.now_ms();
         loop {
+            if self.now_ms() < last_ms - CLOCK_STEP_MS {
+                tracing::warn!(
+                    "the clock was set back; what is scheduled after a delay waits for it from now on"
+                );
+                if let Err(error) = self.replan_jobs().await {
+                    tracing::error!(%error, "what is scheduled could not be planned again");
+                }
+            }
+            last_ms = self.now_ms();
             let update = tokio::select! {
                 update = client.refresh(Timestamp::MIN) => update,
                 () = &mut stop => break,
@@ -113,6 +126,7 @@ impl Runtime {
     /// # Errors
     /// When the store fails.
     pub async fn run_due(&self) -> Result<usize> {
+        self.replan_jobs().await?;
         let mut ran = 0;
         loop {
             let crons = self.system_query(cron_jobs::LIST, Object::new()).await?;
@@ -135,12 +149,12 @@ impl Runtime {
         }
     }
 
-    /// Deletes the results of jobs that were over a week ago; returns how many it were.
+    /// Deletes the results of jobs that were over a week before `now_ms`; returns how many there were.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn prune_jobs(&self) -> Result<usize> {
-        let before = Object::from([("beforeMs", self.now_ms() - KEPT_MS)]);
+    pub async fn prune_jobs(&self, now_ms: f64) -> Result<usize> {
+        let before = Object::from([("beforeMs", now_ms - KEPT_MS)]);
         let mut pruned = 0;
         loop {
             let step = self
@@ -155,6 +169,15 @@ impl Runtime {
         }
     }
 
+    /// Lets the delays of functions that seem to have been scheduled in the future begin now.
+    async fn replan_jobs(&self) -> Result<()> {
+        let mut after = Object::new();
+        while let Value::Bytes(last) = self.system_mutation(jobs::REPLAN, after).await? {
+            after = Object::from([("after", Value::Bytes(last))]);
+        }
+        Ok(())
+    }
+
     /// Fails the actions that a crash has left running, and declares the crons; until it has succeeded.
     async fn recover(&self) {
         let mut pause = PAUSES[0];
@@ -166,6 +189,10 @@ impl Runtime {
                     .as_f64()
                     >= Some(jobs::BATCH as f64)
                 {}
+                if self.last_creation_time() > self.now_ms() + CLOCK_STEP_MS {
+                    // The clock was ahead when something was written here.
+                    self.replan_jobs().await?;
+                }
                 self.declare_crons(self.now_ms()).await
             };
             match recovered.await {
@@ -179,61 +206,71 @@ impl Runtime {
 
     /// Runs a job to its end. Where the server itself fails, it is tried again.
     async fn run_job(&self, due: &Due) {
-        let mut pause = PAUSES[0];
-        while let Err(error) = self.try_job(due).await {
-            tracing::error!(
-                function = due.name,
-                "a scheduled function could not be run: {error}"
-            );
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSES[1]);
-        }
+        let source = Arc::new(CallSource {
+            scheduled: Some(due.id),
+            ..self.new_source(Caller::Scheduler)
+        });
+        let path = FunctionPath::parse(&due.name);
+        let name = path.map_or_else(|_| due.name.as_str().into(), |path| path.shared());
+        let call = || {
+            let (runtime, source) = (self.clone(), Arc::clone(&source));
+            Call::outermost(runtime, Identity::Anonymous, source, &name)
+        };
+        let running = async {
+            let ended = until_it_works(&source, &name, || self.try_job(due, call())).await;
+            if let Ended::Unrecorded { error } = ended {
+                let finish = || self.finish_job(due.id, error.as_deref());
+                until_it_works(&source, &name, finish).await;
+            }
+        };
+        running.instrument(call().span()).await;
     }
 
     /// Runs a job; a failure of its function's is its result.
-    async fn try_job(&self, due: &Due) -> Result<()> {
-        let path = FunctionPath::parse(&due.name)?;
-        let function = match self.registry().named(&path, Visibility::Internal) {
-            Ok(function) => function,
-            Err(error) => return self.finish_job(due.id, Some(error.message())).await,
-        };
-        let call = Call::outermost(self.clone(), Identity::Anonymous);
-        let result = match function.kind() {
-            FunctionKind::Mutation => {
+    ///
+    /// # Errors
+    /// The server's: the job can be tried again.
+    async fn try_job(&self, due: &Due, call: Call) -> Result<Ended> {
+        let (source, log) = (Arc::clone(&call.source), call.log.clone());
+        let result = match self.job_function(&due.name) {
+            Ok(function) if function.kind() == FunctionKind::Mutation => {
                 let once = Once::Job(JobRun(due.id));
-                self.run_mutation(&function, due.args.clone(), &call, once)
-                    .await
-                    .map(drop)
+                let args = due.args.clone();
+                match self.run_mutation(&function, args, &call, once).await {
+                    Ok(_) => return Ok(Ended::Recorded),
+                    Err(error) if error.code().is_system() => return Err(error),
+                    Err(error) => Err(error),
+                }
             }
-            FunctionKind::Action => {
+            Ok(function) => {
                 let begun = self
                     .system_mutation(jobs::BEGIN, Object::from([("id", due.id.to_string())]))
                     .await?;
                 if begun != Value::Boolean(true) {
-                    return Ok(());
+                    return Ok(Ended::Recorded);
                 }
-                let result = self
-                    .run_action(&function, due.args.clone(), call)
-                    .await
-                    .map(drop);
                 // It has begun, and is never begun again: whatever came of it is its result.
-                return self
-                    .finish_job(due.id, result.as_ref().err().map(crate::Error::message))
-                    .await;
+                self.run_action(&function, due.args.clone(), call).await
             }
-            FunctionKind::Query => Err(crate::Error::uncaught(
-                "only mutations and actions can be scheduled",
-            )),
+            Err(error) => Err(error),
         };
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) if error.code().is_system() => Err(error),
-            Err(error) => self.finish_job(due.id, Some(error.message())).await,
+        if let Err(error) = &result {
+            source.log_failure(log.function(), error);
         }
+        let error = result.err().map(|error| error.message().to_owned());
+        Ok(Ended::Unrecorded { error })
     }
-}
 
-impl Runtime {
+    fn job_function(&self, name: &str) -> Result<Arc<Function>> {
+        let path = FunctionPath::parse(name)?;
+        let function = self.registry().named(&path, Visibility::Internal)?;
+        if function.kind() == FunctionKind::Query {
+            let message = "only mutations and actions can be scheduled";
+            return Err(crate::Error::uncaught(message));
+        }
+        Ok(function)
+    }
+
     /// Writes down what came of a job.
     async fn finish_job(&self, id: DocumentId, error: Option<&str>) -> Result<()> {
         let mut args = Object::from([("id", id.to_string())]);
@@ -241,6 +278,31 @@ impl Runtime {
             args.insert(FieldName::from_static("error"), Value::from(error));
         }
         self.system_mutation(jobs::FINISH, args).await.map(drop)
+    }
+}
+
+/// How a job ended.
+enum Ended {
+    /// Its document says so already.
+    Recorded,
+    /// It has succeeded, or failed, which its document does not say yet.
+    Unrecorded { error: Option<String> },
+}
+
+/// Tries something, with ever longer pauses, until the server does not fail at it.
+async fn until_it_works<T, F: Future<Output = Result<T>>>(
+    source: &CallSource,
+    function: &str,
+    attempt: impl Fn() -> F,
+) -> T {
+    let mut pause = PAUSES[0];
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => source.log_failure(function, &error),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES[1]);
     }
 }
 

@@ -17,8 +17,15 @@ const FURTHEST_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
 /// In a mutation an order is a part of it: it holds when the mutation does. In an action it holds at once. A mutation
 /// that is scheduled runs exactly once, an action at most once; a time that has passed is as soon as can be. They run
 /// as nobody, and may be internal functions.
+///
+/// After a scheduled function was canceled, functions that it schedules do not run: their documents are canceled from
+/// the beginning. This holds for the mutations and actions that it calls, too.
 #[derive(Clone)]
-pub struct Scheduler(Place);
+pub struct Scheduler {
+    place: Place,
+    /// The scheduled function that runs, and itself schedules.
+    caller: Option<DocumentId>,
+}
 
 /// Where orders are written.
 #[derive(Clone)]
@@ -36,6 +43,17 @@ pub(crate) struct Job {
     pub(crate) path: FunctionPath,
     pub(crate) args: Object,
     pub(crate) at_ms: f64,
+    /// The time from which its delay counts; none of a job that was scheduled for a time.
+    pub(crate) delayed_from_ms: Option<f64>,
+}
+
+/// When a job is due.
+#[derive(Clone, Copy)]
+pub(super) enum DueTime {
+    /// After a delay from now on.
+    After(Duration),
+    /// At a time, in milliseconds since the Unix epoch.
+    At(f64),
 }
 
 /// A function that can be scheduled: a mutation (`C` is [`MutationCtx`]) or an action ([`ActionCtx`]).
@@ -50,13 +68,19 @@ impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
 
 impl Scheduler {
     /// Of a mutation, with its transaction.
-    pub(crate) fn of_mutation(slot: Slot) -> Scheduler {
-        Scheduler(Place::Within(slot))
+    pub(crate) fn of_mutation(slot: Slot, caller: Option<DocumentId>) -> Scheduler {
+        Scheduler {
+            place: Place::Within(slot),
+            caller,
+        }
     }
 
     /// Of an action.
-    pub(crate) fn of_action(runtime: Runtime) -> Scheduler {
-        Scheduler(Place::AtOnce(runtime))
+    pub(crate) fn of_action(runtime: Runtime, caller: Option<DocumentId>) -> Scheduler {
+        Scheduler {
+            place: Place::AtOnce(runtime),
+            caller,
+        }
     }
 
     /// Has a function run once `delay` has passed. Returns the id of its document, a [`ScheduledFunction`].
@@ -101,9 +125,7 @@ impl Scheduler {
         A: Args,
         F: Schedulable<A, C>,
     {
-        let now_ms = self.runtime()?.now_ms();
-        self.run_at(now_ms + delay.as_secs_f64() * 1e3, function, args)
-            .await
+        self.schedule(DueTime::After(delay), function, args).await
     }
 
     /// Has a function run at a time, in milliseconds since the Unix epoch.
@@ -113,6 +135,19 @@ impl Scheduler {
     pub async fn run_at<A, C, F>(
         &self,
         at_ms: f64,
+        function: F,
+        args: impl IntoArgs<A>,
+    ) -> Result<Id<ScheduledFunction>>
+    where
+        A: Args,
+        F: Schedulable<A, C>,
+    {
+        self.schedule(DueTime::At(at_ms), function, args).await
+    }
+
+    async fn schedule<A, C, F>(
+        &self,
+        due: DueTime,
         _function: F,
         args: impl IntoArgs<A>,
     ) -> Result<Id<ScheduledFunction>>
@@ -122,36 +157,38 @@ impl Scheduler {
     {
         let runtime = self.runtime()?;
         let function = runtime.registry().handled_by::<F>()?;
-        let job = new_job(&runtime, function.path().clone(), arguments(args)?, at_ms)?;
+        let job = new_job(&runtime, function.path().clone(), arguments(args)?, due)?;
         let id = Id::new(job.id);
-        match &self.0 {
-            Place::AtOnce(runtime) => jobs::order(runtime, job).await?,
+        match &self.place {
+            Place::AtOnce(runtime) => jobs::order(runtime, job, self.caller).await?,
             Place::Within(slot) => {
                 let transaction = &mut *slot.lock()?;
                 transaction.usage.schedule(transaction.runtime.limits())?;
-                jobs::insert(transaction, job)?;
+                jobs::insert(transaction, job, self.caller).await?;
             }
         }
         Ok(id)
     }
 
-    /// Has a scheduled function not run. One that has run already is not changed; an action that is running goes on.
+    /// Cancels a scheduled function. One that has run already is not changed. An action that is running goes on, but
+    /// what it schedules from then on does not run.
     ///
     /// # Errors
-    /// [`Code::InvalidId`] when the id is one of another table, or when the store fails.
+    /// [`Code::CancelsItself`] when a scheduled mutation cancels itself; [`Code::InvalidId`] when the id is one of
+    /// another table; or when the store fails.
     pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
-        match &self.0 {
+        match &self.place {
             Place::AtOnce(runtime) => jobs::cancel_at_once(runtime, id.document_id()).await,
             Place::Within(slot) => {
                 let transaction = &mut *slot.lock()?;
                 transaction.usage.schedule(transaction.runtime.limits())?;
-                jobs::cancel(transaction, id.document_id()).await
+                jobs::cancel(transaction, id.document_id(), self.caller).await
             }
         }
     }
 
     fn runtime(&self) -> Result<Runtime> {
-        match &self.0 {
+        match &self.place {
             Place::AtOnce(runtime) => Ok(runtime.clone()),
             Place::Within(slot) => Ok(slot.lock()?.runtime.clone()),
         }
@@ -163,9 +200,13 @@ pub(super) fn new_job(
     runtime: &Runtime,
     path: FunctionPath,
     args: Object,
-    at_ms: f64,
+    due: DueTime,
 ) -> Result<Job> {
     let now_ms = runtime.now_ms();
+    let (at_ms, delayed_from_ms) = match due {
+        DueTime::After(delay) => (now_ms + delay.as_secs_f64() * 1e3, Some(now_ms)),
+        DueTime::At(at_ms) => (at_ms, None),
+    };
     if !at_ms.is_finite() || (at_ms - now_ms).abs() > FURTHEST_MS {
         let message = format!(
             "`{path}` cannot be scheduled for {at_ms}: that is more than five years from now"
@@ -190,5 +231,6 @@ pub(super) fn new_job(
         path,
         args,
         at_ms,
+        delayed_from_ms,
     })
 }

@@ -3,6 +3,8 @@ use data_encoding::BASE64URL_NOPAD;
 
 /// How long an upload URL is good.
 const VALID_MS: f64 = 60.0 * 60.0 * 1e3;
+/// How far the clock may have been set back since an upload URL was made.
+const CLOCK_STEP_MS: f64 = 5.0 * 60.0 * 1e3;
 /// Sets these signatures apart from any others that are made with the same key.
 const PURPOSE: &[u8] = b"lentil: upload token, version 1\0";
 
@@ -17,7 +19,7 @@ pub enum UploadTokenError {
     /// This server has not made it.
     #[error("the upload URL is not one of this server's; ask for a new one")]
     Invalid,
-    /// It is more than an hour old.
+    /// It is more than an hour old, or the clock has been set back since.
     #[error("the upload URL has expired; ask for a new one")]
     Expired,
 }
@@ -42,7 +44,9 @@ impl UploadKey {
             .ok_or(UploadTokenError::Invalid)?;
         hmac::verify(&self.0, &[PURPOSE, &expires[..]].concat(), signature)
             .map_err(|_| UploadTokenError::Invalid)?;
-        if now_ms > u64::from_be_bytes(*expires) as f64 {
+        let left_ms = u64::from_be_bytes(*expires) as f64 - now_ms;
+        // One that seems to be made in the future was made while the clock was ahead.
+        if !(0.0..=VALID_MS + CLOCK_STEP_MS).contains(&left_ms) {
             Err(UploadTokenError::Expired)
         } else {
             Ok(())
@@ -67,6 +71,16 @@ mod tests {
             UploadKey::new(b"another").check(&token, 1_000.0),
             Err(UploadTokenError::Invalid)
         );
+    }
+
+    #[test]
+    fn a_token_of_a_clock_that_was_ahead_is_not_good_for_longer() {
+        let key = UploadKey::new(b"a key");
+        let two_days_ms = 48.0 * VALID_MS;
+        let token = key.sign(two_days_ms);
+        assert_eq!(key.check(&token, 0.0), Err(UploadTokenError::Expired));
+        let step_ms = 1_000.0;
+        assert_eq!(key.check(&token, two_days_ms - step_ms), Ok(()));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use lentil_values::{FieldName, FieldValidator, Object, ObjectValidator, Value, v
 use crate::call::Call;
 use crate::function::{BoxFuture, Item, Run};
 use crate::run::{Once, into_value};
-use crate::{Function, FunctionPath, Identity, MutationCtx, QueryCtx, Result, Runtime, Visibility};
+use crate::{
+    Caller, Function, FunctionPath, Identity, MutationCtx, QueryCtx, Result, Runtime, Visibility,
+};
 
 /// A query of the system's.
 pub(crate) fn query<const N: usize>(
@@ -67,7 +69,7 @@ impl Runtime {
         let function = self
             .registry()
             .named(&FunctionPath::parse(path)?, Visibility::Internal)?;
-        let call = Call::outermost(self.clone(), Identity::Anonymous);
+        let call = self.system_call(&function);
         into_value(&*self.run_query(&function, args, None, &call).await?)
     }
 
@@ -76,9 +78,14 @@ impl Runtime {
         let function = self
             .registry()
             .named(&FunctionPath::parse(path)?, Visibility::Internal)?;
-        let call = Call::outermost(self.clone(), Identity::Anonymous);
+        let call = self.system_call(&function);
         self.run_mutation(&function, args, &call, Once::No)
             .await
             .map(|(value, _)| value)
+    }
+
+    fn system_call(&self, function: &Function) -> Call {
+        let (source, name) = (self.new_source(Caller::Tester), function.path.shared());
+        Call::outermost(self.clone(), Identity::Anonymous, source, &name)
     }
 }

@@ -206,13 +206,13 @@ impl Runtime {
         .await
     }
 
-    /// Deletes all answers that are more than fourteen days old, in small steps between which others have their
-    /// turn. Returns how many there were.
+    /// Deletes all answers that are older than fourteen days at `now_ms`, in small steps between which others have
+    /// their turn. Returns how many there were.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn prune_sessions(&self) -> Result<usize> {
-        self.prune(Object::from([("beforeMs", self.now_ms() - KEPT_MS)]))
+    pub async fn prune_sessions(&self, now_ms: f64) -> Result<usize> {
+        self.prune(Object::from([("beforeMs", now_ms - KEPT_MS)]))
             .await
     }
 

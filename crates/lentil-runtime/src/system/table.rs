@@ -32,9 +32,23 @@ impl<'a> SystemTable<'a> {
         values: &[Value],
         limit: usize,
     ) -> Result<Vec<Row>> {
+        self.find_after(index, values, None, limit).await
+    }
+
+    /// As [`SystemTable::find`], of the documents whose keys come after one.
+    pub(crate) async fn find_after(
+        &mut self,
+        index: &str,
+        values: &[Value],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
         let mut key = KeyWriter::new();
         values.iter().for_each(|value| key.push(Some(value)));
-        let interval = Interval::prefix(key.as_bytes());
+        let mut interval = Interval::prefix(key.as_bytes());
+        if let Some(after) = after {
+            interval.start = [after, &[0]].concat();
+        }
         self.transaction
             .scan(self.index(index), &interval, Order::Asc, limit)
             .await

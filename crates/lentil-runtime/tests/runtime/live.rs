@@ -319,9 +319,9 @@ async fn a_mutation_that_failed_runs_again_and_answers_are_forgotten_after_a_for
     let kept = runtime.session_bytes(session(1), 1 << 20).await.unwrap();
     assert!(kept > 0 && runtime.session_bytes(session(2), 1 << 20).await.unwrap() == 0);
     t.advance(Duration::from_secs(13 * 24 * 60 * 60));
-    assert_eq!(runtime.prune_sessions().await.unwrap(), 0);
+    assert_eq!(runtime.prune_sessions(runtime.now_ms()).await.unwrap(), 0);
     t.advance(Duration::from_secs(2 * 24 * 60 * 60));
-    assert_eq!(runtime.prune_sessions().await.unwrap(), 1);
+    assert_eq!(runtime.prune_sessions(runtime.now_ms()).await.unwrap(), 1);
     assert_eq!(runtime.session_bytes(session(1), 1 << 20).await.unwrap(), 0);
 }
 

@@ -2,6 +2,8 @@
 
 mod actions;
 mod cache;
+mod canceling;
+mod clocks;
 mod counting;
 mod environment;
 mod failures;
@@ -11,6 +13,7 @@ mod identity;
 mod ids;
 mod limits;
 mod live;
+mod meta;
 mod nested;
 mod opening;
 mod pagination;

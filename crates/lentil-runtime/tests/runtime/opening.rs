@@ -24,7 +24,7 @@ async fn used_store() -> (Arc<dyn Store>, tempfile::TempDir) {
     let runtime = open(&store, schema()).await.unwrap();
     for rank in [3.0, 1.0, 2.0] {
         runtime
-            .with_mutation(Identity::Anonymous, async |ctx| {
+            .with_mutation(Identity::Anonymous, None, async |ctx| {
                 ctx.db.insert(task("ada", rank)).await
             })
             .await
@@ -216,7 +216,7 @@ async fn an_index_becomes_unique_and_is_no_longer() {
     ] {
         let store = store_in(&folder);
         let runtime = open(&store, by_rank(unique)).await.unwrap();
-        let add = runtime.with_mutation(Identity::Anonymous, async |ctx| {
+        let add = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
             ctx.db.insert(task("bob", 2.0)).await
         });
         assert_eq!(add.await.err().map(|error| error.code()), refused);

@@ -3,7 +3,7 @@
 use http::{Method, Request, Response, StatusCode};
 use lentil_protocol::ProtocolError;
 use lentil_runtime::http::Body;
-use lentil_runtime::{EnvironmentChange, EnvironmentError};
+use lentil_runtime::{EnvironmentChange, EnvironmentError, RequestId};
 use serde_json::Value as Json;
 
 use super::functions::read_body;
@@ -51,6 +51,7 @@ pub(super) async fn answer(
     server: &Server,
     endpoint: AdminEndpoint,
     request: Request<FromClient>,
+    request_id: &RequestId,
 ) -> Result<Response<Body>, ApiError> {
     let answer = match endpoint {
         AdminEndpoint::CheckKey => {
@@ -58,12 +59,12 @@ pub(super) async fn answer(
         }
         AdminEndpoint::UpdateEnvironment => {
             let body = read_body(server, request).await?;
-            update_environment(server, body.bytes()).await?;
+            update_environment(server, body.bytes(), request_id).await?;
             Json::Null
         }
         AdminEndpoint::ListEnvironment => {
             let variables = server.runtime.environment_variables().await;
-            let variables = variables.map_err(unavailable)?;
+            let variables = variables.map_err(|error| unavailable(error, request_id))?;
             serde_json::json!({ "environmentVariables": variables })
         }
         AdminEndpoint::DeploymentInfo => serde_json::json!({ "kind": "selfHosted" }),
@@ -78,13 +79,17 @@ pub(super) async fn answer(
 }
 
 /// Reads `{"changes":[{"name","value":string|null}]}`, and makes all of the changes or none.
-async fn update_environment(server: &Server, body: &[u8]) -> Result<(), ApiError> {
+async fn update_environment(
+    server: &Server,
+    body: &[u8],
+    request_id: &RequestId,
+) -> Result<(), ApiError> {
     let changes = read_changes(body).ok_or_else(|| {
         let message = "expected {\"changes\":[{\"name\":string,\"value\":string or null}]}";
         ProtocolError::new("BadJsonBody", message)
     })?;
     let changed = server.runtime.change_environment(&changes).await;
-    changed.map_err(|error| refused(&error))
+    changed.map_err(|error| refused(&error, request_id))
 }
 
 fn read_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
@@ -106,19 +111,21 @@ fn read_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
         .collect()
 }
 
-fn refused(error: &EnvironmentError) -> ApiError {
+fn refused(error: &EnvironmentError, request_id: &RequestId) -> ApiError {
     let code = match error {
         EnvironmentError::Name(_) => "InvalidEnvVarName",
         EnvironmentError::BuiltIn(_) => "EnvVarNameForbidden",
         EnvironmentError::Value { .. } => "EnvVarValueTooLarge",
         EnvironmentError::TooMany => "TooManyEnvVars",
-        other => return unavailable(other),
+        other => return unavailable(other, request_id),
     };
     ApiError::new(StatusCode::BAD_REQUEST, code, error.to_string())
 }
 
-fn unavailable(error: impl std::fmt::Display) -> ApiError {
-    tracing::error!("environment variables cannot be read or changed: {error}");
-    let message = "the server cannot read or store environment variables now; try again later";
+fn unavailable(error: impl std::fmt::Display, request_id: &RequestId) -> ApiError {
+    tracing::error!(%request_id, %error, "environment variables cannot be read or changed");
+    let message = format!(
+        "[Request ID: {request_id}] the server cannot read or store environment variables now; try again later"
+    );
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::{HeaderValue, Response, StatusCode, header};
 use lentil_protocol::ProtocolError;
 use lentil_runtime::http::{Body, BodyError, RETRY_AFTER};
-use lentil_runtime::{Code, Error};
+use lentil_runtime::{Code, Error, RequestId};
 
 use super::json;
 
@@ -43,19 +43,11 @@ impl ApiError {
         }
     }
 
-    /// The error of a request where the server itself is at fault; `None` where the function is.
-    pub(crate) fn of_system(error: &Error, request_id: &str) -> Option<ApiError> {
+    /// The error of a request where the server itself is at fault; `None` where the function is. The runtime logs it.
+    pub(crate) fn of_system(error: &Error, request_id: &RequestId) -> Option<ApiError> {
         if !error.code().is_system() {
             return None;
         }
-        let cause = error.cause().map(tracing::field::display);
-        tracing::error!(
-            request_id,
-            code = error.code().as_str(),
-            cause,
-            "{}",
-            error.message()
-        );
         Some(match error.code() {
             Code::Internal => ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,5 +1,5 @@
 use lentil_protocol::Failure;
-use lentil_runtime::{Code, Error, Identity};
+use lentil_runtime::{Code, Error, Identity, RequestId};
 
 use crate::service::Server;
 
@@ -25,7 +25,7 @@ impl Audience {
 /// A function's error as its client is told.
 ///
 /// That a call is refused, be it for a name or for arguments, is said to everyone: it tells of the call alone.
-pub(crate) fn failure(error: &Error, request_id: &str, audience: Audience) -> Failure {
+pub(crate) fn failure(error: &Error, request_id: &RequestId, audience: Audience) -> Failure {
     let mut message = format!("[Request ID: {request_id}] Server Error");
     if audience == Audience::Insider || error.is_refusal() {
         let prefix = match error.code() {

@@ -3,7 +3,9 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use lentil_protocol::{FunctionRequest, FunctionResponse};
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::memory::{Account, Charge};
-use lentil_runtime::{Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_heap_size};
+use lentil_runtime::{
+    CallSource, Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_heap_size,
+};
 
 use super::{ApiError, Audience, failure, json, shown_lines};
 use crate::body::{FromClient, from_client};
@@ -121,15 +123,16 @@ pub(super) async fn call(
     identity: Identity,
     (request, charge): (FunctionRequest, Charge),
     kind: Option<FunctionKind>,
-    request_id: &str,
+    source: CallSource,
 ) -> Result<Response<Body>, ApiError> {
     let path = function_path(&request.path)?;
     let audience = Audience::of(server, &identity);
     let call = FunctionCall {
         charge,
-        ..FunctionCall::new(path, request.args, identity)
+        ..FunctionCall::new(path, request.args, identity).with_source(source)
     };
     let outcome = server.runtime.call(call, kind).await;
+    let request_id = &outcome.request_id;
     let result = match outcome.result {
         Ok(value) => Ok(value),
         Err(error) => match ApiError::of_system(&error, request_id) {

@@ -7,7 +7,6 @@ use serde_json::{Value as Json, json};
 
 use super::ApiError;
 use crate::connection::begins;
-use crate::request_id::RequestId;
 use crate::service::Server;
 
 /// How long a question waits for news.
@@ -59,16 +58,16 @@ pub(super) async fn stream(
         });
     let entries: Vec<Json> = found
         .iter()
-        .map(|execution| entry(execution, is_structured, headers))
+        .map(|execution| entry(execution, is_structured))
         .collect();
-    let cursor = found.last().map_or(unchanged, |last| last.at_ms);
+    let cursor = found.last().map_or(unchanged, |last| last.cursor_ms);
     Ok(super::json(
         StatusCode::OK,
         json!({ "entries": entries, "newCursor": cursor }).to_string(),
     ))
 }
 
-fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Json {
+fn entry(execution: &Execution, is_structured: bool) -> Json {
     let line = |line: &String| {
         if !is_structured {
             return json!(line);
@@ -77,27 +76,32 @@ fn entry(execution: &Execution, is_structured: bool, headers: &HeaderMap) -> Jso
             .strip_prefix('[')
             .and_then(|line| line.split_once("] "))
             .unwrap_or(("LOG", line));
-        json!({ "messages": [text], "level": level, "timestamp": execution.at_ms, "isTruncated": false })
+        json!({ "messages": [text], "level": level, "timestamp": execution.ended_ms, "isTruncated": false })
     };
     let log_lines: Vec<Json> = execution.log_lines.iter().map(line).collect();
-    let id = RequestId::of(headers);
+    let duration = execution.duration.as_secs_f64();
     json!({
         "kind": "Completion",
         "udfType": execution.kind.map_or_else(|| "HttpAction".to_owned(), |kind| format!("{kind:?}")),
         "identifier": &*execution.identifier,
         "componentPath": null,
         "logLines": log_lines,
-        "timestamp": execution.at_ms / 1e3,
-        "cachedResult": false,
-        "executionTime": execution.duration.as_secs_f64(),
+        "timestamp": execution.ended_ms / 1e3,
+        "cachedResult": execution.is_cached,
+        "executionTime": duration,
+        "userExecutionTime": duration,
+        "success": null,
         "error": execution.error,
-        "requestId": id.as_str(),
-        "executionId": id.as_str(),
+        "requestId": execution.request_id().to_string(),
+        "executionId": execution.id.to_string(),
+        "caller": execution.caller(),
+        "parentExecutionId": execution.parent.map(|parent| parent.to_string()),
         "usageStats": {},
         "returnBytes": null,
         "occInfo": null,
-        "executionTimestamp": execution.at_ms / 1e3,
-        "identityType": "unknown",
+        "willRetry": false,
+        "executionTimestamp": execution.ended_ms / 1e3 - duration,
+        "identityType": execution.identity,
         "environment": "isolate",
     })
 }

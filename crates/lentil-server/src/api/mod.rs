@@ -18,8 +18,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use lentil_protocol::FunctionRequest;
 use lentil_protocol::sync::ClientEvent;
-use lentil_runtime::FunctionKind;
 use lentil_runtime::http::Body;
+use lentil_runtime::{CallSource, Caller, FunctionKind};
 
 use admin::AdminEndpoint;
 pub(crate) use error::ApiError;
@@ -142,7 +142,7 @@ pub(crate) async fn answer(
     endpoint: Endpoint,
     client: IpAddr,
     request: Request<FromClient>,
-    request_id: &str,
+    source: CallSource,
     slot: &UpgradeSlot,
 ) -> Response<Body> {
     if *request.method() == Method::OPTIONS {
@@ -150,7 +150,8 @@ pub(crate) async fn answer(
     }
     let headers = request.headers().clone();
     let answered = if endpoint.takes(request.method()) {
-        dispatch(server, endpoint, client, request, request_id, slot).await
+        let source = source.with_caller(Caller::HttpApi);
+        dispatch(server, endpoint, client, request, source, slot).await
     } else {
         let message = format!("{} is not for {}", request.uri().path(), request.method());
         Err(ApiError::new(
@@ -169,7 +170,7 @@ async fn dispatch(
     endpoint: Endpoint,
     client: IpAddr,
     request: Request<FromClient>,
-    request_id: &str,
+    source: CallSource,
     slot: &UpgradeSlot,
 ) -> Result<Response<Body>, ApiError> {
     identity::check_client(request.headers())?;
@@ -201,7 +202,7 @@ async fn dispatch(
                 identity::must_be_admin(&caller)?;
             }
             let body = functions::read_body(server, request).await?;
-            functions::call(server, caller, body.parse()?, kind, request_id).await
+            functions::call(server, caller, body.parse()?, kind, source).await
         }
         Endpoint::Run(path) => {
             let caller = caller.await?;
@@ -209,32 +210,32 @@ async fn dispatch(
             let path = functions::run_path(&path)?;
             let (request, charge) = body.parse()?;
             let call = FunctionRequest { path, ..request };
-            functions::call(server, caller, (call, charge), None, request_id).await
+            functions::call(server, caller, (call, charge), None, source).await
         }
-        Endpoint::QueryTs => query_at::query_ts(server).await,
+        Endpoint::QueryTs => query_at::query_ts(server, source.request_id()).await,
         Endpoint::QueryAtTs => {
             let caller = caller.await?;
             let body = functions::read_body(server, request).await?;
-            query_at::query_at_ts(server, caller, body.parse()?, request_id).await
+            query_at::query_at_ts(server, caller, body.parse()?, source).await
         }
         Endpoint::QueryBatch => {
             let caller = caller.await?;
             let body = functions::read_body(server, request).await?;
-            query_at::query_batch(server, caller, &body, request_id).await
+            query_at::query_batch(server, caller, &body, source).await
         }
         Endpoint::Admin(endpoint) => {
             identity::must_be_admin(&caller.await?)?;
-            admin::answer(server, endpoint, request).await
+            admin::answer(server, endpoint, request, source.request_id()).await
         }
         Endpoint::Logs => {
             identity::must_be_admin(&caller.await?)?;
             logs::stream(server, uri.query(), &headers).await
         }
-        Endpoint::Upload => storage::upload(server, request, request_id).await,
+        Endpoint::Upload => storage::upload(server, request, &source).await,
         Endpoint::File(url_id) => {
-            storage::download(server, request.method(), &url_id, &headers, request_id).await
+            storage::download(server, request.method(), &url_id, &headers, &source).await
         }
-        Endpoint::Sync => sync::accept(&headers, uri.path(), client, slot),
+        Endpoint::Sync => sync::accept(&headers, uri.path(), client, source, slot),
         // Convex's command line asks again after a 404 and, for idempotent methods, a 5xx.
         Endpoint::Unsupported(advice) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,

@@ -15,7 +15,10 @@ use http::{Response, StatusCode};
 use lentil_protocol::{Batch, FunctionRequest, FunctionResponse, WireTimestamp};
 use lentil_runtime::http::Body;
 use lentil_runtime::memory::Charge;
-use lentil_runtime::{FunctionCall, FunctionOutcome, Identity, QuerySnapshot, Runtime, Timestamp};
+use lentil_runtime::{
+    CallSource, FunctionCall, FunctionOutcome, Identity, QuerySnapshot, RequestId, Runtime,
+    Timestamp,
+};
 use parking_lot::Mutex;
 
 use super::functions::{CallBody, function_path};
@@ -86,12 +89,15 @@ impl HeldSnapshots {
 }
 
 /// `POST /api/query_ts`: the timestamp of now, for `query_at_ts`.
-pub(super) async fn query_ts(server: &Server) -> Result<Response<Body>, ApiError> {
+pub(super) async fn query_ts(
+    server: &Server,
+    request_id: &RequestId,
+) -> Result<Response<Body>, ApiError> {
     let snapshot = server
         .runtime
         .held_query_snapshot()
         .await
-        .map_err(|error| unavailable(&error))?;
+        .map_err(|error| unavailable(&error, request_id))?;
     let ts = WireTimestamp(snapshot.timestamp().as_nanos());
     server.held.hold(Arc::new(snapshot));
     Ok(json(StatusCode::OK, format!(r#"{{"ts":"{ts}"}}"#)))
@@ -102,7 +108,7 @@ pub(super) async fn query_at_ts(
     server: &Server,
     identity: Identity,
     (request, _charge): (FunctionRequest, Charge),
-    request_id: &str,
+    source: CallSource,
 ) -> Result<Response<Body>, ApiError> {
     let Some(WireTimestamp(nanos)) = request.ts else {
         let message = "`ts` is missing; ask `POST /api/query_ts` for one";
@@ -120,13 +126,13 @@ pub(super) async fn query_at_ts(
     let format = request.format;
     let path = function_path(&request.path)?;
     let audience = Audience::of(server, &identity);
-    let call = FunctionCall::new(path, request.args, identity);
+    let call = FunctionCall::new(path, request.args, identity).with_source(source);
     let outcome = server
         .runtime
         .query_at(timestamp, held.as_deref(), call)
         .await
         .ok_or_else(out_of_retention)?;
-    let response = respond(outcome, audience, request_id)?;
+    let response = respond(outcome, audience)?;
     Ok(json(StatusCode::OK, response.to_json(format)))
 }
 
@@ -144,19 +150,19 @@ pub(super) async fn query_batch(
     server: &Server,
     identity: Identity,
     body: &CallBody,
-    request_id: &str,
+    source: CallSource,
 ) -> Result<Response<Body>, ApiError> {
     let batch = Batch::parse(body.bytes())?;
     let snapshot = server
         .runtime
         .query_snapshot()
         .await
-        .map_err(|error| unavailable(&error))?;
+        .map_err(|error| unavailable(&error, source.request_id()))?;
     let mut results = Vec::with_capacity(batch.queries.len());
     let mut charges = Vec::new();
     for query in batch.queries {
         let format = query.format;
-        let response = one(server, &snapshot, identity.clone(), query, request_id).await?;
+        let response = one(server, &snapshot, identity.clone(), query, source.clone()).await?;
         let text = response.to_json(format);
         // Twice: the results are joined to one text.
         charges.push(body.charge_response(2 * text.len())?);
@@ -173,21 +179,18 @@ async fn one(
     snapshot: &QuerySnapshot,
     identity: Identity,
     request: FunctionRequest,
-    request_id: &str,
+    source: CallSource,
 ) -> Result<FunctionResponse, ApiError> {
     let path = function_path(&request.path)?;
     let audience = Audience::of(server, &identity);
     let outcome = snapshot
-        .query(FunctionCall::new(path, request.args, identity))
+        .query(FunctionCall::new(path, request.args, identity).with_source(source))
         .await;
-    respond(outcome, audience, request_id)
+    respond(outcome, audience)
 }
 
-fn respond(
-    outcome: FunctionOutcome,
-    audience: Audience,
-    request_id: &str,
-) -> Result<FunctionResponse, ApiError> {
+fn respond(outcome: FunctionOutcome, audience: Audience) -> Result<FunctionResponse, ApiError> {
+    let request_id = &outcome.request_id;
     let result = match outcome.result {
         Ok(value) => Ok(value),
         Err(error) => match ApiError::of_system(&error, request_id) {
@@ -201,11 +204,11 @@ fn respond(
     })
 }
 
-fn unavailable(error: &lentil_runtime::Error) -> ApiError {
-    tracing::warn!("no snapshot can be had: {error}");
+fn unavailable(error: &lentil_runtime::Error, request_id: &RequestId) -> ApiError {
+    tracing::error!(%request_id, code = error.code().as_str(), %error, "no snapshot can be had");
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "Unavailable",
-        "the server cannot answer now; try again later",
+        format!("[Request ID: {request_id}] the server cannot answer now; try again later"),
     )
 }

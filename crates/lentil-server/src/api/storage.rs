@@ -7,7 +7,9 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
 use lentil_runtime::http::{Body, BodyError};
-use lentil_runtime::{ContentHash, Error, FileInfo, StoreFileError, UploadTokenError, Uuid};
+use lentil_runtime::{
+    CallSource, ContentHash, Error, FileInfo, StoreFileError, UploadTokenError, Uuid,
+};
 
 use super::range::{Selection, select};
 use super::{ApiError, json};
@@ -31,7 +33,7 @@ const EXPOSED: HeaderValue =
 pub(super) async fn upload(
     server: &Server,
     request: Request<FromClient>,
-    request_id: &str,
+    source: &CallSource,
 ) -> Result<Response<Body>, ApiError> {
     let (parts, incoming) = request.into_parts();
     server
@@ -49,7 +51,7 @@ pub(super) async fn upload(
         .runtime
         .store_file(body, content_type, announced)
         .await;
-    let id = stored.map_err(|error| not_stored(error, request_id))?;
+    let id = stored.map_err(|error| not_stored(error, source))?;
     Ok(json(StatusCode::OK, format!(r#"{{"storageId":"{id}"}}"#)))
 }
 
@@ -114,7 +116,8 @@ fn content_type(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         .map_err(invalid)
 }
 
-fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
+fn not_stored(error: StoreFileError, source: &CallSource) -> ApiError {
+    let request_id = source.request_id();
     match error {
         StoreFileError::Sha256Mismatch { .. } => {
             ApiError::new(StatusCode::BAD_REQUEST, "Sha256Mismatch", error.to_string())
@@ -132,9 +135,9 @@ fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
         StoreFileError::Body(_) => {
             ApiError::new(StatusCode::BAD_REQUEST, "IncompleteBody", error.to_string())
         }
-        StoreFileError::Failed(error) => failed(&error, request_id),
+        StoreFileError::Failed(error) => failed(&error, source),
         other => {
-            tracing::error!(request_id, "a file could not be stored: {other}");
+            tracing::error!(%request_id, error = %other, "a file could not be stored");
             let message = format!(
                 "[Request ID: {request_id}] the file cannot be stored now; try again later"
             );
@@ -143,14 +146,10 @@ fn not_stored(error: StoreFileError, request_id: &str) -> ApiError {
     }
 }
 
-fn failed(error: &Error, request_id: &str) -> ApiError {
+fn failed(error: &Error, source: &CallSource) -> ApiError {
+    source.log_failure("storage", error);
+    let request_id = source.request_id();
     ApiError::of_system(error, request_id).unwrap_or_else(|| {
-        tracing::error!(
-            request_id,
-            code = error.code().as_str(),
-            "{}",
-            error.message()
-        );
         let message = format!(
             "[Request ID: {request_id}] the request could not be completed; try again later"
         );
@@ -168,7 +167,7 @@ pub(super) async fn download(
     method: &Method,
     url_id: &str,
     headers: &HeaderMap,
-    request_id: &str,
+    source: &CallSource,
 ) -> Result<Response<Body>, ApiError> {
     let url_id = url_id.parse::<Uuid>().map_err(|error| {
         let message = format!("{error}; take the file's URL from `ctx.storage.getUrl`");
@@ -178,7 +177,7 @@ pub(super) async fn download(
         .runtime
         .file_at(url_id)
         .await
-        .map_err(|error| failed(&error, request_id))?;
+        .map_err(|error| failed(&error, source))?;
     let missing = || {
         ApiError::new(
             StatusCode::NOT_FOUND,
@@ -207,7 +206,7 @@ pub(super) async fn download(
             Err(_) if matches!(server.runtime.file_at(url_id).await, Ok(None)) => {
                 return Err(missing());
             }
-            Err(error) => return Err(failed(&error, request_id)),
+            Err(error) => return Err(failed(&error, source)),
         };
     }
     Ok(response)

@@ -14,7 +14,6 @@ use lentil_runtime::{
 
 use super::closing::Closing;
 use crate::api::{Audience, failure, shown_lines};
-use crate::request_id;
 
 /// What a change takes beside its arguments.
 const CHANGE_BYTES: usize = 256;
@@ -279,7 +278,7 @@ impl Queries {
                     journal,
                 },
                 Err(error) => {
-                    let failure = failure(error, &request_id::random(), self.audience);
+                    let failure = failure(error, &run.request_id, self.audience);
                     StateModification::QueryFailed {
                         query_id,
                         failure,

@@ -3,13 +3,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{Chunks, ClientMessage, ServerMessage};
 use lentil_runtime::memory::Account;
 use lentil_runtime::{
-    FunctionCall, FunctionKind, FunctionPath, Object, SessionRequest, Timestamp, Update, Uuid,
-    Value, json_heap_size,
+    CallSource, Error, FunctionCall, FunctionKind, FunctionPath, Object, RequestId, SessionRequest,
+    Timestamp, Update, Uuid, Value, json_heap_size,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
@@ -23,7 +24,6 @@ use super::queries::Queries;
 use super::socket::{Event, Socket};
 use crate::api::{Audience, failure, shown_lines};
 use crate::connection::begins;
-use crate::request_id;
 use crate::service::Server;
 
 /// A client that hears nothing for a minute believes the connection lost; one of the WebSocket's pings comes with
@@ -51,6 +51,8 @@ pub(super) struct Session<S> {
     socket: Socket<S>,
     /// The client's address.
     client: IpAddr,
+    /// Where the client's calls come from.
+    source: CallSource,
     takes_chunks: bool,
     signed_in: SignedIn,
     queries: Queries,
@@ -86,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             account,
             socket,
             client: upgrade.client,
+            source: upgrade.source.clone(),
             takes_chunks: upgrade.takes_chunks,
             signed_in,
             queries,
@@ -264,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 .runtime
                 .session_bytes(session_id, SESSION_BYTES)
                 .await;
-            self.record.bytes = bytes.map_err(|_| Closing::internal("InternalServerError"))?;
+            self.record.bytes = bytes.map_err(|error| unread(&error))?;
         }
         self.record.session_id = Some(session_id);
         Ok(())
@@ -278,7 +281,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         args: Object,
     ) -> Result<(), Closing> {
         let path = FunctionPath::parse(path).map_err(|error| Closing::fatal(error.to_string()))?;
-        let mut call = FunctionCall::new(path, args, self.signed_in.identity.clone());
+        let source = self.source.clone();
+        let source = source.with_request_id(self.request_id(request_id));
+        let identity = self.signed_in.identity.clone();
+        let mut call = FunctionCall::new(path, args, identity).with_source(source);
         if kind == FunctionKind::Mutation
             && let Some(session_id) = self.record.session_id
         {
@@ -296,6 +302,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.calls.add(&self.server.runtime, &self.account, asked)
     }
 
+    /// The id of a call, as Convex makes it: of the session and the call's number in it, so that it stays the same
+    /// when the client asks again.
+    fn request_id(&self, number: u32) -> RequestId {
+        let Some(session_id) = &self.record.session_id else {
+            return self.server.runtime.new_request_id();
+        };
+        let named = format!("{session_id}|{number}");
+        let hash = digest::digest(&digest::SHA256, named.as_bytes());
+        let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
+        RequestId::made(u64::from_be_bytes(first))
+    }
+
     /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
     async fn keep_within_budget(&mut self, session_id: Uuid) -> Result<(), Closing> {
         if self.record.bytes < SESSION_BYTES {
@@ -306,9 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             runtime.prune_session(session_id).await?;
             runtime.session_bytes(session_id, SESSION_BYTES).await
         };
-        self.record.bytes = pruned
-            .await
-            .map_err(|_| Closing::internal("InternalServerError"))?;
+        self.record.bytes = pruned.await.map_err(|error| unread(&error))?;
         if self.record.bytes < SESSION_BYTES {
             Ok(())
         } else {
@@ -325,15 +341,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             && error.code().is_system()
         {
             // The client comes back, and a mutation is asked for again.
-            tracing::warn!(
-                code = error.code().as_str(),
-                "a call failed, for the server's sake: {error}"
-            );
             return Err(Closing::busy(error.code().as_str()));
         }
         let result = answered.outcome.result.as_ref();
         let result = result
-            .map_err(|error| failure(error, &request_id::random(), audience))
+            .map_err(|error| failure(error, &answered.outcome.request_id, audience))
             .cloned();
         if answered.kind == FunctionKind::Mutation {
             let has_written = result.is_ok();
@@ -393,8 +405,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         let text = transition.to_json();
         if self.takes_chunks && text.len() > CHUNK_BYTES {
-            let chunks = Chunks::new(text, &request_id::random(), CHUNK_BYTES);
-            self.socket.send_chunks(chunks);
+            let id = self.server.runtime.new_request_id().to_string();
+            self.socket.send_chunks(Chunks::new(text, &id, CHUNK_BYTES));
         } else {
             self.socket.send_transition(text);
         }
@@ -405,4 +417,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 /// The client's clock minus the server's. Clients without a clock send 0, which is not a time.
 fn clock_skew_ms(client_ms: f64, server_ms: f64) -> Option<i64> {
     (client_ms != 0.0).then(|| (client_ms - server_ms).round() as i64)
+}
+
+/// The record of a session could not be read.
+fn unread(error: &Error) -> Closing {
+    tracing::error!(%error, "the record of a session could not be read");
+    Closing::internal("InternalServerError")
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use lentil_runtime::http::Body;
 use lentil_runtime::memory::Account;
+use lentil_runtime::{CallSource, Caller};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -20,6 +21,8 @@ pub(crate) struct Upgrade {
     pub(super) client: IpAddr,
     /// Whether the client puts a transition together that comes in chunks.
     pub(super) takes_chunks: bool,
+    /// Where the client's calls come from.
+    pub(super) source: CallSource,
 }
 
 /// Answers a request for the WebSocket.
@@ -27,6 +30,7 @@ pub(crate) fn accept(
     headers: &HeaderMap,
     path: &str,
     client: IpAddr,
+    source: CallSource,
     slot: &UpgradeSlot,
 ) -> Result<Response<Body>, ApiError> {
     let has = |name: header::HeaderName, word: &str| {
@@ -55,6 +59,7 @@ pub(crate) fn accept(
     *slot.lock() = Some(Upgrade {
         client,
         takes_chunks: takes_chunks(path),
+        source: source.with_caller(Caller::SyncWorker),
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

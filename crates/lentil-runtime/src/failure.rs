@@ -1,0 +1,113 @@
+use crate::log::{OneLine, cut};
+use crate::{CallSource, Caller, Code, Error};
+
+/// The longest message that a line of the log has.
+const MAX_LOGGED: usize = 32 << 10;
+
+impl CallSource {
+    /// Writes the one line of the log that a failed call leaves.
+    ///
+    /// Whoever receives a request logs its failure, after everything that the request caused has ended: so a failure
+    /// that passes through several functions, or that one of them handles, is not written twice.
+    ///
+    /// An error that its caller is told in full, such as arguments that do not match, is the caller's own affair: it
+    /// stands at the level `debug`, without the message, which quotes arguments.
+    pub fn log_failure(&self, function: &str, error: &Error) {
+        let (request_id, code) = (&self.request_id, error.code().as_str());
+        // Nobody is told what came of a scheduled function.
+        if is_told_in_full(error) && self.caller != Caller::Scheduler {
+            tracing::debug!(%request_id, function, code, "a call was refused");
+            return;
+        }
+        let message = cut(without_value(error).to_owned(), MAX_LOGGED);
+        let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED));
+        let causes = causes.as_deref().map(OneLine).map(tracing::field::display);
+        let error = OneLine(&message);
+        tracing::error!(%request_id, function, code, %error, causes, "a call failed");
+    }
+}
+
+/// Whether a client receives all that there is to know of an error, whoever the client is.
+fn is_told_in_full(error: &Error) -> bool {
+    let code = error.code();
+    error.is_refusal() || code == Code::Application || code.status().is_client_error()
+}
+
+/// What went wrong, without the value that a validator refused: the log has no arguments.
+fn without_value(error: &Error) -> &str {
+    let message = error.message();
+    match error.code() {
+        Code::ArgumentValidation | Code::ReturnsValidation | Code::SchemaEnforcement => message
+            .split_once(", got ")
+            .map_or(message, |(before, _)| before),
+        _ => message,
+    }
+}
+
+/// The errors underneath, from the nearest to the first; without one that says the same as the one above it.
+fn causes(error: &Error) -> Option<String> {
+    let mut said = error.message().to_owned();
+    let mut causes = Vec::new();
+    let mut next = error.cause().map(|cause| cause as &dyn std::error::Error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if text != said {
+            causes.push(text.clone());
+            said = text;
+        }
+        next = cause.source();
+    }
+    (!causes.is_empty()).then(|| causes.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the outer one")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the inner one")]
+    struct Inner;
+
+    #[test]
+    fn the_causes_are_named_from_the_nearest_to_the_first() {
+        assert_eq!(causes(&Error::uncaught("alone")), None);
+        assert_eq!(
+            causes(&Error::from(Outer(Inner))).as_deref(),
+            Some("the inner one")
+        );
+        assert_eq!(
+            causes(&Error::internal(Outer(Inner)).in_context("while testing")).as_deref(),
+            Some("the outer one: the inner one")
+        );
+    }
+
+    #[test]
+    fn a_refused_value_is_left_out() {
+        let message = "argument `password`: expected v.number(), got \"hunter2\"";
+        let logged = |code| without_value(&Error::new(code, message)).to_owned();
+        assert_eq!(
+            logged(Code::ArgumentValidation),
+            "argument `password`: expected v.number()"
+        );
+    }
+
+    #[test]
+    fn what_the_caller_is_told_is_no_failure_of_ours() {
+        let told = [
+            Error::application("data"),
+            Error::new(Code::BadRequest, "no"),
+            Error::new(Code::ArgumentValidation, "no").refusal(),
+        ];
+        assert!(told.iter().all(is_told_in_full));
+        let kept = [Code::ArgumentValidation, Code::Uncaught, Code::Panicked];
+        assert!(
+            !kept
+                .iter()
+                .any(|code| is_told_in_full(&Error::new(*code, "no")))
+        );
+    }
+}

@@ -1,0 +1,96 @@
+use std::net::IpAddr;
+
+use ::http::HeaderValue;
+use lentil_values::DocumentId;
+
+use crate::{RequestId, Runtime};
+
+/// Where a call comes from. All calls that one request causes share it.
+#[derive(Clone, Debug)]
+pub struct CallSource {
+    pub(crate) request_id: RequestId,
+    pub(crate) caller: Caller,
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    /// The scheduled function that runs, and calls whatever this is the source of.
+    pub(crate) scheduled: Option<DocumentId>,
+}
+
+/// What made a call, by the names that Convex's log has for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A request to the Convex HTTP API.
+    HttpApi,
+    /// A request to one of the application's routes.
+    HttpEndpoint,
+    /// A client over the sync WebSocket.
+    SyncWorker,
+    /// The scheduler, also for a cron.
+    Scheduler,
+    /// The program itself: a test, or the server on its own behalf.
+    Tester,
+}
+
+impl CallSource {
+    /// A call under this request id, of a peer that is not known.
+    pub fn new(caller: Caller, request_id: RequestId) -> CallSource {
+        CallSource {
+            request_id,
+            caller,
+            ip: None,
+            user_agent: None,
+            scheduled: None,
+        }
+    }
+
+    /// The same, with the peer's address and what it says of itself in `User-Agent`.
+    #[must_use]
+    pub fn with_peer(self, ip: Option<IpAddr>, user_agent: Option<HeaderValue>) -> CallSource {
+        CallSource {
+            ip,
+            user_agent,
+            ..self
+        }
+    }
+
+    /// The same, but of another caller.
+    #[must_use]
+    pub fn with_caller(self, caller: Caller) -> CallSource {
+        CallSource { caller, ..self }
+    }
+
+    /// The same, but under another request id.
+    #[must_use]
+    pub fn with_request_id(self, request_id: RequestId) -> CallSource {
+        CallSource { request_id, ..self }
+    }
+
+    /// The id of the request that caused the call.
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+}
+
+impl Caller {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Caller::HttpApi => "HttpApi",
+            Caller::HttpEndpoint => "HttpEndpoint",
+            Caller::SyncWorker => "SyncWorker",
+            Caller::Scheduler => "Scheduler",
+            Caller::Tester => "Tester",
+        }
+    }
+}
+
+impl Runtime {
+    /// A request id that no other request has.
+    pub fn new_request_id(&self) -> RequestId {
+        RequestId::made(self.seeds().next_u64())
+    }
+
+    /// The source of a call that nothing outside has asked for.
+    pub(crate) fn new_source(&self, caller: Caller) -> CallSource {
+        CallSource::new(caller, self.new_request_id())
+    }
+}

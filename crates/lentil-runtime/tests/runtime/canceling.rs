@@ -1,0 +1,230 @@
+//! Scheduled functions that are canceled while they run.
+
+use std::time::Duration;
+
+use lentil::{
+    ActionCtx, Code, Doc, Document, Error, Functions, Id, MutationCtx, Result, ScheduledFunction,
+    ScheduledState,
+};
+use lentil_testing::TestBackend;
+
+use crate::fixture::*;
+
+type JobId = Id<ScheduledFunction>;
+
+/// The scheduled function that runs.
+fn own_id(meta: &lentil::Meta) -> Result<JobId> {
+    let own = meta.request().scheduled_function_id;
+    own.ok_or_else(|| Error::uncaught("it is not scheduled"))
+}
+
+fn ada(rank: f64) -> Add {
+    Add {
+        owner: "ada".into(),
+        rank,
+    }
+}
+
+async fn schedule(ctx: &mut MutationCtx, args: Add) -> Result<()> {
+    ctx.scheduler
+        .run_after(Duration::ZERO, add, args)
+        .await
+        .map(drop)
+}
+
+async fn schedule_nested(ctx: &mut MutationCtx, args: Add) -> Result<()> {
+    ctx.run_mutation(schedule, args).await
+}
+
+async fn schedule_in_action(ctx: &ActionCtx, args: Add) -> Result<()> {
+    ctx.scheduler
+        .run_after(Duration::ZERO, add, ada(args.rank))
+        .await?;
+    ctx.run_mutation(schedule_nested, ada(args.rank + 1.0))
+        .await
+}
+
+/// Schedules one function, is canceled, and schedules more in every way there is.
+async fn canceled_action(ctx: &ActionCtx, (): ()) -> Result<()> {
+    ctx.scheduler
+        .run_after(Duration::ZERO, add, ada(1.0))
+        .await?;
+    ctx.scheduler.cancel(&own_id(&ctx.meta)?).await?;
+    ctx.scheduler
+        .run_after(Duration::ZERO, add, ada(2.0))
+        .await?;
+    ctx.run_mutation(schedule, ada(3.0)).await?;
+    ctx.run_mutation(schedule_nested, ada(4.0)).await?;
+    ctx.run_action(schedule_in_action, ada(5.0)).await
+}
+
+/// Cancels the action that calls it, after it has scheduled one function, and before another.
+async fn cancel_between(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    ctx.run_mutation(schedule, ada(1.0)).await?;
+    ctx.scheduler.cancel(&own_id(&ctx.meta)?).await?;
+    ctx.run_mutation(schedule, ada(2.0)).await
+}
+
+async fn canceled_by_its_mutation(ctx: &ActionCtx, (): ()) -> Result<()> {
+    ctx.run_mutation(cancel_between, ()).await
+}
+
+/// Sleeps, and then schedules.
+async fn sleeps(ctx: &ActionCtx, (): ()) -> Result<()> {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ctx.scheduler
+        .run_after(Duration::ZERO, add, ada(1.0))
+        .await
+        .map(drop)
+}
+
+async fn cancel_own(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    ctx.scheduler.cancel(&own_id(&ctx.meta)?).await
+}
+
+async fn cancels_itself(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    add(ctx, ada(1.0)).await?;
+    cancel_own(ctx, ()).await
+}
+
+async fn cancels_itself_through_a_nested_mutation(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    add(ctx, ada(1.0)).await?;
+    ctx.run_mutation(cancel_own, ()).await
+}
+
+async fn tries_to_cancel_itself(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    let error = ctx.run_mutation(cancel_own, ()).await.unwrap_err();
+    assert_eq!(error.code(), Code::CancelsItself);
+    add(ctx, ada(1.0)).await
+}
+
+fn canceling() -> TestBackend {
+    backend().functions(
+        Functions::in_module("canceling")
+            .mutation("schedule", schedule)
+            .mutation("scheduleNested", schedule_nested)
+            .action("scheduleInAction", schedule_in_action)
+            .action("canceledAction", canceled_action)
+            .mutation("cancelBetween", cancel_between)
+            .action("canceledByItsMutation", canceled_by_its_mutation)
+            .action("sleeps", sleeps)
+            .mutation("cancelOwn", cancel_own)
+            .mutation("cancelsItself", cancels_itself)
+            .mutation("cancelsNested", cancels_itself_through_a_nested_mutation)
+            .mutation("triesToCancel", tries_to_cancel_itself),
+    )
+}
+
+async fn jobs(t: &TestBackend) -> Vec<Doc<ScheduledFunction>> {
+    t.query(async |ctx| {
+        let all = ScheduledFunction::all();
+        ctx.db.system.query(all).collect().await
+    })
+    .await
+    .unwrap()
+}
+
+async fn ranks_of(t: &TestBackend) -> Vec<f64> {
+    ranks(&t.documents::<Task>().await.unwrap())
+}
+
+#[tokio::test]
+async fn what_a_canceled_action_schedules_does_not_run() {
+    for t in [canceling(), canceling().on_sqlite()] {
+        t.mutation(async |ctx| {
+            ctx.scheduler
+                .run_after(Duration::ZERO, canceled_action, ())
+                .await
+        })
+        .await
+        .unwrap();
+        t.run_due().await.unwrap();
+        assert_eq!(ranks_of(&t).await, [1.0], "it was scheduled before");
+        let jobs = jobs(&t).await;
+        assert_eq!(jobs.len(), 7);
+        for job in &jobs[2..] {
+            assert_eq!(job.state, ScheduledState::Canceled);
+            assert!(job.completed_time.is_some());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_action_schedules_after_another_has_canceled_it_does_not_run() {
+    let t = canceling();
+    let id = t
+        .mutation(async |ctx| ctx.scheduler.run_after(Duration::ZERO, sleeps, ()).await)
+        .await
+        .unwrap();
+    let canceling = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        t.mutation(async |ctx| ctx.scheduler.cancel(&id).await)
+            .await
+    };
+    let (ran, canceled) = tokio::join!(t.run_due(), canceling);
+    canceled.unwrap();
+    assert_eq!(ran.unwrap(), 1);
+    assert!(ranks_of(&t).await.is_empty());
+    let states: Vec<_> = jobs(&t)
+        .await
+        .into_iter()
+        .map(|job| job.state.clone())
+        .collect();
+    assert_eq!(states, [ScheduledState::Canceled, ScheduledState::Canceled]);
+}
+
+#[tokio::test]
+async fn a_mutation_that_cancels_the_action_that_calls_it_schedules_nothing_more() {
+    let t = canceling();
+    t.mutation(async |ctx| {
+        ctx.scheduler
+            .run_after(Duration::ZERO, canceled_by_its_mutation, ())
+            .await
+    })
+    .await
+    .unwrap();
+    t.run_due().await.unwrap();
+    assert_eq!(ranks_of(&t).await, [1.0]);
+}
+
+#[tokio::test]
+async fn a_scheduled_mutation_that_cancels_itself_fails() {
+    for name in ["cancelsItself", "cancelsNested"] {
+        let t = canceling();
+        t.mutation(async |ctx| match name {
+            "cancelsItself" => {
+                ctx.scheduler
+                    .run_after(Duration::ZERO, cancels_itself, ())
+                    .await
+            }
+            _ => {
+                let function = cancels_itself_through_a_nested_mutation;
+                ctx.scheduler.run_after(Duration::ZERO, function, ()).await
+            }
+        })
+        .await
+        .unwrap();
+        t.run_due().await.unwrap();
+        assert!(ranks_of(&t).await.is_empty(), "{name} wrote something");
+        let state = &jobs(&t).await[0].state;
+        let ScheduledState::Failed { error } = state else {
+            panic!("{name} is {state:?}");
+        };
+        assert!(error.contains("cannot cancel itself"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_that_handles_the_refusal_to_cancel_itself_succeeds() {
+    let t = canceling();
+    t.mutation(async |ctx| {
+        ctx.scheduler
+            .run_after(Duration::ZERO, tries_to_cancel_itself, ())
+            .await
+    })
+    .await
+    .unwrap();
+    t.run_due().await.unwrap();
+    assert_eq!(ranks_of(&t).await, [1.0]);
+    assert_eq!(jobs(&t).await[0].state, ScheduledState::Success);
+}

@@ -1,0 +1,83 @@
+//! One request id for each call: told to the client, in one line of the log, and in `npx convex logs`.
+
+use std::collections::HashMap;
+
+use lentil_tests::{Packages, Server, eventually};
+
+/// The value of a field in a line of the log.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let from = line.find(&format!(" {name}="))? + name.len() + 2;
+    let rest = &line[from..];
+    match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => rest.split(' ').next(),
+    }
+}
+
+#[test]
+fn every_failure_has_one_id_and_one_line_in_the_log() {
+    let Some(js) = Packages::of_node("js") else {
+        return;
+    };
+    let mut server = Server::testapp_with(&[]);
+    js.run("request_ids.mjs", &[], &mut server);
+    let log = server.log();
+    let failures: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("a call failed"))
+        .collect();
+    let mut ids: HashMap<&str, usize> = HashMap::new();
+    for line in &failures {
+        assert!(line.contains("ERROR"), "{line}");
+        let id = field(line, "request_id").expect("each line has an id");
+        *ids.entry(id).or_default() += 1;
+        assert!(
+            field(line, "function").is_some() && field(line, "code").is_some(),
+            "{line}"
+        );
+    }
+    assert!(ids.values().all(|count| *count == 1), "{ids:?}");
+    let of = |id: &str| {
+        failures
+            .iter()
+            .find(|line| field(line, "request_id") == Some(id))
+    };
+    let route = of("a-route").expect("the route's failure is logged");
+    assert_eq!(field(route, "function"), Some("GET /traced"));
+    assert_eq!(field(route, "code"), Some("UncaughtError"));
+    assert!(route.contains("invalid digit found in string"), "{route}");
+    let panics = |line: &&&str| field(line, "code") == Some("FunctionPanicked");
+    assert_eq!(failures.iter().filter(panics).count(), 6);
+    let names = |name: &'static str| {
+        let is_it = move |line: &&&str| field(line, "function") == Some(name);
+        failures.iter().filter(is_it).count()
+    };
+    assert_eq!(names("traced:watch"), 1, "it is executed once");
+    assert!(log.lines().any(|line| {
+        line.contains("WARN") && line.contains("about to fail") && line.contains("a-route")
+    }));
+    assert!(of("not-there").is_none(), "the caller has been told all");
+}
+
+#[test]
+fn a_failure_without_a_client_that_waits_is_logged() {
+    let server = Server::testapp_with(&["--log", "debug"]);
+    let address = server.url();
+    let mut connection =
+        lentil_tests::Connection::open(address.strip_prefix("http://").unwrap()).unwrap();
+    connection
+        .send(b"GET /traced HTTP/1.1\r\nhost: test\r\nconvex-request-id: gone\r\n\r\n")
+        .unwrap();
+    drop(connection);
+    eventually("the failure is logged", || {
+        let log = server.log();
+        let is_it = |line: &&str| line.contains("a call failed") && line.contains("gone");
+        log.lines().filter(is_it).count() == 1
+    });
+    // At the level debug the trace has the id too.
+    assert!(
+        server
+            .log()
+            .contains("request{method=GET path=\"/traced\" request_id=gone}")
+    );
+}
