@@ -1,8 +1,8 @@
-//! Bodies between hyper and the runtime, with what a sender may take.
+//! Bodies between hyper and the runtime, and how long a client may take over them.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -10,10 +10,15 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::memory::Account;
-use tokio::time::{Instant, Sleep};
 
-use crate::ServerOptions;
-use crate::head::Answering;
+use crate::connection::{InFlightRequest, StreamState};
+use crate::progress::{PeerTimer, ProgressRule};
+
+/// Bytes of a response that HTTP/2 takes at a time, so that it shows how far the client has come.
+const SLICE_BYTES: usize = 16 << 10;
+
+/// What a response may take without being counted beside its connection.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// A request's body, and the client that sends it.
 pub(crate) struct FromClient {
@@ -21,51 +26,35 @@ pub(crate) struct FromClient {
     pub(crate) account: Account,
 }
 
-/// A request's body as the runtime reads it.
-pub(crate) fn from_client(body: FromClient, options: &ServerOptions) -> Body {
+/// A request's body of at most `limit` bytes, as the runtime reads it.
+pub(crate) fn from_client(body: FromClient, rule: &Arc<ProgressRule>, limit: usize) -> Body {
     let FromClient { incoming, account } = body;
     if incoming.is_end_stream() {
         return Body::empty();
     }
-    let pace = Pace {
-        grace_time: options.body_grace_time,
-        idle_time: options.body_idle_time,
-        min_rate: options.body_min_rate as f64,
-    };
-    let limit = options.max_body_bytes;
     Body::from_stream(Reader {
         incoming: Some(incoming),
-        began: Instant::now(),
         received: 0,
         limit,
-        pace,
-        late: None,
+        rule: Arc::clone(rule),
+        timer: None,
         account: account.clone(),
         pause: None,
     })
     .charged_to(account)
 }
 
-/// The chunks of a request's body; one that cannot be had is the last.
+/// The chunks of a request's body, until the first error.
 struct Reader {
     incoming: Option<Incoming>,
-    began: Instant,
     received: usize,
     limit: usize,
-    pace: Pace,
-    /// Ends when the next chunk is late, while it is waited for.
-    late: Option<Pin<Box<Sleep>>>,
+    rule: Arc<ProgressRule>,
+    /// Exists once the client was waited for.
+    timer: Option<PeerTimer>,
     account: Account,
     /// Ends when the client may be read from, while it holds more than its share.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-/// How slow a body may come.
-struct Pace {
-    grace_time: Duration,
-    idle_time: Duration,
-    /// In bytes a second.
-    min_rate: f64,
 }
 
 impl Reader {
@@ -80,8 +69,10 @@ impl Reader {
         if self.pause.is_none() && !self.account.is_readable() {
             let account = self.account.clone();
             self.pause = Some(Box::pin(async move { account.readable().await }));
-            // The sender is not late while nobody reads.
-            self.late = None;
+            // The client is not late while nobody reads.
+            if let Some(timer) = &mut self.timer {
+                timer.pause();
+            }
         }
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
@@ -95,11 +86,14 @@ impl Reader {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => break,
             };
-            (self.late, self.pause) = (None, None);
-            // Trailers say nothing to an action.
-            let Ok(chunk) = frame.into_data() else {
+            // Trailers say nothing to an action, and an empty frame is not progress.
+            let Some(chunk) = frame.into_data().ok().filter(|chunk| !chunk.is_empty()) else {
                 continue;
             };
+            self.pause = None;
+            if let Some(timer) = &mut self.timer {
+                timer.pause();
+            }
             self.received += chunk.len();
             return Poll::Ready(Some(if self.received > self.limit {
                 Err(too_large)
@@ -107,21 +101,10 @@ impl Reader {
                 Ok(chunk)
             }));
         }
-        let deadline = self.pace.deadline(self.began, self.received);
-        let late = self
-            .late
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        late.as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(BodyError::TooSlow)))
-    }
-}
-
-impl Pace {
-    /// The next part must come soon, and the whole not too slowly.
-    fn deadline(&self, began: Instant, received: usize) -> Instant {
-        let earned = Duration::from_secs_f64(received as f64 / self.min_rate);
-        (Instant::now() + self.idle_time).min(began + self.grace_time + earned)
+        let timer = self.timer.get_or_insert_with(|| PeerTimer::new(&self.rule));
+        let received = self.received as u64;
+        ready!(timer.poll_late(cx, || Some(received)));
+        Poll::Ready(Some(Err(BodyError::TooSlow)))
     }
 }
 
@@ -137,22 +120,42 @@ impl Stream for Reader {
     }
 }
 
-/// What a response may take without being counted beside its connection.
-const SMALL_BYTES: usize = 4 << 10;
-
 /// A response's body as hyper sends it.
 pub(crate) struct ToClient {
     whole: Option<Bytes>,
     chunks: Option<Chunks>,
-    /// Dropped when all of it is sent.
-    _answering: Option<Answering>,
+    recipient: Recipient,
 }
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
+/// What learns how far the response has been sent.
+enum Recipient {
+    /// A connection with one request at a time, which ends when this is dropped.
+    Request { _in_flight: InFlightRequest },
+    /// One of several streams of a connection.
+    Stream(Arc<StreamState>),
+}
+
 impl ToClient {
-    /// The body of an answer; `answering` is that of a connection with one request at a time.
-    pub(crate) fn new(mut body: Body, answering: Option<Answering>, account: &Account) -> ToClient {
+    /// The body of a response over HTTP/1.
+    pub(crate) fn of_request(
+        body: Body,
+        in_flight: InFlightRequest,
+        account: &Account,
+    ) -> ToClient {
+        let recipient = Recipient::Request {
+            _in_flight: in_flight,
+        };
+        ToClient::new(body, recipient, account)
+    }
+
+    /// The body of a response over HTTP/2.
+    pub(crate) fn of_stream(body: Body, stream: Arc<StreamState>, account: &Account) -> ToClient {
+        ToClient::new(body, Recipient::Stream(stream), account)
+    }
+
+    fn new(mut body: Body, recipient: Recipient, account: &Account) -> ToClient {
         if !body.is_stream() {
             let charged = |whole: Bytes| match whole.len() {
                 ..=SMALL_BYTES => whole,
@@ -161,7 +164,7 @@ impl ToClient {
             return ToClient {
                 whole: body.take_whole().map(charged),
                 chunks: None,
-                _answering: answering,
+                recipient,
             };
         }
         let chunks = futures_util::stream::unfold(body, |mut body| async {
@@ -170,8 +173,30 @@ impl ToClient {
         ToClient {
             whole: None,
             chunks: Some(Box::pin(chunks)),
-            _answering: answering,
+            recipient,
         }
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(whole) = self.whole.take() {
+            return Poll::Ready(Some(Ok(whole)));
+        }
+        match &mut self.chunks {
+            Some(chunks) => chunks.as_mut().poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Gives HTTP/2 a slice, and keeps the rest until the client has room for it.
+    fn slice(&mut self, mut chunk: Bytes) -> Bytes {
+        let Recipient::Stream(stream) = &self.recipient else {
+            return chunk;
+        };
+        if chunk.len() > SLICE_BYTES {
+            self.whole = Some(chunk.split_off(SLICE_BYTES));
+        }
+        stream.gave(chunk.len());
+        chunk
     }
 }
 
@@ -183,16 +208,11 @@ impl http_body::Body for ToClient {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(whole) = self.whole.take() {
-            return Poll::Ready(Some(Ok(Frame::data(whole))));
+        if let Recipient::Stream(stream) = &self.recipient {
+            stream.asked();
         }
-        let Some(chunks) = &mut self.chunks else {
-            return Poll::Ready(None);
-        };
-        chunks
-            .as_mut()
-            .poll_next(cx)
-            .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        let polled = self.poll_chunk(cx);
+        polled.map(|chunk| chunk.map(|chunk| chunk.map(|chunk| Frame::data(self.slice(chunk)))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -28,12 +28,13 @@ pub struct ServerOptions {
     pub first_byte_time: Duration,
     /// Bytes of a request's body.
     pub max_body_bytes: usize,
-    /// How long the next part of a body may take.
-    pub body_idle_time: Duration,
-    /// Time that every body has, however slow its sender.
-    pub body_grace_time: Duration,
-    /// Bytes a second that a body must come with, the grace time apart.
-    pub body_min_rate: usize,
+    /// How long a client may take or send none of its bytes while some wait for it, or its request's body is not
+    /// complete. The time that functions take does not count.
+    pub progress_timeout: Duration,
+    /// How long a client may take over its bytes before their rate matters.
+    pub progress_grace: Duration,
+    /// Bytes a second that a client must take or send then, on average over the time that it was waited for.
+    pub min_bytes_per_second: u32,
     /// Uploads of files at the same time; further ones wait to be read.
     pub max_uploads: usize,
     /// Streams at the same time on one HTTP/2 connection.
@@ -55,9 +56,9 @@ impl Default for ServerOptions {
             head_time: Duration::from_secs(75),
             first_byte_time: Duration::from_secs(15),
             max_body_bytes: 20 << 20,
-            body_idle_time: Duration::from_secs(15),
-            body_grace_time: Duration::from_secs(30),
-            body_min_rate: 16 << 10,
+            progress_timeout: Duration::from_secs(30),
+            progress_grace: Duration::from_secs(30),
+            min_bytes_per_second: 1 << 10,
             max_uploads: 256,
             max_streams: 128,
             drain_time: Duration::from_secs(20),

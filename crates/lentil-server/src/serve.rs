@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use lentil_runtime::Runtime;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::ServerOptions;
-use crate::connection::{self, begins};
+use crate::connection;
 use crate::service::{Origin, Server, Service};
 
 /// Where the server listens.
@@ -35,13 +36,13 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    let (drain, draining) = watch::channel(false);
+    let shutting_down = CancellationToken::new();
     let slots = Arc::new(Semaphore::new(options.max_connections));
-    let server = Arc::new(Server::new(runtime, options.clone(), draining.clone()));
+    let server = Arc::new(Server::new(runtime, options.clone(), shutting_down.clone()));
     let keeping = tokio::spawn(keep_house(Arc::clone(&server)));
     let mut scheduling = tokio::spawn(run_scheduler(Arc::clone(&server)));
     let sweeping = tokio::spawn(sweep_files(Arc::clone(&server)));
-    tokio::spawn(look_after_heads(Arc::clone(&server)));
+    let supervising = tokio::spawn(supervise_connections(Arc::clone(&server)));
     let relieving = tokio::spawn(relieve_memory(Arc::clone(&server)));
     let accept = |listener, origin| {
         tokio::spawn(accept(
@@ -49,14 +50,13 @@ pub async fn serve(
             Arc::clone(&server),
             origin,
             Arc::clone(&slots),
-            draining.clone(),
         ))
     };
     let main = accept(listeners.main, Origin::Main);
     let site = listeners.site.map(|site| accept(site, Origin::Site));
     shutdown.await;
     tracing::info!("stopping: running requests finish, new ones are refused");
-    drain.send_replace(true);
+    shutting_down.cancel();
     let mut cut = 0;
     for accepting in [Some(main), site].into_iter().flatten() {
         // The accept loop ends at once, with the connections that are still open.
@@ -66,6 +66,7 @@ pub async fn serve(
             cut += connections.len();
         }
     }
+    supervising.abort();
     keeping.abort();
     // What has not finished by now is tried again at the next start, or has failed if it is an action.
     if tokio::time::timeout(options.drain_time, &mut scheduling)
@@ -110,16 +111,14 @@ async fn keep_house(server: Arc<Server>) {
 
 /// Runs what is scheduled until the server drains.
 async fn run_scheduler(server: Arc<Server>) {
-    let mut draining = server.draining.clone();
-    server.runtime.run_scheduler(begins(&mut draining)).await;
+    let shutdown = server.shutdown.cancelled();
+    server.runtime.run_scheduler(shutdown).await;
 }
 
-/// Cuts connections whose next request does not come in time, until the server drains.
-async fn look_after_heads(server: Arc<Server>) {
-    server
-        .heads
-        .look_after(server.options.head_time, server.draining.clone())
-        .await;
+/// Closes connections whose next request does not arrive in time.
+async fn supervise_connections(server: Arc<Server>) {
+    let (timeout, shutdown) = (server.options.head_time, server.shutdown.clone());
+    server.connections.supervise(timeout, shutdown).await;
 }
 
 /// Keeps what clients make the server hold within its limits.
@@ -145,7 +144,6 @@ async fn accept(
     server: Arc<Server>,
     origin: Origin,
     slots: Arc<Semaphore>,
-    mut draining: watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     loop {
@@ -158,7 +156,7 @@ async fn accept(
         };
         let (slot, (stream, peer)) = tokio::select! {
             next = next => next,
-            _ = draining.wait_for(|draining| *draining) => return connections,
+            () = server.shutdown.cancelled() => return connections,
         };
         let service = Service::new(Arc::clone(&server), origin, peer);
         connections.spawn(async move {
@@ -212,8 +210,8 @@ mod tests {
             request_id: 0,
         });
         assert!(runtime.call(call, None).await.result.is_ok());
-        let (_drain, draining) = watch::channel(false);
-        let server = Server::new(runtime.clone(), ServerOptions::default(), draining);
+        let options = ServerOptions::default();
+        let server = Server::new(runtime.clone(), options, CancellationToken::new());
         let keeping = tokio::spawn(keep_house(Arc::new(server)));
         let kept = async || runtime.session_bytes(session_id, 1 << 10).await.unwrap() > 0;
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -7,14 +7,15 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use lentil_runtime::http::Body;
 use lentil_runtime::{CallSource, Caller, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::api::{self, ApiError, HeldSnapshots};
 use crate::body::{FromClient, from_client};
-use crate::connection::UpgradeSlot;
+use crate::connection::{ConnectionRegistry, UpgradeSlot};
 use crate::failed_keys::FailedKeys;
-use crate::heads::Heads;
+use crate::progress::ProgressRule;
 use crate::sync::ClientEvents;
 use crate::{Authenticator, ServerOptions, host, request_id};
 
@@ -42,35 +43,43 @@ pub(crate) struct Server {
     pub(crate) authenticator: Authenticator,
     pub(crate) failed_keys: FailedKeys,
     pub(crate) held: HeldSnapshots,
-    pub(crate) heads: Arc<Heads>,
+    pub(crate) connections: Arc<ConnectionRegistry>,
+    /// How slow clients may be.
+    pub(crate) progress: Arc<ProgressRule>,
     pub(crate) client_events: ClientEvents,
     /// Uploads that may run at the same time; others wait.
     pub(crate) uploads: Semaphore,
-    /// Becomes true when the server stops.
-    pub(crate) draining: watch::Receiver<bool>,
+    /// Cancelled when the server shuts down.
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Server {
     pub(crate) fn new(
         runtime: Runtime,
         options: ServerOptions,
-        draining: watch::Receiver<bool>,
+        shutdown: CancellationToken,
     ) -> Server {
         let clock = runtime.clone();
         let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
         let uploads = Semaphore::new(options.max_uploads);
         let held = HeldSnapshots::of(&runtime);
-        let heads = Arc::default();
+        let progress = Arc::new(ProgressRule {
+            timeout: options.progress_timeout,
+            grace: options.progress_grace,
+            min_rate: f64::from(options.min_bytes_per_second),
+            shutdown: shutdown.clone(),
+        });
         Server {
             runtime,
             options,
             authenticator,
             failed_keys: FailedKeys::default(),
             held,
-            heads,
+            connections: Arc::default(),
+            progress,
             client_events: ClientEvents::default(),
             uploads,
-            draining,
+            shutdown,
         }
     }
 }
@@ -179,7 +188,11 @@ impl Service {
         let identity = api::of_route(&self.server, client, &parts.headers).await;
         let takes_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let body = if takes_body {
-            from_client(incoming, self.options())
+            from_client(
+                incoming,
+                &self.server.progress,
+                self.options().max_body_bytes,
+            )
         } else {
             Body::empty()
         };

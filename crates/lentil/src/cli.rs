@@ -71,6 +71,15 @@ pub(crate) struct ServeArgs {
         default_value = ""
     )]
     pub(crate) trusted_proxies: TrustedProxies,
+    /// How many seconds a client may take or send none of the bytes that wait for it, or of its request's body.
+    #[arg(
+        long,
+        env = "LENTIL_PROGRESS_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub(crate) progress_timeout: u64,
     /// A file that says whose tokens sign users in, as the JSON of Convex's `auth.config`.
     #[arg(long, env = "LENTIL_AUTH_CONFIG", value_name = "FILE")]
     pub(crate) auth_config: Option<PathBuf>,

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lentil_files::S3Url;
 use lentil_runtime::http::Secret;
@@ -120,6 +121,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         admin_key: admin_key.map(|secret| Secret::new(secret.value.clone())),
         auth,
         trusted_proxies: args.trusted_proxies.clone(),
+        progress_timeout: Duration::from_secs(args.progress_timeout),
         ..ServerOptions::default()
     };
     lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;

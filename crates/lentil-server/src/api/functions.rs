@@ -57,10 +57,11 @@ pub(super) async fn read_body(
             message,
         ));
     }
-    let mut options = server.options.clone();
-    options.max_body_bytes = server.runtime.limits().argument_bytes + ENVELOPE_BYTES;
+    let limit = server.runtime.limits().argument_bytes + ENVELOPE_BYTES;
     let account = incoming.account.clone();
-    let bytes = from_client(incoming, &options).bytes().await?;
+    let bytes = from_client(incoming, &server.progress, limit)
+        .bytes()
+        .await?;
     // A short text may take much memory as values: charge for it before it is parsed.
     let charge = account.try_charge(json_heap_size(&bytes));
     Ok(CallBody {

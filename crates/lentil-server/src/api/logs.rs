@@ -6,7 +6,6 @@ use lentil_runtime::http::Body;
 use serde_json::{Value as Json, json};
 
 use super::ApiError;
-use crate::connection::begins;
 use crate::service::Server;
 
 /// How long a question waits for news.
@@ -37,10 +36,9 @@ pub(super) async fn stream(
     let found = if cursor == 0.0 {
         server.runtime.executions()
     } else {
-        let mut draining = server.draining.clone();
         tokio::select! {
             found = tokio::time::timeout(PATIENCE, server.runtime.executions_after(cursor)) => found.unwrap_or_default(),
-            () = begins(&mut draining) => Vec::new(),
+            () = server.shutdown.cancelled() => Vec::new(),
         }
     };
     let unchanged = if cursor == 0.0 {

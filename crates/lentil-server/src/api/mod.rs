@@ -186,9 +186,8 @@ async fn dispatch(
         Endpoint::InstanceName => Ok(text(StatusCode::OK, server.options.instance_name.clone())),
         Endpoint::InstanceVersion => Ok(text(StatusCode::OK, server.options.version.clone())),
         Endpoint::Echo => {
-            let mut options = server.options.clone();
-            options.max_body_bytes = MAX_ECHO_BYTES;
-            let body = from_client(request.into_body(), &options).bytes().await?;
+            let body = from_client(request.into_body(), &server.progress, MAX_ECHO_BYTES);
+            let body = body.bytes().await?;
             Ok(Response::new(Body::from(body)))
         }
         Endpoint::DebugEvent => {

@@ -43,10 +43,8 @@ pub(super) async fn upload(
     let announced = announced_hash(&parts.headers)?;
     let content_type = content_type(&parts.headers)?;
     let _place = server.uploads.acquire().await;
-    let mut options = server.options.clone();
-    // Files may be of any length; how slowly they come is bounded as for any body.
-    options.max_body_bytes = usize::MAX;
-    let body = from_client(incoming, &options);
+    // Files may have any length; a slow client is bounded as with any body.
+    let body = from_client(incoming, &server.progress, usize::MAX);
     let stored = server
         .runtime
         .store_file(body, content_type, announced)

@@ -78,6 +78,11 @@ impl Closing {
         Closing::Coded(1011, Cow::Borrowed(reason))
     }
 
+    /// The client has not said who it is.
+    pub(super) fn not_connected() -> Closing {
+        Closing::Coded(1002, Cow::Borrowed("ConnectTimeout: send `Connect` first"))
+    }
+
     /// The client says nothing any more.
     pub(super) fn silent() -> Closing {
         Closing::Coded(1000, Cow::Borrowed("InactiveClient"))

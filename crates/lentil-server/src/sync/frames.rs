@@ -103,6 +103,13 @@ impl Frames {
         }
     }
 
+    /// How many bytes of the incomplete message have come; none when nothing is incomplete.
+    pub(super) fn incomplete(&self) -> Option<u64> {
+        let message = self.message.as_ref();
+        let is_incomplete = message.is_some() || self.frame.is_some() || !self.head.is_empty();
+        is_incomplete.then(|| message.map_or(0, |message| message.bytes.len() as u64))
+    }
+
     /// Takes bytes off the front of `input` until something is whole, or they are used up.
     pub(super) fn take(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, FrameError> {
         loop {

@@ -23,7 +23,6 @@ use super::frames::Received;
 use super::queries::Queries;
 use super::socket::{Event, Socket};
 use crate::api::{Audience, failure, shown_lines};
-use crate::connection::begins;
 use crate::service::Server;
 
 /// A client that hears nothing for a minute believes the connection lost; one of the WebSocket's pings comes with
@@ -39,8 +38,8 @@ const TOO_LONG: u16 = 1009;
 const MOST_RESPONSES: usize = 256;
 /// Bytes of them likewise.
 const MOST_RESPONSE_BYTES: usize = 4 << 20;
-/// How long a client may take none of the bytes that wait for it.
-const STUCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take until it sends `Connect`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers that are recorded for one session; over it the client is told to come back later.
 const SESSION_BYTES: usize = 64 << 20;
 
@@ -107,7 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn serve(&mut self) -> Result<Closing, Closing> {
-        let (wakes, mut draining) = (self.queries.wakes(), self.server.draining.clone());
+        let (wakes, shutdown) = (self.queries.wakes(), self.server.shutdown.clone());
+        let connect_by = Instant::now() + CONNECT_TIMEOUT;
         let (mut next_ping, mut last_heard) = (Instant::now() + PING_EVERY, Instant::now());
         let account = self.account.clone();
         let mut is_its_turn = false;
@@ -118,8 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let has_room = self.has_room();
             let would_read = has_room && self.calls.has_room();
             let reads = would_read && (is_its_turn || account.is_readable());
-            if !reads {
-                // What is not read cannot be heard.
+            if !reads || self.socket.is_moving() {
+                // What is not read, or comes in the middle of a message, cannot be heard.
                 last_heard = Instant::now();
             }
             tokio::select! {
@@ -139,14 +139,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 () = sleep_until(next_ping) => {
                     next_ping = Instant::now() + PING_EVERY;
                     self.ping();
-                    if last_heard.elapsed() > SILENCE || self.socket.is_stuck(STUCK_TIMEOUT) {
+                    if last_heard.elapsed() > SILENCE {
                         return Ok(Closing::silent());
                     }
                 }
                 () = auth::until(self.signed_in.expires_at_ms, self.server.runtime.now_ms()) => {
                     return Ok(auth::expired(self.queries.told_identity()));
                 }
-                () = begins(&mut draining) => return Ok(Closing::restarting()),
+                () = sleep_until(connect_by), if !self.is_connected => {
+                    return Ok(Closing::not_connected());
+                }
+                () = shutdown.cancelled() => return Ok(Closing::restarting()),
             }
         }
     }

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use lentil_protocol::sync::Chunks;
 use lentil_runtime::memory::{Account, Charge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::closing::Closing;
 use super::frames::{FrameError, Frames, Incoming, MAX_MESSAGE_BYTES, Received};
+use crate::progress::{PeerTimer, ProgressRule};
 
 /// Bytes on their way to a client, over which nothing more is done for it.
 const MAX_BYTES: usize = 4 << 20;
@@ -26,6 +29,8 @@ const READ_BYTES: usize = 16 << 10;
 /// How long a client may neither take the last words nor send anything.
 const GOODBYE_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long it may do neither once the server shuts down.
+const GOODBYE_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// More than the longest message, so that a client which sends before it reads gets to the last words.
 const MAX_DISCARDED_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
 
@@ -54,8 +59,11 @@ pub(super) struct Socket<S> {
     pings: bool,
     writing: Option<Writing>,
     has_sent: bool,
-    /// When the client last stopped taking bytes that wait for it.
-    blocked_since: Option<Instant>,
+    /// Whether bytes wait because the client does not take them. The stream fails if it never does.
+    is_blocked: bool,
+    rule: Arc<ProgressRule>,
+    /// Runs while a message is incomplete; exists once one was.
+    timer: Option<PeerTimer>,
 }
 
 /// Something that has happened on a socket.
@@ -101,7 +109,12 @@ enum Ends {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// A socket on a connection of which `unread` has been read already.
-    pub(super) fn new(stream: S, unread: Bytes, account: Account) -> Socket<S> {
+    pub(super) fn new(
+        stream: S,
+        unread: Bytes,
+        account: Account,
+        rule: &Arc<ProgressRule>,
+    ) -> Socket<S> {
         Socket {
             stream,
             frames: Frames::new(account.clone()),
@@ -114,7 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             pings: false,
             writing: None,
             has_sent: false,
-            blocked_since: None,
+            is_blocked: false,
+            rule: Arc::clone(rule),
+            timer: None,
         }
     }
 
@@ -123,10 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.outbox.is_empty() && self.writing.is_none()
     }
 
-    /// Whether the client has taken none of the bytes that wait for it for so long.
-    pub(super) fn is_stuck(&self, time: Duration) -> bool {
-        self.blocked_since
-            .is_some_and(|since| since.elapsed() >= time)
+    /// Whether a message is on its way, in either direction; no pong can come before its end.
+    pub(super) fn is_moving(&self) -> bool {
+        self.is_blocked || self.frames.incomplete().is_some()
     }
 
     /// Whether the client keeps up with its responses.
@@ -199,6 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 return Poll::Ready(Ok(Event::Sent));
             }
             if is_blocked || !reads {
+                self.forget_incoming_time();
                 return Poll::Pending;
             }
             match self.take_incoming().map_err(|error| refused(&error))? {
@@ -214,8 +229,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             match self.poll_read(cx) {
                 Poll::Ready(Ok(read)) if !read.is_empty() => self.unread = read,
                 Poll::Ready(_) => return Poll::Ready(Err(Closing::Gone)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.poll_late(cx).map(|()| Err(Closing::silent())),
             }
+        }
+    }
+
+    /// Polls whether the client is late with the rest of a message. Pings between its parts are not progress.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(received) = self.frames.incomplete() else {
+            self.forget_incoming_time();
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| PeerTimer::new(&self.rule));
+        timer.poll_late(cx, || Some(received))
+    }
+
+    fn forget_incoming_time(&mut self) {
+        if let Some(timer) = &mut self.timer {
+            timer.restart();
         }
     }
 
@@ -255,14 +286,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(written) => written?,
                 Poll::Pending => {
-                    self.blocked_since.get_or_insert_with(Instant::now);
+                    self.is_blocked = true;
                     return Poll::Pending;
                 }
             };
             let of_head = written.min(writing.head.len());
             writing.head.advance(of_head);
             writing.payload.advance(written - of_head);
-            self.blocked_since = None;
+            self.is_blocked = false;
             if writing.head.is_empty() && writing.payload.is_empty() {
                 self.has_sent |= writing.ends != Ends::Nothing;
                 self.transitions -= usize::from(writing.ends == Ends::Transition);
@@ -330,11 +361,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if let Some(text) = text {
             self.send(text);
         }
+        let shutdown = self.rule.shutdown.clone();
         let mut goodbye = Some(frame);
         let (mut is_shut, mut discarded, began) = (false, 0, Instant::now());
         while discarded < MAX_DISCARDED_BYTES && began.elapsed() < GOODBYE_TIMEOUT {
             let step = poll_fn(|cx| self.poll_goodbye(cx, &mut goodbye, &mut is_shut));
-            match timeout(GOODBYE_IDLE_TIMEOUT, step).await {
+            let step = tokio::select! {
+                step = timeout(GOODBYE_IDLE_TIMEOUT, step) => step,
+                () = shut_down(&shutdown) => return,
+            };
+            match step {
                 Ok(Ok(read)) if read > 0 => discarded += read,
                 _ => return,
             }
@@ -412,6 +448,12 @@ impl Writing {
     fn control(opcode: u8, payload: Vec<u8>) -> Writing {
         Writing::new(FINAL | opcode, payload.into(), Ends::Nothing)
     }
+}
+
+/// Returns when the server shuts down and the client has had time for the last words.
+async fn shut_down(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(GOODBYE_SHUTDOWN_TIMEOUT).await;
 }
 
 /// The last words to a client whose frames cannot be taken.

@@ -6,13 +6,12 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use lentil_runtime::http::Body;
 use lentil_runtime::memory::Account;
 use lentil_runtime::{CallSource, Caller};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::session::Session;
 use super::socket::Socket;
 use crate::api::ApiError;
-use crate::connection::UpgradeSlot;
+use crate::connection::{ClientStream, UpgradeSlot};
 use crate::service::Server;
 
 /// A connection that is a sync WebSocket from now on.
@@ -87,12 +86,12 @@ fn takes_chunks(path: &str) -> bool {
 /// Serves the connection as a WebSocket until its end. `read` has come behind the request already.
 pub(crate) async fn serve(
     server: Arc<Server>,
-    stream: TcpStream,
+    stream: ClientStream,
     read: Bytes,
     upgrade: Upgrade,
     account: Account,
 ) {
-    let socket = Socket::new(stream, read, account.clone());
+    let socket = Socket::new(stream, read, account.clone(), &server.progress);
     let session = Session::new(server, socket, account, &upgrade);
     let (socket, closing) = session.run().await;
     tracing::debug!(?closing, "a sync connection ends");

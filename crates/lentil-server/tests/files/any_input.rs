@@ -21,7 +21,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 fn start() -> Running {
     // What does not come whole need not be waited for long.
     let options = ServerOptions {
-        body_idle_time: Duration::from_millis(150),
+        progress_timeout: Duration::from_millis(150),
         ..ServerOptions::default()
     };
     RUNTIME.block_on(Running::start(options))

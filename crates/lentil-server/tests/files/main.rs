@@ -457,7 +457,7 @@ async fn a_file_may_be_larger_than_other_bodies_and_a_slow_sender_is_cut() {
     let short = Duration::from_millis(150);
     let options = ServerOptions {
         max_body_bytes: 10,
-        body_idle_time: short,
+        progress_timeout: short,
         ..ServerOptions::default()
     };
     let running = Running::start(options).await;

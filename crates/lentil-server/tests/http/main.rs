@@ -1,5 +1,8 @@
 //! The server over real sockets, with limits short enough to be met.
 
+mod http2;
+mod shutdown;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +17,13 @@ use tokio::task::JoinHandle;
 
 async fn hello(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
     Ok(Response::text(StatusCode::OK, "hello"))
+}
+
+/// The size of a response that no socket's buffers take.
+const BIG_BYTES: usize = 8 << 20;
+
+async fn big(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+    Ok(Response::text(StatusCode::OK, "x".repeat(BIG_BYTES)))
 }
 
 async fn repeat(_ctx: &ActionCtx, request: Request) -> Result<Response> {
@@ -50,6 +60,7 @@ async fn start(router: HttpRouter, options: ServerOptions) -> Running {
 fn routes() -> HttpRouter {
     HttpRouter::new()
         .route(Method::GET, "/hello", hello)
+        .route(Method::GET, "/big", big)
         .route(Method::POST, "/repeat", repeat)
 }
 
@@ -59,7 +70,7 @@ fn impatient() -> ServerOptions {
     ServerOptions {
         head_time: short,
         first_byte_time: short,
-        body_idle_time: short,
+        progress_timeout: short,
         ..ServerOptions::default()
     }
 }
@@ -142,6 +153,112 @@ async fn an_answer_may_take_longer_than_a_head_and_whoever_then_says_nothing_is_
     );
 }
 
+/// One connection at a time: a second is served once the first has ended.
+fn alone(options: ServerOptions) -> ServerOptions {
+    ServerOptions {
+        max_connections: 1,
+        ..options
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_taken_slowly_arrives_whole() {
+    let options = ServerOptions {
+        progress_timeout: Duration::from_secs(10),
+        ..impatient()
+    };
+    let running = start(routes(), options).await;
+    let mut slow = connect(&running).await;
+    slow.write_all(b"GET /big HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
+    let mut received = 0;
+    let mut buffer = vec![0; 200_000];
+    // Reading takes several times as long as a head may.
+    while received < BIG_BYTES {
+        let read = slow.read(&mut buffer).await.unwrap();
+        assert_ne!(read, 0, "the server hangs up after {received} bytes");
+        received += read;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_a_response_is_cut() {
+    let options = ServerOptions {
+        progress_timeout: Duration::from_millis(300),
+        ..ServerOptions::default()
+    };
+    let running = start(routes(), alone(options)).await;
+    let mut deaf = connect(&running).await;
+    deaf.write_all(b"GET /big HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
+    let mut next = connect(&running).await;
+    assert!(ask(&mut next, HELLO).await.ends_with("hello"));
+    assert!(rest(&mut deaf).await.len() < BIG_BYTES);
+}
+
+#[tokio::test]
+async fn a_function_that_is_slow_to_read_a_body_does_not_make_its_client_late() {
+    async fn hesitate(_ctx: &ActionCtx, request: Request) -> Result<Response> {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(Response::text(StatusCode::OK, request.text().await?))
+    }
+    let options = ServerOptions {
+        progress_timeout: Duration::from_millis(150),
+        progress_grace: Duration::from_millis(150),
+        ..ServerOptions::default()
+    };
+    let routes = HttpRouter::new().route(Method::POST, "/hesitate", hesitate);
+    let running = start(routes, options).await;
+    let mut stream = connect(&running).await;
+    let body = "x".repeat(300_000);
+    let request = format!(
+        "POST /hesitate HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 300000\r\n\r\n{body}"
+    );
+    let (mut reader, mut writer) = stream.split();
+    let mut answer = String::new();
+    let (written, read) = tokio::join!(
+        writer.write_all(request.as_bytes()),
+        reader.read_to_string(&mut answer)
+    );
+    written.and(read.map(drop)).unwrap();
+    assert!(answer.ends_with(&body));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_after_one_byte_leaves_its_place_at_once() {
+    let running = start(routes(), alone(ServerOptions::default())).await;
+    let mut first = connect(&running).await;
+    first.write_all(b"P").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(first);
+    let answered = async { ask(&mut connect(&running).await, HELLO).await };
+    let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+    assert!(answered.expect("the place is free").ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_head_may_come_byte_by_byte() {
+    let running = start(routes(), ServerOptions::default()).await;
+    for request in [
+        HELLO.to_owned(),
+        HELLO.replacen("GET /hello", "POST /repeat", 1),
+        "PRI * HTTP/1.1\r\nhost: test\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = connect(&running).await;
+        stream.set_nodelay(true).unwrap();
+        for byte in request.bytes() {
+            stream.write_all(&[byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut buffer = [0; 4096];
+        let read = stream.read(&mut buffer).await.unwrap();
+        assert!(buffer[..read].starts_with(b"HTTP/1.1 "), "{request}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_stops_coming_is_answered_408() {
     let running = start(routes(), impatient()).await;
@@ -159,7 +276,7 @@ async fn a_body_that_stops_coming_is_answered_408() {
 #[tokio::test]
 async fn a_body_that_drips_is_cut_though_each_drop_comes_in_time() {
     let options = ServerOptions {
-        body_grace_time: Duration::from_millis(200),
+        progress_grace: Duration::from_millis(200),
         ..ServerOptions::default()
     };
     let running = start(routes(), options).await;

@@ -1,0 +1,196 @@
+//! The open HTTP/1 connections. One task closes those whose next request's head is late, and during shutdown all that
+//! have no request in flight.
+//!
+//! A timer and a channel for each connection would be polled whenever the connection wakes, twice for each request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::state::ConnectionState;
+
+/// The number of steps in which the time that a head may take is counted.
+const STEPS: u32 = 4;
+/// How long a head may still take once the server shuts down.
+const SHUTDOWN_HEAD_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// The HTTP/1 connections that are open.
+#[derive(Default)]
+pub(crate) struct ConnectionRegistry(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    open: HashMap<u64, Entry>,
+    /// How many connections there have been.
+    opened: u64,
+    is_shutting_down: bool,
+}
+
+struct Entry {
+    state: Arc<ConnectionState>,
+    /// The phase at the last step, if a head was awaited then.
+    awaited: Option<u32>,
+    /// For how many steps it has been the same head.
+    steps: u32,
+}
+
+impl ConnectionRegistry {
+    /// Registers a connection until the returned value is dropped.
+    pub(super) fn register(self: &Arc<Self>, state: &Arc<ConnectionState>) -> Registration {
+        let mut entries = self.0.lock();
+        entries.opened += 1;
+        if entries.is_shutting_down {
+            state.shut_down();
+        }
+        let number = entries.opened;
+        let entry = Entry {
+            state: Arc::clone(state),
+            awaited: None,
+            steps: 0,
+        };
+        entries.open.insert(number, entry);
+        Registration {
+            registry: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// Closes connections whose next head takes longer than `timeout`, or up to a step more. After `shutdown` it ends
+    /// those without a request in flight, and allows a head that has begun less than a second.
+    pub(crate) async fn supervise(&self, timeout: Duration, shutdown: CancellationToken) {
+        tokio::select! {
+            () = self.close_late(timeout) => {}
+            () = shutdown.cancelled() => {}
+        }
+        let open: Vec<_> = {
+            let mut entries = self.0.lock();
+            entries.is_shutting_down = true;
+            let open = entries.open.values_mut();
+            open.map(|entry| {
+                entry.awaited = None;
+                Arc::clone(&entry.state)
+            })
+            .collect()
+        };
+        // A connection that is woken may end and take itself out, so the lock is released first.
+        for state in open {
+            state.shut_down();
+        }
+        self.close_late(timeout.min(SHUTDOWN_HEAD_TIMEOUT)).await;
+    }
+
+    async fn close_late(&self, timeout: Duration) {
+        loop {
+            tokio::time::sleep(timeout / STEPS).await;
+            let late: Vec<_> = {
+                let mut entries = self.0.lock();
+                entries.open.values_mut().filter_map(Entry::step).collect()
+            };
+            // As above, not under the lock.
+            for (state, phase) in late {
+                state.time_out(phase);
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Counts a step; returns the phase in which the head is late.
+    fn step(&mut self) -> Option<(Arc<ConnectionState>, u32)> {
+        let awaited = self.state.awaited_head();
+        let is_same = awaited.is_some() && awaited == self.awaited;
+        self.steps = if is_same { self.steps + 1 } else { 0 };
+        self.awaited = awaited;
+        let phase = awaited.filter(|_| self.steps >= STEPS)?;
+        Some((Arc::clone(&self.state), phase))
+    }
+}
+
+/// A connection's place in the registry.
+pub(super) struct Registration {
+    registry: Arc<ConnectionRegistry>,
+    number: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.0.lock().open.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::connection::state::InFlightRequest;
+
+    async fn second_passes() {
+        tokio::task::yield_now().await;
+        advance(Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_connection_whose_head_is_late_times_out() {
+        let registry = Arc::new(ConnectionRegistry::default());
+        let [late, busy, quick, blocked] = [(); 4].map(|()| Arc::new(ConnectionState::default()));
+        let supervising = tokio::spawn({
+            let registry = Arc::clone(&registry);
+            async move {
+                let shutdown = CancellationToken::new();
+                registry.supervise(Duration::from_secs(4), shutdown).await;
+            }
+        });
+        let _registered = [&late, &busy, &quick, &blocked].map(|state| registry.register(state));
+        let in_flight = InFlightRequest::begin(&busy);
+        // The response was written, and the client has not taken it.
+        blocked.set_blocked(true);
+        for second in 1..=5 {
+            second_passes().await;
+            assert_eq!(late.is_timed_out(), second == 5, "after {second} s");
+            assert!(
+                ![&busy, &quick, &blocked]
+                    .iter()
+                    .any(|state| state.is_timed_out())
+            );
+            if second == 3 {
+                drop(InFlightRequest::begin(&quick));
+            }
+        }
+        // The late head arrives before the connection is closed.
+        let arrived = InFlightRequest::begin(&late);
+        assert!(!late.is_timed_out());
+        drop((arrived, in_flight));
+        assert!(!late.is_timed_out());
+        supervising.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shutdown_reaches_every_connection_and_ends_half_a_head() {
+        let registry = Arc::new(ConnectionRegistry::default());
+        let [before, gone, after, busy] = [(); 4].map(|()| Arc::new(ConnectionState::default()));
+        let shutdown = CancellationToken::new();
+        let _before = [&before, &busy].map(|state| registry.register(state));
+        let in_flight = InFlightRequest::begin(&busy);
+        drop(registry.register(&gone));
+        shutdown.cancel();
+        let supervising = tokio::spawn({
+            let registry = Arc::clone(&registry);
+            async move { registry.supervise(Duration::from_secs(75), shutdown).await }
+        });
+        tokio::task::yield_now().await;
+        let _after = registry.register(&after);
+        let are_shutting_down =
+            [&before, &gone, &after, &busy].map(|state| state.is_shutting_down());
+        assert_eq!(are_shutting_down, [true, false, true, true]);
+        // Their heads do not come, or stop halfway.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(before.is_timed_out() && after.is_timed_out() && !busy.is_timed_out());
+        drop(in_flight);
+        supervising.abort();
+    }
+}

@@ -1,0 +1,178 @@
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::state::ConnectionState;
+use super::tcp;
+use crate::progress::{PeerTimer, ProgressRule};
+
+/// How every HTTP/2 connection begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A client's TCP connection, whatever is spoken over it. Writing fails once the client is late in taking its bytes.
+pub(crate) struct ClientStream {
+    tcp: TcpStream,
+    /// Bytes that were read to recognise the protocol and are read again.
+    first: Bytes,
+    rule: Arc<ProgressRule>,
+    state: Arc<ConnectionState>,
+    /// Exists once the client has kept a write waiting.
+    timer: Option<Box<PeerTimer>>,
+    is_blocked: bool,
+    is_late: bool,
+    /// Bytes that the kernel has taken.
+    sent: u64,
+}
+
+impl ClientStream {
+    pub(super) fn new(
+        tcp: TcpStream,
+        rule: &Arc<ProgressRule>,
+        state: &Arc<ConnectionState>,
+    ) -> ClientStream {
+        tcp::prepare(&tcp);
+        ClientStream {
+            tcp,
+            first: Bytes::new(),
+            rule: Arc::clone(rule),
+            state: Arc::clone(state),
+            timer: None,
+            is_blocked: false,
+            is_late: false,
+            sent: 0,
+        }
+    }
+
+    /// What others see of this connection.
+    pub(super) fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
+    }
+
+    /// Whether writing has failed because the client took too little.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// Waits until the first bytes are HTTP/2's preface, or cannot become it.
+    pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        let mut first = [0; PREFACE.len()];
+        let mut length = 0;
+        loop {
+            let read = self.tcp.read(&mut first[length..]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            length += read;
+            let may_be_preface = PREFACE.starts_with(&first[..length]);
+            if !may_be_preface || length == PREFACE.len() {
+                self.first = Bytes::copy_from_slice(&first[..length]);
+                return Ok(may_be_preface);
+            }
+        }
+    }
+
+    fn read_first(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) {
+        let length = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..length]);
+        self.first.advance(length);
+        if self.first.is_empty() && buffer.remaining() > 0 {
+            // What has come meanwhile saves the reader a second attempt. An end or an error comes again.
+            let _ = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        }
+    }
+
+    /// Takes note of a write, and watches a client that keeps one waiting.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Pending => self.blocked(cx),
+            Poll::Ready(written) => {
+                if self.is_blocked {
+                    self.unblocked();
+                }
+                self.sent += *written.as_ref().unwrap_or(&0) as u64;
+                Poll::Ready(written)
+            }
+        }
+    }
+
+    fn blocked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.is_blocked = true;
+        self.state.set_blocked(true);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::new(PeerTimer::new(&self.rule)));
+        let (tcp, sent) = (&self.tcp, self.sent);
+        let late = timer.poll_late(cx, || Some(tcp::acknowledged(tcp).unwrap_or(sent)));
+        if late.is_pending() {
+            return Poll::Pending;
+        }
+        tracing::debug!("a connection ends: the client takes its bytes too slowly or not at all");
+        self.is_late = true;
+        // The kernel must not go on offering what is left.
+        let _ = self.tcp.set_zero_linger();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn unblocked(&mut self) {
+        self.is_blocked = false;
+        self.state.set_blocked(false);
+        if let Some(timer) = &mut self.timer {
+            timer.restart();
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        }
+        self.read_first(cx, buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.written(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes);
+        self.written(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,221 @@
+//! One rule for request bodies, responses and WebSocket messages: a peer must take or send its bytes.
+//!
+//! While bytes wait for a peer, or a body of the peer's is incomplete, a [`PeerTimer`] runs. The peer is late when none
+//! of its bytes have moved for [`ProgressRule::timeout`], or when, after [`ProgressRule::grace`], fewer than
+//! [`ProgressRule::min_rate`] have moved on average. The time that the server itself takes does not count.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How long a peer may take during shutdown before it is cut off.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How often a peer that the server waits for is looked at.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How slow a peer may be.
+#[derive(Debug)]
+pub(crate) struct ProgressRule {
+    /// How long none of the peer's bytes may move.
+    pub(crate) timeout: Duration,
+    /// For how long the rate does not matter.
+    pub(crate) grace: Duration,
+    /// Bytes a second, on average over the time that the peer was waited for.
+    pub(crate) min_rate: f64,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl ProgressRule {
+    fn check_interval(&self) -> Duration {
+        CHECK_INTERVAL.min(self.timeout / 4)
+    }
+
+    fn timeout_now(&self) -> Duration {
+        if self.shutdown.is_cancelled() {
+            self.timeout.min(SHUTDOWN_TIMEOUT)
+        } else {
+            self.timeout
+        }
+    }
+}
+
+/// Counts the time that a peer is waited for.
+pub(crate) struct PeerTimer {
+    rule: Arc<ProgressRule>,
+    next_check: Pin<Box<Sleep>>,
+    /// Bytes at the last check; none before the first.
+    moved: Option<u64>,
+    /// Bytes at the first check.
+    moved_at_first: u64,
+    progress_at: Instant,
+    /// Since when the peer is waited for; none while it is not.
+    waiting_since: Option<Instant>,
+    /// How long the peer was waited for before that.
+    waited: Duration,
+}
+
+impl PeerTimer {
+    pub(crate) fn new(rule: &Arc<ProgressRule>) -> PeerTimer {
+        PeerTimer {
+            rule: Arc::clone(rule),
+            next_check: Box::pin(tokio::time::sleep(rule.check_interval())),
+            moved: None,
+            moved_at_first: 0,
+            progress_at: Instant::now(),
+            waiting_since: None,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Polls whether the peer is late, and waits for it from now on if it was not waited for.
+    ///
+    /// `moved` returns how many bytes the peer has taken or sent so far; none while something else than the peer holds
+    /// them up, and then the count begins afresh.
+    pub(crate) fn poll_late(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut moved: impl FnMut() -> Option<u64>,
+    ) -> Poll<()> {
+        if self.waiting_since.is_none() {
+            self.wait_from(Instant::now());
+        }
+        loop {
+            ready!(self.next_check.as_mut().poll(cx));
+            let now = Instant::now();
+            self.next_check
+                .as_mut()
+                .reset(now + self.rule.check_interval());
+            match moved() {
+                Some(moved) if self.is_late(now, moved) => return Poll::Ready(()),
+                Some(_) => {}
+                None => {
+                    self.restart();
+                    self.wait_from(now);
+                }
+            }
+        }
+    }
+
+    /// The peer is not waited for any more; what it moves later still counts for the average.
+    pub(crate) fn pause(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+        }
+    }
+
+    fn wait_from(&mut self, now: Instant) {
+        self.waiting_since = Some(now);
+        self.progress_at = now;
+    }
+
+    /// Forgets what was counted.
+    pub(crate) fn restart(&mut self) {
+        self.waiting_since = None;
+        self.waited = Duration::ZERO;
+        self.moved = None;
+    }
+
+    fn is_late(&mut self, now: Instant, moved: u64) -> bool {
+        let last = *self.moved.get_or_insert_with(|| {
+            self.moved_at_first = moved;
+            moved
+        });
+        if moved != last {
+            (self.moved, self.progress_at) = (Some(moved), now);
+        }
+        let rule = &self.rule;
+        let waiting = self
+            .waiting_since
+            .map_or(Duration::ZERO, |since| now - since);
+        let waited = self.waited + waiting;
+        let owed = waited.saturating_sub(rule.grace).as_secs_f64() * rule.min_rate;
+        let total = moved.saturating_sub(self.moved_at_first) as f64;
+        now - self.progress_at >= rule.timeout_now() || total < owed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    fn rule() -> Arc<ProgressRule> {
+        Arc::new(ProgressRule {
+            timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+            min_rate: 1024.0,
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// When a peer is late that moves `bytes` every `interval`.
+    async fn late_after(rule: &Arc<ProgressRule>, bytes: u64, interval: Duration) -> Option<u64> {
+        let moved = Arc::new(AtomicU64::new(0));
+        let moving = tokio::spawn({
+            let moved = Arc::clone(&moved);
+            async move {
+                loop {
+                    tokio::time::sleep(interval).await;
+                    moved.fetch_add(bytes, Ordering::Relaxed);
+                }
+            }
+        });
+        let began = Instant::now();
+        let mut timer = PeerTimer::new(rule);
+        let late = poll_fn(|cx| timer.poll_late(cx, || Some(moved.load(Ordering::Relaxed))));
+        let late = tokio::time::timeout(Duration::from_secs(3_600), late).await;
+        moving.abort();
+        late.is_ok().then(|| began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_late_without_progress_or_below_the_rate() {
+        let rule = rule();
+        let (second, often) = (Duration::from_secs(1), Duration::from_secs(29));
+        assert_eq!(late_after(&rule, 0, second).await, Some(30));
+        assert_eq!(late_after(&rule, 2_000, second).await, None);
+        assert_eq!(late_after(&rule, 40_000, often).await, None);
+        let slow = late_after(&rule, 500, second).await;
+        assert!(
+            slow.is_some_and(|after| (50..=65).contains(&after)),
+            "{slow:?}"
+        );
+        let drip = late_after(&rule, 1, often).await;
+        assert!(
+            drip.is_some_and(|after| (30..=32).contains(&after)),
+            "{drip:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_peer_is_not_waited_for_does_not_count() {
+        let rule = rule();
+        let mut timer = PeerTimer::new(&rule);
+        for _ in 0..10 {
+            let late = poll_fn(|cx| timer.poll_late(cx, || Some(0)));
+            let late = tokio::time::timeout(Duration::from_secs(2), late).await;
+            assert!(late.is_err());
+            timer.pause();
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_without_progress_does_not_hold_up_the_shutdown() {
+        let rule = rule();
+        rule.shutdown.cancel();
+        let second = Duration::from_secs(1);
+        assert!(
+            late_after(&rule, 0, second)
+                .await
+                .is_some_and(|after| after <= 2)
+        );
+        assert_eq!(late_after(&rule, 50_000, second).await, None);
+    }
+}

@@ -1,0 +1,50 @@
+//! The shutdown, with clients that do nothing more.
+
+use std::time::Duration;
+
+use lentil_server::{Drained, ServerOptions};
+use tokio::io::AsyncWriteExt;
+
+use crate::http2::Client;
+use crate::{HELLO, ask, connect, routes, start};
+
+/// Far less than the time that running requests have.
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn no_idle_client_holds_up_the_shutdown() {
+    let options = ServerOptions {
+        drain_time: Duration::from_secs(60),
+        ..ServerOptions::default()
+    };
+    let running = start(routes(), options).await;
+    let mut clients = Vec::new();
+    for beginning in [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n",
+        "GET /hello HTTP/1.1\r\nhost: te",
+        "POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nhalf",
+        "POST /repeat HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5",
+        "GET /big HTTP/1.1\r\nhost: test\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n",
+    ] {
+        let mut client = connect(&running).await;
+        client.write_all(beginning.as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    let mut kept = connect(&running).await;
+    assert!(ask(&mut kept, HELLO).await.ends_with("hello"));
+    let idle = Client::connect(&running, 1 << 20).await;
+    let mut closed_window = Client::connect(&running, 0).await;
+    closed_window.request(1, "GET", "/big", 1).await;
+    let mut half_body = Client::connect(&running, 1 << 20).await;
+    half_body.request(1, "POST", "/repeat", 0).await;
+    // They all reach the server before it stops.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    running.stop.send(()).unwrap();
+    let served = tokio::time::timeout(SOON, running.served).await;
+    let drained = served.expect("the server stops soon").unwrap();
+    assert_eq!(drained, Drained { cut: 0 });
+    drop((clients, kept, idle, closed_window, half_body));
+}
