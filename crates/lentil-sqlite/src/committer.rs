@@ -173,11 +173,13 @@ impl Shared {
         let committed = self.try_commit(&mut writer);
         let wal = writer.wal();
         let noted = self.note_outside_changes(&mut writer);
+        let note = writer.note();
         drop(writer);
         if let Some(batch) = committed {
             self.finish_batch(batch, &wal);
         }
         let timestamp = noted?;
+        wal.make_durable(&note);
         tracing::info!("another program has changed the database; cached results are invalidated");
         self.notify(|observer| observer.everything_changed(timestamp));
         self.published

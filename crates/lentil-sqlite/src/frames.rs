@@ -34,12 +34,20 @@ pub(crate) struct LogEnd {
 }
 
 impl LogEnd {
-    /// Reads where a commit ended that left the log with this many frames.
+    /// Reads where a commit ended that left the log with this many frames; nowhere, if another program has emptied the
+    /// log since.
     pub(crate) fn read(log: &File, frames: u32, page_size: u32) -> io::Result<LogEnd> {
         let frame_size = FRAME_HEADER_SIZE as u64 + u64::from(page_size);
-        let at = HEADER_SIZE as u64 + u64::from(frames.saturating_sub(1)) * frame_size;
+        let Some(before) = frames.checked_sub(1) else {
+            return Ok(LogEnd::default());
+        };
+        let at = HEADER_SIZE as u64 + u64::from(before) * frame_size;
         let mut header = [0; FRAME_HEADER_SIZE];
-        log.read_exact_at(&mut header, at)?;
+        match log.read_exact_at(&mut header, at) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(LogEnd::default()),
+            Err(error) => return Err(error),
+        }
         Ok(LogEnd {
             salts: bytes_at(&header, 8),
             frames,

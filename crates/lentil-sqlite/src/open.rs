@@ -10,7 +10,7 @@ use lentil_store::{Catalog, Clock, StoreError, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::acknowledged::Acknowledged;
+use crate::acknowledged::{self, Acknowledged};
 use crate::format::{self, APPLICATION_ID, FORMAT_VERSION};
 use crate::loss::{self, Log, Loss};
 use crate::upgrade::upgrade;
@@ -97,9 +97,12 @@ pub enum OpenError {
     #[error(
         "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
          {intact} are intact; the log was damaged, cut or removed, or the folder was copied while a server wrote. \
-         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits"
+         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits. \
+         If you have restored a copy of the database alone, remove {notes}"
     )]
     DataLoss {
+        /// What was noted of it.
+        notes: String,
         /// The log.
         log: String,
         /// How many frames held acknowledged commits.
@@ -225,13 +228,10 @@ fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
 /// Refuses a database from which acknowledged commits are missing, unless that is accepted.
 fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), OpenError> {
     let log = shown(&wal::path_of(path));
-    let Loss {
-        acknowledged,
-        intact,
-        ..
-    } = *loss;
+    let (acknowledged, intact) = (loss.acknowledged, loss.intact);
     if !options.accept_data_loss {
         return Err(OpenError::DataLoss {
+            notes: shown(&acknowledged::path_of(path)),
             log,
             acknowledged,
             intact,

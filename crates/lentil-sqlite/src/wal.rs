@@ -71,12 +71,12 @@ impl Wal {
 
     /// Makes everything durable that was written, of which `note` says where it ends. If that fails, the process ends.
     pub(crate) fn make_durable(&self, note: &Note) {
-        let kept = self
-            .file
-            .sync_data()
-            .and_then(|()| self.acknowledged.write(note));
-        if let Err(error) = kept {
+        if let Err(error) = self.file.sync_data() {
             end_unkept(&error);
+        }
+        if let Err(error) = self.acknowledged.write(note) {
+            // The commit is durable all the same, and an older note claims less.
+            tracing::warn!(%error, "cannot note which commits are acknowledged");
         }
         self.check_files();
     }
@@ -86,8 +86,10 @@ impl Wal {
         self.guard.check();
     }
 
-    /// Notes that everything is in the database, so that the log may go.
+    /// Notes that everything is in the database, so that the log may go. Both slots are written, so that later notes
+    /// need no more of the disk.
     pub(crate) fn claim_nothing(&self) -> io::Result<()> {
+        self.acknowledged.write(&Note::default())?;
         self.acknowledged.write(&Note::default())?;
         self.acknowledged.sync()
     }

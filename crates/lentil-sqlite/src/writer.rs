@@ -188,10 +188,13 @@ impl Writer {
 
     /// Begins to look for changes from the state that the connection sees now. Returns a timestamp for those before.
     ///
-    /// A transaction that runs now may have read what was before them; it has to run again.
+    /// A transaction that runs now may have read what was before them; it has to run again. They may have lowered the
+    /// ceiling, when the other program has restored a copy, so the next commit raises it.
     pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("it has just been used");
         self.data_version = Some(connection::data_version(conn)?);
+        self.ceiling = format::read_ceiling(conn)?;
+        self.checkpoints.note_end();
         self.epoch += 1;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;

@@ -523,6 +523,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nothing_read_before_everything_changed_is_given_or_kept() {
+        let cache = QueryCache::new(1 << 20);
+        ask(&cache, "old", 4, answer(1.0, 4, b"a")).await;
+        ask(&cache, "new", 6, answer(2.0, 6, b"a")).await;
+        let overtaken = async {
+            cache.everything_changed(at(6));
+            Ok::<_, ()>(answer(3.0, 5, b"z"))
+        };
+        let run = cache
+            .get_or_run(lookup(key("overtaken"), 5), overtaken)
+            .await
+            .unwrap();
+        assert_eq!(number(&run), 3.0);
+        assert_eq!(ask(&cache, "old", 6, answer(10.0, 6, b"a")).await, 10.0);
+        assert_eq!(ask(&cache, "new", 6, answer(20.0, 6, b"a")).await, 2.0);
+        let again = answer(30.0, 6, b"z");
+        assert_eq!(ask(&cache, "overtaken", 6, again).await, 30.0);
+    }
+
+    #[tokio::test]
     async fn an_answer_older_than_the_remembered_commits_is_not_kept() {
         let cache = QueryCache::new(1 << 20);
         (10..10_000).for_each(|nanos| commit(&cache, nanos, b"z"));

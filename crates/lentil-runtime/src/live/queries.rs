@@ -289,3 +289,47 @@ impl Drop for Pin {
         self.live.state.lock().recent.unpin(self.timestamp);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use lentil_values::{Object, Value};
+
+    use super::*;
+    use crate::Visibility;
+    use crate::cache::ReadSet;
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_nanos(nanos)
+    }
+
+    /// A result that read nothing, at a snapshot.
+    fn run(snapshot: u64) -> Arc<CachedRun> {
+        Arc::new(CachedRun {
+            result: Ok(Arc::new(Value::Null)),
+            log_lines: Vec::new(),
+            read_set: ReadSet::default(),
+            timestamp: at(snapshot),
+            journal: None,
+            json: OnceLock::new(),
+        })
+    }
+
+    #[tokio::test]
+    async fn watchers_are_woken_when_everything_changed_after_their_results() {
+        let live = LiveQueries::new(Arc::new(QueryCache::new(1 << 20)));
+        let [older, newer] = [live.watcher(), live.watcher()];
+        let key = |name: &str| CacheKey::new(name, &Object::new(), None, Visibility::Public);
+        let before = live.watch(&key("a"), &run(4), at(4), &older);
+        let after = live.watch(&key("b"), &run(6), at(6), &newer);
+        live.everything_changed(at(6));
+        older.wake.notified().await;
+        assert!(before.is_touched() && before.holds_at(at(5)) && !before.holds_at(at(6)));
+        assert!(!after.is_touched());
+
+        // A result that was computed meanwhile does not hold either.
+        let late = live.watch(&key("c"), &run(5), at(5), &older);
+        assert!(!late.holds_at(at(6)));
+    }
+}
