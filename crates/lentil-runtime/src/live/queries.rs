@@ -299,6 +299,7 @@ mod tests {
     use super::*;
     use crate::Visibility;
     use crate::cache::ReadSet;
+    use crate::memory::Charge;
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
@@ -313,6 +314,7 @@ mod tests {
             timestamp: at(snapshot),
             journal: None,
             json: OnceLock::new(),
+            charge: Charge::default(),
         })
     }
 
