@@ -297,9 +297,9 @@ mod tests {
     use lentil_values::{Object, Value};
 
     use super::*;
-    use crate::Visibility;
     use crate::cache::ReadSet;
     use crate::memory::Charge;
+    use crate::{ExecutionId, RequestId, Visibility};
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
@@ -315,6 +315,8 @@ mod tests {
             journal: None,
             json: OnceLock::new(),
             charge: Charge::default(),
+            request_id: RequestId::made(0),
+            execution: ExecutionId::default(),
         })
     }
 
