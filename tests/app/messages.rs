@@ -57,6 +57,15 @@ async fn page(ctx: &mut QueryCtx, args: Page) -> Result<PaginationResult<Doc<Mes
         .await
 }
 
+/// A page of every tenth message.
+async fn tenths(ctx: &mut QueryCtx, args: Page) -> Result<PaginationResult<Doc<Message>>> {
+    ctx.db
+        .query(Message::BY_CHANNEL.eq(args.channel))
+        .filter(|message| message.n % 10.0 == 0.0)
+        .paginate(args.pagination_opts)
+        .await
+}
+
 async fn count(ctx: &mut QueryCtx, args: InChannel) -> Result<f64> {
     Ok(ctx
         .db
@@ -124,6 +133,7 @@ pub(crate) fn functions() -> Functions {
     Functions::in_module("messages")
         .query("list", list)
         .query("page", page)
+        .query("tenths", tenths)
         .query("count", count)
         .mutation("send", send)
         .mutation("sendMany", send_many)

@@ -60,6 +60,28 @@ await check("more pages are loaded, and stay live", async () => {
   unsubscribe();
 });
 
+await check("pages of a filter are full, and stay live", async () => {
+  const channel = "filtered";
+  await sendMany(channel, 75);
+  let result;
+  const take = (now) => (result = now);
+  const args = { channel };
+  const { unsubscribe } = client.onPaginatedUpdate_experimental(api.messages.tenths, args, { initialNumItems: 3 }, take);
+  await until("the first page", () => result?.status === "CanLoadMore", () => result);
+  assert.deepStrictEqual(numbers(result.results), [0, 10, 20]);
+  result.loadMore(3);
+  await until("the second page", () => result.results.length === 6, () => result);
+  assert.deepStrictEqual(numbers(result.results), [0, 10, 20, 30, 40, 50]);
+  result.loadMore(3);
+  await until("the end", () => result.status === "Exhausted", () => result);
+  await sendMany(channel, 20);
+  await until("what was written since", () => result.results.length === 10, () => result);
+  assert.deepStrictEqual(numbers(result.results), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+  await other.mutation(api.messages.clear, { channel });
+  await until("the pages to shrink", () => result.results.length === 0, () => result);
+  unsubscribe();
+});
+
 await check("a page keeps its end over a reconnection", async () => {
   const channel = "kept";
   await sendMany(channel, 2);
