@@ -16,8 +16,9 @@
 //! rows   1 3 5 7 9 11 12 14 | 15 16 …      two even rows: the page ends at 14, and has read no row after it
 //! ```
 //!
-//! A page that would read more than its function may read ends early and says `SplitRequired`. Where its end was
-//! given, it keeps that end, holds the rows up to where it got, and names a row at which a client splits it in two.
+//! A page that would read more than its function may read, or take more than half of its time, ends early and says
+//! `SplitRequired`. Where its end was given, it keeps that end, holds the rows up to where it got, and names a row at
+//! which a client splits it in two.
 
 use lentil_values::{FieldValidator, Nullable, Value, ValueType, v};
 

@@ -124,8 +124,9 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// Reads one page, in the form that `usePaginatedQuery` takes. A function may paginate once.
     ///
     /// It reads on until `num_items` documents have passed the filters. When that would take more than the function
-    /// may read, the page ends early with [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired); an eighth
-    /// of what may still be read is left for the rest of the function.
+    /// may read, or more than half of its time, the page ends early with
+    /// [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired). An eighth of what may still be read is left for
+    /// the rest of the function.
     ///
     /// # Errors
     /// [`Code::InvalidCursor`] when the cursor is another query's; [`Code::InvalidQuery`] when `num_items` is not a

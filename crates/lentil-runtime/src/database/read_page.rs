@@ -1,5 +1,6 @@
 use lentil_schema::RangeSpec;
 use lentil_values::IndexKey;
+use tokio::time::Instant;
 
 use super::Transaction;
 use super::cursors::Cursors;
@@ -13,6 +14,8 @@ use crate::{Code, Error, Result};
 const MAX_PAGE_SIZE: f64 = 32_000.0;
 /// A page longer than this should be split, whatever was asked for.
 const LONG_PAGE: usize = 6_144;
+/// Rows after which a page looks at the clock.
+const CLOCK_INTERVAL: usize = 256;
 
 /// The end of the page that a query read: what makes its later executions cover the same page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,6 +150,7 @@ impl<D: Decode> Read<D> {
     ) -> Result<Read<D>> {
         let left = transaction.usage.reads_left(transaction.runtime.limits());
         let (share_rows, share_bytes) = (share(left.documents), share(left.bytes));
+        let deadline = Instant::now() + transaction.runtime.limits().query_time / 2;
         let mut read = Read {
             page: Vec::new(),
             keys: Vec::new(),
@@ -172,8 +176,14 @@ impl<D: Decode> Read<D> {
             if passes(filters, &document) {
                 read.page.push(document);
             }
+            let is_late =
+                || read.keys.len().is_multiple_of(CLOCK_INTERVAL) && Instant::now() >= deadline;
             let has_enough = read.page.len() >= limits.items || read.bytes >= limits.bytes;
-            Ok(if has_enough { Visit::Last } else { Visit::Next })
+            Ok(if has_enough || is_late() {
+                Visit::Last
+            } else {
+                Visit::Next
+            })
         })
         .await?;
         if read.page.len() >= limits.items {

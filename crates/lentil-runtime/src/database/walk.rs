@@ -2,7 +2,7 @@ use lentil_store::{IndexRef, Order, Row};
 use lentil_values::Interval;
 
 use super::Transaction;
-use super::transaction::{covered, size_of, successor};
+use super::transaction::{covered, successor};
 use crate::{Error, Result};
 
 /// A scan that goes on where it stopped: what is left of an index range.
@@ -62,10 +62,10 @@ impl Chunks {
         }
     }
 
-    fn passed(&mut self, rows: &[Row]) {
-        self.left -= rows.len();
-        let bytes: usize = rows.iter().map(|row| size_of(&row.document)).sum();
-        let row_bytes = (bytes / rows.len().max(1)).max(1);
+    /// Plans the next chunk after one of so many rows and bytes.
+    fn passed(&mut self, rows: usize, bytes: usize) {
+        self.left -= rows;
+        let row_bytes = (bytes / rows.max(1)).max(1);
         let fitting = (CHUNK_BYTES / row_bytes).clamp(1, CHUNK_MAX);
         self.next = self.next.saturating_mul(2).min(fitting);
     }
@@ -113,11 +113,8 @@ impl Walk {
     ) -> Result<()> {
         while !self.done && chunks.left > 0 {
             // One more than may be read lets the limit itself be the error, not a short result.
-            let allowed = transaction
-                .usage
-                .reads_left(transaction.runtime.limits())
-                .documents
-                .saturating_add(1);
+            let before = transaction.usage.reads_left(transaction.runtime.limits());
+            let allowed = before.documents.saturating_add(1);
             let limit = chunks.next.min(chunks.left).min(allowed);
             let rows = transaction
                 .fetch(self.index, &self.rest, self.order, limit)
@@ -131,7 +128,8 @@ impl Walk {
             if let Some(ended) = visited.ended {
                 return ended;
             }
-            chunks.passed(&rows);
+            let after = transaction.usage.reads_left(transaction.runtime.limits());
+            chunks.passed(rows.len(), before.bytes - after.bytes);
         }
         Ok(())
     }

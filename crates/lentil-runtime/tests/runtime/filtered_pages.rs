@@ -337,3 +337,13 @@ async fn a_filtered_take_reads_no_further_than_its_last_document() {
     });
     assert_eq!(ranks(&found.await.unwrap()), [2.0, 4.0]);
 }
+
+#[tokio::test]
+async fn a_page_ends_when_its_function_is_running_out_of_time() {
+    let mut limits = Limits::default();
+    limits.query_time = std::time::Duration::ZERO;
+    let t = backend().limits(limits);
+    fill(&t, "ada", (0..600).map(|at| f64::from(2 * at + 1))).await;
+    fill(&t, "ada", [2_000.0]).await;
+    assert_eq!(read_all(&t, 5).await, (vec![2_000.0], 3));
+}
