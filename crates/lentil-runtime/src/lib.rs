@@ -48,7 +48,7 @@ pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use identity::{Identity, UserIdentity};
 pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
-pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_heap_size};
+pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_parse_size};
 pub use limits::Limits;
 pub use live::{Subscriber, Update, Wakes};
 pub use log::{Log, LogLevel};

@@ -17,7 +17,7 @@ pub mod validator;
 mod value;
 
 pub use display::Excerpt;
-pub use heap::{allocation, json_heap_size};
+pub use heap::{allocation, json_parse_size};
 pub use id::{DocumentId, IdError, InternalId, TableNumber};
 pub use interval::{Interval, after_prefix};
 pub use json::{JsonError, JsonForm};

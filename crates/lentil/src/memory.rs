@@ -1,11 +1,48 @@
 //! How much memory clients may make the server hold, where nobody says.
 
 use std::fs;
+use std::time::Duration;
+
+use lentil_runtime::memory::Memory;
 
 /// The least that is taken, whatever is available.
 const MIN_LIMIT: usize = 256 << 20;
 /// Which part of the available memory is taken.
 const PART: usize = 4;
+
+/// How often it is looked whether memory has been freed.
+const RETURN_INTERVAL: Duration = Duration::from_millis(500);
+/// How much must have been freed to be worth returning.
+const RETURNED_BYTES: usize = 8 << 20;
+/// For how many intervals after that: mimalloc returns pages a second after they were freed.
+const RETURN_STEPS: u32 = 4;
+
+/// Has the allocator return what clients have given back to the operating system, for as long as it is polled.
+///
+/// mimalloc keeps freed pages until one of its threads needs new ones or ends, so that a server which is idle after a
+/// burst would hold the memory of that burst. A thread that allocates something and ends makes it return them.
+pub(crate) async fn return_freed(memory: Memory) {
+    let (mut most, mut steps) = (0, 0);
+    loop {
+        tokio::time::sleep(RETURN_INTERVAL).await;
+        let used = memory.stats().used;
+        most = most.max(used);
+        if most - used > RETURNED_BYTES {
+            (most, steps) = (used, RETURN_STEPS);
+        }
+        if steps > 0 {
+            steps -= 1;
+            let ending = || std::hint::black_box(vec![0_u8; 64]);
+            let returned = tokio::task::spawn_blocking(move || {
+                std::thread::Builder::new()
+                    .spawn(ending)
+                    .map(std::thread::JoinHandle::join)
+            });
+            // Without a thread the memory is returned later.
+            let _ = returned.await;
+        }
+    }
+}
 
 /// A quarter of the memory that is available to the process, and at least 256 MiB.
 pub(crate) fn default_limit() -> usize {

@@ -124,7 +124,9 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         progress_timeout: Duration::from_secs(args.progress_timeout),
         ..ServerOptions::default()
     };
+    let returning = tokio::spawn(memory::return_freed(runtime.memory().clone()));
     lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;
+    returning.abort();
     runtime.close().await.map_err(ServeError::Close)
 }
 

@@ -6,7 +6,7 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use lentil_schema::Args;
-use lentil_values::{Object, Value, json_heap_size};
+use lentil_values::{Object, Value, json_parse_size};
 use parking_lot::Mutex;
 
 use super::{Body, BodyError};
@@ -140,11 +140,13 @@ impl Request {
         let bytes = self.bytes().await?;
         if let Some(account) = account {
             // A short text may take much memory as values: charge for it before it is parsed.
-            let parsed = account.try_charge(json_heap_size(&bytes));
+            let parsed = account.try_charge(json_parse_size(&bytes));
             *charge.lock() = parsed.map_err(BodyError::OverBudget)?;
         }
-        Value::parse_json(&bytes)
-            .map_err(|error| Error::new(Code::BadRequest, format!("the body: {error}")))
+        let value = Value::parse_json(&bytes)
+            .map_err(|error| Error::new(Code::BadRequest, format!("the body: {error}")))?;
+        charge.lock().set(value.heap_size());
+        Ok(value)
     }
 
     /// All of the body, as the arguments of a function: a JSON object that matches their validator.

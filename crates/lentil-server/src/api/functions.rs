@@ -4,7 +4,7 @@ use lentil_protocol::{FunctionRequest, FunctionResponse};
 use lentil_runtime::http::{Body, BodyError};
 use lentil_runtime::memory::{Account, Charge};
 use lentil_runtime::{
-    CallSource, Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_heap_size,
+    CallSource, Excerpt, FunctionCall, FunctionKind, FunctionPath, Identity, json_parse_size,
 };
 
 use super::{ApiError, Audience, failure, json, shown_lines};
@@ -63,7 +63,7 @@ pub(super) async fn read_body(
         .bytes()
         .await?;
     // A short text may take much memory as values: charge for it before it is parsed.
-    let charge = account.try_charge(json_heap_size(&bytes));
+    let charge = account.try_charge(json_parse_size(&bytes));
     Ok(CallBody {
         charge: charge.map_err(BodyError::OverBudget)?,
         bytes,

@@ -10,7 +10,7 @@ use lentil_protocol::sync::{Chunks, ClientMessage, ServerMessage};
 use lentil_runtime::memory::Account;
 use lentil_runtime::{
     CallSource, Error, FunctionCall, FunctionKind, FunctionPath, Object, RequestId, SessionRequest,
-    Timestamp, Update, Uuid, Value, json_heap_size,
+    Timestamp, Update, Uuid, Value, json_parse_size,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Reads a message. What it will be in memory is estimated and charged before it is parsed.
     async fn hear(&mut self, received: Received) -> Result<(), Closing> {
-        let decoded = json_heap_size(received.text.as_bytes());
+        let decoded = json_parse_size(received.text.as_bytes());
         let alone = decoded + received.text.len();
         let parsing = self.account.try_charge(decoded).map_err(|over| {
             if alone <= over.limit {
