@@ -9,6 +9,7 @@ mod process;
 mod script;
 mod server;
 mod tools;
+mod websocket;
 
 pub use bucket::Bucket;
 pub use client::{Connection, Response};
@@ -17,3 +18,4 @@ pub use packages::Packages;
 pub use process::{Leftover, Process};
 pub use server::Server;
 pub use tools::{available, eventually, folder_state};
+pub use websocket::{Frame, PING, TEXT, WebSocket, frame};

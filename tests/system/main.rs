@@ -16,6 +16,8 @@ mod first_start;
 mod gallery;
 mod greedy_clients;
 mod identifiers;
+mod last_words;
+mod memory;
 mod node_client;
 mod other_programs;
 mod page;

@@ -30,6 +30,8 @@ pub(super) struct Client {
     number: u64,
     held: AtomicUsize,
     watched: AtomicUsize,
+    /// Whether the client is read from slowly.
+    is_paused: AtomicBool,
     is_evicted: AtomicBool,
     evicted: Notify,
 }
@@ -41,6 +43,7 @@ impl Client {
             number,
             held: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
+            is_paused: AtomicBool::new(false),
             is_evicted: AtomicBool::new(false),
             evicted: Notify::new(),
         }
@@ -49,6 +52,10 @@ impl Client {
     /// All that the client is the cause of: its own charges, and the shared results that it watches.
     pub(super) fn weight(&self) -> usize {
         self.held.load(Ordering::Relaxed) + self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_evicted(&self) -> bool {
@@ -137,7 +144,9 @@ impl Account {
             return true;
         }
         let clients = memory.0.open.load(Ordering::Relaxed).max(1);
-        self.held() <= (memory.near() / clients).max(MIN_SHARE)
+        let is_readable = self.held() <= (memory.near() / clients).max(MIN_SHARE);
+        self.0.is_paused.store(!is_readable, Ordering::Relaxed);
+        is_readable
     }
 
     /// Returns when the server should read from the client; after half a second in any case.
@@ -147,7 +156,9 @@ impl Account {
         }
         let mut level = self.0.memory.0.level.subscribe();
         let calm = level.wait_for(|level| *level == Level::Calm);
-        let _ = tokio::time::timeout(READ_PAUSE, calm).await;
+        if tokio::time::timeout(READ_PAUSE, calm).await.is_ok() {
+            self.0.is_paused.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether the client is to be closed, because the process was over its limit and this client held the most.

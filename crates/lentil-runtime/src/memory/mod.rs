@@ -11,7 +11,8 @@
 //!
 //! - An account over [`MemoryLimits::client`] is closed, or its request is refused ([`Account::try_charge`]).
 //! - Above 7/8 of [`MemoryLimits::process`] the server reads slowly from clients above their fair share, so that
-//!   clients with little are served as before ([`Account::readable`]).
+//!   clients with little are served as before ([`Account::readable`]). If that does not help within half a second,
+//!   the heaviest of them are evicted: what they hold may never be of use, because their peers have hung up.
 //! - Above the limit itself [`Memory::relieve`] drops cached results, then evicts the client that holds the most, and
 //!   new work waits until there is room ([`Memory::room`]).
 //!
@@ -34,6 +35,8 @@ pub use charge::Charge;
 
 /// How long new work waits for room before it begins all the same.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long clients above their share are read from slowly before the heaviest of them are evicted.
+const NEAR_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long evicted clients have to give their memory back before the next look.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -158,11 +161,19 @@ impl Memory {
     /// then evicts the clients that hold the most.
     pub async fn relieve(&self, shed: impl Fn(usize)) {
         let mut level = self.0.level.subscribe();
-        // The ledger holds the sender, so that this never fails.
-        while level.wait_for(|level| *level == Level::Over).await.is_ok() {
-            shed(self.excess());
-            self.evict_heaviest();
-            tokio::time::sleep(RELIEF_INTERVAL).await;
+        loop {
+            // The ledger holds the sender, so that waiting never fails.
+            let _ = level.wait_for(|level| *level > Level::Calm).await;
+            if self.is_over() {
+                shed(self.excess());
+                self.evict_heaviest();
+                tokio::time::sleep(RELIEF_INTERVAL).await;
+                continue;
+            }
+            let changed = level.wait_for(|level| *level != Level::Near);
+            if tokio::time::timeout(NEAR_TIMEOUT, changed).await.is_err() {
+                self.evict_paused();
+            }
         }
     }
 
@@ -199,21 +210,24 @@ impl Memory {
         self.used() > self.near()
     }
 
+    /// Evicts clients that are read from slowly, the heaviest first, until a quarter of the limit is free.
+    fn evict_paused(&self) {
+        let goal = self.0.limits.process / 4 * 3;
+        self.evict_from(Client::is_paused, goal);
+    }
+
     /// Evicts clients, the heaviest first, until what the others hold is within the limit.
     fn evict_heaviest(&self) {
-        let mut clients: Vec<_> = {
-            let clients = self.0.clients.lock();
-            clients
-                .by_number
-                .values()
-                .filter_map(Weak::upgrade)
-                .collect()
-        };
+        self.evict_from(|_| true, self.0.limits.process);
+    }
+
+    fn evict_from(&self, may_go: impl Fn(&Client) -> bool, goal: usize) {
+        let mut clients = self.open_clients();
         // What evicted clients hold is on its way back.
         let leaving = |client: &Arc<Client>| client.is_evicted().then(|| client.weight());
         let leaving: usize = clients.iter().filter_map(leaving).sum();
-        let mut excess = self.excess().saturating_sub(leaving);
-        clients.retain(|client| !client.is_evicted());
+        let mut excess = self.used().saturating_sub(goal + leaving);
+        clients.retain(|client| !client.is_evicted() && may_go(client));
         clients.sort_unstable_by_key(|client| client.weight());
         while excess > 0
             && let Some(heaviest) = clients.pop()
@@ -222,6 +236,15 @@ impl Memory {
             heaviest.evict();
             self.0.evictions.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn open_clients(&self) -> Vec<Arc<Client>> {
+        let clients = self.0.clients.lock();
+        clients
+            .by_number
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
     }
 
     fn add(&self, bytes: usize) {
@@ -364,6 +387,25 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_millis(500));
         drop(held);
         assert!(greedy.readable().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_read_slowly_for_long_is_evicted_and_no_other() {
+        let memory = memory(8 << 20, 8 << 20);
+        let (idle, greedy) = (memory.client(), memory.client());
+        let _idle = idle.charge((3 << 20) + 1);
+        let held = greedy.charge(4 << 20);
+        assert!(!greedy.is_readable());
+        let relief = memory.relieve(|_| ());
+        tokio::pin!(relief);
+        assert!(relief.as_mut().now_or_never().is_none());
+        tokio::time::advance(NEAR_TIMEOUT).await;
+        assert!(relief.as_mut().now_or_never().is_none());
+        assert_eq!((idle.is_evicted(), greedy.is_evicted()), (false, true));
+        drop(held);
+        tokio::time::advance(NEAR_TIMEOUT).await;
+        assert!(relief.as_mut().now_or_never().is_none());
+        assert!(!idle.is_evicted());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,132 @@
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// A WebSocket client that can do what no decent one does: never read, stop in the middle of a frame.
+pub struct WebSocket {
+    stream: TcpStream,
+}
+
+/// Something that the server has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A message.
+    Text(String),
+    /// The close frame: its code, if it has one, and its reason.
+    Close(Option<u16>, String),
+}
+
+/// The first byte of a text that is one frame.
+pub const TEXT: u8 = 0x81;
+/// The first byte of a ping.
+pub const PING: u8 = 0x89;
+
+impl WebSocket {
+    /// Opens the sync WebSocket at `host:port`.
+    ///
+    /// # Errors
+    /// When the server does not accept it.
+    pub fn open(address: &str) -> io::Result<WebSocket> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(30)))?;
+        let head = "GET /api/sync HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                    sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        stream.write_all(head.as_bytes())?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            answer.push(byte[0]);
+        }
+        if answer.starts_with(b"HTTP/1.1 101 ") {
+            Ok(WebSocket { stream })
+        } else {
+            Err(io::Error::other(
+                String::from_utf8_lossy(&answer).into_owned(),
+            ))
+        }
+    }
+
+    /// How long a read or a write may wait.
+    ///
+    /// # Errors
+    /// When the system refuses the timeout.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))?;
+        self.stream.set_write_timeout(Some(patience))
+    }
+
+    /// Sends a message as one frame.
+    ///
+    /// # Errors
+    /// When the server has hung up, or takes nothing.
+    pub fn send(&mut self, text: &str) -> io::Result<()> {
+        self.send_bytes(&frame(TEXT, text.as_bytes()))
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// The next message or the close frame; pings and pongs are passed over.
+    ///
+    /// # Errors
+    /// When the server hangs up without a word.
+    pub fn read(&mut self) -> io::Result<Frame> {
+        let mut message = Vec::new();
+        loop {
+            let [first, second] = self.read_bytes()?;
+            let length = match second {
+                126 => u64::from(u16::from_be_bytes(self.read_bytes()?)),
+                127 => u64::from_be_bytes(self.read_bytes()?),
+                length => u64::from(length),
+            };
+            let mut payload = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+            self.stream.read_exact(&mut payload)?;
+            match first & 0x0f {
+                0 | 1 => message.append(&mut payload),
+                8 => {
+                    let (code, reason) = payload.split_at(payload.len().min(2));
+                    let code = code.try_into().ok().map(u16::from_be_bytes);
+                    return Ok(Frame::Close(code, String::from_utf8_lossy(reason).into()));
+                }
+                _ => continue,
+            }
+            if first & 0x80 != 0 {
+                let text = String::from_utf8(message).map_err(io::Error::other)?;
+                return Ok(Frame::Text(text));
+            }
+        }
+    }
+
+    fn read_bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A client's frame, with a mask of zeros.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        length @ 0..126 => bytes.push(0x80 | length as u8),
+        length @ 126..0x1_0000 => {
+            bytes.push(0x80 | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    bytes.extend([0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}

@@ -1,0 +1,316 @@
+//! Attacks on the server's memory. Each makes it hold, without budgets, several times what the budget allows; a polite
+//! client is served meanwhile, and the process stays within one and a half times the budget.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lentil_tests::{Clonk, Connection, Frame, PING, Start, WebSocket, frame, testapp_path};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+const BUDGET: usize = 256 << 20;
+const ATTACK_TIME: Duration = Duration::from_secs(4);
+/// Freed memory goes back to the system this soon, on a loaded machine.
+const RETURN_TIME: Duration = Duration::from_secs(20);
+
+/// A server with a small budget, and what it takes when idle.
+struct Target {
+    server: Clonk,
+    idle: usize,
+    _folder: TempDir,
+}
+
+impl Target {
+    fn start() -> Target {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let start = Start::through(Command::new(testapp_path()), &data);
+        let server = start.args(&["--memory-limit", &BUDGET.to_string()]).run();
+        assert_eq!(
+            polite_request(&mut server.connect().unwrap(), 0).unwrap(),
+            200
+        );
+        Target {
+            idle: resident(&server, "VmRSS:"),
+            server,
+            _folder: folder,
+        }
+    }
+
+    /// Runs `clients` attackers, each again and again until the time is over, beside a polite client.
+    fn attack(&self, clients: usize, attacker: impl Fn(&str, Instant) -> io::Result<()> + Sync) {
+        let (end, is_over) = (Instant::now() + ATTACK_TIME, AtomicBool::new(false));
+        thread::scope(|scope| {
+            let polite = scope.spawn(|| self.be_polite(&is_over));
+            let attackers: Vec<_> = (0..clients)
+                .map(|_| {
+                    scope.spawn(|| {
+                        while Instant::now() < end {
+                            // That the server hangs up is what it should do.
+                            let _ = attacker(&self.server.address, end);
+                        }
+                    })
+                })
+                .collect();
+            for attacker in attackers {
+                attacker.join().expect("an attacker does not panic");
+            }
+            is_over.store(true, Ordering::Relaxed);
+            let served = polite
+                .join()
+                .expect("the polite client is served throughout");
+            assert!(served >= 3, "the polite client was served {served} times");
+        });
+        let (most, bound) = (resident(&self.server, "VmHWM:"), self.idle + BUDGET / 2 * 3);
+        assert!(most <= bound, "{} MiB of {} MiB", most >> 20, bound >> 20);
+    }
+
+    fn be_polite(&self, is_over: &AtomicBool) -> u32 {
+        let mut connection = self.server.connect().unwrap();
+        let mut served = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            served += 1;
+            assert_eq!(polite_request(&mut connection, served).unwrap(), 200);
+            thread::sleep(Duration::from_millis(20));
+        }
+        served
+    }
+
+    /// Fails unless the server soon holds little more than when it was idle; a quarter of the budget may be cached results.
+    fn recovers(&self) {
+        let (end, goal) = (Instant::now() + RETURN_TIME, self.idle + BUDGET / 2);
+        while resident(&self.server, "VmRSS:") > goal {
+            let resident = resident(&self.server, "VmRSS:") >> 20;
+            assert!(
+                Instant::now() < end,
+                "still {resident} MiB of {} MiB",
+                goal >> 20
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+fn polite_request(connection: &mut Connection, value: u32) -> io::Result<u16> {
+    let body = json!({"path": "echo/query:any", "args": {"value": value}}).to_string();
+    let json = [("content-type", "application/json")];
+    Ok(connection
+        .request("POST", "/api/query", &json, body.as_bytes())?
+        .status)
+}
+
+/// A figure of the process's memory, in bytes.
+fn resident(server: &Clonk, name: &str) -> usize {
+    let status = Path::new("/proc")
+        .join(server.pid().to_string())
+        .join("status");
+    let status = std::fs::read_to_string(status).expect("the server runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.expect("the kernel tells")
+        .trim()
+        .parse::<usize>()
+        .expect("a number")
+        << 10
+}
+
+fn connected(address: &str) -> io::Result<WebSocket> {
+    let mut client = WebSocket::open(address)?;
+    client.set_patience(Duration::from_millis(500))?;
+    let session = "c0ffee00-0000-4000-8000-000000000000";
+    client.send(
+        &json!({"type": "Connect", "sessionId": session, "connectionCount": 0}).to_string(),
+    )?;
+    Ok(client)
+}
+
+fn modify(client: &mut WebSocket, base: u32, changes: Vec<Json>) -> io::Result<()> {
+    let message = json!({"type": "ModifyQuerySet", "baseVersion": base, "newVersion": base + 1, "modifications": changes});
+    client.send(&message.to_string())
+}
+
+fn add(id: u32, path: &str, args: Json) -> Json {
+    json!({"type": "Add", "queryId": id, "udfPath": path, "args": [args]})
+}
+
+/// A text that no other call of the test run has.
+fn unique(bytes: usize) -> String {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    format!(
+        "{:08}{}",
+        COUNT.fetch_add(1, Ordering::Relaxed),
+        "x".repeat(bytes)
+    )
+}
+
+#[test]
+fn pings_of_a_client_that_never_reads_take_no_memory() {
+    let target = Target::start();
+    let pings = frame(PING, &[b'p'; 125]).repeat(1_000);
+    target.attack(4, |address, end| {
+        let mut client = connected(address)?;
+        while Instant::now() < end {
+            client.send_bytes(&pings)?;
+        }
+        Ok(())
+    });
+    assert!(resident(&target.server, "VmHWM:") < target.idle + (32 << 20));
+}
+
+#[test]
+fn changes_of_a_client_that_never_reads_are_counted() {
+    let target = Target::start();
+    target.attack(8, |address, end| {
+        let mut client = connected(address)?;
+        let large = |id| add(id, "echo/query:any", json!({"value": unique(3_000_000)}));
+        modify(&mut client, 0, (0..3).map(large).collect())?;
+        let value = unique(1_000_000);
+        for base in 1.. {
+            if Instant::now() >= end {
+                break;
+            }
+            let remove = json!({"type": "Remove", "queryId": base + 10});
+            let change = add(base + 10, "echo/query:any", json!({"value": value}));
+            modify(&mut client, base, vec![change, remove])?;
+        }
+        Ok(())
+    });
+    target.recovers();
+}
+
+#[test]
+fn arguments_of_live_queries_are_counted() {
+    let target = Target::start();
+    target.attack(3, |address, end| {
+        let mut client = connected(address)?;
+        client.set_patience(Duration::from_secs(5))?;
+        for base in 0..73 {
+            if Instant::now() >= end {
+                break;
+            }
+            let query = add(base, "echo/query:any", json!({"value": unique(8_000_000)}));
+            modify(&mut client, base, vec![query])?;
+            if let Frame::Close(code, reason) = client.read()? {
+                assert_eq!(code, Some(1013));
+                assert!(reason.starts_with("TooManyConcurrentRequests"), "{reason}");
+                break;
+            }
+        }
+        Ok(())
+    });
+    target.recovers();
+}
+
+#[test]
+fn live_results_are_counted_and_their_watcher_is_closed() {
+    let target = Target::start();
+    let mut connection = target.server.connect().unwrap();
+    for _ in 0..40 {
+        let args = json!({"channel": "large", "body": "x".repeat(20_000)});
+        let body = json!({"path": "messages:send", "args": args}).to_string();
+        let json = [("content-type", "application/json")];
+        let sent = connection
+            .request("POST", "/api/mutation", &json, body.as_bytes())
+            .unwrap();
+        assert_eq!(sent.status, 200, "{}", sent.body);
+    }
+    let was_closed = AtomicBool::new(false);
+    target.attack(2, |address, end| {
+        let mut client = connected(address)?;
+        client.set_patience(Duration::from_secs(5))?;
+        for base in 0.. {
+            if Instant::now() >= end {
+                break;
+            }
+            let pages = (0..10).map(|at| {
+                let options = json!({"numItems": 40, "cursor": null, "id": 10 * base + at});
+                let args = json!({"channel": "large", "paginationOpts": options});
+                add(10 * base + at, "messages:page", args)
+            });
+            modify(&mut client, base, pages.collect())?;
+            if let Frame::Close(code, reason) = client.read()? {
+                assert_eq!(code, Some(1013), "{reason}");
+                was_closed.store(true, Ordering::Relaxed);
+                break;
+            }
+        }
+        Ok(())
+    });
+    target.recovers();
+    assert!(
+        was_closed.load(Ordering::Relaxed),
+        "the attack was too weak to show anything"
+    );
+}
+
+#[test]
+fn unfinished_bodies_are_counted_and_freed() {
+    let target = Target::start();
+    let was_refused = AtomicBool::new(false);
+    target.attack(60, |address, end| {
+        let mut connection = Connection::open(address)?;
+        let head = "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+                    content-length: 15900000\r\n\r\n";
+        connection.send(head.as_bytes())?;
+        let part = vec![b'x'; 100_000];
+        for _ in 0..158 {
+            if Instant::now() >= end || connection.send(&part).is_err() {
+                break;
+            }
+        }
+        if Instant::now() < end {
+            was_refused.fetch_or(connection.read()?.status == 503, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    target.recovers();
+    assert!(
+        was_refused.load(Ordering::Relaxed),
+        "the attack was too weak to show anything"
+    );
+}
+
+#[test]
+fn responses_that_are_never_read_are_counted() {
+    let target = Target::start();
+    target.attack(40, |address, end| {
+        let mut connection = Connection::open(address)?;
+        let body = json!({"path": "echo/query:any", "args": {"value": unique(10_000_000)}});
+        let body = body.to_string();
+        let head = format!(
+            "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.send(&[head.as_bytes(), body.as_bytes()].concat())?;
+        thread::sleep(end.saturating_duration_since(Instant::now()));
+        Ok(())
+    });
+    target.recovers();
+}
+
+#[test]
+fn values_of_few_bytes_are_counted_as_what_they_take() {
+    let target = Target::start();
+    let value = format!("[{}[]]", "[],".repeat(4_000_000));
+    target.attack(3, |address, _| {
+        let mut client = connected(address)?;
+        client.set_patience(Duration::from_secs(20))?;
+        client.send(&format!(
+            r#"{{"type":"Mutation","requestId":1,"udfPath":"echo/mutation:any","args":[{{"value":{value}}}]}}"#
+        ))?;
+        match client.read()? {
+            Frame::Text(error) => assert!(error.contains("FatalError"), "{error}"),
+            Frame::Close(code, reason) => assert_eq!(code, Some(1013), "{reason}"),
+        }
+        let mut connection = Connection::open(address)?;
+        let body = format!(r#"{{"path":"echo/query:any","args":{{"value":{value}}}}}"#);
+        let json = [("content-type", "application/json")];
+        let refused = connection.request("POST", "/api/query", &json, body.as_bytes())?;
+        assert!(matches!(refused.status, 413 | 503), "{}", refused.status);
+        Ok(())
+    });
+}
