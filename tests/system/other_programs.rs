@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lentil_tests::{Clonk, Start, eventually};
+use lentil_tests::{Clonk, eventually};
 use rusqlite::Connection;
 
 fn other_program(data: &Path) -> Connection {
@@ -111,16 +111,21 @@ fn a_cached_result_shows_a_change_by_another_program_within_a_second() {
 }
 
 #[test]
-fn a_changed_catalog_stops_the_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let clonk = Start::new(&folder.path().join("data")).run();
-    let data = clonk.data.clone();
-    let update = "UPDATE _meta SET value = replace(value, '\"by_', '\"of_') WHERE name = 'catalog'";
-    assert_eq!(other_program(&data).execute(update, []), Ok(1));
-    assert_eq!(clonk.wait().code(), Some(1));
-    let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
-    assert!(
-        log.contains("another program has changed the tables"),
-        "{log}"
-    );
+fn changed_or_dropped_tables_stop_the_server() {
+    for change in [
+        "UPDATE _meta SET value = replace(value, '\"by_', '\"of_') WHERE name = 'catalog'",
+        "UPDATE _meta SET value = '{' WHERE name = 'catalog'",
+        "DROP TABLE _index_entries",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let clonk = Clonk::start(&folder.path().join("data"));
+        let data = clonk.data.clone();
+        other_program(&data).execute_batch(change).unwrap();
+        assert_eq!(clonk.wait().code(), Some(1), "{change}");
+        let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
+        assert!(
+            log.contains("another program has changed or dropped tables"),
+            "{change}: {log}"
+        );
+    }
 }

@@ -188,9 +188,19 @@ impl Shared {
     }
 
     fn note_outside_changes(&self, writer: &mut Writer) -> Result<Timestamp, StoreError> {
-        let catalog = format::read_catalog(writer.conn()?)?;
-        if catalog != *self.catalog() {
-            end_process("another program has changed the tables of the database; start again");
+        let conn = writer.conn()?;
+        let is_as_it_was = match format::read_catalog(conn) {
+            Ok(catalog) => {
+                catalog == *self.catalog()
+                    && format::has_every_table(conn, &catalog).map_err(store_error)?
+            }
+            Err(StoreError::Corrupt(_)) => false,
+            Err(error) => return Err(error),
+        };
+        if !is_as_it_was {
+            end_process(
+                "another program has changed or dropped tables of the database; restore them or a copy, then start again",
+            );
         }
         let timestamp = writer
             .accept_outside_changes(self.options.clock.now())

@@ -82,6 +82,18 @@ pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
     Catalog::from_json(&json)
 }
 
+/// Whether the file has the tree of each table, and that of the index entries.
+pub(crate) fn has_every_table(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<bool> {
+    let mut find =
+        conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    for table in catalog.tables.values() {
+        if !find.exists([Tree(table.number).to_string()])? {
+            return Ok(false);
+        }
+    }
+    find.exists(["_index_entries"])
+}
+
 /// Writes the catalog; makes the tree of each table that has none, and a view so that a person finds it.
 pub(crate) fn write_catalog(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
     write_meta(conn, "catalog", catalog.to_json().to_string())?;
