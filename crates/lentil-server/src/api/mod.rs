@@ -1,5 +1,6 @@
 //! The server's own paths: the Convex HTTP API, the sync WebSocket, and what tells of the server itself.
 
+mod about;
 mod admin;
 mod cors;
 mod error;
@@ -19,8 +20,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use lentil_protocol::FunctionRequest;
 use lentil_protocol::sync::ClientEvent;
 use lentil_runtime::http::Body;
-use lentil_runtime::{CallSource, Caller, FunctionKind};
+use lentil_runtime::{CallSource, Caller, Excerpt, FunctionKind};
 
+use about::About;
 use admin::AdminEndpoint;
 pub(crate) use error::ApiError;
 pub(crate) use failure::{Audience, failure, shown_lines};
@@ -38,16 +40,12 @@ const MAX_ECHO_BYTES: usize = 4 << 20;
 /// One of the server's own paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    Root,
-    Version,
-    Health,
-    InstanceName,
+    About(About),
     Function(Option<FunctionKind>),
     Run(String),
     QueryTs,
     QueryAtTs,
     QueryBatch,
-    InstanceVersion,
     Echo,
     DebugEvent,
     Admin(AdminEndpoint),
@@ -64,10 +62,6 @@ pub(crate) enum Endpoint {
 impl Endpoint {
     fn of(path: &str) -> Option<Endpoint> {
         Some(match path {
-            "/" => Endpoint::Root,
-            "/version" => Endpoint::Version,
-            "/healthz" => Endpoint::Health,
-            "/instance_name" => Endpoint::InstanceName,
             "/api/query" => Endpoint::Function(Some(FunctionKind::Query)),
             "/api/mutation" => Endpoint::Function(Some(FunctionKind::Mutation)),
             "/api/action" => Endpoint::Function(Some(FunctionKind::Action)),
@@ -75,12 +69,15 @@ impl Endpoint {
             "/api/query_ts" => Endpoint::QueryTs,
             "/api/query_at_ts" => Endpoint::QueryAtTs,
             "/api/query_batch" => Endpoint::QueryBatch,
-            "/instance_version" => Endpoint::InstanceVersion,
             "/echo" => Endpoint::Echo,
             "/api/debug_event" => Endpoint::DebugEvent,
             "/api/stream_function_logs" => Endpoint::Logs,
             "/api/sync" => Endpoint::Sync,
-            _ => return Endpoint::below(path),
+            _ => {
+                return About::of(path)
+                    .map(Endpoint::About)
+                    .or_else(|| Endpoint::below(path));
+            }
         })
     }
 
@@ -108,12 +105,7 @@ impl Endpoint {
 
     fn takes(&self, method: &Method) -> bool {
         match self {
-            Endpoint::Root
-            | Endpoint::Version
-            | Endpoint::Health
-            | Endpoint::InstanceName
-            | Endpoint::InstanceVersion
-            | Endpoint::File(_) => {
+            Endpoint::About(_) | Endpoint::File(_) => {
                 matches!(*method, Method::GET | Method::HEAD)
             }
             Endpoint::Logs | Endpoint::Sync => *method == Method::GET,
@@ -130,7 +122,7 @@ pub(crate) fn endpoint(server: &Server, request: &Parts) -> Option<Endpoint> {
     let router = server.runtime.router();
     match Endpoint::of(path) {
         // The root is the application's where it has a route for it.
-        Some(Endpoint::Root) => (!router.has(&request.method, path)).then_some(Endpoint::Root),
+        Some(Endpoint::About(About::Root)) if router.has(&request.method, path) => None,
         None if path.starts_with("/api/") && !router.has_path(path) => Some(Endpoint::Unknown),
         found => found,
     }
@@ -177,19 +169,8 @@ async fn dispatch(
     let (headers, uri) = (request.headers().clone(), request.uri().clone());
     let caller = identity::of_request(server, client, &headers, &uri);
     match endpoint {
-        Endpoint::Root => Ok(text(
-            StatusCode::OK,
-            format!("{} is running.", server.options.instance_name),
-        )),
-        Endpoint::Version => Ok(text(StatusCode::OK, server.options.version.clone())),
-        Endpoint::Health => Ok(text(StatusCode::OK, "ok".to_owned())),
-        Endpoint::InstanceName => Ok(text(StatusCode::OK, server.options.instance_name.clone())),
-        Endpoint::InstanceVersion => Ok(text(StatusCode::OK, server.options.version.clone())),
-        Endpoint::Echo => {
-            let body = from_client(request.into_body(), &server.progress, MAX_ECHO_BYTES);
-            let body = body.bytes().await?;
-            Ok(Response::new(Body::from(body)))
-        }
+        Endpoint::About(about) => Ok(text(StatusCode::OK, about.text(&server.options))),
+        Endpoint::Echo => echo(server, request).await,
         Endpoint::DebugEvent => {
             // The only such event that clients send; its body says nothing more.
             server.client_events.record(ClientEvent::LongDisconnect);
@@ -245,6 +226,13 @@ async fn dispatch(
     }
 }
 
+/// Sends the body back.
+async fn echo(server: &Server, request: Request<FromClient>) -> Result<Response<Body>, ApiError> {
+    let body = from_client(request.into_body(), &server.progress, MAX_ECHO_BYTES);
+    let body = body.bytes().await?;
+    Ok(Response::new(Body::from(body)))
+}
+
 /// The answer to a client that is evicted: all clients together hold too much memory, and this one the most.
 pub(crate) fn short_of_memory() -> Response<Body> {
     let message =
@@ -266,8 +254,10 @@ fn unknown(headers: &HeaderMap, path: &str) -> ApiError {
     } else {
         StatusCode::NOT_FOUND
     };
-    let message =
-        format!("`{path}` is neither an endpoint of this server nor a route of its application");
+    let message = format!(
+        "{} is neither an endpoint of this server nor a route of its application",
+        Excerpt(path)
+    );
     ApiError::new(status, "UnknownEndpoint", message)
 }
 
