@@ -15,6 +15,7 @@ mod progress;
 mod request_id;
 mod serve;
 mod service;
+mod shares;
 mod sync;
 
 pub use auth::{AuthConfig, AuthConfigError, AuthError, Authenticator, VerifiedUser};

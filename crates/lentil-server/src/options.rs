@@ -19,6 +19,9 @@ pub struct ServerOptions {
     pub trusted_proxies: TrustedProxies,
     /// Connections at the same time; further ones wait to be accepted.
     pub max_connections: usize,
+    /// Connections of one client's address, or IPv6 /64, at the same time; further ones are refused with 503. Trusted
+    /// proxies have no limit: behind them, the WebSockets of each client are counted.
+    pub max_connections_per_address: usize,
     /// Bytes of a request's head.
     pub max_head_bytes: usize,
     /// How long a request's head may take, from the connection's or the last answer's end on; so also how long an
@@ -35,8 +38,12 @@ pub struct ServerOptions {
     pub progress_grace: Duration,
     /// Bytes a second that a client must take or send then, on average over the time that it was waited for.
     pub min_bytes_per_second: u32,
-    /// Uploads of files at the same time; further ones wait to be read.
+    /// Uploads whose bytes are stored at the same time. An upload whose client is waited for is not one of them.
     pub max_uploads: usize,
+    /// Unfinished uploads of one client's address; further ones are refused with 429.
+    pub max_uploads_per_address: usize,
+    /// Unfinished uploads with one upload token; further ones are refused with 429.
+    pub max_uploads_per_token: usize,
     /// Streams at the same time on one HTTP/2 connection.
     pub max_streams: u32,
     /// How long running requests have to finish when the server stops.
@@ -52,6 +59,7 @@ impl Default for ServerOptions {
             auth: AuthConfig::default(),
             trusted_proxies: TrustedProxies::default(),
             max_connections: 10_000,
+            max_connections_per_address: 2_500,
             max_head_bytes: 32 << 10,
             head_time: Duration::from_secs(75),
             first_byte_time: Duration::from_secs(15),
@@ -60,6 +68,8 @@ impl Default for ServerOptions {
             progress_grace: Duration::from_secs(30),
             min_bytes_per_second: 1 << 10,
             max_uploads: 256,
+            max_uploads_per_address: 64,
+            max_uploads_per_token: 16,
             max_streams: 128,
             drain_time: Duration::from_secs(20),
         }

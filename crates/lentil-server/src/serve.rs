@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ServerOptions;
 use crate::connection;
+use crate::peer::share_address;
 use crate::service::{Origin, Server, Service};
 
 /// Where the server listens.
@@ -138,6 +139,9 @@ async fn sweep_files(server: Arc<Server>) {
     }
 }
 
+/// Refused connections that are open at the same time.
+const MAX_REFUSALS: usize = 64;
+
 /// Accepts connections until the server drains; returns those that are still open.
 async fn accept(
     listener: TcpListener,
@@ -146,6 +150,7 @@ async fn accept(
     slots: Arc<Semaphore>,
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     loop {
         let next = async {
             let slot = Arc::clone(&slots)
@@ -158,10 +163,22 @@ async fn accept(
             next = next => next,
             () = server.shutdown.cancelled() => return connections,
         };
+        let is_proxy = server.options.trusted_proxies.contains(peer.ip());
+        let share = server.shares.connections.take(share_address(peer.ip()));
+        if share.is_none() && !is_proxy {
+            // Only a few wait until the client has read why, so that refusals take no places from others.
+            if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
+                connections.spawn(async move {
+                    connection::refuse(stream).await;
+                    drop((refusal, slot));
+                });
+            }
+            continue;
+        }
         let service = Service::new(Arc::clone(&server), origin, peer);
         connections.spawn(async move {
             connection::serve(stream, service).await;
-            drop(slot);
+            drop((share, slot));
         });
         while connections.try_join_next().is_some() {}
     }

@@ -16,6 +16,7 @@ use crate::body::{FromClient, from_client};
 use crate::connection::{ConnectionRegistry, UpgradeSlot};
 use crate::failed_keys::FailedKeys;
 use crate::progress::ProgressRule;
+use crate::shares::ClientShares;
 use crate::sync::ClientEvents;
 use crate::{Authenticator, ServerOptions, host, request_id};
 
@@ -47,8 +48,9 @@ pub(crate) struct Server {
     /// How slow clients may be.
     pub(crate) progress: Arc<ProgressRule>,
     pub(crate) client_events: ClientEvents,
-    /// Uploads that may run at the same time; others wait.
-    pub(crate) uploads: Semaphore,
+    /// Uploads whose bytes may be stored at the same time.
+    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) shares: ClientShares,
     /// Cancelled when the server shuts down.
     pub(crate) shutdown: CancellationToken,
 }
@@ -61,7 +63,8 @@ impl Server {
     ) -> Server {
         let clock = runtime.clone();
         let authenticator = Authenticator::new(options.auth.clone(), move || clock.now_ms());
-        let uploads = Semaphore::new(options.max_uploads);
+        let uploads = Arc::new(Semaphore::new(options.max_uploads));
+        let shares = ClientShares::new(&options);
         let held = HeldSnapshots::of(&runtime);
         let progress = Arc::new(ProgressRule {
             timeout: options.progress_timeout,
@@ -79,6 +82,7 @@ impl Server {
             progress,
             client_events: ClientEvents::default(),
             uploads,
+            shares,
             shutdown,
         }
     }

@@ -11,6 +11,7 @@ mod codegen;
 mod files;
 mod logging;
 mod memory;
+mod open_files;
 mod progress;
 mod screen;
 mod secrets;

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::files::Place;
+use crate::open_files::allow_connections;
 use crate::secrets::{self, ADMIN_KEY, Found, SecretError};
 use crate::{Backend, memory, progress, screen};
 
@@ -114,6 +115,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let shutdown = async move {
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
     };
+    let max_connections = allow_connections(ServerOptions::default().max_connections);
     let admin_key = secrets.iter().find(|secret| secret.name == ADMIN_KEY);
     let options = ServerOptions {
         version: backend.version.clone(),
@@ -122,6 +124,8 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         auth,
         trusted_proxies: args.trusted_proxies.clone(),
         progress_timeout: Duration::from_secs(args.progress_timeout),
+        max_connections,
+        max_connections_per_address: args.connections_per_address.unwrap_or(max_connections / 4),
         ..ServerOptions::default()
     };
     let returning = tokio::spawn(memory::return_freed(runtime.memory().clone()));

@@ -81,11 +81,8 @@ impl Runtime {
     }
 
     pub(super) fn upload_url(&self, now_ms: f64) -> String {
-        format!(
-            "{}/api/storage/upload?token={}",
-            self.origin(),
-            self.upload_key().sign(now_ms)
-        )
+        let token = self.upload_key().sign(now_ms, self.seeds().next_u64());
+        format!("{}/api/storage/upload?token={token}", self.origin())
     }
 }
 

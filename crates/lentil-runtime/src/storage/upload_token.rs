@@ -6,7 +6,7 @@ const VALID_MS: f64 = 60.0 * 60.0 * 1e3;
 /// How far the clock may have been set back since an upload URL was made.
 const CLOCK_STEP_MS: f64 = 5.0 * 60.0 * 1e3;
 /// Sets these signatures apart from any others that are made with the same key.
-const PURPOSE: &[u8] = b"lentil: upload token, version 1\0";
+const PURPOSE: &[u8] = b"lentil: upload token, version 2\0";
 
 /// Signs upload URLs: until when they are good, and that this server has made them. Nothing is remembered of them,
 /// so that one may be used more than once.
@@ -29,21 +29,26 @@ impl UploadKey {
         UploadKey(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    pub(crate) fn sign(&self, now_ms: f64) -> String {
+    /// `nonce` tells tokens of the same time apart, as what each may be used for at the same time is limited.
+    pub(crate) fn sign(&self, now_ms: f64, nonce: u64) -> String {
         let expires = ((now_ms + VALID_MS) as u64).to_be_bytes();
-        let signature = hmac::sign(&self.0, &[PURPOSE, &expires[..]].concat());
-        BASE64URL_NOPAD.encode(&[&expires[..], signature.as_ref()].concat())
+        let signed = [expires, nonce.to_be_bytes()].concat();
+        let signature = hmac::sign(&self.0, &[PURPOSE, &signed].concat());
+        BASE64URL_NOPAD.encode(&[&signed, signature.as_ref()].concat())
     }
 
     pub(crate) fn check(&self, token: &str, now_ms: f64) -> Result<(), UploadTokenError> {
         let decoded = BASE64URL_NOPAD
             .decode(token.as_bytes())
             .map_err(|_| UploadTokenError::Invalid)?;
-        let (expires, signature) = decoded
-            .split_first_chunk::<8>()
+        let (signed, signature) = decoded
+            .split_first_chunk::<16>()
             .ok_or(UploadTokenError::Invalid)?;
-        hmac::verify(&self.0, &[PURPOSE, &expires[..]].concat(), signature)
+        hmac::verify(&self.0, &[PURPOSE, &signed[..]].concat(), signature)
             .map_err(|_| UploadTokenError::Invalid)?;
+        let (expires, _nonce) = signed
+            .split_first_chunk()
+            .expect("16 bytes are more than 8");
         let left_ms = u64::from_be_bytes(*expires) as f64 - now_ms;
         // One that seems to be made in the future was made while the clock was ahead.
         if !(0.0..=VALID_MS + CLOCK_STEP_MS).contains(&left_ms) {
@@ -61,7 +66,7 @@ mod tests {
     #[test]
     fn a_token_is_good_for_an_hour_on_the_server_that_made_it() {
         let key = UploadKey::new(b"a key");
-        let token = key.sign(1_000.0);
+        let token = key.sign(1_000.0, 7);
         assert_eq!(key.check(&token, 1_000.0 + VALID_MS), Ok(()));
         assert_eq!(
             key.check(&token, 1_001.0 + VALID_MS),
@@ -77,16 +82,22 @@ mod tests {
     fn a_token_of_a_clock_that_was_ahead_is_not_good_for_longer() {
         let key = UploadKey::new(b"a key");
         let two_days_ms = 48.0 * VALID_MS;
-        let token = key.sign(two_days_ms);
+        let token = key.sign(two_days_ms, 7);
         assert_eq!(key.check(&token, 0.0), Err(UploadTokenError::Expired));
         let step_ms = 1_000.0;
         assert_eq!(key.check(&token, two_days_ms - step_ms), Ok(()));
     }
 
     #[test]
+    fn tokens_of_the_same_time_differ() {
+        let key = UploadKey::new(b"a key");
+        assert_ne!(key.sign(1_000.0, 1), key.sign(1_000.0, 2));
+    }
+
+    #[test]
     fn a_token_that_was_changed_anywhere_is_none() {
         let key = UploadKey::new(b"a key");
-        let token = key.sign(1_000.0);
+        let token = key.sign(1_000.0, 7);
         for at in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };

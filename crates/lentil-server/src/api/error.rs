@@ -43,6 +43,15 @@ impl ApiError {
         }
     }
 
+    /// The error of a client that has its share of connections.
+    pub(crate) fn too_many_connections() -> ApiError {
+        let message = "too many connections are open from this address; close some";
+        ApiError {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            ..ApiError::too_many("TooManyConnections", message, Duration::from_secs(1))
+        }
+    }
+
     /// The error of a request where the server itself is at fault; `None` where the function is. The runtime logs it.
     pub(crate) fn of_system(error: &Error, request_id: &RequestId) -> Option<ApiError> {
         if !error.code().is_system() {
@@ -64,9 +73,14 @@ impl ApiError {
         })
     }
 
+    /// The body of the response.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::json!({ "code": self.code, "message": self.message }).to_string()
+    }
+
     pub(crate) fn into_response(self) -> Response<Body> {
-        let body = serde_json::json!({ "code": self.code, "message": self.message });
-        let mut response = json(self.status, body.to_string());
+        let body = self.to_json();
+        let mut response = json(self.status, body);
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs_f64().ceil() as u64;
             let headers = response.headers_mut();

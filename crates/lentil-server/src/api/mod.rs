@@ -211,11 +211,11 @@ async fn dispatch(
             identity::must_be_admin(&caller.await?)?;
             logs::stream(server, uri.query(), &headers).await
         }
-        Endpoint::Upload => storage::upload(server, request, &source).await,
+        Endpoint::Upload => storage::upload(server, client, request, &source).await,
         Endpoint::File(url_id) => {
             storage::download(server, request.method(), &url_id, &headers, &source).await
         }
-        Endpoint::Sync => sync::accept(&headers, uri.path(), client, source, slot),
+        Endpoint::Sync => sync::accept(server, &headers, uri.path(), client, source, slot),
         // Convex's command line asks again after a 404 and, for idempotent methods, a 5xx.
         Endpoint::Unsupported(advice) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,

@@ -1,8 +1,12 @@
 //! `POST /api/storage/upload` and `GET /api/storage/<uuid>`.
 
+use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::BASE64;
+use futures_util::stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
@@ -11,9 +15,12 @@ use lentil_runtime::{
     CallSource, ContentHash, Error, FileInfo, StoreFileError, UploadTokenError, Uuid,
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::range::{Selection, select};
 use super::{ApiError, json};
 use crate::body::{FromClient, from_client};
+use crate::peer::share_address;
 use crate::service::Server;
 
 const DIGEST: HeaderName = HeaderName::from_static("digest");
@@ -32,25 +39,51 @@ const EXPOSED: HeaderValue =
 /// Stores a request's body as a file.
 pub(super) async fn upload(
     server: &Server,
+    client: IpAddr,
     request: Request<FromClient>,
     source: &CallSource,
 ) -> Result<Response<Body>, ApiError> {
     let (parts, incoming) = request.into_parts();
-    server
-        .runtime
-        .check_upload_token(&token(&parts.uri))
-        .map_err(|error| bad_token(&error))?;
+    let token = token(&parts.uri);
+    let checked = server.runtime.check_upload_token(&token);
+    checked.map_err(|error| bad_token(&error))?;
     let announced = announced_hash(&parts.headers)?;
     let content_type = content_type(&parts.headers)?;
-    let _place = server.uploads.acquire().await;
+    let too_many = |whose| move || too_many_uploads(whose);
+    let share = server.shares.uploads.take(share_address(client));
+    let _share = share.ok_or_else(too_many("from this address"))?;
+    let token_share = server.shares.upload_tokens.take(token);
+    let _token_share = token_share.ok_or_else(too_many("with this token"))?;
     // Files may have any length; a slow client is bounded as with any body.
     let body = from_client(incoming, &server.progress, usize::MAX);
+    let body = in_turn(body, &server.uploads);
     let stored = server
         .runtime
         .store_file(body, content_type, announced)
         .await;
     let id = stored.map_err(|error| not_stored(error, source))?;
     Ok(json(StatusCode::OK, format!(r#"{{"storageId":"{id}"}}"#)))
+}
+
+fn too_many_uploads(whose: &str) -> ApiError {
+    let message = format!("too many uploads {whose} are unfinished; finish some first");
+    ApiError::too_many("TooManyConcurrentUploads", message, Duration::from_secs(1))
+}
+
+/// A body of which a chunk is stored only while it holds one of the places. An upload whose client is waited for holds
+/// none, so that it does not keep others waiting.
+fn in_turn(body: Body, places: &Arc<Semaphore>) -> Body {
+    let places = Arc::clone(places);
+    let none: Option<OwnedSemaphorePermit> = None;
+    Body::from_stream(stream::unfold((body, none), move |(mut body, place)| {
+        let places = Arc::clone(&places);
+        async move {
+            drop(place);
+            let chunk = body.chunk().await?;
+            let place = places.acquire_owned().await;
+            Some((chunk, (body, place.ok())))
+        }
+    }))
 }
 
 fn token(uri: &Uri) -> String {

@@ -10,6 +10,7 @@ mod http1;
 mod http2;
 mod linger;
 mod memory;
+mod refusal;
 mod registry;
 mod state;
 mod stream;
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
 pub(crate) use http2::StreamState;
+pub(crate) use refusal::refuse;
 pub(crate) use registry::ConnectionRegistry;
 pub(crate) use state::InFlightRequest;
 pub(crate) use stream::ClientStream;

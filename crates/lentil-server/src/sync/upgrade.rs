@@ -12,12 +12,16 @@ use super::session::Session;
 use super::socket::Socket;
 use crate::api::ApiError;
 use crate::connection::{ClientStream, UpgradeSlot};
+use crate::peer::share_address;
 use crate::service::Server;
+use crate::shares::Share;
 
 /// A connection that is a sync WebSocket from now on.
 pub(crate) struct Upgrade {
     /// The client's address.
     pub(super) client: IpAddr,
+    /// One of the WebSockets that the client may have.
+    _share: Share<IpAddr>,
     /// Whether the client puts a transition together that comes in chunks.
     pub(super) takes_chunks: bool,
     /// Where the client's calls come from.
@@ -26,6 +30,7 @@ pub(crate) struct Upgrade {
 
 /// Answers a request for the WebSocket.
 pub(crate) fn accept(
+    server: &Server,
     headers: &HeaderMap,
     path: &str,
     client: IpAddr,
@@ -55,8 +60,11 @@ pub(crate) fn accept(
             message,
         ));
     };
+    let share = server.shares.sockets.take(share_address(client));
+    let share = share.ok_or_else(ApiError::too_many_connections)?;
     *slot.lock() = Some(Upgrade {
         client,
+        _share: share,
         takes_chunks: takes_chunks(path),
         source: source.with_caller(Caller::SyncWorker),
     });

@@ -477,3 +477,58 @@ async fn a_file_may_be_larger_than_other_bodies_and_a_slow_sender_is_cut() {
         "nothing is left of what did not come whole"
     );
 }
+
+#[tokio::test]
+async fn uploads_that_wait_for_their_clients_keep_no_other_waiting() {
+    let options = ServerOptions {
+        max_uploads: 1,
+        max_uploads_per_token: 3,
+        max_uploads_per_address: 5,
+        ..ServerOptions::default()
+    };
+    let running = Running::start(options).await;
+    let dawdle = async |path: &str| {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let begun = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nx");
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        stream
+    };
+    let refused = async |path: &str| {
+        let upload = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n");
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(upload.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    };
+    let reused = running.upload_path().await;
+    let mut dawdlers = Vec::new();
+    for _ in 0..3 {
+        dawdlers.push(dawdle(&reused).await);
+    }
+    while refused(&reused).await.starts_with("HTTP/1.1 200") {
+        tokio::task::yield_now().await;
+    }
+    let answer = refused(&reused).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 429") && answer.contains("with this token"),
+        "{answer}"
+    );
+    assert_eq!(running.upload(&[], b"another").await.status, 200);
+    for _ in 0..2 {
+        dawdlers.push(dawdle(&running.upload_path().await).await);
+    }
+    let path = running.upload_path().await;
+    while refused(&path).await.starts_with("HTTP/1.1 200") {
+        tokio::task::yield_now().await;
+    }
+    let answer = refused(&path).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 429") && answer.contains("from this address"),
+        "{answer}"
+    );
+    dawdlers.clear();
+    while running.upload(&[], b"later").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! The server over real sockets, with limits short enough to be met.
 
 mod http2;
+mod shares;
 mod shutdown;
 
 use std::net::SocketAddr;

@@ -17,6 +17,7 @@ mod clocks;
 #[path = "../auth/keys.rs"]
 #[allow(dead_code)]
 mod keys;
+mod pace;
 mod script;
 mod scripts;
 mod strays;

@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::ServerOptions;
+
+/// What each client may have at the same time. Addresses are those of [`crate::peer::share_address`].
+pub(crate) struct ClientShares {
+    /// Connections of a peer's address.
+    pub(crate) connections: Arc<Shares<IpAddr>>,
+    /// WebSockets of a client's address, which differs from the peer's behind a trusted proxy.
+    pub(crate) sockets: Arc<Shares<IpAddr>>,
+    /// Unfinished uploads of a client's address.
+    pub(crate) uploads: Arc<Shares<IpAddr>>,
+    /// Unfinished uploads with an upload token.
+    pub(crate) upload_tokens: Arc<Shares<String>>,
+}
+
+impl ClientShares {
+    pub(crate) fn new(options: &ServerOptions) -> ClientShares {
+        ClientShares {
+            connections: Shares::new(options.max_connections_per_address),
+            sockets: Shares::new(options.max_connections_per_address),
+            uploads: Shares::new(options.max_uploads_per_address),
+            upload_tokens: Shares::new(options.max_uploads_per_token),
+        }
+    }
+}
+
+/// Counts what each holder has of something that is scarce, so that none has more than its share.
+///
+/// Only holders that have something are remembered.
+pub(crate) struct Shares<K> {
+    limit: usize,
+    held: Mutex<HashMap<K, usize>>,
+}
+
+/// One of the things that a holder has, until it is dropped.
+pub(crate) struct Share<K: Hash + Eq> {
+    shares: Arc<Shares<K>>,
+    holder: K,
+}
+
+impl<K: Hash + Eq + Clone> Shares<K> {
+    /// Shares of at most `limit`.
+    pub(crate) fn new(limit: usize) -> Arc<Shares<K>> {
+        Arc::new(Shares {
+            limit,
+            held: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Takes one more for this holder; none if it has its share.
+    pub(crate) fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
+        let mut held = self.held.lock();
+        let count = held.get(&holder).copied().unwrap_or(0);
+        if count >= self.limit {
+            return None;
+        }
+        held.insert(holder.clone(), count + 1);
+        drop(held);
+        Some(Share {
+            shares: Arc::clone(self),
+            holder,
+        })
+    }
+}
+
+impl<K: Hash + Eq> Drop for Share<K> {
+    fn drop(&mut self) {
+        let mut held = self.shares.held.lock();
+        let Some(count) = held.get_mut(&self.holder) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            held.remove(&self.holder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_has_more_than_a_share_and_nobody_without_one_is_remembered() {
+        let shares = Shares::new(2);
+        let (first, second) = (shares.take("a"), shares.take("a"));
+        assert!(first.is_some() && second.is_some());
+        assert!(shares.take("a").is_none());
+        assert!(shares.take("b").is_some(), "another has its own");
+        drop(first);
+        assert!(shares.take("a").is_some());
+        drop(second);
+        assert!(shares.held.lock().is_empty());
+    }
+}
