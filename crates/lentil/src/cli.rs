@@ -25,7 +25,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the backend (also without this word).
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Writes the declarations that TypeScript clients import: api.d.ts, api.js and dataModel.d.ts.
     Codegen(CodegenArgs),
 }
@@ -140,7 +140,7 @@ pub(crate) fn run(backend: Backend) -> Result<(), Box<dyn Error>> {
     let matches = command.get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let args = match cli.command {
-        Some(Command::Serve(args)) => args,
+        Some(Command::Serve(args)) => *args,
         Some(Command::Codegen(args)) => return Ok(generate(&backend, &args)?),
         None => cli.serve,
     };
