@@ -26,7 +26,7 @@ macro_rules! conformance_suite {
             use super::*;
 
             $crate::conformance_tests! { $make;
-                reading: what_is_committed_is_read_back, a_snapshot_does_not_move,
+                reading: what_is_committed_is_read_back, a_snapshot_does_not_move, held_snapshots_do_not_move,
                     a_snapshot_does_not_wait_for_a_writer, a_scan_keeps_to_interval_order_and_limit,
                     a_moved_document_is_found_at_its_new_key_alone, the_buffer_shows_what_is_not_yet_committed,
                     layers_are_kept_or_undone;

@@ -59,6 +59,25 @@ pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(
     assert!(before.timestamp() < after.timestamp());
 }
 
+/// Sixty-four held snapshots show each its own state, while commits and other reads go on.
+pub async fn held_snapshots_do_not_move<M: Future<Output = Made>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
+    let (made, _) = open(make).await;
+    let store = &*made.store;
+    let mut held = Vec::new();
+    for id in 1..=64 {
+        fill(store, [id]).await;
+        held.push(store.held_snapshot().await.unwrap());
+    }
+    let mut now = store.snapshot().await.unwrap();
+    assert_eq!(all(&mut *now, index(store, "by_n")).await.len(), 64);
+    for (at, snapshot) in held.iter_mut().enumerate() {
+        let seen = all(&mut **snapshot, index(store, "by_n")).await;
+        assert_eq!(seen.len(), at + 1);
+    }
+}
+
 /// A snapshot is taken and read while a transaction has the turn.
 pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = Made>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
