@@ -16,11 +16,11 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 
 #[test]
 fn every_failure_has_one_id_and_one_line_in_the_log() {
-    let Some(js) = Packages::of_node("js") else {
+    let (Some(js), Some(node)) = (Packages::of_node("js"), Packages::node_22()) else {
         return;
     };
     let mut server = Server::testapp_with(&[]);
-    js.run("request_ids.mjs", &[], &mut server);
+    js.run("request_ids.mjs", &[&node], &mut server);
     let log = server.log();
     let failures: Vec<&str> = log
         .lines()
@@ -80,4 +80,27 @@ fn a_failure_without_a_client_that_waits_is_logged() {
             .log()
             .contains("request{method=GET path=\"/traced\" request_id=gone}")
     );
+}
+
+#[test]
+fn functions_see_the_clients_address_behind_a_trusted_proxy() {
+    let address_seen = |flags: &'static [&'static str]| {
+        let server = Server::testapp_with(flags);
+        let address = server.url();
+        let mut connection =
+            lentil_tests::Connection::open(address.strip_prefix("http://").unwrap()).unwrap();
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-forwarded-for", "203.0.113.9"),
+        ];
+        let body = br#"{"path":"traced:request","args":{},"format":"json"}"#;
+        let response = connection
+            .request("POST", "/api/action", &headers, body)
+            .unwrap();
+        response.body
+    };
+    let seen = address_seen(&["--trusted-proxies", "127.0.0.1"]);
+    assert!(seen.contains(r#""ip":"203.0.113.9""#), "{seen}");
+    let seen = address_seen(&[]);
+    assert!(seen.contains(r#""ip":"127.0.0.1""#), "{seen}");
 }

@@ -40,6 +40,8 @@ pub struct Limits {
     pub call_depth: usize,
     /// Functions that one mutation may schedule or cancel.
     pub scheduled_functions: usize,
+    /// Bytes of the arguments of one scheduled function.
+    pub scheduled_argument_bytes: usize,
     /// Log lines that one call may write; the rest are left out.
     pub log_lines: usize,
     /// Bytes of one log line; the rest is cut off.
@@ -64,6 +66,7 @@ impl Default for Limits {
             action_time: Duration::from_secs(1_800),
             call_depth: 8,
             scheduled_functions: 1_000,
+            scheduled_argument_bytes: 4 * MIB,
             log_lines: 256,
             log_line_bytes: 32_768,
         }

@@ -1,28 +1,13 @@
 // A failure's request id: the client is told it, and `npx convex logs` has the same.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { adminKey, check, failure, finish, until, url } from "./cases.mjs";
+import { start } from "./cli_start.mjs";
 
-const modules = join(import.meta.dirname, "node_modules");
-const folder = mkdtempSync(join(tmpdir(), "convex-logs-"));
-writeFileSync(join(folder, "package.json"), '{"private":true,"dependencies":{"convex":"1.48.0"}}');
-symlinkSync(modules, join(folder, "node_modules"));
-const env = { ...process.env, CONVEX_SELF_HOSTED_URL: url, CONVEX_SELF_HOSTED_ADMIN_KEY: adminKey, NO_COLOR: "1", CI: "1" };
-const logs = spawn(process.execPath, [join(modules, "convex/bin/main.js"), "logs", "--success", "--jsonl"], {
-  cwd: folder,
-  env,
-  stdio: ["ignore", "pipe", "pipe"],
-});
-process.on("exit", () => logs.kill());
-let [out, err] = ["", ""];
-logs.stdout.on("data", (text) => (out += text));
-logs.stderr.on("data", (text) => (err += text));
-const entries = () => out.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+const logs = start(["logs", "--success", "--jsonl"]);
+process.on("exit", () => logs.child.kill());
+const entries = () => logs.said.out.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 
 const http = new ConvexHttpClient(url, { logger: false });
 const websocket = new ConvexClient(url, { logger: false });
@@ -35,7 +20,7 @@ async function entriesOf(id, count = 1) {
   return found();
 }
 
-await until("the logs are watched", () => err.includes("Watching logs"), () => err);
+await until("the logs are watched", () => logs.said.err.includes("Watching logs"), () => logs.said.err);
 // It first asks for what was; only what comes after that is shown.
 while (entries().length === 0) await http.query(api.counters.get, { name: "none" });
 

@@ -28,8 +28,8 @@ pub(super) const REPLAN: &str = "_system/scheduler:replan";
 /// Of a job that was scheduled after a delay: when that began.
 const DELAYED_FROM: &str = "delayedFrom";
 
-/// Documents that one transaction deletes or mends.
-pub(super) const BATCH: usize = 256;
+/// Documents that one transaction deletes or mends; each may have megabytes of arguments.
+pub(super) const BATCH: usize = 64;
 
 /// The table's declaration.
 pub(crate) fn table() -> Table {
@@ -46,7 +46,7 @@ pub(crate) struct JobRun(pub(crate) DocumentId);
 impl JobRun {
     /// Whether it is still to be run.
     pub(crate) async fn is_pending(self, ctx: &mut MutationCtx) -> Result<bool> {
-        let found = ctx.db.transaction()?.get(self.0).await?;
+        let found = ctx.db.transaction()?.get_uncounted(self.0).await?;
         Ok(found.is_some_and(|document| state(&document) == Some(ScheduledState::Pending)))
     }
 
@@ -90,7 +90,8 @@ async fn finish(
     id: DocumentId,
     error: Option<&str>,
 ) -> Result<bool> {
-    let Some(job) = transaction.get(id).await?.filter(is_open) else {
+    let found = transaction.get_uncounted(id).await?;
+    let Some(job) = found.filter(is_open) else {
         return Ok(false);
     };
     let failed = |error: &str| ScheduledState::Failed {
@@ -292,7 +293,12 @@ async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
     let rows = table
-        .find(BY_STATE, &[ScheduledState::Pending.kind().into()], limit)
+        .find_uncounted(
+            BY_STATE,
+            &[ScheduledState::Pending.kind().into()],
+            None,
+            limit,
+        )
         .await?;
     let jobs = rows.iter().map(|row| {
         let field = |name| {
@@ -305,7 +311,6 @@ async fn pending(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
         object([
             ("id", Value::from(row.document.id.to_string())),
             ("name", field("name")),
-            ("args", field("args")),
             ("at", field("scheduledTime")),
         ])
     });
@@ -346,7 +351,7 @@ async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
     let transaction = &mut *held;
     let running = [ScheduledState::InProgress.kind().into()];
     let rows = SystemTable::open(transaction, TABLE)
-        .find(BY_STATE, &running, BATCH)
+        .find_uncounted(BY_STATE, &running, None, BATCH)
         .await?;
     let count = rows.len();
     for row in rows {
@@ -369,7 +374,7 @@ async fn replan(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
         _ => None,
     };
     let rows = SystemTable::open(transaction, TABLE)
-        .find_after(BY_STATE, &pending, after, BATCH)
+        .find_uncounted(BY_STATE, &pending, after, BATCH)
         .await?;
     let last = rows.last().map(|row| row.key.as_bytes().to_vec());
     for row in rows {

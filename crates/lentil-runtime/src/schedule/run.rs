@@ -18,7 +18,7 @@ use crate::{
 /// Jobs that run at the same time.
 const JOBS_AT_ONCE: usize = 8;
 /// Jobs that are looked at ahead of time.
-const AHEAD: usize = 64;
+const AHEAD: usize = 16;
 /// How long the results of jobs are kept.
 const KEPT_MS: f64 = 7.0 * 24.0 * 60.0 * 60.0 * 1e3;
 /// How long the scheduler sleeps at most; clocks can be set.
@@ -31,7 +31,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(6
 struct Due {
     id: DocumentId,
     name: String,
-    args: Object,
     at_ms: f64,
 }
 
@@ -231,11 +230,13 @@ impl Runtime {
     /// # Errors
     /// The server's: the job can be tried again.
     async fn try_job(&self, due: &Due, call: Call) -> Result<Ended> {
+        let Some(args) = self.job_args(due.id).await? else {
+            return Ok(Ended::Recorded);
+        };
         let (source, log) = (Arc::clone(&call.source), call.log.clone());
         let result = match self.job_function(&due.name) {
             Ok(function) if function.kind() == FunctionKind::Mutation => {
                 let once = Once::Job(JobRun(due.id));
-                let args = due.args.clone();
                 match self.run_mutation(&function, args, &call, once).await {
                     Ok(_) => return Ok(Ended::Recorded),
                     Err(error) if error.code().is_system() => return Err(error),
@@ -250,7 +251,7 @@ impl Runtime {
                     return Ok(Ended::Recorded);
                 }
                 // It has begun, and is never begun again: whatever came of it is its result.
-                self.run_action(&function, due.args.clone(), call).await
+                self.run_action(&function, args, call).await
             }
             Err(error) => Err(error),
         };
@@ -259,6 +260,16 @@ impl Runtime {
         }
         let error = result.err().map(|error| error.message().to_owned());
         Ok(Ended::Unrecorded { error })
+    }
+
+    /// The arguments of a job; none if it is gone.
+    async fn job_args(&self, id: DocumentId) -> Result<Option<Object>> {
+        let found = self.reading().await?.get_uncounted(id).await?;
+        let args = found.and_then(|job| {
+            let args = job.fields.get("args")?.as_array()?.first()?.as_object();
+            args.cloned()
+        });
+        Ok(args)
     }
 
     fn job_function(&self, name: &str) -> Result<Arc<Function>> {
@@ -309,7 +320,6 @@ async fn until_it_works<T, F: Future<Output = Result<T>>>(
 fn read_jobs(listed: &Value) -> Vec<Due> {
     let read = |job: &Value| {
         let job = job.as_object()?;
-        let args = job.get("args")?.as_array()?.first()?.as_object()?.clone();
         let (id, name) = (
             job.get("id")?.as_str()?.parse().ok()?,
             job.get("name")?.as_str()?.to_owned(),
@@ -317,7 +327,6 @@ fn read_jobs(listed: &Value) -> Vec<Due> {
         Some(Due {
             id,
             name,
-            args,
             at_ms: job.get("at")?.as_f64()?,
         })
     };

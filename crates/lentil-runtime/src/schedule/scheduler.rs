@@ -6,6 +6,7 @@ use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
 use super::{ScheduledFunction, jobs};
 use crate::database::Slot;
 use crate::handler::{ActionHandler, Handler};
+use crate::limits::check_size;
 use crate::run::arguments;
 use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
 
@@ -213,6 +214,11 @@ pub(super) fn new_job(
         );
         return Err(Error::new(Code::InvalidSchedule, message));
     }
+    check_size(
+        format_args!("the arguments of `{path}`, which is scheduled,"),
+        args.size(),
+        runtime.limits().scheduled_argument_bytes,
+    )?;
     // It is kept two levels down in a document.
     if Value::Object(args.clone()).nesting() + 2 > MAX_NESTING {
         let message = format!("the arguments of `{path}` are nested too deeply to be scheduled");

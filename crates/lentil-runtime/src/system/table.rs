@@ -32,29 +32,30 @@ impl<'a> SystemTable<'a> {
         values: &[Value],
         limit: usize,
     ) -> Result<Vec<Row>> {
-        self.find_after(index, values, None, limit).await
+        let interval = Interval::prefix(key_of(values).as_bytes());
+        self.transaction
+            .scan(self.index(index), &interval, Order::Asc, limit)
+            .await
     }
 
-    /// As [`SystemTable::find`], of the documents whose keys come after one.
-    pub(crate) async fn find_after(
+    /// As [`SystemTable::find`], of the documents whose keys come after one, on the system's own account: the limits
+    /// of functions do not count them.
+    pub(crate) async fn find_uncounted(
         &mut self,
         index: &str,
         values: &[Value],
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Row>> {
-        let mut key = KeyWriter::new();
-        values.iter().for_each(|value| key.push(Some(value)));
-        let mut interval = Interval::prefix(key.as_bytes());
+        let mut interval = Interval::prefix(key_of(values).as_bytes());
         if let Some(after) = after {
             interval.start = [after, &[0]].concat();
         }
-        self.transaction
-            .scan(self.index(index), &interval, Order::Asc, limit)
-            .await
+        self.fetch(index, interval, limit).await
     }
 
-    /// The first `limit` documents whose index keys begin with a value from `from` to before `to`.
+    /// The first `limit` documents whose index keys begin with a value from `from` to before `to`, on the system's own
+    /// account.
     pub(crate) async fn between(
         &mut self,
         index: &str,
@@ -62,18 +63,30 @@ impl<'a> SystemTable<'a> {
         to: &Value,
         limit: usize,
     ) -> Result<Vec<Row>> {
-        let key = |value| {
-            let mut key = KeyWriter::new();
-            key.push(Some(value));
-            key.as_bytes().to_vec()
-        };
+        let key = |value| key_of(std::slice::from_ref(value)).as_bytes().to_vec();
         let interval = Interval {
             start: key(from),
             end: Some(key(to)),
         };
-        self.transaction
-            .scan(self.index(index), &interval, Order::Asc, limit)
-            .await
+        self.fetch(index, interval, limit).await
+    }
+
+    async fn fetch(
+        &mut self,
+        index: &str,
+        mut interval: Interval,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        let index = self.index(index);
+        let transaction = &mut *self.transaction;
+        let rows = transaction
+            .fetch(index, &interval, Order::Asc, limit)
+            .await?;
+        if let Some(last) = rows.last().filter(|_| rows.len() == limit) {
+            interval.end = Some([last.key.as_bytes(), &[0]].concat());
+        }
+        transaction.record_interval(index, interval);
+        Ok(rows)
     }
 
     /// The first `limit` documents, the oldest first.
@@ -139,4 +152,11 @@ impl<'a> SystemTable<'a> {
             .index(name)
             .expect("the system's tables have the indexes that it names")
     }
+}
+
+/// The key of these values, or what the keys begin with whose first values they are.
+fn key_of(values: &[Value]) -> KeyWriter {
+    let mut key = KeyWriter::new();
+    values.iter().for_each(|value| key.push(Some(value)));
+    key
 }

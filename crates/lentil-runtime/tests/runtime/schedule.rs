@@ -315,6 +315,32 @@ async fn what_cannot_be_scheduled_is_refused() {
 }
 
 #[tokio::test]
+async fn many_scheduled_functions_with_large_arguments_run() {
+    let t = scheduling();
+    let schedule = async |count: usize, size: usize| {
+        let owner = "x".repeat(size);
+        t.mutation(async |ctx| {
+            for rank in 0..count {
+                let args = Add {
+                    owner: owner.clone(),
+                    rank: rank as f64,
+                };
+                ctx.scheduler.run_after(Duration::ZERO, act, args).await?;
+            }
+            Ok(())
+        })
+        .await
+    };
+    schedule(40, 1 << 20).await.unwrap();
+    let too_large = schedule(1, 4 << 20).await.unwrap_err();
+    assert_eq!(too_large.code(), Code::ValueTooLarge);
+    // Each schedules a task whose document is too large, and fails itself.
+    assert_eq!(t.run_due().await.unwrap(), 80);
+    t.advance(Duration::from_secs(8 * 24 * 60 * 60));
+    assert_eq!(prune_jobs(&t).await.unwrap(), 80);
+}
+
+#[tokio::test]
 async fn a_cron_runs_again_and_again_and_skips_what_was_missed() {
     async fn tick(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         let rank = ctx.now()?;
