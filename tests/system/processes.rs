@@ -32,7 +32,7 @@ fn runs(pid: u32) -> bool {
 fn a_test_that_panics_leaves_no_process_behind() {
     let panicked = std::thread::spawn(|| {
         let (_process, grandchild) = start(STARTS_ANOTHER);
-        assert!(runs(grandchild));
+        eventually("the grandchild runs", || runs(grandchild));
         std::panic::panic_any(grandchild);
     });
     let grandchild = *panicked.join().unwrap_err().downcast::<u32>().unwrap();
@@ -64,7 +64,7 @@ fn a_test_process_that_is_killed_leaves_no_process_behind() {
         pid.parse::<u32>().ok()
     });
     let grandchild = words.next().expect("it starts a process");
-    assert!(runs(grandchild));
+    eventually("the grandchild runs", || runs(grandchild));
     test.kill().expect("it can be killed");
     test.wait().expect("it ends");
     // Before this test's own end of the process, which would end its children too.
