@@ -27,7 +27,7 @@ use crate::frames::LogEnd;
 use crate::store::Shared;
 use crate::writer::Writer;
 
-/// What ends the thread.
+/// What ends a thread that waits between its steps.
 #[derive(Default)]
 pub(crate) struct Ticker {
     is_stopped: Mutex<bool>,
@@ -47,14 +47,14 @@ const PATIENCE: Duration = Duration::from_millis(50);
 impl Ticker {
     pub(crate) fn stop(&self) {
         *self.is_stopped.lock() = true;
-        self.changed.notify_one();
+        self.changed.notify_all();
     }
 
-    /// Waits for the next tick; false when the thread is to end.
-    fn tick(&self) -> bool {
+    /// Waits this long; false when the thread is to end.
+    pub(crate) fn wait(&self, duration: Duration) -> bool {
         let mut is_stopped = self.is_stopped.lock();
         if !*is_stopped {
-            self.changed.wait_for(&mut is_stopped, TICK);
+            self.changed.wait_for(&mut is_stopped, duration);
         }
         !*is_stopped
     }
@@ -70,7 +70,7 @@ pub(crate) fn run(
     mut conn: Connection,
 ) -> Result<(), StoreError> {
     let mut copied = 0;
-    while ticker.tick() {
+    while ticker.wait(TICK) {
         let Some(shared) = shared.upgrade() else {
             break;
         };

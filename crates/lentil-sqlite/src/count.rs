@@ -2,12 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use lentil_store::{IndexId, IndexRef, IndexState, StoreError};
+use lentil_store::{IndexRef, IndexState, StoreError};
 use lentil_values::{Interval, TableNumber};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::documents::{self, Tree};
 use crate::error::store_error;
+use crate::foreign::{self, index_number};
 use crate::format;
 use crate::numbers::numbers;
 
@@ -33,9 +34,7 @@ impl Count {
     pub(crate) fn finish(&self, conn: &Connection) -> Result<usize, StoreError> {
         match self.index {
             IndexRef::Declared(..) => self.up_to(conn, self.limit),
-            _ if numbers(conn, self.index, &self.interval)? != (i64::MIN..=i64::MAX) => {
-                self.up_to(conn, self.limit)
-            }
+            _ if self.interval != Interval::all() => self.up_to(conn, self.limit),
             // Each document of the table has one entry in each of its indexes, and entries are smaller.
             _ => {
                 let catalog = format::read_catalog(conn)?;
@@ -59,26 +58,25 @@ impl Count {
         if self.interval.is_empty() {
             return Ok(0);
         }
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let counted = match self.index {
-            IndexRef::Declared(_, index) => count_entries(conn, index, &self.interval, limit)?,
-            index => count_documents(
-                conn,
-                index.table(),
-                &numbers(conn, index, &self.interval)?,
-                limit,
-            )?,
+        let entries = match self.index {
+            IndexRef::Declared(..) => {
+                return count_entries(conn, self.index, &self.interval, limit);
+            }
+            index => foreign::interval_of_entries(index, &self.interval),
         };
-        Ok(counted as usize)
+        let numbers = numbers(conn, self.index, &self.interval)?;
+        let natives = count_natives(conn, self.index.table(), &numbers, limit)?;
+        Ok(natives + count_entries(conn, self.index, &entries, limit - natives)?)
     }
 }
 
 fn count_entries(
     conn: &Connection,
-    index: IndexId,
+    index: IndexRef,
     interval: &Interval,
-    limit: i64,
-) -> Result<i64, StoreError> {
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let (index, limit) = (index_number(index), sql_limit(limit));
     let sql = match interval.end {
         Some(_) => {
             "SELECT count(*) FROM (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 AND key < ?4 LIMIT ?2)"
@@ -89,20 +87,18 @@ fn count_entries(
     };
     let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
     let counted = match &interval.end {
-        Some(end) => statement.query_row(params![index.0, limit, interval.start, end], |row| {
-            row.get(0)
-        }),
-        None => statement.query_row(params![index.0, limit, interval.start], |row| row.get(0)),
+        Some(end) => statement.query_row(params![index, limit, interval.start, end], count),
+        None => statement.query_row(params![index, limit, interval.start], count),
     };
     counted.map_err(store_error)
 }
 
-fn count_documents(
+fn count_natives(
     conn: &Connection,
     table: TableNumber,
     numbers: &RangeInclusive<i64>,
-    limit: i64,
-) -> Result<i64, StoreError> {
+    limit: usize,
+) -> Result<usize, StoreError> {
     let tree = Tree(table);
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM {tree} WHERE number BETWEEN ?1 AND ?2 LIMIT ?3)"
@@ -111,6 +107,15 @@ fn count_documents(
         return Ok(0);
     };
     statement
-        .query_row([*numbers.start(), *numbers.end(), limit], |row| row.get(0))
+        .query_row([*numbers.start(), *numbers.end(), sql_limit(limit)], count)
         .map_err(store_error)
+}
+
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Reads the result of `count(*)`.
+fn count(row: &Row<'_>) -> rusqlite::Result<usize> {
+    row.get::<_, i64>(0).map(|count| count as usize)
 }

@@ -177,6 +177,7 @@ mod tests {
     use lentil_values::{FieldName, InternalId, Object, TableNumber, Value};
 
     use super::*;
+    use crate::foreign::ForeignTables;
     use crate::open::{self, Opened};
     use crate::{SqliteOptions, connection, rows};
 
@@ -244,7 +245,7 @@ mod tests {
         for (which, commits) in batches.iter().enumerate() {
             run(&writer, "BEGIN IMMEDIATE").unwrap();
             for (_, writes) in commits {
-                rows::apply(&writer, writes).unwrap();
+                rows::apply(&writer, &mut ForeignTables::default(), writes).unwrap();
             }
             let last = commits.last().unwrap().0;
             let mark = Mark::document(commits);
@@ -288,7 +289,7 @@ mod tests {
                         },
                     );
                     run(&writer, "BEGIN IMMEDIATE").unwrap();
-                    rows::apply(&writer, &commit.1).unwrap();
+                    rows::apply(&writer, &mut ForeignTables::default(), &commit.1).unwrap();
                     frontier
                         .commit(&writer, commit.0, Mark::document(&[commit]).unwrap())
                         .unwrap();

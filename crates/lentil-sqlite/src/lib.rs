@@ -6,11 +6,14 @@
 
 mod acknowledged;
 mod checkpoint;
+mod checksum;
 mod committer;
 mod connection;
 mod count;
+mod damage;
 mod documents;
 mod error;
+mod foreign;
 mod format;
 mod frames;
 mod frontier;
@@ -29,9 +32,11 @@ mod snapshot;
 mod store;
 mod transaction;
 mod upgrade;
+mod verify;
 mod wal;
 mod writer;
 
 pub use open::OpenError;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;
+pub use verify::Verification;

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use lentil_store::{
-    Catalog, IndexEntry, IndexId, IndexRef, IndexState, Order, Progress, StoreError,
-    TableDeclaration,
+    Catalog, IndexEntry, IndexId, IndexRef, IndexState, Progress, StoreError, TableDeclaration,
 };
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
 use crate::count::Count;
 use crate::error::store_error;
-use crate::numbers::{least_id, number_of};
-use crate::scan::Scan;
 use crate::store::Shared;
 use crate::writer::Writer;
-use crate::{format, rows};
+use crate::{documents, format, rows};
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
@@ -145,7 +142,7 @@ impl Steps {
     }
 
     fn read(conn: &Connection, id: IndexId) -> Result<Option<Steps>, StoreError> {
-        let text = format::read_meta(conn, &steps_name(id)).map_err(store_error)?;
+        let text: Option<String> = format::read_meta(conn, &steps_name(id)).map_err(store_error)?;
         Ok(text.and_then(|text| Steps::parse(&text)))
     }
 
@@ -176,35 +173,34 @@ fn build(
     batch: usize,
 ) -> Result<(Steps, bool), StoreError> {
     let own = IndexRef::Declared(table, index.id);
-    let interval = Interval {
-        start: least_id(steps.next),
-        end: None,
+    let (mut done, mut next) = (steps.done, None);
+    let Some(mut select) = documents::prepare(conn, table, &documents::walk_sql(table))? else {
+        return Ok((steps, true));
     };
-    let rows = Scan {
-        index: IndexRef::ById(table),
-        interval,
-        order: Order::Asc,
-        limit: batch,
-    }
-    .finish(conn)?;
-    for row in &rows {
-        let keys = catalog.keys_of(&row.document);
+    let limit = i64::try_from(batch).unwrap_or(i64::MAX);
+    let mut rows = select.query([steps.next, limit]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let document = documents::read(conn, table, row)?.document;
+        let keys = catalog.keys_of(&document);
         let key = keys
             .iter()
             .find(|(index, _)| *index == own)
             .map(|(_, key)| key);
         let key = key.expect("an index that is built is written");
-        rows::insert_missing_entry(conn, index.id, key.as_bytes()).map_err(store_error)?;
+        rows::insert_missing_entry(conn, own, key.as_bytes()).map_err(store_error)?;
+        next = row.get::<_, i64>(0).map_err(store_error)?.checked_add(1);
+        done += 1;
     }
-    let next = rows
-        .last()
-        .and_then(|last| number_of(last.document.id.internal).checked_add(1));
-    let steps = Steps {
-        done: steps.done + rows.len() as u64,
-        next: next.unwrap_or(i64::MAX),
-        ..steps
-    };
-    Ok((steps, rows.len() < batch))
+    let is_finished = done - steps.done < batch as u64;
+    let next = next.unwrap_or(i64::MAX);
+    Ok((
+        Steps {
+            done,
+            next,
+            ..steps
+        },
+        is_finished,
+    ))
 }
 
 fn remove(
@@ -228,7 +224,7 @@ fn remove(
 }
 
 /// Does it in a transaction, which is durable when this returns.
-fn in_transaction<T>(
+pub(crate) fn in_transaction<T>(
     shared: &Shared,
     writer: &mut Writer,
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,

@@ -11,9 +11,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::acknowledged::{self, Acknowledged};
-use crate::format::{self, APPLICATION_ID, FORMAT_VERSION};
+use crate::format::{self, APPLICATION_ID, FORMAT_VERSION, check_trees};
 use crate::loss::{self, Log, Loss};
-use crate::upgrade::upgrade;
+use crate::upgrade::{keep_copy, upgrade};
 use crate::wal::{self, Wal};
 use crate::{SqliteOptions, checkpoint, connection};
 
@@ -159,6 +159,10 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     let log = match header(&path)? {
         Some(found) => {
             check(&path, &found)?;
+            keep_copy(&path, found.format_version).map_err(|io| OpenError::File {
+                path: shown(&path),
+                io,
+            })?;
             find_log(&path, &found)?
         }
         None => {
@@ -186,6 +190,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
     upgrade(&writer, &catalog).map_err(|error| refused(&path, error))?;
+    check_trees(&writer, &catalog).map_err(|error| damaged(&path, error))?;
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
     format::write_ceiling(&writer, last).map_err(|error| refused(&path, error))?;
@@ -289,16 +294,7 @@ fn accept(
     )?;
     let last = format::read_ceiling(conn).map_err(failed)?;
     check_clock(path, conn, last, options)?;
-    let catalog = format::read_catalog(conn).map_err(|error| {
-        let reason = match error {
-            StoreError::Corrupt(reason) => reason,
-            other => other.to_string(),
-        };
-        OpenError::Corrupt {
-            path: shown(path),
-            reason,
-        }
-    })?;
+    let catalog = format::read_catalog(conn).map_err(|error| damaged(path, error))?;
     Ok((catalog, last))
 }
 
@@ -331,6 +327,17 @@ fn check_clock(
         "the last commit is ahead of the clock; timestamps go on from it"
     );
     format::write_accepted_time(conn, last).map_err(failed)
+}
+
+fn damaged(path: &Path, error: StoreError) -> OpenError {
+    let reason = match error {
+        StoreError::Corrupt(reason) => reason,
+        other => other.to_string(),
+    };
+    OpenError::Corrupt {
+        path: shown(path),
+        reason,
+    }
 }
 
 /// What SQLite's error says about opening this file: the machine is in the way, another program is, or it is damaged.

@@ -31,6 +31,10 @@ pub struct SqliteOptions {
     pub accept_data_loss: bool,
     /// Whether to open a database whose last commit is far ahead of the clock.
     pub accept_clock_change: bool,
+    /// How long after the start all documents and index entries are verified, in the background.
+    pub verify_delay: Duration,
+    /// How long after that they are verified again.
+    pub verify_interval: Duration,
 }
 
 impl Default for SqliteOptions {
@@ -48,6 +52,8 @@ impl Default for SqliteOptions {
             wal_limit: 32 << 20,
             accept_data_loss: false,
             accept_clock_change: false,
+            verify_delay: Duration::from_secs(60),
+            verify_interval: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::published::Publication;
 use crate::snapshot::SqliteSnapshot;
 use crate::transaction::SqliteTransaction;
 use crate::writer::Writer;
-use crate::{SqliteOptions, connection, maintain};
+use crate::{SqliteOptions, Verification, connection, maintain, verify};
 
 /// The store on SQLite.
 pub struct SqliteStore {
@@ -97,11 +97,28 @@ impl SqliteStore {
         };
         // The store looks after the threads, and not the other way round.
         let (to_commit, to_check) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+        let (to_verify, verifying) = (Arc::downgrade(&shared), Arc::clone(&ticker));
         store.spawn("checkpoint", move || {
             checkpoint::run(&ticker, &to_check, checkpointer)
         })?;
+        store.spawn("verify", move || verify::watch(&verifying, &to_verify))?;
         store.spawn("committer", move || committer::run(&signal, &to_commit))?;
         Ok(store)
+    }
+
+    /// Compares all documents with their checksums, and documents with index entries, now and without pauses.
+    ///
+    /// The store does the same in the background ([`SqliteOptions::verify_delay`]), and logs what it finds.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn verify(&self) -> Result<Verification, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || verify::verify(&shared, &|_| true));
+        let done = done
+            .await
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(done?.unwrap_or_default())
     }
 
     fn spawn(

@@ -8,28 +8,125 @@
 //!            _index_entries   index_id, key, document     `by_id` too, under minus the table's number
 //!
 //! format 3   _meta            the timestamp is the last commit's, and written with each
+//!
+//! format 4   _documents_<n>   number, json
 //! ```
+//!
+//! Formats 1 and 2 are rewritten. Formats 3 and 4 get a column, however large they are. Earlier versions refuse the
+//! file afterwards, so a copy of a file that is not too large is kept beside it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use lentil_store::Catalog;
 use lentil_values::{DocumentId, InternalId, TableNumber};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Error, Result};
+use rusqlite::{Connection, Error, Result, params};
 
-use crate::documents;
+use crate::documents::{self, Tree};
+use crate::foreign::ForeignTables;
 use crate::format::{self, FORMAT_VERSION};
+use crate::numbers::number_by_id;
+use crate::wal;
+
+/// The size of a database and its log up to which a copy is kept.
+const COPY_LIMIT: u64 = 1 << 30;
 
 const DOCUMENTS_1: &str = "SELECT table_number, id, json FROM _documents ORDER BY table_number, id";
 const DOCUMENTS_2: &str =
     "SELECT -index_id, key, json FROM _old_entries CROSS JOIN _documents ON number = document
     WHERE index_id < 0 ORDER BY index_id, key";
 
+/// Keeps a copy of a database of an older format in a folder beside it, unless it is large.
+///
+/// It opens and closes the file, which would drop the locks of a connection, so it comes before any.
+///
+/// # Errors
+/// The system's; what was copied is removed again.
+pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
+    if version >= FORMAT_VERSION {
+        return Ok(());
+    }
+    let files = [database.to_owned(), wal::path_of(database)];
+    let files: Vec<PathBuf> = files.into_iter().filter(|file| file.exists()).collect();
+    let mut size = 0;
+    for file in &files {
+        size += fs::metadata(file)?.len();
+    }
+    if size > COPY_LIMIT {
+        tracing::warn!(
+            "the database is brought to format {FORMAT_VERSION}, which earlier versions refuse; it is larger than \
+             1 GiB, so that no copy is kept"
+        );
+        return Ok(());
+    }
+    let folder = database.parent().unwrap_or(Path::new("."));
+    let new = folder.join("format.new");
+    let copied = copy_to(&files, &new).and_then(|()| name_copy(folder, &new, version));
+    match copied {
+        Ok(copy) => {
+            tracing::info!(
+                copy = %copy.display(),
+                "the database is brought to format {FORMAT_VERSION}, which earlier versions refuse; a copy is kept for them"
+            );
+            Ok(())
+        }
+        Err(error) => {
+            let _ = fs::remove_dir_all(&new);
+            Err(error)
+        }
+    }
+}
+
+fn copy_to(files: &[PathBuf], new: &Path) -> io::Result<()> {
+    if new.exists() {
+        fs::remove_dir_all(new)?;
+    }
+    DirBuilder::new().mode(0o700).create(new)?;
+    for file in files {
+        let copy = new.join(file.file_name().unwrap_or_default());
+        fs::copy(file, &copy)?;
+        File::open(copy)?.sync_all()?;
+    }
+    File::open(new)?.sync_all()
+}
+
+/// Gives a finished copy a name that says its format, and that no earlier copy has.
+fn name_copy(folder: &Path, new: &Path, version: u32) -> io::Result<PathBuf> {
+    let names = (1..).map(|count| match count {
+        1 => format!("format-{version}"),
+        _ => format!("format-{version}-{count}"),
+    });
+    let mut copies = names.map(|name| folder.join(name));
+    let copy = copies
+        .find(|copy| !copy.exists())
+        .expect("some name is free");
+    fs::rename(new, &copy)?;
+    File::open(folder)?.sync_all()?;
+    Ok(copy)
+}
+
 /// Brings an accepted file to this version's format, if it is older.
 pub(crate) fn upgrade(conn: &Connection, catalog: &Catalog) -> Result<()> {
     match format::read_version(conn)? {
         FORMAT_VERSION => Ok(()),
-        3 => format::write_version(conn),
+        3 | 4 => add_checksums(conn, catalog),
         version => rewrite(conn, catalog, version),
     }
+}
+
+/// Adds the column of checksums to each table. Its rows are verified later, in the background.
+fn add_checksums(conn: &Connection, catalog: &Catalog) -> Result<()> {
+    let transaction = conn.unchecked_transaction()?;
+    for table in catalog.tables.values() {
+        let tree = Tree(table.number);
+        transaction.execute_batch(&format!("ALTER TABLE {tree} ADD COLUMN checksum INTEGER"))?;
+    }
+    format::write_catalog(conn, catalog)?;
+    format::write_version(conn)?;
+    transaction.commit()
 }
 
 /// Copies documents and entries from format 1 or 2. About a minute for ten million documents.
@@ -49,6 +146,7 @@ fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
         copy_documents(conn, DOCUMENTS_1)?;
     } else {
         transaction.execute_batch("ALTER TABLE _index_entries RENAME TO _old_entries")?;
+        format::create_index_entries(conn)?;
         copy_documents(conn, DOCUMENTS_2)?;
         copy_entries(conn)?;
         transaction.execute_batch("DROP TABLE _old_entries")?;
@@ -63,21 +161,37 @@ fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
 }
 
 fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
+    let mut foreign = ForeignTables::default();
     let mut select = conn.prepare(select)?;
-    let mut documents = select.query([])?;
-    while let Some(row) = documents.next()? {
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
         let table = TableNumber::new(row.get(0)?).ok_or(Error::IntegralValueOutOfRange(0, 0))?;
         let id = DocumentId {
             table,
             internal: InternalId(row.get(1)?),
         };
-        documents::insert(conn, id, row.get_ref(2)?.as_str()?)?;
+        let json = row.get_ref(2)?.as_str()?;
+        match documents::decode(json.as_bytes()) {
+            Ok(document) if document.id == id => {
+                documents::insert(conn, &mut foreign, &document, json)?;
+            }
+            _ => copy_damaged(conn, id, json)?,
+        }
     }
     Ok(())
 }
 
+/// Copies a document that cannot be read, so that the error of a later read names it.
+fn copy_damaged(conn: &Connection, id: DocumentId, json: &str) -> Result<()> {
+    let insert = format!(
+        "INSERT INTO {} (number, json) VALUES (?1, ?2)",
+        Tree(id.table)
+    );
+    conn.execute(&insert, params![number_by_id(id.internal), json])
+        .map(drop)
+}
+
 fn copy_entries(conn: &Connection) -> Result<()> {
-    format::create_index_entries(conn)?;
     let copy = "INSERT INTO _index_entries SELECT index_id, key FROM _old_entries WHERE index_id > 0 ORDER BY index_id, key";
     conn.execute_batch(copy)
 }

@@ -11,6 +11,7 @@ use crate::acknowledged::Note;
 use crate::checkpoint::Checkpoints;
 use crate::connection::{self, BUSY_TIMEOUT, run};
 use crate::error::store_error;
+use crate::foreign::ForeignTables;
 use crate::frontier::{Frontier, Mark};
 use crate::wal::Wal;
 use crate::{SqliteOptions, format, rows};
@@ -42,6 +43,7 @@ pub(crate) struct Writer {
     allotted: Timestamp,
     /// The ceiling of timestamps that is in the file.
     ceiling: Timestamp,
+    foreign: ForeignTables,
 }
 
 /// Mutations that share one SQLite transaction, and its outcome.
@@ -89,6 +91,7 @@ impl Writer {
             committed: last,
             allotted: last,
             ceiling: last,
+            foreign: ForeignTables::default(),
         })
     }
 
@@ -145,8 +148,9 @@ impl Writer {
     ) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
         let batch = self.batch.as_mut().expect("a batch was begun");
-        batch.bytes +=
-            rows::apply(conn, &writes).inspect_err(|_| begin_anew(conn, &batch.commits))?;
+        let foreign = &mut self.foreign;
+        batch.bytes += rows::apply(conn, foreign, &writes)
+            .inspect_err(|_| begin_anew(conn, foreign, &batch.commits))?;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;
         batch.commits.push((self.applied, writes));
@@ -238,6 +242,7 @@ impl Writer {
     pub(crate) fn give_up(&mut self) -> Option<Batch> {
         self.epoch += 1;
         self.applied = self.committed;
+        self.foreign = ForeignTables::default();
         self.roll_back();
         self.conn = None;
         self.batch.take()
@@ -262,18 +267,18 @@ impl Writer {
 ///
 /// With a savepoint before each write set it would be undone alone; but SQLite then keeps a copy of every page that a
 /// write set changes, and no write set fails unless the disk or the file does.
-fn begin_anew(conn: &Connection, commits: &[(Timestamp, WriteSet)]) {
+fn begin_anew(conn: &Connection, foreign: &mut ForeignTables, commits: &[(Timestamp, WriteSet)]) {
+    *foreign = ForeignTables::default();
     if conn.is_autocommit() {
         return;
     }
-    let again = || {
-        commits
-            .iter()
-            .try_for_each(|(_, writes)| rows::apply(conn, writes).map(drop))
-    };
     let done = run(conn, "ROLLBACK")
         .and_then(|()| begin(conn))
-        .and_then(|()| again());
+        .and_then(|()| {
+            commits
+                .iter()
+                .try_for_each(|(_, writes)| rows::apply(conn, foreign, writes).map(drop))
+        });
     if done.is_err() && !conn.is_autocommit() {
         // Whether this fails too shows in `is_autocommit`; the connection is then given up.
         let _ = run(conn, "ROLLBACK");

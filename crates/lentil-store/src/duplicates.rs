@@ -100,7 +100,12 @@ impl Walk {
             return Ok(None);
         }
         let rows = snapshot
-            .scan(IndexRef::ById(self.number), &self.rest, Order::Asc, BATCH)
+            .scan(
+                IndexRef::ByCreationTime(self.number),
+                &self.rest,
+                Order::Asc,
+                BATCH,
+            )
             .await?;
         match rows.last().filter(|_| rows.len() == BATCH) {
             Some(last) => self.rest.start = [last.key.as_bytes(), &[0]].concat(),

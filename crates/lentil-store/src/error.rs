@@ -1,4 +1,7 @@
+use std::fmt;
 use std::time::Duration;
+
+use lentil_values::DocumentId;
 
 /// Why a read or the start of a transaction failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +31,33 @@ pub enum StoreError {
     /// The store holds something that it cannot have written: stop and look.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// One document is damaged, the others can be read: log it, and answer with an internal error.
+    #[error(transparent)]
+    DamagedDocument(Box<DamagedDocument>),
     /// The machine under the store failed (disk, connection): tell the operator.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+/// A document that the store holds and cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct DamagedDocument {
+    /// The table's name.
+    pub table: String,
+    /// The document's `_id`, unless that is damaged too.
+    pub id: Option<DocumentId>,
+    /// What is wrong, where it is stored, and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for DamagedDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => write!(f, "the document \"{id}\" of the table `{}`", self.table)?,
+            None => write!(f, "a document of the table `{}`", self.table)?,
+        }
+        write!(f, " is damaged: {}", self.reason)
+    }
 }
 
 /// Why a commit failed. Nothing of it was applied, unless it is [`CommitError::Unknown`].

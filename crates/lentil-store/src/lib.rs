@@ -32,7 +32,7 @@ pub use catalog::{
 pub use clock::{Clock, SystemClock};
 pub use document::StoredDocument;
 pub use duplicates::find_duplicates;
-pub use error::{CommitError, StoreError};
+pub use error::{CommitError, DamagedDocument, StoreError};
 pub use file_store::{ContentHash, ContentHashError, FileChunks, FileError, FileStore, FileWriter};
 pub use index::{IndexId, IndexRef, Order, Row};
 pub use memory::MemoryStore;

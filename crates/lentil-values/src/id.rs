@@ -45,7 +45,7 @@ pub struct InternalId(pub [u8; 16]);
 impl InternalId {
     /// The id of a document made at this time: 8 bytes that order as the time does, then 8 random ones.
     ///
-    /// So id order is creation order, documents append to their table, and the creation-time index is the table.
+    /// So documents that are made one after another have ids in that order, and append to their table.
     pub fn at(creation_time_ms: f64, random: u64) -> InternalId {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&ordered_bits(creation_time_ms).to_be_bytes());
@@ -53,10 +53,9 @@ impl InternalId {
         InternalId(bytes)
     }
 
-    /// The creation time that [`InternalId::at`] was given, in milliseconds; of other ids, no time in particular.
-    pub fn creation_prefix(&self) -> f64 {
-        let [prefix @ .., _, _, _, _, _, _, _, _] = self.0;
-        from_ordered_bits(u64::from_be_bytes(prefix))
+    /// Whether [`InternalId::at`] makes such an id for this creation time.
+    pub fn is_made_at(&self, creation_time_ms: f64) -> bool {
+        self.0[..8] == ordered_bits(creation_time_ms).to_be_bytes()
     }
 
     /// The bytes.
@@ -293,7 +292,8 @@ mod tests {
         fn ids_order_as_their_creation_times(a: f64, b: f64, random: u64) {
             let order = InternalId::at(a, random).cmp(&InternalId::at(b, random));
             prop_assert_eq!(order, a.total_cmp(&b));
-            prop_assert!(InternalId::at(a, random).creation_prefix().total_cmp(&a).is_eq());
+            prop_assert!(InternalId::at(a, random).is_made_at(a));
+            prop_assert_eq!(InternalId::at(a, random).is_made_at(b), a.total_cmp(&b).is_eq());
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! What is SQLite's own: beyond the suite that every store passes.
 
 mod committing;
+mod damage;
 mod opening;
 mod outside;
 mod snapshots;

@@ -1,9 +1,10 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use lentil_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use lentil_store::conformance::aids::{ManualClock, all, fill, index, tasks};
 use lentil_store::{Order, Store};
-use lentil_values::Interval;
+use lentil_values::{DocumentId, InternalId, Interval, TableNumber};
 
 use crate::{look, open, tasks_in_file};
 
@@ -116,9 +117,30 @@ const FORMAT_2: &str = "
     PRAGMA user_version = 2;
 ";
 
+/// Adds a document of the creation time of another to a file of format 1 or 2; returns its id.
+fn insert_twin(folder: &Path, table: &str) -> DocumentId {
+    let creation_time = 1_001.0;
+    let id = DocumentId {
+        table: TableNumber::FIRST_USER,
+        internal: InternalId::at(creation_time, u64::MAX),
+    };
+    let json = format!(r#"{{"_creationTime":{creation_time},"_id":"{id}"}}"#);
+    let (older, key) = (look(folder), id.internal.as_bytes());
+    if table == "_documents" {
+        let insert = "INSERT INTO _documents VALUES (10001, ?1, ?2)";
+        older.execute(insert, (key, json)).unwrap();
+    } else {
+        let insert = "INSERT INTO _documents VALUES (1000, ?1)";
+        older.execute(insert, [json]).unwrap();
+        let insert = "INSERT INTO _index_entries VALUES (-10001, ?1, 1000)";
+        older.execute(insert, [key]).unwrap();
+    }
+    id
+}
+
 #[tokio::test]
 async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
-    // No version has made two documents of one creation time; such a file is refused as it is.
+    // A document whose JSON says another id belongs nowhere; such a file is refused as it is.
     let twins = [
         (
             FORMAT_1,
@@ -156,6 +178,7 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
         assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
         let delete = format!("DELETE FROM {table} WHERE substr({id}, 9) = zeroblob(8)");
         assert_eq!(look(folder.path()).execute(&delete, []), Ok(1));
+        let twin = insert_twin(folder.path(), table);
 
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
         let mut snapshot = store.snapshot().await.unwrap();
@@ -173,41 +196,95 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
                 Some(&row.document)
             );
         }
+        assert!(snapshot.get(twin).await.unwrap().is_some());
         let count = |from| {
             look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| {
                 row.get(0)
             })
         };
-        assert_eq!(count("tasks"), Ok(30));
+        assert_eq!(count("tasks"), Ok(31));
         assert_eq!(
             count("sqlite_schema WHERE name IN ('of_a_person', '_documents', '_old_entries')"),
             Ok(1)
         );
         drop(snapshot);
         fill(&store, 31..40).await;
-        assert_eq!(count("tasks"), Ok(39));
+        assert_eq!(count("tasks"), Ok(40));
+        assert_eq!(
+            store.verify().await.unwrap().damaged,
+            1,
+            "the twin is in no index"
+        );
         store.close().await.unwrap();
         drop(store);
         assert!(SqliteStore::open(folder.path(), SqliteOptions::default()).is_ok());
     }
 }
 
+/// Makes a file of tasks one of format 3 or 4.
+fn downgrade(folder: &Path, version: u32) {
+    let older = look(folder);
+    let sql = "DROP VIEW tasks;
+        ALTER TABLE _documents_10001 DROP COLUMN checksum;
+        CREATE VIEW tasks AS SELECT json ->> '$._id' AS _id, json FROM _documents_10001 ORDER BY number;
+        DELETE FROM _meta WHERE name = 'catalog_checksum'";
+    older.execute_batch(sql).unwrap();
+    older.pragma_update(None, "user_version", version).unwrap();
+}
+
+/// How many tasks have a checksum in the file.
+fn stamped(folder: &Path) -> u32 {
+    let count = "SELECT count(checksum) FROM _documents_10001";
+    look(folder).query_row(count, [], |row| row.get(0)).unwrap()
+}
+
 #[tokio::test]
-async fn a_file_of_format_3_stays_as_it_is_but_for_its_version() {
+async fn a_file_of_format_3_or_4_gets_checksums_and_a_copy_of_it_is_kept() {
+    for version in [3, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), SqliteOptions::default()).await;
+        fill(&*store, 0..10).await;
+        store.close().await.unwrap();
+        drop(store);
+        downgrade(folder.path(), version);
+        let copy = folder.path().join(format!("format-{version}"));
+        let store = open(folder.path(), SqliteOptions::default()).await;
+        assert_eq!(stamped(folder.path()), 0);
+        fill(&*store, 10..20).await;
+        assert_eq!(
+            (tasks_in_file(folder.path()), stamped(folder.path())),
+            (20, 10)
+        );
+        let version_of = |folder: &Path| {
+            look(folder)
+                .pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
+                .unwrap()
+        };
+        assert_eq!((version_of(folder.path()), version_of(&copy)), (5, version));
+        assert_eq!(tasks_in_file(&copy), 10);
+
+        let published = store.published();
+        let found = store.verify().await.unwrap();
+        assert_eq!((found.documents, found.stamped, found.damaged), (20, 10, 0));
+        assert_eq!(stamped(folder.path()), 20);
+        assert_eq!(store.published(), published, "a checksum is not a commit");
+        assert_eq!(store.verify().await.unwrap().stamped, 0);
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), SqliteOptions::default()).await;
-    fill(&*store, 0..10).await;
-    store.close().await.unwrap();
-    drop(store);
+    drop(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
     look(folder.path())
-        .pragma_update(None, "user_version", 3)
+        .pragma_update(None, "user_version", 6)
         .unwrap();
-    let store = open(folder.path(), SqliteOptions::default()).await;
-    fill(&*store, 10..20).await;
-    assert_eq!(tasks_in_file(folder.path()), 20);
-    let version =
-        look(folder.path()).pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
-    assert_eq!(version, Ok(4));
+    let refused = SqliteStore::open(folder.path(), SqliteOptions::default())
+        .err()
+        .unwrap();
+    let sentence = "has format 6, and this version knows formats up to 5; use a newer version";
+    assert!(refused.to_string().ends_with(sentence), "{refused}");
 }
 
 #[tokio::test]

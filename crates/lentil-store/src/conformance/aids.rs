@@ -131,6 +131,23 @@ pub fn task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument
     })
 }
 
+/// A task with an id and a creation time of another database. Its id does not say when it was made.
+///
+/// Of the first six, two at a time have one creation time. The ids of all are in no order, and some of them begin with
+/// the creation time of a [`task`] or of one another.
+pub fn foreign_task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
+    let mut foreign = (*task(store, which, n)).clone();
+    foreign.creation_time = 1_000.0 + (which / 2 * 2) as f64;
+    foreign.id.internal = match which % 4 {
+        // As an id made here for that time, which a `task` may have, or another foreign one.
+        0 => InternalId::at(foreign.creation_time, u64::MAX - which),
+        1 => InternalId::at(1_003.0, u64::MAX - which),
+        2 => InternalId([which as u8; 16]),
+        _ => InternalId([!which as u8; 16]),
+    };
+    Arc::new(foreign)
+}
+
 /// Commits changes from one state to another.
 pub async fn commit(
     store: &dyn Store,

@@ -4,13 +4,14 @@
 //! lentil_store::conformance::suite!(|clock| async move { Made::of(MyStore::open(clock)) });
 //! ```
 //!
-//! The statements are in `reading`, `counting`, `committing`, `unique` and `growing`; `model` runs random programs on
-//! the store beside a plain map. What every store of files must do is in [`files`].
+//! The statements are in `reading`, `foreign`, `counting`, `committing`, `unique` and `growing`; `model` runs random
+//! programs on the store beside a plain map. What every store of files must do is in [`files`].
 
 pub mod aids;
 pub mod committing;
 pub mod counting;
 pub mod files;
+pub mod foreign;
 pub mod growing;
 pub mod model;
 pub mod reading;
@@ -30,6 +31,9 @@ macro_rules! conformance_suite {
                     a_snapshot_does_not_wait_for_a_writer, a_scan_keeps_to_interval_order_and_limit,
                     a_moved_document_is_found_at_its_new_key_alone, the_buffer_shows_what_is_not_yet_committed,
                     layers_are_kept_or_undone;
+                foreign: random_ids_with_equal_creation_times_are_kept,
+                    documents_made_here_and_elsewhere_share_a_table, any_creation_time_has_its_place,
+                    a_document_may_change_its_creation_time, an_index_is_built_over_documents_of_another_database;
                 counting: a_count_keeps_to_interval_and_limit, a_long_count_is_exact,
                     the_buffer_counts_what_is_not_yet_committed;
                 unique: two_documents_with_one_key_are_found, a_key_may_change_hands_within_a_mutation,

@@ -13,7 +13,7 @@ use crate::{
     Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument, Transaction, WriteBuffer,
 };
 
-/// One step of a program over eight documents.
+/// One step of a program over sixteen documents, the later eight of which come from another database.
 #[derive(Clone, Debug)]
 enum Step {
     Put {
@@ -51,19 +51,29 @@ enum Step {
     ReadSnapshot,
 }
 
+const WHICH: std::ops::Range<u64> = 0..16;
+
+/// One of the sixteen documents.
+fn document(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
+    match which.checked_sub(8) {
+        None => task(store, which, n),
+        Some(which) => foreign_task(store, which, n),
+    }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let n = || prop::option::weighted(0.8, -2_i64..4);
-    let bound = || prop::option::of((0_u64..8, n()));
+    let bound = || prop::option::of((WHICH, n()));
     prop_oneof![
-        4 => (0_u64..8, n()).prop_map(|(which, n)| Step::Put { which, n }),
-        2 => (0_u64..8).prop_map(|which| Step::Delete { which }),
+        4 => (WHICH, n()).prop_map(|(which, n)| Step::Put { which, n }),
+        2 => WHICH.prop_map(|which| Step::Delete { which }),
         1 => Just(Step::PushLayer),
         1 => any::<bool>().prop_map(|keep| Step::EndLayer { keep }),
         2 => prop::bool::weighted(0.8).prop_map(|commit| Step::End { commit }),
-        1 => (0_u64..8).prop_map(|which| Step::Get { which }),
-        4 => (0_usize..3, bound(), bound(), any::<bool>(), 0_usize..10)
+        1 => WHICH.prop_map(|which| Step::Get { which }),
+        4 => (0_usize..3, bound(), bound(), any::<bool>(), 0_usize..20)
             .prop_map(|(index, from, to, desc, limit)| Step::Scan { index, from, to, desc, limit }),
-        3 => (0_usize..3, bound(), bound(), 0_usize..10)
+        3 => (0_usize..3, bound(), bound(), 0_usize..20)
             .prop_map(|(index, from, to, limit)| Step::Count { index, from, to, limit }),
         1 => Just(Step::FindDuplicate),
         1 => Just(Step::TakeSnapshot),
@@ -132,7 +142,7 @@ impl<'s> Pair<'s> {
 
     async fn run(&mut self, step: Step) {
         match step {
-            Step::Put { which, n } => self.put(which, Some(task(self.store, which, n))).await,
+            Step::Put { which, n } => self.put(which, Some(document(self.store, which, n))).await,
             Step::Delete { which } => self.put(which, None).await,
             Step::PushLayer => self.push_layer().await,
             Step::EndLayer { keep } => self.end_layer(keep),
@@ -174,7 +184,7 @@ impl<'s> Pair<'s> {
 
     async fn put(&mut self, which: u64, new: Option<Arc<StoredDocument>>) {
         self.begin().await;
-        let id = task(self.store, which, None).id;
+        let id = document(self.store, which, None).id;
         let seen = self.seen.last_mut().expect("a transaction sees something");
         let old = match &new {
             Some(new) => seen.insert(id, Arc::clone(new)),
@@ -234,7 +244,7 @@ impl<'s> Pair<'s> {
 
     async fn get(&mut self, which: u64) {
         self.begin().await;
-        let id = task(self.store, which, None).id;
+        let id = document(self.store, which, None).id;
         let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
         let found = match buffer.get(id) {
             Some(written) => written.cloned(),
@@ -328,7 +338,7 @@ impl<'s> Pair<'s> {
         to: Option<(u64, Option<i64>)>,
     ) -> (IndexRef, Interval) {
         let index = index(self.store, ["by_id", "by_creation_time", "by_n"][at]);
-        let key = |(which, n)| self.key(index, &task(self.store, which, n));
+        let key = |(which, n)| self.key(index, &document(self.store, which, n));
         (
             index,
             Interval {
