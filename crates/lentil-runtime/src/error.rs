@@ -233,6 +233,8 @@ pub enum Code {
     Unavailable,
     /// The server itself failed.
     Internal,
+    /// What the function reads is damaged in the database; the message says which document. Trying again does not help.
+    DamagedData,
 }
 
 impl Code {
@@ -267,6 +269,7 @@ impl Code {
             Code::Overloaded => "Overloaded",
             Code::Unavailable => "Unavailable",
             Code::Internal => "InternalServerError",
+            Code::DamagedData => "DamagedData",
         }
     }
 
@@ -283,8 +286,13 @@ impl Code {
         }
     }
 
-    /// Whether the server is at fault and not the function: trying again can help.
+    /// Whether the server is at fault and not the function.
     pub fn is_system(self) -> bool {
+        self.may_pass() || self == Code::DamagedData
+    }
+
+    /// Whether the server is at fault in a way that may pass: trying again can help.
+    pub fn may_pass(self) -> bool {
         matches!(self, Code::Overloaded | Code::Unavailable | Code::Internal)
     }
 
@@ -325,6 +333,9 @@ pub(crate) fn store_error(error: StoreError) -> Error {
             "the write could not be made durable; try again later",
         ),
         StoreError::Closed => (Code::Unavailable, "the server is stopping; try again later"),
+        StoreError::DamagedDocument(_) | StoreError::Corrupt(_) => {
+            return Error::caused_by(Code::DamagedData, error.to_string(), error);
+        }
         _ => return Error::internal(error),
     };
     let mut shown = Error::new(code, message);

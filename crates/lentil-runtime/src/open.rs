@@ -11,7 +11,7 @@ use lentil_store::{
     Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError,
     TableDeclaration, TableEntry, find_duplicates,
 };
-use lentil_values::{Interval, TableNames, TableNumber};
+use lentil_values::{Interval, KeyWriter, TableNames, TableNumber, Value};
 
 use crate::functions::{FunctionsError, Registry};
 use crate::http::RouterError;
@@ -21,6 +21,9 @@ use crate::{Application, CronError, RuntimeOptions, system};
 
 const BATCH: usize = 1_000;
 const SHOWN_MISFITS: usize = 10;
+/// By how much a `_creationTime` may be above the time of its commit. Documents that are made in one moment get
+/// times one after another.
+const CREATION_LEAD_MS: f64 = 1_000.0;
 
 /// Why an application cannot run on a store. The store is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -285,20 +288,33 @@ impl TableNames for NamesAfter<'_> {
     }
 }
 
-/// The greatest `_creationTime` there is, which later ones must be above.
+/// The greatest `_creationTime` that was given here, which later ones must be above.
+///
+/// It is hardly above the last commit's time. A document of another database may have any, and is left out of account.
 async fn last_creation_time(
     catalog: &Catalog,
     snapshot: &mut dyn Snapshot,
 ) -> Result<f64, StoreError> {
     let mut last = 0.0_f64;
+    let latest = snapshot.timestamp().as_millis() + CREATION_LEAD_MS;
+    let mut end = KeyWriter::new();
+    end.push(Some(&Value::Float64(latest)));
+    let interval = Interval {
+        start: Vec::new(),
+        end: Some(end.finish().into_bytes()),
+    };
     for entry in catalog.tables.values() {
         let index = IndexRef::ByCreationTime(entry.number);
-        let rows = snapshot
-            .scan(index, &Interval::all(), Order::Desc, 1)
-            .await?;
-        last = rows
-            .iter()
-            .fold(last, |last, row| last.max(row.document.creation_time));
+        match snapshot.scan(index, &interval, Order::Desc, 1).await {
+            Ok(rows) => {
+                for row in rows {
+                    last = last.max(row.document.creation_time);
+                }
+            }
+            // It does not keep the server from starting. Its time is not known, but it is not above this.
+            Err(StoreError::DamagedDocument(_)) => last = last.max(latest),
+            Err(error) => return Err(error),
+        }
     }
     Ok(last)
 }

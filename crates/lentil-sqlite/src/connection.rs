@@ -57,6 +57,8 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(128);
+    // A damaged page is then found when it is first read.
+    conn.pragma_update(None, "cell_size_check", true)?;
     // Without this the planner looks at what a `LIMIT ?` is bound to, and plans anew whenever that is bound again.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)

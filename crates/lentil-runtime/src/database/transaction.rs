@@ -187,6 +187,9 @@ impl Transaction {
                     .await
             }
         };
+        if rows.is_err() {
+            self.record_interval(index, interval.clone());
+        }
         let rows = self.note(rows)?;
         if let View::Mutation { buffer, read, .. } = &mut self.view {
             // What is in the buffer may yet be discarded.

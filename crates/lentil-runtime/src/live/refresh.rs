@@ -114,7 +114,7 @@ impl Subscriber {
                 };
                 let (run, left) = match ran {
                     Ok((run, left)) => (run, Some(left)),
-                    Err(error) if error.code().is_system() => return Err(error),
+                    Err(error) if error.code().may_pass() => return Err(error),
                     // A function that did not give the snapshot back.
                     Err(error) => (failed(error, timestamp, &call), None),
                 };
@@ -191,7 +191,7 @@ impl Subscribed {
             Err(error) => Err(error.clone()),
         };
         let run = match run {
-            Err(error) if !error.code().is_system() => Arc::new(failed(error, since, &call)),
+            Err(error) if !error.code().may_pass() => Arc::new(failed(error, since, &call)),
             run => run?,
         };
         self.note(&call, began, &run);

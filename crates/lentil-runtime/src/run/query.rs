@@ -164,7 +164,7 @@ impl Runtime {
         .await;
         let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
         if let Err(error) = &result
-            && error.code().is_system()
+            && error.code().may_pass()
         {
             self.store()
                 .wait_published(timestamp)

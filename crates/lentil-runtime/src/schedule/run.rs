@@ -239,7 +239,7 @@ impl Runtime {
                 let once = Once::Job(JobRun(due.id));
                 match self.run_mutation(&function, args, &call, once).await {
                     Ok(_) => return Ok(Ended::Recorded),
-                    Err(error) if error.code().is_system() => return Err(error),
+                    Err(error) if error.code().may_pass() => return Err(error),
                     Err(error) => Err(error),
                 }
             }

@@ -5,6 +5,7 @@ mod cache;
 mod canceling;
 mod clocks;
 mod counting;
+mod damage;
 mod environment;
 mod failures;
 mod filtered_pages;

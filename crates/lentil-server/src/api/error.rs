@@ -65,6 +65,11 @@ impl ApiError {
                     "[Request ID: {request_id}] the request could not be completed; try again later"
                 ),
             ),
+            Code::DamagedData => ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerError",
+                format!("[Request ID: {request_id}] the request could not be completed"),
+            ),
             code => ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 code.as_str(),

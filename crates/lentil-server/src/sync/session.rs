@@ -341,7 +341,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let log_lines = shown_lines(&answered.outcome.log_lines, audience);
         let (request_id, timestamp) = (answered.request_id, answered.outcome.timestamp);
         if let Err(error) = &answered.outcome.result
-            && error.code().is_system()
+            && error.code().may_pass()
         {
             // The client comes back, and a mutation is asked for again.
             return Err(Closing::busy(error.code().as_str()));
