@@ -7,6 +7,7 @@ mod clients_rust;
 mod clock;
 mod codegen;
 mod crash;
+mod damaged_documents;
 mod damaged_log;
 mod disk;
 mod files;

@@ -6,7 +6,9 @@ use rusqlite::Connection;
 
 use crate::documents::{Tree, id_in};
 use crate::error::store_error;
+use crate::foreign::index_number;
 use crate::format;
+use crate::numbers::{FIRST_NATIVE, id_prefix, number_by_id};
 
 /// What is wrong with a stored document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,23 +28,55 @@ pub(crate) fn of_row(
     fault: Fault,
 ) -> StoreError {
     let (tree, id) = (Tree(table), id_in(json).filter(|id| id.table == table));
-    let reason = match fault {
-        Fault::Checksum => format!(
-            "its checksum does not match (row {number} of {tree}). Restore it from a backup. If you edited this \
-             row by hand, set its checksum to NULL: UPDATE {tree} SET checksum = NULL WHERE number = {number}"
-        ),
-        Fault::Content(what) => format!(
-            "{what} (row {number} of {tree}). Restore it from a backup, or correct the row by hand with checksum = NULL"
-        ),
+    let what = match &fault {
+        Fault::Checksum => "its checksum does not match",
+        Fault::Content(what) => what,
     };
+    let reason = format!(
+        "{what} (row {number} of {tree}). Restore it from a backup. If you edited this row by hand, set its checksum \
+         to NULL: UPDATE {tree} SET checksum = NULL WHERE number = {number}. To give the document up: DELETE FROM \
+         {tree} WHERE number = {number}; {}",
+        delete_entries(table, id, number)
+    );
     damaged(conn, table, id, reason)
+}
+
+/// The statements that delete a document's index entries.
+fn delete_entries(table: TableNumber, id: Option<DocumentId>, number: i64) -> String {
+    let delete = "DELETE FROM _index_entries WHERE";
+    if number < FIRST_NATIVE {
+        let by_id = index_number(IndexRef::ById(table));
+        let by_creation_time = index_number(IndexRef::ByCreationTime(table));
+        let own = format!("substr(key, -8) = X'{}'", hex(&number.to_be_bytes()));
+        return format!(
+            "{delete} substr(key, -16) IN (SELECT substr(key, 1, 16) FROM _index_entries WHERE index_id = {by_id} \
+             AND {own}); {delete} index_id IN ({by_id}, {by_creation_time}) AND {own}"
+        );
+    }
+    match id {
+        Some(id) => format!(
+            "{delete} substr(key, -16) = X'{}'",
+            hex(id.internal.as_bytes())
+        ),
+        // Without the id there is its beginning, which the number is made of.
+        None => format!(
+            "{delete} substr(key, -16, 8) = X'{}'",
+            hex(&id_prefix(number))
+        ),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The error of a document that an index entry names, and that is not there.
 pub(crate) fn of_missing(conn: &Connection, index: IndexRef, id: DocumentId) -> StoreError {
     let index = index_name(conn, index);
     let reason = format!(
-        "the index {index} has an entry for it, and its row is missing. Restore it from a backup"
+        "the index {index} has an entry for it, and its row is missing. Restore it from a backup. To give the \
+         document up: {}",
+        delete_entries(id.table, Some(id), number_by_id(id.internal))
     );
     damaged(conn, id.table, Some(id), reason)
 }

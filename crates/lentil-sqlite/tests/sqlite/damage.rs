@@ -214,6 +214,43 @@ async fn a_damaged_document_is_named_and_the_others_are_read() {
 }
 
 #[tokio::test]
+async fn a_damaged_document_is_given_up_as_the_error_says() {
+    let damages = ["replace(json, '\"which\"', '\"whicH\"')", "'{}'"];
+    for (json, is_foreign) in damages
+        .into_iter()
+        .flat_map(|json| [(json, false), (json, true)])
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = closed_store(folder.path()).await;
+        let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+        let damaged = large_task(&store, if is_foreign { 3 } else { 30 }, is_foreign).id;
+        let update =
+            format!("UPDATE _documents_10001 SET json = {json} WHERE json ->> '$._id' = ?1");
+        assert_eq!(
+            look(folder.path()).execute(&update, [damaged.to_string()]),
+            Ok(1)
+        );
+        let error = store
+            .snapshot()
+            .await
+            .unwrap()
+            .get(damaged)
+            .await
+            .unwrap_err();
+        let sentence = error.to_string();
+        assert!(sentence.contains(&damaged.to_string()), "{sentence}");
+        let (_, statements) = sentence.split_once("To give the document up: ").unwrap();
+        look(folder.path()).execute_batch(statements).unwrap();
+        let mut snapshot = store.snapshot().await.unwrap();
+        for name in ["by_id", "by_creation_time", "by_n"] {
+            let left = all(&mut *snapshot, index(&store, name)).await.len();
+            assert_eq!(left, documents.len() - 1, "{name}");
+        }
+        assert_eq!(store.verify().await.unwrap().damaged, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_row_edited_by_hand_is_read_and_stamped_if_it_is_still_a_document() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
