@@ -221,11 +221,23 @@ mod tests {
 
     #[test]
     fn a_batch_whose_commit_is_under_way_is_in_a_snapshot_when_its_mark_is() {
+        check_marks(&[]);
+        // The document is a foreign one when another has its number.
+        let mut other = (*document(1, 0)).clone();
+        other.id.internal = InternalId::at(other.creation_time, 99);
+        check_marks(&[other]);
+    }
+
+    fn check_marks(stored: &[StoredDocument]) {
         let folder = tempfile::tempdir().unwrap();
         let Opened {
             path, writer, last, ..
         } = open::open(folder.path(), &SqliteOptions::default()).unwrap();
         documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
+        for document in stored {
+            let (foreign, json) = (&mut ForeignTables::default(), documents::encode(document));
+            documents::insert(&writer, foreign, document, &json).unwrap();
+        }
         let reader = connection::reader(&path).unwrap();
         let frontier = Frontier::at(last);
         let seen = || {
