@@ -240,7 +240,9 @@ async fn a_damaged_document_is_given_up_as_the_error_says() {
         let sentence = error.to_string();
         assert!(sentence.contains(&damaged.to_string()), "{sentence}");
         let (_, statements) = sentence.split_once("To give the document up: ").unwrap();
+        drop(store);
         look(folder.path()).execute_batch(statements).unwrap();
+        let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
         let mut snapshot = store.snapshot().await.unwrap();
         for name in ["by_id", "by_creation_time", "by_n"] {
             let left = all(&mut *snapshot, index(&store, name)).await.len();
