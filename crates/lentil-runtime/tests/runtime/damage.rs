@@ -45,7 +45,7 @@ async fn a_damaged_document_fails_what_reads_it_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = open(folder.path()).await;
     for owner in ["bob", "ada"] {
-        let added = runtime.with_mutation(Identity::Anonymous, async |ctx| {
+        let added = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
             ctx.db.insert(task(owner, 1.0)).await
         });
         added.await.unwrap();
@@ -77,7 +77,7 @@ async fn a_damaged_document_fails_what_reads_it_and_nothing_else() {
         }
     }
     assert_eq!(update.changes.len(), 2);
-    let added = runtime.with_mutation(Identity::Anonymous, async |ctx| {
+    let added = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
         ctx.db.insert(task("bob", 2.0)).await
     });
     added.await.unwrap();
