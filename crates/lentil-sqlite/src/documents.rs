@@ -24,6 +24,18 @@ use crate::numbers::{FIRST_NATIVE, native_number, number_by_id};
 #[derive(Clone, Copy)]
 pub(crate) struct Tree(pub(crate) TableNumber);
 
+impl Tree {
+    /// A statement with the tree's name in the middle. Formatting would take longer than SQLite does to find a row.
+    pub(crate) fn sql(self, before: &str, after: &str) -> String {
+        let mut sql = String::with_capacity(before.len() + after.len() + 24);
+        sql.push_str(before);
+        sql.push_str("_documents_");
+        sql.push_str(&self.0.get().to_string());
+        sql.push_str(after);
+        sql
+    }
+}
+
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "_documents_{}", self.0)
@@ -78,7 +90,8 @@ impl<'c> Documents<'c> {
         conn: &'c Connection,
         table: TableNumber,
     ) -> Result<Option<Documents<'c>>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM {} WHERE number = ?1", Tree(table));
+        let before = "SELECT number, json, checksum FROM ";
+        let sql = Tree(table).sql(before, " WHERE number = ?1");
         Ok(prepare(conn, table, &sql)?.map(|by_number| Documents {
             conn,
             table,
@@ -173,8 +186,8 @@ impl<'r> Stored<'r> {
             checksum: match row.get_ref(2)? {
                 ValueRef::Null => None,
                 ValueRef::Integer(checksum) => Some(checksum),
-                // No checksum is negative.
-                _ => Some(-1),
+                // No checksum is that small.
+                _ => Some(i64::MIN),
             },
         })
     }
@@ -253,10 +266,8 @@ pub(crate) fn insert(
 ) -> rusqlite::Result<()> {
     let id = document.id;
     if let Some(number) = native_number(document) {
-        let insert = format!(
-            "INSERT INTO {} (number, json, checksum) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            Tree(id.table)
-        );
+        let values = " (number, json, checksum) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let insert = Tree(id.table).sql("INSERT INTO ", values);
         let checksum = checksum(id.table, number, json.as_bytes());
         let mut insert = conn.prepare_cached(&insert)?;
         if insert.execute(params![number, json, checksum])? == 1 {
@@ -288,10 +299,8 @@ pub(crate) fn update(
     id: DocumentId,
     json: &str,
 ) -> rusqlite::Result<()> {
-    let update = format!(
-        "UPDATE {} SET json = ?2, checksum = ?3 WHERE number = ?1",
-        Tree(id.table)
-    );
+    let set = " SET json = ?2, checksum = ?3 WHERE number = ?1";
+    let update = Tree(id.table).sql("UPDATE ", set);
     let number = foreign
         .number_of(conn, id)?
         .unwrap_or_else(|| number_by_id(id.internal));
@@ -371,4 +380,17 @@ pub(crate) fn id_in(json: &[u8]) -> Option<DocumentId> {
     let length = json[start..].iter().position(|byte| *byte == b'"')?;
     let text = std::str::from_utf8(&json[start..start + length]).ok()?;
     text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_name_the_tree() {
+        for number in [1, 90, 10_001, u32::MAX] {
+            let tree = Tree(TableNumber::new(number).unwrap());
+            assert_eq!(tree.sql("a ", " b"), format!("a {tree} b"));
+        }
+    }
 }
