@@ -191,8 +191,7 @@ impl Shared {
         let conn = writer.conn()?;
         let is_as_it_was = match format::read_catalog(conn) {
             Ok(catalog) => {
-                catalog == *self.catalog()
-                    && format::has_every_table(conn, &catalog).map_err(store_error)?
+                catalog == *self.catalog() && format::check_trees(conn, &catalog).is_ok()
             }
             Err(StoreError::Corrupt(_)) => false,
             Err(error) => return Err(error),

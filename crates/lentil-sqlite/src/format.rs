@@ -95,18 +95,6 @@ pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
     Catalog::from_json(&json)
 }
 
-/// Whether the file has the tree of each table, and that of the index entries.
-pub(crate) fn has_every_table(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<bool> {
-    let mut find =
-        conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
-    for table in catalog.tables.values() {
-        if !find.exists([Tree(table.number).to_string()])? {
-            return Ok(false);
-        }
-    }
-    find.exists(["_index_entries"])
-}
-
 /// Writes the catalog; makes the tree of each table that has none, and a view so that a person finds it.
 pub(crate) fn write_catalog(conn: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
     write_catalog_text(conn, catalog)?;
@@ -151,18 +139,20 @@ pub(crate) fn show_by_creation_time(conn: &Connection, table: TableNumber) -> ru
     create_view(conn, name, table, order)
 }
 
-/// Whether the catalog's tables have their trees.
+/// Checks that the file has the tree of each table, and that of the index entries.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when one is gone. Its documents would seem never to have been there.
 pub(crate) fn check_trees(conn: &Connection, catalog: &Catalog) -> Result<(), StoreError> {
+    let gone =
+        |what: &str, error| StoreError::Corrupt(format!("the {what} cannot be found: {error}"));
     for (name, table) in &catalog.tables {
         let tree = Tree(table.number);
-        if let Err(error) = conn.prepare(&format!("SELECT {COLUMNS} FROM {tree}")) {
-            let what = format!("the documents of the table `{name}` cannot be found: {error}");
-            return Err(StoreError::Corrupt(what));
-        }
+        conn.prepare(&format!("SELECT {COLUMNS} FROM {tree}"))
+            .map_err(|error| gone(&format!("documents of the table `{name}`"), error))?;
     }
+    conn.prepare("SELECT index_id, key FROM _index_entries")
+        .map_err(|error| gone("index entries", error))?;
     Ok(())
 }
 
