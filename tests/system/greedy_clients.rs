@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use lentil_tests::{Clonk, Connection, available, eventually};
+use lentil_tests::{Clonk, Connection, Start, available, eventually};
 
 #[test]
 fn a_thousand_connections_are_served_while_others_dawdle() {
@@ -126,4 +126,38 @@ fn an_idle_connection_does_not_hold_up_the_stop() {
     });
     drop(silent);
     assert_eq!(clonk.stop().code(), Some(0));
+}
+
+#[test]
+fn a_client_that_makes_no_progress_is_cut_after_the_time_of_the_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Start::new(&folder.path().join("data")).args(&["--progress-timeout", "1"]);
+    let clonk = start.run();
+    let bearer = clonk.bearer();
+    let mut half = clonk.connect().unwrap();
+    let head = format!(
+        "POST /api/job HTTP/1.1\r\nhost: test\r\nauthorization: {bearer}\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    half.send(head.as_bytes()).unwrap();
+    assert_eq!(half.read().unwrap().status, 408);
+    assert!(half.read().is_err(), "the connection ends");
+}
+
+#[test]
+fn an_address_has_no_more_connections_than_the_flag_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Start::new(&folder.path().join("data")).args(&["--connections-per-address", "2"]);
+    let clonk = start.run();
+    let mut kept = [clonk.connect().unwrap(), clonk.connect().unwrap()];
+    for connection in &mut kept {
+        let answer = connection.request("GET", "/healthz", &[], b"").unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    let refused = clonk.connect().unwrap().read().unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(
+        refused.body.contains("TooManyConnections"),
+        "{}",
+        refused.body
+    );
 }

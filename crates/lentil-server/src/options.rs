@@ -59,7 +59,7 @@ impl Default for ServerOptions {
             auth: AuthConfig::default(),
             trusted_proxies: TrustedProxies::default(),
             max_connections: 10_000,
-            max_connections_per_address: 2_500,
+            max_connections_per_address: 5_000,
             max_head_bytes: 32 << 10,
             head_time: Duration::from_secs(75),
             first_byte_time: Duration::from_secs(15),

@@ -71,7 +71,7 @@ pub(crate) struct ServeArgs {
         default_value = ""
     )]
     pub(crate) trusted_proxies: TrustedProxies,
-    /// How many connections of one address, or IPv6 /64, are served at the same time; a quarter of all unless told.
+    /// How many connections of one address, or IPv6 /64, are served at the same time; half of all unless told.
     /// Raise it when a proxy that is not trusted is in front.
     #[arg(long, env = "LENTIL_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
     pub(crate) connections_per_address: Option<usize>,

@@ -125,7 +125,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         trusted_proxies: args.trusted_proxies.clone(),
         progress_timeout: Duration::from_secs(args.progress_timeout),
         max_connections,
-        max_connections_per_address: args.connections_per_address.unwrap_or(max_connections / 4),
+        max_connections_per_address: args.connections_per_address.unwrap_or(max_connections / 2),
         ..ServerOptions::default()
     };
     let returning = tokio::spawn(memory::return_freed(runtime.memory().clone()));

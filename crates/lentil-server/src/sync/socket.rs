@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,7 +29,7 @@ const READ_BYTES: usize = 16 << 10;
 /// How long a client may neither take the last words nor send anything.
 const GOODBYE_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long it may do neither once the server shuts down.
+/// How long it may take in all once the server shuts down.
 const GOODBYE_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// More than the longest message, so that a client which sends before it reads gets to the last words.
 const MAX_DISCARDED_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
@@ -362,13 +362,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.send(text);
         }
         let shutdown = self.rule.shutdown.clone();
+        let mut shut_down = pin!(shut_down(&shutdown));
         let mut goodbye = Some(frame);
         let (mut is_shut, mut discarded, began) = (false, 0, Instant::now());
         while discarded < MAX_DISCARDED_BYTES && began.elapsed() < GOODBYE_TIMEOUT {
             let step = poll_fn(|cx| self.poll_goodbye(cx, &mut goodbye, &mut is_shut));
             let step = tokio::select! {
                 step = timeout(GOODBYE_IDLE_TIMEOUT, step) => step,
-                () = shut_down(&shutdown) => return,
+                () = &mut shut_down => return,
             };
             match step {
                 Ok(Ok(read)) if read > 0 => discarded += read,

@@ -115,3 +115,20 @@ async fn a_message_that_comes_slowly_is_taken() {
     }
     assert!(said.contains("unknown variant `Dance`"), "{said}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_on_pinging_does_not_hold_up_the_shutdown() {
+    let server = Running::start().await;
+    let mut stream = connect(&server).await;
+    stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();
+    let (_reader, mut writer) = stream.into_split();
+    let pinging = tokio::spawn(async move {
+        while writer.write_all(&ping()).await.is_ok() {
+            sleep(Duration::from_millis(500)).await;
+        }
+    });
+    sleep(Duration::from_secs(1)).await;
+    let ended = timeout(Duration::from_secs(3), server.end()).await;
+    assert!(ended.is_ok(), "the server ends soon");
+    pinging.abort();
+}
