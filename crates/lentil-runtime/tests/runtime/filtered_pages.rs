@@ -347,3 +347,30 @@ async fn a_page_ends_when_its_function_is_running_out_of_time() {
     fill(&t, "ada", [2_000.0]).await;
     assert_eq!(read_all(&t, 5).await, (vec![2_000.0], 3));
 }
+
+#[tokio::test]
+async fn a_page_near_a_limit_recommends_a_split() {
+    let t = backend();
+    fill(&t, "ada", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).await;
+    for (rows, status) in [(4.0, Some(PageStatus::SplitRecommended)), (6.0, None)] {
+        let options = PaginationOptions {
+            maximum_rows_read: Some(rows),
+            ..PaginationOptions::first(2)
+        };
+        let page = read(&t, Page::ascending(options)).await;
+        assert_eq!(ranks(&page.page), [2.0, 4.0]);
+        assert_eq!(page.page_status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_index_is_refused() {
+    let t = backend();
+    fill(&t, "ada", [1.0, 2.0, 3.0]).await;
+    let cursor = end_of_first(&t, 1).await;
+    let by_note = t.query(async |ctx| {
+        let notes = ctx.db.query(Task::BY_NOTE);
+        notes.paginate(PaginationOptions::after(&cursor, 1)).await
+    });
+    assert_eq!(by_note.await.unwrap_err().code(), Code::InvalidCursor);
+}
