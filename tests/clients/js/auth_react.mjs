@@ -64,7 +64,7 @@ await check("a password that is too short signs nobody up", async () => {
   await isSignedOut(one);
 }, 30);
 
-await check("who signs up with a password is signed in, in both windows", async () => {
+await check("a sign-up with a password signs in, in both windows", async () => {
   await submit(one, "ada@example.com", "a long password", "#sign-up");
   for (const page of [one, two]) await isSignedIn(page, "ada@example.com");
   const [header] = (await token(one)).split(".");
@@ -72,7 +72,7 @@ await check("who signs up with a password is signed in, in both windows", async 
   await isSignedOut(stranger);
 }, 30);
 
-await check("what a user writes is that user's alone", async () => {
+await check("only its owner sees a note", async () => {
   await one.click("#note");
   for (const page of [one, two]) await shows(page, "notes", '["a note"]');
   await shows(stranger, "notes", "[]");

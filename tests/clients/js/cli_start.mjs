@@ -23,9 +23,15 @@ const env = {
   CI: "1",
 };
 
+// A case that fails leaves none of them behind.
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 export function start(args, { stdin = "ignore", more = {} } = {}) {
   const cli = join(modules, "convex/bin/main.js");
   const child = spawn(node, [cli, ...args], { cwd: folder, env: { ...env, ...more }, stdio: [stdin, "pipe", "pipe"] });
+  running.add(child);
+  child.on("close", () => running.delete(child));
   const said = { out: "", err: "" };
   child.stdout.on("data", (text) => (said.out += text));
   child.stderr.on("data", (text) => (said.err += text));

@@ -92,7 +92,7 @@ await check("run --watch follows a query", async () => {
   await watch.ended;
 }, 60);
 
-await check("logs shows what was, as lines of JSON", async () => {
+await check("logs shows the history as lines of JSON", async () => {
   const logs = start(["logs", "--history", "100", "--success", "--jsonl"]);
   const sent = () => logs.said.out.split("\n").filter((line) => line.includes('"identifier":"messages:send"'));
   await until("the history", () => sent().length > 0, () => logs.said, 30);

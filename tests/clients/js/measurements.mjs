@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { ConvexClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
-import { check, finish, follow, until, url } from "./cases.mjs";
 import WebSocket from "ws";
+import { check, finish, follow, until, url } from "./cases.mjs";
 
 // The transitions that clients receive, and the events that they send.
 const transitions = [];
@@ -53,7 +53,7 @@ await check("a client whose clock is an hour ahead is told so", async () => {
   await client.close();
 });
 
-await check("what a client reports is taken, and the connection goes on", async () => {
+await check("the server takes a client's reports, and keeps the connection", async () => {
   const client = new ConvexClient(url, options);
   const list = follow(client, api.messages.list, { channel: "reports" });
   await list.first();
