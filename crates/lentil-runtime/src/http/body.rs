@@ -115,7 +115,7 @@ impl Body {
         while let Some(chunk) = self.chunk().await.transpose()? {
             whole.push(&chunk)?;
         }
-        Ok(whole.finish())
+        Ok(whole.finish()?)
     }
 
     /// All of it, if it is there without waiting.
@@ -135,9 +135,17 @@ impl Body {
     }
 }
 
+/// Bytes of the parts of a body that is put together: the first one, those of a body of so many bytes, and others. The
+/// allocator returns large parts to the system when they are freed, whichever thread frees them.
+const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
+
 /// A body that is being put together, charged to its sender as it grows.
+///
+/// It is kept in segments until it is whole: most that an attacker begins are never finished, and one buffer would have
+/// to grow, which takes twice its room and more while it is copied.
 struct Growing {
-    bytes: Vec<u8>,
+    segments: Vec<Vec<u8>>,
+    length: usize,
     account: Option<Account>,
     charge: Charge,
 }
@@ -146,30 +154,55 @@ impl Growing {
     fn new(account: Option<Account>) -> Growing {
         let charge = account.as_ref().map(|account| account.charge(0));
         Growing {
-            bytes: Vec::new(),
+            segments: Vec::new(),
+            length: 0,
             account,
             charge: charge.unwrap_or_default(),
         }
     }
 
-    fn push(&mut self, chunk: &[u8]) -> Result<(), OverBudget> {
-        let (before, needed) = (self.bytes.capacity(), self.bytes.len() + chunk.len());
-        if needed > before {
-            let goal = needed.max(2 * before);
-            if let Some(account) = &self.account {
-                account.check(goal)?;
-            }
-            // Both are held while the bytes move.
-            self.charge.set(before + goal);
-            self.bytes.reserve_exact(goal - self.bytes.len());
-            self.charge.set(self.bytes.capacity());
+    /// Charges for more, if the client may hold so much.
+    fn charge(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        if let Some(account) = &self.account {
+            account.check(bytes)?;
         }
-        self.bytes.extend_from_slice(chunk);
+        self.charge.set(self.charge.bytes() + bytes);
         Ok(())
     }
 
-    fn finish(self) -> Bytes {
-        self.charge.attach(self.bytes)
+    fn push(&mut self, mut chunk: &[u8]) -> Result<(), OverBudget> {
+        self.length += chunk.len();
+        while !chunk.is_empty() {
+            let last = self.segments.last_mut();
+            let Some(segment) = last.filter(|last| last.len() < last.capacity()) else {
+                let fits = |bytes: &usize| self.length <= *bytes;
+                let bytes = SEGMENT_BYTES.into_iter().find(fits);
+                let bytes = bytes.unwrap_or(SEGMENT_BYTES[2]);
+                self.charge(bytes)?;
+                self.segments.push(Vec::with_capacity(bytes));
+                continue;
+            };
+            let room = segment.capacity() - segment.len();
+            let (now, rest) = chunk.split_at(chunk.len().min(room));
+            segment.extend_from_slice(now);
+            chunk = rest;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Bytes, OverBudget> {
+        if self.segments.len() <= 1 {
+            let only = self.segments.pop().unwrap_or_default();
+            return Ok(self.charge.attach(only));
+        }
+        self.charge(self.length)?;
+        let mut whole = Vec::with_capacity(self.length);
+        for segment in self.segments {
+            whole.extend_from_slice(&segment);
+            // The segment is freed here.
+            self.charge.set(self.charge.bytes() - segment.capacity());
+        }
+        Ok(self.charge.attach(whole))
     }
 }
 
@@ -201,5 +234,47 @@ from_bytes!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
 impl From<()> for Body {
     fn from((): ()) -> Body {
         Body::empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::memory::{Memory, MemoryLimits};
+
+    fn body(chunks: Vec<Bytes>, account: &Account) -> Body {
+        Body::from_stream(stream::iter(chunks.into_iter().map(Ok))).charged_to(account.clone())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_and_charged_until_it_is_dropped() {
+        let account = Memory::default().client();
+        for lengths in [vec![1, 2], vec![5_000, 1, 70_000], vec![30_000; 20]] {
+            let chunks: Vec<Bytes> = lengths
+                .iter()
+                .zip(b'a'..)
+                .map(|(length, byte)| vec![byte; *length].into())
+                .collect();
+            let whole = body(chunks.clone(), &account).bytes().await.unwrap();
+            assert_eq!(whole, chunks.concat());
+            assert!((whole.len()..whole.len() + SEGMENT_BYTES[0]).contains(&account.held()));
+            drop(whole);
+            assert_eq!(account.held(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_clients_limit_is_refused_and_freed() {
+        let limits = MemoryLimits {
+            process: 1 << 30,
+            client: 1 << 20,
+        };
+        let account = Memory::new(limits).client();
+        let chunks = vec![Bytes::from(vec![0; 100_000]); 20];
+        let refused = body(chunks, &account).bytes().await.unwrap_err();
+        assert_eq!(refused.code(), Code::PayloadTooLarge);
+        assert_eq!(account.held(), 0);
     }
 }
