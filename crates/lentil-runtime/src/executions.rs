@@ -64,7 +64,8 @@ impl Execution {
     }
 
     fn bytes(&self) -> usize {
-        let lines: usize = self.log_lines.iter().map(String::len).sum();
+        let lines = self.log_lines.iter();
+        let lines: usize = lines.map(|line| size_of::<String>() + line.len()).sum();
         lines + self.error.as_ref().map_or(0, String::len)
     }
 }
@@ -207,5 +208,46 @@ impl Kept {
             };
             self.bytes -= oldest.bytes();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Caller;
+
+    fn execution(log_lines: Vec<String>) -> Execution {
+        let source = CallSource::new(Caller::Tester, RequestId::made(1));
+        Execution {
+            cursor_ms: 0.0,
+            ended_ms: 0.0,
+            identifier: "a:b".into(),
+            kind: None,
+            log_lines,
+            duration: Duration::ZERO,
+            error: None,
+            id: ExecutionId::default(),
+            parent: None,
+            identity: "unknown",
+            is_cached: false,
+            source: Arc::new(source),
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound_and_the_latest_stay() {
+        let mut kept = Kept::default();
+        for _ in 0..2 * MAX_KEPT {
+            kept.push(execution(Vec::new()));
+        }
+        assert_eq!(kept.executions.len(), MAX_KEPT);
+        for _ in 0..100 {
+            kept.push(execution(vec!["x".repeat(1 << 20)]));
+        }
+        assert_eq!(kept.executions.len(), 7);
+        let bytes: usize = kept.executions.iter().map(Execution::bytes).sum();
+        assert_eq!(kept.bytes, bytes);
+        let is_later = |a: &Execution, b: &Execution| a.cursor_ms < b.cursor_ms;
+        assert!(kept.executions.iter().is_sorted_by(|a, b| is_later(a, b)));
     }
 }
