@@ -118,7 +118,7 @@ impl Client {
 
 fn impatient_with_bodies() -> ServerOptions {
     ServerOptions {
-        progress_timeout: Duration::from_millis(300),
+        progress_timeout: Duration::from_secs(1),
         ..ServerOptions::default()
     }
 }
@@ -153,7 +153,7 @@ async fn a_window_that_is_opened_step_by_step_is_progress() {
                 received += frame.payload.len();
             }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -203,12 +203,12 @@ async fn a_client_that_takes_nothing_of_a_response_is_cut() {
 #[tokio::test]
 async fn a_function_that_is_slow_to_read_a_body_does_not_make_its_client_late() {
     async fn hesitate(_ctx: &ActionCtx, request: Request) -> Result<Response> {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
         Ok(Response::text(StatusCode::OK, request.text().await?))
     }
     let options = ServerOptions {
-        progress_timeout: Duration::from_millis(150),
-        progress_grace: Duration::from_millis(150),
+        progress_timeout: Duration::from_millis(700),
+        progress_grace: Duration::from_millis(700),
         ..ServerOptions::default()
     };
     let routes = HttpRouter::new().route(Method::POST, "/hesitate", hesitate);
