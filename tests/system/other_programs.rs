@@ -19,7 +19,9 @@ fn edit(data: &Path, from: &str, to: &str) {
     let view: String = conn.query_row(view, [], |row| row.get(0)).unwrap();
     let from_table = view.split(" FROM ").nth(1).unwrap();
     let table = from_table.split(' ').next().unwrap();
-    let update = format!("UPDATE {table} SET json = replace(json, '\"{from}\"', '\"{to}\"')");
+    let update = format!(
+        "UPDATE {table} SET json = replace(json, '\"{from}\"', '\"{to}\"'), checksum = NULL"
+    );
     assert!(conn.execute(&update, []).unwrap() > 0);
 }
 
