@@ -152,6 +152,8 @@ async fn accept(
     let mut connections = JoinSet::new();
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     loop {
+        // Before anything else, so that tasks which have ended do not pile up while connections are refused.
+        while connections.try_join_next().is_some() {}
         let next = async {
             let slot = Arc::clone(&slots)
                 .acquire_owned()
@@ -180,7 +182,6 @@ async fn accept(
             connection::serve(stream, service).await;
             drop((share, slot));
         });
-        while connections.try_join_next().is_some() {}
     }
 }
 
