@@ -232,3 +232,50 @@ pub(crate) fn empty_log(writer: &mut Writer) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(salts: [u8; 8]) -> LogEnd {
+        LogEnd {
+            salts,
+            ..LogEnd::default()
+        }
+    }
+
+    #[test]
+    fn the_ceiling_is_raised_beside_a_checkpoint_and_once_after_it() {
+        let mut checkpoints = Checkpoints::default();
+        assert!(!checkpoints.raise_ceiling());
+        checkpoints.begin();
+        for _ in 0..2 {
+            assert!(checkpoints.raise_ceiling(), "a checkpoint is running");
+            checkpoints.ceiling_was_raised();
+        }
+        checkpoints.end(3);
+        assert!(checkpoints.raise_ceiling(), "a checkpoint has ended");
+        checkpoints.ceiling_was_raised();
+        assert!(!checkpoints.raise_ceiling());
+        checkpoints.note_end();
+        assert!(checkpoints.raise_ceiling());
+    }
+
+    #[test]
+    fn frames_are_copied_as_long_as_the_log_is_not_begun_again() {
+        let mut checkpoints = Checkpoints::default();
+        assert_eq!(checkpoints.copied(&end([1; 8])), 0);
+        checkpoints.begin();
+        checkpoints.end(7);
+        assert_eq!(checkpoints.copied(&end([1; 8])), 7);
+        assert_eq!(checkpoints.copied(&end([2; 8])), 0);
+        checkpoints.begin();
+        assert_eq!(checkpoints.copied(&end([3; 8])), 0);
+        checkpoints.end(9);
+        assert_eq!(
+            checkpoints.copied(&end([3; 8])),
+            0,
+            "these were of the log before"
+        );
+    }
+}

@@ -382,4 +382,43 @@ mod tests {
             .unwrap();
         assert_eq!(times, "1.0,2.0,4.0");
     }
+
+    #[test]
+    fn notes_name_a_ceiling_that_the_database_without_the_log_has_not_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::default();
+        let opened = open::open(folder.path(), &options).unwrap();
+        let (path, base) = (opened.path.clone(), opened.base);
+        create_tree(&opened.writer, TableNumber::FIRST_USER).unwrap();
+        let frontier = Frontier::at(opened.last);
+        let mut writer =
+            Writer::new(opened.path, opened.writer, opened.wal, opened.last, base).unwrap();
+        let mut number = 0;
+        let mut note_of_next = |writer: &mut Writer| {
+            number += 1;
+            writer.begin_batch().unwrap();
+            // The clock stands still.
+            writer.apply(inserting(&[number]), base).unwrap();
+            writer.commit(&frontier).unwrap();
+            writer.batch.take().unwrap().note
+        };
+        let ceiling_without_log = || {
+            let copy = folder.path().join("copy");
+            std::fs::copy(&path, &copy).unwrap();
+            format::read_ceiling(&Connection::open(&copy).unwrap()).unwrap()
+        };
+        let first = note_of_next(&mut writer);
+        assert!(first.ceiling > ceiling_without_log() && first.base == base);
+        assert_eq!(note_of_next(&mut writer).ceiling, first.ceiling);
+
+        assert!(crate::checkpoint::copy_all(writer.conn().unwrap(), "PASSIVE").unwrap());
+        writer.checkpoints().note_end();
+        assert_eq!(ceiling_without_log(), first.ceiling);
+        let after = note_of_next(&mut writer);
+        assert!(
+            after.ceiling > first.ceiling,
+            "this commit is in the log alone"
+        );
+        assert_eq!(note_of_next(&mut writer).ceiling, after.ceiling);
+    }
 }
