@@ -77,8 +77,12 @@ type Change = fn(&Path);
 fn a_start_refuses_a_log_that_lost_acknowledged_commits() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
-    let damage: [(&str, Change); 9] = [
+    let damage: [(&str, Change); 10] = [
         ("removed", |data| fs::remove_file(data.join(LOG)).unwrap()),
+        ("removed with the database", |data| {
+            fs::remove_file(data.join(LOG)).unwrap();
+            fs::remove_file(data.join(DATABASE)).unwrap();
+        }),
         ("emptied", |data| cut(&data.join(LOG), 0)),
         ("cut in the last frame", |data| {
             let length = fs::metadata(data.join(LOG)).unwrap().len();

@@ -69,6 +69,16 @@ impl Log {
 }
 
 impl Loss {
+    /// What is missing where there is neither a database nor its log.
+    pub(crate) fn of_everything(database: &Path) -> io::Result<Option<Loss>> {
+        let note = acknowledged::read(database)?.filter(|note| note.end.frames > 0);
+        Ok(note.map(|note| Loss {
+            acknowledged: note.end.frames,
+            intact: 0,
+            copied: note.copied,
+        }))
+    }
+
     /// Keeps a copy of the damaged log, and removes it where the database is ahead of what is intact of it: its older
     /// pages would replace newer ones.
     pub(crate) fn set_log_aside(&self, database: &Path) -> io::Result<()> {

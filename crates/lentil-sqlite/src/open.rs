@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lentil_store::{Catalog, Clock, StoreError, Timestamp};
+use lentil_store::{Catalog, StoreError, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
@@ -166,7 +166,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
             find_log(&path, &found)?
         }
         None => {
-            create(folder, &path, clock)?;
+            create(folder, &path, options)?;
             Log::Whole
         }
     };
@@ -180,13 +180,14 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
         kept.map(drop).map_err(|error| refused(&path, error))
     };
     keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
-    let (catalog, last) = accept(&path, &writer, options)?;
+    let (catalog, last) = accept(&path, &writer)?;
     if let Some(loss) = log.loss(last) {
         if matches!(log, Log::Other(_)) {
             accept_loss(&path, &loss, options)?;
         }
         check_structure(&path, &writer)?;
     }
+    check_clock(&path, &writer, last, options)?;
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
     upgrade(&writer, &catalog).map_err(|error| refused(&path, error))?;
@@ -272,11 +273,7 @@ fn begin_notes(path: &Path, conn: &Connection) -> io::Result<Wal> {
 }
 
 /// Reads what there is, and refuses what cannot be worked with.
-fn accept(
-    path: &Path,
-    conn: &Connection,
-    options: &SqliteOptions,
-) -> Result<(Catalog, Timestamp), OpenError> {
+fn accept(path: &Path, conn: &Connection) -> Result<(Catalog, Timestamp), OpenError> {
     let failed = |error| refused(path, error);
     // Once more, for what the header says may be overwritten in the log.
     let application_id = conn
@@ -293,7 +290,6 @@ fn accept(
         },
     )?;
     let last = format::read_ceiling(conn).map_err(failed)?;
-    check_clock(path, conn, last, options)?;
     let catalog = format::read_catalog(conn).map_err(|error| damaged(path, error))?;
     Ok((catalog, last))
 }
@@ -448,7 +444,7 @@ fn check(path: &Path, header: &Header) -> Result<(), OpenError> {
 }
 
 /// Makes a database under another name, whole and durable, and only then gives it its own.
-fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError> {
+fn create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {
     let failed = |io| OpenError::File {
         path: shown(path),
         io,
@@ -456,6 +452,9 @@ fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError
     // Another database's log would be taken for the new one's.
     if fs::metadata(wal::path_of(path)).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::Beheaded { path: shown(path) });
+    }
+    if let Some(loss) = Loss::of_everything(path).map_err(failed)? {
+        accept_loss(path, &loss, options)?;
     }
     let new = folder.join(format!("{FILE}.new"));
     let _ = fs::remove_file(&new);
@@ -466,7 +465,7 @@ fn create(folder: &Path, path: &Path, clock: &dyn Clock) -> Result<(), OpenError
         .open(&new)
         .map_err(failed)?;
     let conn = Connection::open(&new).map_err(|error| failed(io::Error::other(error)))?;
-    let created = format::create(&conn, Timestamp::MIN.next(clock.now()))
+    let created = format::create(&conn, Timestamp::MIN.next(options.clock.now()))
         .and_then(|()| conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())));
     created.map_err(|error| failed(io::Error::other(error)))?;
     conn.close()
