@@ -339,9 +339,12 @@ async fn verifying_does_not_disturb_what_is_written_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 0..1_000).await;
+    store.close().await.unwrap();
+    drop(store);
     look(folder.path())
         .execute("UPDATE _documents_10001 SET checksum = NULL", [])
         .unwrap();
+    let store = open(folder.path(), SqliteOptions::default()).await;
     let writing = {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
