@@ -53,7 +53,7 @@ fn limit_of(available: Option<usize>) -> usize {
     available.map_or(MIN_LIMIT, |bytes| (bytes / PART).max(MIN_LIMIT))
 }
 
-/// The least of what the control group and the machine have. `read` reads a file.
+/// The least of what `ulimit -v`, the control group and the machine have. `read` reads a file.
 fn available(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
     let number = |path: &str| read(path)?.trim().parse().ok();
     // In a container the process's own control group is mounted at the root.
@@ -66,7 +66,14 @@ fn available(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
             Some(kib << 10)
         })
     });
+    let of_address_space = read("/proc/self/limits").and_then(|text| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Max address space"))?;
+        line.split_whitespace().next()?.parse().ok()
+    });
     [
+        of_address_space,
         of_own_group,
         number("/sys/fs/cgroup/memory.max"),
         number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -141,6 +148,9 @@ mod tests {
             available(files("max", "", "MemTotal: 1024 kB\n")),
             Some(1 << 20)
         );
+        let limits = "Max address space         2684354560           unlimited            bytes\n";
+        let limited = |path: &str| (path == "/proc/self/limits").then(|| limits.to_owned());
+        assert_eq!(available(limited), Some(2_684_354_560));
         assert_eq!(available(|_: &str| None), None);
         assert_eq!(limit_of(Some(8 << 30)), 2 << 30);
         assert_eq!(
