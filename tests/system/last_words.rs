@@ -49,7 +49,7 @@ fn a_client_that_sends_too_much_reads_why() {
 }
 
 #[test]
-fn a_client_that_goes_on_after_a_bad_message_reads_why() {
+fn a_client_that_keeps_sending_after_a_bad_message_reads_the_reason() {
     let server = Server::testapp();
     let mut client = opened(&server);
     client.send("this is not JSON").unwrap();

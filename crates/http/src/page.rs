@@ -22,7 +22,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self' data: http: https:; frame-src https:; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
-/// What the page is about where its path names nothing in particular.
+/// The description of the page where its path names no app.
 const ABOUT: &str = "Apps that clonk has built, and those that it is building.";
 
 async fn get_page(_ctx: &ActionCtx, _request: Request) -> Result<Response> {

@@ -24,7 +24,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// The timeout of the next bytes of a response.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an idle connection is reused. S3 closes connections that are idle for longer.
+/// The time for which an idle connection is reused. S3 closes connections that are idle for longer.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// HTTP for `object_store`, with the client and the cryptography that the server already contains.

@@ -108,7 +108,7 @@ fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Res
     })
 }
 
-/// Whether none of the fields contains the type that has them; evaluating it is what finds out.
+/// Returns an expression that is true if no field contains the type itself. Its evaluation finds a cycle.
 ///
 /// Each type's constant is made of those of its fields, so that a type within itself is a constant that depends on
 /// itself, which does not compile.

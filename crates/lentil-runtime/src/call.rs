@@ -65,8 +65,8 @@ impl Call {
         })
     }
 
-    /// An attempt at this call in a transaction of its own: with a log and an answer to "has it asked for its user?"
-    /// that hold for this attempt alone.
+    /// Returns an attempt at this call. It has its own log, and its own record of whether the function asked for its
+    /// user.
     pub(crate) fn attempt(&self, name: &Arc<str>) -> Call {
         Call {
             runtime: self.runtime.clone(),

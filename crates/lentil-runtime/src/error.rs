@@ -88,8 +88,8 @@ impl Error {
         self.0.source.as_deref()
     }
 
-    /// Whether the call itself was refused (no such function, arguments that do not fit), before any function ran:
-    /// its caller may be told why.
+    /// Returns whether the call itself was refused (no such function, arguments that do not fit), before any function
+    /// ran: its caller may learn the reason.
     pub fn is_refusal(&self) -> bool {
         self.0.is_refusal
     }
@@ -105,7 +105,8 @@ impl Error {
         self
     }
 
-    /// Lays an error that input can cause (a value of the wrong shape or over a size limit, an id of another table) at the request's door.
+    /// Turns an error that input can cause into the request's fault: a value of the wrong shape or over a size limit,
+    /// or an id of another table.
     ///
     /// An HTTP action that passes its request's data on to a function says with this that such an error is the
     /// client's: it becomes [`Code::BadRequest`] and is answered 400 with its sentence. Others stay what they are.
@@ -233,7 +234,7 @@ pub enum Code {
     Unavailable,
     /// The server itself failed.
     Internal,
-    /// What the function reads is damaged in the database; the message says which document. Trying again does not help.
+    /// The function reads a damaged document; the message names it. A retry does not help.
     DamagedData,
 }
 
@@ -286,12 +287,12 @@ impl Code {
         }
     }
 
-    /// Whether the server is at fault and not the function.
+    /// Returns whether the server is at fault and not the function.
     pub fn is_system(self) -> bool {
         self.may_pass() || self == Code::DamagedData
     }
 
-    /// Whether the server is at fault in a way that may pass: trying again can help.
+    /// Returns whether the server is at fault in a way that may pass: trying again can help.
     pub fn may_pass(self) -> bool {
         matches!(self, Code::Overloaded | Code::Unavailable | Code::Internal)
     }

@@ -15,7 +15,7 @@ use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
 /// How many executions are remembered.
 const MAX_KEPT: usize = 1_000;
-/// How many bytes of log lines and errors are remembered; a client can choose what a function logs.
+/// Bytes of log lines and errors that are kept; a client can choose what a function logs.
 const MAX_KEPT_BYTES: usize = 8 << 20;
 /// The longest error that is remembered.
 const MAX_ERROR_BYTES: usize = 32 << 10;
@@ -38,11 +38,11 @@ pub struct Execution {
     pub duration: Duration,
     /// Why it failed, if it did.
     pub error: Option<String>,
-    /// Which execution it is.
+    /// Its id.
     pub id: ExecutionId,
     /// The execution that called it.
     pub parent: Option<ExecutionId>,
-    /// On whose behalf it ran, in the words of Convex's log.
+    /// The kind of identity that it ran with, in the words of Convex's log.
     pub identity: &'static str,
     /// Whether its result is another execution's: from the cache, or from one that ran at the same time.
     pub is_cached: bool,
@@ -55,7 +55,7 @@ impl Execution {
         &self.source.request_id
     }
 
-    /// What called it, in the words of Convex's log.
+    /// The caller, in the words of Convex's log.
     pub fn caller(&self) -> &'static str {
         match self.parent {
             Some(_) => "Action",
@@ -70,7 +70,7 @@ impl Execution {
     }
 }
 
-/// Which execution one is. It prints as a UUID, as Convex's do.
+/// An execution's id. It prints as a UUID, as Convex's do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExecutionId {
     /// A random number of the process.
@@ -99,7 +99,7 @@ struct Kept {
     bytes: usize,
 }
 
-/// How an execution ended.
+/// The end of an execution.
 pub(crate) struct Ended<'a, T> {
     pub(crate) identifier: Arc<str>,
     pub(crate) kind: Option<FunctionKind>,
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_has_a_bound_and_the_latest_stay() {
+    fn remembered_executions_are_bounded_and_the_latest_stay() {
         let mut kept = Kept::default();
         for _ in 0..2 * MAX_KEPT {
             kept.push(execution(Vec::new()));

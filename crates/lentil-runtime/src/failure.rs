@@ -7,14 +7,14 @@ const MAX_LOGGED: usize = 32 << 10;
 impl CallSource {
     /// Writes the one line of the log that a failed call leaves.
     ///
-    /// Whoever receives a request logs its failure, after everything that the request caused has ended: so a failure
+    /// The receiver of a request logs its failure, after everything that the request caused has ended. So a failure
     /// that passes through several functions, or that one of them handles, is not written twice.
     ///
-    /// An error that its caller is told in full, such as arguments that do not match, is the caller's own affair: it
-    /// stands at the level `debug`, without the message, which quotes arguments.
+    /// An error that its caller receives in full, such as arguments that do not match, concerns the caller alone. It
+    /// is logged at the level `debug`, without the message, which quotes arguments.
     pub fn log_failure(&self, function: &str, error: &Error) {
         let (request_id, code) = (&self.request_id, error.code().as_str());
-        // Nobody is told what came of a scheduled function.
+        // A scheduled function has no caller that receives its error.
         if is_told_in_full(error) && self.caller != Caller::Scheduler {
             tracing::debug!(%request_id, function, code, "a call was refused");
             return;
@@ -27,13 +27,13 @@ impl CallSource {
     }
 }
 
-/// Whether a client receives all that there is to know of an error, whoever the client is.
+/// Returns whether every client receives an error in full.
 fn is_told_in_full(error: &Error) -> bool {
     let code = error.code();
     error.is_refusal() || code == Code::Application || code.status().is_client_error()
 }
 
-/// What went wrong, without the value that a validator refused: the log has no arguments.
+/// Returns the message without the value that a validator refused: the log must not contain arguments.
 fn without_value(error: &Error) -> &str {
     let message = error.message();
     match error.code() {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_is_told_is_no_failure_of_ours() {
+    fn errors_shown_to_the_caller_are_not_server_failures() {
         let told = [
             Error::application("data"),
             Error::new(Code::BadRequest, "no"),

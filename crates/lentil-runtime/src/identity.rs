@@ -97,12 +97,12 @@ impl Identity {
         }
     }
 
-    /// Whether it came with the administrator's key.
+    /// Returns whether it came with the administrator's key.
     pub fn is_admin(&self) -> bool {
         matches!(self, Identity::Admin { .. })
     }
 
-    /// What it is called in Convex's log.
+    /// Returns its name in Convex's log.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Identity::Anonymous => "unknown",

@@ -83,7 +83,7 @@ pub(crate) struct Usage {
     written: Written,
 }
 
-/// What a transaction has written so far; a nested mutation that fails gives its part back.
+/// The writes of a transaction so far; a nested mutation that fails gives its part back.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Written {
     documents: usize,
@@ -144,12 +144,12 @@ impl Usage {
         self.written
     }
 
-    /// Forgets what was written since `earlier`. Reads stay counted: they have happened.
+    /// Resets the counts of writes to `earlier`. Reads stay counted: they have happened.
     pub(crate) fn roll_back_to(&mut self, earlier: Written) {
         self.written = earlier;
     }
 
-    /// How much more may be read.
+    /// Returns how much more may be read.
     pub(crate) fn reads_left(&self, limits: &Limits) -> ReadsLeft {
         ReadsLeft {
             documents: limits.documents_read.saturating_sub(self.documents_read),
@@ -163,7 +163,7 @@ impl Usage {
     }
 }
 
-/// How many documents, and how many bytes of documents, a transaction may still read.
+/// The number of documents, and of their bytes, that a transaction may still read.
 pub(crate) struct ReadsLeft {
     pub(crate) documents: usize,
     pub(crate) bytes: usize,

@@ -130,7 +130,7 @@ impl Log {
         }
     }
 
-    /// Adds the lines of a call that had a log of its own.
+    /// Adds the lines of another call's log.
     pub(crate) fn extend(&self, lines: &[String]) {
         for line in lines {
             self.add(|| line.clone());
@@ -142,7 +142,7 @@ impl Log {
     }
 }
 
-/// A text without line breaks or other control characters: one that came from a client cannot forge a line of the log.
+/// Returns a text without line breaks and other control characters: a client's text must not forge a line of the log.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl Display for OneLine<'_> {

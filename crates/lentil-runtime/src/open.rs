@@ -21,8 +21,8 @@ use crate::{Application, CronError, RuntimeOptions, system};
 
 const BATCH: usize = 1_000;
 const SHOWN_MISFITS: usize = 10;
-/// By how much a `_creationTime` may be above the time of its commit. Documents that are made in one moment get
-/// times one after another.
+/// The most that a `_creationTime` may be above the time of its commit. Documents that are made in the same moment
+/// get increasing times.
 const CREATION_LEAD_MS: f64 = 1_000.0;
 
 /// Why an application cannot run on a store. The store is as it was.
@@ -213,7 +213,7 @@ async fn check_documents(
     }
 }
 
-/// Whether an index was unique before, so that its documents are known to be.
+/// Returns whether an index was unique before, so that its documents are known to be.
 fn is_known_unique(entry: &TableEntry, index: &lentil_schema::IndexDefinition) -> bool {
     entry
         .index(&index.name)
@@ -290,7 +290,8 @@ impl TableNames for NamesAfter<'_> {
 
 /// The greatest `_creationTime` that was given here, which later ones must be above.
 ///
-/// It is hardly above the last commit's time. A document of another database may have any, and is left out of account.
+/// It is at most [`CREATION_LEAD_MS`] above the last commit's time. Documents of other databases may have any, and are
+/// ignored.
 async fn last_creation_time(
     catalog: &Catalog,
     snapshot: &mut dyn Snapshot,

@@ -99,7 +99,7 @@ pub struct RuntimeOptions {
     pub limits: Limits,
     /// Shows internals in errors, for development.
     pub dev: bool,
-    /// How many bytes of answers the query cache keeps, a quarter of the memory limit at most.
+    /// Bytes of answers that the query cache keeps, at most a quarter of the memory limit.
     pub cache_bytes: usize,
     /// The values of the secrets that the application declares.
     pub secrets: HashMap<String, Secret>,
@@ -111,7 +111,7 @@ pub struct RuntimeOptions {
     pub origin: String,
     /// What upload URLs are signed with; `None` takes a random key, which a restart forgets.
     pub upload_secret: Option<Secret>,
-    /// How much memory clients may make the server hold.
+    /// The limits of the memory that the server holds for clients.
     pub memory: MemoryLimits,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
@@ -147,9 +147,9 @@ pub struct FunctionCall {
     pub identity: Identity,
     /// Of a mutation that must not run twice: its place in its client's session.
     pub request: Option<SessionRequest>,
-    /// Stands for the arguments, until the call has ended.
+    /// The charge for the arguments, until the call has ended.
     pub charge: Charge,
-    /// Where it comes from; `None` when the program itself calls.
+    /// The call's source; `None` when the program itself calls.
     pub source: Option<CallSource>,
 }
 
@@ -183,7 +183,7 @@ pub struct FunctionOutcome {
     pub log_lines: Vec<String>,
     /// A timestamp that has all that the call wrote and read.
     pub timestamp: Timestamp,
-    /// The id under which the call stands in the log.
+    /// Returns the call's id in the log.
     pub request_id: RequestId,
 }
 
@@ -293,7 +293,7 @@ impl Runtime {
         }
     }
 
-    /// Runs a function, or answers as it was answered before if this is a repetition.
+    /// Runs a function, or returns the recorded answer if the call is a repetition.
     async fn dispatch_once(
         &self,
         call: FunctionCall,
@@ -303,7 +303,7 @@ impl Runtime {
         let request = call.request.clone();
         let done = self.dispatch(call, kind, context).await;
         match (&done, request) {
-            // What was answered stands, though the function has since changed its name or its arguments.
+            // The recorded answer stands, also when the function has changed its name or arguments since.
             (Err(error), Some(request)) if error.is_refusal() => {
                 match self.answered(&request).await? {
                     Some(value) => Ok((value, self.published())),
@@ -362,7 +362,7 @@ impl Runtime {
         self.read(identity, body).await
     }
 
-    /// Runs `body` as a mutation: what it writes is durable when this returns, or undone when it fails. Without a
+    /// Runs `body` as a mutation: its writes are durable when this returns, or undone when it fails. Without a
     /// source the program itself calls.
     ///
     /// # Errors
@@ -432,7 +432,7 @@ impl Runtime {
         &self.0.router
     }
 
-    /// Whether errors may show internals.
+    /// Returns whether errors may show internals.
     pub fn is_dev(&self) -> bool {
         self.0.dev
     }
@@ -447,7 +447,7 @@ impl Runtime {
         self.0.clock.now().as_millis()
     }
 
-    /// What clients make the server hold.
+    /// Returns the ledger of the memory held for clients.
     pub fn memory(&self) -> &Memory {
         &self.0.memory
     }
@@ -540,7 +540,7 @@ impl Runtime {
         &self.0.turn_holder
     }
 
-    /// The greatest creation time that there is.
+    /// The greatest creation time given out so far.
     pub(crate) fn last_creation_time(&self) -> f64 {
         self.0.creation_times.last()
     }

@@ -5,18 +5,18 @@ use lentil_values::DocumentId;
 
 use crate::{RequestId, Runtime};
 
-/// Where a call comes from. All calls that one request causes share it.
+/// The origin of a call. All calls that one request causes share it.
 #[derive(Clone, Debug)]
 pub struct CallSource {
     pub(crate) request_id: RequestId,
     pub(crate) caller: Caller,
     pub(crate) ip: Option<IpAddr>,
     pub(crate) user_agent: Option<HeaderValue>,
-    /// The scheduled function that runs, and calls whatever this is the source of.
+    /// The scheduled function that runs and makes this call.
     pub(crate) scheduled: Option<DocumentId>,
 }
 
-/// What made a call, by the names that Convex's log has for them.
+/// The kind of caller, by the names in Convex's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A request to the Convex HTTP API.
@@ -32,7 +32,7 @@ pub enum Caller {
 }
 
 impl CallSource {
-    /// A call under this request id, of a peer that is not known.
+    /// Returns the source of a call with this request id and an unknown peer.
     pub fn new(caller: Caller, request_id: RequestId) -> CallSource {
         CallSource {
             request_id,
@@ -43,7 +43,7 @@ impl CallSource {
         }
     }
 
-    /// The same, with the peer's address and what it says of itself in `User-Agent`.
+    /// Returns the same with the peer's address and its `User-Agent`.
     #[must_use]
     pub fn with_peer(self, ip: Option<IpAddr>, user_agent: Option<HeaderValue>) -> CallSource {
         CallSource {
@@ -53,13 +53,13 @@ impl CallSource {
         }
     }
 
-    /// The same, but of another caller.
+    /// Returns the same with another caller.
     #[must_use]
     pub fn with_caller(self, caller: Caller) -> CallSource {
         CallSource { caller, ..self }
     }
 
-    /// The same, but under another request id.
+    /// Returns the same with another request id.
     #[must_use]
     pub fn with_request_id(self, request_id: RequestId) -> CallSource {
         CallSource { request_id, ..self }
@@ -89,7 +89,7 @@ impl Runtime {
         RequestId::made(self.seeds().next_u64())
     }
 
-    /// The source of a call that nothing outside has asked for.
+    /// Returns the source of a call that no request has caused.
     pub(crate) fn new_source(&self, caller: Caller) -> CallSource {
         CallSource::new(caller, self.new_request_id())
     }

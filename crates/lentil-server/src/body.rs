@@ -17,7 +17,7 @@ use crate::progress::{PeerTimer, ProgressRule};
 /// Bytes of a response that HTTP/2 takes at a time, so that it shows how far the client has come.
 const SLICE_BYTES: usize = 16 << 10;
 
-/// What a response may take without being counted beside its connection.
+/// Bytes of a response that the charge for its connection covers.
 const SMALL_BYTES: usize = 4 << 10;
 
 /// A request's body, and the client that sends it.
@@ -69,7 +69,7 @@ impl Reader {
         if self.pause.is_none() && !self.account.is_readable() {
             let account = self.account.clone();
             self.pause = Some(Box::pin(async move { account.readable().await }));
-            // The client is not late while nobody reads.
+            // The client is not late while the server does not read.
             if let Some(timer) = &mut self.timer {
                 timer.pause();
             }
@@ -129,7 +129,7 @@ pub(crate) struct ToClient {
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
-/// What learns how far the response has been sent.
+/// The receiver of a response's sending progress.
 enum Recipient {
     /// A connection with one request at a time, which ends when this is dropped.
     Request { _in_flight: InFlightRequest },

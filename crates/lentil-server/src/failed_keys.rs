@@ -7,22 +7,22 @@ use tokio::time::Instant;
 
 /// Wrong keys that an address may present at once.
 const BURST: u32 = 10;
-/// How long it takes until one of them is forgotten.
+/// The time after which one of them is forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(6);
 /// Addresses that are remembered; each takes about 50 bytes.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// The addresses that have presented wrong administrator keys. None may try more than a few a minute.
+/// The addresses that have presented wrong administrator keys. Each may try only a few a minute.
 ///
 /// An address that has tried too many is refused before its key is compared, so that it learns nothing.
 #[derive(Default)]
 pub(crate) struct FailedKeys {
-    /// When all failures of an address will be forgotten.
+    /// The time at which all failures of an address are forgotten.
     forgotten_at: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl FailedKeys {
-    /// How long this address must wait before it may present a key; none when it may now.
+    /// Returns the time that this address must wait before it may present a key; `None` if it may now.
     pub(crate) fn wait(&self, address: IpAddr) -> Option<Duration> {
         let forgotten_at = *self.forgotten_at.lock().get(&address)?;
         let allowed = FORGET_INTERVAL * (BURST - 1);

@@ -1,4 +1,4 @@
-//! Which host a request is for, checked as RFC 9112, 3.2 and RFC 9113, 8.3.1 demand.
+//! Checks the host that a request names, as RFC 9112, 3.2 and RFC 9113, 8.3.1 demand.
 
 use std::net::Ipv6Addr;
 
@@ -43,7 +43,7 @@ fn check_http2(request: &Parts, host: Option<&HeaderValue>) -> Result<(), &'stat
     }
 }
 
-/// Whether this is a `uri-host [ ":" port ]` of RFC 3986, with a host that is not empty.
+/// Returns whether this is a `uri-host [ ":" port ]` of RFC 3986, with a host that is not empty.
 fn is_authority(text: &[u8]) -> bool {
     if let Some(literal) = text.strip_prefix(b"[") {
         let Some(end) = literal.iter().position(|&byte| byte == b']') else {
@@ -62,7 +62,7 @@ fn is_authority(text: &[u8]) -> bool {
     !name.is_empty() && is_name(name) && is_port(port)
 }
 
-/// Whether this is a `reg-name`, which an IPv4 address is too.
+/// Returns whether this is a `reg-name`, which an IPv4 address is too.
 fn is_name(name: &[u8]) -> bool {
     let mut rest = name;
     while let [first, after @ ..] = rest {

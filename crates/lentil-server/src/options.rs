@@ -15,7 +15,7 @@ pub struct ServerOptions {
     pub admin_key: Option<Secret>,
     /// Whose tokens sign users in.
     pub auth: AuthConfig,
-    /// The proxies that tell the addresses of their clients.
+    /// The proxies whose headers give the addresses of their clients.
     pub trusted_proxies: TrustedProxies,
     /// Connections at the same time; further ones wait to be accepted.
     pub max_connections: usize,
@@ -31,14 +31,14 @@ pub struct ServerOptions {
     pub first_byte_time: Duration,
     /// Bytes of a request's body.
     pub max_body_bytes: usize,
-    /// How long a client may take or send none of its bytes while some wait for it, or its request's body is not
-    /// complete. The time that functions take does not count.
+    /// The longest time in which none of a client's bytes move while some wait for it, or its request's body is
+    /// incomplete. The execution time of functions does not count.
     pub progress_timeout: Duration,
-    /// How long a client may take over its bytes before their rate matters.
+    /// The waiting time after which the rate of a client's bytes matters.
     pub progress_grace: Duration,
     /// Bytes a second that a client must take or send then, on average over the time that it was waited for.
     pub min_bytes_per_second: u32,
-    /// Uploads whose bytes are stored at the same time. An upload whose client is waited for is not one of them.
+    /// Uploads whose bytes are stored at the same time. An upload that waits for its client does not count.
     pub max_uploads: usize,
     /// Unfinished uploads of one client's address; further ones are refused with 429.
     pub max_uploads_per_address: usize,

@@ -1,4 +1,4 @@
-//! Which client a connection or a request comes from, also behind proxies.
+//! The client's address of a connection or a request, also behind proxies.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderName, header};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose word about their clients' addresses is believed.
+/// The proxies whose headers about their clients' addresses are trusted.
 ///
 /// It is read from a list such as `10.0.0.0/8, ::1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
-/// An address and how many of its first bits count.
+/// An address, and the number of its first bits that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
@@ -26,7 +26,7 @@ struct Network {
 pub struct NetworkError(String);
 
 impl TrustedProxies {
-    /// Whether this address is a trusted proxy's.
+    /// Returns whether this address is a trusted proxy's.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_who_is_not_trusted() {
+    fn headers_of_untrusted_peers_are_ignored() {
         let line = [(FORWARDED_FOR, "192.0.2.1")];
         assert_eq!(client("", "10.0.0.1", &line), "10.0.0.1");
         assert_eq!(client("10.1.0.0/16", "10.0.0.1", &line), "10.0.0.1");

@@ -12,19 +12,19 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long a peer may take during shutdown before it is cut off.
+/// The time after which a peer is cut off during shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How often a peer that the server waits for is looked at.
+/// The interval between two checks of a peer that the server waits for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How slow a peer may be.
+/// The limits of a slow peer.
 #[derive(Debug)]
 pub(crate) struct ProgressRule {
-    /// How long none of the peer's bytes may move.
+    /// The longest time in which none of the peer's bytes move.
     pub(crate) timeout: Duration,
-    /// For how long the rate does not matter.
+    /// The waiting time in which the rate does not matter.
     pub(crate) grace: Duration,
-    /// Bytes a second, on average over the time that the peer was waited for.
+    /// Bytes a second, on average over the time that the server waited for the peer.
     pub(crate) min_rate: f64,
     pub(crate) shutdown: CancellationToken,
 }
@@ -43,7 +43,7 @@ impl ProgressRule {
     }
 }
 
-/// Counts the time that a peer is waited for.
+/// Counts the time that the server waits for a peer.
 pub(crate) struct PeerTimer {
     rule: Arc<ProgressRule>,
     next_check: Pin<Box<Sleep>>,
@@ -52,9 +52,9 @@ pub(crate) struct PeerTimer {
     /// Bytes at the first check.
     moved_at_first: u64,
     progress_at: Instant,
-    /// Since when the peer is waited for; none while it is not.
+    /// The start of the present wait; `None` while the server does not wait.
     waiting_since: Option<Instant>,
-    /// How long the peer was waited for before that.
+    /// The total of the waits before that.
     waited: Duration,
 }
 
@@ -71,10 +71,10 @@ impl PeerTimer {
         }
     }
 
-    /// Polls whether the peer is late, and waits for it from now on if it was not waited for.
+    /// Polls whether the peer is late, and begins to wait for it if the server did not wait yet.
     ///
-    /// `moved` returns how many bytes the peer has taken or sent so far; none while something else than the peer holds
-    /// them up, and then the count begins afresh.
+    /// `moved` returns how many bytes the peer has taken or sent so far; `None` while something other than the peer
+    /// delays them, and then the count begins again.
     pub(crate) fn poll_late(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,7 +100,7 @@ impl PeerTimer {
         }
     }
 
-    /// The peer is not waited for any more; what it moves later still counts for the average.
+    /// Ends the wait for the peer; bytes that it moves later still count for the average.
     pub(crate) fn pause(&mut self) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
@@ -154,7 +154,7 @@ mod tests {
         })
     }
 
-    /// When a peer is late that moves `bytes` every `interval`.
+    /// Returns the time after which a peer that moves `bytes` every `interval` is late.
     async fn late_after(rule: &Arc<ProgressRule>, bytes: u64, interval: Duration) -> Option<u64> {
         let moved = Arc::new(AtomicU64::new(0));
         let moving = tokio::spawn({

@@ -122,7 +122,7 @@ async fn supervise_connections(server: Arc<Server>) {
     server.connections.supervise(timeout, shutdown).await;
 }
 
-/// Keeps what clients make the server hold within its limits.
+/// Keeps the memory held for clients within its limits.
 async fn relieve_memory(server: Arc<Server>) {
     server.runtime.relieve_memory().await;
 }

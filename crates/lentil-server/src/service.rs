@@ -45,7 +45,7 @@ pub(crate) struct Server {
     pub(crate) failed_keys: FailedKeys,
     pub(crate) held: HeldSnapshots,
     pub(crate) connections: Arc<ConnectionRegistry>,
-    /// How slow clients may be.
+    /// The limits of slow clients.
     pub(crate) progress: Arc<ProgressRule>,
     pub(crate) client_events: ClientEvents,
     /// Uploads whose bytes may be stored at the same time.
@@ -158,7 +158,7 @@ impl Service {
         response
     }
 
-    /// Where the calls come from that the request makes.
+    /// Returns the source of the calls that the request makes.
     fn source(&self, client: IpAddr, parts: &Parts) -> CallSource {
         let request_id = request_id::of_request(&parts.headers, &self.server.runtime);
         let user_agent = parts.headers.get(header::USER_AGENT).cloned();

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::ServerOptions;
 
-/// What each client may have at the same time. Addresses are those of [`crate::peer::share_address`].
+/// The shares of each client. Addresses are those of [`crate::peer::share_address`].
 pub(crate) struct ClientShares {
     /// Connections of a peer's address.
     pub(crate) connections: Arc<Shares<IpAddr>>,
@@ -30,7 +30,7 @@ impl ClientShares {
     }
 }
 
-/// Counts what each holder has of something that is scarce, so that none has more than its share.
+/// Counts each holder's part of a scarce resource, so that none has more than its share.
 ///
 /// Only holders that have something are remembered.
 pub(crate) struct Shares<K> {
@@ -38,7 +38,7 @@ pub(crate) struct Shares<K> {
     held: Mutex<HashMap<K, usize>>,
 }
 
-/// One of the things that a holder has, until it is dropped.
+/// One unit of a holder's share, until it is dropped.
 pub(crate) struct Share<K: Hash + Eq> {
     shares: Arc<Shares<K>>,
     holder: K,
@@ -53,7 +53,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         })
     }
 
-    /// Takes one more for this holder; none if it has its share.
+    /// Takes one more for this holder; `None` if it has its share.
     pub(crate) fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
         let mut held = self.held.lock();
         let count = held.get(&holder).copied().unwrap_or(0);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_has_more_than_a_share_and_nobody_without_one_is_remembered() {
+    fn a_holder_has_at_most_its_share_and_is_forgotten_without_one() {
         let shares = Shares::new(2);
         let (first, second) = (shares.take("a"), shares.take("a"));
         assert!(first.is_some() && second.is_some());

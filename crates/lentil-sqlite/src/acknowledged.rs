@@ -1,8 +1,8 @@
-//! What the server has acknowledged, so that the next start can tell whether it is still there.
+//! Notes of the acknowledged commits, so that the next start can check that they are still there.
 //!
-//! SQLite takes a write-ahead log that is damaged, cut or gone for one that ends earlier: it opens the database without
-//! a word, and acknowledged commits are missing. So the committer notes how far the log holds acknowledged commits, in
-//! a small file beside the database:
+//! SQLite treats a write-ahead log that is damaged, cut or gone as one that ends earlier: it opens the database without
+//! an error, and acknowledged commits are missing. So the committer notes the end of the acknowledged commits in the
+//! log, in a small file beside the database:
 //!
 //! ```text
 //! committer   COMMIT ─ fsync of the log ─ pwrite of the note ─ acknowledge
@@ -20,14 +20,14 @@
 //! ```
 //!
 //! The second case is a log that was begun again, or that another program has emptied; SQLite does either only when all
-//! of it is in the database. To tell that from a log that was lost, each note names the *ceiling* of timestamps (see
+//! of it is in the database. To distinguish that from a lost log, each note names the *ceiling* of timestamps (see
 //! `frontier`) that its commit left in the database. The committer raises the ceiling in the first commit after a
 //! checkpoint, and in each commit beside one. So the database without the log has a lower ceiling than any commit that
 //! is in the log alone.
 //!
 //! A start copies all of the log into the database, and the ceiling of that moment is the *base* of its notes. A
-//! database whose ceiling is below the base is a copy from before, which someone has restored: the note does not speak
-//! of it. When the server stops, and all of the log is in the database, the note claims nothing.
+//! database whose ceiling is below the base is a restored copy from before the start: the note does not apply
+//! to it. When the server stops, and all of the log is in the database, the note claims nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -45,12 +45,12 @@ const NOTE_SIZE: usize = 64;
 /// The slots are in different pages, so that no single write of the disk touches both.
 const SLOT_DISTANCE: u64 = 4_096;
 
-/// What a commit that was acknowledged has left.
+/// The state that an acknowledged commit has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Note {
-    /// How far the log holds acknowledged commits; no frames is nothing.
+    /// The end of the acknowledged commits in the log; without frames there are none.
     pub(crate) end: LogEnd,
-    /// How many of these frames are known to be in the database too.
+    /// The number of these frames that are known to be in the database too.
     pub(crate) copied: u32,
     /// The ceiling of timestamps in the database with these frames.
     pub(crate) ceiling: Timestamp,
@@ -104,7 +104,7 @@ impl Note {
     }
 }
 
-/// The file that has the notes.
+/// The file of notes.
 pub(crate) struct Acknowledged {
     file: File,
     /// The number of the last note.
@@ -131,7 +131,7 @@ impl Acknowledged {
 
     /// Writes a note over the one before the last.
     pub(crate) fn write(&self, note: &Note) -> io::Result<()> {
-        // Notes are written one after another; the counter needs no order of its own.
+        // Relaxed: one thread writes the notes, one after another, so the counter orders nothing.
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let slot = note.encode(number);
         self.file.write_all_at(&slot, number % 2 * SLOT_DISTANCE)
@@ -152,7 +152,7 @@ pub(crate) fn read(database: &Path) -> io::Result<Option<Note>> {
     }
 }
 
-/// Where the notes about the database at this path are.
+/// Returns the path of the notes about the database at this path.
 pub(crate) fn path_of(database: &Path) -> PathBuf {
     wal::beside(database, "-acknowledged")
 }

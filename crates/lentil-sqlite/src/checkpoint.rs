@@ -27,7 +27,7 @@ use crate::frames::LogEnd;
 use crate::store::Shared;
 use crate::writer::Writer;
 
-/// What ends a thread that waits between its steps.
+/// A signal that ends a thread between its steps.
 #[derive(Default)]
 pub(crate) struct Ticker {
     is_stopped: Mutex<bool>,
@@ -36,9 +36,9 @@ pub(crate) struct Ticker {
 
 /// How often old snapshots and the log's size are looked at.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a held snapshot can be read while the log is above its limit.
+/// The time for which a held snapshot can be read while the log is above its limit.
 ///
-/// Snapshots that are held one after another would otherwise keep the log from ever beginning anew, up to twice the
+/// Snapshots that are held one after another would otherwise prevent the log from restarting, up to twice the
 /// limit, where the snapshots of short reads end too.
 const HELD_ABOVE_LIMIT: Duration = Duration::from_secs(5);
 /// How long mutations wait at a tick for snapshots to end, so that a log above its limit can begin anew.
@@ -50,7 +50,7 @@ impl Ticker {
         self.changed.notify_all();
     }
 
-    /// Waits this long; false when the thread is to end.
+    /// Waits this long; returns false when the thread must end.
     pub(crate) fn wait(&self, duration: Duration) -> bool {
         let mut is_stopped = self.is_stopped.lock();
         if !*is_stopped {
@@ -79,7 +79,7 @@ pub(crate) fn run(
         match look_after(&shared, &conn, copied) {
             Ok(now) => copied = now,
             Err(error) => {
-                tracing::warn!(%error, "a checkpoint failed; the next one goes on");
+                tracing::warn!(%error, "a checkpoint failed; the next one retries");
                 // The old connection is closed last: without any connection SQLite would remove the log.
                 if let Ok(fresh) = connection::writer(&shared.path) {
                     conn = fresh;
@@ -119,11 +119,12 @@ fn look_after(shared: &Shared, conn: &Connection, copied: u32) -> Result<u32, St
     Ok(log.copied_frames)
 }
 
-/// The checkpoints, as far as they concern the one that commits.
+/// The state of checkpoints that commits depend on.
 ///
 /// A commit raises the ceiling of timestamps when the database may have got the last ceiling without it: in the first
-/// commit after a checkpoint, and in each one beside it. So the database without the log tells that it lacks a commit
-/// (see `acknowledged`). Beginning is noted under the writer's lock, so that no COMMIT is under way that did not know.
+/// commit after a checkpoint, and in each one beside it. So the ceiling of a database without its log shows that it
+/// lacks a commit (see `acknowledged`). The start of a checkpoint is noted under the writer's lock, so that every COMMIT
+/// knows of a checkpoint beside it.
 #[derive(Default)]
 pub(crate) struct Checkpoints {
     is_running: bool,
@@ -131,7 +132,7 @@ pub(crate) struct Checkpoints {
     /// The salts of the log at the last commit, and when the running checkpoint began.
     salts: [u8; 8],
     begun_with: [u8; 8],
-    /// How many frames of that log are known to be copied.
+    /// The number of frames of that log that are known to be copied.
     copied: u32,
 }
 
@@ -154,7 +155,7 @@ impl Checkpoints {
         self.has_ended = true;
     }
 
-    /// Whether a commit made now has to raise the ceiling.
+    /// Returns whether a commit made now must raise the ceiling.
     pub(crate) fn raise_ceiling(&self) -> bool {
         self.is_running || self.has_ended
     }
@@ -163,7 +164,7 @@ impl Checkpoints {
         self.has_ended = false;
     }
 
-    /// How many frames of the log that a commit has ended at are known to be in the database.
+    /// Returns how many frames of the log that ends at a commit are known to be in the database.
     pub(crate) fn copied(&mut self, end: &LogEnd) -> u32 {
         if self.salts != end.salts {
             self.salts = end.salts;
@@ -212,7 +213,7 @@ pub(crate) fn restart_log(writer: &mut Writer, limit: u64, at_most: Duration) {
     }
 }
 
-/// Copies all of the log, unless someone still reads it; true if that succeeded.
+/// Copies all of the log, unless another connection still reads it; returns whether that succeeded.
 ///
 /// In the mode `FULL` it waits for them, and in the mode `PASSIVE` it does not.
 pub(crate) fn copy_all(conn: &Connection, mode: &str) -> Result<bool, StoreError> {

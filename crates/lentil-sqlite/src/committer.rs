@@ -33,7 +33,7 @@ use crate::wal::Wal;
 use crate::writer::{Batch, Writer};
 use crate::{checkpoint, format};
 
-/// How often the committer looks what others have done to the files. They are found out within a second.
+/// The interval between two checks of the files and of other programs' changes, which must be found within a second.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What wakes the committer.
@@ -84,7 +84,7 @@ impl Signal {
         self.changed.notify_one();
     }
 
-    /// Waits until something is asked for, or this moment has come: then there is nothing to do.
+    /// Waits until there is something to do, or until this moment: then there is nothing.
     fn wait_until(&self, moment: Instant) -> Option<Asked> {
         let mut state = self.state.lock();
         loop {
@@ -145,10 +145,10 @@ impl Shared {
         }
     }
 
-    /// Sees that the files are where they were, and whether another program has changed the database.
+    /// Checks that the files are in their places, and whether another program has changed the database.
     fn look_outside(&self) {
         let mut writer = self.writer.blocking_lock();
-        // A connection that was given up is looked at again when it is in use again.
+        // A connection that was given up is checked again when it is in use again.
         if !writer.is_open() {
             return;
         }
@@ -159,7 +159,7 @@ impl Shared {
             Err(error) => Err(error),
         };
         if let Err(error) = looked {
-            tracing::warn!(%error, "cannot tell whether another program has changed the database; the next look will");
+            tracing::warn!(%error, "failed to check for changes by other programs; the next check retries");
         }
     }
 

@@ -33,7 +33,7 @@ pub(crate) fn sync_no_commits(conn: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn count_frames(conn: &mut Connection) -> rusqlite::Result<Arc<AtomicU32>> {
     let frames = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&frames);
-    // The thread that commits reads the counter, so it needs no order of its own.
+    // Relaxed: the hook runs on the thread that commits, and the same thread reads the counter.
     conn.wal_hook(Some(move |_: &mut _, now: i32| {
         count.store(now.unsigned_abs(), Ordering::Relaxed);
         Ok(())

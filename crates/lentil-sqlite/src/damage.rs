@@ -1,4 +1,4 @@
-//! What is said of a document that cannot be read.
+//! The errors of documents that cannot be read.
 
 use lentil_store::{DamagedDocument, IndexRef, StoreError};
 use lentil_values::{DocumentId, TableNames, TableNumber};
@@ -10,10 +10,10 @@ use crate::foreign::index_number;
 use crate::format;
 use crate::numbers::{FIRST_NATIVE, id_prefix, number_by_id};
 
-/// What is wrong with a stored document.
+/// The fault of a stored document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Its checksum is of something else.
+    /// Its checksum does not match.
     Checksum,
     /// It is not a document, or not one that belongs where it stands.
     Content(String),
@@ -58,7 +58,7 @@ fn delete_entries(table: TableNumber, id: Option<DocumentId>, number: i64) -> St
             "{delete} substr(key, -16) = X'{}'",
             hex(id.internal.as_bytes())
         ),
-        // Without the id there is its beginning, which the number is made of.
+        // Without the id, use its beginning, which the number encodes.
         None => format!(
             "{delete} substr(key, -16, 8) = X'{}'",
             hex(&id_prefix(number))

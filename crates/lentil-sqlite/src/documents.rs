@@ -25,7 +25,7 @@ use crate::numbers::{FIRST_NATIVE, native_number, number_by_id};
 pub(crate) struct Tree(pub(crate) TableNumber);
 
 impl Tree {
-    /// A statement with the tree's name in the middle. Formatting would take longer than SQLite does to find a row.
+    /// Returns a statement with the tree's name in the middle. Formatting would take longer than finding a row does.
     pub(crate) fn sql(self, before: &str, after: &str) -> String {
         let mut sql = String::with_capacity(before.len() + after.len() + 24);
         sql.push_str(before);
@@ -143,7 +143,7 @@ pub(crate) fn walk_sql(table: TableNumber) -> String {
 /// Reads the document of a row of [`COLUMNS`], and verifies it.
 ///
 /// # Errors
-/// [`StoreError::DamagedDocument`] when it is not what was written.
+/// [`StoreError::DamagedDocument`] when it differs from the document that was written.
 pub(crate) fn read(
     conn: &Connection,
     table: TableNumber,
@@ -233,7 +233,7 @@ pub(crate) fn get(
     Ok(documents.get(id)?.map(|found| found.document))
 }
 
-/// Whether this is what is stored under an id; `None` is no document.
+/// Returns whether this is what is stored under an id; `None` is no document.
 pub(crate) fn is_stored(
     conn: &Connection,
     id: DocumentId,
@@ -349,7 +349,7 @@ pub(crate) fn encode(document: &StoredDocument) -> String {
 /// Reads a document's JSON.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault, if it is not a document.
 pub(crate) fn decode(json: &[u8]) -> Result<Arc<StoredDocument>, String> {
     let value =
         Value::parse_json(json).map_err(|error| format!("its JSON cannot be read ({error})"))?;

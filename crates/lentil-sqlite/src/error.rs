@@ -37,7 +37,7 @@ pub(crate) fn end_unkept(error: &dyn Display) -> ! {
     ))
 }
 
-/// Whether the operating system said that it may have dropped what was to be made durable.
+/// Returns whether the operating system said that it may have dropped what was to be made durable.
 ///
 /// After that nothing the file says can be trusted in this process: the pages count as clean and are gone.
 fn is_failed_sync(error: &rusqlite::Error) -> bool {

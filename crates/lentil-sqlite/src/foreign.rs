@@ -1,4 +1,4 @@
-//! Foreign documents: those whose ids do not say their numbers.
+//! Foreign documents: documents whose ids do not encode their numbers.
 //!
 //! A document made here has an id that begins with its creation time, and that gives its number (`numbers`). A document
 //! that was made elsewhere may have any id and any creation time, and so may one whose number was taken. Such a foreign
@@ -145,7 +145,7 @@ pub(crate) fn interval_of_entries(index: IndexRef, interval: &Interval) -> Inter
     }
 }
 
-/// Inserts a document under a number of its own, with its entries.
+/// Inserts a document under a free number, with its entries.
 pub(crate) fn insert(
     conn: &Connection,
     foreign: &mut ForeignTables,

@@ -10,7 +10,7 @@
 //!
 //! Numbers are big-endian and have four bytes; salts and checksums are two of them. Each checksum continues the one
 //! before it: the checksum of a frame covers the log from its first byte. When SQLite begins the log again, at its
-//! start, it chooses new salts, which tell the new frames from the old ones behind them.
+//! start, it chooses new salts, which distinguish the new frames from the old ones behind them.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -86,7 +86,7 @@ pub(crate) fn count_intact(path: &Path, end: &LogEnd) -> io::Result<Option<u32>>
     Ok(Some(end.frames - u32::from(!is_same)))
 }
 
-/// Fills the buffer; false if the file ends before.
+/// Fills the buffer; returns false if the file ends before.
 fn read_whole(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -123,7 +123,7 @@ impl Chain {
         })
     }
 
-    /// Takes in the next frame; false if it is damaged, or a left-over from before the log was begun again.
+    /// Adds the next frame; returns false if it is damaged, or remains from before the log was restarted.
     fn goes_on_with(&mut self, frame: &[u8]) -> bool {
         let (header, page) = frame.split_at(FRAME_HEADER_SIZE);
         self.checksum = self
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_begun_again_or_has_other_frames_is_told_apart() {
+    fn a_restarted_log_and_other_frames_are_recognised() {
         let folder = tempfile::tempdir().unwrap();
         let (path, end, conn) = log(folder.path());
         let other = LogEnd {

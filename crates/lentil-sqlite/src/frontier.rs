@@ -106,12 +106,13 @@ impl Frontier {
         }
     }
 
-    /// Whether nothing was committed since a snapshot began.
+    /// Returns whether nothing was committed since a snapshot began.
     pub(crate) fn is_of_now(&self, standing: &Standing) -> bool {
         self.0.read().changes == standing.changes
     }
 
-    /// Lets snapshots that begin from now on end with `last`: another program has changed the file, and they see it.
+    /// Sets the timestamp of snapshots that begin from now on to `last`: another program has changed the file, and they
+    /// see the change.
     pub(crate) fn advance(&self, last: Timestamp) {
         self.change(|state| state.last = last);
     }

@@ -1,6 +1,6 @@
 //! Detects that the store's files were removed or replaced while the server runs.
 //!
-//! SQLite goes on working with open files whose names are gone. Each commit then succeeds, and the next start finds
+//! SQLite continues to work with open files whose names are gone. Each commit then succeeds, and the next start finds
 //! none of them. So the committer compares the paths with the files that were opened: after each fsync, before it
 //! acknowledges the batch, and twice a second when nothing is committed. If a path leads elsewhere, the process ends.
 //!
@@ -14,16 +14,16 @@ use std::path::PathBuf;
 
 use crate::error::end_process;
 
-/// The files that have to stay where they are.
+/// The files that must stay in their places.
 pub(crate) struct FileGuard(Vec<Guarded>);
 
 struct Guarded {
-    /// As `stat` takes it, so that a check takes few instructions: every commit has one.
+    /// The path as `stat` takes it, so that the check in every commit takes few instructions.
     path: CString,
     identity: Identity,
 }
 
-/// What makes a file the same file under any name.
+/// The identity of a file under any name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: rustix::fs::Dev,

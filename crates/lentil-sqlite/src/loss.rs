@@ -14,7 +14,7 @@ use crate::{frames, wal};
 pub(crate) enum Log {
     /// It has everything that was noted.
     Whole,
-    /// It is not the log that the note speaks of: the database must have everything.
+    /// It is not the log that the note describes: the database must have everything.
     Other(Note),
     /// Some of its frames are damaged or missing.
     Damaged(Loss),
@@ -23,11 +23,11 @@ pub(crate) enum Log {
 /// Acknowledged commits are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
-    /// How many frames of the log held acknowledged commits.
+    /// The number of frames of the log that held acknowledged commits.
     pub(crate) acknowledged: u32,
-    /// How many of them are intact.
+    /// The number of them that are intact.
     pub(crate) intact: u32,
-    /// How many of them were copied into the database before.
+    /// The number of them that were copied into the database before.
     copied: u32,
 }
 
@@ -50,12 +50,12 @@ impl Log {
         }))
     }
 
-    /// What is missing, given the ceiling that SQLite found in the database with this log.
+    /// Returns the loss, given the ceiling that SQLite found in the database with this log.
     pub(crate) fn loss(&self, ceiling: Timestamp) -> Option<Loss> {
         match self {
             Log::Whole => None,
             Log::Damaged(loss) => Some(*loss),
-            // A database from before the server started is a copy that someone has restored.
+            // A database from before the server started is a restored copy.
             Log::Other(note) => {
                 let is_missing = (note.base..note.ceiling).contains(&ceiling);
                 is_missing.then_some(Loss {
@@ -69,7 +69,7 @@ impl Log {
 }
 
 impl Loss {
-    /// What is missing where there is neither a database nor its log.
+    /// Returns the loss where there is neither a database nor its log.
     pub(crate) fn of_everything(database: &Path) -> io::Result<Option<Loss>> {
         let note = acknowledged::read(database)?.filter(|note| note.end.frames > 0);
         Ok(note.map(|note| Loss {
@@ -79,7 +79,7 @@ impl Loss {
         }))
     }
 
-    /// Keeps a copy of the damaged log, and removes it where the database is ahead of what is intact of it: its older
+    /// Keeps a copy of the damaged log, and removes it where the database is ahead of its intact part: its older
     /// pages would replace newer ones.
     pub(crate) fn set_log_aside(&self, database: &Path) -> io::Result<()> {
         let log = wal::path_of(database);

@@ -1,5 +1,5 @@
-//! Which number a native document has in its table's tree, and which numbers an interval of `by_id` or
-//! `by_creation_time` is.
+//! The numbers of native documents in their table's tree, and the range of numbers of an interval of `by_id` or
+//! `by_creation_time`.
 //!
 //! A native document's number is made of the first eight bytes of its id, which are its creation time, and no other
 //! native document of the table has it. So numbers order as the ids do, and neither index needs entries. A key of
@@ -21,7 +21,8 @@ pub(crate) const FIRST_NATIVE: i64 = i64::MIN + (1 << 52) - 1;
 /// An interval of no numbers.
 const NONE: RangeInclusive<i64> = RangeInclusive::new(0, -1);
 
-/// The number that a document's id says; `None` when only a foreign document can have its id and creation time.
+/// Returns the number that a document's id encodes; `None` when only a foreign document can have its id and creation
+/// time.
 pub(crate) fn native_number(document: &StoredDocument) -> Option<i64> {
     let number = number_by_id(document.id.internal);
     let is_native =
@@ -29,7 +30,7 @@ pub(crate) fn native_number(document: &StoredDocument) -> Option<i64> {
     is_native.then_some(number)
 }
 
-/// Under which number the file has a native document.
+/// Returns the number of a native document in the file.
 pub(crate) fn number_by_id(id: InternalId) -> i64 {
     number_at(&id.0)
 }

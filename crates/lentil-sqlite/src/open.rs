@@ -101,13 +101,13 @@ pub enum OpenError {
          If you have restored a copy of the database alone, remove {notes}"
     )]
     DataLoss {
-        /// What was noted of it.
+        /// The note about it.
         notes: String,
         /// The log.
         log: String,
-        /// How many frames held acknowledged commits.
+        /// The number of frames that held acknowledged commits.
         acknowledged: u32,
-        /// How many of them are intact.
+        /// The number of them that are intact.
         intact: u32,
     },
     /// Move the log away.
@@ -127,7 +127,7 @@ pub enum OpenError {
     ClockBehind {
         /// The file.
         path: String,
-        /// By how much, in whole hours.
+        /// The difference in whole hours.
         hours: u64,
     },
     /// Free some memory.
@@ -215,7 +215,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     })
 }
 
-/// Compares the log of an existing database with what was acknowledged.
+/// Compares the log of an existing database with the note on acknowledged commits.
 fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
     let log = wal::path_of(path);
     if header.is_in_wal_mode {
@@ -247,7 +247,7 @@ fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), 
         log,
         acknowledged,
         intact,
-        "going on without acknowledged commits; a copy of the damaged log ends in `.damaged`"
+        "starting without acknowledged commits; the name of the damaged log's copy ends in `.damaged`"
     );
     loss.set_log_aside(path)
         .map_err(|io| OpenError::File { path: log, io })
@@ -264,7 +264,7 @@ fn check_structure(path: &Path, conn: &Connection) -> Result<(), OpenError> {
     }
 }
 
-/// Begins to note what is acknowledged: so far nothing that is in the log alone.
+/// Begins the notes on acknowledged commits: so far none is in the log alone.
 fn begin_notes(path: &Path, conn: &Connection) -> io::Result<Wal> {
     let acknowledged = Acknowledged::open(path)?;
     let wal = Wal::of(conn, path, Arc::new(acknowledged))?;
@@ -296,7 +296,7 @@ fn accept(path: &Path, conn: &Connection) -> Result<(Catalog, Timestamp), OpenEr
 
 /// Refuses a last commit that is far ahead of the clock, unless that was accepted, now or before.
 ///
-/// What was accepted stays accepted until the clock has caught up: timestamps go on from there.
+/// The acceptance lasts until the clock has caught up: timestamps continue from the last commit.
 fn check_clock(
     path: &Path,
     conn: &Connection,
@@ -320,7 +320,7 @@ fn check_clock(
     }
     tracing::warn!(
         hours,
-        "the last commit is ahead of the clock; timestamps go on from it"
+        "the last commit is ahead of the clock; timestamps continue from it"
     );
     format::write_accepted_time(conn, last).map_err(failed)
 }

@@ -18,7 +18,7 @@ pub struct SqliteOptions {
     pub batch_time: Duration,
     /// Connections that read at the same time at most.
     pub readers: usize,
-    /// Snapshots that are held for later reads at the same time at most, beside those of `readers`.
+    /// The most snapshots that are held for later reads at the same time, beside those of `readers`.
     pub held_snapshots: usize,
     /// How long a snapshot can be read; an older one would keep the write-ahead log from being reused.
     pub snapshot_max_age: Duration,
@@ -31,9 +31,9 @@ pub struct SqliteOptions {
     pub accept_data_loss: bool,
     /// Whether to open a database whose last commit is far ahead of the clock.
     pub accept_clock_change: bool,
-    /// How long after the start all documents and index entries are verified, in the background.
+    /// The delay from the start to the background verification of all documents and index entries.
     pub verify_delay: Duration,
-    /// How long after that they are verified again.
+    /// The interval at which they are verified again.
     pub verify_interval: Duration,
 }
 

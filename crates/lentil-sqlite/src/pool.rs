@@ -29,7 +29,7 @@ pub(crate) struct Pool {
     max_wait: Duration,
 }
 
-/// What a snapshot is for. Each purpose has permits of its own, so that neither keeps the other waiting.
+/// The purpose of a snapshot. Each purpose has its own permits, so that neither delays the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A read that is under way.

@@ -46,7 +46,7 @@ pub(crate) fn apply(
     Ok(bytes)
 }
 
-/// Whether two states of a document have one creation time, which decides where it is stored.
+/// Returns whether two states of a document have one creation time, which decides where it is stored.
 fn have_one_creation_time(old: &StoredDocument, new: &StoredDocument) -> bool {
     old.creation_time.to_bits() == new.creation_time.to_bits()
 }

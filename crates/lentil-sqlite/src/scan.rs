@@ -170,14 +170,14 @@ impl Scan {
         Ok(())
     }
 
-    /// Whether the key of a native document is below this key of another.
+    /// Returns whether the key of a native document is below this key of another.
     fn is_below(
         &self,
         conn: &Connection,
         row: &Row<'_>,
         key: &IndexKey,
     ) -> Result<bool, StoreError> {
-        // Most often the number alone tells, which is the time and the beginning of the id.
+        // Most often the number alone decides: it encodes the time and the beginning of the id.
         let prefix = id_prefix(row.get(0).map_err(store_error)?);
         let tag = usize::from(matches!(self.index, IndexRef::ByCreationTime(_)));
         match prefix[..].cmp(&key.as_bytes()[tag..tag + 8]) {
@@ -258,7 +258,7 @@ impl Found {
         });
     }
 
-    /// Whether these are all that are wanted, or as many as the budget is for.
+    /// Returns whether these are all that are wanted, or as many as the budget is for.
     fn is_full(&self) -> bool {
         self.rows.len() >= self.limit.min(self.budget.rows) || self.bytes >= self.budget.bytes
     }

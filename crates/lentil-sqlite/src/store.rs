@@ -177,7 +177,7 @@ impl Shared {
         }
     }
 
-    /// Whether no mutation waits for the turn.
+    /// Returns whether no mutation waits for the turn.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) == 0
     }
@@ -190,7 +190,7 @@ impl Shared {
         }
     }
 
-    /// Whether the batch of this number is committed, or about to be.
+    /// Returns whether the batch of this number is committed, or about to be.
     pub(crate) fn is_closed(&self, number: u64) -> bool {
         self.closed.load(Ordering::SeqCst) >= number
     }

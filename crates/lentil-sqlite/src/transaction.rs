@@ -38,7 +38,7 @@ pub(crate) struct SqliteTransaction {
 }
 
 impl SqliteTransaction {
-    /// Begins in the open batch, or in a new one. While another program writes, it waits for that, but not for ever.
+    /// Begins in the open batch, or in a new one. While another program writes, it waits for a limited time.
     ///
     /// The wait is here and not in the first read, so that it does not count as the mutation's own time.
     pub(crate) async fn begin(
@@ -79,7 +79,7 @@ impl SqliteTransaction {
 
     /// The connection with a batch open on it, which is another one when the committer has ended the first.
     ///
-    /// Between the two another program may have changed what was read.
+    /// Between the two, another program may have changed the documents that were read.
     async fn writer_in_batch(&mut self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
         let mut writer = self.writer().await?;
         let Some(number) = writer.begin_batch()? else {
@@ -302,7 +302,7 @@ impl Shared {
     }
 }
 
-/// Whether the writes have the keys of just those indexes that stand now.
+/// Returns whether the writes have the keys of just those indexes that stand now.
 fn has_every_key(catalog: &Catalog, writes: &WriteSet) -> bool {
     writes.writes.iter().all(|write| {
         let table = write.id.table;

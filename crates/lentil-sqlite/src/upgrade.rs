@@ -44,7 +44,7 @@ const DOCUMENTS_2: &str =
 /// It opens and closes the file, which would drop the locks of a connection, so it comes before any.
 ///
 /// # Errors
-/// The system's; what was copied is removed again.
+/// An I/O error; the partial copy is removed.
 pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
     if version >= FORMAT_VERSION {
         return Ok(());
@@ -57,7 +57,7 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
     }
     if size > COPY_LIMIT {
         tracing::warn!(
-            "the database is brought to format {FORMAT_VERSION}, which earlier versions refuse; it is larger than \
+            "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; it is larger than \
              1 GiB, so that no copy is kept"
         );
         return Ok(());
@@ -69,7 +69,7 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
         Ok(copy) => {
             tracing::info!(
                 copy = %copy.display(),
-                "the database is brought to format {FORMAT_VERSION}, which earlier versions refuse; a copy is kept for them"
+                "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; a copy is kept for them"
             );
             Ok(())
         }

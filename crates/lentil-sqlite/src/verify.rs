@@ -1,7 +1,7 @@
-//! Looking for damage that no read has met yet.
+//! The background search for damage that no read has met yet.
 //!
 //! A thread compares all documents with their checksums, and documents with index entries both ways: soon after the
-//! start, then once a day. It reads a few hundred rows at a time, each time in a snapshot of its own, and pauses in
+//! start, then once a day. It reads a few hundred rows at a time, each time in its own snapshot, and pauses in
 //! between, so that it takes a tenth of one processor and does not hold up checkpoints:
 //!
 //! ```text
@@ -32,16 +32,16 @@ use crate::{format, maintain};
 
 /// Rows that are read in one snapshot.
 const STEP_ROWS: i64 = 256;
-/// How many times as long as a step the thread pauses after it.
+/// The pause after a step, in multiples of the step's duration.
 const PAUSE_FACTOR: u32 = 9;
-/// How often a step asks for the writer between two batches.
+/// The number of times that a step asks for the writer between two batches.
 const STAMP_TRIES: usize = 100;
-/// How long it waits before it asks again.
+/// The wait before it asks again.
 const STAMP_PAUSE: Duration = Duration::from_millis(5);
-/// How many findings are logged and returned one by one.
+/// The number of findings that are logged and returned one by one.
 const MAX_SHOWN: usize = 100;
 
-/// What looking for damage has found.
+/// The result of a search for damage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
     /// Documents that were read.
@@ -50,13 +50,13 @@ pub struct Verification {
     pub entries: u64,
     /// Documents that have got a checksum.
     pub stamped: u64,
-    /// How many documents and entries are damaged.
+    /// The number of damaged documents and entries.
     pub damaged: u64,
     /// The first of them, each as a sentence.
     pub findings: Vec<String>,
 }
 
-/// Looks for damage now and then until the store is closed or gone.
+/// Looks for damage at intervals until the store is closed or dropped.
 pub(crate) fn watch(ticker: &Ticker, shared: &Weak<Shared>) -> Result<(), StoreError> {
     let Some(options) = shared.upgrade().map(|shared| shared.options.clone()) else {
         return Ok(());
@@ -71,7 +71,7 @@ pub(crate) fn watch(ticker: &Ticker, shared: &Weak<Shared>) -> Result<(), StoreE
             Ok(Some(found)) => log(&found),
             Ok(None) => break,
             Err(error) => {
-                tracing::warn!(%error, "looking for damage failed; the next time is in a day")
+                tracing::warn!(%error, "the search for damage failed; the next one runs in a day")
             }
         }
         wait = options.verify_interval;
@@ -104,7 +104,7 @@ fn log(found: &Verification) {
     }
 }
 
-/// Looks at everything once; `None` when `pause` says to stop. It is called after each step with how long that took.
+/// Verifies everything once; `None` when `pause` says to stop. `pause` is called after each step with its duration.
 pub(crate) fn verify(
     shared: &Shared,
     pause: &dyn Fn(Duration) -> bool,
@@ -136,7 +136,7 @@ pub(crate) fn verify(
     Ok(Some(pass.found))
 }
 
-/// Where an entry stands: its index's number, and its bytes.
+/// The place of an entry: its index's number, and its bytes.
 type EntryKey = (i64, Vec<u8>);
 
 struct Pass<'s> {
@@ -145,7 +145,7 @@ struct Pass<'s> {
     found: Verification,
 }
 
-/// What one snapshot shows.
+/// The state in one snapshot.
 struct View<'c> {
     conn: &'c Connection,
     catalog: Catalog,
@@ -202,7 +202,7 @@ impl Pass<'_> {
             .push(format!("table `{table}`{index}, document \"{id}\": {what}"));
     }
 
-    /// Verifies the documents of a table from this number on; returns the number to go on from.
+    /// Verifies the documents of a table from this number on; returns the number to continue from.
     fn verify_documents(
         &mut self,
         table: TableNumber,
@@ -244,12 +244,12 @@ impl Pass<'_> {
             self.shared.signal.close_batch();
             std::thread::sleep(STAMP_PAUSE);
         }
-        // Some mutation takes long. The next time will do.
+        // A mutation takes long. The next round gives the checksums.
         Ok(0)
     }
 }
 
-/// Gives a document its checksum; false if it has one, or is damaged.
+/// Gives a document its checksum; returns false if it has one, or is damaged.
 fn stamp(conn: &Connection, table: TableNumber, number: i64) -> rusqlite::Result<bool> {
     let tree = Tree(table);
     let mut select =
@@ -268,10 +268,10 @@ fn stamp(conn: &Connection, table: TableNumber, number: i64) -> rusqlite::Result
     Ok(true)
 }
 
-/// How far a step has come.
+/// The progress of a step.
 struct Walked<N> {
     rows: u64,
-    /// Where the next step goes on; `None` at the end.
+    /// The start of the next step; `None` at the end.
     next: Option<N>,
 }
 
@@ -396,7 +396,7 @@ impl View<'_> {
                     self.verify_entry(index, key)?;
                     key.to_vec()
                 }
-                // SQLite orders what is not a blob before all blobs.
+                // SQLite orders values of other types before all blobs.
                 _ => {
                     self.find_entry(format!("an entry is malformed (index_id {index})"));
                     Vec::new()
@@ -531,10 +531,10 @@ impl View<'_> {
     }
 }
 
-/// What SQLite says of a damaged page.
+/// Returns SQLite's description of a damaged page.
 ///
 /// # Errors
-/// When it is something else that fails.
+/// Any error that does not mean damage.
 fn failed(error: rusqlite::Error) -> Result<String, StoreError> {
     match store_error(error) {
         StoreError::Corrupt(what) => Ok(what),

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A commit that is not durable yet is neither published nor acknowledged. A crash takes the end of the log away, and
-//! with it the latest batches, whole. Whoever copies the log into the database fsyncs it first, which SQLite sees to.
+//! with it the latest batches, whole. SQLite fsyncs the log before it copies it into the database.
 //!
-//! After the fsync the committer notes how far the log is now acknowledged (see `acknowledged`), and sees that it is
+//! After the fsync the committer notes how far the log is now acknowledged (see `acknowledged`), and checks that it is
 //! still the file that the next start will find (see `guard`).
 
 use std::fs::File;
@@ -64,18 +64,18 @@ impl Wal {
         })
     }
 
-    /// Where a commit has ended that left the log with this many frames.
+    /// Returns the end of a commit that left the log with this many frames.
     pub(crate) fn end(&self, frames: u32) -> LogEnd {
         LogEnd::read(&self.file, frames, self.page_size).unwrap_or_else(|error| end_unkept(&error))
     }
 
-    /// Makes everything durable that was written, of which `note` says where it ends. If that fails, the process ends.
+    /// Makes everything written so far durable, and notes its end. If that fails, the process ends.
     pub(crate) fn make_durable(&self, note: &Note) {
         if let Err(error) = self.file.sync_data() {
             end_unkept(&error);
         }
         if let Err(error) = self.acknowledged.write(note) {
-            // The commit is durable all the same, and an older note claims less.
+            // The commit is durable anyway, and an older note claims less.
             tracing::warn!(%error, "cannot note which commits are acknowledged");
         }
         self.check_files();
@@ -86,8 +86,8 @@ impl Wal {
         self.guard.check();
     }
 
-    /// Notes that everything is in the database, so that the log may go. Both slots are written, so that later notes
-    /// need no more of the disk.
+    /// Notes that everything is in the database, so that the log may be removed. It writes both slots, so that later
+    /// notes need no more space on the disk.
     pub(crate) fn claim_nothing(&self) -> io::Result<()> {
         self.acknowledged.write(&Note::default())?;
         self.acknowledged.write(&Note::default())?;

@@ -23,7 +23,7 @@ pub(crate) struct Writer {
     conn: Option<Connection>,
     /// The log that the connection writes.
     wal: Arc<Wal>,
-    /// How many frames the log had after the connection's last commit.
+    /// The number of frames in the log after the connection's last commit.
     frames: Arc<AtomicU32>,
     checkpoints: Checkpoints,
     /// The version of the database, which other connections' commits change. `None` if such a commit may have been missed.
@@ -54,7 +54,7 @@ pub(crate) struct Batch {
     /// What was applied, in order.
     pub(crate) commits: Vec<(Timestamp, WriteSet)>,
     pub(crate) bytes: usize,
-    /// What to note once the batch is durable; set by COMMIT.
+    /// The note to write once the batch is durable; set by COMMIT.
     pub(crate) note: Note,
     /// Those who wait for what becomes of it.
     pub(crate) waiting: Vec<oneshot::Sender<Outcome>>,
@@ -179,20 +179,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether the connection is open, and not given up with a lost batch.
+    /// Returns whether the connection is open, and not given up with a lost batch.
     pub(crate) fn is_open(&self) -> bool {
         self.conn.is_some()
     }
 
-    /// Whether another program has committed since [`Writer::accept_outside_changes`], or may have.
+    /// Returns whether another program has committed since [`Writer::accept_outside_changes`], or may have.
     pub(crate) fn is_changed_outside(&mut self) -> Result<bool, StoreError> {
         let version = connection::data_version(self.conn()?).map_err(store_error)?;
         Ok(self.data_version != Some(version))
     }
 
-    /// Begins to look for changes from the state that the connection sees now. Returns a timestamp for those before.
+    /// Accepts the state that the connection sees now as the base for later checks. Returns a timestamp for the changes
+    /// before.
     ///
-    /// A transaction that runs now may have read what was before them; it has to run again. They may have lowered the
+    /// A transaction that runs now may have read the state before them, so it must run again. They may have lowered the
     /// ceiling, when the other program has restored a copy, so the next commit raises it.
     pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("it has just been used");
@@ -206,7 +207,7 @@ impl Writer {
         Ok(self.allotted)
     }
 
-    /// What to note of the commit that the connection has just made, once it is durable.
+    /// Returns the note on the commit that the connection has just made, to be written once it is durable.
     pub(crate) fn note(&mut self) -> Note {
         let end = self.wal.end(self.frames.load(Ordering::Relaxed));
         Note {
@@ -217,12 +218,12 @@ impl Writer {
         }
     }
 
-    /// How the log is copied into the database.
+    /// Returns the state of checkpoints.
     pub(crate) fn checkpoints(&mut self) -> &mut Checkpoints {
         &mut self.checkpoints
     }
 
-    /// Whether SQLite has ended the batch's transaction by itself, as it does when the disk is full.
+    /// Returns whether SQLite has ended the batch's transaction by itself, as it does when the disk is full.
     pub(crate) fn has_lost_batch(&self) -> bool {
         self.batch.is_some() && self.conn.as_ref().is_none_or(Connection::is_autocommit)
     }

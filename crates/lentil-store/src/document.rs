@@ -2,7 +2,7 @@ use lentil_values::{DocumentId, Object};
 
 /// A document as a store keeps it.
 ///
-/// `fields` holds the author's fields alone; `_id` and `_creationTime` are beside it. The id of a document made
+/// `fields` holds the author's fields; `_id` and `_creationTime` are separate. The id of a document made
 /// here begins with its creation time ([`lentil_values::InternalId::at`]). A document that comes from another
 /// database has any id and any creation time, which other documents may have too.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,8 +7,8 @@ use lentil_values::DocumentId;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another transaction, or another program, held the write lock all the while: answer "try again later".
-    #[error("waited {} ms for the right to write", waited.as_millis())]
+    /// Another transaction or program held the write lock for the whole wait: answer "try again later".
+    #[error("waited {} ms for the write lock", waited.as_millis())]
     Busy {
         /// How long this one waited.
         waited: Duration,
@@ -46,7 +46,7 @@ pub struct DamagedDocument {
     pub table: String,
     /// The document's `_id`, unless that is damaged too.
     pub id: Option<DocumentId>,
-    /// What is wrong, where it is stored, and what to do.
+    /// The fault, the place where it is stored, and what to do.
     pub reason: String,
 }
 
@@ -86,7 +86,7 @@ pub enum CommitError {
 }
 
 impl StoreError {
-    /// Whether running the function again in a new transaction may succeed at once.
+    /// Returns whether running the function again in a new transaction may succeed at once.
     pub fn runs_again(&self) -> bool {
         matches!(
             self,

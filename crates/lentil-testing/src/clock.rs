@@ -11,7 +11,7 @@ pub struct TestClock(Arc<Mutex<Hands>>);
 #[derive(Default)]
 struct Hands {
     now_nanos: u64,
-    /// What the clock showed before it was first advanced.
+    /// The clock's time before it was first advanced.
     start_nanos: Option<u64>,
 }
 

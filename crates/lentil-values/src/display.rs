@@ -19,7 +19,7 @@ impl fmt::Display for Object {
     }
 }
 
-/// A client's text as a message quotes it, cut with `…` where it is long.
+/// A client's text for an error message: quoted, and cut with `…` where it is long.
 #[derive(Clone, Copy, Debug)]
 pub struct Excerpt<'t>(pub &'t str);
 

@@ -52,7 +52,7 @@ impl Object {
     }
 }
 
-/// Estimates, before a JSON text is parsed, the memory that its values will hold at the most meanwhile.
+/// Estimates the most memory that parsing a JSON text will hold.
 ///
 /// The estimate is cheap and not too low, whatever the text: it counts the bytes of strings and the places of values,
 /// and does not check that the text is JSON.

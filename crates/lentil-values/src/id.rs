@@ -53,7 +53,7 @@ impl InternalId {
         InternalId(bytes)
     }
 
-    /// Whether [`InternalId::at`] makes such an id for this creation time.
+    /// Returns whether [`InternalId::at`] makes such an id for this creation time.
     pub fn is_made_at(&self, creation_time_ms: f64) -> bool {
         self.0[..8] == ordered_bits(creation_time_ms).to_be_bytes()
     }

@@ -68,12 +68,12 @@ impl Object {
         self.0.len()
     }
 
-    /// How many fields there is room for.
+    /// Returns the number of fields that fit without a new allocation.
     pub(crate) fn capacity(&self) -> usize {
         self.0.capacity()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -71,11 +71,11 @@ pub(crate) struct ServeArgs {
         default_value = ""
     )]
     pub(crate) trusted_proxies: TrustedProxies,
-    /// How many connections of one address, or IPv6 /64, are served at the same time; half of all unless told.
-    /// Raise it when a proxy that is not trusted is in front.
+    /// The most connections of one address, or IPv6 /64, at the same time; half of all by default. Raise it behind a
+    /// proxy that is not trusted.
     #[arg(long, env = "LENTIL_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
     pub(crate) connections_per_address: Option<usize>,
-    /// How many seconds a client may take or send none of the bytes that wait for it, or of its request's body.
+    /// The seconds after which a client is cut off if none of the bytes of its response or request body move.
     #[arg(
         long,
         env = "LENTIL_PROGRESS_TIMEOUT",
@@ -98,14 +98,14 @@ pub(crate) struct ServeArgs {
     /// Starts although acknowledged commits are missing, after the write-ahead log was damaged or lost.
     #[arg(long, env = "LENTIL_ACCEPT_DATA_LOSS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) accept_data_loss: bool,
-    /// Starts although the last commit is more than a day ahead of the clock, and goes on from its time.
+    /// Starts although the last commit is more than a day ahead of the clock, and continues from its time.
     #[arg(long, env = "LENTIL_ACCEPT_CLOCK_CHANGE", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) accept_clock_change: bool,
-    /// How much memory clients may make the server hold, such as 512M; a quarter of the memory that is available, and at
-    /// least 256M, unless told.
+    /// The memory that the server may hold for all clients, such as 512M; by default a quarter of the available memory,
+    /// and at least 256M.
     #[arg(long, env = "LENTIL_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory::parse_size)]
     pub(crate) memory_limit: Option<usize>,
-    /// How much of it one client may make the server hold: one HTTP connection or WebSocket.
+    /// The memory that the server may hold for one client: one HTTP connection or WebSocket.
     #[arg(long, env = "LENTIL_CLIENT_MEMORY_LIMIT", value_name = "BYTES", default_value = "128M", value_parser = memory::parse_size)]
     pub(crate) client_memory_limit: usize,
     /// Shows internals in errors, for development.

@@ -1,23 +1,23 @@
-//! How much memory clients may make the server hold, where nobody says.
+//! The default limit of the memory held for clients, and the return of freed memory to the system.
 
 use std::fs;
 use std::time::Duration;
 
 use lentil_runtime::memory::Memory;
 
-/// The least that is taken, whatever is available.
+/// The least default limit.
 const MIN_LIMIT: usize = 256 << 20;
-/// Which part of the available memory is taken.
+/// The part of the available memory that the default limit takes.
 const PART: usize = 4;
 
-/// How often it is looked whether memory has been freed.
+/// The interval between two checks whether memory was freed.
 const RETURN_INTERVAL: Duration = Duration::from_millis(500);
-/// How much must have been freed to be worth returning.
+/// The least amount of freed memory that is worth returning.
 const RETURNED_BYTES: usize = 8 << 20;
-/// For how many intervals after that: mimalloc returns pages a second after they were freed.
+/// The number of intervals in which it is returned: mimalloc returns pages a second after they were freed.
 const RETURN_STEPS: u32 = 4;
 
-/// Has the allocator return what clients have given back to the operating system, for as long as it is polled.
+/// Makes the allocator return freed memory of clients to the operating system, for as long as it is polled.
 ///
 /// mimalloc keeps freed pages until one of its threads needs new ones or ends, so that a server which is idle after a
 /// burst would hold the memory of that burst. A thread that allocates something and ends makes it return them.
@@ -107,7 +107,7 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     let bytes = number
         .checked_mul(1 << shift)
         .filter(|bytes| *bytes >= MIN_SIZE);
-    bytes.ok_or_else(|| "it must be at least 1M, and no more than an address can say".to_owned())
+    bytes.ok_or_else(|| "the size must be at least 1M, and fit into an address".to_owned())
 }
 
 /// With less the server could not answer anything.

@@ -25,7 +25,7 @@ pub(crate) fn allow_connections(wanted: usize) -> usize {
     allowed
 }
 
-/// How many of the open files may be connections, of which each may have a file of its own for an upload.
+/// Returns how many of the open files may be connections. Each may need a second file for an upload.
 fn connections(open_files: u64, wanted: usize) -> usize {
     let others = MIN_OTHER_FILES.max(open_files / 4);
     let allowed = usize::try_from(open_files.saturating_sub(others)).unwrap_or(usize::MAX);
@@ -37,7 +37,7 @@ mod tests {
     use super::connections;
 
     #[test]
-    fn some_files_are_left_for_what_is_not_a_connection() {
+    fn some_open_files_are_reserved_from_connections() {
         assert_eq!(connections(1_048_576, 10_000), 10_000);
         assert_eq!(connections(u64::MAX, 10_000), 10_000);
         assert_eq!(connections(1_024, 10_000), 768);

@@ -9,13 +9,13 @@ pub struct Chunks {
     id: String,
     bytes: usize,
     total: usize,
-    /// How many chunks have been made, and where the next begins.
+    /// The number of chunks made so far, and the start of the next.
     number: usize,
     at: usize,
 }
 
 impl Chunks {
-    /// Chunks of about so many bytes.
+    /// Splits the message into chunks of about this many bytes.
     pub fn new(message: String, id: &str, bytes: usize) -> Chunks {
         let bytes = bytes.max(4);
         let (mut total, mut at) = (0, 0);
@@ -33,7 +33,7 @@ impl Chunks {
         }
     }
 
-    /// How many bytes of the message are in chunks that have not been made.
+    /// Returns the number of bytes in the chunks that remain.
     pub fn remaining(&self) -> usize {
         self.message.len() - self.at
     }

@@ -23,9 +23,9 @@ pub struct CachedRun {
     pub journal: Option<String>,
     /// The result as `JSON.stringify` writes it, from when it was first asked for.
     pub json: OnceLock<Bytes>,
-    /// Stands for the memory of all this, whoever holds it.
+    /// The charge for the memory of all fields, shared by all holders.
     pub charge: Charge,
-    /// The request that had it executed: an error stands in the log under this id.
+    /// The request that caused the execution; the log has an error under this id.
     pub request_id: RequestId,
     /// The execution that it comes from.
     pub execution: ExecutionId,

@@ -204,7 +204,7 @@ impl QueryCache {
         Ok(run)
     }
 
-    /// Drops about so many bytes of answers, or all there are.
+    /// Drops about this many bytes of answers, or all of them if there are fewer.
     pub(crate) fn shed(&self, bytes: usize) {
         let mut state = self.state.lock();
         let goal = state.entries.bytes().saturating_sub(bytes);
@@ -214,7 +214,7 @@ impl QueryCache {
         }
     }
 
-    /// Whether an answer that holds now held at `earlier` too: no commit since then has touched it.
+    /// Returns whether an answer that holds now held at `earlier` too: no commit since then has touched it.
     ///
     /// Every commit up to the answer's timestamp must be published, and so be known here.
     pub fn held_at(&self, run: &CachedRun, earlier: Timestamp) -> bool {
@@ -395,7 +395,7 @@ impl State {
             self.stats.evictions += 1;
         }
         let reads_time = run.read_set.reads_time();
-        // A clock that is set back far does not let an answer hold for as much longer.
+        // A clock that is set back far must not extend the life of an answer by as much.
         let holds_ms = if reads_time {
             lookup.now_ms - TIME_HOLDS_MS..lookup.now_ms + TIME_HOLDS_MS
         } else {

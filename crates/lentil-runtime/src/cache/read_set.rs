@@ -13,7 +13,7 @@ pub struct ReadSet {
     reads_identity: bool,
 }
 
-/// What an interval takes beside its ends: places, allocations, pointers of a tree.
+/// Bytes of an interval beside its ends: allocations and the pointers of a tree.
 const INTERVAL_BYTES: usize = 128;
 
 /// Where was looked, and at what.
@@ -32,7 +32,7 @@ impl Look {
     /// Every way to look.
     pub const ALL: [Look; 2] = [Look::Documents, Look::Entries];
 
-    /// Whether one who looked so saw what a commit has done to this entry.
+    /// Returns whether one who looked so saw what a commit has done to this entry.
     pub fn sees(self, entry: TouchedEntry<'_>) -> bool {
         self == Look::Documents || entry.has_moved
     }
@@ -75,7 +75,7 @@ impl ReadSet {
         self.reads_time = true;
     }
 
-    /// Whether the query asked for the time.
+    /// Returns whether the query asked for the time.
     pub fn reads_time(&self) -> bool {
         self.reads_time
     }
@@ -85,7 +85,7 @@ impl ReadSet {
         self.reads_identity = true;
     }
 
-    /// Whether the query asked who its user is.
+    /// Returns whether the query asked who its user is.
     pub fn reads_identity(&self) -> bool {
         self.reads_identity
     }
@@ -97,7 +97,7 @@ impl ReadSet {
             .flat_map(|(of, intervals)| intervals.iter().map(|interval| (*of, interval)))
     }
 
-    /// Whether the commit wrote something that was looked at.
+    /// Returns whether the commit wrote something that was looked at.
     pub fn is_touched_by(&self, commit: &Commit) -> bool {
         let has = |look, entry: TouchedEntry<'_>| {
             let intervals = self

@@ -60,7 +60,7 @@ impl RecentCommits {
         self.forget();
     }
 
-    /// Whether an answer with this read set, which holds at `timestamp`, is known to hold still.
+    /// Returns whether an answer with this read set, which holds at `timestamp`, is known to hold still.
     pub(crate) fn leave_untouched(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
         self.first_touching(reads, timestamp).is_none()
     }

@@ -5,7 +5,7 @@ use lentil_schema::Id;
 
 use crate::{CallSource, ScheduledFunction};
 
-/// What is known of the request behind a call, `ctx.meta`.
+/// Information about the request behind a call, `ctx.meta`.
 ///
 /// Mutations, actions and routes have it. Queries do not: a result that depended on the request could not be shared.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub struct Meta {
     source: Arc<CallSource>,
 }
 
-/// The request that caused a call, which every function it calls sees alike: what [`Meta::request`] returns.
+/// The request that caused a call, as [`Meta::request`] returns it. All functions that the call calls see the same.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RequestMetadata {
@@ -21,7 +21,7 @@ pub struct RequestMetadata {
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent` header, if it is text.
     pub user_agent: Option<String>,
-    /// The id under which the request stands in the log and in the response to a failure.
+    /// The request's id in the log and in the response to a failure.
     pub request_id: String,
     /// The scheduled function that runs, or that has called this function, if one has.
     pub scheduled_function_id: Option<Id<ScheduledFunction>>,

@@ -108,9 +108,9 @@ impl Cursors {
     }
 }
 
-/// Sixteen hexadecimal digits that tell queries apart: FNV-1a over table, index, interval and direction.
+/// Returns sixteen hexadecimal digits that distinguish queries: FNV-1a over table, index, interval and direction.
 ///
-/// `index` tells an index from an earlier one of the same name over other fields, whose keys mean something else.
+/// `index` distinguishes an index from an earlier one of the same name over other fields, whose keys differ in meaning.
 fn fingerprint(range: &RangeSpec, index: IndexRef, order: Order) -> String {
     let interval = range.interval();
     let end = interval.end.as_deref();

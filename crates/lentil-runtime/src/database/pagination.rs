@@ -17,7 +17,7 @@
 //! ```
 //!
 //! A page that would read more than its function may read, or take more than half of its time, ends early and says
-//! `SplitRequired`. Where its end was given, it keeps that end, holds the rows up to where it got, and names a row at
+//! `SplitRequired`. Where its end was given, it keeps that end, holds the rows that it has read, and names a row at
 //! which a client splits it in two.
 
 use lentil_values::{FieldValidator, Nullable, Value, ValueType, v};

@@ -76,7 +76,7 @@ pub(super) async fn read_page<D: Decode>(
     })
 }
 
-/// What the client allows a page to be.
+/// The bounds that the client sets for a page.
 struct PageLimits {
     items: usize,
     rows: usize,
@@ -127,7 +127,7 @@ enum PageEnd {
     Full,
     /// The range, or the part of it up to a given end, is at its end.
     Exhausted,
-    /// It may not read more.
+    /// The page has read as much as it may.
     Cut,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Transaction {
     pub(crate) now_ms: f64,
     pub(crate) usage: Usage,
     pub(crate) journal: Journal,
-    /// What had been written when each nested mutation that is under way began.
+    /// For each nested mutation that is running, the writes counted when it began.
     savepoints: Vec<Written>,
     conflict: bool,
 }
@@ -99,7 +99,7 @@ impl Transaction {
         self.buffer().discard_layer();
     }
 
-    /// Whether the store has said that this transaction cannot commit: the function is to run again.
+    /// Returns whether the store has said that this transaction cannot commit: the function is to run again.
     pub(crate) fn has_conflict(&self) -> bool {
         self.conflict
     }
@@ -122,7 +122,7 @@ impl Transaction {
         Ok(found)
     }
 
-    /// Reads a document on the system's own account: the function's limits do not count it.
+    /// Reads a document without counting it against the function's limits.
     pub(crate) async fn get_uncounted(
         &mut self,
         id: DocumentId,
@@ -192,7 +192,7 @@ impl Transaction {
         }
         let rows = self.note(rows)?;
         if let View::Mutation { buffer, read, .. } = &mut self.view {
-            // What is in the buffer may yet be discarded.
+            // Writes in the buffer may still be discarded.
             let stored = rows
                 .iter()
                 .filter(|row| buffer.get(row.document.id).is_none());

@@ -16,10 +16,10 @@ pub(crate) struct Walk {
     done: bool,
 }
 
-/// What a visitor says of a row.
+/// A visitor's verdict on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visit {
-    /// The walk goes on to the next row.
+    /// The walk continues with the next row.
     Next,
     /// The row is the last one that is needed.
     Last,
@@ -27,7 +27,7 @@ pub(crate) enum Visit {
     Before,
 }
 
-/// How many rows a walk visits, and how many it fetches at once.
+/// The number of rows that a walk visits, and that it fetches at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunks {
     left: usize,
@@ -82,7 +82,7 @@ impl Walk {
         }
     }
 
-    /// Whether every row of the range has been visited, and none is known to be left.
+    /// Returns whether every row of the range has been visited, and none is known to be left.
     pub(crate) fn is_done(&self) -> bool {
         self.done
     }
@@ -134,7 +134,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Adds what was visited to the read set, and moves on; `is_end` when nothing is behind it.
+    /// Adds the visited rows to the read set, and moves on; `is_end` if no row follows.
     fn record(&mut self, transaction: &mut Transaction, visited: &[Row], is_end: bool) {
         let last = visited.last();
         if is_end {
@@ -156,7 +156,7 @@ impl Walk {
     }
 }
 
-/// How far a chunk was visited.
+/// The part of a chunk that was visited.
 struct Visited {
     count: usize,
     /// Set when the walk ends within the chunk: because the visitor had enough, or something failed.

@@ -220,10 +220,10 @@ impl DatabaseWriter {
 
 const SYSTEM_FIELDS: [&str; 2] = ["_id", "_creationTime"];
 
-/// Whether a change is one to a system field, and leaves it as it is.
+/// Returns whether a change names a system field and keeps its value.
 ///
 /// # Errors
-/// When it would change it.
+/// When the field's value would change.
 fn is_own_system_field(
     call: &str,
     document: &StoredDocument,

@@ -37,7 +37,7 @@ pub enum BodyError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Its sender may not make the server hold so much: send less at a time.
+    /// The body would put its sender over its memory limit: send less at a time.
     #[error("the body cannot be held: {0}")]
     OverBudget(#[from] OverBudget),
     /// It came too slowly: send it again, faster.
@@ -74,7 +74,7 @@ impl Body {
         }
     }
 
-    /// Charges this client for what is held of the body.
+    /// Charges this client for the bytes of the body that are held.
     #[must_use]
     pub fn charged_to(self, account: Account) -> Body {
         Body {
@@ -129,7 +129,7 @@ impl Body {
         }
     }
 
-    /// Whether the chunks are still to come.
+    /// Returns whether the chunks are still to come.
     pub fn is_stream(&self) -> bool {
         matches!(self.kind, Kind::Chunks(_))
     }
@@ -141,8 +141,8 @@ const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
 
 /// A body that is being put together, charged to its sender as it grows.
 ///
-/// It is kept in segments until it is whole: most that an attacker begins are never finished, and one buffer would have
-/// to grow, which takes twice its room and more while it is copied.
+/// It is kept in segments until it is whole. A single buffer would have to grow, which takes more than twice its
+/// memory during the copy, also for the unfinished bodies of an attacker.
 struct Growing {
     segments: Vec<Vec<u8>>,
     length: usize,

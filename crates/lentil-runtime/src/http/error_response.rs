@@ -6,7 +6,7 @@ use lentil_values::{FieldName, JsonForm, Object, Value};
 use super::Response;
 use crate::{Error, RequestId};
 
-/// After which time a client that was answered 503 may try again, as `Retry-After` tells it.
+/// Seconds after which a client that received a 503 may try again, for `Retry-After`.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The answer to a request whose action failed: `{"error": …}`.

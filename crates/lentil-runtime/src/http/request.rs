@@ -21,7 +21,7 @@ pub struct Request {
     parts: Box<Parts>,
     body: Body,
     runtime: Runtime,
-    /// Stands for what has been read of the body, until the action ends.
+    /// The charge for the part of the body that was read, until the action ends.
     charge: Arc<Mutex<Charge>>,
 }
 
@@ -35,7 +35,7 @@ impl Request {
         }
     }
 
-    /// What is charged for the request, for as long as its action runs.
+    /// The charge for the request, held while its action runs.
     pub(crate) fn charge(&self) -> Arc<Mutex<Charge>> {
         Arc::clone(&self.charge)
     }

@@ -162,12 +162,12 @@ impl HttpRouter {
         })
     }
 
-    /// Whether a method and a path are routed.
+    /// Returns whether a method and a path are routed.
     pub fn has(&self, method: &Method, path: &str) -> bool {
         self.lookup(method, path).is_some()
     }
 
-    /// Whether a path is routed for any method.
+    /// Returns whether a path is routed for any method.
     pub fn has_path(&self, path: &str) -> bool {
         ROUTED.iter().any(|method| self.has(method, path))
     }
@@ -180,7 +180,7 @@ impl HttpRouter {
         })
     }
 
-    /// Whether there is no route at all.
+    /// Returns whether there is no route at all.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()
     }

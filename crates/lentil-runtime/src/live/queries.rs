@@ -20,7 +20,7 @@ impl Mark {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// Whether the answer still holds at a published timestamp.
+    /// Returns whether the answer still holds at a published timestamp.
     pub(crate) fn holds_at(&self, timestamp: Timestamp) -> bool {
         let touched = self.0.load(Ordering::Acquire);
         touched == 0 || touched > timestamp.as_nanos()
@@ -66,7 +66,7 @@ struct Live {
 }
 
 impl Live {
-    /// Marks the answers that a commit at `timestamp` has touched, and adds those who watch them to `touched`.
+    /// Marks the answers that a commit at `timestamp` has touched, and adds their watchers to `touched`.
     fn touch(&self, timestamp: Timestamp, touched: &mut Vec<Arc<Watchers>>) {
         // An answer may already include a commit that is only now notified. The watchers of a marked query have been
         // woken for it.
@@ -194,7 +194,7 @@ impl State {
                 .for_each(|old| self.readers.remove(&old.read_set, number));
             live.mark = Arc::default();
         }
-        // An answer that nobody has any more need not be followed, nor held.
+        // An answer without holders need not be followed or kept.
         let readers = &mut self.readers;
         live.runs.retain(|old| {
             let is_held = Arc::strong_count(old) > 1;

@@ -204,8 +204,8 @@ impl Subscribed {
         Call::outermost(runtime.clone(), identity.clone(), source, &name)
     }
 
-    /// Records an execution, and logs its failure; does neither where the answer is another call's, however many
-    /// watch it.
+    /// Records an execution, and logs its failure. Does neither for the answer of another call, so that an execution
+    /// is recorded once for all its watchers.
     fn note(&self, call: &Call, began: Instant, run: &CachedRun) {
         if run.execution != call.execution {
             return;
@@ -232,7 +232,7 @@ impl Subscribed {
             .as_ref()
             .is_some_and(|told| says_the_same(told, run))
         {
-            // The equal answer that it was told before need not be held beside this one.
+            // The client has an equal answer; keep only one of them.
             self.told = Some(Arc::clone(run));
             return None;
         }

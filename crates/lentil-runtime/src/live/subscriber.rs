@@ -45,7 +45,7 @@ pub(super) struct Subscribed {
     pub(super) args: Object,
     /// The same, as the keys of its answers have them.
     pub(super) args_json: Arc<[u8]>,
-    /// Stands for the query without its answer.
+    /// The charge for the query without its answer.
     _charge: Charge,
     /// Where the page ends that its last run read.
     pub(super) journal: Option<String>,
@@ -63,7 +63,7 @@ pub(super) struct Answer {
     pub(super) _watched: Watched,
 }
 
-/// What a live query takes beside its arguments and its answer, keys, marks and watchers included.
+/// Bytes of a live query beside its arguments and its answer, for keys, marks and watchers.
 const QUERY_BYTES: usize = 1_024;
 
 impl Runtime {
@@ -127,7 +127,7 @@ impl Subscriber {
         }
     }
 
-    /// Whether there is a query of this number.
+    /// Returns whether there is a query of this number.
     pub fn contains(&self, number: u32) -> bool {
         self.queries.contains_key(&number)
     }
@@ -158,7 +158,7 @@ impl Subscriber {
         self.queries.get(&number)?.journal.as_deref()
     }
 
-    /// Whether a query is new, or may have changed.
+    /// Returns whether a query is new, or may have changed.
     pub fn is_stale(&self) -> bool {
         let is_stale = |answer: &Answer| answer.mark.is_touched();
         self.queries

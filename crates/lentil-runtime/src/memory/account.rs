@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 
 use super::{Charge, Level, Memory};
 
-/// What every client may hold without being read from slowly, however many clients there are.
+/// Bytes that every client may hold without slow reading, for any number of clients.
 const MIN_SHARE: usize = 256 << 10;
-/// How long a client above its fair share is not read from at a time.
+/// The longest pause in reading from a client above its fair share.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
-/// What is held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same.
+/// The memory held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same.
 #[derive(Clone)]
 pub struct Account(Arc<Client>);
 
@@ -49,7 +49,7 @@ impl Client {
         }
     }
 
-    /// All that the client is the cause of: its own charges, and the shared results that it watches.
+    /// Bytes that the client causes: its own charges, and the shared results that it watches.
     pub(super) fn weight(&self) -> usize {
         self.held.load(Ordering::Relaxed) + self.watched.load(Ordering::Relaxed)
     }
@@ -87,13 +87,13 @@ impl Account {
     /// Charges the client if that leaves it within its limit.
     ///
     /// # Errors
-    /// When it does not: the client is to be closed, or its request refused.
+    /// When it does not. The caller closes the client or refuses its request.
     pub fn try_charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
         self.check(bytes)?;
         Ok(self.charge(bytes))
     }
 
-    /// Charges the client for bytes on their way to it. The process is charged only if nobody else holds them.
+    /// Charges the client for bytes on their way to it. The process is charged only if no other charge covers them.
     pub fn charge_outgoing(&self, bytes: Bytes) -> Bytes {
         let (account, length) = (self.clone(), bytes.len());
         let charge = if bytes.is_unique() {
@@ -104,7 +104,7 @@ impl Account {
         charge.attach(bytes)
     }
 
-    /// Whether so many bytes more would leave the client within its limit.
+    /// Checks that this many more bytes would leave the client within its limit.
     ///
     /// # Errors
     /// When they would not.
@@ -118,7 +118,7 @@ impl Account {
     }
 
     /// Notes that the client keeps shared results alive, until the token is dropped. They are charged to the process
-    /// alone; this says whom to evict.
+    /// alone; the account's weight decides whom to evict.
     pub fn watch(&self, bytes: usize) -> Watched {
         self.0.watched.fetch_add(bytes, Ordering::Relaxed);
         Watched {
@@ -137,7 +137,7 @@ impl Account {
         &self.0.memory
     }
 
-    /// Whether the server should read from the client now.
+    /// Returns whether the server should read from the client now.
     pub fn is_readable(&self) -> bool {
         let memory = &self.0.memory;
         if !memory.is_near() {
@@ -161,12 +161,12 @@ impl Account {
         }
     }
 
-    /// Whether the client is to be closed, because the process was over its limit and this client held the most.
+    /// Returns whether the client was evicted: the process was over its limit and this client held the most.
     pub fn is_evicted(&self) -> bool {
         self.0.is_evicted()
     }
 
-    /// Returns when the client is to be closed.
+    /// Returns when the client is evicted.
     pub async fn evicted(&self) {
         loop {
             let evicted = self.0.evicted.notified();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Account, Memory};
 
-/// Memory that is held, until this is dropped. The default stands for nothing and charges nobody.
+/// Memory that is held until this value is dropped. The default charges nothing.
 #[derive(Default)]
 pub struct Charge {
     payer: Payer,
@@ -17,7 +17,7 @@ enum Payer {
     Nobody,
     Process(Memory),
     Client(Account),
-    /// The process has been charged by somebody else.
+    /// The process was charged by another charge.
     ClientOnly(Account),
 }
 

@@ -1,13 +1,13 @@
-//! Memory budgets: what is held for each client, and for all of them together.
+//! Memory budgets: the memory held for each client, and for all of them together.
 //!
 //! ```text
 //! Charge ─► Account (one connection) ─► Memory (the process)      a client's own: messages, arguments, bodies, responses
 //! Charge ───────────────────────────► Memory                      shared: results, however many clients watch them
-//! Watched ─► Account                                              whose watching keeps shared results alive
+//! Watched ─► Account                                              its watching keeps shared results alive
 //! ```
 //!
 //! A [`Charge`] lives as long as the memory it stands for, and gives it back when it is dropped. Bytes are estimates of
-//! heap memory, not wire bytes. Charging never fails by itself; whoever reads from a client asks first:
+//! heap memory, not wire bytes. Charging never fails by itself; a reader of client bytes checks first:
 //!
 //! - An account over [`MemoryLimits::client`] is closed, or its request is refused ([`Account::try_charge`]).
 //! - Above 7/8 of [`MemoryLimits::process`] the server reads slowly from clients above their fair share, so that
@@ -33,14 +33,14 @@ use account::Client;
 pub use account::{Account, OverBudget, Watched};
 pub use charge::Charge;
 
-/// How long new work waits for room before it begins all the same.
+/// The longest time that new work waits for room before it begins.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long clients above their share are read from slowly before the heaviest of them are evicted.
+/// Time of slow reading after which the heaviest clients above their share are evicted.
 const NEAR_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long evicted clients have to give their memory back before the next look.
+/// Time that evicted clients get to give their memory back before the next check.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How much memory clients may make the server hold.
+/// The limits of the memory that the server holds for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// Bytes for all clients together, shared results included.
@@ -74,7 +74,7 @@ pub struct MemoryStats {
     pub refusals: u64,
 }
 
-/// How much of the process's budget is used.
+/// The used part of the process's budget, as a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     #[default]
@@ -177,7 +177,7 @@ impl Memory {
         }
     }
 
-    /// What is used now, and what the limits have led to.
+    /// Returns the memory that is used now, and the effects of the limits so far.
     pub fn stats(&self) -> MemoryStats {
         let Ledger { used, peak, .. } = &*self.0;
         MemoryStats {
@@ -223,7 +223,7 @@ impl Memory {
 
     fn evict_from(&self, may_go: impl Fn(&Client) -> bool, goal: usize) {
         let mut clients = self.open_clients();
-        // What evicted clients hold is on its way back.
+        // Evicted clients are about to give their memory back.
         let leaving = |client: &Arc<Client>| client.is_evicted().then(|| client.weight());
         let leaving: usize = clients.iter().filter_map(leaving).sum();
         let mut excess = self.used().saturating_sub(goal + leaving);
@@ -268,7 +268,7 @@ impl Memory {
         }
     }
 
-    /// Tells those who wait when the level has changed.
+    /// Wakes waiting tasks when the level has changed.
     fn moved(&self, before: usize, after: usize) {
         if self.level_of(before) == self.level_of(after) {
             return;
@@ -347,7 +347,7 @@ mod tests {
         assert!(relief.as_mut().now_or_never().is_none());
         let evicted = [&small, &large, &watcher].map(|it| it.is_evicted());
         assert_eq!(evicted, [false, false, true]);
-        // Nobody else is evicted while the first gives its memory back, nor after it has.
+        // No other client is evicted while the first gives its memory back, nor afterwards.
         tokio::time::advance(RELIEF_INTERVAL).await;
         assert!(relief.as_mut().now_or_never().is_none());
         drop((watched, shared));
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_evicted_client_is_told_whenever_it_listens() {
+    async fn an_evicted_client_is_notified_whenever_it_starts_to_wait() {
         let memory = memory(10, 10);
         let client = memory.client();
         let _held = client.charge(11);
@@ -430,7 +430,7 @@ mod tests {
         let listening = tokio::spawn(async move { before.evicted().await });
         tokio::task::yield_now().await;
         assert!(memory.relieve(|_| ()).now_or_never().is_none());
-        listening.await.expect("it is told");
+        listening.await.expect("the level change wakes the task");
         client.evicted().await;
     }
 }

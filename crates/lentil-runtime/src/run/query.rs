@@ -52,7 +52,7 @@ impl Runtime {
         answered
     }
 
-    /// Records what a query was answered, be it by an execution of its own or by another's.
+    /// Records the answer to a query, from its own execution or from another.
     fn record_query(
         &self,
         function: &Function,

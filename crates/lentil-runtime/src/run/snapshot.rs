@@ -23,7 +23,7 @@ pub struct QuerySnapshot {
 }
 
 impl Runtime {
-    /// Everything as it is now, for queries that follow at once.
+    /// Takes a snapshot of the present state, for queries that follow at once.
     ///
     /// # Errors
     /// When the store fails.
@@ -31,7 +31,7 @@ impl Runtime {
         self.as_query_snapshot(self.store().snapshot()).await
     }
 
-    /// Everything as it is now, to be held for queries that follow later. The store may end it early.
+    /// Takes a snapshot of the present state that is held for later queries. The store may end it early.
     ///
     /// # Errors
     /// When the store fails, or too many are held.
@@ -115,7 +115,7 @@ impl QuerySnapshot {
         self.timestamp
     }
 
-    /// Whether a query has found that the snapshot cannot be read any more.
+    /// Returns whether a query has found that the snapshot cannot be read any more.
     pub fn has_expired(&self) -> bool {
         self.has_expired.load(Ordering::Relaxed)
     }
@@ -168,7 +168,7 @@ impl QuerySnapshot {
     }
 }
 
-/// Whether an error is the store's word that a snapshot has ended.
+/// Returns whether the store reports that a snapshot has ended.
 fn is_expiry(error: &Error) -> bool {
     let cause = error.cause().and_then(|cause| cause.downcast_ref());
     matches!(cause, Some(StoreError::SnapshotExpired))

@@ -138,7 +138,7 @@ async fn replan(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     Ok(Value::Null)
 }
 
-/// Schedules a cron's function if it is still due and its last run is over; says whether it did.
+/// Schedules a cron's function if it is still due and its last execution has ended; returns whether it did.
 async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;

@@ -223,7 +223,7 @@ impl Schedule {
         }
     }
 
-    /// When it is due instead of at `next_ms`, if that is more than one period away: it was planned by a clock that was
+    /// Returns the corrected due time if `next_ms` is more than one period away: it was planned by a clock that was
     /// ahead, or the clock has been set back.
     pub(crate) fn replan(&self, next_ms: f64, now_ms: f64) -> Option<f64> {
         match self {

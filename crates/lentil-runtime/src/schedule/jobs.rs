@@ -44,7 +44,7 @@ pub(crate) fn table() -> Table {
 pub(crate) struct JobRun(pub(crate) DocumentId);
 
 impl JobRun {
-    /// Whether it is still to be run.
+    /// Returns whether it is still to be run.
     pub(crate) async fn is_pending(self, ctx: &mut MutationCtx) -> Result<bool> {
         let found = ctx.db.transaction()?.get_uncounted(self.0).await?;
         Ok(found.is_some_and(|document| state(&document) == Some(ScheduledState::Pending)))
@@ -105,7 +105,7 @@ async fn finish(
     Ok(true)
 }
 
-/// Writes a job, which is canceled from the beginning if `caller`, the scheduled function that orders it, has been.
+/// Writes a job. It is canceled from the start if `caller`, the scheduled function that schedules it, was canceled.
 ///
 /// The caller's state is read in the transaction that writes the job, so that the store notices a cancellation that
 /// commits meanwhile.
@@ -141,7 +141,7 @@ pub(super) async fn insert(
     SystemTable::open(transaction, TABLE).put(None, document)
 }
 
-/// Whether a scheduled function has been canceled. One whose document is gone was over long ago.
+/// Returns whether a scheduled function was canceled. Without a document it has ended long ago.
 async fn is_canceled(transaction: &mut Transaction, id: DocumentId) -> Result<bool> {
     let found = transaction.get_uncounted(id).await?;
     Ok(found.is_none_or(|job| state(&job) == Some(ScheduledState::Canceled)))
@@ -173,7 +173,7 @@ pub(super) async fn cancel(
     }
 }
 
-/// Whether a job is over, or was never there.
+/// Returns whether a job is over, or was never there.
 pub(super) async fn is_over(transaction: &mut Transaction, id: DocumentId) -> Result<bool> {
     let found = transaction.get(id).await?;
     Ok(!found.as_ref().is_some_and(is_open))
@@ -362,8 +362,8 @@ async fn recover(ctx: &mut MutationCtx) -> Result<Value> {
     Ok(Value::Float64(count as f64))
 }
 
-/// Lets the delays of the next jobs that seem to have been scheduled in the future begin now. Returns the key of the
-/// last job that it has looked at; null when there are no more.
+/// Restarts the delays of the next jobs that seem to have been scheduled in the future. Returns the key of the last
+/// job that it has checked; null after the last one.
 async fn replan(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;

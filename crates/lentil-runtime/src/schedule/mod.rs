@@ -29,5 +29,5 @@ pub(crate) use jobs::{JobRun, functions as job_functions, table as job_table};
 pub use scheduled_function::{ScheduledFunction, ScheduledState};
 pub use scheduler::{Schedulable, Scheduler};
 
-/// Clocks are adjusted by less than this without anyone taking notice.
+/// Clock adjustments below this are ordinary, and ignored.
 const CLOCK_STEP_MS: f64 = 60_000.0;

@@ -62,10 +62,10 @@ impl Runtime {
         loop {
             if self.now_ms() < last_ms - CLOCK_STEP_MS {
                 tracing::warn!(
-                    "the clock was set back; what is scheduled after a delay waits for it from now on"
+                    "the clock was set back; the delays of scheduled functions begin again now"
                 );
                 if let Err(error) = self.replan_jobs().await {
-                    tracing::error!(%error, "what is scheduled could not be planned again");
+                    tracing::error!(%error, "failed to replan scheduled functions after the clock was set back");
                 }
             }
             last_ms = self.now_ms();
@@ -168,7 +168,7 @@ impl Runtime {
         }
     }
 
-    /// Lets the delays of functions that seem to have been scheduled in the future begin now.
+    /// Restarts the delays of functions that seem to have been scheduled in the future.
     async fn replan_jobs(&self) -> Result<()> {
         let mut after = Object::new();
         while let Value::Bytes(last) = self.system_mutation(jobs::REPLAN, after).await? {
@@ -228,7 +228,7 @@ impl Runtime {
     /// Runs a job; a failure of its function's is its result.
     ///
     /// # Errors
-    /// The server's: the job can be tried again.
+    /// A fault of the server: the job can be tried again.
     async fn try_job(&self, due: &Due, call: Call) -> Result<Ended> {
         let Some(args) = self.job_args(due.id).await? else {
             return Ok(Ended::Recorded);
@@ -292,7 +292,7 @@ impl Runtime {
     }
 }
 
-/// How a job ended.
+/// The end of a job.
 enum Ended {
     /// Its document says so already.
     Recorded,
@@ -300,7 +300,7 @@ enum Ended {
     Unrecorded { error: Option<String> },
 }
 
-/// Tries something, with ever longer pauses, until the server does not fail at it.
+/// Retries `attempt` with growing pauses until it meets no fault of the server.
 async fn until_it_works<T, F: Future<Output = Result<T>>>(
     source: &CallSource,
     function: &str,

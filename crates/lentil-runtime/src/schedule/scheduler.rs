@@ -24,7 +24,7 @@ const FURTHEST_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
 #[derive(Clone)]
 pub struct Scheduler {
     place: Place,
-    /// The scheduled function that runs, and itself schedules.
+    /// The scheduled function that schedules, if one does.
     caller: Option<DocumentId>,
 }
 
@@ -171,8 +171,8 @@ impl Scheduler {
         Ok(id)
     }
 
-    /// Cancels a scheduled function. One that has run already is not changed. An action that is running goes on, but
-    /// what it schedules from then on does not run.
+    /// Cancels a scheduled function. One that has run already is not changed. A running action continues, but
+    /// the functions that it schedules from then on do not run.
     ///
     /// # Errors
     /// [`Code::CancelsItself`] when a scheduled mutation cancels itself; [`Code::InvalidId`] when the id is one of

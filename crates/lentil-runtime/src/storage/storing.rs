@@ -25,7 +25,7 @@ pub enum StoreFileError {
         /// What came, in base64.
         actual: String,
     },
-    /// What it is said to be is too long to be stored with it: shorten it.
+    /// The content type is too long: shorten it.
     #[error("the file's Content-Type is {bytes} bytes long; the limit is {MAX_CONTENT_TYPE_BYTES}")]
     ContentTypeTooLong {
         /// Its length.
@@ -54,7 +54,7 @@ impl StoreFileError {
 }
 
 impl Runtime {
-    /// Whether an upload URL's token is good now.
+    /// Returns whether an upload URL's token is good now.
     ///
     /// # Errors
     /// That it is not.

@@ -3,7 +3,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 /// How long an upload URL is good.
 const VALID_MS: f64 = 60.0 * 60.0 * 1e3;
-/// How far the clock may have been set back since an upload URL was made.
+/// The most that the clock may have been set back since an upload URL was made.
 const CLOCK_STEP_MS: f64 = 5.0 * 60.0 * 1e3;
 /// Sets these signatures apart from any others that are made with the same key.
 const PURPOSE: &[u8] = b"lentil: upload token, version 2\0";
@@ -29,7 +29,7 @@ impl UploadKey {
         UploadKey(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// `nonce` tells tokens of the same time apart, as what each may be used for at the same time is limited.
+    /// `nonce` makes tokens of the same time distinct, since concurrent uses of each token are limited.
     pub(crate) fn sign(&self, now_ms: f64, nonce: u64) -> String {
         let expires = ((now_ms + VALID_MS) as u64).to_be_bytes();
         let signed = [expires, nonce.to_be_bytes()].concat();

@@ -206,8 +206,8 @@ impl Runtime {
         .await
     }
 
-    /// Deletes all answers that are older than fourteen days at `now_ms`, in small steps between which others have
-    /// their turn. Returns how many there were.
+    /// Deletes all answers that are older than fourteen days at `now_ms`, in small steps, so that other mutations
+    /// run between them. Returns the number deleted.
     ///
     /// # Errors
     /// When the store fails.

@@ -38,8 +38,8 @@ impl<'a> SystemTable<'a> {
             .await
     }
 
-    /// As [`SystemTable::find`], of the documents whose keys come after one, on the system's own account: the limits
-    /// of functions do not count them.
+    /// As [`SystemTable::find`], of the documents whose keys come after one, without counting them against the
+    /// limits of functions.
     pub(crate) async fn find_uncounted(
         &mut self,
         index: &str,
@@ -54,8 +54,8 @@ impl<'a> SystemTable<'a> {
         self.fetch(index, interval, limit).await
     }
 
-    /// The first `limit` documents whose index keys begin with a value from `from` to before `to`, on the system's own
-    /// account.
+    /// The first `limit` documents whose index keys begin with a value from `from` to before `to`, without
+    /// counting them against limits.
     pub(crate) async fn between(
         &mut self,
         index: &str,

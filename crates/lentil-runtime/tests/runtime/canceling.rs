@@ -129,7 +129,7 @@ async fn ranks_of(t: &TestBackend) -> Vec<f64> {
 }
 
 #[tokio::test]
-async fn what_a_canceled_action_schedules_does_not_run() {
+async fn functions_scheduled_by_a_canceled_action_do_not_run() {
     for t in [canceling(), canceling().on_sqlite()] {
         t.mutation(async |ctx| {
             ctx.scheduler
@@ -150,7 +150,7 @@ async fn what_a_canceled_action_schedules_does_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_action_schedules_after_another_has_canceled_it_does_not_run() {
+async fn functions_scheduled_after_a_cancellation_by_another_do_not_run() {
     let t = canceling();
     let id = t
         .mutation(async |ctx| ctx.scheduler.run_after(Duration::ZERO, sleeps, ()).await)

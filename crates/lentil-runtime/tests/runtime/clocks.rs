@@ -81,7 +81,7 @@ async fn a_delay_that_began_in_the_future_begins_when_the_clock_is_right() {
 }
 
 #[tokio::test]
-async fn what_is_scheduled_for_a_time_waits_for_that_time() {
+async fn a_function_scheduled_for_a_time_waits_for_that_time() {
     let t = backend();
     let right_ms = t.runtime().await.now_ms();
     let at_ms = right_ms + 49.0 * HOUR.as_secs_f64() * 1e3;

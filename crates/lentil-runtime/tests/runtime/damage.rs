@@ -41,7 +41,7 @@ fn list_of(owner: &str) -> (FunctionPath, Object) {
 }
 
 #[tokio::test]
-async fn a_damaged_document_fails_what_reads_it_and_nothing_else() {
+async fn a_damaged_document_fails_only_the_calls_that_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = open(folder.path()).await;
     for owner in ["bob", "ada"] {

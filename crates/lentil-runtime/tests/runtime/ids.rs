@@ -161,7 +161,7 @@ async fn a_documents_own_system_fields_may_be_written_back() {
 }
 
 #[tokio::test]
-async fn what_a_nested_mutation_undid_does_not_count_against_the_limits() {
+async fn rolled_back_nested_writes_do_not_count_against_the_limits() {
     async fn fill_up(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         for rank in 0..5 {
             ctx.db.insert(task("ada", f64::from(rank))).await?;

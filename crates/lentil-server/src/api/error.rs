@@ -13,7 +13,7 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// When the client may try again.
+    /// The time after which the client may try again.
     pub(crate) retry_after: Option<Duration>,
 }
 

@@ -14,7 +14,7 @@ use crate::service::Server;
 /// What a body may have beside 16 MiB of arguments.
 const ENVELOPE_BYTES: usize = 2_000;
 
-/// The JSON body of a call, and what it takes in memory, as text and as values.
+/// The JSON body of a call, charged for its text and its values.
 pub(super) struct CallBody {
     bytes: Bytes,
     account: Account,

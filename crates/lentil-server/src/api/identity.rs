@@ -194,7 +194,7 @@ pub(crate) fn check_client(headers: &HeaderMap) -> Result<(), ApiError> {
     ))
 }
 
-/// Whether the text is a semantic version, such as `1.48.0` or `1.48.0-alpha.1`.
+/// Returns whether the text is a semantic version, such as `1.48.0` or `1.48.0-alpha.1`.
 pub(crate) fn is_version(text: &str) -> bool {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());

@@ -246,7 +246,7 @@ pub(crate) fn short_of_memory() -> Response<Body> {
     response
 }
 
-/// The error for a path below `/api/` that nobody answers.
+/// Returns the error for an unknown path below `/api/`.
 fn unknown(headers: &HeaderMap, path: &str) -> ApiError {
     // Convex's command line asks again for half a minute after a 404.
     let status = if headers.contains_key("convex-client") {

@@ -5,7 +5,7 @@
 //!
 //! Timestamps are cheap to ask for, so the snapshots are bounded: equal timestamps share one, and the oldest goes when
 //! there are too many. A query at a timestamp whose snapshot is gone is answered when nothing that it reads has changed;
-//! otherwise the client is told to begin again.
+//! otherwise it fails, and the client begins again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::functions::{CallBody, function_path};
 use super::{ApiError, Audience, failure, json, shown_lines};
 use crate::service::Server;
 
-/// How long the snapshot of a timestamp is held after that was last given out.
+/// The time that a timestamp's snapshot is held after the timestamp was last given out.
 const HELD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Snapshots that are held at the same time at most; the oldest goes first.
 const MAX_HELD: usize = 64;
@@ -205,7 +205,7 @@ fn respond(outcome: FunctionOutcome, audience: Audience) -> Result<FunctionRespo
 }
 
 fn unavailable(error: &lentil_runtime::Error, request_id: &RequestId) -> ApiError {
-    tracing::error!(%request_id, code = error.code().as_str(), %error, "no snapshot can be had");
+    tracing::error!(%request_id, code = error.code().as_str(), %error, "failed to take a snapshot");
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "Unavailable",

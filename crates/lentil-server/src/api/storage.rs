@@ -70,8 +70,8 @@ fn too_many_uploads(whose: &str) -> ApiError {
     ApiError::too_many("TooManyConcurrentUploads", message, Duration::from_secs(1))
 }
 
-/// A body of which a chunk is stored only while it holds one of the places. An upload whose client is waited for holds
-/// none, so that it does not keep others waiting.
+/// A body that holds one of the upload slots only while a chunk is stored. An upload that waits for its client holds
+/// none, so that it does not delay others.
 fn in_turn(body: Body, places: &Arc<Semaphore>) -> Body {
     let places = Arc::clone(places);
     let none: Option<OwnedSemaphorePermit> = None;

@@ -7,8 +7,7 @@ const IMPORT: &str =
     "write a mutation that inserts the documents, and call it with `npx convex run`";
 const INLINE_QUERY: &str = "this server does not run JavaScript; look at documents with `npx convex data <table>`, or \
      call a query of the application with `npx convex run <module>:<function>`";
-const PAUSE: &str =
-    "this server cannot be paused; stop its process, and start it again to go on where it was";
+const PAUSE: &str = "this server cannot be paused; stop its process, and start it again to resume";
 const ORIGIN: &str =
     "the server's URL is a setting; start it with `--origin https://api.example.com`";
 const LOG_STREAMS: &str =
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn no_application_routes_what_the_server_refuses() {
+    fn application_routes_do_not_overlap_refused_paths() {
         for (path, _) in UNSUPPORTED {
             let path = format!("/api/{}", path.trim_end_matches('/'));
             let router = HttpRouter::new().route(Method::GET, &path, answer);

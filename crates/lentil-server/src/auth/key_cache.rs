@@ -19,9 +19,9 @@ const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
 ///
 /// They are fetched when there are none, when they have become old, and when they do not suffice for a token: when it
 /// names a key that is not among them, or names none and they do not verify it, since the provider may have replaced
-/// its only key. In any case they are fetched only some time after the last fetch began. A fetch is a task of its own: whoever needs it waits
-/// for it, and nobody who stops waiting ends it for the others. If it fails, the keys from before go on being used,
-/// and until a fetch succeeds again, tokens signed with them do not wait for one.
+/// its only key. In any case they are fetched only some time after the last fetch began. A fetch runs in its own task:
+/// callers wait for it, and one that stops waiting does not end it for the others. If it fails, the old keys stay in
+/// use, and until a fetch succeeds, tokens signed with them do not wait for one.
 pub(super) struct KeyCache {
     issuer: String,
     published: Published,
@@ -61,7 +61,7 @@ impl KeyCache {
         }
     }
 
-    /// The keys to verify a token with; `None` when there are none and none can be had now.
+    /// Returns the keys to verify a token with; `None` when there are none and none can be fetched now.
     pub(super) async fn keys_for(self: &Arc<Self>, token: &Token<'_>) -> Option<Arc<KeySet>> {
         // Without the lock, since it may verify a signature.
         let suffices = self.kept().is_some_and(|keys| match &token.key_id {
@@ -145,7 +145,7 @@ impl State {
     }
 }
 
-/// Whether so much time has passed; a clock that was set back has let it pass.
+/// Returns whether so much time has passed; a clock that was set back has let it pass.
 fn has_passed(time: Duration, since_ms: f64, now_ms: f64) -> bool {
     !(0.0..time.as_secs_f64() * 1e3).contains(&(now_ms - since_ms))
 }

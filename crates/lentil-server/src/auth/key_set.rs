@@ -77,12 +77,12 @@ impl KeySet {
         Ok(KeySet(keys.iter().filter_map(Key::parse).collect()))
     }
 
-    /// Whether there is a key for tokens of these algorithms.
+    /// Returns whether there is a key for tokens of these algorithms.
     pub(super) fn can_verify(&self, accepts: impl Fn(Algorithm) -> bool) -> bool {
         self.0.iter().any(|key| accepts(key.algorithm))
     }
 
-    /// Whether there is a key of this name.
+    /// Returns whether there is a key of this name.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id.as_deref() == Some(id))
     }
@@ -158,7 +158,7 @@ impl Key {
     }
 }
 
-/// Whether a key says of itself that it may verify signatures of this algorithm.
+/// Returns whether a key's own fields allow it to verify signatures of this algorithm.
 fn verifies(key: &CommonParameters, algorithm: Algorithm) -> bool {
     let is_for_signatures = key
         .public_key_use

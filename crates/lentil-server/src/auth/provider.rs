@@ -57,14 +57,14 @@ pub(super) fn issuer_url(issuer: &str) -> String {
 }
 
 impl Provider {
-    /// Whether tokens of this issuer for this audience are to be checked with this provider.
+    /// Returns whether tokens of this issuer for this audience are to be checked with this provider.
     pub(super) fn takes(&self, token: &Token<'_>) -> bool {
         let is_for_us = |application_id| token.claims.audience.contains(application_id);
         self.issuer == issuer_url(&token.claims.issuer)
             && self.application_id.as_ref().is_none_or(is_for_us)
     }
 
-    /// Whether tokens may be signed so.
+    /// Returns whether tokens may be signed so.
     pub(super) fn accepts(&self, algorithm: Algorithm) -> bool {
         match self.kind {
             Kind::Oidc => true,

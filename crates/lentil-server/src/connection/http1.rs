@@ -19,10 +19,10 @@ use crate::body::{FromClient, ToClient};
 use crate::service::Service;
 use crate::{ServerOptions, sync};
 
-/// An estimate of what a connection takes by itself, with hyper's buffers.
+/// Estimated bytes of a connection with hyper's buffers.
 const CONNECTION_BYTES: usize = 16 << 10;
 
-/// What the requests of a connection share.
+/// The state that the requests of a connection share.
 struct Shared {
     service: Service,
     state: Arc<ConnectionState>,
@@ -40,7 +40,7 @@ impl Shared {
     }
 }
 
-/// How HTTP/1 came to its end on a connection.
+/// The end of HTTP/1 on a connection.
 #[derive(PartialEq, Eq)]
 enum ConnectionEnd {
     /// The client or the server wanted no further request, or the connection was upgraded.

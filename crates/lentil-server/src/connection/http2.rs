@@ -22,12 +22,12 @@ use crate::body::{FromClient, ToClient};
 use crate::progress::{PeerTimer, ProgressRule};
 use crate::service::Service;
 
-/// An estimate of what a connection takes by itself, with hyper's buffers, and what each stream takes.
+/// Estimated bytes of a connection with hyper's buffers, and of each stream.
 const CONNECTION_BYTES: usize = 64 << 10;
 const STREAM_BYTES: usize = 8 << 10;
 /// Bytes of a response that wait for the client inside the HTTP/2 implementation.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
-/// How long a connection that ends may stay without a stream: the client does not confirm the end.
+/// The time that an ending connection may stay without a stream: the client does not confirm the end.
 const END_TIMEOUT: Duration = Duration::from_millis(600);
 /// The number of steps in which the time without a stream is counted.
 const STEPS: u32 = 4;
@@ -140,8 +140,8 @@ impl Streams {
     }
 }
 
-/// How far the client has taken a response. The peer opens the flow-control window of each stream as it likes, so that
-/// bytes on the socket say nothing of a single stream.
+/// The progress of a client in taking a response. The peer chooses the flow-control window of each stream, so bytes on
+/// the socket say nothing of a single stream.
 #[derive(Default)]
 pub(crate) struct StreamState {
     /// Bytes that the HTTP/2 implementation has taken, which it does as the window allows.

@@ -8,7 +8,7 @@ use super::stream::ClientStream;
 /// More than the largest body, so that a client which sends before it reads gets to its response.
 const MAX_BYTES: usize = 32 << 20;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may still take once the server shuts down.
+/// The time that it may still take once the server shuts down.
 const SHUTDOWN_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Ends a connection so that the client can still read the last response.
@@ -36,7 +36,7 @@ pub(super) async fn close(mut stream: ClientStream, shutdown: &CancellationToken
         shutdown.cancelled().await;
         tokio::time::sleep(SHUTDOWN_LINGER_TIMEOUT).await;
     };
-    // The connection is over, whether the client hangs up, fails or goes on sending.
+    // The connection ends, whether the client hangs up, fails or continues to send.
     tokio::select! {
         _ = drain => {}
         () = tokio::time::sleep(LINGER_TIMEOUT) => {}

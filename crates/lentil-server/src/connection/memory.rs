@@ -1,4 +1,4 @@
-//! What a connection holds for its client.
+//! The memory that a connection holds for its client.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use lentil_runtime::memory::{Account, Charge};
 
 use crate::service::Service;
 
-/// An estimate of what a header takes beside its text.
+/// Estimated bytes of a header beside its text.
 const HEADER_BYTES: usize = 128;
-/// How long an evicted client has to take the response that says so.
+/// The time that an evicted client has to take the response that says so.
 const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Opens a connection's account; what the connection itself takes is charged to the process.
+/// Opens a connection's account; the connection's own memory is charged to the process.
 pub(super) fn open_account(service: &Service, bytes: usize) -> (Account, Charge) {
     let memory = service.server().runtime.memory();
     (memory.client(), memory.charge(bytes))

@@ -31,7 +31,7 @@ use crate::service::Service;
 use crate::sync::Upgrade;
 use state::ConnectionState;
 
-/// Where a request that was answered 101 leaves word of what the connection is from then on.
+/// The place where a request that was answered 101 leaves the protocol that the connection speaks from then on.
 pub(crate) type UpgradeSlot = Mutex<Option<Upgrade>>;
 
 /// Serves one connection until its end, or until the server shuts down.
@@ -48,7 +48,7 @@ pub(crate) async fn serve(tcp: TcpStream, service: Service) {
     match is_http2 {
         Ok(Ok(true)) => Box::pin(http2::serve(stream, service)).await,
         Ok(Ok(false)) => http1::serve(stream, service).await,
-        // The client has hung up or never spoke: nobody waits for an answer.
+        // The client has hung up or never sent a byte, so no response is expected.
         Ok(Err(_)) | Err(_) => {}
     }
 }

@@ -22,6 +22,6 @@ pub(crate) async fn refuse(mut tcp: TcpStream) {
         while tcp.read(&mut discarded).await? > 0 {}
         std::io::Result::Ok(())
     };
-    // Whatever becomes of it, the connection is over.
+    // The connection ends, whether or not the client has read the response.
     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refused).await;
 }

@@ -14,7 +14,7 @@ use super::state::ConnectionState;
 
 /// The number of steps in which the time that a head may take is counted.
 const STEPS: u32 = 4;
-/// How long a head may still take once the server shuts down.
+/// The time that a head may still take once the server shuts down.
 const SHUTDOWN_HEAD_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// The HTTP/1 connections that are open.
@@ -24,7 +24,7 @@ pub(crate) struct ConnectionRegistry(Mutex<Entries>);
 #[derive(Default)]
 struct Entries {
     open: HashMap<u64, Entry>,
-    /// How many connections there have been.
+    /// The number of connections so far.
     opened: u64,
     is_shutting_down: bool,
 }
@@ -33,7 +33,7 @@ struct Entry {
     state: Arc<ConnectionState>,
     /// The phase at the last step, if a head was awaited then.
     awaited: Option<u32>,
-    /// For how many steps it has been the same head.
+    /// The number of steps for which it has been the same head.
     steps: u32,
 }
 

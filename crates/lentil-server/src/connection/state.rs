@@ -1,4 +1,4 @@
-//! What is known of one connection. The stream, the requests in flight and the registry share it; no byte is read for it.
+//! The state of one connection. The stream, the requests in flight and the registry share it; no byte is read for it.
 //!
 //! ```text
 //! head awaited (even phase) ── InFlightRequest::begin ──► request in flight (odd phase)
@@ -60,7 +60,7 @@ impl ConnectionState {
         self.is_shutting_down.load(Ordering::SeqCst)
     }
 
-    /// Whether bytes wait because the client does not take them.
+    /// Returns whether bytes wait because the client does not take them.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }

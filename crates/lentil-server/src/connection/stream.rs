@@ -11,7 +11,7 @@ use super::state::ConnectionState;
 use super::tcp;
 use crate::progress::{PeerTimer, ProgressRule};
 
-/// How every HTTP/2 connection begins.
+/// The first bytes of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A client's TCP connection, whatever is spoken over it. Writing fails once the client is late in taking its bytes.
@@ -48,12 +48,12 @@ impl ClientStream {
         }
     }
 
-    /// What others see of this connection.
+    /// Returns the state that other tasks see.
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
     }
 
-    /// Whether writing has failed because the client took too little.
+    /// Returns whether writing has failed because the client took too little.
     pub(super) fn is_late(&self) -> bool {
         self.is_late
     }
@@ -117,7 +117,7 @@ impl ClientStream {
         }
         tracing::debug!("a connection ends: the client takes its bytes too slowly or not at all");
         self.is_late = true;
-        // The kernel must not go on offering what is left.
+        // The kernel must not continue to send the rest.
         let _ = self.tcp.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -1,8 +1,8 @@
-//! What the kernel is told about a connection, and what it tells.
+//! The socket options of a connection, and the kernel's counts of it.
 
 use tokio::net::TcpStream;
 
-/// Bytes that the kernel takes and has not sent yet. With more, a peer that reads slowly would go unseen for long.
+/// Bytes that the kernel takes and has not sent yet. With more, the server would notice a slow peer late.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
@@ -14,7 +14,7 @@ pub(super) fn prepare(stream: &TcpStream) {
     let _ = nix::sys::socket::setsockopt(stream, linux::UnsentLimit, &UNSENT_BYTES);
 }
 
-/// How many bytes the peer has acknowledged; none where the system does not say it.
+/// Returns the number of bytes that the peer has acknowledged; `None` where the system does not report it.
 pub(super) fn acknowledged(stream: &TcpStream) -> Option<u64> {
     #[cfg(target_os = "linux")]
     let info = nix::sys::socket::getsockopt(stream, linux::TcpInfo).ok();
@@ -40,7 +40,7 @@ mod linux {
         [u64; BYTES_ACKED + 1]
     );
     sockopt_impl!(
-        /// How many bytes may wait in the kernel that were not sent yet.
+        /// Returns the number of unsent bytes that may wait in the kernel.
         UnsentLimit,
         SetOnly,
         libc::IPPROTO_TCP,
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_the_peer_takes_is_seen() {
+    async fn bytes_that_the_peer_acknowledges_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, server) = tokio::join!(client, listener.accept());

@@ -16,7 +16,7 @@ const MOST_CALLS: usize = 1_000;
 /// Bytes of memory of their arguments, over which nothing more is read.
 const MOST_BYTES: usize = 32 << 20;
 
-/// What a call takes beside its arguments, its future included.
+/// Bytes of a call beside its arguments, its future included.
 const CALL_BYTES: usize = 4 << 10;
 
 /// A call that a client has made.
@@ -46,17 +46,17 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Whether more may be asked.
+    /// Returns whether more may be asked.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < MOST_BYTES
     }
 
-    /// Whether a mutation is running.
+    /// Returns whether a mutation is running.
     pub(super) fn has_mutation(&self) -> bool {
         self.mutation.is_some()
     }
 
-    /// Takes up a call, and charges the client for its arguments.
+    /// Accepts a call, and charges the client for its arguments.
     pub(super) fn add(
         &mut self,
         runtime: &Runtime,

@@ -12,11 +12,11 @@ const MAX_REASON_BYTES: usize = 123;
 pub(super) enum Closing {
     /// The client has hung up.
     Gone,
-    /// The client has said goodbye.
+    /// The client has closed the connection.
     ByClient,
     /// A last message, and a close frame without a code.
     Said(ServerMessage),
-    /// The client has sent something that cannot be taken, and must not come back as it is.
+    /// The client has sent something invalid, and must not retry it unchanged.
     Fatal { error: String, code: Option<u16> },
     /// A close frame: 1011, 1012 and 1013 bring the client back, later.
     Coded(u16, Cow<'static, str>),
@@ -36,8 +36,8 @@ impl Closing {
         Closing::Coded(1013, Cow::Borrowed(code))
     }
 
-    /// The client makes the server hold more than one client may. Official clients take this prefix for overload, and
-    /// wait longer before they come back.
+    /// The server would hold more for the client than one client may have. Official clients treat this prefix as
+    /// overload, and wait longer before they reconnect.
     pub(super) fn over_budget() -> Closing {
         Closing::busy("TooManyConcurrentRequests: this client holds too much memory")
     }
@@ -78,7 +78,7 @@ impl Closing {
         Closing::Coded(1011, Cow::Borrowed(reason))
     }
 
-    /// The client has not said who it is.
+    /// The client has sent no `Connect`.
     pub(super) fn not_connected() -> Closing {
         Closing::Coded(1002, Cow::Borrowed("ConnectTimeout: send `Connect` first"))
     }

@@ -35,11 +35,11 @@ pub(super) enum Incoming {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) text: String,
-    /// Stands for the text.
+    /// The charge for the text.
     pub(super) _charge: Charge,
 }
 
-/// Frames that cannot be taken. Nothing after them can be read.
+/// Invalid frames. Nothing after them can be read.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(super) enum FrameError {
     #[error("the WebSocket protocol was broken: {0}")]
@@ -55,7 +55,7 @@ pub(super) enum FrameError {
 }
 
 impl FrameError {
-    /// The close code that says the same, where there is one.
+    /// Returns the close code for the error, where there is one.
     pub(super) fn close_code(&self) -> Option<CloseCode> {
         match self {
             FrameError::Protocol(_) => Some(CloseCode::Protocol),
@@ -81,7 +81,7 @@ struct Frame {
     opcode: u8,
     is_final: bool,
     mask: [u8; 4],
-    /// How much of the payload has been read, and how much is still to come.
+    /// The bytes of the payload that were read, and that are still to come.
     read: usize,
     left: usize,
 }
@@ -103,7 +103,7 @@ impl Frames {
         }
     }
 
-    /// How many bytes of the incomplete message have come; none when nothing is incomplete.
+    /// Returns the number of bytes received of the incomplete message; `None` without one.
     pub(super) fn incomplete(&self) -> Option<u64> {
         let message = self.message.as_ref();
         let is_incomplete = message.is_some() || self.frame.is_some() || !self.head.is_empty();
@@ -250,7 +250,7 @@ impl Message {
         if before - length >= more {
             return Ok(());
         }
-        // Twice as much, and no more than the frame says: what a client only announces takes no memory.
+        // Twice as much, and no more than the frame says: bytes that a client only announces take no memory.
         let goal = (2 * before)
             .max(FIRST_CAPACITY)
             .min(length + left)
@@ -327,7 +327,7 @@ mod tests {
         }
     }
 
-    /// What the bytes say, when they come in parts of `part` bytes.
+    /// Returns the messages in the bytes, received in parts of `part` bytes.
     fn read(bytes: &[u8], part: usize) -> Result<Vec<String>, FrameError> {
         let mut frames = Frames::new(Memory::default().client());
         let mut heard = Vec::new();

@@ -15,7 +15,7 @@ use lentil_runtime::{
 use super::closing::Closing;
 use crate::api::{Audience, failure, shown_lines};
 
-/// What a change takes beside its arguments.
+/// Bytes of a change beside its arguments.
 const CHANGE_BYTES: usize = 256;
 
 type Refreshing = Pin<Box<dyn Future<Output = (Subscriber, Update)> + Send>>;
@@ -50,7 +50,7 @@ enum Change {
         path: FunctionPath,
         args: Object,
         journal: Option<String>,
-        /// Stands for the query until the subscriber has it.
+        /// The charge for the query until the subscriber has it.
         charge: Charge,
     },
     Remove {

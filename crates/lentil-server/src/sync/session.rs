@@ -36,9 +36,9 @@ const CHUNK_BYTES: usize = 5_000_000;
 const TOO_LONG: u16 = 1009;
 /// Responses that wait for their transitions, over which nothing more is done for a client.
 const MOST_RESPONSES: usize = 256;
-/// Bytes of them likewise.
+/// The most bytes of them.
 const MOST_RESPONSE_BYTES: usize = 4 << 20;
-/// How long a client may take until it sends `Connect`.
+/// The time within which a client must send `Connect`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers that are recorded for one session; over it the client is told to come back later.
 const SESSION_BYTES: usize = 64 << 20;
@@ -50,7 +50,7 @@ pub(super) struct Session<S> {
     socket: Socket<S>,
     /// The client's address.
     client: IpAddr,
-    /// Where the client's calls come from.
+    /// The source of the client's calls.
     source: CallSource,
     takes_chunks: bool,
     signed_in: SignedIn,
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let would_read = has_room && self.calls.has_room();
             let reads = would_read && (is_its_turn || account.is_readable());
             if !reads || self.socket.is_moving() {
-                // What is not read, or comes in the middle of a message, cannot be heard.
+                // A pong that is not read, or that comes within a message, cannot be noticed.
                 last_heard = Instant::now();
             }
             tokio::select! {
@@ -154,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Whether the client keeps up with its responses, those included that wait for their transitions.
+    /// Returns whether the client keeps up with its responses, those included that wait for their transitions.
     fn has_room(&self) -> bool {
         let bytes: usize = self.responses.iter().map(|(_, text)| text.len()).sum();
         self.socket.has_room()
@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.socket.ping();
     }
 
-    /// Reads a message. What it will be in memory is estimated and charged before it is parsed.
+    /// Reads a message. Its memory after parsing is estimated and charged before.
     async fn hear(&mut self, received: Received) -> Result<(), Closing> {
         let decoded = json_parse_size(received.text.as_bytes());
         let alone = decoded + received.text.len();

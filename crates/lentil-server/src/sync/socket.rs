@@ -19,17 +19,17 @@ use crate::progress::{PeerTimer, ProgressRule};
 
 /// Bytes on their way to a client, over which nothing more is done for it.
 const MAX_BYTES: usize = 4 << 20;
-/// Messages likewise.
+/// Messages on their way to a client, over which nothing more is done for it.
 const MAX_MESSAGES: usize = 256;
 /// Transitions on their way; further changes become one.
 const MAX_TRANSITIONS: usize = 2;
 /// Longer messages go out in frames of this length, so that pings and the close frame can come between them.
 const FRAME_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 16 << 10;
-/// How long a client may neither take the last words nor send anything.
+/// The longest time in which a client neither takes the last words nor sends anything.
 const GOODBYE_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long it may take in all once the server shuts down.
+/// The total time that it may take once the server shuts down.
 const GOODBYE_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// More than the longest message, so that a client which sends before it reads gets to the last words.
 const MAX_DISCARDED_BYTES: usize = 2 * MAX_MESSAGE_BYTES;
@@ -70,7 +70,7 @@ pub(super) struct Socket<S> {
 pub(super) enum Event {
     /// A message has come.
     Text(Received),
-    /// The client lives.
+    /// A frame of the client shows that it is alive.
     Heard,
     /// Something has been sent.
     Sent,
@@ -80,13 +80,13 @@ pub(super) enum Event {
 struct Outgoing {
     payload: Payload,
     is_transition: bool,
-    /// Whether it is a text of which a part is out.
+    /// Whether a part of the text has been sent.
     has_begun: bool,
 }
 
 enum Payload {
     Text(Bytes),
-    /// Each chunk is a message of its own, and is written when the one before it is out.
+    /// Each chunk is a message of its own, and is written when the one before it has been sent.
     Chunks(Box<Chunks>, Charge),
 }
 
@@ -94,12 +94,12 @@ enum Payload {
 struct Writing {
     head: Bytes,
     payload: Bytes,
-    /// How much of what waits to be sent it is.
+    /// The bytes of the queue that it accounts for.
     counted: usize,
     ends: Ends,
 }
 
-/// What is out once a frame is.
+/// The unit that is complete once a frame has been sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ends {
     Nothing,
@@ -108,7 +108,7 @@ enum Ends {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// A socket on a connection of which `unread` has been read already.
+    /// Returns a socket on a connection from which `unread` was read already.
     pub(super) fn new(
         stream: S,
         unread: Bytes,
@@ -133,22 +133,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Whether nothing waits to be sent.
+    /// Returns whether nothing waits to be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.outbox.is_empty() && self.writing.is_none()
     }
 
-    /// Whether a message is on its way, in either direction; no pong can come before its end.
+    /// Returns whether a message is on its way, in either direction; no pong can come before its end.
     pub(super) fn is_moving(&self) -> bool {
         self.is_blocked || self.frames.incomplete().is_some()
     }
 
-    /// Whether the client keeps up with its responses.
+    /// Returns whether the client keeps up with its responses.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < MAX_BYTES && self.outbox.len() < MAX_MESSAGES
     }
 
-    /// Whether the client keeps up with its transitions.
+    /// Returns whether the client keeps up with its transitions.
     pub(super) fn takes_transition(&self) -> bool {
         self.has_room() && self.transitions < MAX_TRANSITIONS
     }
@@ -182,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.push(Payload::Chunks(Box::new(chunks), charge), true);
     }
 
-    /// Sends a ping of the WebSocket's own.
+    /// Sends a WebSocket ping.
     pub(super) fn ping(&mut self) {
         self.pings = true;
     }
@@ -303,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Takes the next frame out of what waits: control frames first.
+    /// Takes the next frame from the queue: control frames first.
     fn next_frame(&mut self) -> Option<Writing> {
         if let Some(payload) = self.pong.take() {
             return Some(Writing::control(PONG, payload));
@@ -349,8 +349,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Sends the last words, and gives the client time to read them.
     ///
-    /// To close a socket with unread bytes in it resets the connection, and the client would see the reset and not the
-    /// last words. So what it still sends is read and discarded, until it has hung up or does neither read nor send.
+    /// Closing a socket with unread bytes in it resets the connection, and the client would see the reset and not the
+    /// last words. So the server reads and discards its bytes, until it has hung up or neither reads nor sends.
     pub(super) async fn close(mut self, closing: &Closing) {
         let Some((text, frame)) = closing.last_words() else {
             return;
@@ -378,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Drops what waits to be sent. A message whose beginning is out is sent to its end if a text comes after it.
+    /// Drops the queue. A message whose beginning was sent is completed if a text follows it.
     fn forget_waiting(&mut self, is_text_to_follow: bool) {
         (self.pong, self.pings) = (None, false);
         self.outbox.truncate(1);
@@ -391,7 +391,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Goes on with the last words, and reads; returns how many bytes were read, 0 at the end.
+    /// Continues to send the last words, and reads; returns the number of bytes read, 0 at the end.
     fn poll_goodbye(
         &mut self,
         cx: &mut Context<'_>,
@@ -414,7 +414,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 }
 
 impl Payload {
-    /// The bytes that are still to be sent, about.
+    /// Returns about the number of bytes still to be sent.
     fn remaining(&self) -> usize {
         match self {
             Payload::Text(text) => text.len(),
@@ -461,7 +461,7 @@ async fn shut_down(shutdown: &CancellationToken) {
 fn refused(error: &FrameError) -> Closing {
     match (error, error.close_code()) {
         (FrameError::OverBudget(_), _) => Closing::over_budget(),
-        // Whoever breaks the WebSocket protocol is not expected to read Convex's messages.
+        // A client that breaks the WebSocket protocol is not expected to read Convex's messages.
         (FrameError::Protocol(reason), Some(code)) => Closing::Coded(code.into(), (*reason).into()),
         (_, code) => Closing::Fatal {
             error: error.to_string(),

@@ -24,7 +24,7 @@ pub(crate) struct Upgrade {
     _share: Share<IpAddr>,
     /// Whether the client puts a transition together that comes in chunks.
     pub(super) takes_chunks: bool,
-    /// Where the client's calls come from.
+    /// The source of the client's calls.
     pub(super) source: CallSource,
 }
 

@@ -225,7 +225,7 @@ impl Upload {
         }
     }
 
-    /// Whether nothing is wrong with it.
+    /// Returns whether nothing is wrong with it.
     fn is_good(&self) -> bool {
         let is_text = |value: &Vec<u8>| {
             value
@@ -238,7 +238,7 @@ impl Upload {
             && matches!(self.framing, Framing::Length | Framing::Chunked(_))
     }
 
-    /// Whether it must not be stored.
+    /// Returns whether it must not be stored.
     fn is_bad(&self) -> bool {
         !matches!(self.token, Token::Good)
             || matches!(self.digest, Some(Digest::Wrong))

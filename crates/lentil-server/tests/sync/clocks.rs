@@ -31,7 +31,7 @@ fn connect(client_ts: Json) -> Json {
 }
 
 #[tokio::test]
-async fn a_transition_tells_the_clients_clock_skew_and_the_servers_time() {
+async fn a_transition_has_the_clients_clock_skew_and_the_servers_time() {
     let server = Running::start().await;
     let now_ms = server.backend.runtime().await.now_ms();
     for (ahead_ms, skew_ms) in [(1500.4, 1500), (-86_400_000.0, -86_400_000)] {

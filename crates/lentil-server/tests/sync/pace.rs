@@ -117,7 +117,7 @@ async fn a_message_that_comes_slowly_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_goes_on_pinging_does_not_hold_up_the_shutdown() {
+async fn a_client_that_keeps_pinging_does_not_delay_the_shutdown() {
     let server = Running::start().await;
     let mut stream = connect(&server).await;
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();

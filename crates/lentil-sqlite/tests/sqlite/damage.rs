@@ -335,7 +335,7 @@ async fn index_entries_and_documents_are_compared_both_ways() {
 }
 
 #[tokio::test]
-async fn verifying_does_not_disturb_what_is_written_meanwhile() {
+async fn verifying_does_not_disturb_concurrent_writes() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 0..1_000).await;

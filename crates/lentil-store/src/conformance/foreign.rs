@@ -9,7 +9,7 @@ use lentil_values::{DocumentId, InternalId, Interval};
 use super::aids::*;
 use crate::{Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument};
 
-/// What a store should have.
+/// The expected contents of a store.
 type Documents = BTreeMap<DocumentId, Arc<StoredDocument>>;
 
 /// Random ids with equal creation times are inserted, read, changed and deleted like any others.
@@ -251,7 +251,7 @@ async fn check(store: &dyn Store, documents: &Documents) {
     }
 }
 
-/// Reads and counts what is below a bound, and what is not.
+/// Reads and counts the documents below a bound, and the others.
 async fn check_parts(snapshot: &mut dyn Snapshot, index: IndexRef, bound: &[u8], rows: &[Row]) {
     let below = Interval {
         start: Vec::new(),

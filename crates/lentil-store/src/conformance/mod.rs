@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The statements are in `reading`, `foreign`, `counting`, `committing`, `unique` and `growing`; `model` runs random
-//! programs on the store beside a plain map. What every store of files must do is in [`files`].
+//! programs on the store beside a plain map. The statements for stores of files are in [`files`].
 
 pub mod aids;
 pub mod committing;

@@ -59,7 +59,7 @@ pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(
     assert!(before.timestamp() < after.timestamp());
 }
 
-/// Sixty-four held snapshots show each its own state, while commits and other reads go on.
+/// Each of sixty-four held snapshots shows its own state during commits and other reads.
 pub async fn held_snapshots_do_not_move<M: Future<Output = Made>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
