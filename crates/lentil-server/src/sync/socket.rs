@@ -203,6 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, reads: bool) -> Poll<Result<Event, Closing>> {
+        let mut has_read = false;
         loop {
             let is_blocked = match self.poll_write(cx) {
                 Poll::Ready(Ok(())) => false,
@@ -224,10 +225,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 }
                 Some(Incoming::Pong) => return Poll::Ready(Ok(Event::Heard)),
                 Some(Incoming::Close) => return Poll::Ready(Err(Closing::ByClient)),
+                // Also in the middle of a message, which may be long or never end.
+                None if has_read && !self.account.is_readable() => {
+                    return Poll::Ready(Ok(Event::Heard));
+                }
                 None => {}
             }
             match self.poll_read(cx) {
-                Poll::Ready(Ok(read)) if !read.is_empty() => self.unread = read,
+                Poll::Ready(Ok(read)) if !read.is_empty() => {
+                    has_read = true;
+                    self.unread = read;
+                }
                 Poll::Ready(_) => return Poll::Ready(Err(Closing::Gone)),
                 Poll::Pending => return self.poll_late(cx).map(|()| Err(Closing::silent())),
             }
