@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt};
 use parking_lot::Mutex;
 
 use crate::Code;
-use crate::memory::{Account, Charge, OverBudget};
+use crate::memory::{Account, OverBudget, Segments};
 
 /// The body of a request or a response: all of it, or chunks as they come.
 #[derive(Default)]
@@ -108,14 +108,15 @@ impl Body {
         let Some(second) = self.chunk().await.transpose()? else {
             return Ok(first);
         };
-        let mut whole = Growing::new(self.account.clone());
+        let mut whole = Segments::new(self.account.clone());
         whole.push(&first)?;
         whole.push(&second)?;
         drop((first, second));
         while let Some(chunk) = self.chunk().await.transpose()? {
             whole.push(&chunk)?;
         }
-        Ok(whole.finish()?)
+        let (bytes, charge) = whole.finish();
+        Ok(charge.attach(bytes))
     }
 
     /// All of it, if it is there without waiting.
@@ -132,77 +133,6 @@ impl Body {
     /// Returns whether the chunks are still to come.
     pub fn is_stream(&self) -> bool {
         matches!(self.kind, Kind::Chunks(_))
-    }
-}
-
-/// Bytes of the parts of a body that is put together: the first one, those of a body of so many bytes, and others. The
-/// allocator returns large parts to the system when they are freed, whichever thread frees them.
-const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
-
-/// A body that is being put together, charged to its sender as it grows.
-///
-/// It is kept in segments until it is whole. A single buffer would have to grow, which takes more than twice its
-/// memory during the copy, also for the unfinished bodies of an attacker.
-struct Growing {
-    segments: Vec<Vec<u8>>,
-    length: usize,
-    account: Option<Account>,
-    charge: Charge,
-}
-
-impl Growing {
-    fn new(account: Option<Account>) -> Growing {
-        let charge = account.as_ref().map(|account| account.charge(0));
-        Growing {
-            segments: Vec::new(),
-            length: 0,
-            account,
-            charge: charge.unwrap_or_default(),
-        }
-    }
-
-    /// Charges for more, if the client may hold so much.
-    fn charge(&mut self, bytes: usize) -> Result<(), OverBudget> {
-        if let Some(account) = &self.account {
-            account.check(bytes)?;
-        }
-        self.charge.set(self.charge.bytes() + bytes);
-        Ok(())
-    }
-
-    fn push(&mut self, mut chunk: &[u8]) -> Result<(), OverBudget> {
-        self.length += chunk.len();
-        while !chunk.is_empty() {
-            let last = self.segments.last_mut();
-            let Some(segment) = last.filter(|last| last.len() < last.capacity()) else {
-                let fits = |bytes: &usize| self.length <= *bytes;
-                let bytes = SEGMENT_BYTES.into_iter().find(fits);
-                let bytes = bytes.unwrap_or(SEGMENT_BYTES[2]);
-                self.charge(bytes)?;
-                self.segments.push(Vec::with_capacity(bytes));
-                continue;
-            };
-            let room = segment.capacity() - segment.len();
-            let (now, rest) = chunk.split_at(chunk.len().min(room));
-            segment.extend_from_slice(now);
-            chunk = rest;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Bytes, OverBudget> {
-        if self.segments.len() <= 1 {
-            let only = self.segments.pop().unwrap_or_default();
-            return Ok(self.charge.attach(only));
-        }
-        self.charge(self.length)?;
-        let mut whole = Vec::with_capacity(self.length);
-        for segment in self.segments {
-            whole.extend_from_slice(&segment);
-            // The segment is freed here.
-            self.charge.set(self.charge.bytes() - segment.capacity());
-        }
-        Ok(self.charge.attach(whole))
     }
 }
 
@@ -259,7 +189,7 @@ mod tests {
                 .collect();
             let whole = body(chunks.clone(), &account).bytes().await.unwrap();
             assert_eq!(whole, chunks.concat());
-            assert!((whole.len()..whole.len() + SEGMENT_BYTES[0]).contains(&account.held()));
+            assert!((whole.len()..whole.len() + 4_096).contains(&account.held()));
             drop(whole);
             assert_eq!(account.held(), 0);
         }

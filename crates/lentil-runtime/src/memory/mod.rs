@@ -20,6 +20,7 @@
 
 mod account;
 mod charge;
+mod segments;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 use account::Client;
 pub use account::{Account, OverBudget, Watched};
 pub use charge::Charge;
+pub use segments::Segments;
 
 /// The longest time that new work waits for room before it begins.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);

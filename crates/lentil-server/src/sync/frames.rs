@@ -3,7 +3,7 @@
 //! This file does no I/O. The server keeps its own reader because it must know what each connection holds: a received
 //! message is charged to the client from its first byte on, and nothing of it is kept once it has been handed over.
 
-use lentil_runtime::memory::{Account, Charge, OverBudget};
+use lentil_runtime::memory::{Account, Charge, OverBudget, Segments};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// Bytes of one message, and so of one frame: official clients outside browsers send a message as one frame.
@@ -12,8 +12,6 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 64 << 20;
 const MAX_CONTROL_BYTES: usize = 125;
 /// The longest head: two bytes, an eight-byte length, and the mask.
 const MAX_HEAD_BYTES: usize = 14;
-/// The first room that a message gets.
-const FIRST_CAPACITY: usize = 1 << 10;
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
@@ -72,7 +70,8 @@ pub(super) struct Frames {
     /// The beginning of a frame's head.
     head: Vec<u8>,
     frame: Option<Frame>,
-    message: Option<Message>,
+    /// The message that is being put together.
+    message: Option<Segments>,
     control: Vec<u8>,
 }
 
@@ -84,12 +83,6 @@ struct Frame {
     /// The bytes of the payload that were read, and that are still to come.
     read: usize,
     left: usize,
-}
-
-/// A message that is being put together.
-struct Message {
-    bytes: Vec<u8>,
-    charge: Charge,
 }
 
 impl Frames {
@@ -107,7 +100,7 @@ impl Frames {
     pub(super) fn incomplete(&self) -> Option<u64> {
         let message = self.message.as_ref();
         let is_incomplete = message.is_some() || self.frame.is_some() || !self.head.is_empty();
-        is_incomplete.then(|| message.map_or(0, |message| message.bytes.len() as u64))
+        is_incomplete.then(|| message.map_or(0, |message| message.len() as u64))
     }
 
     /// Takes bytes off the front of `input` until something is whole, or they are used up.
@@ -173,17 +166,14 @@ impl Frames {
             TEXT if self.message.is_some() => {
                 return Err(FrameError::Protocol("a message begins inside another"));
             }
-            TEXT => self.message = Some(Message::new(&self.account)),
+            TEXT => self.message = Some(Segments::new(Some(self.account.clone()))),
             CONTINUATION if self.message.is_none() => {
                 return Err(FrameError::Protocol("there is no message to continue"));
             }
             CONTINUATION => {}
             _ => return Err(FrameError::Protocol("an unknown opcode")),
         }
-        let before = self
-            .message
-            .as_ref()
-            .map_or(0, |message| message.bytes.len());
+        let before = self.message.as_ref().map_or(0, Segments::len);
         if opcode < CLOSE && left > MAX_MESSAGE_BYTES - before {
             return Err(FrameError::TooLong);
         }
@@ -202,16 +192,12 @@ impl Frames {
         };
         let (now, rest) = input.split_at(input.len().min(frame.left));
         *input = rest;
-        let bytes = match &mut self.message {
-            Some(message) if frame.opcode < CLOSE => {
-                message.reserve(now.len(), frame.left, &self.account)?;
-                &mut message.bytes
-            }
-            _ => &mut self.control,
-        };
-        let begin = bytes.len();
-        bytes.extend_from_slice(now);
-        unmask(&mut bytes[begin..], frame.mask, frame.read);
+        let mut plain = now.to_vec();
+        unmask(&mut plain, frame.mask, frame.read);
+        match &mut self.message {
+            Some(message) if frame.opcode < CLOSE => message.push(&plain)?,
+            _ => self.control.append(&mut plain),
+        }
         frame.read += now.len();
         frame.left -= now.len();
         Ok(())
@@ -225,7 +211,7 @@ impl Frames {
             _ if !frame.is_final => None,
             _ => {
                 let message = self.message.take();
-                let Message { bytes, charge } = message.expect("its frames have begun it");
+                let (bytes, charge) = message.expect("its frames have begun it").finish();
                 let text = String::from_utf8(bytes).map_err(|_| FrameError::Utf8)?;
                 Some(Incoming::Text(Received {
                     text,
@@ -233,34 +219,6 @@ impl Frames {
                 }))
             }
         })
-    }
-}
-
-impl Message {
-    fn new(account: &Account) -> Message {
-        Message {
-            bytes: Vec::new(),
-            charge: account.charge(0),
-        }
-    }
-
-    /// Makes room for `more` bytes of a frame of which `left` are still to come, and charges the client for it.
-    fn reserve(&mut self, more: usize, left: usize, account: &Account) -> Result<(), OverBudget> {
-        let (length, before) = (self.bytes.len(), self.bytes.capacity());
-        if before - length >= more {
-            return Ok(());
-        }
-        // Twice as much, and no more than the frame says: bytes that a client only announces take no memory.
-        let goal = (2 * before)
-            .max(FIRST_CAPACITY)
-            .min(length + left)
-            .max(length + more);
-        account.check(goal)?;
-        // Both are held while the bytes move.
-        self.charge.set(before + goal);
-        self.bytes.reserve_exact(goal - length);
-        self.charge.set(self.bytes.capacity());
-        Ok(())
     }
 }
 
@@ -394,23 +352,23 @@ mod tests {
     fn a_message_is_charged_as_it_comes_in_and_not_as_announced() {
         let limits = MemoryLimits {
             process: 1 << 30,
-            client: 1 << 20,
+            client: 4 << 20,
         };
         let account = Memory::new(limits).client();
         let mut frames = Frames::new(account.clone());
-        let bytes = frame(0x80 | TEXT, &vec![b'x'; 3 << 20]);
+        let bytes = frame(0x80 | TEXT, &vec![b'x'; 6 << 20]);
         assert!(frames.take(&mut &bytes[..20]).unwrap().is_none());
-        assert!(account.held() <= FIRST_CAPACITY);
+        assert!(account.held() <= 4_096);
         assert!(frames.take(&mut &bytes[20..200_020]).unwrap().is_none());
         assert!(
-            (200_000..=400_000).contains(&account.held()),
+            (200_000..=1_200_000).contains(&account.held()),
             "{}",
             account.held()
         );
         let rest = frames.take(&mut &bytes[200_020..]);
         assert_eq!(
             rest.unwrap_err(),
-            FrameError::OverBudget(OverBudget { limit: 1 << 20 })
+            FrameError::OverBudget(OverBudget { limit: 4 << 20 })
         );
         drop(frames);
         assert_eq!(account.held(), 0);

@@ -1,0 +1,85 @@
+use super::{Account, Charge, OverBudget};
+
+/// Bytes of the first segment, of those of up to so many bytes in all, and of others. The allocator returns large ones to
+/// the system when they are freed, whichever thread frees them.
+const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
+
+/// Bytes that come in parts, charged to their sender as they come.
+///
+/// They are kept in segments until they are whole: an attacker never finishes most that it begins, and one buffer would
+/// have to grow, which takes twice its room and more while it is copied.
+pub struct Segments {
+    segments: Vec<Vec<u8>>,
+    length: usize,
+    account: Option<Account>,
+    charge: Charge,
+}
+
+impl Segments {
+    /// No bytes yet; without an account nobody is charged.
+    pub fn new(account: Option<Account>) -> Segments {
+        let charge = account.as_ref().map(|account| account.charge(0));
+        Segments {
+            segments: Vec::new(),
+            length: 0,
+            account,
+            charge: charge.unwrap_or_default(),
+        }
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// When their sender would be over its limit.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), OverBudget> {
+        self.length += bytes.len();
+        while !bytes.is_empty() {
+            let last = self.segments.last_mut();
+            let Some(segment) = last.filter(|last| last.len() < last.capacity()) else {
+                self.add_segment()?;
+                continue;
+            };
+            let room = segment.capacity() - segment.len();
+            let (now, rest) = bytes.split_at(bytes.len().min(room));
+            segment.extend_from_slice(now);
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn add_segment(&mut self) -> Result<(), OverBudget> {
+        let fits = |bytes: &usize| self.length <= *bytes;
+        let capacity = SEGMENT_BYTES.into_iter().find(fits);
+        let capacity = capacity.unwrap_or(SEGMENT_BYTES[2]);
+        if let Some(account) = &self.account {
+            account.check(capacity)?;
+        }
+        self.charge.set(self.charge.bytes() + capacity);
+        self.segments.push(Vec::with_capacity(capacity));
+        Ok(())
+    }
+
+    /// All the bytes in one piece, and the charge for them.
+    pub fn finish(mut self) -> (Vec<u8>, Charge) {
+        if self.segments.len() <= 1 {
+            return (self.segments.pop().unwrap_or_default(), self.charge);
+        }
+        // Each segment is freed when it has been copied: the whole takes its pages as the segments give theirs back.
+        let mut whole = Vec::with_capacity(self.length);
+        for segment in self.segments {
+            whole.extend_from_slice(&segment);
+        }
+        self.charge.set(self.length);
+        (whole, self.charge)
+    }
+}
