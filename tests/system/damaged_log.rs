@@ -57,6 +57,15 @@ fn other_program(data: &Path) -> Connection {
     Connection::open(data.join(DATABASE)).unwrap()
 }
 
+/// Copies the database as the command `.backup` of `sqlite3` does. The connection that is closed removes the log.
+fn back_up(data: &Path, copy: &Path) {
+    let vacuum = format!("VACUUM INTO '{}'", copy.display());
+    other_program(data).execute_batch(&vacuum).unwrap();
+    let copy = Connection::open(copy).unwrap();
+    copy.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        .unwrap();
+}
+
 /// Starts, finds every acknowledged job, and writes another.
 fn assert_starts_with_all(data: &Path, what: &str) {
     let clonk = Clonk::start(data);
@@ -135,6 +144,70 @@ fn a_start_refuses_a_log_that_lost_acknowledged_commits() {
             200,
             "{what}: what is accepted once is settled"
         );
+    }
+}
+
+#[test]
+fn a_start_after_a_crash_refuses_missing_notes() {
+    let damage: [(&str, Change); 4] = [
+        ("removed", |data| fs::remove_file(data.join(NOTES)).unwrap()),
+        ("removed with the log", |data| {
+            fs::remove_file(data.join(NOTES)).unwrap();
+            fs::remove_file(data.join(LOG)).unwrap();
+        }),
+        ("overwritten, and the log is cut", |data| {
+            fs::write(data.join(NOTES), [7; 8_192]).unwrap();
+            cut(&data.join(LOG), HEADER + 40 * FRAME);
+        }),
+        ("removed in a copy of the folder", |data| {
+            for name in ["lock", DATABASE, LOG] {
+                fs::copy(data.join(name), data.join("copy")).unwrap();
+                fs::rename(data.join("copy"), data.join(name)).unwrap();
+            }
+            fs::remove_file(data.join(NOTES)).unwrap();
+        }),
+    ];
+    for (what, change) in damage {
+        let folder = tempfile::tempdir().unwrap();
+        let data = killed(folder.path());
+        change(&data);
+        for _ in 0..2 {
+            let (code, said) = Start::new(&data).refuse();
+            assert_eq!(code, Some(1), "{what}: {said}");
+            assert!(said.contains("did not stop well"), "{what}: {said}");
+            assert!(said.contains("--accept-data-loss"), "{what}: {said}");
+        }
+        let clonk = Start::new(&data).args(&["--accept-data-loss"]).run();
+        assert_eq!(clonk.post_job("after", "1").status, 200, "{what}");
+        clonk.kill();
+        let clonk = Clonk::start(&data);
+        assert_eq!(clonk.get_job("after").status, 200, "{what}");
+    }
+}
+
+#[test]
+fn a_start_takes_a_database_without_notes_unless_its_server_crashed() {
+    let changes: [(&str, Change); 3] = [
+        ("stopped", |data| {
+            Clonk::start(data).stop();
+        }),
+        ("a copy of the same run in its place", |data| {
+            back_up(data, &data.join("copy"));
+            fs::rename(data.join("copy"), data.join(DATABASE)).unwrap();
+        }),
+        ("a copy of an earlier run written over it", |data| {
+            back_up(data, &data.join("copy"));
+            Clonk::start(data).kill();
+            fs::remove_file(data.join(LOG)).unwrap();
+            fs::copy(data.join("copy"), data.join(DATABASE)).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let data = killed(folder.path());
+        change(&data);
+        fs::remove_file(data.join(NOTES)).unwrap();
+        assert_starts_with_all(&data, what);
     }
 }
 

@@ -24,7 +24,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-const REMOVALS: [(&str, Removal); 8] = [
+const REMOVALS: [(&str, Removal); 9] = [
     ("the folder is removed", |data| {
         fs::remove_dir_all(data).unwrap();
         None
@@ -59,6 +59,11 @@ const REMOVALS: [(&str, Removal); 8] = [
     }),
     ("the lock is removed", |data| {
         fs::remove_file(data.join("lock")).unwrap();
+        Some(data.to_owned())
+    }),
+    ("the lock is replaced", |data| {
+        fs::copy(data.join("lock"), data.join("copy")).unwrap();
+        fs::rename(data.join("copy"), data.join("lock")).unwrap();
         Some(data.to_owned())
     }),
 ];

@@ -27,7 +27,8 @@
 //!
 //! A start copies all of the log into the database, and the ceiling of that moment is the *base* of its notes. A
 //! database whose ceiling is below the base is a restored copy from before the start: the note does not apply
-//! to it. When the server stops, and all of the log is in the database, the note claims nothing.
+//! to it. When the server stops, and all of the log is in the database, the note claims nothing. A start without a note
+//! is refused if the last server crashed, which the lock file remembers (`run_mark`).
 
 use std::fs::{File, OpenOptions};
 use std::io;

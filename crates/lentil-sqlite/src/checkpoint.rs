@@ -24,6 +24,7 @@ use rusqlite::Connection;
 use crate::connection::{self, BUSY_TIMEOUT};
 use crate::error::store_error;
 use crate::frames::LogEnd;
+use crate::run_mark;
 use crate::store::Shared;
 use crate::writer::Writer;
 
@@ -230,6 +231,7 @@ pub(crate) fn empty_log(writer: &mut Writer) -> Result<(), StoreError> {
         wal.claim_nothing()
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         checkpoint(conn, "TRUNCATE")?;
+        run_mark::end(writer.path()).map_err(|error| StoreError::Failed(error.to_string()))?;
     }
     Ok(())
 }

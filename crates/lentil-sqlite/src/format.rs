@@ -74,6 +74,15 @@ pub(crate) fn write_accepted_time(conn: &Connection, time: Timestamp) -> rusqlit
     write_meta(conn, "accepted time", time.as_nanos() as i64)
 }
 
+/// The number of the last run of a server that wrote here.
+pub(crate) fn read_run(conn: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    read_time(conn, "run")
+}
+
+pub(crate) fn write_run(conn: &Connection, run: Timestamp) -> rusqlite::Result<()> {
+    write_meta(conn, "run", run.as_nanos() as i64)
+}
+
 fn read_time(conn: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached("SELECT value FROM _meta WHERE name = ?1")?;
     let nanos: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;

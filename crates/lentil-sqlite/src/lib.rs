@@ -27,6 +27,7 @@ mod pace;
 mod pool;
 mod published;
 mod rows;
+mod run_mark;
 mod scan;
 mod snapshot;
 mod store;

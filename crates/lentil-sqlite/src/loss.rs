@@ -14,6 +14,8 @@ use crate::{frames, wal};
 pub(crate) enum Log {
     /// It has everything that was noted.
     Whole,
+    /// There are no notes, or none that can be read.
+    Unnoted,
     /// It is not the log that the note describes: the database must have everything.
     Other(Note),
     /// Some of its frames are damaged or missing.
@@ -34,9 +36,12 @@ pub(crate) struct Loss {
 impl Log {
     /// Compares the log of the database at this path with the last note. SQLite has not opened it yet.
     pub(crate) fn find(database: &Path) -> io::Result<Log> {
-        let Some(note) = acknowledged::read(database)?.filter(|note| note.end.frames > 0) else {
-            return Ok(Log::Whole);
+        let Some(note) = acknowledged::read(database)? else {
+            return Ok(Log::Unnoted);
         };
+        if note.end.frames == 0 {
+            return Ok(Log::Whole);
+        }
         let Some(intact) = frames::count_intact(&wal::path_of(database), &note.end)? else {
             return Ok(Log::Other(note));
         };
@@ -53,7 +58,7 @@ impl Log {
     /// Returns the loss, given the ceiling that SQLite found in the database with this log.
     pub(crate) fn loss(&self, ceiling: Timestamp) -> Option<Loss> {
         match self {
-            Log::Whole => None,
+            Log::Whole | Log::Unnoted => None,
             Log::Damaged(loss) => Some(*loss),
             // A database from before the server started is a restored copy.
             Log::Other(note) => {

@@ -15,7 +15,7 @@ use crate::format::{self, APPLICATION_ID, FORMAT_VERSION, check_trees};
 use crate::loss::{self, Log, Loss};
 use crate::upgrade::{keep_copy, upgrade};
 use crate::wal::{self, Wal};
-use crate::{SqliteOptions, checkpoint, connection};
+use crate::{SqliteOptions, checkpoint, connection, run_mark};
 
 const FILE: &str = "lentil.sqlite3";
 const HOUR_NANOS: u64 = 60 * 60 * 1_000_000_000;
@@ -97,18 +97,26 @@ pub enum OpenError {
     #[error(
         "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
          {intact} are intact; the log was damaged, cut or removed, or the folder was copied while a server wrote. \
-         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits. \
-         If you have restored a copy of the database alone, remove {notes}"
+         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits, \
+         also if you have just restored a copy of the database alone"
     )]
     DataLoss {
-        /// The note about it.
-        notes: String,
         /// The log.
         log: String,
         /// The number of frames that held acknowledged commits.
         acknowledged: u32,
         /// The number of them that are intact.
         intact: u32,
+    },
+    /// Restore the file or a copy, or accept that commits may be missing.
+    #[error(
+        "{notes} is missing or damaged, and the last server did not stop well: without it acknowledged commits may be \
+         missing unnoticed. Restore it or a copy of the data folder, or pass --accept-data-loss to go on with what is in \
+         the database and its log, also if you have just restored a copy of the database alone"
+    )]
+    NotesMissing {
+        /// The file that notes which commits are acknowledged.
+        notes: String,
     },
     /// Move the log away.
     #[error(
@@ -181,6 +189,9 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     };
     keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
     let (catalog, last) = accept(&path, &writer)?;
+    if matches!(log, Log::Unnoted) {
+        accept_missing_notes(&path, &writer, &lock, options)?;
+    }
     if let Some(loss) = log.loss(last) {
         if matches!(log, Log::Other(_)) {
             accept_loss(&path, &loss, options)?;
@@ -194,16 +205,20 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     check_trees(&writer, &catalog).map_err(|error| damaged(&path, error))?;
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
-    format::write_ceiling(&writer, last).map_err(|error| refused(&path, error))?;
+    format::write_ceiling(&writer, last)
+        .and_then(|()| format::write_run(&writer, last))
+        .map_err(|error| refused(&path, error))?;
     let is_copied = checkpoint::copy_all(&writer, "PASSIVE").map_err(|error| OpenError::File {
         path: shown(&path),
         io: io::Error::other(error),
     })?;
     connection::sync_no_commits(&writer).map_err(|error| refused(&path, error))?;
-    let wal = begin_notes(&path, &writer).map_err(|io| OpenError::File {
-        path: shown(&wal::path_of(&path)),
-        io,
-    })?;
+    let wal = begin_notes(&path, &writer)
+        .and_then(|wal| run_mark::begin(&lock, &path, last).map(|()| wal))
+        .map_err(|io| OpenError::File {
+            path: shown(&wal::path_of(&path)),
+            io,
+        })?;
     Ok(Opened {
         path,
         writer,
@@ -237,7 +252,6 @@ fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), 
     let (acknowledged, intact) = (loss.acknowledged, loss.intact);
     if !options.accept_data_loss {
         return Err(OpenError::DataLoss {
-            notes: shown(&acknowledged::path_of(path)),
             log,
             acknowledged,
             intact,
@@ -251,6 +265,35 @@ fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), 
     );
     loss.set_log_aside(path)
         .map_err(|io| OpenError::File { path: log, io })
+}
+
+/// Refuses a database whose last server did not stop well and left no notes, unless that is accepted.
+fn accept_missing_notes(
+    path: &Path,
+    conn: &Connection,
+    lock: &File,
+    options: &SqliteOptions,
+) -> Result<(), OpenError> {
+    let run = format::read_run(conn).map_err(|error| refused(path, error))?;
+    let Some(run) = run else {
+        return Ok(());
+    };
+    let has_crashed = run_mark::has_crashed(lock, path, run).map_err(|io| OpenError::File {
+        path: shown(&wal::lock_of(path)),
+        io,
+    })?;
+    if !has_crashed {
+        return Ok(());
+    }
+    let notes = shown(&acknowledged::path_of(path));
+    if !options.accept_data_loss {
+        return Err(OpenError::NotesMissing { notes });
+    }
+    tracing::error!(
+        notes,
+        "going on without the notes on what was acknowledged; commits may be missing"
+    );
+    check_structure(path, conn)
 }
 
 /// Checks the structure of a database from which commits are missing.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -107,12 +107,20 @@ impl Writer {
             connection::sync_no_commits(&conn).map_err(store_error)?;
             self.frames = connection::count_frames(&mut conn).map_err(store_error)?;
             let wal = Wal::of(&conn, &self.path, self.wal.acknowledged());
-            self.wal = Arc::new(wal.map_err(|error| StoreError::Failed(error.to_string()))?);
+            let wal = wal.map_err(|error| StoreError::Failed(error.to_string()))?;
+            // The new connection must not have opened other files than the one before.
+            self.wal.check_files();
+            self.wal = Arc::new(wal);
             self.checkpoints.note_end();
             self.data_version = None;
             self.conn = Some(conn);
         }
         Ok(self.conn.as_ref().expect("it was just opened"))
+    }
+
+    /// Where the database is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The log that has what was committed.
