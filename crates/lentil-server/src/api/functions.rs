@@ -14,6 +14,10 @@ use crate::service::Server;
 /// What a body may have beside 16 MiB of arguments.
 const ENVELOPE_BYTES: usize = 2_000;
 
+/// What a call makes of its arguments while it runs: the values, the text in the cache's key, a result of their size and
+/// its copy.
+const COPIES_OF_ARGS: usize = 4;
+
 /// The JSON body of a call, charged for its text and its values.
 pub(super) struct CallBody {
     bytes: Bytes,
@@ -30,7 +34,7 @@ impl CallBody {
     pub(super) fn parse(self) -> Result<(FunctionRequest, Charge), ApiError> {
         let request = FunctionRequest::parse(&self.bytes)?;
         let mut charge = self.charge;
-        charge.set(request.args.heap_size());
+        charge.set(COPIES_OF_ARGS * request.args.heap_size());
         Ok((request, charge))
     }
 
