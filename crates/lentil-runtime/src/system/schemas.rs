@@ -1,6 +1,6 @@
 //! The declared tables, in the forms that `npx convex mcp` and the dashboard read.
 
-use lentil_schema::{IndexDefinition, Table};
+use lentil_schema::{Schema, Table};
 use lentil_values::{FieldValidator, ObjectValidator, Validator, Value, v};
 use serde_json::{Value as Json, json};
 
@@ -48,25 +48,8 @@ impl Runtime {
 
 /// The schema as `npx convex deploy` would push it.
 fn schema_json(runtime: &Runtime) -> Json {
-    let index = |index: &IndexDefinition| {
-        let fields: Vec<String> = index.fields.iter().map(ToString::to_string).collect();
-        json!({ "indexDescriptor": index.name, "fields": fields })
-    };
-    let table = |table: &Table| {
-        let indexes: Vec<Json> = table.indexes().iter().map(index).collect();
-        json!({
-            "tableName": table.name(),
-            "indexes": indexes,
-            "stagedDbIndexes": [],
-            "searchIndexes": [],
-            "stagedSearchIndexes": [],
-            "vectorIndexes": [],
-            "stagedVectorIndexes": [],
-            "documentType": table.document().to_json(),
-        })
-    };
-    let tables: Vec<Json> = runtime.declared_tables().map(table).collect();
-    json!({ "tables": tables, "schemaValidation": true })
+    let tables = runtime.declared_tables().cloned();
+    tables.fold(Schema::new(), Schema::with).to_json()
 }
 
 /// A document's validator with the system fields in each of its objects.

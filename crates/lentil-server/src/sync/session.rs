@@ -21,7 +21,7 @@ use super::calls::{Answered, Asked, Calls};
 use super::closing::Closing;
 use super::frames::Received;
 use super::queries::Queries;
-use super::socket::{Event, Socket};
+use super::socket::{Event, Reading, Socket};
 use crate::api::{Audience, failure, shown_lines};
 use crate::service::Server;
 
@@ -117,13 +117,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             let has_room = self.has_room();
             let would_read = has_room && self.calls.has_room();
-            let reads = would_read && (is_its_turn || account.is_readable());
-            if !reads || self.socket.is_moving() {
+            let reading = match would_read && (is_its_turn || account.is_readable()) {
+                true => Reading::Allowed,
+                false => Reading::Paused,
+            };
+            let is_held_back = would_read && reading == Reading::Paused;
+            if reading == Reading::Paused || self.socket.is_moving() {
                 // A pong that is not read, or that comes within a message, cannot be noticed.
                 last_heard = Instant::now();
             }
             tokio::select! {
-                event = self.socket.next(reads) => match event? {
+                event = self.socket.next(reading) => match event? {
                     Event::Text(received) => {
                         (last_heard, is_its_turn) = (Instant::now(), false);
                         self.hear(received).await?;
@@ -134,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 answered = self.calls.next(), if has_room => self.answer(answered)?,
                 update = self.queries.refreshed() => self.updated(update)?,
                 () = wakes.woken() => {}
-                () = account.readable(), if would_read && !reads => is_its_turn = true,
+                () = account.readable(), if is_held_back => is_its_turn = true,
                 () = account.evicted() => return Ok(Closing::evicted()),
                 () = sleep_until(next_ping) => {
                     next_ping = Instant::now() + PING_EVERY;

@@ -66,6 +66,13 @@ pub(super) struct Socket<S> {
     timer: Option<PeerTimer>,
 }
 
+/// Whether a socket reads from its client now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Allowed,
+    Paused,
+}
+
 /// Something that has happened on a socket.
 pub(super) enum Event {
     /// A message has come.
@@ -79,9 +86,15 @@ pub(super) enum Event {
 /// A message on its way to the client.
 struct Outgoing {
     payload: Payload,
-    is_transition: bool,
+    kind: Kind,
     /// Whether a part of the text has been sent.
     has_begun: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Response,
+    Transition,
 }
 
 enum Payload {
@@ -96,15 +109,8 @@ struct Writing {
     payload: Bytes,
     /// The bytes of the queue that it accounts for.
     counted: usize,
-    ends: Ends,
-}
-
-/// The unit that is complete once a frame has been sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ends {
-    Nothing,
-    Message,
-    Transition,
+    /// The kind of the message that the frame completes, if it does.
+    completes: Option<Kind>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -167,19 +173,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Sends a text that was charged when it was made.
     pub(super) fn send_charged(&mut self, text: Bytes) {
-        self.push(Payload::Text(text), false);
+        self.push(Payload::Text(text), Kind::Response);
     }
 
     /// Sends a transition.
     pub(super) fn send_transition(&mut self, text: String) {
         let text = self.charged(text);
-        self.push(Payload::Text(text), true);
+        self.push(Payload::Text(text), Kind::Transition);
     }
 
     /// Sends a transition in chunks.
     pub(super) fn send_chunks(&mut self, chunks: Chunks) {
         let charge = self.account.charge(chunks.remaining());
-        self.push(Payload::Chunks(Box::new(chunks), charge), true);
+        self.push(Payload::Chunks(Box::new(chunks), charge), Kind::Transition);
     }
 
     /// Sends a WebSocket ping.
@@ -187,22 +193,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.pings = true;
     }
 
-    fn push(&mut self, payload: Payload, is_transition: bool) {
+    fn push(&mut self, payload: Payload, kind: Kind) {
         self.bytes += payload.remaining();
-        self.transitions += usize::from(is_transition);
+        self.transitions += usize::from(kind == Kind::Transition);
         self.outbox.push_back(Outgoing {
             payload,
-            is_transition,
+            kind,
             has_begun: false,
         });
     }
 
-    /// Writes, and if `reads` also reads, until something has happened. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self, reads: bool) -> Result<Event, Closing> {
-        poll_fn(|cx| self.poll_next(cx, reads)).await
+    /// Writes, and reads if it may, until something has happened. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self, reading: Reading) -> Result<Event, Closing> {
+        poll_fn(|cx| self.poll_next(cx, reading)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, reads: bool) -> Poll<Result<Event, Closing>> {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: Reading,
+    ) -> Poll<Result<Event, Closing>> {
         let mut has_read = false;
         loop {
             let is_blocked = match self.poll_write(cx) {
@@ -213,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             if std::mem::take(&mut self.has_sent) {
                 return Poll::Ready(Ok(Event::Sent));
             }
-            if is_blocked || !reads {
+            if is_blocked || reading == Reading::Paused {
                 self.forget_incoming_time();
                 return Poll::Pending;
             }
@@ -303,8 +313,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             writing.payload.advance(written - of_head);
             self.is_blocked = false;
             if writing.head.is_empty() && writing.payload.is_empty() {
-                self.has_sent |= writing.ends != Ends::Nothing;
-                self.transitions -= usize::from(writing.ends == Ends::Transition);
+                self.has_sent |= writing.completes.is_some();
+                self.transitions -= usize::from(writing.completes == Some(Kind::Transition));
                 self.bytes -= writing.counted;
                 self.writing = None;
             }
@@ -341,17 +351,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
         };
         outgoing.has_begun = opcode & FINAL == 0;
-        let ends = match (outgoing.payload.remaining(), outgoing.is_transition) {
-            (0, true) => Ends::Transition,
-            (0, false) => Ends::Message,
-            _ => Ends::Nothing,
-        };
-        if ends != Ends::Nothing {
+        let completes = (outgoing.payload.remaining() == 0).then_some(outgoing.kind);
+        if completes.is_some() {
             self.outbox.pop_front();
         }
         Some(Writing {
             counted: payload.len(),
-            ..Writing::new(opcode, payload, ends)
+            completes,
+            ..Writing::new(opcode, payload)
         })
     }
 
@@ -408,9 +415,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ) -> Poll<io::Result<usize>> {
         while !*is_shut && self.poll_write(cx)?.is_ready() {
             match goodbye.take() {
-                Some(frame) => {
-                    self.writing = Some(Writing::new(FINAL | CLOSE, frame, Ends::Nothing))
-                }
+                Some(frame) => self.writing = Some(Writing::new(FINAL | CLOSE, frame)),
                 None => match Pin::new(&mut self.stream).poll_shutdown(cx)? {
                     Poll::Ready(()) => *is_shut = true,
                     Poll::Pending => break,
@@ -432,7 +437,7 @@ impl Payload {
 }
 
 impl Writing {
-    fn new(first: u8, payload: Bytes, ends: Ends) -> Writing {
+    fn new(first: u8, payload: Bytes) -> Writing {
         let mut head = Vec::with_capacity(10);
         head.push(first);
         match payload.len() {
@@ -450,12 +455,12 @@ impl Writing {
             head: head.into(),
             payload,
             counted: 0,
-            ends,
+            completes: None,
         }
     }
 
     fn control(opcode: u8, payload: Vec<u8>) -> Writing {
-        Writing::new(FINAL | opcode, payload.into(), Ends::Nothing)
+        Writing::new(FINAL | opcode, payload.into())
     }
 }
 
