@@ -28,6 +28,7 @@ pub struct OverBudget {
 pub(super) struct Client {
     memory: Memory,
     number: u64,
+    // Relaxed: `held`, `watched` and `is_paused` are estimates, and no other memory depends on them.
     held: AtomicUsize,
     watched: AtomicUsize,
     /// Whether the client is read from slowly.
@@ -63,6 +64,7 @@ impl Client {
     }
 
     pub(super) fn evict(&self) {
+        // Before the notification: a task that begins to wait after it must see the flag.
         self.is_evicted.store(true, Ordering::Release);
         self.evicted.notify_waiters();
     }

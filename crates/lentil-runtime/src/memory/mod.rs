@@ -91,6 +91,7 @@ pub struct Memory(Arc<Ledger>);
 
 struct Ledger {
     limits: MemoryLimits,
+    // Relaxed: each counter is independent. The lock of `level` orders the changes that tasks wait for.
     used: AtomicUsize,
     peak: AtomicUsize,
     evictions: AtomicU64,

@@ -117,6 +117,7 @@ impl QuerySnapshot {
 
     /// Returns whether a query has found that the snapshot cannot be read any more.
     pub fn has_expired(&self) -> bool {
+        // Relaxed: a late reader only holds the ended snapshot a little longer.
         self.has_expired.load(Ordering::Relaxed)
     }
 

@@ -124,8 +124,8 @@ fn refused(error: &EnvironmentError, request_id: &RequestId) -> ApiError {
 
 fn unavailable(error: impl std::fmt::Display, request_id: &RequestId) -> ApiError {
     tracing::error!(%request_id, %error, "environment variables cannot be read or changed");
-    let message = format!(
-        "[Request ID: {request_id}] the server cannot read or store environment variables now; try again later"
-    );
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
+    ApiError::unavailable(
+        request_id,
+        "the server cannot read or store environment variables",
+    )
 }

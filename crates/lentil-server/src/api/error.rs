@@ -52,29 +52,41 @@ impl ApiError {
         }
     }
 
+    /// The error of a request that the server cannot serve now. `problem` is a sentence without its end: "the server
+    /// cannot answer". The caller logs the cause.
+    pub(crate) fn unavailable(request_id: &RequestId, problem: &str) -> ApiError {
+        let message = format!("[Request ID: {request_id}] {problem} now; try again later");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
+    }
+
+    /// The error of a request at which the server failed. The caller logs the cause.
+    pub(crate) fn internal(request_id: &RequestId) -> ApiError {
+        let message = format!(
+            "[Request ID: {request_id}] the request could not be completed; try again later"
+        );
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerError",
+            message,
+        )
+    }
+
     /// The error of a request where the server itself is at fault; `None` where the function is. The runtime logs it.
     pub(crate) fn of_system(error: &Error, request_id: &RequestId) -> Option<ApiError> {
         if !error.code().is_system() {
             return None;
         }
         Some(match error.code() {
-            Code::Internal => ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalServerError",
-                format!(
-                    "[Request ID: {request_id}] the request could not be completed; try again later"
-                ),
-            ),
-            Code::DamagedData => ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalServerError",
-                format!("[Request ID: {request_id}] the request could not be completed"),
-            ),
-            code => ApiError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                code.as_str(),
-                format!("[Request ID: {request_id}] the server cannot answer now; try again later"),
-            ),
+            Code::Internal => ApiError::internal(request_id),
+            // A retry does not help.
+            Code::DamagedData => ApiError {
+                message: format!("[Request ID: {request_id}] the request could not be completed"),
+                ..ApiError::internal(request_id)
+            },
+            code => ApiError {
+                code: code.as_str(),
+                ..ApiError::unavailable(request_id, "the server cannot answer")
+            },
         })
     }
 

@@ -242,7 +242,6 @@ pub(crate) fn short_of_memory() -> Response<Body> {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

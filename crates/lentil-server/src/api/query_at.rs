@@ -206,9 +206,5 @@ fn respond(outcome: FunctionOutcome, audience: Audience) -> Result<FunctionRespo
 
 fn unavailable(error: &lentil_runtime::Error, request_id: &RequestId) -> ApiError {
     tracing::error!(%request_id, code = error.code().as_str(), %error, "failed to take a snapshot");
-    ApiError::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Unavailable",
-        format!("[Request ID: {request_id}] the server cannot answer now; try again later"),
-    )
+    ApiError::unavailable(request_id, "the server cannot answer")
 }

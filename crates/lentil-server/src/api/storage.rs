@@ -169,10 +169,7 @@ fn not_stored(error: StoreFileError, source: &CallSource) -> ApiError {
         StoreFileError::Failed(error) => failed(&error, source),
         other => {
             tracing::error!(%request_id, error = %other, "a file could not be stored");
-            let message = format!(
-                "[Request ID: {request_id}] the file cannot be stored now; try again later"
-            );
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
+            ApiError::unavailable(request_id, "the file cannot be stored")
         }
     }
 }
@@ -180,16 +177,7 @@ fn not_stored(error: StoreFileError, source: &CallSource) -> ApiError {
 fn failed(error: &Error, source: &CallSource) -> ApiError {
     source.log_failure("storage", error);
     let request_id = source.request_id();
-    ApiError::of_system(error, request_id).unwrap_or_else(|| {
-        let message = format!(
-            "[Request ID: {request_id}] the request could not be completed; try again later"
-        );
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalServerError",
-            message,
-        )
-    })
+    ApiError::of_system(error, request_id).unwrap_or_else(|| ApiError::internal(request_id))
 }
 
 /// Answers with a file, or a part of it.

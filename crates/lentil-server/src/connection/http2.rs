@@ -100,6 +100,7 @@ pub(super) async fn serve(stream: ClientStream, service: Service) {
 struct Streams {
     connection: Arc<ConnectionState>,
     rule: Arc<ProgressRule>,
+    // Relaxed: a count that is read a step late delays the end of the connection by a step.
     live: AtomicUsize,
     opened: AtomicU64,
     /// The stream whose task is started next.
@@ -144,6 +145,7 @@ impl Streams {
 /// the socket say nothing of a single stream.
 #[derive(Default)]
 pub(crate) struct StreamState {
+    // Relaxed: the stream's task alone writes both and reads them.
     /// Bytes that the HTTP/2 implementation has taken, which it does as the window allows.
     taken: AtomicU64,
     waits: AtomicBool,

@@ -15,6 +15,9 @@ use futures_util::task::AtomicWaker;
 /// The state of one connection.
 #[derive(Default)]
 pub(crate) struct ConnectionState {
+    // `timed_out` and `is_shutting_down` are set before the wake, and read after the waker was registered. So the
+    // connection's task either sees the value or is woken. `timed_out` names a phase, so a time-out that was decided
+    // before a head arrived does not end the request that the head has begun.
     /// Even while a request's head is awaited, odd while a request is in flight.
     phase: AtomicU32,
     /// The phase after the one in which the connection timed out.
