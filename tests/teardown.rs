@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lentil_tests::Leftover;
 
-/// How long what is being killed may take to be gone.
+/// The time that killed processes have to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]

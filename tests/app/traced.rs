@@ -1,4 +1,4 @@
-//! What leaves traces: a route, an action and scheduled functions that fail in what they call.
+//! Functions that leave traces: a route, an action and scheduled functions that fail in a function that they call.
 
 use std::time::Duration;
 

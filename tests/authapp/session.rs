@@ -4,7 +4,7 @@ use lentil::{Args, Document, Id, MutationCtx, Nullable, Result, ValueType};
 
 use crate::account::User;
 
-/// How long a refresh token may be used again, by a window that did not learn of the first use.
+/// The time in which a window that did not see the first use of a refresh token may use it again.
 const REUSE_WINDOW_MS: f64 = 10_000.0;
 
 #[derive(Document, Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct RefreshToken {
     first_used_time: Option<f64>,
 }
 
-/// What tokens are made of.
+/// The claims that tokens are made of.
 #[derive(ValueType)]
 pub(crate) struct Issued {
     pub(crate) user_id: Id<User>,

@@ -1,4 +1,4 @@
-//! What a signed-in user sees: who it is, and its own notes.
+//! The view of a signed-in user: its identity, and its notes.
 
 use lentil::{
     Args, Document, Error, Functions, Id, MutationCtx, Nullable, QueryCtx, Result, UserIdentity,

@@ -16,7 +16,7 @@ use crate::clonk::profile_folder;
 
 const VARIABLE: &str = "LENTIL_TEST_PROCESS";
 
-/// How long programs that are not the test's own children may take to end by themselves: `strace` completes its trace.
+/// The time that programs that are not the test's own children have to end by themselves: `strace` completes its trace.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Waits until its standard input ends, which the kernel sees to, then kills every process with the mark `$1`.
@@ -88,12 +88,12 @@ impl Drop for Process {
     }
 }
 
-/// What the marks of everything start with that this checkout's tests start.
+/// The prefix of all marks of this checkout's tests.
 fn checkout_mark() -> String {
     format!("{}#", profile_folder().display())
 }
 
-/// What the marks of everything start with that this test process starts.
+/// The prefix of all marks of this test process.
 fn run_mark() -> String {
     format!("{}{}.", checkout_mark(), std::process::id())
 }
@@ -133,8 +133,8 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Everything that this checkout's tests have left behind: what has one of their marks, and their servers without
-    /// one. A developer's own server may run meanwhile; tests have their data in the folder for temporary files.
+    /// Returns the processes that this checkout's tests have left behind: those with one of their marks, and their
+    /// servers without one. A developer's own server may run meanwhile; tests have their data in the folder for temporary files.
     pub fn of_checkout() -> Vec<Leftover> {
         let mark = format!("{VARIABLE}={}", checkout_mark());
         let data = std::env::temp_dir().display().to_string();

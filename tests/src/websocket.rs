@@ -2,7 +2,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A WebSocket client that can do what no decent one does: never read, stop in the middle of a frame.
+/// A WebSocket client that can misbehave: never read, or stop in the middle of a frame.
 pub struct WebSocket {
     stream: TcpStream,
 }
@@ -49,7 +49,7 @@ impl WebSocket {
         }
     }
 
-    /// How long a read or a write may wait.
+    /// Sets the time that a read or a write may wait.
     ///
     /// # Errors
     /// When the system refuses the timeout.

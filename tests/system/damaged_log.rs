@@ -142,7 +142,7 @@ fn a_start_refuses_a_log_that_lost_acknowledged_commits() {
         assert_eq!(
             clonk.get_job("after").status,
             200,
-            "{what}: what is accepted once is settled"
+            "{what}: an accepted loss is not reported again"
         );
     }
 }

@@ -111,7 +111,7 @@ fn resident(server: &Clonk, name: &str) -> usize {
     let status = std::fs::read_to_string(status).expect("the server runs");
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.expect("the kernel tells")
+    kib.expect("the kernel reports it")
         .trim()
         .parse::<usize>()
         .expect("a number")

@@ -36,7 +36,11 @@ fn a_write_lock_of_another_program_is_waited_for_and_then_answered_503() {
         let refused = clonk.post_job("meanwhile", "1");
         assert_eq!(refused.status, 503, "{lock}: {}", refused.body);
         assert_eq!(refused.header("retry-after"), Some("1"), "{lock}");
-        assert_eq!(clonk.get_job("before").status, 200, "{lock}: reads go on");
+        assert_eq!(
+            clonk.get_job("before").status,
+            200,
+            "{lock}: reads continue"
+        );
         assert_eq!(clonk.get_job("meanwhile").status, 404, "{lock}");
 
         std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lentil_tests::{Clonk, Start};
 
-/// What is done to a data folder, and where its database is afterwards, if anywhere.
+/// A change to a data folder, and the database's path afterwards, if there is one.
 type Removal = fn(&Path) -> Option<PathBuf>;
 
 fn aside(data: &Path) -> PathBuf {

@@ -121,7 +121,7 @@ function appCard(app) {
   const { slug, description, vercelUrl, githubUrl, createdAt } = app;
   const [name, href] = [nameOf(app), `/app/${encodeURIComponent(slug)}`];
   const ofIt = (verb) => element("span", { className: "unseen" }, verb, element("bdi", {}, name));
-  // The name is a link to the same page: the keyboard, and who is read to, need the picture's not.
+  // The name links to the same page, so keyboards and screen readers skip the picture's link.
   const picture = element("a", { className: "shot", href, tabIndex: -1, ariaHidden: "true" }, pictureOf(app));
   return element(
     "li",
@@ -145,7 +145,7 @@ function appCard(app) {
 }
 
 function showApp(slug) {
-  let frameUrl; // Of the app in the frame, which goes on running while the rest of the page changes.
+  let frameUrl; // The URL of the app in the frame, which keeps running while the rest of the page changes.
   $("app").hidden = false;
   live.subscribe("apps:getBySlug", { slug }, ({ value: app, error }) => {
     showError($("app-error"), error);
@@ -178,7 +178,7 @@ function showApp(slug) {
   }
 }
 
-// Children that are as they were stay, and the focus with them.
+// Unchanged children stay, and keep the focus.
 function replaceIfOther(parent, children) {
   const wanted = children.map(({ outerHTML }) => outerHTML).join("");
   if (parent.innerHTML !== wanted) parent.replaceChildren(...children);

@@ -595,7 +595,7 @@ async fn an_address_that_presents_many_wrong_admin_keys_waits() {
     for _ in 0..10 {
         assert_eq!(check("wrong", "6.6.6.6, 192.0.2.1").await.status, 401);
     }
-    // The right key would tell a guesser that it is right.
+    // A different response to the right key would reveal it to a guesser.
     for key in ["wrong", ADMIN_KEY] {
         let refused = check(key, "192.0.2.1").await;
         assert_eq!(refused.status, 429, "{key}");

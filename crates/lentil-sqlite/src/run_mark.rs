@@ -1,12 +1,12 @@
-//! Remembers in the lock file that a server is running, so that the next start knows after a crash that there were
-//! notes on what was acknowledged.
+//! Records in the lock file that a server is running, so that the next start knows after a crash that there were notes
+//! on acknowledged commits.
 //!
-//! Without them nobody can tell an intact log from a damaged one. Missing notes are no reason to refuse a database that
-//! was stopped well or restored from a copy. So each run writes its number into the database and then a mark into the
+//! Without the notes an intact log cannot be distinguished from a damaged one. But a database that was stopped cleanly,
+//! or restored from a copy, needs none. So each run writes its number into the database and then a mark into the
 //! lock file, and a clean stop removes the mark:
 //!
 //! ```text
-//! no mark, or that of another run than the database's     stopped well, or a copy of another run
+//! no mark, or that of another run than the database's     a clean stop, or a copy of another run
 //! the mark, and another database file than it names       a copy of the same run that was put in its place
 //! the mark, and the file that it names                    a crash: the notes must be there
 //! ```
@@ -23,7 +23,7 @@ use lentil_store::Timestamp;
 
 use crate::wal;
 
-/// What the lock file says while a server runs.
+/// The contents of the lock file while a server runs.
 #[derive(PartialEq, Eq)]
 struct Mark {
     run: String,
@@ -56,7 +56,8 @@ impl Mark {
     }
 }
 
-/// A file's inode and birth. The number alone may be given to a new file; a device has another one after a restart.
+/// Returns a file's inode and time of birth. A new file may get the inode alone, and a device gets another number after
+/// a restart.
 fn identity(file: &Metadata) -> String {
     let birth = file
         .created()

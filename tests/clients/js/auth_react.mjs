@@ -57,7 +57,7 @@ const one = await open(profile);
 const two = await open(profile);
 const stranger = await open(await browser.newContext());
 
-await check("a password that is too short signs nobody up", async () => {
+await check("a password that is too short creates no user", async () => {
   for (const page of [one, two, stranger]) await isSignedOut(page);
   await submit(one, "ada@example.com", "short", "#sign-up");
   await one.waitForFunction(() => document.getElementById("error").textContent.includes("invalid password"));
@@ -86,7 +86,7 @@ await check("a reload keeps the session", async () => {
   await shows(one, "notes", '["a note"]');
 });
 
-await check("a wrong password signs nobody in", async () => {
+await check("a wrong password does not sign in", async () => {
   await submit(stranger, "ada@example.com", "another password", "#sign-in");
   await stranger.waitForFunction(() => document.getElementById("error").textContent.includes("InvalidSecret"));
   await isSignedOut(stranger);
@@ -127,7 +127,7 @@ await check("a session lives through kill -9", async () => {
   await isSignedIn(two, "ada@example.com");
 }, 45);
 
-await check("tokens are refreshed before they expire, and nobody is signed out", async () => {
+await check("tokens are refreshed before they expire, and users stay signed in", async () => {
   // The client refreshes a token ten seconds before its end.
   await setVariables({ JWT_DURATION_S: "12" });
   const page = await open(await browser.newContext());

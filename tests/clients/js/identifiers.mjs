@@ -1,4 +1,4 @@
-// Identifiers that a client chooses: each has a bound, and what is over it is refused with a reason, and not kept.
+// Identifiers that a client chooses: each has a bound. The server refuses longer ones with a reason, and keeps none.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { adminKey, check, finish, until, url } from "./cases.mjs";
@@ -8,7 +8,7 @@ const MIB = 2 ** 20;
 const long = "x".repeat(8 * MIB);
 const plusOne = { name: "counted", by: { $integer: "AQAAAAAAAAA=" } };
 
-// A message that a connection is closed for, with the reason that the client is told.
+// A message that closes the connection, with the reason that the client receives.
 async function isFatal(reason, ...messages) {
   const socket = new Socket();
   await socket.opened;

@@ -25,7 +25,7 @@ class Watched extends WebSocket {
 
 const options = { logger: false, webSocketConstructor: Watched, reportDebugInfoToConvex: true };
 
-await check("transitions tell the clock skew and the server's time", async () => {
+await check("transitions have the clock skew and the server's time", async () => {
   const client = new ConvexClient(url, options);
   const count = follow(client, api.messages.count, { channel: "skew" });
   await count.first();
@@ -37,7 +37,7 @@ await check("transitions tell the clock skew and the server's time", async () =>
   await client.close();
 });
 
-await check("a client whose clock is an hour ahead is told so", async () => {
+await check("a client whose clock is an hour ahead receives the skew", async () => {
   transitions.length = 0;
   const hour = 3_600_000;
   class Ahead extends Watched {

@@ -146,7 +146,7 @@ await check("what is hostile is shown as text", async () => {
   await shows(gallery, hostile);
   const hrefs = (page, selector) => page.locator(`${selector} a`).evaluateAll((links) => links.map((link) => link.getAttribute("href")));
   const links = await hrefs(gallery, ".card:first-child");
-  assert.deepStrictEqual(links.map((link) => link.split("/")[1]), ["app", "app"], "what is no page is no link");
+  assert.deepStrictEqual(links.map((link) => link.split("/")[1]), ["app", "app"], "paths that name no page are not links");
   const app = await open(links[0]);
   await shows(app, hostile);
   assert.equal(await app.title(), `${hostile} · clonk`);

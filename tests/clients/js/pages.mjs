@@ -55,7 +55,7 @@ await check("more pages are loaded, and stay live", async () => {
   await until("the third page", () => result.results.length === 12, () => result);
   await until("the end", () => result.status === "Exhausted", () => result);
   await sendMany(channel, 3);
-  await until("what was written since", () => result.results.length === 15, () => result);
+  await until("the rows written since", () => result.results.length === 15, () => result);
   assert.deepStrictEqual(numbers(result.results), upTo(15));
   unsubscribe();
 });
@@ -75,7 +75,7 @@ await check("pages of a filter are full, and stay live", async () => {
   result.loadMore(3);
   await until("the end", () => result.status === "Exhausted", () => result);
   await sendMany(channel, 20);
-  await until("what was written since", () => result.results.length === 10, () => result);
+  await until("the rows written since", () => result.results.length === 10, () => result);
   assert.deepStrictEqual(numbers(result.results), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
   await other.mutation(api.messages.clear, { channel });
   await until("the pages to shrink", () => result.results.length === 0, () => result);

@@ -1,4 +1,4 @@
-// A failure's request id: the client is told it, and `npx convex logs` has the same.
+// A failure's request id: the client and `npx convex logs` show the same.
 import assert from "node:assert/strict";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -21,7 +21,7 @@ async function entriesOf(id, count = 1) {
 }
 
 await until("the logs are watched", () => logs.said.err.includes("Watching logs"), () => logs.said.err);
-// It first asks for what was; only what comes after that is shown.
+// It first asks for past executions, and shows only later ones.
 while (entries().length === 0) await http.query(api.counters.get, { name: "none" });
 
 for (const [name, client] of Object.entries({ http, websocket })) {
@@ -49,7 +49,7 @@ await check("a live query that begins to fail", async () => {
   const errors = [];
   websocket.onUpdate(api.traced.watch, {}, () => {}, (error) => errors.push(error));
   await websocket.mutation(api.traced.smash, {});
-  await until("the failure is told", () => errors.length > 0);
+  await until("the failure arrives", () => errors.length > 0);
   const [entry] = await entriesOf(idOf(errors[0]));
   assert.equal(entry.identifier, "traced:watch");
 });

@@ -1,13 +1,13 @@
 use super::{Account, Charge, OverBudget};
 
-/// Bytes of the first segment, of those of up to so many bytes in all, and of others. The allocator returns large ones to
-/// the system when they are freed, whichever thread frees them.
+/// Sizes of segments: of the first, of those of a body of up to so many bytes, and of later ones. The allocator returns
+/// large ones to the system when they are freed, whichever thread frees them.
 const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
 
 /// Bytes that come in parts, charged to their sender as they come.
 ///
-/// They are kept in segments until they are whole: an attacker never finishes most that it begins, and one buffer would
-/// have to grow, which takes twice its room and more while it is copied.
+/// They are kept in segments until they are whole. A single buffer would have to grow, which takes more than twice its
+/// memory during the copy, also for the unfinished messages of an attacker.
 pub struct Segments {
     segments: Vec<Vec<u8>>,
     length: usize,
@@ -16,7 +16,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// No bytes yet; without an account nobody is charged.
+    /// Returns no bytes yet; without an account they are not charged.
     pub fn new(account: Option<Account>) -> Segments {
         let charge = account.as_ref().map(|account| account.charge(0));
         Segments {
@@ -27,12 +27,12 @@ impl Segments {
         }
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -69,7 +69,7 @@ impl Segments {
         Ok(())
     }
 
-    /// All the bytes in one piece, and the charge for them.
+    /// Returns all the bytes in one piece, and the charge for them.
     pub fn finish(mut self) -> (Vec<u8>, Charge) {
         if self.segments.len() <= 1 {
             return (self.segments.pop().unwrap_or_default(), self.charge);

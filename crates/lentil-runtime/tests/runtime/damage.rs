@@ -1,4 +1,4 @@
-//! Damaged documents. A live query that read one was once tried again for ever, and with it all others of its client.
+//! Damaged documents. A live query that read one was once retried for ever, with all others of its client.
 
 use std::fs;
 use std::path::Path;
@@ -52,7 +52,7 @@ async fn a_damaged_document_fails_only_the_calls_that_read_it() {
     }
     runtime.close().await.unwrap();
     drop(runtime);
-    // It is the last one, whose creation time the start asks for.
+    // It is the last one, whose creation time the start reads.
     damage(folder.path(), "ada");
 
     let runtime = open(folder.path()).await;

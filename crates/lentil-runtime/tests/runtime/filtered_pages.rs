@@ -57,7 +57,7 @@ async fn read(t: &TestBackend, args: Page) -> PaginationResult<Doc<Task>> {
     t.query(async |ctx| even(ctx, args).await).await.unwrap()
 }
 
-/// Where Ada's first `count` tasks end.
+/// Returns the end of Ada's first `count` tasks.
 async fn end_of_first(t: &TestBackend, count: usize) -> String {
     let page = t.query(async |ctx| all(ctx, PaginationOptions::first(count)).await);
     page.await.unwrap().continue_cursor
@@ -227,7 +227,7 @@ async fn a_filtered_page_ends_when_it_may_read_no_more_rows() {
     assert_eq!(page.continue_cursor, end_of_first(&t, 1).await);
 }
 
-/// Pages until the end; returns what was found, and how many pages it took.
+/// Reads pages until the end; returns the tasks found, and the number of pages.
 async fn read_all(t: &TestBackend, items: usize) -> (Vec<f64>, usize) {
     let mut options = PaginationOptions::first(items);
     let (mut found, mut pages) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! What functions learn of the request behind them.
+//! The request behind a call, as functions see it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn described(request: &RequestMetadata) -> String {
     format!("{ip} {user_agent} {} {scheduled}", request.request_id)
 }
 
-/// Writes down what it learns.
+/// Records the request that it sees.
 async fn note(ctx: &mut MutationCtx, (): ()) -> Result<String> {
     let note = described(&ctx.meta.request());
     let mut task = task("noted", 0.0);

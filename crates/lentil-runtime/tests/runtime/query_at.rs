@@ -8,7 +8,7 @@ async fn hold(t: &TestBackend) -> QuerySnapshot {
     t.runtime().await.held_query_snapshot().await.unwrap()
 }
 
-/// How many tasks the owner had at a timestamp; `None` when that is no longer known.
+/// Returns the number of the owner's tasks at a timestamp; `None` when it is no longer known.
 async fn count_at(
     t: &TestBackend,
     owner: &str,

@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame, where a client of good manners would not show the fault.
+//! HTTP/2, frame by frame, where a well-behaved client would not show the fault.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// A client that sends the frames it is told to.
+/// A client that sends the frames of the test.
 pub(crate) struct Client(TcpStream);
 
 impl Client {

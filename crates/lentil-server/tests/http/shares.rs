@@ -1,4 +1,4 @@
-//! What one client's address may have.
+//! The shares of one client's address.
 
 use std::net::SocketAddr;
 
@@ -66,7 +66,7 @@ async fn the_connections_of_a_trusted_proxy_are_not_counted() {
         assert!(ask(&mut connection, HELLO).await.ends_with("hello"));
         connections.push(connection);
     }
-    // The clients behind it are told apart where they keep a connection to themselves.
+    // The clients behind it are counted one by one where each has its own connection.
     let upgrade = "GET /api/sync HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     for (client, status) in [
         ("192.0.2.1", "101"),

@@ -1,4 +1,4 @@
-//! Clients that are slow, in time that is moved.
+//! Slow clients, in paused time.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn a_message_that_comes_slowly_is_taken() {
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();
     let padding = "x".repeat(240_000);
     let message = format!(r#"{{"type":"Dance","with":"{padding}"}}"#);
-    // Half of what a pause may take, and longer in all than a client may say nothing.
+    // Each pause is half of the limit, and all together are longer than a client may be silent.
     for part in frame(TEXT, message.as_bytes()).chunks(20_000) {
         stream.write_all(part).await.unwrap();
         sleep(Duration::from_secs(15)).await;

@@ -1,4 +1,4 @@
-//! Damaged files. A read of a damaged document once returned wrong values as if nothing had happened.
+//! Damaged files. A read of a damaged document once returned wrong values without an error.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,7 +49,7 @@ fn is_damage(error: &StoreError) -> bool {
     )
 }
 
-/// What came of reading a damaged file.
+/// The results of reading a damaged file.
 #[derive(Default)]
 struct Outcome {
     errors: usize,

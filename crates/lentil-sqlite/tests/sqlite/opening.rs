@@ -232,7 +232,7 @@ fn downgrade(folder: &Path, version: u32) {
     older.pragma_update(None, "user_version", version).unwrap();
 }
 
-/// How many tasks have a checksum in the file.
+/// Returns the number of tasks that have a checksum in the file.
 fn stamped(folder: &Path) -> u32 {
     let count = "SELECT count(checksum) FROM _documents_10001";
     look(folder).query_row(count, [], |row| row.get(0)).unwrap()

@@ -1,4 +1,4 @@
-//! What other programs do to the database while the store is open.
+//! Changes of the database by other programs while the store is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,6 @@ async fn a_mutation_is_refused_while_another_program_keeps_the_write_lock() {
     other.execute_batch("COMMIT").unwrap();
     assert!(
         store.begin().await.is_ok(),
-        "it goes on when the other program has ended"
+        "it continues when the other program has ended"
     );
 }
