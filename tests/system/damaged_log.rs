@@ -174,7 +174,7 @@ fn a_start_after_a_crash_refuses_missing_notes() {
         for _ in 0..2 {
             let (code, said) = Start::new(&data).refuse();
             assert_eq!(code, Some(1), "{what}: {said}");
-            assert!(said.contains("did not stop well"), "{what}: {said}");
+            assert!(said.contains("did not stop cleanly"), "{what}: {said}");
             assert!(said.contains("--accept-data-loss"), "{what}: {said}");
         }
         let clonk = Start::new(&data).args(&["--accept-data-loss"]).run();

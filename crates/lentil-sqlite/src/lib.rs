@@ -22,6 +22,7 @@ mod loss;
 mod maintain;
 mod numbers;
 mod open;
+mod open_error;
 mod options;
 mod pace;
 mod pool;
@@ -37,7 +38,7 @@ mod verify;
 mod wal;
 mod writer;
 
-pub use open::OpenError;
+pub use open_error::OpenError;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;
 pub use verify::Verification;

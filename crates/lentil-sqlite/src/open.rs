@@ -6,13 +6,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lentil_store::{Catalog, StoreError, Timestamp};
+use lentil_store::{Catalog, Timestamp};
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode};
 
 use crate::acknowledged::{self, Acknowledged};
 use crate::format::{self, APPLICATION_ID, FORMAT_VERSION, check_trees};
 use crate::loss::{self, Log, Loss};
+use crate::open_error::{OpenError, damaged, of_file, refused, shown};
 use crate::upgrade::{keep_copy, upgrade};
 use crate::wal::{self, Wal};
 use crate::{SqliteOptions, checkpoint, connection, run_mark};
@@ -20,128 +21,6 @@ use crate::{SqliteOptions, checkpoint, connection, run_mark};
 const FILE: &str = "lentil.sqlite3";
 const HOUR_NANOS: u64 = 60 * 60 * 1_000_000_000;
 const DAY_NANOS: u64 = 24 * HOUR_NANOS;
-
-/// Why the database cannot be opened. It is left as it was.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Make the folder writable, or choose another.
-    #[error(
-        "the data folder {path} cannot be used: {io}; make it a folder that you can write to, or choose another"
-    )]
-    Folder {
-        /// The folder.
-        path: String,
-        /// What the system said.
-        io: io::Error,
-    },
-    /// Stop the other server, or choose another folder.
-    #[error(
-        "the data folder {path} is in use by another server; stop that one, or choose another folder"
-    )]
-    Locked {
-        /// The folder.
-        path: String,
-    },
-    /// Make the file readable and writable.
-    #[error(
-        "the database {path} cannot be read and written: {io}; check its permissions and the disk"
-    )]
-    File {
-        /// The file.
-        path: String,
-        /// What the system said.
-        io: io::Error,
-    },
-    /// Move the file away, or choose another folder.
-    #[error("{path} is not a Lentil database; move it away, or choose another data folder")]
-    Foreign {
-        /// The file.
-        path: String,
-    },
-    /// Use the newer version that wrote it.
-    #[error(
-        "the database {path} has format {found}, and this version knows formats up to {FORMAT_VERSION}; use a newer version"
-    )]
-    Newer {
-        /// The file.
-        path: String,
-        /// Its format.
-        found: u32,
-    },
-    /// End what the other program does with it.
-    #[error(
-        "the database {path} is locked by another program; end what that does with it, then start again"
-    )]
-    Busy {
-        /// The file.
-        path: String,
-    },
-    /// Put the database back beside its log, or move the log away.
-    #[error(
-        "{path} is gone, and its write-ahead log is there; put the database back, or move the log away"
-    )]
-    Beheaded {
-        /// The file that is gone.
-        path: String,
-    },
-    /// Restore a copy.
-    #[error("the database {path} is damaged: {reason}; restore a copy of the data folder")]
-    Corrupt {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Restore the log or a copy, or accept the loss.
-    #[error(
-        "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
-         {intact} are intact; the log was damaged, cut or removed, or the folder was copied while a server wrote. \
-         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits, \
-         also if you have just restored a copy of the database alone"
-    )]
-    DataLoss {
-        /// The log.
-        log: String,
-        /// The number of frames that held acknowledged commits.
-        acknowledged: u32,
-        /// The number of them that are intact.
-        intact: u32,
-    },
-    /// Restore the file or a copy, or accept that commits may be missing.
-    #[error(
-        "{notes} is missing or damaged, and the last server did not stop well: without it acknowledged commits may be \
-         missing unnoticed. Restore it or a copy of the data folder, or pass --accept-data-loss to go on with what is in \
-         the database and its log, also if you have just restored a copy of the database alone"
-    )]
-    NotesMissing {
-        /// The file that notes which commits are acknowledged.
-        notes: String,
-    },
-    /// Move the log away.
-    #[error(
-        "the write-ahead log {log} belongs to another database than the copy beside it; move the log away, then start again"
-    )]
-    ForeignLog {
-        /// The log.
-        log: String,
-    },
-    /// Set the clock, or accept the time of the last commit.
-    #[error(
-        "the last commit in {path} is {hours} hours ahead of the clock. Either the clock was ahead when the server last \
-         ran, or it is behind now. If it is behind, set it right; if it was ahead, pass --accept-clock-change to go on \
-         from the time of the last commit"
-    )]
-    ClockBehind {
-        /// The file.
-        path: String,
-        /// The difference in whole hours.
-        hours: u64,
-    },
-    /// Free some memory.
-    #[error("a thread could not be started: {0}")]
-    Thread(io::Error),
-}
 
 /// An opened database.
 pub(crate) struct Opened {
@@ -156,6 +35,7 @@ pub(crate) struct Opened {
     pub(crate) lock: File,
 }
 
+/// Opens the database in a folder, or creates one; brings it to the present format.
 pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, OpenError> {
     let clock = &*options.clock;
     make_folder(folder).map_err(|io| OpenError::Folder {
@@ -164,23 +44,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     })?;
     let lock = lock(folder)?;
     let path = folder.join(FILE);
-    let log = match header(&path)? {
-        Some(found) => {
-            check(&path, &found)?;
-            keep_copy(&path, found.format_version).map_err(|io| OpenError::File {
-                path: shown(&path),
-                io,
-            })?;
-            find_log(&path, &found)?
-        }
-        None => {
-            create(folder, &path, options)?;
-            Log::Whole
-        }
-    };
-    if let Log::Damaged(loss) = &log {
-        accept_loss(&path, loss, options)?;
-    }
+    let log = find_or_create(folder, &path, options)?;
     let writer = connection::open(&path).map_err(|error| refused(&path, error))?;
     // Until the database is accepted, closing it again must not copy its log into it.
     let keep_log = |keep| {
@@ -208,17 +72,13 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     format::write_ceiling(&writer, last)
         .and_then(|()| format::write_run(&writer, last))
         .map_err(|error| refused(&path, error))?;
-    let is_copied = checkpoint::copy_all(&writer, "PASSIVE").map_err(|error| OpenError::File {
-        path: shown(&path),
-        io: io::Error::other(error),
-    })?;
+    let is_copied = checkpoint::copy_all(&writer, "PASSIVE")
+        .map_err(io::Error::other)
+        .map_err(of_file(&path))?;
     connection::sync_no_commits(&writer).map_err(|error| refused(&path, error))?;
     let wal = begin_notes(&path, &writer)
         .and_then(|wal| run_mark::begin(&lock, &path, last).map(|()| wal))
-        .map_err(|io| OpenError::File {
-            path: shown(&wal::path_of(&path)),
-            io,
-        })?;
+        .map_err(of_file(&wal::path_of(&path)))?;
     Ok(Opened {
         path,
         writer,
@@ -230,14 +90,26 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     })
 }
 
+/// Checks the database's file and log before SQLite opens them, or creates a database.
+fn find_or_create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result<Log, OpenError> {
+    let Some(found) = header(path)? else {
+        create(folder, path, options)?;
+        return Ok(Log::Whole);
+    };
+    check(path, &found)?;
+    keep_copy(path, found.format_version).map_err(of_file(path))?;
+    let log = find_log(path, &found)?;
+    if let Log::Damaged(loss) = &log {
+        accept_loss(path, loss, options)?;
+    }
+    Ok(log)
+}
+
 /// Compares the log of an existing database with the note on acknowledged commits.
 fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
     let log = wal::path_of(path);
     if header.is_in_wal_mode {
-        return Log::find(path).map_err(|io| OpenError::File {
-            path: shown(&log),
-            io,
-        });
+        return Log::find(path).map_err(of_file(&log));
     }
     // A copy made by `VACUUM INTO`: the server never leaves a database in this mode.
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
@@ -267,7 +139,7 @@ fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), 
         .map_err(|io| OpenError::File { path: log, io })
 }
 
-/// Refuses a database whose last server did not stop well and left no notes, unless that is accepted.
+/// Refuses a database whose last server did not stop cleanly and left no notes, unless that is accepted.
 fn accept_missing_notes(
     path: &Path,
     conn: &Connection,
@@ -278,10 +150,8 @@ fn accept_missing_notes(
     let Some(run) = run else {
         return Ok(());
     };
-    let has_crashed = run_mark::has_crashed(lock, path, run).map_err(|io| OpenError::File {
-        path: shown(&wal::lock_of(path)),
-        io,
-    })?;
+    let has_crashed =
+        run_mark::has_crashed(lock, path, run).map_err(of_file(&wal::lock_of(path)))?;
     if !has_crashed {
         return Ok(());
     }
@@ -291,7 +161,7 @@ fn accept_missing_notes(
     }
     tracing::error!(
         notes,
-        "going on without the notes on what was acknowledged; commits may be missing"
+        "starting without the notes on acknowledged commits; commits may be missing"
     );
     check_structure(path, conn)
 }
@@ -368,44 +238,6 @@ fn check_clock(
     format::write_accepted_time(conn, last).map_err(failed)
 }
 
-fn damaged(path: &Path, error: StoreError) -> OpenError {
-    let reason = match error {
-        StoreError::Corrupt(reason) => reason,
-        other => other.to_string(),
-    };
-    OpenError::Corrupt {
-        path: shown(path),
-        reason,
-    }
-}
-
-/// What SQLite's error says about opening this file: the machine is in the way, another program is, or it is damaged.
-pub(crate) fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
-    let path = shown(path);
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Busy { path },
-        Some(
-            ErrorCode::CannotOpen
-            | ErrorCode::PermissionDenied
-            | ErrorCode::ReadOnly
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::DiskFull
-            | ErrorCode::OutOfMemory,
-        ) => OpenError::File {
-            path,
-            io: io::Error::other(error),
-        },
-        _ => OpenError::Corrupt {
-            path,
-            reason: error.to_string(),
-        },
-    }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
 fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -445,10 +277,7 @@ struct Header {
 
 /// Reads the header without SQLite, which would already change files; `None` when there is no file.
 fn header(path: &Path) -> Result<Option<Header>, OpenError> {
-    let failed = |io| OpenError::File {
-        path: shown(path),
-        io,
-    };
+    let failed = of_file(path);
     let mut file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -488,10 +317,7 @@ fn check(path: &Path, header: &Header) -> Result<(), OpenError> {
 
 /// Makes a database under another name, whole and durable, and only then gives it its own.
 fn create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {
-    let failed = |io| OpenError::File {
-        path: shown(path),
-        io,
-    };
+    let failed = of_file(path);
     // Another database's log would be taken for the new one's.
     if fs::metadata(wal::path_of(path)).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::Beheaded { path: shown(path) });

@@ -82,7 +82,7 @@ pub(crate) fn end(database: &Path) -> io::Result<()> {
     lock.sync_all()
 }
 
-/// Whether the run with this number, which the database names, did not stop well.
+/// Returns whether the run with this number, which the database names, did not stop cleanly.
 pub(crate) fn has_crashed(lock: &File, database: &Path, run: Timestamp) -> io::Result<bool> {
     let Some(mark) = Mark::read(lock)? else {
         return Ok(false);

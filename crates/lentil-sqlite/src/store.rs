@@ -15,7 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::checkpoint::{self, Ticker};
 use crate::committer::{self, Signal};
 use crate::frontier::Frontier;
-use crate::open::{self, OpenError, Opened};
+use crate::open::{self, Opened};
+use crate::open_error::{OpenError, refused};
 use crate::pace::Pace;
 use crate::pool::{Pool, Purpose};
 use crate::published::Publication;
@@ -69,7 +70,7 @@ impl SqliteStore {
             base,
             lock,
         } = open::open(folder, &options)?;
-        let to_file_error = |error| open::refused(&path, error);
+        let to_file_error = |error| refused(&path, error);
         let checkpointer = connection::writer(&path).map_err(to_file_error)?;
         let writer = Writer::new(path.clone(), writer, wal, last, base).map_err(to_file_error)?;
         let (signal, ticker) = (Arc::new(Signal::default()), Arc::new(Ticker::default()));

@@ -115,9 +115,22 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let shutdown = async move {
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
     };
+    let options = server_options(&backend, args, &secrets, auth);
+    let returning = tokio::spawn(memory::return_freed(runtime.memory().clone()));
+    lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;
+    returning.abort();
+    runtime.close().await.map_err(ServeError::Close)
+}
+
+fn server_options(
+    backend: &Backend,
+    args: &ServeArgs,
+    secrets: &[Found],
+    auth: AuthConfig,
+) -> ServerOptions {
     let max_connections = allow_connections(ServerOptions::default().max_connections);
     let admin_key = secrets.iter().find(|secret| secret.name == ADMIN_KEY);
-    let options = ServerOptions {
+    ServerOptions {
         version: backend.version.clone(),
         instance_name: backend.name.clone(),
         admin_key: admin_key.map(|secret| Secret::new(secret.value.clone())),
@@ -127,11 +140,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         max_connections,
         max_connections_per_address: args.connections_per_address.unwrap_or(max_connections / 2),
         ..ServerOptions::default()
-    };
-    let returning = tokio::spawn(memory::return_freed(runtime.memory().clone()));
-    lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;
-    returning.abort();
-    runtime.close().await.map_err(ServeError::Close)
+    }
 }
 
 /// Reads whose tokens sign users in; nobody's, when nothing is said.

@@ -60,15 +60,7 @@ impl Runtime {
         let (mut running, mut active) = (JoinSet::new(), HashSet::new());
         let mut last_ms = self.now_ms();
         loop {
-            if self.now_ms() < last_ms - CLOCK_STEP_MS {
-                tracing::warn!(
-                    "the clock was set back; the delays of scheduled functions begin again now"
-                );
-                if let Err(error) = self.replan_jobs().await {
-                    tracing::error!(%error, "failed to replan scheduled functions after the clock was set back");
-                }
-            }
-            last_ms = self.now_ms();
+            last_ms = self.notice_clock_step(last_ms).await;
             let update = tokio::select! {
                 update = client.refresh(Timestamp::MIN) => update,
                 () = &mut stop => break,
@@ -94,15 +86,7 @@ impl Runtime {
                     });
                 }
             }
-            let waits = pending
-                .iter()
-                .filter(|due| !active.contains(&due.id))
-                .map(|due| due.at_ms);
-            let has_room = active.len() < JOBS_AT_ONCE;
-            let next_ms = waits.chain(cron_ms).reduce(f64::min).filter(|_| has_room);
-            let nap = next_ms.map_or(NAP, |next_ms| {
-                Duration::from_secs_f64(((next_ms - now_ms) / 1e3).clamp(0.0, 60.0))
-            });
+            let nap = nap(&pending, &active, cron_ms, now_ms);
             tokio::select! {
                 () = wakes.woken() => {}
                 () = tokio::time::sleep(nap) => {}
@@ -117,6 +101,19 @@ impl Runtime {
             }
         }
         while running.join_next().await.is_some() {}
+    }
+
+    /// Replans scheduled functions if the clock was set back since `last_ms`; returns the time now.
+    async fn notice_clock_step(&self, last_ms: f64) -> f64 {
+        if self.now_ms() < last_ms - CLOCK_STEP_MS {
+            tracing::warn!(
+                "the clock was set back; the delays of scheduled functions begin again now"
+            );
+            if let Err(error) = self.replan_jobs().await {
+                tracing::error!(%error, "failed to replan scheduled functions after the clock was set back");
+            }
+        }
+        self.now_ms()
     }
 
     /// Runs what is due now, one after another, crons included, until nothing more is due; returns how many jobs it
@@ -290,6 +287,26 @@ impl Runtime {
         }
         self.system_mutation(jobs::FINISH, args).await.map(drop)
     }
+}
+
+/// Returns the time until the next job or cron is due; without room for a job, until the scheduler looks again.
+fn nap(
+    pending: &[Due],
+    active: &HashSet<DocumentId>,
+    cron_ms: Option<f64>,
+    now_ms: f64,
+) -> Duration {
+    if active.len() >= JOBS_AT_ONCE {
+        return NAP;
+    }
+    let waits = pending
+        .iter()
+        .filter(|due| !active.contains(&due.id))
+        .map(|due| due.at_ms);
+    let next_ms = waits.chain(cron_ms).reduce(f64::min);
+    next_ms.map_or(NAP, |next_ms| {
+        Duration::from_secs_f64(((next_ms - now_ms) / 1e3).clamp(0.0, 60.0))
+    })
 }
 
 /// The end of a job.

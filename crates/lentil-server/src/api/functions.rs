@@ -14,8 +14,8 @@ use crate::service::Server;
 /// What a body may have beside 16 MiB of arguments.
 const ENVELOPE_BYTES: usize = 2_000;
 
-/// What a call makes of its arguments while it runs: the values, the text in the cache's key, a result of their size and
-/// its copy.
+/// Copies of its arguments that a running call holds: the values, the text in the cache's key, a result of their size
+/// and its copy.
 const COPIES_OF_ARGS: usize = 4;
 
 /// The JSON body of a call, charged for its text and its values.

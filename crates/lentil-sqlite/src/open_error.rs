@@ -1,0 +1,176 @@
+use std::io;
+use std::path::Path;
+
+use lentil_store::StoreError;
+use rusqlite::ErrorCode;
+
+use crate::format::FORMAT_VERSION;
+
+/// Why the database cannot be opened. It is left as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Make the folder writable, or choose another.
+    #[error(
+        "the data folder {path} cannot be used: {io}; make it a folder that you can write to, or choose another"
+    )]
+    Folder {
+        /// The folder.
+        path: String,
+        /// What the system said.
+        io: io::Error,
+    },
+    /// Stop the other server, or choose another folder.
+    #[error(
+        "the data folder {path} is in use by another server; stop that one, or choose another folder"
+    )]
+    Locked {
+        /// The folder.
+        path: String,
+    },
+    /// Make the file readable and writable.
+    #[error(
+        "the database {path} cannot be read and written: {io}; check its permissions and the disk"
+    )]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        io: io::Error,
+    },
+    /// Move the file away, or choose another folder.
+    #[error("{path} is not a Lentil database; move it away, or choose another data folder")]
+    Foreign {
+        /// The file.
+        path: String,
+    },
+    /// Use the newer version that wrote it.
+    #[error(
+        "the database {path} has format {found}, and this version knows formats up to {FORMAT_VERSION}; use a newer version"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its format.
+        found: u32,
+    },
+    /// End what the other program does with it.
+    #[error(
+        "the database {path} is locked by another program; end what that does with it, then start again"
+    )]
+    Busy {
+        /// The file.
+        path: String,
+    },
+    /// Put the database back beside its log, or move the log away.
+    #[error(
+        "{path} is gone, and its write-ahead log is there; put the database back, or move the log away"
+    )]
+    Beheaded {
+        /// The file that is gone.
+        path: String,
+    },
+    /// Restore a copy.
+    #[error("the database {path} is damaged: {reason}; restore a copy of the data folder")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Restore the log or a copy, or accept the loss.
+    #[error(
+        "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
+         {intact} are intact; the log was damaged, cut or removed, or the folder was copied while a server wrote. \
+         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits, \
+         also if you have just restored a copy of the database alone"
+    )]
+    DataLoss {
+        /// The log.
+        log: String,
+        /// The number of frames that held acknowledged commits.
+        acknowledged: u32,
+        /// The number of them that are intact.
+        intact: u32,
+    },
+    /// Restore the file or a copy, or accept that commits may be missing.
+    #[error(
+        "{notes} is missing or damaged, and the last server did not stop cleanly: without it acknowledged commits may be \
+         missing unnoticed. Restore it or a copy of the data folder, or pass --accept-data-loss to go on with what is in \
+         the database and its log, also if you have just restored a copy of the database alone"
+    )]
+    NotesMissing {
+        /// The file that notes which commits are acknowledged.
+        notes: String,
+    },
+    /// Move the log away.
+    #[error(
+        "the write-ahead log {log} belongs to another database than the copy beside it; move the log away, then start again"
+    )]
+    ForeignLog {
+        /// The log.
+        log: String,
+    },
+    /// Set the clock, or accept the time of the last commit.
+    #[error(
+        "the last commit in {path} is {hours} hours ahead of the clock. Either the clock was ahead when the server last \
+         ran, or it is behind now. If it is behind, set it right; if it was ahead, pass --accept-clock-change to go on \
+         from the time of the last commit"
+    )]
+    ClockBehind {
+        /// The file.
+        path: String,
+        /// The difference in whole hours.
+        hours: u64,
+    },
+    /// Free some memory.
+    #[error("a thread could not be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Returns the error for a failed read or write of this file.
+pub(crate) fn of_file(path: &Path) -> impl Fn(io::Error) -> OpenError + Copy {
+    |io| OpenError::File {
+        path: shown(path),
+        io,
+    }
+}
+
+/// Returns the error for a database whose contents cannot be read.
+pub(crate) fn damaged(path: &Path, error: StoreError) -> OpenError {
+    let reason = match error {
+        StoreError::Corrupt(reason) => reason,
+        other => other.to_string(),
+    };
+    OpenError::Corrupt {
+        path: shown(path),
+        reason,
+    }
+}
+
+/// Returns the error for SQLite's: the machine is in the way, another program is, or the file is damaged.
+pub(crate) fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = shown(path);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Busy { path },
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DiskFull
+            | ErrorCode::OutOfMemory,
+        ) => OpenError::File {
+            path,
+            io: io::Error::other(error),
+        },
+        _ => OpenError::Corrupt {
+            path,
+            reason: error.to_string(),
+        },
+    }
+}
+
+pub(crate) fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
