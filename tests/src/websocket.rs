@@ -18,6 +18,10 @@ pub enum Frame {
 
 /// The first byte of a text that is one frame.
 pub const TEXT: u8 = 0x81;
+/// The bit of the first byte that marks the last frame of a message; alone, the first byte of a continuation.
+const FINAL: u8 = 0x80;
+/// Bytes of a message that are sent in one frame.
+const FRAME_BYTES: usize = 8 << 20;
 /// The first byte of a ping.
 pub const PING: u8 = 0x89;
 
@@ -58,12 +62,19 @@ impl WebSocket {
         self.stream.set_write_timeout(Some(patience))
     }
 
-    /// Sends a message as one frame.
+    /// Sends a message; one over 8 MiB in several frames.
     ///
     /// # Errors
     /// When the server has hung up, or takes nothing.
     pub fn send(&mut self, text: &str) -> io::Result<()> {
-        self.send_bytes(&frame(TEXT, text.as_bytes()))
+        let mut first = TEXT;
+        let mut rest = text.as_bytes();
+        while let Some((part, after)) = rest.split_at_checked(FRAME_BYTES) {
+            self.send_bytes(&frame(first & !FINAL, part))?;
+            first = FINAL;
+            rest = after;
+        }
+        self.send_bytes(&frame(first, rest))
     }
 
     /// Sends bytes as they are.

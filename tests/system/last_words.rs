@@ -5,8 +5,10 @@ use std::time::Duration;
 use lentil_tests::{Frame, Server, TEXT, WebSocket, frame};
 use serde_json::json;
 
-/// The largest message, and more than that.
+/// The largest message.
 const MAX_MESSAGE: usize = 64 << 20;
+/// The largest frame.
+const MAX_FRAME: usize = 16 << 20;
 
 fn opened(server: &Server) -> WebSocket {
     let client =
@@ -43,6 +45,21 @@ fn a_client_that_sends_too_much_reads_why() {
     let (last, code) = last_words(&mut client);
     assert!(
         last.contains(r#""type":"FatalError","error":"the message is too long"#),
+        "{last}"
+    );
+    assert_eq!(code, Some(1009));
+}
+
+#[test]
+fn a_client_that_sends_too_large_a_frame_reads_why() {
+    let server = Server::testapp();
+    let mut client = opened(&server);
+    client
+        .send_bytes(&frame(TEXT, &vec![b'x'; MAX_FRAME + 1]))
+        .expect("the server reads on");
+    let (last, code) = last_words(&mut client);
+    assert!(
+        last.contains(r#""type":"FatalError","error":"the frame is too long"#),
         "{last}"
     );
     assert_eq!(code, Some(1009));

@@ -6,8 +6,10 @@
 use lentil_runtime::memory::{Account, Charge, OverBudget, Segments};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Bytes of one message, and so of one frame: official clients outside browsers send a message as one frame.
+/// Bytes of one message. Both limits are tungstenite's defaults, which Convex appears to use.
 pub(super) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Bytes of one frame of a message.
+const MAX_FRAME_BYTES: usize = 16 << 20;
 /// Bytes of a control frame's payload.
 const MAX_CONTROL_BYTES: usize = 125;
 /// The longest head: two bytes, an eight-byte length, and the mask.
@@ -47,7 +49,11 @@ pub(super) enum FrameError {
     #[error("the message is not UTF-8")]
     Utf8,
     #[error("the message is too long: the limit is {MAX_MESSAGE_BYTES} bytes")]
-    TooLong,
+    MessageTooLong,
+    #[error(
+        "the frame is too long: the limit is {MAX_FRAME_BYTES} bytes; send several frames or messages"
+    )]
+    FrameTooLong,
     #[error(transparent)]
     OverBudget(#[from] OverBudget),
 }
@@ -58,7 +64,7 @@ impl FrameError {
         match self {
             FrameError::Protocol(_) => Some(CloseCode::Protocol),
             FrameError::Utf8 => Some(CloseCode::Invalid),
-            FrameError::TooLong => Some(CloseCode::Size),
+            FrameError::MessageTooLong | FrameError::FrameTooLong => Some(CloseCode::Size),
             FrameError::Binary | FrameError::OverBudget(_) => None,
         }
     }
@@ -174,8 +180,11 @@ impl Frames {
             _ => return Err(FrameError::Protocol("an unknown opcode")),
         }
         let before = self.message.as_ref().map_or(0, Segments::len);
+        if left > MAX_FRAME_BYTES {
+            return Err(FrameError::FrameTooLong);
+        }
         if opcode < CLOSE && left > MAX_MESSAGE_BYTES - before {
-            return Err(FrameError::TooLong);
+            return Err(FrameError::MessageTooLong);
         }
         Ok(Frame {
             opcode,
@@ -330,12 +339,8 @@ mod tests {
             (frame(0x80 | CONTINUATION, b""), 1002),
             ([frame(TEXT, b"a"), frame(TEXT, b"b")].concat(), 1002),
             (frame(0x80 | TEXT, &[0xff, 0xfe]), 1007),
-            (long(0x80 | TEXT, MAX_MESSAGE_BYTES as u64 + 1), 1009),
+            (long(0x80 | TEXT, MAX_FRAME_BYTES as u64 + 1), 1009),
             (long(0x80 | TEXT, u64::MAX), 1009),
-            (
-                [frame(TEXT, b"a"), long(0x80, MAX_MESSAGE_BYTES as u64)].concat(),
-                1009,
-            ),
         ] {
             let error = read(&bytes, 5).unwrap_err();
             assert_eq!(error.close_code().map(u16::from), Some(code), "{error}");
@@ -346,6 +351,22 @@ mod tests {
             read(&frame(0x80 | BINARY, b"a"), 9),
             Err(FrameError::Binary)
         );
+    }
+
+    #[test]
+    fn a_message_in_frames_within_their_limit_is_refused_above_its_own() {
+        let limits = MemoryLimits {
+            process: 1 << 30,
+            client: 1 << 30,
+        };
+        let mut frames = Frames::new(Memory::new(limits).client());
+        let largest = vec![b'x'; MAX_FRAME_BYTES];
+        for first in [TEXT, CONTINUATION, CONTINUATION, CONTINUATION] {
+            let taken = frames.take(&mut frame(first, &largest).as_slice());
+            assert!(taken.unwrap().is_none());
+        }
+        let more = frames.take(&mut frame(0x80 | CONTINUATION, b"x").as_slice());
+        assert_eq!(more.unwrap_err(), FrameError::MessageTooLong);
     }
 
     #[test]
