@@ -2,7 +2,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use lentil_store::{CommitError, StoreError, UniqueViolation};
+use lentil_store::{CommitError, DamagedDocument, StoreError, UniqueViolation};
 use lentil_values::Value;
 
 use crate::http::BodyError;
@@ -133,6 +133,14 @@ impl Error {
         let mut error = Error::new(code, message);
         error.0.source = Some(Arc::new(source));
         error
+    }
+
+    /// Returns the damaged document that a read of the store failed at.
+    pub(crate) fn damaged_document(&self) -> Option<&DamagedDocument> {
+        match self.0.source.as_deref()?.downcast_ref()? {
+            StoreError::DamagedDocument(damaged) => Some(damaged),
+            _ => None,
+        }
     }
 
     pub(crate) fn unique_violation(source: UniqueViolation) -> Error {

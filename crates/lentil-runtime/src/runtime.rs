@@ -21,7 +21,7 @@ use crate::random::{Random, Seeds};
 use crate::run::{Once, ToItsEnd, TurnHolder, into_value};
 use crate::schedule::OpenCron;
 use crate::storage::{ContentLocks, UploadKey};
-use crate::system::{self, StoredEnvironment};
+use crate::system::{self, SkippedDocuments, StoredEnvironment};
 use crate::tables::Tables;
 use crate::{
     ActionCtx, Application, CallSource, Caller, Function, FunctionKind, FunctionPath, Identity,
@@ -55,6 +55,7 @@ struct Inner {
     files: Arc<dyn FileStore>,
     content_locks: ContentLocks,
     upload_key: UploadKey,
+    skipped_documents: SkippedDocuments,
     origin: String,
     memory: Memory,
 }
@@ -231,6 +232,7 @@ impl Runtime {
         Ok(Runtime(Arc::new(Inner {
             memory: Memory::new(options.memory),
             upload_key,
+            skipped_documents: SkippedDocuments::default(),
             files: options.files,
             content_locks: ContentLocks::default(),
             cache,
@@ -505,6 +507,10 @@ impl Runtime {
 
     pub(crate) fn content_locks(&self) -> &ContentLocks {
         &self.0.content_locks
+    }
+
+    pub(crate) fn skipped_documents(&self) -> &SkippedDocuments {
+        &self.0.skipped_documents
     }
 
     pub(crate) fn upload_key(&self) -> &UploadKey {

@@ -1,7 +1,7 @@
 //! The errors of documents that cannot be read.
 
 use lentil_store::{DamagedDocument, IndexRef, StoreError};
-use lentil_values::{DocumentId, TableNames, TableNumber};
+use lentil_values::{DocumentId, Interval, TableNames, TableNumber};
 use rusqlite::Connection;
 
 use crate::documents::{Tree, id_in};
@@ -92,6 +92,17 @@ pub(crate) fn named(error: StoreError, id: DocumentId) -> StoreError {
     }
 }
 
+/// Adds the interval of the scanned index that leads to the damaged document.
+pub(crate) fn with_entries(error: StoreError, entries: Interval) -> StoreError {
+    match error {
+        StoreError::DamagedDocument(mut damaged) => {
+            damaged.entries = Some(entries);
+            StoreError::DamagedDocument(damaged)
+        }
+        other => other,
+    }
+}
+
 /// The error of a row that SQLite failed to read: of the row, if its pages are damaged.
 pub(crate) fn of_number(
     conn: &Connection,
@@ -120,6 +131,7 @@ fn damaged(
     StoreError::DamagedDocument(Box::new(DamagedDocument {
         table: table_name(conn, table),
         id,
+        entries: None,
         reason,
     }))
 }

@@ -119,11 +119,25 @@ fn ids(interval: &Interval) -> Interval {
     }
 }
 
-/// The least id of a native document whose key in `by_creation_time` is at or above `bound`; `None` when there is none.
-fn least_id_of(bound: &[u8]) -> Option<Vec<u8>> {
+/// Returns the interval of the keys in `by_id` or `by_creation_time` that documents of this number can have.
+pub(crate) fn keys_of(index: IndexRef, number: i64) -> Interval {
+    let prefix = id_prefix(number);
+    match index {
+        IndexRef::ByCreationTime(_) => Interval::prefix(&[&[time_tag()], &prefix[..]].concat()),
+        _ => Interval::prefix(&prefix),
+    }
+}
+
+/// Returns the byte that keys of `by_creation_time` begin with.
+fn time_tag() -> u8 {
     let mut time = KeyWriter::new();
     time.push(Some(&Value::Float64(0.0)));
-    let tag = time.as_bytes()[0];
+    time.as_bytes()[0]
+}
+
+/// The least id of a native document whose key in `by_creation_time` is at or above `bound`; `None` when there is none.
+fn least_id_of(bound: &[u8]) -> Option<Vec<u8>> {
+    let tag = time_tag();
     match bound.split_first() {
         Some((first, _)) if *first > tag => None,
         Some((first, rest)) if *first == tag => match rest.split_at_checked(8) {

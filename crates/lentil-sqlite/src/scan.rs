@@ -10,7 +10,7 @@ use crate::damage;
 use crate::documents::{self, COLUMNS, Documents, Tree};
 use crate::error::store_error;
 use crate::foreign::{self, index_number};
-use crate::numbers::{id_key, id_prefix, numbers, time_key};
+use crate::numbers::{id_key, id_prefix, keys_of, numbers, time_key};
 
 /// What is read where it is asked for; more than that is read on a thread that may wait.
 const INLINE: Budget = Budget {
@@ -115,7 +115,10 @@ impl Scan {
                 Some(documents) => documents,
                 None => documents.insert(Documents::of(conn, id.table)?.ok_or_else(missing)?),
             };
-            let document = documents.get(id)?.ok_or_else(missing)?;
+            let document = documents
+                .get(id)
+                .and_then(|found| found.ok_or_else(missing))
+                .map_err(|error| damage::with_entries(error, Interval::prefix(key.as_bytes())))?;
             found.push(key, document);
         }
         Ok(())
@@ -156,11 +159,13 @@ impl Scan {
                 (native, _) => native.is_some(),
             };
             if let Some(row) = native.filter(|_| takes_native) {
-                let document = documents::read(conn, table, row)?;
+                let document = self.read_native(conn, row)?;
                 found.push(self.key_of(&document.document), document);
                 native = natives.next().map_err(store_error)?;
             } else if let Some((key, number)) = foreign {
-                let document = read_foreign(conn, self.index, &key, number)?;
+                let document = read_foreign(conn, self.index, &key, number).map_err(|error| {
+                    damage::with_entries(error, Interval::prefix(key.as_bytes()))
+                })?;
                 found.push(key, document);
                 foreign = next_foreign(&mut foreigns)?;
             } else {
@@ -182,11 +187,22 @@ impl Scan {
         let tag = usize::from(matches!(self.index, IndexRef::ByCreationTime(_)));
         match prefix[..].cmp(&key.as_bytes()[tag..tag + 8]) {
             Ordering::Equal => {
-                let document = documents::read(conn, self.index.table(), row)?.document;
+                let document = self.read_native(conn, row)?.document;
                 Ok(self.key_of(&document) < *key)
             }
             order => Ok(order.is_lt()),
         }
+    }
+
+    fn read_native(
+        &self,
+        conn: &Connection,
+        row: &Row<'_>,
+    ) -> Result<documents::Found, StoreError> {
+        documents::read(conn, self.index.table(), row).map_err(|error| match row.get(0) {
+            Ok(number) => damage::with_entries(error, keys_of(self.index, number)),
+            Err(_) => error,
+        })
     }
 
     /// A document's key in the scanned index, `by_id` or `by_creation_time`.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lentil_values::DocumentId;
+use lentil_values::{DocumentId, Interval};
 
 /// Why a read or the start of a transaction failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,8 @@ pub struct DamagedDocument {
     pub table: String,
     /// The document's `_id`, unless that is damaged too.
     pub id: Option<DocumentId>,
+    /// The interval of the scanned index that a scan can leave out to read the other documents.
+    pub entries: Option<Interval>,
     /// The fault, the place where it is stored, and what to do.
     pub reason: String,
 }

@@ -51,7 +51,7 @@ pub(crate) fn functions() -> Vec<Function> {
             Box::pin(async move {
                 let mut transaction = ctx.db.transaction()?;
                 let rows = SystemTable::open(&mut transaction, TABLE)
-                    .find(BY_NAME, &[], MAX_CRONS)
+                    .find_uncounted(BY_NAME, &[], None, MAX_CRONS)
                     .await?;
                 Ok(Value::Array(
                     rows.iter()
@@ -82,7 +82,7 @@ async fn declare(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let mut transaction = ctx.db.transaction()?;
     let mut table = SystemTable::open(&mut transaction, TABLE);
     let mut kept = Vec::new();
-    for row in table.find(BY_NAME, &[], MAX_CRONS).await? {
+    for row in table.find_uncounted(BY_NAME, &[], None, MAX_CRONS).await? {
         let fields = &row.document.fields;
         let is_same = |cron: &&&Object| {
             ["name", "schedule"]
@@ -111,7 +111,7 @@ async fn due_at(
 ) -> Result<Option<Arc<StoredDocument>>> {
     let name = args.get("name").cloned().unwrap_or(Value::Null);
     let rows = SystemTable::open(transaction, TABLE)
-        .find(BY_NAME, &[name], 1)
+        .find_uncounted(BY_NAME, &[name], None, 1)
         .await?;
     let found = rows.into_iter().next().map(|row| row.document);
     Ok(found.filter(|document| document.fields.get("nextTime") == args.get("dueTime")))

@@ -227,8 +227,16 @@ impl Runtime {
     /// # Errors
     /// A fault of the server: the job can be tried again.
     async fn try_job(&self, due: &Due, call: Call) -> Result<Ended> {
-        let Some(args) = self.job_args(due.id).await? else {
-            return Ok(Ended::Recorded);
+        let args = match self.job_args(due.id).await {
+            Ok(Some(args)) => args,
+            Ok(None) => return Ok(Ended::Recorded),
+            Err(error) => {
+                let Some(damaged) = error.damaged_document() else {
+                    return Err(error);
+                };
+                self.skipped_documents().log(damaged);
+                return Ok(Ended::Recorded);
+            }
         };
         let (source, log) = (Arc::clone(&call.source), call.log.clone());
         let result = match self.job_function(&due.name) {

@@ -109,7 +109,7 @@ pub(super) async fn stored_value(
 /// Every stored variable, by name.
 pub(super) async fn all(transaction: &mut Transaction) -> Result<Vec<(String, String)>> {
     let rows = SystemTable::open(transaction, TABLE)
-        .find(BY_NAME, &[], MAX_VARIABLES)
+        .find_uncounted(BY_NAME, &[], None, MAX_VARIABLES)
         .await?;
     let text =
         |document: &StoredDocument, field| document.fields.get(field)?.as_str().map(str::to_owned);

@@ -150,7 +150,7 @@ async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let rows = match args.get("sessionId") {
         Some(session_id) => {
             table
-                .find(BY_REQUEST, std::slice::from_ref(session_id), BATCH)
+                .find_uncounted(BY_REQUEST, std::slice::from_ref(session_id), None, BATCH)
                 .await?
         }
         None => table.oldest(BATCH).await?,

@@ -39,7 +39,7 @@ impl<'a> SystemTable<'a> {
     }
 
     /// As [`SystemTable::find`], of the documents whose keys come after one, without counting them against the
-    /// limits of functions.
+    /// limits of functions. Damaged documents are skipped.
     pub(crate) async fn find_uncounted(
         &mut self,
         index: &str,
@@ -78,10 +78,8 @@ impl<'a> SystemTable<'a> {
         limit: usize,
     ) -> Result<Vec<Row>> {
         let index = self.index(index);
+        let rows = self.fetch_readable(index, interval.clone(), limit).await?;
         let transaction = &mut *self.transaction;
-        let rows = transaction
-            .fetch(index, &interval, Order::Asc, limit)
-            .await?;
         if let Some(last) = rows.last().filter(|_| rows.len() == limit) {
             interval.end = Some([last.key.as_bytes(), &[0]].concat());
         }
@@ -89,16 +87,46 @@ impl<'a> SystemTable<'a> {
         Ok(rows)
     }
 
-    /// The first `limit` documents, the oldest first.
+    /// Reads up to `limit` rows, and skips damaged documents: the system's work on the others has to go on.
+    async fn fetch_readable(
+        &mut self,
+        index: IndexRef,
+        mut rest: Interval,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        loop {
+            let (transaction, left) = (&mut *self.transaction, limit - rows.len());
+            let fetched = transaction.fetch(index, &rest, Order::Asc, left).await;
+            let error = match fetched {
+                Ok(last) => {
+                    rows.extend(last);
+                    return Ok(rows);
+                }
+                Err(error) => error,
+            };
+            let damaged = error.damaged_document();
+            let Some(entries) = damaged.and_then(|damaged| damaged.entries.clone()) else {
+                return Err(error);
+            };
+            damaged
+                .into_iter()
+                .for_each(|damaged| transaction.runtime.skipped_documents().log(damaged));
+            let before = Interval {
+                start: rest.start,
+                end: Some(entries.start),
+            };
+            rows.extend(transaction.fetch(index, &before, Order::Asc, left).await?);
+            match entries.end {
+                Some(end) => rest.start = end,
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// The first `limit` documents, the oldest first, without counting them against limits.
     pub(crate) async fn oldest(&mut self, limit: usize) -> Result<Vec<Row>> {
-        self.transaction
-            .scan(
-                self.index("by_creation_time"),
-                &Interval::all(),
-                Order::Asc,
-                limit,
-            )
-            .await
+        self.fetch("by_creation_time", Interval::all(), limit).await
     }
 
     pub(crate) fn insert<const N: usize>(

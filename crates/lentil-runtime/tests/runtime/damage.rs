@@ -3,27 +3,42 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use lentil::{Application, Object, Value};
+use lentil::{Application, Crons, Object, Value};
 use lentil_runtime::{Code, FunctionPath, Identity, Runtime, RuntimeOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::Timestamp;
 
 use crate::fixture::*;
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 async fn open(folder: &Path) -> Runtime {
     let store = SqliteStore::open(folder, SqliteOptions::default()).unwrap();
-    let application = Application::new(schema()).functions(functions());
+    let crons = Crons::new()
+        .interval("hourly", HOUR, add, to_add("cron", 1.0))
+        .interval("rarely", 2 * HOUR, add, to_add("rare", 1.0));
+    let application = Application::new(schema())
+        .functions(functions())
+        .crons(crons);
     Runtime::open(application, Arc::new(store), RuntimeOptions::default())
         .await
         .unwrap()
 }
 
-/// Flips a bit of each document in a database file that has this owner.
-fn damage(folder: &Path, owner: &str) {
+fn to_add(owner: &str, rank: f64) -> Add {
+    Add {
+        owner: owner.to_owned(),
+        rank,
+    }
+}
+
+/// Flips a bit of each document in a database file that has this text in a field.
+fn damage(folder: &Path, field: &str, text: &str) {
     let path = folder.join("lentil.sqlite3");
     let mut bytes = fs::read(&path).unwrap();
-    let json = format!("\"owner\":\"{owner}\"").into_bytes();
+    let json = format!("\"{field}\":\"{text}\"").into_bytes();
     let mut damaged = 0;
     for at in 0..bytes.len() - json.len() {
         if bytes[at..].starts_with(&json) {
@@ -53,7 +68,7 @@ async fn a_damaged_document_fails_only_the_calls_that_read_it() {
     runtime.close().await.unwrap();
     drop(runtime);
     // It is the last one, whose creation time the start reads.
-    damage(folder.path(), "ada");
+    damage(folder.path(), "owner", "ada");
 
     let runtime = open(folder.path()).await;
     let mut client = runtime.subscriber(Identity::Anonymous);
@@ -82,4 +97,39 @@ async fn a_damaged_document_fails_only_the_calls_that_read_it() {
     });
     added.await.unwrap();
     assert_eq!(client.refresh(Timestamp::MIN).await.changes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = open(folder.path()).await;
+    runtime.declare_crons(0.0).await.unwrap();
+    let scheduled = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
+        for (owner, rank) in [("ada", 1.0), ("bob", 1.0), ("ada", 2.0), ("bob", 2.0)] {
+            ctx.scheduler
+                .run_after(Duration::ZERO, add, to_add(owner, rank))
+                .await?;
+        }
+        Ok(())
+    });
+    scheduled.await.unwrap();
+    runtime.close().await.unwrap();
+    drop(runtime);
+    damage(folder.path(), "owner", "ada");
+    damage(folder.path(), "name", "hourly");
+
+    let runtime = open(folder.path()).await;
+    // Two scheduled functions and the other cron, which calls one. The damaged cron is planned again at the next start.
+    assert_eq!(runtime.run_due().await.unwrap(), 3);
+    for (owner, ran) in [("ada", 0), ("bob", 2), ("rare", 1), ("cron", 0)] {
+        let tasks = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
+            let owner = owner.to_owned();
+            ctx.run_query(list, List { owner }).await
+        });
+        assert_eq!(tasks.await.unwrap().len(), ran, "{owner}");
+    }
+    runtime.declare_crons(0.0).await.unwrap();
+    assert_eq!(runtime.run_due().await.unwrap(), 1);
+    assert_eq!(runtime.prune_jobs(f64::MAX).await.unwrap(), 4);
+    assert_eq!(runtime.prune_sessions(f64::MAX).await.unwrap(), 0);
 }
