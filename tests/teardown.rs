@@ -1,4 +1,4 @@
-//! The end of a test run: what the tests before have left behind.
+//! The end of a test run: checks that no test has left a process behind.
 
 use std::thread;
 use std::time::{Duration, Instant};

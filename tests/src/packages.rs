@@ -20,7 +20,7 @@ impl Packages {
         Packages::of_node_with(name, None)
     }
 
-    /// As [`Packages::of_node`], with this version of the package `convex`, in a folder of its own.
+    /// As [`Packages::of_node`], with this version of the package `convex`, in its own folder.
     pub fn of_node_and_convex(name: &str, version: &str) -> Option<Packages> {
         Packages::of_node_with(name, Some(version))
     }

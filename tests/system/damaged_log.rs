@@ -254,7 +254,7 @@ fn a_start_takes_whatever_has_every_acknowledged_commit() {
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
                 .unwrap();
         }),
-        ("a crash amid a transaction of another program", |data| {
+        ("a crash during a transaction of another program", |data| {
             let conn = other_program(data);
             // The cache is so small that pages reach the log before the transaction ends.
             conn.execute_batch(
@@ -354,7 +354,7 @@ fn a_log_lost_after_checkpoints_is_refused() {
     fs::remove_file(data.join(LOG)).unwrap();
     let (code, said) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
-    // If the crash was amid a checkpoint, the database is not whole without its log.
+    // If the crash was during a checkpoint, the database is not whole without its log.
     let is_refused_for_it =
         said.contains("acknowledged commits are missing") || said.contains("is damaged");
     assert!(is_refused_for_it, "{said}");

@@ -1,5 +1,5 @@
-//! Attacks on the server's memory. Each makes it hold, without budgets, several times what the budget allows; a polite
-//! client is served meanwhile, and the process stays within one and a half times the budget.
+//! Attacks on the server's memory. Without budgets, each takes several times the budget. The process must stay within
+//! one and a half times the budget, and serve a polite client throughout.
 
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ const ATTACK_TIME: Duration = Duration::from_secs(4);
 /// Freed memory goes back to the system this soon, on a loaded machine.
 const RETURN_TIME: Duration = Duration::from_secs(20);
 
-/// A server with a small budget, and what it takes when idle.
+/// A server with a small budget, and its memory when idle.
 struct Target {
     server: Clonk,
     idle: usize,
@@ -50,7 +50,7 @@ impl Target {
                 .map(|_| {
                     scope.spawn(|| {
                         while Instant::now() < end {
-                            // That the server hangs up is what it should do.
+                            // The server hangs up, as it should.
                             let _ = attacker(&self.server.address, end);
                         }
                     })

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use lentil_tests::{Process, eventually};
 
-/// Prints the id of a process that it starts in a session of its own, and waits for it.
+/// Starts a process in a new session, prints its id, and waits for it.
 const STARTS_ANOTHER: &str = "setsid sleep 1000 & echo $!; wait";
 
 fn start(script: &str) -> (Process, u32) {
@@ -24,7 +24,7 @@ fn start(script: &str) -> (Process, u32) {
 }
 
 fn runs(pid: u32) -> bool {
-    // A process that has ended and that nobody has waited for has no arguments any more.
+    // A zombie process has no arguments any more.
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| !arguments.is_empty())
 }
 

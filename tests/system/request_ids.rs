@@ -1,4 +1,4 @@
-//! One request id for each call: told to the client, in one line of the log, and in `npx convex logs`.
+//! One request id for each call: in the response, in one line of the log, and in `npx convex logs`.
 
 use std::collections::HashMap;
 
@@ -56,7 +56,10 @@ fn every_failure_has_one_id_and_one_line_in_the_log() {
     assert!(log.lines().any(|line| {
         line.contains("WARN") && line.contains("about to fail") && line.contains("a-route")
     }));
-    assert!(of("not-there").is_none(), "the caller has been told all");
+    assert!(
+        of("not-there").is_none(),
+        "the caller received the whole error"
+    );
 }
 
 #[test]

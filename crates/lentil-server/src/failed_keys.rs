@@ -30,7 +30,7 @@ impl FailedKeys {
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Takes note of a wrong key.
+    /// Records a wrong key.
     pub(crate) fn record(&self, address: IpAddr) {
         let now = Instant::now();
         let mut forgotten_at = self.forgotten_at.lock();

@@ -112,7 +112,7 @@ impl PeerTimer {
         self.progress_at = now;
     }
 
-    /// Forgets what was counted.
+    /// Resets the counts.
     pub(crate) fn restart(&mut self) {
         self.waiting_since = None;
         self.waited = Duration::ZERO;

@@ -8,7 +8,7 @@
 //! committer   COMMIT ─ fsync of the log ─ pwrite of the note ─ acknowledge
 //! ```
 //!
-//! The note has no fsync of its own. After a power loss an older note may be there, which claims less; it never claims
+//! The note is not fsynced. After a power loss an older note may be there, which claims less; it never claims
 //! more than the log holds durably. The file has two slots that are written alternately, each with a checksum, so that
 //! a torn write leaves the note before it.
 //!

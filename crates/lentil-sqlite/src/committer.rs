@@ -256,7 +256,7 @@ impl Shared {
         let Some(observer) = self.observer.get() else {
             return;
         };
-        // A cache that was not notified would give stale results for ever after.
+        // A cache that missed a commit would return stale results from then on.
         if catch_unwind(AssertUnwindSafe(|| notify(&**observer))).is_err() {
             end_process("the observer of commits panicked; start again");
         }

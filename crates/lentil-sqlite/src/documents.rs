@@ -233,7 +233,7 @@ pub(crate) fn get(
     Ok(documents.get(id)?.map(|found| found.document))
 }
 
-/// Returns whether this is what is stored under an id; `None` is no document.
+/// Returns whether the store has this document under an id; `None` stands for no document.
 pub(crate) fn is_stored(
     conn: &Connection,
     id: DocumentId,

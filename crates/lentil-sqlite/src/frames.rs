@@ -145,7 +145,7 @@ impl Chain {
 pub(crate) struct Checksum(u32, u32);
 
 impl Checksum {
-    /// The checksum of what it covers so far and then `bytes`, a multiple of eight.
+    /// Returns the checksum continued over `bytes`, whose length is a multiple of eight.
     #[must_use]
     pub(crate) fn with(self, bytes: &[u8], is_big_endian: bool) -> Checksum {
         let Checksum(mut one, mut two) = self;

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::acknowledged::{self, Note};
 use crate::{frames, wal};
 
-/// The write-ahead log, compared with the note on what was acknowledged.
+/// The result of comparing the write-ahead log with the note on acknowledged commits.
 #[derive(Debug)]
 pub(crate) enum Log {
     /// It has everything that was noted.

@@ -54,7 +54,7 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
-    /// End what the other program does with it.
+    /// End the other program's use of it.
     #[error(
         "the database {path} is locked by another program; end what that does with it, then start again"
     )]

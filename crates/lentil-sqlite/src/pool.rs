@@ -69,7 +69,7 @@ impl Reader {
         })
     }
 
-    /// Fits an idle connection to what it is lent for now.
+    /// Adapts an idle connection to its next purpose.
     fn fit(&mut self, purpose: Purpose) -> rusqlite::Result<()> {
         if self.purpose != purpose {
             self.conn

@@ -11,7 +11,7 @@ use crate::{FieldName, Object, Value};
 const ALLOCATION_BYTES: usize = 16;
 /// The place of an element while a text is parsed: a growing `Vec` doubles, and a message is first a tree of JSON.
 const ELEMENT_BYTES: usize = 4 * size_of::<Value>();
-/// The place of a field's name, likewise.
+/// The place of a field's name during parsing.
 const NAME_BYTES: usize = 4 * size_of::<FieldName>();
 /// The places that a `Vec` makes for its first element.
 const FIRST_PLACES: usize = 4;

@@ -15,7 +15,7 @@ const COMPILED = /functions are compiled into this server; build and start its p
 const NO_USAGE = /this server has no usage limits/;
 const NO_COMPONENT = /there are no components here/;
 
-// Verb and arguments, the exit code, and what it says.
+// Verb and arguments, the exit code, and the output.
 const VERBS = [
   [["run", "messages:count", channel], 0, /^0$/m],
   [["run", "messages:count", channel, "--identity", '{"subject":"ada"}'], 0, /^0$/m],

@@ -134,7 +134,7 @@ await check("an environment variable's name and value have a bound", async () =>
   await isRefused(400, /EnvVarValueTooLarge/, "/api/update_environment_variables", change("NAME", long));
 }, 30);
 
-await check("what a client says of itself is not kept", async () => {
+await check("a client's description of itself is not kept", async () => {
   const socket = await new Socket().connect({ lastCloseReason: long });
   socket.mutate(0, "counters:add", plusOne);
   await socket.response(0);

@@ -54,7 +54,7 @@ await check("a live query that begins to fail", async () => {
   assert.equal(entry.identifier, "traced:watch");
 });
 
-await check("an action and what it calls share the id", async () => {
+await check("an action and the functions that it calls share the id", async () => {
   const id = idOf(await failure(http.action(api.traced.act, {})));
   const [mutation, action] = await entriesOf(id, 2);
   assert.deepStrictEqual([mutation.identifier, action.identifier], ["traced:fail", "traced:act"]);
@@ -90,7 +90,7 @@ await check("the client's own id is kept, and the administrator is named", async
   assert.equal((await entriesOf("not-there"))[0].identifier, "traced:nowhere");
 });
 
-await check("a route and what it calls share the id", async () => {
+await check("a route and the functions that it calls share the id", async () => {
   const response = await fetch(`${url}/traced`, { headers: { "convex-request-id": "a-route" } });
   assert.deepStrictEqual(await response.json(), { error: "[Request ID: a-route] Server Error" });
   const found = await entriesOf("a-route", 3);

@@ -32,7 +32,7 @@ impl Look {
     /// Every way to look.
     pub const ALL: [Look; 2] = [Look::Documents, Look::Entries];
 
-    /// Returns whether one who looked so saw what a commit has done to this entry.
+    /// Returns whether a read of this kind saw the commit's change of this entry.
     pub fn sees(self, entry: TouchedEntry<'_>) -> bool {
         self == Look::Documents || entry.has_moved
     }

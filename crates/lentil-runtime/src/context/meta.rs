@@ -7,7 +7,7 @@ use crate::{CallSource, ScheduledFunction};
 
 /// Information about the request behind a call, `ctx.meta`.
 ///
-/// Mutations, actions and routes have it. Queries do not: a result that depended on the request could not be shared.
+/// Mutations, actions and routes have it. Queries do not: a result that depends on the request cannot be shared.
 #[derive(Clone)]
 pub struct Meta {
     source: Arc<CallSource>,

@@ -209,7 +209,7 @@ impl<D: Decode> Read<D> {
     }
 }
 
-/// The part of what a function may still read that a page may take; the rest is for what the function does with it.
+/// Returns the part of the remaining read budget that a page may take; the rest is for the rest of the function.
 fn share(left: usize) -> usize {
     (left - left / 8).max(1)
 }

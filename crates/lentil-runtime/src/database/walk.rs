@@ -54,7 +54,7 @@ impl Chunks {
 
     /// For a walk that visits up to `at_most` rows until `wanted` of them have passed a filter.
     ///
-    /// The chunks grow: a filter that most rows pass fetches little in vain, one that few pass needs few chunks.
+    /// The chunks grow: a filter that most rows pass fetches few rows too many; one that few rows pass needs few chunks.
     pub(crate) fn until_passed(wanted: usize, at_most: usize) -> Chunks {
         Chunks {
             left: at_most,

@@ -12,7 +12,7 @@
 //! - An account over [`MemoryLimits::client`] is closed, or its request is refused ([`Account::try_charge`]).
 //! - Above 7/8 of [`MemoryLimits::process`] the server reads slowly from clients above their fair share, so that
 //!   clients with little are served as before ([`Account::readable`]). If that does not help within half a second,
-//!   the heaviest of them are evicted: what they hold may never be of use, because their peers have hung up.
+//!   the heaviest of them are evicted: their memory may be useless, because their peers have hung up.
 //! - Above the limit itself [`Memory::relieve`] drops cached results, then evicts the client that holds the most, and
 //!   new work waits until there is room ([`Memory::room`]).
 //!
@@ -60,7 +60,7 @@ impl Default for MemoryLimits {
     }
 }
 
-/// Memory use and what it has led to; every gauge and counter of the budgets is here.
+/// Memory use and its effects; every gauge and counter of the budgets is here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryStats {

@@ -182,7 +182,7 @@ impl<'a> SystemTable<'a> {
     }
 }
 
-/// The key of these values, or what the keys begin with whose first values they are.
+/// Returns the key of these values; for the first values of an index, the prefix of its keys.
 fn key_of(values: &[Value]) -> KeyWriter {
     let mut key = KeyWriter::new();
     values.iter().for_each(|value| key.push(Some(value)));

@@ -107,5 +107,5 @@ async fn a_scheduled_function_sees_that_it_is_scheduled_and_no_peer() {
     let is_over =
         |job: &lentil::Doc<ScheduledFunction>| job.state == lentil::ScheduledState::Success;
     assert!(failed.await.unwrap().iter().all(is_over));
-    assert_ne!(notes[0], notes[1], "each has a request id of its own");
+    assert_ne!(notes[0], notes[1], "each has its own request id");
 }

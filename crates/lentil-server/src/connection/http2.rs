@@ -49,7 +49,7 @@ pub(super) async fn serve(stream: ClientStream, service: Service) {
         let (service, (parts, incoming)) = (service.clone(), request.into_parts());
         let (parts, stream) = (Box::new(parts), for_requests.begin());
         let account = of_requests.clone();
-        // A stream is not upgraded: an upgrade that is asked for here comes to nothing.
+        // A stream is never upgraded: the slot is ignored.
         async move {
             let slot = UpgradeSlot::default();
             let _head = account.charge(STREAM_BYTES + memory::head_size(&parts.headers));

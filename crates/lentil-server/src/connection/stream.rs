@@ -81,12 +81,12 @@ impl ClientStream {
         buffer.put_slice(&self.first[..length]);
         self.first.advance(length);
         if self.first.is_empty() && buffer.remaining() > 0 {
-            // What has come meanwhile saves the reader a second attempt. An end or an error comes again.
+            // Bytes that have arrived since save the reader an attempt. A later read reports an end or an error again.
             let _ = Pin::new(&mut self.tcp).poll_read(cx, buffer);
         }
     }
 
-    /// Takes note of a write, and watches a client that keeps one waiting.
+    /// Records the result of a write, and times a client that blocks one.
     fn written(
         &mut self,
         cx: &mut Context<'_>,

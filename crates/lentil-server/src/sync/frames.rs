@@ -1,4 +1,4 @@
-//! A client's frames (RFC 6455), put together to messages whose memory is counted as it grows.
+//! Assembles a client's frames (RFC 6455) to messages, and counts their memory as it grows.
 //!
 //! This file does no I/O. The server keeps its own reader because it must know what each connection holds: a received
 //! message is charged to the client from its first byte on, and nothing of it is kept once it has been handed over.
@@ -76,7 +76,7 @@ pub(super) struct Frames {
     /// The beginning of a frame's head.
     head: Vec<u8>,
     frame: Option<Frame>,
-    /// The message that is being put together.
+    /// The incomplete message.
     message: Option<Segments>,
     control: Vec<u8>,
 }

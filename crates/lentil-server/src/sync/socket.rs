@@ -99,7 +99,7 @@ enum Kind {
 
 enum Payload {
     Text(Bytes),
-    /// Each chunk is a message of its own, and is written when the one before it has been sent.
+    /// Each chunk is a message, and is written when the one before it has been sent.
     Chunks(Box<Chunks>, Charge),
 }
 

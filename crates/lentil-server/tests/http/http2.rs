@@ -84,7 +84,7 @@ impl Client {
     }
 
     /// Reads until the stream ends; returns the bytes of its body, and whether it was reset. Sends a ping and a
-    /// connection's window for each frame, which are no progress.
+    /// connection's window for each frame, which are not progress.
     async fn end_of(&mut self, stream: u32) -> (usize, bool) {
         let mut bytes = 0;
         loop {

@@ -1,4 +1,4 @@
-//! What a transition says of the two clocks, and the measurements that clients send back.
+//! The two clocks in transitions, and the measurements that clients send back.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
