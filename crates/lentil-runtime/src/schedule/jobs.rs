@@ -153,21 +153,13 @@ fn cancels_itself() -> Error {
     Error::new(Code::CancelsItself, message)
 }
 
-/// Cancels a job that is not over, on behalf of the scheduled function `caller`.
-pub(super) async fn cancel(
-    transaction: &mut Transaction,
-    id: DocumentId,
-    caller: Option<DocumentId>,
-) -> Result<()> {
+/// Cancels a job that is not over. A scheduled mutation that cancels itself fails when it would succeed.
+pub(super) async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
     transaction
         .runtime
         .tables()
         .check_id("scheduler.cancel", id, TABLE)?;
     match transaction.get(id).await?.filter(is_open) {
-        // An action that runs is `inProgress`; so the caller is a mutation, whose success this transaction records.
-        Some(job) if caller == Some(id) && state(&job) == Some(ScheduledState::Pending) => {
-            Err(cancels_itself())
-        }
         Some(job) => mark(transaction, job, ScheduledState::Canceled),
         None => Ok(()),
     }
@@ -237,9 +229,7 @@ pub(crate) fn functions() -> Vec<Function> {
                     return Ok(Value::Null);
                 };
                 let mut transaction = ctx.db.transaction()?;
-                cancel(&mut transaction, id, None)
-                    .await
-                    .map(|()| Value::Null)
+                cancel(&mut transaction, id).await.map(|()| Value::Null)
             })
         }),
         mutation(BEGIN, [id()], |ctx, args| {

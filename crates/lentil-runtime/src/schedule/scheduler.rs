@@ -172,18 +172,18 @@ impl Scheduler {
     }
 
     /// Cancels a scheduled function. One that has run already is not changed. A running action continues, but
-    /// the functions that it schedules from then on do not run.
+    /// the functions that it schedules from then on do not run. A scheduled mutation that cancels itself fails at its
+    /// end, with [`Code::CancelsItself`], and writes nothing.
     ///
     /// # Errors
-    /// [`Code::CancelsItself`] when a scheduled mutation cancels itself; [`Code::InvalidId`] when the id is one of
-    /// another table; or when the store fails.
+    /// [`Code::InvalidId`] when the id is one of another table; or when the store fails.
     pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
         match &self.place {
             Place::AtOnce(runtime) => jobs::cancel_at_once(runtime, id.document_id()).await,
             Place::Within(slot) => {
                 let transaction = &mut *slot.lock()?;
                 transaction.usage.schedule(transaction.runtime.limits())?;
-                jobs::cancel(transaction, id.document_id(), self.caller).await
+                jobs::cancel(transaction, id.document_id()).await
             }
         }
     }

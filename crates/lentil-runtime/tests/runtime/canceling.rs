@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lentil::{
-    ActionCtx, Code, Doc, Document, Error, Functions, Id, MutationCtx, Result, ScheduledFunction,
+    ActionCtx, Doc, Document, Error, Functions, Id, MutationCtx, Result, ScheduledFunction,
     ScheduledState,
 };
 use lentil_testing::TestBackend;
@@ -92,9 +92,19 @@ async fn cancels_itself_through_a_nested_mutation(ctx: &mut MutationCtx, (): ())
     ctx.run_mutation(cancel_own, ()).await
 }
 
-async fn tries_to_cancel_itself(ctx: &mut MutationCtx, (): ()) -> Result<()> {
-    let error = ctx.run_mutation(cancel_own, ()).await.unwrap_err();
-    assert_eq!(error.code(), Code::CancelsItself);
+async fn cancels_itself_and_handles_every_error(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    let _ = ctx.run_mutation(cancel_own, ()).await;
+    let _ = cancel_own(ctx, ()).await;
+    add(ctx, ada(1.0)).await
+}
+
+async fn cancel_own_and_fail(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    cancel_own(ctx, ()).await?;
+    Err(Error::uncaught("it is undone"))
+}
+
+async fn cancels_itself_in_a_mutation_that_is_undone(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+    let _ = ctx.run_mutation(cancel_own_and_fail, ()).await;
     add(ctx, ada(1.0)).await
 }
 
@@ -111,7 +121,9 @@ fn canceling() -> TestBackend {
             .mutation("cancelOwn", cancel_own)
             .mutation("cancelsItself", cancels_itself)
             .mutation("cancelsNested", cancels_itself_through_a_nested_mutation)
-            .mutation("triesToCancel", tries_to_cancel_itself),
+            .mutation("cancelsQuietly", cancels_itself_and_handles_every_error)
+            .mutation("cancelOwnAndFail", cancel_own_and_fail)
+            .mutation("cancelsUndone", cancels_itself_in_a_mutation_that_is_undone),
     )
 }
 
@@ -189,17 +201,20 @@ async fn a_mutation_that_cancels_the_action_that_calls_it_schedules_nothing_more
 
 #[tokio::test]
 async fn a_scheduled_mutation_that_cancels_itself_fails() {
-    for name in ["cancelsItself", "cancelsNested"] {
+    for name in ["cancelsItself", "cancelsNested", "cancelsQuietly"] {
         let t = canceling();
-        t.mutation(async |ctx| match name {
-            "cancelsItself" => {
-                ctx.scheduler
-                    .run_after(Duration::ZERO, cancels_itself, ())
-                    .await
-            }
-            _ => {
-                let function = cancels_itself_through_a_nested_mutation;
-                ctx.scheduler.run_after(Duration::ZERO, function, ()).await
+        t.mutation(async |ctx| {
+            let (scheduler, now) = (&ctx.scheduler, Duration::ZERO);
+            match name {
+                "cancelsItself" => scheduler.run_after(now, cancels_itself, ()).await,
+                "cancelsNested" => {
+                    let function = cancels_itself_through_a_nested_mutation;
+                    scheduler.run_after(now, function, ()).await
+                }
+                _ => {
+                    let function = cancels_itself_and_handles_every_error;
+                    scheduler.run_after(now, function, ()).await
+                }
             }
         })
         .await
@@ -215,11 +230,15 @@ async fn a_scheduled_mutation_that_cancels_itself_fails() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_handles_the_refusal_to_cancel_itself_succeeds() {
+async fn a_cancellation_that_is_undone_does_not_fail_the_mutation() {
     let t = canceling();
     t.mutation(async |ctx| {
         ctx.scheduler
-            .run_after(Duration::ZERO, tries_to_cancel_itself, ())
+            .run_after(
+                Duration::ZERO,
+                cancels_itself_in_a_mutation_that_is_undone,
+                (),
+            )
             .await
     })
     .await
