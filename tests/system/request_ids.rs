@@ -58,8 +58,47 @@ fn every_failure_has_one_id_and_one_line_in_the_log() {
     }));
     assert!(
         of("not-there").is_none(),
-        "the caller received the whole error"
+        "it is refused and has not failed"
     );
+}
+
+#[test]
+fn an_error_of_the_application_and_a_refusal_leave_one_line_each() {
+    let server = Server::testapp_with(&[]);
+    let address = server.url();
+    let mut connection =
+        lentil_tests::Connection::open(address.strip_prefix("http://").unwrap()).unwrap();
+    let mut call = |id, path, args| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("convex-request-id", id),
+        ];
+        let body = format!(r#"{{"path":"{path}","args":{args},"format":"json"}}"#);
+        connection
+            .request("POST", "/api/query", &headers, body.as_bytes())
+            .unwrap();
+    };
+    call("raised", "fails/query:application", r#"{"data":"full"}"#);
+    call("unknown", "fails/query:nowhere", "{}");
+    call("misfit", "counters:get", r#"{"name":["secret"]}"#);
+    let log = server.log();
+    for (id, level, code, function) in [
+        ("raised", "ERROR", "ConvexError", "fails/query:application"),
+        ("unknown", "INFO", "FunctionNotFound", "fails/query:nowhere"),
+        ("misfit", "INFO", "ArgumentValidationError", "counters:get"),
+    ] {
+        let of_call = log
+            .lines()
+            .filter(|line| field(line, "request_id") == Some(id) && line.contains("a call "));
+        let lines: Vec<&str> = of_call.collect();
+        let [line] = lines[..] else {
+            panic!("{id}: {lines:?}");
+        };
+        assert!(line.contains(level), "{line}");
+        assert_eq!(field(line, "code"), Some(code));
+        assert_eq!(field(line, "function"), Some(function));
+    }
+    assert!(!log.contains("secret"), "arguments are not logged");
 }
 
 #[test]

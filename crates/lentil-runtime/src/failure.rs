@@ -10,27 +10,27 @@ impl CallSource {
     /// The receiver of a request logs its failure, after everything that the request caused has ended. So a failure
     /// that passes through several functions, or that one of them handles, is not written twice.
     ///
-    /// An error that its caller receives in full, such as arguments that do not match, concerns the caller alone. It
-    /// is logged at the level `debug`, without the message, which quotes arguments.
+    /// A call that was refused for its name or its arguments is not a failure of the application. It is logged at the
+    /// level `info`, without the refused values, because the log must not contain arguments.
     pub fn log_failure(&self, function: &str, error: &Error) {
         let (request_id, code) = (&self.request_id, error.code().as_str());
-        // A scheduled function has no caller that receives its error.
-        if is_told_in_full(error) && self.caller != Caller::Scheduler {
-            tracing::debug!(%request_id, function, code, "a call was refused");
-            return;
-        }
         let message = cut(without_value(error).to_owned(), MAX_LOGGED);
         let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED));
         let causes = causes.as_deref().map(OneLine).map(tracing::field::display);
+        // A scheduled function has no caller that receives its error.
+        let is_refused = is_told_in_full(error) && self.caller != Caller::Scheduler;
         let error = OneLine(&message);
-        tracing::error!(%request_id, function, code, %error, causes, "a call failed");
+        if is_refused {
+            tracing::info!(%request_id, function, code, %error, causes, "a call was refused");
+        } else {
+            tracing::error!(%request_id, function, code, %error, causes, "a call failed");
+        }
     }
 }
 
 /// Returns whether every client receives an error in full.
 fn is_told_in_full(error: &Error) -> bool {
-    let code = error.code();
-    error.is_refusal() || code == Code::Application || code.status().is_client_error()
+    error.is_refusal() || error.code().status().is_client_error()
 }
 
 /// Returns the message without the value that a validator refused: the log must not contain arguments.
@@ -98,12 +98,16 @@ mod tests {
     #[test]
     fn errors_shown_to_the_caller_are_not_server_failures() {
         let told = [
-            Error::application("data"),
             Error::new(Code::BadRequest, "no"),
             Error::new(Code::ArgumentValidation, "no").refusal(),
         ];
         assert!(told.iter().all(is_told_in_full));
-        let kept = [Code::ArgumentValidation, Code::Uncaught, Code::Panicked];
+        let kept = [
+            Code::ArgumentValidation,
+            Code::Application,
+            Code::Uncaught,
+            Code::Panicked,
+        ];
         assert!(
             !kept
                 .iter()
