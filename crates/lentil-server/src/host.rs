@@ -21,6 +21,10 @@ pub(crate) fn check(request: &Parts) -> Result<(), &'static str> {
     if host.is_some_and(|host| !is_authority(host.as_bytes())) {
         return Err("the header Host is malformed; send a host name or an address, and a port");
     }
+    let authority = request.uri.authority();
+    if authority.is_some_and(|authority| !is_authority(authority.as_str().as_bytes())) {
+        return Err("the target's host is malformed; send a host name or an address, and a port");
+    }
     match request.version {
         Version::HTTP_09 | Version::HTTP_10 => Ok(()),
         Version::HTTP_11 if host.is_some() => Ok(()),
@@ -137,12 +141,16 @@ mod tests {
             (http11, "/", &["a b"], false),
             (http11, "http://a/", &[], false),
             (http11, "http://a/", &["b"], true),
+            (http11, "http://u@a/", &["a"], false),
+            (http11, "http://a:99999/", &["a"], false),
             (http10, "/", &[], true),
             (http10, "/", &["a", "b"], false),
             (http10, "/", &["a b"], false),
             (http2, "http://a/", &[], true),
             (http2, "http://a/", &["A"], true),
             (http2, "http://a/", &["b"], false),
+            (http2, "http://u:p@a/", &[], false),
+            (http2, "http://a:99999/", &[], false),
             (http2, "/", &["a"], true),
             (http2, "/", &[], false),
         ] {
