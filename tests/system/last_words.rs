@@ -35,7 +35,7 @@ fn last_words(client: &mut WebSocket) -> (String, Option<u16>) {
 }
 
 #[test]
-fn a_client_that_sends_too_much_reads_why() {
+fn a_client_that_sends_too_much_reads_the_reason() {
     let server = Server::testapp();
     let mut client = opened(&server);
     // It is all sent before anything is read.
@@ -51,7 +51,7 @@ fn a_client_that_sends_too_much_reads_why() {
 }
 
 #[test]
-fn a_client_that_sends_too_large_a_frame_reads_why() {
+fn a_client_that_sends_too_large_a_frame_reads_the_reason() {
     let server = Server::testapp();
     let mut client = opened(&server);
     client

@@ -30,15 +30,16 @@
 //! to it. When the server stops, and all of the log is in the database, the note claims nothing. A start without a note
 //! is refused if the last server crashed, which the lock file remembers (`run_mark`).
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lentil_store::Timestamp;
 
 use crate::frames::{Checksum, LogEnd};
+use crate::open::open_private;
 use crate::wal;
 
 const MAGIC: [u8; 8] = *b"LntlAck1";
@@ -115,14 +116,7 @@ pub(crate) struct Acknowledged {
 impl Acknowledged {
     /// Opens the file of the database at this path, or makes one.
     pub(crate) fn open(database: &Path) -> io::Result<Acknowledged> {
-        let path = path_of(database);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)?;
+        let file = open_private(&path_of(database))?;
         let number = read_last(&file)?.map_or(0, |(number, _)| number);
         Ok(Acknowledged {
             file,

@@ -242,15 +242,19 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = wal::lock_of(&folder.join(FILE));
-    let file = OpenOptions::new()
+/// Opens a file that only its owner can read, or creates it.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(&path);
+        .open(path)
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let file = open_private(&wal::lock_of(&folder.join(FILE)));
     let file = file.map_err(|io| OpenError::Folder {
         path: shown(folder),
         io,

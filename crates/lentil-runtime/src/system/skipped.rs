@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 /// The number of documents that are remembered; then the list starts again.
 const REMEMBERED: usize = 1_000;
 
-/// The damaged documents that the system's own work has skipped. Each is logged once, not by every scan.
+/// The damaged documents that the system has skipped. Each is logged once, not by every scan.
 #[derive(Default)]
 pub(crate) struct SkippedDocuments(Mutex<HashSet<String>>);
 

@@ -87,7 +87,7 @@ impl<'a> SystemTable<'a> {
         Ok(rows)
     }
 
-    /// Reads up to `limit` rows, and skips damaged documents: the system's work on the others has to go on.
+    /// Reads up to `limit` rows, and skips damaged documents, so that the system continues to work on the others.
     async fn fetch_readable(
         &mut self,
         index: IndexRef,
