@@ -18,7 +18,7 @@ impl CallSource {
         let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED));
         let causes = causes.as_deref().map(OneLine).map(tracing::field::display);
         // A scheduled function has no caller that receives its error.
-        let is_refused = is_told_in_full(error) && self.caller != Caller::Scheduler;
+        let is_refused = is_shown_in_full(error) && self.caller != Caller::Scheduler;
         let error = OneLine(&message);
         if is_refused {
             tracing::info!(%request_id, function, code, %error, causes, "a call was refused");
@@ -29,7 +29,7 @@ impl CallSource {
 }
 
 /// Returns whether every client receives an error in full.
-fn is_told_in_full(error: &Error) -> bool {
+fn is_shown_in_full(error: &Error) -> bool {
     error.is_refusal() || error.code().status().is_client_error()
 }
 
@@ -44,7 +44,7 @@ fn without_value(error: &Error) -> &str {
     }
 }
 
-/// The errors underneath, from the nearest to the first; without one that says the same as the one above it.
+/// Returns the errors underneath, from the nearest to the first, without repeated messages.
 fn causes(error: &Error) -> Option<String> {
     let mut said = error.message().to_owned();
     let mut causes = Vec::new();
@@ -101,7 +101,7 @@ mod tests {
             Error::new(Code::BadRequest, "no"),
             Error::new(Code::ArgumentValidation, "no").refusal(),
         ];
-        assert!(told.iter().all(is_told_in_full));
+        assert!(told.iter().all(is_shown_in_full));
         let kept = [
             Code::ArgumentValidation,
             Code::Application,
@@ -111,7 +111,7 @@ mod tests {
         assert!(
             !kept
                 .iter()
-                .any(|code| is_told_in_full(&Error::new(*code, "no")))
+                .any(|code| is_shown_in_full(&Error::new(*code, "no")))
         );
     }
 }
