@@ -1,5 +1,6 @@
+use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{fs, io};
 
 use lentil_tests::{Clonk, Connection, Start, available, clonk_path};
@@ -218,4 +219,26 @@ fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
             lines[answered - 1]
         );
     }
+}
+
+#[test]
+fn a_log_on_a_full_disk_neither_fails_requests_nor_keeps_the_server_from_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    symlink("/dev/full", data.with_extension("log")).unwrap();
+    let start = || Start::new(&data).args(&["--log", "trace"]).run();
+    let clonk = start();
+    assert_eq!(clonk.post_job("a", "1").status, 200);
+    assert_eq!(clonk.get_job("a").status, 200);
+    assert_eq!(clonk.stop().code(), Some(0));
+
+    let clonk = start();
+    fs::remove_file(data.join("lock")).unwrap();
+    assert_eq!(clonk.wait().code(), Some(1));
+
+    let mut refused = Command::new(clonk_path());
+    refused.args(["serve", "--port", "0", "--data", "/dev/null/data"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let status = refused.stdout(Stdio::null()).stderr(full.unwrap()).status();
+    assert_eq!(status.unwrap().code(), Some(1));
 }

@@ -1,4 +1,5 @@
 use std::fmt::Display;
+use std::io::{self, Write};
 
 use lentil_store::StoreError;
 use rusqlite::ErrorCode;
@@ -51,7 +52,8 @@ fn is_failed_sync(error: &rusqlite::Error) -> bool {
 /// Stops so that nothing wrong is acknowledged, with a sentence on why.
 pub(crate) fn end_process(why: &str) -> ! {
     tracing::error!("stopping: {why}");
-    eprintln!("stopping: {why}");
+    // Unlike `eprintln`, this does not panic when the log is on a full disk.
+    let _ = writeln!(io::stderr(), "stopping: {why}");
     std::process::exit(1)
 }
 

@@ -1,3 +1,4 @@
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lentil_runtime::http::HttpRouter;
@@ -103,7 +104,8 @@ impl Backend {
         match cli::run(self) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("{name}: {error}");
+                // The exit code stands also when the log is on a full disk, where `eprintln` panics.
+                let _ = writeln!(io::stderr(), "{name}: {error}");
                 ExitCode::FAILURE
             }
         }

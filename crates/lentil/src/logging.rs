@@ -16,6 +16,8 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     })?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would report a full disk to standard error, and panic when that is there too.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     let installed = match format {
         LogFormat::Text => subscriber
