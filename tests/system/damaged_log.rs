@@ -324,9 +324,34 @@ fn a_copy_beside_the_log_of_another_database_is_refused() {
     fs::rename(folder.path().join("vacuumed"), data.join(DATABASE)).unwrap();
     let (code, said) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
-    assert!(said.contains("belongs to another database"), "{said}");
+    assert!(
+        said.contains("belongs to another or an older database"),
+        "{said}"
+    );
     fs::remove_file(data.join(LOG)).unwrap();
     assert_starts_with_all(&data, "without that log");
+}
+
+#[test]
+fn an_older_log_of_the_same_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = killed(folder.path());
+    fs::copy(data.join(LOG), folder.path().join("older")).unwrap();
+    let clonk = Clonk::start(&data);
+    assert_eq!(clonk.post_job("job-0", "2").status, 200);
+    clonk.kill();
+    let stopped = copy(&data, "stopped");
+    Clonk::start(&stopped).stop();
+    let unnoted = copy(&data, "unnoted");
+    fs::remove_file(unnoted.join(NOTES)).unwrap();
+    for data in [&data, &stopped, &unnoted] {
+        fs::copy(folder.path().join("older"), data.join(LOG)).unwrap();
+        let (code, said) = Start::new(data).refuse();
+        assert_eq!(code, Some(1), "{data:?}: {said}");
+        assert!(said.contains("an older database"), "{data:?}: {said}");
+    }
+    fs::remove_file(stopped.join(LOG)).unwrap();
+    assert_starts_with_all(&stopped, "without that log");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Log {
             return Ok(Log::Unnoted);
         };
         if note.end.frames == 0 {
-            return Ok(Log::Whole);
+            return Ok(Log::Other(note));
         }
         let Some(intact) = frames::count_intact(&wal::path_of(database), &note.end)? else {
             return Ok(Log::Other(note));

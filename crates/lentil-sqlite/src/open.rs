@@ -45,6 +45,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     let lock = lock(folder)?;
     let path = folder.join(FILE);
     let log = find_or_create(folder, &path, options)?;
+    let ceiling_without_log = read_ceiling_without_log(&path);
     let writer = connection::open(&path).map_err(|error| refused(&path, error))?;
     // Until the database is accepted, closing it again must not copy its log into it.
     let keep_log = |keep| {
@@ -53,6 +54,11 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     };
     keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
     let (catalog, last) = accept(&path, &writer)?;
+    if !matches!(log, Log::Whole | Log::Damaged(_)) && ceiling_without_log > Some(last) {
+        // The older pages of this log would replace newer ones.
+        let log = shown(&wal::path_of(&path));
+        return Err(OpenError::ForeignLog { log });
+    }
     if matches!(log, Log::Unnoted) {
         accept_missing_notes(&path, &writer, &lock, options)?;
     }
@@ -103,6 +109,13 @@ fn find_or_create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result
         accept_loss(path, loss, options)?;
     }
     Ok(log)
+}
+
+/// Reads the ceiling of timestamps in the database file alone, which its own log can only raise. Returns `None` if it
+/// cannot be read, as when the log has the rest of a checkpoint that was interrupted.
+fn read_ceiling_without_log(path: &Path) -> Option<Timestamp> {
+    let conn = connection::open_without_log(path).ok()?;
+    format::read_ceiling(&conn).ok()
 }
 
 /// Compares the log of an existing database with the note on acknowledged commits.
