@@ -28,7 +28,7 @@ macro_rules! failing {
 
             async fn panics(ctx: $ctx, _: ()) -> Result<()> {
                 $before(ctx).await?;
-                panic!("a panic")
+                panic!("a panic\nof two lines")
             }
 
             pub(super) fn functions() -> Functions {

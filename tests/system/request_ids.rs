@@ -102,6 +102,26 @@ fn an_error_of_the_application_and_a_refusal_leave_one_line_each() {
 }
 
 #[test]
+fn a_panic_does_not_break_the_lines_of_the_log() {
+    let server = Server::testapp_with(&["--log-format", "json"]);
+    let address = server.url();
+    let mut connection =
+        lentil_tests::Connection::open(address.strip_prefix("http://").unwrap()).unwrap();
+    let headers = [("content-type", "application/json")];
+    let body = br#"{"path":"fails/query:panics","args":{},"format":"json"}"#;
+    connection
+        .request("POST", "/api/query", &headers, body)
+        .unwrap();
+    let log = server.log();
+    let place = |line: &str| line.contains("a panic: a panic") && line.contains("fails.rs:");
+    assert!(log.lines().any(place), "{log}");
+    for line in log.lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok(), "{line}");
+    }
+}
+
+#[test]
 fn a_failure_without_a_client_that_waits_is_logged() {
     let server = Server::testapp_with(&["--log", "debug"]);
     let address = server.url();

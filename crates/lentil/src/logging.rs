@@ -1,4 +1,6 @@
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
+use std::panic::{self, PanicHookInfo};
 
 use tracing_subscriber::EnvFilter;
 
@@ -27,5 +29,17 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     };
     // A program that has set up its own log before keeps it.
     drop(installed);
+    panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Logs where a panic happened, in one line: the default hook writes the message as it is, line breaks of a client's
+/// argument included. The call that fails with it logs its own line.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(tracing::field::display);
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+        .then(|| tracing::field::debug(backtrace.to_string()));
+    tracing::error!(parent: None, location, backtrace, "a panic: {}", message.escape_debug());
 }
