@@ -14,7 +14,7 @@ use crate::log::cut;
 use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
 /// How many executions are remembered.
-const MAX_KEPT: usize = 1_000;
+const MAX_KEPT_EXECUTIONS: usize = 1_000;
 /// Bytes of log lines and errors that are kept; a client can choose what a function logs.
 const MAX_KEPT_BYTES: usize = 8 << 20;
 /// The longest error that is remembered.
@@ -202,7 +202,7 @@ impl Kept {
         }
         self.bytes += execution.bytes();
         self.executions.push_back(execution);
-        while self.executions.len() > MAX_KEPT || self.bytes > MAX_KEPT_BYTES {
+        while self.executions.len() > MAX_KEPT_EXECUTIONS || self.bytes > MAX_KEPT_BYTES {
             let Some(oldest) = self.executions.pop_front() else {
                 return;
             };
@@ -237,10 +237,10 @@ mod tests {
     #[test]
     fn remembered_executions_are_bounded_and_the_latest_stay() {
         let mut kept = Kept::default();
-        for _ in 0..2 * MAX_KEPT {
+        for _ in 0..2 * MAX_KEPT_EXECUTIONS {
             kept.push(execution(Vec::new()));
         }
-        assert_eq!(kept.executions.len(), MAX_KEPT);
+        assert_eq!(kept.executions.len(), MAX_KEPT_EXECUTIONS);
         for _ in 0..100 {
             kept.push(execution(vec!["x".repeat(1 << 20)]));
         }

@@ -2,7 +2,7 @@ use crate::log::{OneLine, cut};
 use crate::{CallSource, Caller, Code, Error};
 
 /// The longest message that a line of the log has.
-const MAX_LOGGED: usize = 32 << 10;
+const MAX_LOGGED_BYTES: usize = 32 << 10;
 
 impl CallSource {
     /// Writes the one line of the log that a failed call leaves.
@@ -14,8 +14,8 @@ impl CallSource {
     /// level `info`, without the refused values, because the log must not contain arguments.
     pub fn log_failure(&self, function: &str, error: &Error) {
         let (request_id, code) = (&self.request_id, error.code().as_str());
-        let message = cut(without_value(error).to_owned(), MAX_LOGGED);
-        let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED));
+        let message = cut(without_value(error).to_owned(), MAX_LOGGED_BYTES);
+        let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED_BYTES));
         let causes = causes.as_deref().map(OneLine).map(tracing::field::display);
         // A scheduled function has no caller that receives its error.
         let is_refused = is_shown_in_full(error) && self.caller != Caller::Scheduler;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The longest request id that a client may choose.
-const MAX_GIVEN: usize = 64;
+const MAX_GIVEN_BYTES: usize = 64;
 
 /// The id of one request: the same in its response, in the log, in the trace and in `npx convex logs`.
 ///
@@ -27,7 +27,7 @@ impl RequestId {
     /// Anything else could forge a line of the log, or fill it.
     pub fn given(text: &str) -> Option<RequestId> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let is_id = (1..=MAX_GIVEN).contains(&text.len()) && text.bytes().all(is_plain);
+        let is_id = (1..=MAX_GIVEN_BYTES).contains(&text.len()) && text.bytes().all(is_plain);
         is_id.then(|| RequestId(Repr::Given(text.into())))
     }
 }

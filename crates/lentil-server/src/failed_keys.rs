@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Wrong keys that an address may present at once.
-const BURST: u32 = 10;
+const MAX_FAILURES: u32 = 10;
 /// The time after which one of them is forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(6);
 /// Addresses that are remembered; each takes about 50 bytes.
@@ -25,7 +25,7 @@ impl FailedKeys {
     /// Returns the time that this address must wait before it may present a key; `None` if it may now.
     pub(crate) fn wait(&self, address: IpAddr) -> Option<Duration> {
         let forgotten_at = *self.forgotten_at.lock().get(&address)?;
-        let allowed = FORGET_INTERVAL * (BURST - 1);
+        let allowed = FORGET_INTERVAL * (MAX_FAILURES - 1);
         let wait = forgotten_at.checked_duration_since(Instant::now() + allowed)?;
         (!wait.is_zero()).then_some(wait)
     }
@@ -63,7 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_with_many_failures_waits_and_others_do_not() {
         let failed = FailedKeys::default();
-        for _ in 0..BURST {
+        for _ in 0..MAX_FAILURES {
             assert_eq!(failed.wait(address(1)), None);
             failed.record(address(1));
         }
@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(failed.wait(address(1)), None);
         failed.record(address(1));
         assert_eq!(failed.wait(address(1)), Some(FORGET_INTERVAL));
-        tokio::time::advance(FORGET_INTERVAL * BURST).await;
-        for _ in 0..BURST {
+        tokio::time::advance(FORGET_INTERVAL * MAX_FAILURES).await;
+        for _ in 0..MAX_FAILURES {
             assert_eq!(failed.wait(address(1)), None);
             failed.record(address(1));
         }

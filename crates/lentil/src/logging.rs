@@ -33,8 +33,8 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Logs where a panic happened, in one line: the default hook writes the message as it is, line breaks of a client's
-/// argument included. The call that fails with it logs its own line.
+/// Logs a panic and its place in one line. The default hook would write the message unescaped, with the line breaks of a
+/// client's argument. The call that fails with it logs another line.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
     let message = panic.payload_as_str().unwrap_or("no message");

@@ -7,8 +7,8 @@ use lentil_runtime::memory::Memory;
 
 /// The least default limit.
 const MIN_LIMIT: usize = 256 << 20;
-/// The part of the available memory that the default limit takes.
-const PART: usize = 4;
+/// The default limit is the available memory divided by this.
+const AVAILABLE_DIVISOR: usize = 4;
 
 /// The interval between two checks whether memory was freed.
 const RETURN_INTERVAL: Duration = Duration::from_millis(500);
@@ -50,7 +50,9 @@ pub(crate) fn default_limit() -> usize {
 }
 
 fn limit_of(available: Option<usize>) -> usize {
-    available.map_or(MIN_LIMIT, |bytes| (bytes / PART).max(MIN_LIMIT))
+    available.map_or(MIN_LIMIT, |bytes| {
+        (bytes / AVAILABLE_DIVISOR).max(MIN_LIMIT)
+    })
 }
 
 /// The least of what `ulimit -v`, the control group and the machine have. `read` reads a file.

@@ -13,7 +13,7 @@ use crate::{Code, Error, Result};
 
 const MAX_PAGE_SIZE: f64 = 32_000.0;
 /// A page longer than this should be split, whatever was asked for.
-const LONG_PAGE: usize = 6_144;
+const SPLIT_THRESHOLD_ROWS: usize = 6_144;
 /// Rows after which a page looks at the clock.
 const CLOCK_INTERVAL: usize = 256;
 
@@ -198,7 +198,7 @@ impl<D: Decode> Read<D> {
         let is_near = |used: usize, allowed: usize| used > allowed - allowed / 4;
         if self.end == PageEnd::Cut {
             Some(PageStatus::SplitRequired)
-        } else if self.page.len() > LONG_PAGE
+        } else if self.page.len() > SPLIT_THRESHOLD_ROWS
             || is_near(self.keys.len(), self.allowed_rows)
             || is_near(self.bytes, self.allowed_bytes)
         {

@@ -4,7 +4,7 @@ use lentil_store::DamagedDocument;
 use parking_lot::Mutex;
 
 /// The number of documents that are remembered; then the list starts again.
-const REMEMBERED: usize = 1_000;
+const MAX_REMEMBERED: usize = 1_000;
 
 /// The damaged documents that the system has skipped. Each is logged once, not by every scan.
 #[derive(Default)]
@@ -15,7 +15,7 @@ impl SkippedDocuments {
     pub(crate) fn log(&self, damaged: &DamagedDocument) {
         let sentence = damaged.to_string();
         let mut logged = self.0.lock();
-        if logged.len() >= REMEMBERED {
+        if logged.len() >= MAX_REMEMBERED {
             logged.clear();
         }
         if !logged.contains(&sentence) {

@@ -28,7 +28,7 @@ use crate::service::Server;
 /// The time that a timestamp's snapshot is held after the timestamp was last given out.
 const HELD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Snapshots that are held at the same time at most; the oldest goes first.
-const MAX_HELD: usize = 64;
+const MAX_HELD_SNAPSHOTS: usize = 64;
 
 /// The snapshots of the timestamps that were given out.
 pub(crate) struct HeldSnapshots {
@@ -62,7 +62,7 @@ impl HeldSnapshots {
             since: Instant::now(),
             snapshot,
         });
-        let evicted = (held.len() > MAX_HELD).then(|| held.pop_front());
+        let evicted = (held.len() > MAX_HELD_SNAPSHOTS).then(|| held.pop_front());
         // Ending a snapshot takes a statement on its connection: not under the lock.
         drop(held);
         drop((replaced, evicted));

@@ -27,7 +27,7 @@ const TRUTHS: &[(&str, &str)] = &[
 ];
 
 /// Flattened claims may have longer names than in the token: this bounds the identity that a connection holds.
-const MAX_FLATTENED: usize = 1_024;
+const MAX_FLATTENED_CLAIMS: usize = 1_024;
 
 /// The user whom the claims describe. Claims whose names or values no document could hold are left out.
 pub(super) fn identity(kind: Kind, claims: Claims) -> UserIdentity {
@@ -64,7 +64,7 @@ fn with_oidc(identity: UserIdentity, mut claims: Map<String, Json>) -> UserIdent
 }
 
 /// Objects' fields as attributes of their own: `{"a": {"b": 1}}` is `a.b`. Those after the first
-/// [`MAX_FLATTENED`] are left out.
+/// [`MAX_FLATTENED_CLAIMS`] are left out.
 fn with_flattened(identity: UserIdentity, prefix: &str, claims: Map<String, Json>) -> UserIdentity {
     claims
         .into_iter()
@@ -72,7 +72,7 @@ fn with_flattened(identity: UserIdentity, prefix: &str, claims: Map<String, Json
             let name = format!("{prefix}{name}");
             match claim {
                 Json::Object(fields) => with_flattened(identity, &format!("{name}."), fields),
-                _ if identity.attributes().len() >= MAX_FLATTENED => identity,
+                _ if identity.attributes().len() >= MAX_FLATTENED_CLAIMS => identity,
                 claim => with(identity, &name, claim),
             }
         })

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::stream::ClientStream;
 
 /// More than the largest body, so that a client which sends before it reads gets to its response.
-const MAX_BYTES: usize = 32 << 20;
+const MAX_DISCARDED_BYTES: usize = 32 << 20;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time that it may still take once the server shuts down.
 const SHUTDOWN_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
@@ -22,7 +22,7 @@ pub(super) async fn close(mut stream: ClientStream, shutdown: &CancellationToken
     let drain = async {
         stream.shutdown().await?;
         let mut buffer = vec![0; 64 << 10];
-        let mut left = MAX_BYTES;
+        let mut left = MAX_DISCARDED_BYTES;
         while left > 0 {
             let read = stream.read(&mut buffer).await?;
             if read == 0 {

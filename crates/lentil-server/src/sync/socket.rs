@@ -18,9 +18,9 @@ use super::frames::{FrameError, Frames, Incoming, MAX_MESSAGE_BYTES, Received};
 use crate::progress::{PeerTimer, ProgressRule};
 
 /// Bytes on their way to a client, over which nothing more is done for it.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_OUTBOX_BYTES: usize = 4 << 20;
 /// Messages on their way to a client, over which nothing more is done for it.
-const MAX_MESSAGES: usize = 256;
+const MAX_OUTBOX_MESSAGES: usize = 256;
 /// Transitions on their way; further changes become one.
 const MAX_TRANSITIONS: usize = 2;
 /// Longer messages go out in frames of this length, so that pings and the close frame can come between them.
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Returns whether the client keeps up with its responses.
     pub(super) fn has_room(&self) -> bool {
-        self.bytes < MAX_BYTES && self.outbox.len() < MAX_MESSAGES
+        self.bytes < MAX_OUTBOX_BYTES && self.outbox.len() < MAX_OUTBOX_MESSAGES
     }
 
     /// Returns whether the client keeps up with its transitions.
