@@ -50,8 +50,6 @@ pub(crate) struct PeerTimer {
     next_check: Pin<Box<Sleep>>,
     /// Bytes at the last check; none before the first.
     moved: Option<u64>,
-    /// Bytes at the first check.
-    moved_at_first: u64,
     progress_at: Instant,
     /// The start of the present wait; `None` while the server does not wait.
     waiting_since: Option<Instant>,
@@ -65,7 +63,6 @@ impl PeerTimer {
             rule: Arc::clone(rule),
             next_check: Box::pin(tokio::time::sleep(rule.check_interval())),
             moved: None,
-            moved_at_first: 0,
             progress_at: Instant::now(),
             waiting_since: None,
             waited: Duration::ZERO,
@@ -121,10 +118,7 @@ impl PeerTimer {
     }
 
     fn is_late(&mut self, now: Instant, moved: u64) -> bool {
-        let last = *self.moved.get_or_insert_with(|| {
-            self.moved_at_first = moved;
-            moved
-        });
+        let last = *self.moved.get_or_insert(moved);
         if moved != last {
             (self.moved, self.progress_at) = (Some(moved), now);
         }
@@ -133,8 +127,8 @@ impl PeerTimer {
             .waiting_since
             .map_or(Duration::ZERO, |since| now - since);
         let waited = self.waited + waiting;
-        let total = moved.saturating_sub(self.moved_at_first) as f64;
-        let is_below_rate = waited > rule.grace && total < waited.as_secs_f64() * rule.min_rate;
+        let is_below_rate =
+            waited > rule.grace && (moved as f64) < waited.as_secs_f64() * rule.min_rate;
         now - self.progress_at >= rule.timeout_now() || is_below_rate
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct ClientStream {
     is_late: bool,
     /// Bytes that the kernel has taken.
     sent: u64,
+    /// Bytes that the client had acknowledged when it began to keep a write waiting.
+    acknowledged_before: u64,
 }
 
 impl ClientStream {
@@ -45,6 +47,7 @@ impl ClientStream {
             is_blocked: false,
             is_late: false,
             sent: 0,
+            acknowledged_before: 0,
         }
     }
 
@@ -105,13 +108,19 @@ impl ClientStream {
     }
 
     fn blocked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.is_blocked = true;
-        self.state.set_blocked(true);
+        if !self.is_blocked {
+            self.is_blocked = true;
+            self.state.set_blocked(true);
+            self.acknowledged_before = tcp::acknowledged(&self.tcp).unwrap_or(self.sent);
+        }
         let timer = self
             .timer
             .get_or_insert_with(|| Box::new(PeerTimer::new(&self.rule)));
-        let (tcp, sent) = (&self.tcp, self.sent);
-        let late = timer.poll_late(cx, || Some(tcp::acknowledged(tcp).unwrap_or(sent)));
+        let (tcp, sent, before) = (&self.tcp, self.sent, self.acknowledged_before);
+        let late = timer.poll_late(cx, || {
+            let acknowledged = tcp::acknowledged(tcp).unwrap_or(sent);
+            Some(acknowledged.saturating_sub(before))
+        });
         if late.is_pending() {
             return Poll::Pending;
         }
