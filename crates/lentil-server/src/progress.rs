@@ -71,8 +71,8 @@ impl PeerTimer {
 
     /// Polls whether the peer is late, and begins to wait for it if the server did not wait yet.
     ///
-    /// `moved` returns how many bytes the peer has taken or sent so far; `None` while something other than the peer
-    /// delays them, and then the count begins again.
+    /// `moved` returns how many bytes of the body, message or blocked response the peer has taken or sent so far. It
+    /// returns `None` while something other than the peer delays them, and then the time begins again.
     pub(crate) fn poll_late(
         &mut self,
         cx: &mut Context<'_>,
