@@ -41,6 +41,20 @@ impl Target {
         }
     }
 
+    /// Sends messages of so many bytes to the channel `large`.
+    fn fill(&self, messages: usize, bytes: usize) {
+        let mut connection = self.server.connect().unwrap();
+        for _ in 0..messages {
+            let args = json!({"channel": "large", "body": "x".repeat(bytes)});
+            let body = json!({"path": "messages:send", "args": args}).to_string();
+            let json = [("content-type", "application/json")];
+            let sent = connection
+                .request("POST", "/api/mutation", &json, body.as_bytes())
+                .unwrap();
+            assert_eq!(sent.status, 200, "{}", sent.body);
+        }
+    }
+
     /// Runs `clients` attackers, each again and again until the time is over, beside a polite client.
     fn attack(&self, clients: usize, attacker: impl Fn(&str, Instant) -> io::Result<()> + Sync) {
         let (end, is_over) = (Instant::now() + ATTACK_TIME, AtomicBool::new(false));
@@ -208,16 +222,7 @@ fn arguments_of_live_queries_are_counted() {
 #[test]
 fn live_results_are_counted_and_their_watcher_is_closed() {
     let target = Target::start();
-    let mut connection = target.server.connect().unwrap();
-    for _ in 0..40 {
-        let args = json!({"channel": "large", "body": "x".repeat(20_000)});
-        let body = json!({"path": "messages:send", "args": args}).to_string();
-        let json = [("content-type", "application/json")];
-        let sent = connection
-            .request("POST", "/api/mutation", &json, body.as_bytes())
-            .unwrap();
-        assert_eq!(sent.status, 200, "{}", sent.body);
-    }
+    target.fill(40, 20_000);
     let was_closed = AtomicBool::new(false);
     target.attack(2, |address, _| {
         let mut client = connected(address)?;
@@ -269,6 +274,24 @@ fn responses_that_are_never_read_are_counted() {
         let mut connection = Connection::open(address)?;
         let body = json!({"path": "echo/query:any", "args": {"value": unique(10_000_000)}});
         let body = body.to_string();
+        let head = format!(
+            "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.send(&[head.as_bytes(), body.as_bytes()].concat())?;
+        thread::sleep(end.saturating_duration_since(Instant::now()));
+        Ok(())
+    });
+    target.recovers();
+}
+
+#[test]
+fn copies_of_one_large_result_wait_for_room() {
+    let target = Target::start();
+    target.fill(16, 800_000);
+    target.attack(100, |address, end| {
+        let mut connection = Connection::open(address)?;
+        let body = json!({"path": "messages:list", "args": {"channel": "large"}}).to_string();
         let head = format!(
             "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()

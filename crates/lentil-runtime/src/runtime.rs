@@ -24,8 +24,8 @@ use crate::storage::{ContentLocks, UploadKey};
 use crate::system::{self, SkippedDocuments, StoredEnvironment};
 use crate::tables::Tables;
 use crate::{
-    ActionCtx, Application, CallSource, Caller, Function, FunctionKind, FunctionPath, Identity,
-    Limits, MutationCtx, QueryCtx, RequestId, Result, SessionRequest,
+    ActionCtx, Application, CallSource, Caller, Code, Error, Function, FunctionKind, FunctionPath,
+    Identity, Limits, MutationCtx, QueryCtx, RequestId, Result, SessionRequest,
 };
 
 /// A running application on a store: what the server, the tests and the tools call.
@@ -186,7 +186,15 @@ pub struct FunctionOutcome {
     pub timestamp: Timestamp,
     /// Returns the call's id in the log.
     pub request_id: RequestId,
+    /// The charge for the result and the text that is made of it.
+    pub charge: Charge,
 }
+
+/// A copy of a result and its text take about so much of what the result itself takes.
+const COPIES_OF_RESULT: usize = 3;
+
+/// The result of a call, a timestamp that has all that it wrote and read, and the charge for the result.
+type Done = (Value, Timestamp, Charge);
 
 impl Runtime {
     /// Opens an application on a store: checks the schema against the documents there, declares tables and indexes,
@@ -283,15 +291,16 @@ impl Runtime {
             done
         };
         let done = ToItsEnd::new(running.instrument(span)).await;
-        let (result, timestamp) = match done {
-            Ok((value, timestamp)) => (Ok(value), timestamp),
-            Err(error) => (Err(error), self.store().published()),
+        let (result, timestamp, charge) = match done {
+            Ok((value, timestamp, charge)) => (Ok(value), timestamp, charge),
+            Err(error) => (Err(error), self.store().published(), Charge::default()),
         };
         FunctionOutcome {
             result,
             log_lines: log.lines(),
             timestamp,
             request_id,
+            charge,
         }
     }
 
@@ -301,14 +310,14 @@ impl Runtime {
         call: FunctionCall,
         kind: Option<FunctionKind>,
         context: Call,
-    ) -> Result<(Value, Timestamp)> {
+    ) -> Result<Done> {
         let request = call.request.clone();
         let done = self.dispatch(call, kind, context).await;
         match (&done, request) {
             // The recorded answer stands, also when the function has changed its name or arguments since.
             (Err(error), Some(request)) if error.is_refusal() => {
                 match self.answered(&request).await? {
-                    Some(value) => Ok((value, self.published())),
+                    Some(value) => Ok((value, self.published(), Charge::default())),
                     None => done,
                 }
             }
@@ -321,8 +330,8 @@ impl Runtime {
         call: FunctionCall,
         kind: Option<FunctionKind>,
         context: Call,
-    ) -> Result<(Value, Timestamp)> {
-        let (_charge, began) = (call.charge, Instant::now());
+    ) -> Result<Done> {
+        let (charge, began) = (call.charge, Instant::now());
         let function = match self
             .registry()
             .named(&call.path, call.identity.visibility())
@@ -338,16 +347,22 @@ impl Runtime {
         match kind.unwrap_or(function.kind()) {
             FunctionKind::Query => {
                 let run = self.run_query(&function, call.args, None, &context).await?;
-                Ok((into_value(&run)?, run.timestamp))
+                // Many callers of one result wait for room here, before each has a copy of it.
+                let size = run.result.as_ref().map_or(0, |value| value.heap_size());
+                let copies = charge.reserve(COPIES_OF_RESULT * size).await;
+                let copies =
+                    copies.map_err(|over| Error::new(Code::Overloaded, over.to_string()))?;
+                Ok((into_value(&run)?, run.timestamp, copies))
             }
             FunctionKind::Mutation => {
                 let once = call.request.as_ref().map_or(Once::No, Once::Session);
-                self.run_mutation(&function, call.args, &context, once)
-                    .await
+                let done = self.run_mutation(&function, call.args, &context, once);
+                let (value, timestamp) = done.await?;
+                Ok((value, timestamp, Charge::default()))
             }
             FunctionKind::Action => {
                 let value = self.run_action(&function, call.args, context).await?;
-                Ok((value, self.store().published()))
+                Ok((value, self.store().published(), Charge::default()))
             }
         }
     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Charge, Level, Memory};
+use super::{Charge, Level, Memory, ROOM_TIMEOUT};
 
 /// Bytes that every client may hold without slow reading, for any number of clients.
-const MIN_SHARE: usize = 256 << 10;
+pub(super) const MIN_SHARE: usize = 256 << 10;
+/// The interval between two attempts to reserve memory.
+const RESERVE_INTERVAL: Duration = Duration::from_millis(10);
 /// The longest pause in reading from a client above its fair share.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
@@ -21,7 +23,7 @@ pub struct Account(Arc<Client>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this connection would hold more than {limit} bytes of the server's memory")]
 pub struct OverBudget {
-    /// The client's limit in bytes.
+    /// The limit in bytes.
     pub limit: usize,
 }
 
@@ -48,6 +50,10 @@ impl Client {
             is_evicted: AtomicBool::new(false),
             evicted: Notify::new(),
         }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Bytes that the client causes: its own charges, and the shared results that it watches.
@@ -93,6 +99,30 @@ impl Account {
     pub fn try_charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
         self.check(bytes)?;
         Ok(self.charge(bytes))
+    }
+
+    /// Charges the client once so many bytes fit into the process's budget. Until they do, the clients that hold the
+    /// most are evicted, but not this one.
+    ///
+    /// # Errors
+    /// When they would put the client over its limit, or do not fit within two seconds.
+    pub async fn reserve(&self, bytes: usize) -> Result<Charge, OverBudget> {
+        self.check(bytes)?;
+        let memory = &self.0.memory;
+        // One result larger than the budget must be possible at a time.
+        let bytes = bytes.min(memory.limits().process / 2);
+        let attempts = ROOM_TIMEOUT.as_millis() / RESERVE_INTERVAL.as_millis();
+        for _ in 0..attempts {
+            if memory.try_add(bytes) {
+                self.hold(bytes);
+                return Ok(Charge::added(self.clone(), bytes));
+            }
+            memory.evict_for(bytes, self.0.number);
+            tokio::time::sleep(RESERVE_INTERVAL).await;
+        }
+        memory.0.refusals.fetch_add(1, Ordering::Relaxed);
+        let limit = memory.limits().process;
+        Err(OverBudget { limit })
     }
 
     /// Charges the client for bytes on their way to it. The process is charged only if no other charge covers them.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Account, Memory};
+use super::{Account, Memory, OverBudget};
 
 /// Memory that is held until this value is dropped. The default charges nothing.
 #[derive(Default)]
@@ -78,6 +78,25 @@ impl Charge {
     #[must_use]
     pub fn another(&self, bytes: usize) -> Charge {
         Charge::new(self.payer.clone(), bytes)
+    }
+
+    /// Charges the same payer for something else once it fits into the process's budget; see [`Account::reserve`].
+    ///
+    /// # Errors
+    /// When it does not fit in time.
+    pub async fn reserve(&self, bytes: usize) -> Result<Charge, OverBudget> {
+        match &self.payer {
+            Payer::Client(account) | Payer::ClientOnly(account) => account.reserve(bytes).await,
+            Payer::Nobody | Payer::Process(_) => Ok(self.another(bytes)),
+        }
+    }
+
+    /// Returns a charge for bytes that were added to this account already.
+    pub(super) fn added(account: Account, bytes: usize) -> Charge {
+        Charge {
+            payer: Payer::Client(account),
+            bytes,
+        }
     }
 
     /// Ties the charge to bytes: it is given back when the last part of them is dropped.

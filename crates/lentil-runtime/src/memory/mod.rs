@@ -30,8 +30,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use account::Client;
 pub use account::{Account, OverBudget, Watched};
+use account::{Client, MIN_SHARE};
 pub use charge::Charge;
 pub use segments::Segments;
 
@@ -221,7 +221,13 @@ impl Memory {
 
     /// Evicts clients, the heaviest first, until what the others hold is within the limit.
     fn evict_heaviest(&self) {
-        self.evict_from(|_| true, self.0.limits.process);
+        self.evict_from(|client| client.weight() > MIN_SHARE, self.0.limits.process);
+    }
+
+    /// Evicts the clients that hold the most, so that `bytes` fit, but not the client of this number.
+    fn evict_for(&self, bytes: usize, number: u64) {
+        let may_go = |client: &Client| client.number() != number && client.weight() > MIN_SHARE;
+        self.evict_from(may_go, self.0.limits.process.saturating_sub(bytes));
     }
 
     fn evict_from(&self, may_go: impl Fn(&Client) -> bool, goal: usize) {
@@ -248,6 +254,24 @@ impl Memory {
             .values()
             .filter_map(Weak::upgrade)
             .collect()
+    }
+
+    /// Adds bytes if they fit into the budget.
+    fn try_add(&self, bytes: usize) -> bool {
+        let fits = |used: usize| {
+            used.checked_add(bytes)
+                .filter(|sum| *sum <= self.0.limits.process)
+        };
+        // The gauges order nothing; the level is read again under its channel's lock.
+        let added = self
+            .0
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        if let Ok(before) = added {
+            self.0.peak.fetch_max(before + bytes, Ordering::Relaxed);
+            self.moved(before, before + bytes);
+        }
+        added.is_ok()
     }
 
     fn add(&self, bytes: usize) {

@@ -11,6 +11,7 @@ use super::query::into_value;
 use crate::call::Call;
 use crate::error::store_error;
 use crate::executions::Ended;
+use crate::memory::Charge;
 use crate::{Caller, Code, Error, FunctionCall, FunctionKind, FunctionOutcome, Result, Runtime};
 
 /// Everything as it is at one timestamp, for queries that must agree.
@@ -105,6 +106,7 @@ impl Runtime {
             log_lines: context.log.lines(),
             timestamp,
             request_id: context.source.request_id.clone(),
+            charge: Charge::default(),
         })
     }
 }
@@ -140,6 +142,7 @@ impl QuerySnapshot {
             log_lines: context.log.lines(),
             timestamp: self.timestamp,
             request_id: context.source.request_id.clone(),
+            charge: Charge::default(),
         }
     }
 
