@@ -99,11 +99,11 @@ async fn a_message_that_comes_slowly_is_taken() {
     let server = Running::start().await;
     let mut stream = connect(&server).await;
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();
-    let padding = "x".repeat(480_000);
+    let padding = "x".repeat(240_000);
     let message = format!(r#"{{"type":"Dance","with":"{padding}"}}"#);
-    // Each pause is half of the limit, and all together are longer than a client may be silent. The rate counts from
-    // the first part on, without its bytes.
-    for part in frame(TEXT, message.as_bytes()).chunks(40_000) {
+    // Each pause is half of the limit, and together they are longer than a client may be silent. The first part counts
+    // for the average rate.
+    for part in frame(TEXT, message.as_bytes()).chunks(20_000) {
         stream.write_all(part).await.unwrap();
         sleep(Duration::from_secs(15)).await;
     }
