@@ -324,23 +324,23 @@ fn a_copy_beside_the_log_of_another_database_is_refused() {
     fs::rename(folder.path().join("vacuumed"), data.join(DATABASE)).unwrap();
     let (code, said) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
-    assert!(
-        said.contains("belongs to another or an older database"),
-        "{said}"
-    );
+    assert!(said.contains("belongs to another database"), "{said}");
     fs::remove_file(data.join(LOG)).unwrap();
     assert_starts_with_all(&data, "without that log");
 }
 
 #[test]
-fn an_older_log_of_the_same_database_is_refused() {
+fn a_log_beside_a_newer_or_an_older_state_of_its_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     fs::copy(data.join(LOG), folder.path().join("older")).unwrap();
+    let backup = folder.path().join("backup");
+    let backed_up = copy(&data, "backed-up");
+    back_up(&backed_up, &backup);
     let clonk = Clonk::start(&data);
     assert_eq!(clonk.post_job("job-0", "2").status, 200);
     clonk.kill();
-    let stopped = copy(&data, "stopped");
+    let (stopped, crashed) = (copy(&data, "stopped"), copy(&data, "crashed"));
     Clonk::start(&stopped).stop();
     let unnoted = copy(&data, "unnoted");
     fs::remove_file(unnoted.join(NOTES)).unwrap();
@@ -348,10 +348,16 @@ fn an_older_log_of_the_same_database_is_refused() {
         fs::copy(folder.path().join("older"), data.join(LOG)).unwrap();
         let (code, said) = Start::new(data).refuse();
         assert_eq!(code, Some(1), "{data:?}: {said}");
-        assert!(said.contains("an older database"), "{data:?}: {said}");
+        assert!(said.contains("another state of it"), "{data:?}: {said}");
     }
     fs::remove_file(stopped.join(LOG)).unwrap();
     assert_starts_with_all(&stopped, "without that log");
+    fs::copy(&backup, crashed.join(DATABASE)).unwrap();
+    let (code, said) = Start::new(&crashed).refuse();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another state of it"), "{said}");
+    fs::remove_file(crashed.join(LOG)).unwrap();
+    assert_starts_with_all(&crashed, "a copy without a log");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::{frames, wal};
 /// The result of comparing the write-ahead log with the note on acknowledged commits.
 #[derive(Debug)]
 pub(crate) enum Log {
-    /// It has everything that was noted.
-    Whole,
+    /// It has everything that was noted, since the database without it had a ceiling of `base`.
+    Whole { base: Timestamp },
     /// There are no notes, or none that can be read.
     Unnoted,
     /// It is not the log that the note describes: the database must have everything.
@@ -46,7 +46,7 @@ impl Log {
             return Ok(Log::Other(note));
         };
         if intact == note.end.frames {
-            return Ok(Log::Whole);
+            return Ok(Log::Whole { base: note.base });
         }
         Ok(Log::Damaged(Loss {
             acknowledged: note.end.frames,
@@ -55,10 +55,20 @@ impl Log {
         }))
     }
 
+    /// Returns whether the database is an older copy: it lacks what was copied into it before the log began.
+    pub(crate) fn is_ahead_of(&self, ceiling_without_log: Option<Timestamp>) -> bool {
+        matches!(self, Log::Whole { base } if ceiling_without_log.is_some_and(|ceiling| ceiling < *base))
+    }
+
+    /// Returns whether the log is older than the database, given the ceilings without and with it.
+    pub(crate) fn is_behind(&self, without: Option<Timestamp>, with: Timestamp) -> bool {
+        matches!(self, Log::Other(_) | Log::Unnoted) && without > Some(with)
+    }
+
     /// Returns the loss, given the ceiling that SQLite found in the database with this log.
     pub(crate) fn loss(&self, ceiling: Timestamp) -> Option<Loss> {
         match self {
-            Log::Whole | Log::Unnoted => None,
+            Log::Whole { .. } | Log::Unnoted => None,
             Log::Damaged(loss) => Some(*loss),
             // A database from before the server started is a restored copy.
             Log::Other(note) => {

@@ -46,6 +46,9 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     let path = folder.join(FILE);
     let log = find_or_create(folder, &path, options)?;
     let ceiling_without_log = read_ceiling_without_log(&path);
+    if log.is_ahead_of(ceiling_without_log) {
+        return Err(foreign_log(&path));
+    }
     let writer = connection::open(&path).map_err(|error| refused(&path, error))?;
     // Until the database is accepted, closing it again must not copy its log into it.
     let keep_log = |keep| {
@@ -54,10 +57,8 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     };
     keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
     let (catalog, last) = accept(&path, &writer)?;
-    if !matches!(log, Log::Whole | Log::Damaged(_)) && ceiling_without_log > Some(last) {
-        // The older pages of this log would replace newer ones.
-        let log = shown(&wal::path_of(&path));
-        return Err(OpenError::ForeignLog { log });
+    if log.is_behind(ceiling_without_log, last) {
+        return Err(foreign_log(&path));
     }
     if matches!(log, Log::Unnoted) {
         accept_missing_notes(&path, &writer, &lock, options)?;
@@ -100,7 +101,9 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
 fn find_or_create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result<Log, OpenError> {
     let Some(found) = header(path)? else {
         create(folder, path, options)?;
-        return Ok(Log::Whole);
+        return Ok(Log::Whole {
+            base: Timestamp::MIN,
+        });
     };
     check(path, &found)?;
     keep_copy(path, found.format_version).map_err(of_file(path))?;
@@ -109,6 +112,12 @@ fn find_or_create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result
         accept_loss(path, loss, options)?;
     }
     Ok(log)
+}
+
+/// The pages of this log and those of the database beside it would be mixed.
+fn foreign_log(path: &Path) -> OpenError {
+    let log = shown(&wal::path_of(path));
+    OpenError::ForeignLog { log }
 }
 
 /// Reads the ceiling of timestamps in the database file alone, which its own log can only raise. Returns `None` if it
@@ -126,9 +135,11 @@ fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
     }
     // A copy made by `VACUUM INTO`: the server never leaves a database in this mode.
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        return Err(OpenError::ForeignLog { log: shown(&log) });
+        return Err(foreign_log(path));
     }
-    Ok(Log::Whole)
+    Ok(Log::Whole {
+        base: Timestamp::MIN,
+    })
 }
 
 /// Refuses a database from which acknowledged commits are missing, unless that is accepted.
