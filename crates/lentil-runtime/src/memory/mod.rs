@@ -221,13 +221,22 @@ impl Memory {
 
     /// Evicts clients, the heaviest first, until what the others hold is within the limit.
     fn evict_heaviest(&self) {
-        self.evict_from(|client| client.weight() > MIN_SHARE, self.0.limits.process);
+        self.evict_from(
+            |client| client.weight() > self.min_evicted(),
+            self.0.limits.process,
+        );
     }
 
     /// Evicts the clients that hold the most, so that `bytes` fit, but not the client of this number.
     fn evict_for(&self, bytes: usize, number: u64) {
-        let may_go = |client: &Client| client.number() != number && client.weight() > MIN_SHARE;
+        let is_large = |client: &Client| client.weight() > self.min_evicted();
+        let may_go = |client: &Client| client.number() != number && is_large(client);
         self.evict_from(may_go, self.0.limits.process.saturating_sub(bytes));
+    }
+
+    /// The weight up to which a client is never evicted: it would free too little.
+    fn min_evicted(&self) -> usize {
+        MIN_SHARE.min(self.0.limits.process / 64)
     }
 
     fn evict_from(&self, may_go: impl Fn(&Client) -> bool, goal: usize) {
@@ -383,6 +392,30 @@ mod tests {
         assert!(!small.is_evicted() && !large.is_evicted());
         large_charge.take();
         assert_eq!(memory.stats().evictions, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_reserved_once_the_heaviest_other_client_is_gone() {
+        let memory = memory(1_000, 1_000);
+        let [small, large, asking] = [(); 3].map(|()| memory.client());
+        let _small = small.charge(15);
+        let held = large.charge(500);
+        let _own = asking.charge(400);
+        let reserving = asking.reserve(300);
+        tokio::pin!(reserving);
+        assert!(reserving.as_mut().now_or_never().is_none());
+        let evicted = [&small, &large, &asking].map(|it| it.is_evicted());
+        assert_eq!(evicted, [false, true, false]);
+        drop(held);
+        tokio::time::advance(RELIEF_INTERVAL).await;
+        let reserved = reserving.await.unwrap();
+        assert_eq!(memory.stats().used, 715);
+        drop(reserved);
+        assert_eq!((memory.stats().used, asking.held()), (415, 400));
+        // The other client is evicted, but it gives nothing back in time.
+        let _more = asking.reserve(490).await.unwrap();
+        assert!(small.reserve(500).await.is_err());
+        assert!(asking.is_evicted());
     }
 
     #[tokio::test(start_paused = true)]
