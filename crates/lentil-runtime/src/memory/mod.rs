@@ -412,6 +412,10 @@ mod tests {
         assert_eq!(memory.stats().used, 715);
         drop(reserved);
         assert_eq!((memory.stats().used, asking.held()), (415, 400));
+        // A little is always there.
+        let nearly_all = asking.charge(600);
+        assert!(memory.client().reserve(15).await.is_ok());
+        drop(nearly_all);
         // The other client is evicted, but it gives nothing back in time.
         let _more = asking.reserve(490).await.unwrap();
         assert!(small.reserve(500).await.is_err());
