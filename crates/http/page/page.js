@@ -197,7 +197,7 @@ function canBeFramed(url) {
 function frameOf(url, name) {
   const frame = element("iframe", { title: `${name}, live`, loading: "lazy", referrerPolicy: "no-referrer" });
   frame.sandbox.add("allow-scripts", "allow-forms", "allow-popups", "allow-same-origin");
-  frame.src = url; // Last: the sandbox holds for what is loaded after it was set.
+  frame.src = url; // Last: an iframe applies its `sandbox` attribute only to later loads.
   return frame;
 }
 

@@ -17,7 +17,7 @@ pub enum OpenError {
     Folder {
         /// The folder.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         io: io::Error,
     },
     /// Stop the other server, or choose another folder.
@@ -35,7 +35,7 @@ pub enum OpenError {
     File {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         io: io::Error,
     },
     /// Move the file away, or choose another folder.
@@ -75,7 +75,7 @@ pub enum OpenError {
     Corrupt {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The fault that was found.
         reason: String,
     },
     /// Restore the log or a copy, or accept the loss.
