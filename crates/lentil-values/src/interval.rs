@@ -65,7 +65,12 @@ impl Interval {
     }
 }
 
-/// The least byte string above every one that begins with `prefix`; none when that is all 0xff.
+/// Returns the least key greater than `key`: the key followed by a zero byte.
+pub fn successor(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+/// Returns the least key greater than every key that begins with `prefix`; `None` if `prefix` is all 0xff.
 pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut after = prefix[..=last].to_vec();
@@ -88,6 +93,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_key_lies_between_a_key_and_its_successor(key in key(), other in key()) {
+            let after = successor(&key);
+            prop_assert!(key < after);
+            prop_assert!(other <= key || other >= after);
+        }
+
         #[test]
         fn a_prefix_interval_has_just_the_keys_that_begin_so(prefix in key(), key in key()) {
             prop_assert_eq!(Interval::prefix(&prefix).contains(&key), key.starts_with(&prefix));

@@ -19,7 +19,7 @@ mod value;
 pub use display::Excerpt;
 pub use heap::{allocation, json_parse_size};
 pub use id::{DocumentId, IdError, InternalId, TableNumber};
-pub use interval::{Interval, after_prefix};
+pub use interval::{Interval, after_prefix, successor};
 pub use json::{JsonError, JsonForm};
 pub use key::{IndexKey, KeyError, KeyWriter, decode_key};
 pub use limits::{LimitError, MAX_ELEMENTS, MAX_FIELDS, MAX_NESTING, check_limits};
