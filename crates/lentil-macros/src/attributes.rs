@@ -21,6 +21,13 @@ pub(crate) fn text(attributes: &[Attribute], name: &str) -> Result<Option<LitStr
         .ok_or_else(|| Misuse::NotText { attribute: name }.at(attribute))
 }
 
+/// Returns whether `#[name]` is there.
+pub(crate) fn has(attributes: &[Attribute], name: &str) -> bool {
+    attributes
+        .iter()
+        .any(|attribute| attribute.path().is_ident(name))
+}
+
 /// Refuses an attribute of ours where it would mean nothing, and says where it goes.
 pub(crate) fn misplaced(attributes: &[Attribute], name: &str, place: &str) -> Result<()> {
     match attributes

@@ -41,8 +41,18 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 fn table_name(input: &DeriveInput) -> Result<LitStr> {
     let table =
         attributes::text(&input.attrs, "table")?.ok_or_else(|| Misuse::NoTable.at(&input.ident))?;
-    check_name("a table", &table.value(), &table)?;
+    let name = table.value();
+    let checked = match name.strip_prefix('_') {
+        Some(rest) if is_system(input) => rest,
+        _ => &name,
+    };
+    check_name("a table", checked, &table)?;
     Ok(table)
+}
+
+/// Returns whether the document is of a table of the engine, `#[system]`.
+fn is_system(input: &DeriveInput) -> bool {
+    attributes::has(&input.attrs, "system")
 }
 
 fn document(
@@ -58,7 +68,11 @@ fn document(
         quote!(.with_field(#name, #field_type::field_validator()))
     });
     let into = fields::into_object(fields, &quote!(self.), None);
-    let from = fields::from_object(fields, &quote!(Self));
+    let from = if is_system(input) {
+        fields::from_larger_object(fields, &quote!(Self))
+    } else {
+        fields::from_object(fields, &quote!(Self))
+    };
     let no_cycle = fields::no_cycle(fields);
     let constant = fields::no_cycle_constant(name, &no_cycle);
     quote! {

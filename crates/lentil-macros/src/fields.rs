@@ -199,6 +199,12 @@ pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStre
     }
 }
 
+/// `Ok(path { field: … })` of the fields in the variable `object`, which may have more.
+pub(crate) fn from_larger_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStream {
+    let takes = takes(fields);
+    quote!(::core::result::Result::Ok(#path { #(#takes),* }))
+}
+
 /// `field: …` for each field, taken out of the variable `object`.
 pub(crate) fn takes(fields: &[Field<'_>]) -> Vec<TokenStream> {
     // Each is then the last that the object has, so that none has to move up.

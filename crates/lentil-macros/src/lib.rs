@@ -24,7 +24,11 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// No two documents are equal in all fields of an index that is `#[index(by_slug(slug), unique)]`. A field that is
 /// missing counts as a value like any other: one document may lack it, and no second one.
-#[proc_macro_derive(Document, attributes(table, index, rename, flatten))]
+///
+/// `#[system]` is for the engine's own tables. It permits a table name that begins with `_`, and documents with more
+/// fields than the struct, so that two structs can read one table. The crates below `lentil` write
+/// `extern crate lentil_schema as lentil;`, because the derived code names `::lentil`.
+#[proc_macro_derive(Document, attributes(table, index, rename, flatten, system))]
 pub fn derive_document(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), document::expand)
 }

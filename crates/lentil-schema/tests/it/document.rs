@@ -164,6 +164,24 @@ fn an_unfit_document_is_refused_by_field() {
     );
 }
 
+/// A part of a table of the engine.
+#[derive(Document, Clone, Debug, PartialEq)]
+#[system]
+#[table("_runs")]
+struct SystemRun {
+    /// Its name.
+    name: String,
+}
+
+#[test]
+fn a_system_document_has_a_reserved_table_and_ignores_other_fields() {
+    assert_eq!(SystemRun::table().name(), "_runs");
+    let fields = Object::from([("name", "a"), ("more", "b")]);
+    let run = SystemRun { name: "a".into() };
+    assert_eq!(SystemRun::from_fields(fields), Ok(run));
+    assert!(SystemRun::from_fields(Object::new()).is_err());
+}
+
 #[test]
 fn a_stored_document_is_a_value_with_its_system_fields() {
     let doc = Doc {
