@@ -45,9 +45,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lentil-store", &["lentil-values"]),
     ("lentil-sqlite", &["lentil-store", "lentil-values"]),
     ("lentil-files", &["lentil-store"]),
+    ("lentil-call", &["lentil-store", "lentil-values"]),
     (
         "lentil-runtime",
-        &["lentil-schema", "lentil-store", "lentil-values"],
+        &[
+            "lentil-call",
+            "lentil-schema",
+            "lentil-store",
+            "lentil-values",
+        ],
     ),
     ("lentil-protocol", &["lentil-values"]),
     ("lentil-server", &["lentil-protocol", "lentil-runtime"]),
@@ -132,7 +138,7 @@ fn the_absences_hold() {
             );
         }
     }
-    for package in ["lentil-runtime", "lentil-store"] {
+    for package in ["lentil-call", "lentil-runtime", "lentil-store"] {
         for socket in [
             "hyper",
             "hyper-util",

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
+use lentil_call::{Log, Random};
 use tracing::Span;
 
 use crate::context::Auth;
 use crate::executions::ExecutionId;
-use crate::log::Log;
-use crate::random::Random;
 use crate::{CallSource, Code, Error, FunctionPath, Identity, Result, Runtime};
 
 /// What every context knows of the call it serves.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use lentil_call::cut;
 use lentil_values::Uuid;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::call::Call;
-use crate::log::cut;
 use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
 /// How many executions are remembered.

@@ -7,30 +7,12 @@ use lentil_schema::Args;
 use lentil_values::{Object, ObjectValidator, ReturnType, Validator, Value};
 
 use crate::handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
-use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, QueryCtx, Result};
+use crate::{
+    ActionCtx, Code, Error, FunctionKind, FunctionPath, MutationCtx, QueryCtx, Result, Visibility,
+};
 
 /// A boxed future, as the registry keeps a function's.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The three kinds of functions that have a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FunctionKind {
-    /// Reads, and is live.
-    Query,
-    /// Reads and writes in one transaction.
-    Mutation,
-    /// Calls the others, and the outside world.
-    Action,
-}
-
-/// Who may call a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Visibility {
-    /// Every client.
-    Public,
-    /// Other functions, HTTP actions and the admin.
-    Internal,
-}
 
 /// A registered function.
 pub struct Function {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use lentil_call::{Random, Seeds};
 use lentil_store::{
     Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp,
 };
@@ -17,7 +18,6 @@ use crate::http::{HttpRouter, Secret};
 use crate::live::LiveQueries;
 use crate::memory::{Charge, Memory, MemoryLimits};
 use crate::open::{self, OpenError, OpenProgress};
-use crate::random::{Random, Seeds};
 use crate::run::{Once, ToItsEnd, TurnHolder, into_value};
 use crate::schedule::OpenCron;
 use crate::storage::{ContentLocks, UploadKey};
@@ -457,6 +457,16 @@ impl Runtime {
     /// What one call may use.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// A request id that no other request has.
+    pub fn new_request_id(&self) -> RequestId {
+        RequestId::made(self.seeds().next_u64())
+    }
+
+    /// Returns the source of a call that no request has caused.
+    pub(crate) fn new_source(&self, caller: Caller) -> CallSource {
+        CallSource::new(caller, self.new_request_id())
     }
 
     /// Returns the current time, in milliseconds since the Unix epoch, with a fraction.

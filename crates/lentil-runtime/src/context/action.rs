@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use lentil_call::{Log, Random};
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 use parking_lot::Mutex;
@@ -9,8 +10,6 @@ use crate::context::{Auth, Meta};
 use crate::function::BoxFuture;
 use crate::handler::{ActionHandler, Handler};
 use crate::http::{Json, Secret};
-use crate::log::Log;
-use crate::random::Random;
 use crate::run::{arguments, typed};
 use crate::{Error, MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
 

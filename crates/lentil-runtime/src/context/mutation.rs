@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use lentil_call::Log;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
@@ -7,7 +8,6 @@ use crate::call::Call;
 use crate::context::{Auth, Meta};
 use crate::function::BoxFuture;
 use crate::handler::Handler;
-use crate::log::Log;
 use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
 use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter, system};
 

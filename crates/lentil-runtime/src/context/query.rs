@@ -1,3 +1,4 @@
+use lentil_call::Log;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
@@ -5,7 +6,6 @@ use crate::call::Call;
 use crate::context::Auth;
 use crate::function::BoxFuture;
 use crate::handler::Handler;
-use crate::log::Log;
 use crate::run::{arguments, call_nested_query, typed};
 use crate::{DatabaseReader, Result, StorageReader, system};
 

@@ -10,6 +10,7 @@ mod reader;
 mod slot;
 mod system;
 mod transaction;
+mod usage;
 mod walk;
 mod writer;
 

@@ -1,13 +1,13 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use lentil_call::check_size;
 use lentil_schema::{Document, Id, Patch};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, FieldName, InternalId, Object, TableNumber, Value};
 
 use super::transaction::size_of;
 use super::{DatabaseReader, Transaction};
-use crate::limits::check_size;
 use crate::tables::OpenTable;
 use crate::{Code, Error, Result};
 

@@ -3,10 +3,10 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use lentil_call::BodyError;
 use parking_lot::Mutex;
 
-use crate::Code;
-use crate::memory::{Account, OverBudget, Segments};
+use crate::memory::{Account, Segments};
 
 /// The body of a request or a response: all of it, or chunks as they come.
 #[derive(Default)]
@@ -25,37 +25,6 @@ enum Kind {
     Empty,
     Whole(Bytes),
     Chunks(Chunks),
-}
-
-/// Why the rest of a body does not come.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BodyError {
-    /// It is longer than the server takes: send less.
-    #[error("the body is larger than {limit} bytes")]
-    TooLarge {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The body would put its sender over its memory limit: send less at a time.
-    #[error("the body cannot be held: {0}")]
-    OverBudget(#[from] OverBudget),
-    /// It came too slowly: send it again, faster.
-    #[error("the body came too slowly")]
-    TooSlow,
-    /// It was malformed, or its sender hung up.
-    #[error("the body is incomplete: {0}")]
-    Incomplete(String),
-}
-
-impl BodyError {
-    pub(crate) fn code(&self) -> Code {
-        match self {
-            BodyError::TooLarge { .. } | BodyError::OverBudget(_) => Code::PayloadTooLarge,
-            BodyError::TooSlow => Code::RequestTimeout,
-            BodyError::Incomplete(_) => Code::BadRequest,
-        }
-    }
 }
 
 impl Body {
@@ -204,7 +173,7 @@ mod tests {
         let account = Memory::new(limits).client();
         let chunks = vec![Bytes::from(vec![0; 100_000]); 20];
         let refused = body(chunks, &account).bytes().await.unwrap_err();
-        assert_eq!(refused.code(), Code::PayloadTooLarge);
+        assert_eq!(refused.code(), lentil_call::Code::PayloadTooLarge);
         assert_eq!(account.held(), 0);
     }
 }

@@ -10,9 +10,10 @@ mod router;
 mod secret;
 
 pub use ::http::{HeaderMap, Method, Request as HttpRequest, StatusCode, header};
-pub use body::{Body, BodyError};
+pub use body::Body;
 pub use error_response::RETRY_AFTER;
 pub use json::Json;
+pub use lentil_call::BodyError;
 pub use request::Request;
 pub use response::Response;
 pub use router::{HttpRouter, RouterError};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use ::http::request::Parts;
 use ::http::{HeaderMap, Method, header};
 use bytes::Bytes;
+use lentil_call::check_size;
 use lentil_schema::Args;
 use lentil_values::{Object, Value, json_parse_size};
 use parking_lot::Mutex;
 
 use super::{Body, BodyError};
-use crate::limits::check_size;
 use crate::memory::Charge;
 use crate::{Code, Error, Result, Runtime};
 

@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use lentil_call::store_error;
 use lentil_store::Timestamp;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -11,7 +12,6 @@ use super::subscriber::{Answer, Subscribed};
 use super::{Subscriber, Update};
 use crate::cache::{CacheKey, CachedRun, Gate, ReadSet};
 use crate::call::Call;
-use crate::error::store_error;
 use crate::executions::Ended;
 use crate::memory::Charge;
 use crate::run::check_args;

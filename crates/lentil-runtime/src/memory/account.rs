@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use lentil_call::OverBudget;
 use tokio::sync::Notify;
 
 use super::{Charge, Level, Memory, ROOM_TIMEOUT};
@@ -18,14 +19,6 @@ const READ_PAUSE: Duration = Duration::from_millis(500);
 /// The memory held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same.
 #[derive(Clone)]
 pub struct Account(Arc<Client>);
-
-/// A charge would put a client over its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this connection would hold more than {limit} bytes of the server's memory")]
-pub struct OverBudget {
-    /// The limit in bytes.
-    pub limit: usize,
-}
 
 pub(super) struct Client {
     memory: Memory,

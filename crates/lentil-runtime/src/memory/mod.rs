@@ -30,9 +30,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub use account::{Account, OverBudget, Watched};
+pub use account::{Account, Watched};
 use account::{Client, MIN_SHARE};
 pub use charge::Charge;
+pub use lentil_call::OverBudget;
 pub use segments::Segments;
 
 /// The longest time that new work waits for room before it begins.

@@ -1,6 +1,6 @@
+use lentil_call::check_size;
 use lentil_values::{Object, Value};
 
-use crate::limits::check_size;
 use crate::{Code, Error, Function, Result, Runtime};
 
 /// Holds arguments against the size limit and the function's validator.

@@ -2,6 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lentil_call::{commit_error, store_error};
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use lentil_values::{Object, Value};
 use rand::Rng;
@@ -13,7 +14,6 @@ use super::nested::wrong_kind;
 use super::turn::HoldsTurn;
 use crate::call::Call;
 use crate::database::Transaction;
-use crate::error::{commit_error, store_error};
 use crate::executions::Ended;
 use crate::function::Run;
 use crate::schedule::JobRun;

@@ -1,6 +1,7 @@
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
+use lentil_call::store_error;
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
 use tokio::time::Instant;
@@ -11,7 +12,6 @@ use super::nested::wrong_kind;
 use crate::cache::{CacheKey, CachedRun, Gate, Lookup, args_json};
 use crate::call::Call;
 use crate::database::{Journal, Transaction};
-use crate::error::store_error;
 use crate::executions::Ended;
 use crate::function::Run;
 use crate::{

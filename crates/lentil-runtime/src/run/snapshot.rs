@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lentil_call::store_error;
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::Value;
 use tokio::sync::Mutex;
@@ -9,7 +10,6 @@ use tracing::Instrument;
 use super::check::check_args;
 use super::query::into_value;
 use crate::call::Call;
-use crate::error::store_error;
 use crate::executions::Ended;
 use crate::memory::Charge;
 use crate::{Caller, Code, Error, FunctionCall, FunctionKind, FunctionOutcome, Result, Runtime};

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
+use lentil_call::check_size;
 use lentil_schema::{Args, Document, Id, IntoArgs};
 use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
 
 use super::{ScheduledFunction, jobs};
 use crate::database::Slot;
 use crate::handler::{ActionHandler, Handler};
-use crate::limits::check_size;
 use crate::run::arguments;
 use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
 

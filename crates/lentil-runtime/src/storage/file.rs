@@ -2,12 +2,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use lentil_call::store_error;
 use lentil_store::FileError;
 use lentil_values::{Uuid, Value};
 
 use super::FileInfo;
 use crate::database::{Journal, Transaction};
-use crate::error::store_error;
 use crate::http::{Body, BodyError};
 use crate::system::SystemTable;
 use crate::system::storage::{BY_URL_ID, TABLE};

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lentil_call::store_error;
 use lentil_store::{Commit, IndexRef};
 use lentil_values::TableNumber;
 use parking_lot::Mutex;
 
 use super::environment;
-use crate::error::store_error;
 use crate::{Result, Runtime};
 
 /// The stored environment variables, kept at hand until a commit changes them: a route that checks a key asks for one

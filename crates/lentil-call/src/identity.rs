@@ -103,7 +103,7 @@ impl Identity {
     }
 
     /// Returns its name in Convex's log.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Identity::Anonymous => "unknown",
             Identity::User(_) => "user",
@@ -113,7 +113,7 @@ impl Identity {
     }
 
     /// A text that is equal for the same user and different for others.
-    pub(crate) fn key(&self) -> Arc<str> {
+    pub fn key(&self) -> Arc<str> {
         self.user().map_or_else(Arc::default, |user| {
             user.attributes.to_json(JsonForm::Encoded).into()
         })

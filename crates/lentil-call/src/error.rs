@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lentil_store::{CommitError, DamagedDocument, StoreError, UniqueViolation};
 use lentil_values::Value;
 
-use crate::http::BodyError;
+use crate::BodyError;
 
 /// What a function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -53,11 +53,8 @@ impl Error {
         Error::with_data(Code::Application, data.to_string(), data)
     }
 
-    pub(crate) fn with_data(
-        code: Code,
-        message: impl Into<String>,
-        data: impl Into<Value>,
-    ) -> Error {
+    /// Returns an error that carries data for the client.
+    pub fn with_data(code: Code, message: impl Into<String>, data: impl Into<Value>) -> Error {
         let mut error = Error::new(code, message);
         error.0.data = Some(data.into());
         error
@@ -94,13 +91,14 @@ impl Error {
         self.0.is_refusal
     }
 
-    pub(crate) fn refusal(mut self) -> Error {
+    /// Marks the error as a refusal of the call itself; see [`Error::is_refusal`].
+    pub fn refusal(mut self) -> Error {
         self.0.is_refusal = true;
         self
     }
 
     /// The error of a call that a function has made: what it says is the function's, and no more its caller's.
-    pub(crate) fn taken_in(mut self) -> Error {
+    pub fn taken_in(mut self) -> Error {
         self.0.is_refusal = false;
         self
     }
@@ -119,13 +117,13 @@ impl Error {
     }
 
     /// Puts a sentence's beginning before the message.
-    pub(crate) fn in_context(mut self, context: impl fmt::Display) -> Error {
+    pub fn in_context(mut self, context: impl fmt::Display) -> Error {
         self.0.message = format!("{context}: {}", self.0.message);
         self
     }
 
     /// An error of this code, with what is underneath it for the log.
-    pub(crate) fn caused_by(
+    pub fn caused_by(
         code: Code,
         message: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
@@ -136,18 +134,20 @@ impl Error {
     }
 
     /// Returns the damaged document that a read of the store failed at.
-    pub(crate) fn damaged_document(&self) -> Option<&DamagedDocument> {
+    pub fn damaged_document(&self) -> Option<&DamagedDocument> {
         match self.0.source.as_deref()?.downcast_ref()? {
             StoreError::DamagedDocument(damaged) => Some(damaged),
             _ => None,
         }
     }
 
-    pub(crate) fn unique_violation(source: UniqueViolation) -> Error {
+    /// Returns the error of a mutation that violates a unique index.
+    pub fn unique_violation(source: UniqueViolation) -> Error {
         Error::caused_by(Code::UniqueIndexViolation, source.to_string(), source)
     }
 
-    pub(crate) fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    /// Returns an error of the server itself.
+    pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
         let mut error = Error::new(Code::Internal, source.to_string());
         error.0.source = Some(Arc::new(source));
         error
@@ -285,13 +285,13 @@ impl Code {
     /// The HTTP status of an application route whose handler failed with this code.
     ///
     /// Only what is said of the request itself is the client's fault; the rest is the handler's: 500.
-    pub fn status(self) -> ::http::StatusCode {
+    pub fn status(self) -> http::StatusCode {
         match self {
-            Code::BadRequest => ::http::StatusCode::BAD_REQUEST,
-            Code::PayloadTooLarge => ::http::StatusCode::PAYLOAD_TOO_LARGE,
-            Code::RequestTimeout => ::http::StatusCode::REQUEST_TIMEOUT,
-            Code::Overloaded | Code::Unavailable => ::http::StatusCode::SERVICE_UNAVAILABLE,
-            _ => ::http::StatusCode::INTERNAL_SERVER_ERROR,
+            Code::BadRequest => http::StatusCode::BAD_REQUEST,
+            Code::PayloadTooLarge => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Code::RequestTimeout => http::StatusCode::REQUEST_TIMEOUT,
+            Code::Overloaded | Code::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
+            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -323,7 +323,7 @@ impl fmt::Display for Code {
 }
 
 /// The error a function sees when its store fails; internals stay in the source, for the log.
-pub(crate) fn store_error(error: StoreError) -> Error {
+pub fn store_error(error: StoreError) -> Error {
     let (code, message) = match &error {
         StoreError::Busy { .. } => (
             Code::Overloaded,
@@ -352,7 +352,8 @@ pub(crate) fn store_error(error: StoreError) -> Error {
     shown
 }
 
-pub(crate) fn commit_error(error: CommitError) -> Error {
+/// Returns the error that a function sees when its commit fails.
+pub fn commit_error(error: CommitError) -> Error {
     match error {
         CommitError::Conflict => store_error(StoreError::Conflict),
         CommitError::Lost { reason } => store_error(StoreError::Lost { reason }),

@@ -49,7 +49,8 @@ pub struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(limits: &Limits, source: &Arc<CallSource>, function: &Arc<str>) -> Log {
+    /// Returns an empty log for the calls of one request.
+    pub fn new(limits: &Limits, source: &Arc<CallSource>, function: &Arc<str>) -> Log {
         Log {
             lines: Arc::default(),
             max_lines: limits.log_lines,
@@ -60,14 +61,15 @@ impl Log {
     }
 
     /// The same log, for a function that its owner calls.
-    pub(crate) fn of(&self, function: &Arc<str>) -> Log {
+    pub fn of(&self, function: &Arc<str>) -> Log {
         Log {
             function: Arc::clone(function),
             ..self.clone()
         }
     }
 
-    pub(crate) fn function(&self) -> &str {
+    /// Returns the function or route that writes.
+    pub fn function(&self) -> &str {
         &self.function
     }
 
@@ -131,13 +133,14 @@ impl Log {
     }
 
     /// Adds the lines of another call's log.
-    pub(crate) fn extend(&self, lines: &[String]) {
+    pub fn extend(&self, lines: &[String]) {
         for line in lines {
             self.add(|| line.clone());
         }
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// Returns the lines so far.
+    pub fn lines(&self) -> Vec<String> {
         self.lines.lock().clone()
     }
 }
@@ -158,7 +161,8 @@ impl Display for OneLine<'_> {
     }
 }
 
-pub(crate) fn cut(mut line: String, max_bytes: usize) -> String {
+/// Returns a text of at most `max_bytes` bytes, with a note if it was longer.
+pub fn cut(mut line: String, max_bytes: usize) -> String {
     if line.len() > max_bytes {
         line.truncate(line.floor_char_boundary(max_bytes));
         line.push_str(" (cut: too long)");

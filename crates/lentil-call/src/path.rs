@@ -57,7 +57,7 @@ impl FunctionPath {
     }
 
     /// The canonical spelling, to be kept.
-    pub(crate) fn shared(&self) -> Arc<str> {
+    pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 

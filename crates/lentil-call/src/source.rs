@@ -1,19 +1,23 @@
 use std::net::IpAddr;
 
-use ::http::HeaderValue;
+use http::HeaderValue;
 use lentil_values::DocumentId;
 
-use crate::{RequestId, Runtime};
+use crate::RequestId;
 
 /// The origin of a call. All calls that one request causes share it.
 #[derive(Clone, Debug)]
 pub struct CallSource {
-    pub(crate) request_id: RequestId,
-    pub(crate) caller: Caller,
-    pub(crate) ip: Option<IpAddr>,
-    pub(crate) user_agent: Option<HeaderValue>,
+    /// The id of the request that caused the call.
+    pub request_id: RequestId,
+    /// The kind of caller.
+    pub caller: Caller,
+    /// The peer's address.
+    pub ip: Option<IpAddr>,
+    /// The peer's `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
     /// The scheduled function that runs and makes this call.
-    pub(crate) scheduled: Option<DocumentId>,
+    pub scheduled: Option<DocumentId>,
 }
 
 /// The kind of caller, by the names in Convex's log.
@@ -72,7 +76,8 @@ impl CallSource {
 }
 
 impl Caller {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Returns its name in Convex's log.
+    pub fn as_str(self) -> &'static str {
         match self {
             Caller::HttpApi => "HttpApi",
             Caller::HttpEndpoint => "HttpEndpoint",
@@ -80,17 +85,5 @@ impl Caller {
             Caller::Scheduler => "Scheduler",
             Caller::Tester => "Tester",
         }
-    }
-}
-
-impl Runtime {
-    /// A request id that no other request has.
-    pub fn new_request_id(&self) -> RequestId {
-        RequestId::made(self.seeds().next_u64())
-    }
-
-    /// Returns the source of a call that no request has caused.
-    pub(crate) fn new_source(&self, caller: Caller) -> CallSource {
-        CallSource::new(caller, self.new_request_id())
     }
 }

@@ -1,0 +1,26 @@
+//! The vocabulary of a call: which function is called, for whom, within which limits, and how it fails.
+//!
+//! Every layer above uses these types. The crate itself knows no runtime, no transaction and no context.
+
+mod body_error;
+mod error;
+mod failure;
+mod identity;
+mod kind;
+mod limits;
+mod log;
+mod path;
+mod random;
+mod request_id;
+mod source;
+
+pub use body_error::{BodyError, OverBudget};
+pub use error::{Code, Error, Result, commit_error, store_error};
+pub use identity::{Identity, UserIdentity};
+pub use kind::{FunctionKind, Visibility};
+pub use limits::{Limits, check_size};
+pub use log::{Log, LogLevel, cut};
+pub use path::{FunctionPath, FunctionPathError};
+pub use random::{Random, Seeds};
+pub use request_id::RequestId;
+pub use source::{CallSource, Caller};
