@@ -1,4 +1,8 @@
-//! What must not depend on what, and that the README shows code that compiles.
+//! The layers of the project, its language, and the code that the README shows.
+
+mod cycles;
+mod imports;
+mod language;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,15 +11,20 @@ use std::process::Command;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Each of our packages with what it names: other than for tests, and for tests.
-fn packages() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
+/// The description of the workspace that Cargo gives.
+fn metadata() -> serde_json::Value {
     let mut cargo = Command::new(env!("CARGO"));
     let output = cargo
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .current_dir(ROOT)
         .output()
         .unwrap();
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Each of our packages with the packages that it depends on: other than for tests, and for tests.
+fn packages() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
+    let metadata = metadata();
     let names = |package: &serde_json::Value, is_dev: bool| {
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let wanted = dependencies.filter(|dependency| (dependency["kind"] == "dev") == is_dev);
@@ -180,6 +189,50 @@ fn the_absences_hold() {
     }
 }
 
+/// With `TIDY_ALL=1` the tests below check every package and folder, also those that are not listed yet.
+fn is_everything_checked() -> bool {
+    std::env::var_os("TIDY_ALL").is_some()
+}
+
+/// The packages in which no module imports a module above it.
+const WITHOUT_CYCLES: &[&str] = &[];
+
+#[test]
+fn no_module_imports_one_above_it() {
+    let root = Path::new(ROOT).canonicalize().unwrap();
+    let metadata = metadata();
+    let mut found = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        if !WITHOUT_CYCLES.contains(&name) && !is_everything_checked() {
+            continue;
+        }
+        for target in package["targets"].as_array().unwrap() {
+            let kind = target["kind"][0].as_str().unwrap();
+            if !matches!(kind, "lib" | "bin" | "proc-macro") {
+                continue;
+            }
+            let file = target["src_path"].as_str().unwrap();
+            found.extend(cycles::find_cycles(Path::new(file), &root));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "these modules import each other:\n{}",
+        found.join("\n\n")
+    );
+}
+
+#[test]
+fn the_texts_are_free_of_the_old_style() {
+    let found = language::find_rejected(&Path::new(ROOT).canonicalize().unwrap());
+    assert!(
+        found.is_empty(),
+        "say this in plain words:\n{}",
+        found.join("\n")
+    );
+}
+
 #[test]
 fn the_readme_shows_code_that_is_compiled() {
     let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
@@ -240,10 +293,9 @@ fn the_readmes_links_lead_somewhere() {
 #[test]
 fn tests_start_programs_that_end_with_them() {
     let sources = ["src", "system"].map(|folder| Path::new(ROOT).join("tests").join(folder));
-    let files = sources
-        .iter()
-        .flat_map(|folder| fs::read_dir(folder).unwrap());
-    for path in files.map(|entry| entry.unwrap().path()) {
+    let entries = sources.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.is_file()) {
         let starts = fs::read_to_string(&path)
             .unwrap()
             .contains(concat!(".spawn", "()"));
