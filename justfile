@@ -17,6 +17,10 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# Check the layers, the imports between modules and the language. It builds nothing of the project.
+tidy:
+    cargo test -p lentil-tidy
+
 # All of it, nothing skipped: one word before a push.
 verify: check
     LENTIL_TEST_ALL=1 cargo test --workspace --no-fail-fast

@@ -27,4 +27,3 @@ mod refusals;
 mod removed_files;
 mod request_ids;
 mod schedule;
-mod tidy;
