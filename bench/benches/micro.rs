@@ -7,10 +7,11 @@ use clonk_schema::Job;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use lentil::Document;
 use lentil_bench::{body, fields};
-use lentil_runtime::cache::{CacheKey, CachedRun, Lookup, QueryCache, ReadSet};
+use lentil_runtime::cache::{CacheKey, CachedRun, Lookup, QueryCache};
 use lentil_runtime::memory::Charge;
 use lentil_runtime::{ExecutionId, RequestId, Visibility};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
+use lentil_store::conflict::ReadSet;
 use lentil_store::{
     Commit, CommitObserver, IndexDeclaration, IndexId, IndexRef, MemoryStore, Store,
     StoredDocument, SystemClock, TableDeclaration, Timestamp, WriteBuffer,

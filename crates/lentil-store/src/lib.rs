@@ -11,6 +11,7 @@
 mod buffer;
 mod catalog;
 mod clock;
+pub mod conflict;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod document;

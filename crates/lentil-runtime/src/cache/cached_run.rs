@@ -2,9 +2,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use lentil_store::Timestamp;
+use lentil_store::conflict::ReadSet;
 use lentil_values::{JsonForm, Value, allocation};
 
-use super::ReadSet;
 use crate::memory::Charge;
 use crate::{Error, ExecutionId, RequestId};
 

@@ -2,9 +2,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use lentil_store::conflict::IntervalMap;
 use lentil_store::{Commit, Timestamp};
 
-use super::{CacheKey, CachedRun, IntervalMap};
+use super::{CacheKey, CachedRun};
 
 /// The answers that are kept, by their calls and by what they have read.
 ///
@@ -132,9 +133,9 @@ mod tests {
     use lentil_values::{Object, Value};
 
     use super::*;
-    use crate::cache::ReadSet;
     use crate::memory::Charge;
     use crate::{ExecutionId, RequestId, Visibility};
+    use lentil_store::conflict::ReadSet;
 
     /// All have one hash, which is the worst that can come.
     const HASH: u64 = 7;

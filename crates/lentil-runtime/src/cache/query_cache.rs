@@ -25,13 +25,13 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
+use lentil_store::conflict::RecentCommits;
 use lentil_store::{Commit, CommitObserver, Store, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::asked_before::AskedBefore;
 use super::entries::{Entries, Entry};
-use super::recent::RecentCommits;
 use super::{CacheKey, CachedRun};
 
 /// How long an answer that has seen the time is reused.
@@ -424,10 +424,10 @@ mod tests {
     use lentil_values::{IndexKey, Interval, Object, TableNumber, Value};
     use tokio::sync::oneshot;
 
-    use super::super::ReadSet;
     use super::*;
     use crate::memory::Charge;
     use crate::{ExecutionId, RequestId, Visibility};
+    use lentil_store::conflict::ReadSet;
 
     const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 

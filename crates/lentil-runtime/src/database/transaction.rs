@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use lentil_call::store_error;
+use lentil_store::conflict::ReadSet;
 use lentil_store::{
     IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet,
 };
@@ -9,7 +10,6 @@ use lentil_values::{DocumentId, Interval};
 
 use super::read_page::Journal;
 use super::usage::{Usage, Written};
-use crate::cache::ReadSet;
 use crate::{Error, Result, Runtime};
 
 /// What a query or a mutation reads through, and a mutation buffers its writes in.

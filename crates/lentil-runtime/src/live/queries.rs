@@ -2,11 +2,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use lentil_store::conflict::{IntervalMap, RecentCommits};
 use lentil_store::{Commit, CommitObserver, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::cache::{CacheKey, CachedRun, IntervalMap, QueryCache, RecentCommits};
+use crate::cache::{CacheKey, CachedRun, QueryCache};
 
 /// Queries that run again at the same time; further ones wait in order, so that none starves another.
 const RUNS_AT_ONCE: usize = 16;
@@ -297,9 +298,9 @@ mod tests {
     use lentil_values::{Object, Value};
 
     use super::*;
-    use crate::cache::ReadSet;
     use crate::memory::Charge;
     use crate::{ExecutionId, RequestId, Visibility};
+    use lentil_store::conflict::ReadSet;
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)

@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use lentil_call::store_error;
 use lentil_store::Timestamp;
+use lentil_store::conflict::ReadSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::subscriber::{Answer, Subscribed};
 use super::{Subscriber, Update};
-use crate::cache::{CacheKey, CachedRun, Gate, ReadSet};
+use crate::cache::{CacheKey, CachedRun, Gate};
 use crate::call::Call;
 use crate::executions::Ended;
 use crate::memory::Charge;

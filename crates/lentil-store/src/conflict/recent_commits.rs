@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use lentil_store::{Commit, Timestamp};
+use crate::{Commit, Timestamp};
 
 use super::ReadSet;
 
 /// The latest commits: what an answer computed a moment ago is held against before it is kept.
 #[derive(Default)]
-pub(crate) struct RecentCommits {
+pub struct RecentCommits {
     commits: VecDeque<Arc<Commit>>,
     keys: usize,
     /// Commits up to here may have been forgotten.
@@ -20,14 +20,15 @@ const MAX_COMMITS: usize = 4_096;
 const MAX_KEYS: usize = 65_536;
 
 impl RecentCommits {
-    pub(crate) fn add(&mut self, commit: &Arc<Commit>) {
+    /// Adds the next commit.
+    pub fn add(&mut self, commit: &Arc<Commit>) {
         self.keys += commit.keys.len();
         self.commits.push_back(Arc::clone(commit));
         self.forget();
     }
 
     /// Forgets every commit: anything may have changed up to `timestamp`.
-    pub(crate) fn forget_all(&mut self, timestamp: Timestamp) {
+    pub fn forget_all(&mut self, timestamp: Timestamp) {
         self.commits.clear();
         self.keys = 0;
         self.forgotten = timestamp;
@@ -46,11 +47,12 @@ impl RecentCommits {
     }
 
     /// Keeps every commit after `timestamp` until [`RecentCommits::unpin`].
-    pub(crate) fn pin(&mut self, timestamp: Timestamp) {
+    pub fn pin(&mut self, timestamp: Timestamp) {
         *self.pins.entry(timestamp).or_default() += 1;
     }
 
-    pub(crate) fn unpin(&mut self, timestamp: Timestamp) {
+    /// Ends one [`RecentCommits::pin`].
+    pub fn unpin(&mut self, timestamp: Timestamp) {
         if let Some(count) = self.pins.get_mut(&timestamp) {
             *count -= 1;
             if *count == 0 {
@@ -61,16 +63,12 @@ impl RecentCommits {
     }
 
     /// Returns whether an answer with this read set, which holds at `timestamp`, is known to hold still.
-    pub(crate) fn leave_untouched(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
+    pub fn leave_untouched(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
         self.first_touching(reads, timestamp).is_none()
     }
 
     /// The first commit after `timestamp` that touches the read set, or may: what is forgotten may have.
-    pub(crate) fn first_touching(
-        &self,
-        reads: &ReadSet,
-        timestamp: Timestamp,
-    ) -> Option<Timestamp> {
+    pub fn first_touching(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
         if timestamp < self.forgotten {
             return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));
         }
@@ -86,7 +84,7 @@ impl RecentCommits {
 
 #[cfg(test)]
 mod tests {
-    use lentil_store::{IndexId, IndexRef};
+    use crate::{IndexId, IndexRef};
     use lentil_values::{IndexKey, Interval, TableNumber};
 
     use super::*;

@@ -1,4 +1,4 @@
-use lentil_store::{Commit, IndexRef, TouchedEntry};
+use crate::{Commit, IndexRef, TouchedEntry};
 use lentil_values::Interval;
 
 /// What a query has read: the index intervals it looked at, the empty ones too, and whether it asked for the time and
@@ -17,44 +17,44 @@ pub struct ReadSet {
 const INTERVAL_BYTES: usize = 128;
 
 /// Where was looked, and at what.
-type Of = (IndexRef, Look);
+type Of = (IndexRef, ReadKind);
 
 /// What was looked at in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Look {
+pub enum ReadKind {
     /// The documents in it.
     Documents,
     /// Only which entries are in it, to count them: a document that changes in its place changes nothing.
     Entries,
 }
 
-impl Look {
+impl ReadKind {
     /// Every way to look.
-    pub const ALL: [Look; 2] = [Look::Documents, Look::Entries];
+    pub const ALL: [ReadKind; 2] = [ReadKind::Documents, ReadKind::Entries];
 
     /// Returns whether a read of this kind saw the commit's change of this entry.
     pub fn sees(self, entry: TouchedEntry<'_>) -> bool {
-        self == Look::Documents || entry.has_moved
+        self == ReadKind::Documents || entry.has_moved
     }
 }
 
 impl ReadSet {
     /// Adds an interval of an index whose documents were read.
     pub fn add(&mut self, index: IndexRef, interval: Interval) {
-        self.add_look(index, Look::Documents, interval);
+        self.add_kind(index, ReadKind::Documents, interval);
     }
 
     /// Adds an interval of an index whose entries were counted.
     pub fn add_counted(&mut self, index: IndexRef, interval: Interval) {
-        self.add_look(index, Look::Entries, interval);
+        self.add_kind(index, ReadKind::Entries, interval);
     }
 
-    fn add_look(&mut self, index: IndexRef, look: Look, interval: Interval) {
-        let intervals = match self.find((index, look)) {
+    fn add_kind(&mut self, index: IndexRef, kind: ReadKind, interval: Interval) {
+        let intervals = match self.find((index, kind)) {
             Ok(at) => &mut self.intervals[at].1,
             Err(at) => {
                 self.intervals.reserve_exact(1);
-                return self.intervals.insert(at, ((index, look), vec![interval]));
+                return self.intervals.insert(at, ((index, kind), vec![interval]));
             }
         };
         match intervals.last_mut() {
@@ -99,9 +99,9 @@ impl ReadSet {
 
     /// Returns whether the commit wrote something that was looked at.
     pub fn is_touched_by(&self, commit: &Commit) -> bool {
-        let has = |look, entry: TouchedEntry<'_>| {
+        let has = |kind, entry: TouchedEntry<'_>| {
             let intervals = self
-                .find((entry.index, look))
+                .find((entry.index, kind))
                 .map(|at| &self.intervals[at].1);
             intervals.is_ok_and(|intervals| {
                 intervals
@@ -110,9 +110,9 @@ impl ReadSet {
             })
         };
         commit.entries().any(|entry| {
-            Look::ALL
+            ReadKind::ALL
                 .into_iter()
-                .any(|look| look.sees(entry) && has(look, entry))
+                .any(|kind| kind.sees(entry) && has(kind, entry))
         })
     }
 
@@ -127,7 +127,7 @@ impl ReadSet {
 
 #[cfg(test)]
 mod tests {
-    use lentil_store::{IndexId, Timestamp};
+    use crate::{IndexId, Timestamp};
     use lentil_values::{IndexKey, TableNumber};
 
     use super::*;

@@ -10,16 +10,15 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use lentil_store::{IndexRef, TouchedEntry};
+use crate::{IndexRef, TouchedEntry};
 use lentil_values::Interval;
 
-use super::ReadSet;
-use super::read_set::Look;
+use super::{ReadKind, ReadSet};
 
 /// Readers, known by a number, by the intervals of their read sets.
 #[derive(Default)]
 pub struct IntervalMap {
-    trees: BTreeMap<(IndexRef, Look), Tree>,
+    trees: BTreeMap<(IndexRef, ReadKind), Tree>,
     priorities: RandomState,
 }
 
@@ -66,8 +65,8 @@ impl IntervalMap {
     /// Calls `found` with every reader that saw what a commit has done to this entry; one with several such intervals
     /// more than once.
     pub fn readers_of(&self, entry: TouchedEntry<'_>, found: &mut impl FnMut(u64)) {
-        for look in Look::ALL.into_iter().filter(|look| look.sees(entry)) {
-            if let Some(tree) = self.trees.get(&(entry.index, look)) {
+        for kind in ReadKind::ALL.into_iter().filter(|kind| kind.sees(entry)) {
+            if let Some(tree) = self.trees.get(&(entry.index, kind)) {
                 search(tree, entry.key.as_bytes(), found);
             }
         }
@@ -217,7 +216,7 @@ fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use lentil_store::IndexId;
+    use crate::IndexId;
     use lentil_values::{IndexKey, TableNumber};
     use proptest::prelude::*;
 
@@ -305,6 +304,6 @@ mod tests {
             tree.as_ref()
                 .map_or(0, |node| 1 + depth(&node.left).max(depth(&node.right)))
         }
-        assert!(depth(&map.trees[&(INDEX, Look::Documents)]) < 80);
+        assert!(depth(&map.trees[&(INDEX, ReadKind::Documents)]) < 80);
     }
 }
