@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use lentil_store::{ContentHash, FileError, FileWriter};
 
-use crate::local::{Place, on_disk};
+use crate::folder::{Folder, on_disk};
 
 /// Bytes buffered before a write.
 const WRITE_BUFFER_SIZE: usize = 256 << 10;
@@ -16,8 +16,8 @@ const WRITE_BUFFER_SIZE: usize = 256 << 10;
 const SYNC_INTERVAL_BYTES: usize = 32 << 20;
 
 /// A file being written under a temporary name. Dropping the writer removes it unless it was finished.
-pub(crate) struct Writer {
-    place: Arc<Place>,
+pub(crate) struct LocalWriter {
+    folder: Arc<Folder>,
     path: PathBuf,
     /// `None` while a blocking thread writes it, and after a write failed.
     file: Option<File>,
@@ -25,17 +25,17 @@ pub(crate) struct Writer {
     unsynced: usize,
 }
 
-impl Writer {
-    pub(crate) fn create(place: Arc<Place>) -> Result<Writer, FileError> {
-        let path = place.new_path();
+impl LocalWriter {
+    pub(crate) fn create(folder: Arc<Folder>) -> Result<LocalWriter, FileError> {
+        let path = folder.new_path();
         let created = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&path);
-        let file = created.map_err(|error| place.error("making a file", &error))?;
-        Ok(Writer {
-            place,
+        let file = created.map_err(|error| folder.error("creating a file", &error))?;
+        Ok(LocalWriter {
+            folder,
             path,
             file: Some(file),
             buffered: BytesMut::new(),
@@ -48,12 +48,14 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
     ) -> Result<(), FileError> {
-        let (place, buffered) = (Arc::clone(&self.place), self.buffered.split().freeze());
-        let failed_before = || FileError::new("writing a file", "an earlier write failed");
-        let mut file = self.file.take().ok_or_else(failed_before)?;
+        let Some(mut file) = self.file.take() else {
+            return Err(FileError::new("writing a file", "an earlier write failed"));
+        };
+        let folder = Arc::clone(&self.folder);
+        let buffered = self.buffered.split().freeze();
         let written = on_disk(move || {
             let written = file.write_all(&buffered).and_then(|()| work(&file));
-            written.map_err(|error| place.error("writing a file", &error))?;
+            written.map_err(|error| folder.error("writing a file", &error))?;
             Ok(file)
         });
         self.file = Some(written.await?);
@@ -62,7 +64,7 @@ impl Writer {
 }
 
 #[async_trait]
-impl FileWriter for Writer {
+impl FileWriter for LocalWriter {
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError> {
         self.buffered.extend_from_slice(&chunk);
         if self.buffered.len() < WRITE_BUFFER_SIZE {
@@ -78,22 +80,20 @@ impl FileWriter for Writer {
     }
 
     async fn finish(mut self: Box<Self>, hash: &ContentHash) -> Result<(), FileError> {
-        let (place, from, to) = (
-            Arc::clone(&self.place),
-            self.path.clone(),
-            self.place.path(hash),
-        );
-        // The content must be durable before its name, and the name before the acknowledgement.
+        let folder = Arc::clone(&self.folder);
+        let from = self.path.clone();
+        let to = self.folder.blob_path(hash);
+        // The bytes must be durable before the name, and the name before the acknowledgement.
         self.with_file(move |file| {
             file.sync_all()?;
             fs::rename(from, to)?;
-            place.sync_folder()
+            folder.sync()
         })
         .await
     }
 }
 
-impl Drop for Writer {
+impl Drop for LocalWriter {
     fn drop(&mut self) {
         // After the rename no file has this name. The next start removes a file that remains.
         let _ = fs::remove_file(&self.path);

@@ -6,7 +6,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayloadMut};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::object::Place;
+use crate::bucket::Bucket;
 
 /// Bytes of each part but the last. S3 requires at least 5 MiB and allows 10,000 parts; R2 requires equal sizes.
 pub(crate) const PART_SIZE: usize = 8 << 20;
@@ -21,7 +21,7 @@ pub(crate) fn empty_part() -> PutPayloadMut {
 /// A multipart upload. It sends one part while the next fills. The object appears when the upload
 /// completes; dropping it earlier aborts the upload.
 pub(crate) struct Multipart {
-    place: Arc<Place>,
+    bucket: Arc<Bucket>,
     buffered: PutPayloadMut,
     /// `None` once the upload is complete.
     upload: Option<Box<dyn MultipartUpload>>,
@@ -31,14 +31,14 @@ pub(crate) struct Multipart {
 impl Multipart {
     /// Starts an upload to this path. `buffered` is the beginning of the object, at most one part.
     pub(crate) async fn start(
-        place: &Arc<Place>,
+        bucket: &Arc<Bucket>,
         path: &Path,
         buffered: PutPayloadMut,
     ) -> Result<Multipart, FileError> {
-        let started = place.objects.put_multipart(path).await;
-        let upload = started.map_err(|error| place.error("writing a file", &error))?;
+        let started = bucket.objects.put_multipart(path).await;
+        let upload = started.map_err(|error| bucket.error("writing a file", &error))?;
         Ok(Multipart {
-            place: Arc::clone(place),
+            bucket: Arc::clone(bucket),
             buffered,
             upload: Some(upload),
             sending: JoinSet::new(),
@@ -61,7 +61,7 @@ impl Multipart {
 
     /// Waits until the previous part has arrived, then starts to send the buffered one.
     async fn send(&mut self) -> Result<(), FileError> {
-        self.sent().await?;
+        self.wait_for_part().await?;
         let part = std::mem::replace(&mut self.buffered, empty_part());
         let upload = self
             .upload
@@ -71,10 +71,11 @@ impl Multipart {
         Ok(())
     }
 
-    async fn sent(&mut self) -> Result<(), FileError> {
+    /// Waits until the part that is being sent has arrived.
+    async fn wait_for_part(&mut self) -> Result<(), FileError> {
         while let Some(sent) = self.sending.join_next().await {
             let sent = sent.unwrap_or_else(|source| Err(object_store::Error::JoinError { source }));
-            sent.map_err(|error| self.place.error("writing a file", &error))?;
+            sent.map_err(|error| self.bucket.error("writing a file", &error))?;
         }
         Ok(())
     }
@@ -82,13 +83,13 @@ impl Multipart {
     /// Completes the upload. The object is durable when this returns.
     pub(crate) async fn complete(mut self) -> Result<(), FileError> {
         self.send().await?;
-        self.sent().await?;
+        self.wait_for_part().await?;
         let upload = self
             .upload
             .as_mut()
             .expect("the upload exists until it is complete");
         let completed = upload.complete().await;
-        completed.map_err(|error| self.place.error("writing a file", &error))?;
+        completed.map_err(|error| self.bucket.error("writing a file", &error))?;
         self.upload = None;
         Ok(())
     }
@@ -99,12 +100,13 @@ impl Drop for Multipart {
         let (Some(mut upload), Ok(runtime)) = (self.upload.take(), Handle::try_current()) else {
             return;
         };
-        let (place, mut sending) = (Arc::clone(&self.place), std::mem::take(&mut self.sending));
+        let bucket = Arc::clone(&self.bucket);
+        let mut sending = std::mem::take(&mut self.sending);
         runtime.spawn(async move {
             // A part that arrives after the abort would never be removed.
             sending.shutdown().await;
             if let Err(error) = upload.abort().await {
-                let error = place.error("aborting an upload", &error);
+                let error = bucket.error("aborting an upload", &error);
                 tracing::warn!(
                     %error,
                     "parts of an aborted upload remain until the bucket's lifecycle rule removes them"

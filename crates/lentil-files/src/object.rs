@@ -1,17 +1,16 @@
-//! Files in an object store, such as an S3 bucket. Each object is named by the SHA-256 of its bytes.
+//! Blobs in an object store, such as an S3 bucket. Each object is named by the SHA-256 of its bytes.
 //!
 //! ```text
-//! <prefix>/9f86d081…0f00a08   a content: put whole, or copied there within the store
+//! <prefix>/9f86d081…0f00a08   a blob: put in one request, or copied there within the store
 //! <prefix>/owner              the name of the database that owns these files
-//! <prefix>/incoming/5c1e…     a complete content over 8 MiB, before it is copied to its name
+//! <prefix>/incoming/5c1e…     a complete blob over 8 MiB, before it is copied to its name
 //! ```
 //!
-//! A partial content is never visible: it is a multipart upload, which becomes an object in one step. A crash
-//! leaves such uploads, and objects under `incoming/`. A start removes those objects when they are a day old, because
-//! no server can still be writing them. Only the store can find the uploads: give the bucket a lifecycle rule
-//! (`AbortIncompleteMultipartUpload` on S3).
+//! A partial blob is never visible. It is a multipart upload, which becomes an object in one step. A crash leaves
+//! such uploads, and objects under `incoming/`. A start removes those objects when they are a day old, because no
+//! server can still be writing them. Only the object store can find the unfinished uploads: give the bucket a lifecycle
+//! rule (`AbortIncompleteMultipartUpload` on S3).
 
-use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,34 +21,26 @@ use lentil_store::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
-use crate::object_writer::Writer;
+use crate::bucket::Bucket;
+use crate::object_writer::ObjectWriter;
 
 /// The largest object that S3 copies in one request, in bytes.
 const COPY_LIMIT: u64 = 5 << 30;
 /// The age from which no server can still be writing an incoming object.
 const INCOMING_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// Characters of a store's error message that are kept.
-const MAX_REASON_LENGTH: usize = 400;
 
 /// Files in an object store, under a prefix that only they use. A clone is a handle to the same files.
 #[derive(Clone)]
-pub struct ObjectFiles(pub(crate) Arc<Place>);
-
-pub(crate) struct Place {
-    pub(crate) objects: Arc<dyn ObjectStore>,
-    prefix: Path,
-    name: String,
-    pub(crate) copy_limit: u64,
-}
+pub struct ObjectFiles(pub(crate) Arc<Bucket>);
 
 impl ObjectFiles {
-    /// Files under this prefix. Error messages refer to the place by `name`, such as `s3://bucket/prefix`.
+    /// Returns the files under this prefix. Error messages call the prefix `name`, such as `s3://bucket/prefix`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         prefix: Path,
         name: impl Into<String>,
     ) -> ObjectFiles {
-        ObjectFiles(Arc::new(Place {
+        ObjectFiles(Arc::new(Bucket {
             objects,
             prefix,
             name: name.into(),
@@ -63,12 +54,8 @@ impl ObjectFiles {
     /// The store's own error.
     pub async fn check(&self) -> Result<(), object_store::Error> {
         let incoming = self.0.incoming();
-        self.0
-            .objects
-            .list(Some(&incoming))
-            .try_next()
-            .await
-            .map(drop)
+        self.0.objects.list(Some(&incoming)).try_next().await?;
+        Ok(())
     }
 
     /// Returns the owner that [`ObjectFiles::claim`] recorded.
@@ -76,13 +63,14 @@ impl ObjectFiles {
     /// # Errors
     /// When the store cannot be used.
     pub async fn owner(&self) -> Result<Option<String>, FileError> {
-        let failed = |error| self.0.error("reading the owner of the files", &error);
-        match self.0.objects.get(&self.0.owner()).await {
-            Ok(found) => Ok(Some(
-                String::from_utf8_lossy(&found.bytes().await.map_err(failed)?).into_owned(),
-            )),
+        let read = async {
+            let found = self.0.objects.get(&self.0.owner_path()).await?;
+            found.bytes().await
+        };
+        match read.await {
+            Ok(owner) => Ok(Some(String::from_utf8_lossy(&owner).into_owned())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(self.0.error("reading the owner of the files", &error)),
         }
     }
 
@@ -92,13 +80,11 @@ impl ObjectFiles {
     /// # Errors
     /// When the store cannot be used.
     pub async fn claim(&self, owner: &str) -> Result<(), FileError> {
-        let put = self
-            .0
-            .objects
-            .put(&self.0.owner(), owner.to_owned().into())
-            .await;
-        put.map(drop)
-            .map_err(|error| self.0.error("writing the owner of the files", &error))
+        let path = self.0.owner_path();
+        match self.0.objects.put(&path, owner.to_owned().into()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.0.error("writing the owner of the files", &error)),
+        }
     }
 
     /// Removes incoming objects older than a day, which a crash left. Returns their number.
@@ -111,16 +97,16 @@ impl ObjectFiles {
     }
 
     async fn sweep_older_than(&self, time: SystemTime) -> Result<usize, FileError> {
-        let place = &self.0;
+        let bucket = &self.0;
         let mut removed = 0;
-        let mut incoming = place.objects.list(Some(&place.incoming()));
+        let mut incoming = bucket.objects.list(Some(&bucket.incoming()));
         while let Some(object) = incoming
             .try_next()
             .await
-            .map_err(|error| place.error("listing files", &error))?
+            .map_err(|error| bucket.error("listing files", &error))?
         {
             if SystemTime::from(object.last_modified) < time {
-                place.delete(&object.location).await?;
+                bucket.delete(&object.location).await?;
                 removed += 1;
             }
         }
@@ -128,61 +114,10 @@ impl ObjectFiles {
     }
 }
 
-impl Place {
-    fn incoming(&self) -> Path {
-        self.prefix.clone().join("incoming")
-    }
-
-    fn owner(&self) -> Path {
-        self.prefix.clone().join("owner")
-    }
-
-    /// Returns a random path under `incoming/`.
-    pub(crate) fn new_path(&self) -> Result<Path, FileError> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| FileError::new("naming a file", error))?;
-        Ok(self
-            .incoming()
-            .join(format!("{:032x}", u128::from_ne_bytes(random))))
-    }
-
-    pub(crate) fn path(&self, hash: &ContentHash) -> Path {
-        self.prefix.clone().join(hash.to_string())
-    }
-
-    /// Returns the hash of the content at this path; `None` if the path is not a content's.
-    fn hash(&self, path: &Path) -> Option<ContentHash> {
-        let hash = path.filename()?.parse().ok()?;
-        (*path == self.path(&hash)).then_some(hash)
-    }
-
-    /// Deletes an object if it exists.
-    pub(crate) async fn delete(&self, path: &Path) -> Result<(), FileError> {
-        match self.objects.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.error("removing a file", &error)),
-        }
-    }
-
-    pub(crate) fn error(&self, what: &str, error: &object_store::Error) -> FileError {
-        FileError::new(format!("{what} in {}", self.name), in_a_line(error))
-    }
-}
-
-/// Formats a store's error, which may be a page of XML, as one line of limited length.
-pub(crate) fn in_a_line(error: &dyn Error) -> String {
-    let words = error.to_string();
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_REASON_LENGTH) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
 #[async_trait]
 impl FileStore for ObjectFiles {
     async fn create(&self) -> Result<Box<dyn FileWriter>, FileError> {
-        Ok(Box::new(Writer::new(Arc::clone(&self.0))))
+        Ok(Box::new(ObjectWriter::new(Arc::clone(&self.0))))
     }
 
     async fn read(
@@ -190,19 +125,19 @@ impl FileStore for ObjectFiles {
         hash: &ContentHash,
         range: Range<u64>,
     ) -> Result<Option<FileChunks>, FileError> {
-        let (place, path) = (Arc::clone(&self.0), self.0.path(hash));
-        // HTTP has no empty range.
+        let bucket = Arc::clone(&self.0);
+        let path = bucket.blob_path(hash);
+        // HTTP has no empty range: an empty read only checks that the blob exists.
         let is_empty = range.is_empty();
-        let range_wanted = (!is_empty).then(|| GetRange::Bounded(range.clone()));
         let options = GetOptions {
-            range: range_wanted,
+            range: (!is_empty).then(|| GetRange::Bounded(range.clone())),
             head: is_empty,
             ..GetOptions::default()
         };
-        let found = match place.objects.get_opts(&path, options).await {
+        let found = match bucket.objects.get_opts(&path, options).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(place.error("opening a file", &error)),
+            Err(error) => return Err(bucket.error("opening a file", &error)),
         };
         if is_empty {
             return Ok(Some(stream::empty().boxed()));
@@ -210,18 +145,18 @@ impl FileStore for ObjectFiles {
         if found.range != range {
             let reason = format!("{path} is shorter than its document says");
             return Err(FileError::new(
-                format!("opening a file in {}", place.name),
+                format!("opening a file in {}", bucket.name),
                 reason,
             ));
         }
         let chunks = found
             .into_stream()
-            .map_err(move |error| place.error("reading a file", &error));
+            .map_err(move |error| bucket.error("reading a file", &error));
         Ok(Some(chunks.boxed()))
     }
 
     async fn remove(&self, hash: &ContentHash) -> Result<(), FileError> {
-        self.0.delete(&self.0.path(hash)).await
+        self.0.delete(&self.0.blob_path(hash)).await
     }
 
     fn list(&self) -> BoxStream<'_, Result<ContentHash, FileError>> {
@@ -229,7 +164,7 @@ impl FileStore for ObjectFiles {
         let hashes = objects.map_err(|error| self.0.error("listing files", &error));
         // Skip objects that are not named by a hash.
         hashes
-            .try_filter_map(async |object| Ok(self.0.hash(&object.location)))
+            .try_filter_map(async |object| Ok(self.0.blob_hash(&object.location)))
             .boxed()
     }
 }
@@ -274,7 +209,7 @@ mod tests {
         });
     }
 
-    /// Returns files in memory, and the objects behind them.
+    /// Returns files in memory, and their object store.
     fn in_memory() -> (ObjectFiles, Arc<InMemory>) {
         let objects = Arc::new(InMemory::new());
         (
@@ -310,15 +245,15 @@ mod tests {
     #[tokio::test]
     async fn a_file_over_the_copy_limit_is_sent_again() {
         let objects = Arc::new(Failing::copying(12 << 20));
-        let place = ObjectFiles::new(
+        let bucket = ObjectFiles::new(
             Arc::clone(&objects) as Arc<dyn ObjectStore>,
             Path::from("p"),
             "memory",
         );
-        let place = Arc::into_inner(place.0).unwrap();
-        let files = ObjectFiles(Arc::new(Place {
+        let bucket = Arc::into_inner(bucket.0).unwrap();
+        let files = ObjectFiles(Arc::new(Bucket {
             copy_limit: 12 << 20,
-            ..place
+            ..bucket
         }));
         for length in [11 << 20, 12 << 20, (12 << 20) + 1, 30 << 20] {
             let content = content(1, length);
@@ -365,7 +300,7 @@ mod tests {
         }
     }
 
-    /// Writes a content. After an error it tries again, which must fail too.
+    /// Writes a blob. After an error it tries again, which must fail too.
     async fn try_write(files: &ObjectFiles, content: &Bytes) -> Result<(), FileError> {
         let mut writer = files.create().await.unwrap();
         for at in (0..content.len()).step_by(1 << 20) {
@@ -424,21 +359,5 @@ mod tests {
         let later = SystemTime::now() + Duration::from_secs(1);
         assert_eq!(files.sweep_older_than(later).await.unwrap(), 1);
         assert_eq!(names(&*objects).await, [format!("p/{}", hash(1))]);
-    }
-
-    #[test]
-    fn a_store_error_is_formatted_as_one_line() {
-        let error = |text: &str| object_store::Error::Generic {
-            store: "S3",
-            source: text.into(),
-        };
-        assert_eq!(
-            in_a_line(&error("a\n  <b>c</b>\n")),
-            "Generic S3 error: a <b>c</b>"
-        );
-        assert_eq!(
-            in_a_line(&error(&"ä ".repeat(1_000))).chars().count(),
-            MAX_REASON_LENGTH + 1
-        );
     }
 }

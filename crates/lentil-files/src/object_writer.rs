@@ -6,19 +6,19 @@ use bytes::Bytes;
 use lentil_store::{ContentHash, FileError, FileWriter};
 use object_store::{ObjectStoreExt, PutPayloadMut};
 
+use crate::bucket::Bucket;
 use crate::incoming::Incoming;
 use crate::multipart::{Multipart, PART_SIZE, empty_part};
-use crate::object::Place;
 
-/// A content being sent. One of at most a part is put under its final name. A larger one is sent in
-/// parts to a temporary name, then copied.
-pub(crate) struct Writer {
-    place: Arc<Place>,
+/// A blob being uploaded. A blob of at most one part is put under its final name in one request. A larger one is
+/// sent in parts to a temporary name, then copied.
+pub(crate) struct ObjectWriter {
+    bucket: Arc<Bucket>,
     size: u64,
-    state: State,
+    state: WriteState,
 }
 
-enum State {
+enum WriteState {
     /// At most one part so far; nothing is sent yet.
     Buffered(PutPayloadMut),
     Parts(Multipart, Incoming),
@@ -26,26 +26,26 @@ enum State {
     Failed,
 }
 
-impl Writer {
-    pub(crate) fn new(place: Arc<Place>) -> Writer {
-        Writer {
-            place,
+impl ObjectWriter {
+    pub(crate) fn new(bucket: Arc<Bucket>) -> ObjectWriter {
+        ObjectWriter {
+            bucket,
             size: 0,
-            state: State::Buffered(empty_part()),
+            state: WriteState::Buffered(empty_part()),
         }
     }
 
     /// Takes the multipart upload, and starts it if necessary. The writer has failed unless the
     /// caller puts the upload back.
     async fn take_parts(&mut self) -> Result<(Multipart, Incoming), FileError> {
-        match mem::replace(&mut self.state, State::Failed) {
-            State::Buffered(buffered) => {
-                let incoming = Incoming::new(&self.place)?;
-                let parts = Multipart::start(&self.place, &incoming.path, buffered).await?;
+        match mem::replace(&mut self.state, WriteState::Failed) {
+            WriteState::Buffered(buffered) => {
+                let incoming = Incoming::new(&self.bucket)?;
+                let parts = Multipart::start(&self.bucket, &incoming.path, buffered).await?;
                 Ok((parts, incoming))
             }
-            State::Parts(parts, incoming) => Ok((parts, incoming)),
-            State::Failed => Err(failed_before()),
+            WriteState::Parts(parts, incoming) => Ok((parts, incoming)),
+            WriteState::Failed => Err(failed_before()),
         }
     }
 }
@@ -55,10 +55,10 @@ fn failed_before() -> FileError {
 }
 
 #[async_trait]
-impl FileWriter for Writer {
+impl FileWriter for ObjectWriter {
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError> {
         self.size += chunk.len() as u64;
-        if let State::Buffered(buffered) = &mut self.state
+        if let WriteState::Buffered(buffered) = &mut self.state
             && self.size <= PART_SIZE as u64
         {
             buffered.extend_from_slice(&chunk);
@@ -66,23 +66,25 @@ impl FileWriter for Writer {
         }
         let (mut parts, incoming) = self.take_parts().await?;
         parts.write(&chunk).await?;
-        self.state = State::Parts(parts, incoming);
+        self.state = WriteState::Parts(parts, incoming);
         Ok(())
     }
 
     async fn finish(self: Box<Self>, hash: &ContentHash) -> Result<(), FileError> {
-        let path = self.place.path(hash);
+        let path = self.bucket.blob_path(hash);
         match self.state {
-            State::Buffered(buffered) => {
-                let put = self.place.objects.put(&path, buffered.freeze()).await;
-                put.map(drop)
-                    .map_err(|error| self.place.error("writing a file", &error))
+            WriteState::Buffered(buffered) => {
+                let put = self.bucket.objects.put(&path, buffered.freeze()).await;
+                match put {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(self.bucket.error("writing a file", &error)),
+                }
             }
-            State::Parts(parts, incoming) => {
+            WriteState::Parts(parts, incoming) => {
                 parts.complete().await?;
                 incoming.copy(self.size, &path).await
             }
-            State::Failed => Err(failed_before()),
+            WriteState::Failed => Err(failed_before()),
         }
     }
 }

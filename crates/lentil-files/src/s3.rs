@@ -9,8 +9,8 @@ use object_store::client::ClientConfigKey;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
 
-use crate::ObjectFiles;
-use crate::object::in_a_line;
+use crate::bucket::one_line;
+use crate::object::ObjectFiles;
 use crate::s3_http::Connector;
 
 /// The timeout of the check at startup.
@@ -19,7 +19,7 @@ const MAX_RETRIES: usize = 4;
 /// The time after its first attempt within which a request is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A place on S3, or on a service with the same protocol: `s3://bucket` or `s3://bucket/prefix`.
+/// A bucket and prefix on S3, or on a service with the same protocol: `s3://bucket` or `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Url {
     bucket: String,
@@ -86,10 +86,7 @@ impl ObjectFiles {
             return Err(refused(reason.to_owned()));
         }
         let s3: Arc<dyn ObjectStore> = Arc::new(settings.build().map_err(|error| {
-            refused(format!(
-                "{}; correct the AWS_… variables",
-                in_a_line(&error)
-            ))
+            refused(format!("{}; correct the AWS_… variables", one_line(&error)))
         })?);
         let files = ObjectFiles::new(s3, url.prefix.clone(), &*url.text);
         match tokio::time::timeout(OPEN_TIMEOUT, files.check()).await {
@@ -118,7 +115,7 @@ const REACHABLE: &str = "set AWS_REGION or AWS_ENDPOINT_URL to the bucket's, and
 
 /// Explains an error of S3 with what the operator can do about it.
 fn advice(error: &object_store::Error) -> String {
-    let said = in_a_line(error);
+    let said = one_line(error);
     let code = said
         .split_once("<Code>")
         .and_then(|(_, rest)| rest.split_once("</Code>"))
@@ -134,7 +131,7 @@ fn advice(error: &object_store::Error) -> String {
             "access is denied ({code}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may list \
              the bucket, and get, put and delete objects in it"
         ),
-        None => format!("{}; {REACHABLE}", in_a_line(root(error))),
+        None => format!("{}; {REACHABLE}", one_line(root(error))),
     }
 }
 
@@ -153,14 +150,17 @@ mod tests {
             text.parse::<S3Url>()
                 .map(|url| (url.bucket, url.prefix.to_string(), url.text))
         };
-        let place = |bucket: &str, prefix: &str, text: &str| {
+        let expected = |bucket: &str, prefix: &str, text: &str| {
             Ok((bucket.into(), prefix.into(), text.into()))
         };
-        assert_eq!(parsed("s3://bucket"), place("bucket", "", "s3://bucket"));
-        assert_eq!(parsed("s3://bucket/"), place("bucket", "", "s3://bucket"));
+        assert_eq!(parsed("s3://bucket"), expected("bucket", "", "s3://bucket"));
+        assert_eq!(
+            parsed("s3://bucket/"),
+            expected("bucket", "", "s3://bucket")
+        );
         assert_eq!(
             parsed("s3://my.bucket-2/a/b c/"),
-            place("my.bucket-2", "a/b c", "s3://my.bucket-2/a/b c")
+            expected("my.bucket-2", "a/b c", "s3://my.bucket-2/a/b c")
         );
         for text in [
             "",
