@@ -1,17 +1,29 @@
-use std::io::{self, Write};
-use std::process::ExitCode;
-
 use lentil_runtime::http::HttpRouter;
 use lentil_runtime::{Application, Crons, Functions, Limits};
 use lentil_schema::Schema;
 
-use crate::cli;
-
-/// A backend program: an application and the command line around it.
+/// A backend program: an application, and the command line that serves it.
 ///
-/// ```ignore
-/// fn main() -> std::process::ExitCode {
-///     lentil::Backend::new(schema()).functions(functions()).http(router()).secret("CLONK_API_KEY").main()
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use lentil::{Backend, Document, Functions, QueryCtx, Result, Schema};
+///
+/// #[derive(Document, Clone)]
+/// #[table("notes")]
+/// struct Note {
+///     text: String,
+/// }
+///
+/// async fn count(ctx: &mut QueryCtx, (): ()) -> Result<f64> {
+///     Ok(ctx.db.query(Note::all()).count().await? as f64)
+/// }
+///
+/// fn main() -> ExitCode {
+///     Backend::new(Schema::new().table::<Note>())
+///         .functions(Functions::in_module("notes").query("count", count))
+///         .secret("NOTES_API_KEY")
+///         .main()
 /// }
 /// ```
 pub struct Backend {
@@ -23,7 +35,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// A backend with these tables; it is called as its program file is.
+    /// Returns a backend with these tables. Its name is that of the program file.
     pub fn new(schema: Schema) -> Backend {
         let program = std::env::args_os().next().unwrap_or_default();
         let name = std::path::Path::new(&program)
@@ -58,7 +70,7 @@ impl Backend {
         self
     }
 
-    /// Adds what runs again and again.
+    /// Adds crons.
     #[must_use]
     pub fn crons(mut self, crons: Crons) -> Backend {
         self.application = self.application.crons(crons);
@@ -67,47 +79,35 @@ impl Backend {
 
     /// Declares a secret, such as `CLONK_API_KEY`.
     ///
-    /// Its value is that of the environment variable of this name; else that of a file in the data folder, which
-    /// the first start makes: `api-key` for `CLONK_API_KEY`. Functions read it with `ctx.secret(name)`.
+    /// Its value comes from the environment variable of this name, otherwise from a file in the data folder, which the
+    /// first start creates: `api-key` for `CLONK_API_KEY`. Functions read it with `ctx.secret(name)`.
     #[must_use]
     pub fn secret(mut self, name: &str) -> Backend {
         self.application = self.application.secret(name);
         self
     }
 
-    /// Sets what one call may use; the defaults are Convex's figures.
+    /// Sets the limits of one call. The defaults are Convex's figures.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Backend {
         self.limits = limits;
         self
     }
 
-    /// Sets the version that the first screen and `GET /version` show.
+    /// Sets the version that the startup banner and `GET /version` show.
     #[must_use]
     pub fn version(mut self, version: &str) -> Backend {
         self.version = version.to_owned();
         self
     }
 
-    /// Sets the command that the first screen offers to try.
+    /// Sets the command that the startup banner suggests.
     ///
-    /// `{url}` stands for the server's address, `{CLONK_API_KEY}` for what a shell expands to that secret.
+    /// `{url}` is replaced by the server's address, and `{CLONK_API_KEY}` by an expression that a shell expands to that
+    /// secret.
     #[must_use]
     pub fn example(mut self, command: &str) -> Backend {
         self.example = command.to_owned();
         self
-    }
-
-    /// Runs the command line. An error is one sentence on standard error, and exit code 1.
-    pub fn main(self) -> ExitCode {
-        let name = self.name.clone();
-        match cli::run(self) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                // The exit code stands also when the log is on a full disk, where `eprintln` panics.
-                let _ = writeln!(io::stderr(), "{name}: {error}");
-                ExitCode::FAILURE
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
-//! Where files are kept: in the data folder, or on S3.
+//! Where files are stored: in the data folder, or on S3.
 //!
-//! At each start the contents are removed that no document names. So that a database does not remove another's, it
-//! has a name, in `files-owner` in its data folder, and writes it beside its files on S3.
+//! Each start deletes blobs that no document references. A database must not delete the blobs of another, so it has a
+//! name, in `files-owner` in its data folder, and records it beside its files on S3.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use std::{fs, io};
 use lentil_files::{LocalFiles, ObjectFiles, S3Url};
 use lentil_store::{FileError, FileStore};
 
+use crate::error::ServeError;
 use crate::secrets;
-use crate::serve::ServeError;
 
-/// The name of a database, in its data folder.
-const OWNER: &str = "files-owner";
+/// The file in the data folder that holds the database's name.
+const OWNER_FILE: &str = "files-owner";
 
-/// Where files are to be kept.
-pub(crate) enum Place {
+/// Where files are stored.
+pub(crate) enum FileLocation {
     DataFolder,
     S3 {
         files: ObjectFiles,
@@ -25,34 +25,34 @@ pub(crate) enum Place {
     },
 }
 
-impl Place {
-    /// The place of this URL, of which is known that it can be used; nothing is written there yet.
-    pub(crate) async fn find(url: Option<&S3Url>, data: &Path) -> Result<Place, ServeError> {
+impl FileLocation {
+    /// Checks that the location of this URL can be used. Writes nothing yet.
+    pub(crate) async fn find(url: Option<&S3Url>, data: &Path) -> Result<FileLocation, ServeError> {
         let Some(url) = url else {
-            return Ok(Place::DataFolder);
+            return Ok(FileLocation::DataFolder);
         };
         let files = ObjectFiles::open_s3(url).await?;
         let owner = files.owner().await?;
         if owner.is_some() && owner != read_name(data)? {
             return Err(ServeError::ForeignFiles(url.to_string()));
         }
-        Ok(Place::S3 {
+        Ok(FileLocation::S3 {
             files,
             is_claimed: owner.is_some(),
         })
     }
 
-    /// The files there; what dead servers were writing is removed.
+    /// Opens the files, and removes unfinished files of earlier processes.
     pub(crate) async fn open(self, data: &Path) -> Result<Arc<dyn FileStore>, ServeError> {
         match self {
-            Place::DataFolder => {
+            FileLocation::DataFolder => {
                 let folder = data.join("files");
                 let opening = tokio::task::spawn_blocking(move || LocalFiles::open(&folder));
                 Ok(Arc::new(opening.await.map_err(io::Error::other)??))
             }
-            Place::S3 { files, is_claimed } => {
+            FileLocation::S3 { files, is_claimed } => {
                 if !is_claimed {
-                    files.claim(&name(data)?).await?;
+                    files.claim(&read_or_create_name(data)?).await?;
                 }
                 tokio::spawn(sweep(files.clone()));
                 Ok(Arc::new(files))
@@ -61,18 +61,18 @@ impl Place {
     }
 }
 
-/// The database's name, made if it has none.
-fn name(data: &Path) -> Result<String, ServeError> {
+/// Returns the database's name, and creates one if it has none.
+fn read_or_create_name(data: &Path) -> Result<String, ServeError> {
     if let Some(name) = read_name(data)? {
         return Ok(name);
     }
-    let name = secrets::make("")?;
-    secrets::write_new(&data.join(OWNER), &name)?;
+    let name = secrets::generate("")?;
+    secrets::write_new(&data.join(OWNER_FILE), &name)?;
     Ok(name)
 }
 
 fn read_name(data: &Path) -> Result<Option<String>, ServeError> {
-    let path = data.join(OWNER);
+    let path = data.join(OWNER_FILE);
     match fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text.trim_end().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -83,9 +83,9 @@ fn read_name(data: &Path) -> Result<Option<String>, ServeError> {
 async fn sweep(files: ObjectFiles) {
     match files.sweep_incoming().await {
         Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "what dead servers had left of files was removed"),
+        Ok(removed) => tracing::info!(removed, "removed unfinished files of earlier processes"),
         Err(error) => {
-            tracing::warn!(%error, "what dead servers have left of files could not be removed")
+            tracing::warn!(%error, "could not remove unfinished files of earlier processes; the next start tries again")
         }
     }
 }

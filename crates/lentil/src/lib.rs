@@ -1,21 +1,28 @@
 //! The Convex function model in native Rust.
 //!
-//! Queries, mutations, actions and HTTP actions are plain Rust functions over a transactional document store. An
-//! application declares its tables with [`derive@Document`], writes `async fn`s over [`QueryCtx`], [`MutationCtx`]
-//! and [`ActionCtx`], names them in [`Functions`], routes to them in an [`HttpRouter`], and puts it all together in
-//! a [`Backend`], whose `main` is the whole program. Tests run the same functions with `lentil-testing`.
+//! Queries, mutations, actions and HTTP actions are `async fn`s over a transactional document store. An application
+//! consists of:
+//!
+//! - tables: structs with [`derive@Document`], listed in a [`Schema`];
+//! - functions over [`QueryCtx`], [`MutationCtx`] and [`ActionCtx`], named in [`Functions`];
+//! - routes to HTTP actions in an [`HttpRouter`], and [`Crons`];
+//! - a [`Backend`], whose `main` is the whole program.
+//!
+//! Tests run the same functions with `lentil-testing`.
 
 mod backend;
 mod cli;
 mod codegen;
+mod error;
 mod files;
 mod logging;
 mod memory;
 mod open_files;
 mod progress;
-mod screen;
 mod secrets;
 mod serve;
+mod settings;
+mod startup_banner;
 
 pub use backend::Backend;
 pub use lentil_macros::{Args, Document, ValueType};
@@ -36,7 +43,8 @@ pub use lentil_schema::{
 };
 pub use lentil_store::Order;
 pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType, v};
-/// An allocator that suits a server: many small things on several threads. A program chooses it in its `main.rs`:
+/// An allocator for servers (mimalloc), which allocate many small objects on several threads. A program selects it
+/// in its `main.rs`:
 ///
 /// ```
 /// #[global_allocator]
@@ -44,7 +52,7 @@ pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType
 /// ```
 pub use mimalloc::MiMalloc as Allocator;
 
-/// What the derives' code names; not for use by hand.
+/// The names that the derives' code uses. Not part of the public API.
 #[doc(hidden)]
 pub mod __derive {
     pub use lentil_schema::__derive::*;

@@ -4,12 +4,12 @@ use std::panic::{self, PanicHookInfo};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::LogFormat;
-use crate::serve::ServeError;
+use crate::error::ServeError;
+use crate::settings::LogFormat;
 
-/// Sends the log to standard error: standard output is the first screen's.
+/// Sends the log to standard error. Standard output carries only the startup banner.
 pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
-    // Each request to S3 that is sent again is a line; they are for those who ask, `object_store=info`.
+    // At `info`, object_store logs each retry of a request to S3. `--log object_store=info` shows them.
     let filter = EnvFilter::try_new(format!("object_store=warn,{filter}")).map_err(|error| {
         ServeError::Setting {
             name: "--log",
@@ -18,7 +18,7 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     })?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // It would report a full disk to standard error, and panic when that is there too.
+        // Otherwise the subscriber would report a full disk on standard error, and panic if that is on the same disk.
         .log_internal_errors(false)
         .with_writer(io::stderr);
     let installed = match format {
@@ -27,14 +27,14 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
             .try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
-    // A program that has set up its own log before keeps it.
+    // Fails if the program has installed its own subscriber, which then stays in place.
     drop(installed);
     panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Logs a panic and its place in one line. The default hook would write the message unescaped, with the line breaks of a
-/// client's argument. The call that fails with it logs another line.
+/// Logs a panic and its location in one line. The default hook would not escape the message, which can contain line
+/// breaks from a client's argument. The call that fails with the panic logs a line of its own.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
     let message = panic.payload_as_str().unwrap_or("no message");

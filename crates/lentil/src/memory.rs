@@ -1,26 +1,28 @@
-//! The default limit of the memory held for clients, and the return of freed memory to the system.
+//! The default limit of the memory held for clients, and the return of freed memory to the operating system.
 
 use std::fs;
 use std::time::Duration;
 
 use lentil_runtime::memory::Memory;
 
-/// The least default limit.
+/// The smallest size that a limit may have. A server with less could not serve any request.
+const MIN_SIZE: usize = 1 << 20;
+/// The minimum of the default limit.
 const MIN_LIMIT: usize = 256 << 20;
 /// The default limit is the available memory divided by this.
 const AVAILABLE_DIVISOR: usize = 4;
 
-/// The interval between two checks whether memory was freed.
+/// The interval between two checks for freed memory.
 const RETURN_INTERVAL: Duration = Duration::from_millis(500);
-/// The least amount of freed memory that is worth returning.
+/// The amount of freed memory that is worth returning.
 const RETURNED_BYTES: usize = 8 << 20;
-/// The number of intervals in which it is returned: mimalloc returns pages a second after they were freed.
+/// The number of intervals over which memory is returned: mimalloc returns pages a second after they were freed.
 const RETURN_STEPS: u32 = 4;
 
-/// Makes the allocator return freed memory of clients to the operating system, for as long as it is polled.
+/// Makes the allocator return freed memory of clients to the operating system. Runs until it is dropped.
 ///
-/// mimalloc keeps freed pages until one of its threads needs new ones or ends, so that a server which is idle after a
-/// burst would hold the memory of that burst. A thread that allocates something and ends makes it return them.
+/// mimalloc keeps freed pages until one of its threads allocates or ends. A server that is idle after a burst would
+/// keep the memory of the burst. A thread that allocates and ends makes mimalloc return the pages.
 pub(crate) async fn return_freed(memory: Memory) {
     let (mut most, mut steps) = (0, 0);
     loop {
@@ -32,30 +34,30 @@ pub(crate) async fn return_freed(memory: Memory) {
         }
         if steps > 0 {
             steps -= 1;
-            let ending = || std::hint::black_box(vec![0_u8; 64]);
-            let returned = tokio::task::spawn_blocking(move || {
+            let returned = tokio::task::spawn_blocking(|| {
                 std::thread::Builder::new()
-                    .spawn(ending)
+                    .spawn(|| std::hint::black_box(vec![0_u8; 64]))
                     .map(std::thread::JoinHandle::join)
             });
-            // Without a thread the memory is returned later.
+            // If no thread can be started, the next interval tries again.
             let _ = returned.await;
         }
     }
 }
 
-/// A quarter of the memory that is available to the process, and at least 256 MiB.
+/// Returns a quarter of the memory that is available to the process, at least 256 MiB.
 pub(crate) fn default_limit() -> usize {
     limit_of(available(|path| fs::read_to_string(path).ok()))
 }
 
 fn limit_of(available: Option<usize>) -> usize {
-    available.map_or(MIN_LIMIT, |bytes| {
-        (bytes / AVAILABLE_DIVISOR).max(MIN_LIMIT)
-    })
+    match available {
+        Some(bytes) => (bytes / AVAILABLE_DIVISOR).max(MIN_LIMIT),
+        None => MIN_LIMIT,
+    }
 }
 
-/// The least of what `ulimit -v`, the control group and the machine have. `read` reads a file.
+/// Returns the lowest limit of `ulimit -v`, the control groups and the machine. `read` reads a file.
 fn available(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
     let number = |path: &str| read(path)?.trim().parse().ok();
     // In a container the process's own control group is mounted at the root.
@@ -86,14 +88,16 @@ fn available(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
     .min()
 }
 
-/// The path of the process's control group, version 2.
+/// Returns the path of the process's control group, version 2.
 fn own_group(read: impl Fn(&str) -> Option<String>) -> Option<String> {
     let groups = read("/proc/self/cgroup")?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     Some(path.trim_end_matches('/').to_owned())
 }
 
-/// Reads a number of bytes, such as `1048576`, `64M` or `2GiB`.
+const INVALID_SIZE: &str = "write a number of bytes, such as 268435456, 256M or 2G";
+
+/// Parses a number of bytes, such as `1048576`, `64M` or `2GiB`.
 pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
@@ -101,26 +105,23 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
         "K" | "KB" | "KIB" => 10,
         "M" | "MB" | "MIB" => 20,
         "G" | "GB" | "GIB" => 30,
-        _ => return Err("write a number of bytes, such as 268435456, 256M or 2G".to_owned()),
+        _ => return Err(INVALID_SIZE.to_owned()),
     };
-    let number: usize = digits
-        .parse()
-        .map_err(|_| "write a number of bytes, such as 268435456, 256M or 2G".to_owned())?;
+    let number: usize = digits.parse().map_err(|_| INVALID_SIZE.to_owned())?;
     let bytes = number
         .checked_mul(1 << shift)
         .filter(|bytes| *bytes >= MIN_SIZE);
-    bytes.ok_or_else(|| "the size must be at least 1M, and fit into an address".to_owned())
+    bytes.ok_or_else(|| {
+        "the size must be at least 1M, and must fit into the address space".to_owned()
+    })
 }
-
-/// With less the server could not answer anything.
-const MIN_SIZE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_least_of_control_groups_and_machine_counts() {
+    fn the_lowest_limit_of_control_groups_and_machine_counts() {
         let files = |own: &'static str, v1: &'static str, meminfo: &'static str| {
             move |path: &str| {
                 let text = match path {

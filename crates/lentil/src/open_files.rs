@@ -1,6 +1,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files that are not connections: the database, uploads, the log.
+/// Open files reserved for the database, uploads and the log.
 const MIN_OTHER_FILES: u64 = 64;
 
 /// Lets the process open as many files as the system allows, and returns how many may be connections.
@@ -19,7 +19,7 @@ pub(crate) fn allow_connections(wanted: usize) -> usize {
         tracing::warn!(
             allowed,
             wanted,
-            "fewer connections than usual are served; raise the limit of open files (`ulimit -n`)"
+            "the limit of open files allows fewer connections than usual; raise it (`ulimit -n`)"
         );
     }
     allowed

@@ -3,13 +3,13 @@ use std::io::{self, IsTerminal, Write};
 use lentil_runtime::OpenProgress;
 use lentil_store::IndexState;
 
-/// Shows how the opening of a database goes: a bar on a terminal, log lines elsewhere.
+/// Shows the progress of opening a database: a bar on a terminal, otherwise log lines.
 pub(crate) fn show(progress: OpenProgress<'_>) {
     match progress {
         OpenProgress::Checking { table, done } => {
             line(&format!("checking table {table}: {done} documents"), None)
         }
-        // An empty table's index, as at the first start, is nothing to wait for.
+        // Indexes of empty tables, as at the first start, are ready at once.
         OpenProgress::Index(index) if index.total > 0 => {
             let doing = if index.state == IndexState::Building {
                 "building"
@@ -23,20 +23,20 @@ pub(crate) fn show(progress: OpenProgress<'_>) {
     }
 }
 
+/// Shows one line. `share` is the number of finished steps, and of all steps.
 fn line(what: &str, share: Option<(u64, u64)>) {
     if !io::stderr().is_terminal() {
         let (done, total) = share.unwrap_or_default();
         tracing::info!(done, total, "{what}");
         return;
     }
-    let bar = share.map_or(String::new(), |(done, total)| bar(done, total));
-    let finished = share.is_none_or(|(done, total)| done >= total);
-    // A terminal that cannot be written to is no reason to stop.
-    let _ = write!(
-        io::stderr(),
-        "\r\x1b[K{what} {bar}{}",
-        if finished { "\n" } else { "" }
-    );
+    let (bar, is_finished) = match share {
+        Some((done, total)) => (bar(done, total), done >= total),
+        None => (String::new(), true),
+    };
+    let end = if is_finished { "\n" } else { "" };
+    // A failed write to the terminal does not stop the server.
+    let _ = write!(io::stderr(), "\r\x1b[K{what} {bar}{end}");
 }
 
 fn bar(done: u64, total: u64) -> String {
@@ -57,7 +57,7 @@ mod tests {
     use super::bar;
 
     #[test]
-    fn the_bar_fills_with_what_is_done() {
+    fn the_bar_fills_in_proportion() {
         assert_eq!(bar(0, 10), format!("[{}] 0/10", " ".repeat(30)));
         assert_eq!(
             bar(5, 10),

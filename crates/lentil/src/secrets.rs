@@ -1,41 +1,38 @@
-//! Where secrets come from: the environment, else a file in the data folder that the first start makes.
+//! Secrets: from the environment, otherwise from a file in the data folder that the first start creates.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The variable and the file of the key that opens the administrator's side of the API.
+/// The variable of the administrator's key.
 pub(crate) const ADMIN_KEY: &str = "LENTIL_ADMIN_KEY";
 
-/// Why a secret cannot be had.
+/// Why a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum SecretError {
-    /// Set it to a value, or unset it to have one made.
-    #[error("the environment variable {0} is empty; set it to a key, or unset it to have one made")]
-    Empty(String),
-    /// Take a key of letters, digits and signs.
     #[error(
-        "{0} holds a character that no HTTP header can carry; use letters, digits and signs, without spaces"
+        "the environment variable {0} is empty; set it to a key, or unset it to have a key generated"
+    )]
+    Empty(String),
+    #[error(
+        "{0} contains a character that an HTTP header cannot carry; use letters, digits and punctuation, without spaces"
     )]
     Unusable(String),
-    /// Rename one.
-    #[error("the secrets {0} and {1} would share the file {2}; rename one of them")]
+    #[error("the secrets {0} and {1} use the same file {2}; rename one of them")]
     SameFile(String, String, String),
-    /// Make the file readable, or remove it to have a new key made.
     #[error(
-        "cannot read the key file {path}: {io}; make it readable, or remove it to have a new key made"
+        "cannot read the key file {path}: {io}; make it readable, or remove it to have a new key generated"
     )]
     Read { path: String, io: io::Error },
-    /// Make room or give the permission.
     #[error("cannot write the key file {path}: {io}; the data folder must be writable")]
     Write { path: String, io: io::Error },
 }
 
-/// A secret with the place it came from.
-pub(crate) struct Found {
+/// A secret and its source.
+pub(crate) struct FoundSecret {
     pub(crate) name: String,
     pub(crate) value: String,
     pub(crate) source: Source,
@@ -47,7 +44,7 @@ pub(crate) enum Source {
     File { path: PathBuf, is_new: bool },
 }
 
-/// The values that the environment gives, checked before anything on disk is touched.
+/// Returns the values from the environment. This is checked before the data folder is touched.
 pub(crate) fn from_environment(
     names: &[String],
     lookup: impl Fn(&str) -> Option<String>,
@@ -63,51 +60,49 @@ pub(crate) fn from_environment(
             ));
         }
         if let Some(value) = lookup(name) {
-            found.insert(name.clone(), usable(name, &value)?);
+            found.insert(name.clone(), check(name, &value)?);
         }
     }
     Ok(found)
 }
 
-/// Every named secret: the environment's, else the file's, else a new one in a new file.
+/// Returns every named secret: from the environment, otherwise from its file, which is created if it is missing.
 pub(crate) fn find(
     names: &[String],
     mut environment: HashMap<String, String>,
     folder: &Path,
     prefix: &str,
-) -> Result<Vec<Found>, SecretError> {
-    let find = |name: &String| {
-        if let Some(value) = environment.remove(name) {
-            return Ok(Found {
-                name: name.clone(),
-                value,
-                source: Source::Environment,
-            });
-        }
-        let path = folder.join(file_name(name));
-        // The command line of Convex reads the deployment's name off the admin key, in front of the `|`.
-        let prefix = if name == ADMIN_KEY {
-            format!("{prefix}|")
-        } else {
-            String::new()
+) -> Result<Vec<FoundSecret>, SecretError> {
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        let (value, source) = match environment.remove(name) {
+            Some(value) => (value, Source::Environment),
+            None => {
+                // `npx convex` takes the deployment's name from the part of the admin key before the `|`.
+                let prefix = match name.as_str() {
+                    ADMIN_KEY => format!("{prefix}|"),
+                    _ => String::new(),
+                };
+                read_or_create(folder.join(file_name(name)), &prefix)?
+            }
         };
-        let (value, is_new) = read_or_make(name, &path, &prefix)?;
-        Ok(Found {
+        found.push(FoundSecret {
             name: name.clone(),
             value,
-            source: Source::File { path, is_new },
-        })
-    };
-    names.iter().map(find).collect()
+            source,
+        });
+    }
+    Ok(found)
 }
 
-/// `CLONK_API_KEY` is kept in `api-key`: the words after the first.
+/// Returns the file of a secret: `api-key` for `CLONK_API_KEY`. The first word is the application's.
 fn file_name(name: &str) -> String {
     let words = name.split_once('_').map_or(name, |(_, rest)| rest);
     words.to_lowercase().replace('_', "-")
 }
 
-fn usable(name: &str, value: &str) -> Result<String, SecretError> {
+/// Checks a value, without its line break at the end.
+fn check(name: &str, value: &str) -> Result<String, SecretError> {
     let value = value.trim_end_matches(['\r', '\n']);
     if value.is_empty() {
         return Err(SecretError::Empty(name.to_owned()));
@@ -118,33 +113,43 @@ fn usable(name: &str, value: &str) -> Result<String, SecretError> {
     Ok(value.to_owned())
 }
 
-fn read_or_make(name: &str, path: &Path, prefix: &str) -> Result<(String, bool), SecretError> {
-    let shown = || path.display().to_string();
-    let mut text = String::new();
-    match File::open(path).and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) => usable(&shown(), &text)
-            .map(|value| (value, false))
-            .map_err(|error| match error {
-                SecretError::Empty(_) => SecretError::Read {
-                    path: shown(),
-                    io: io::Error::other("it is empty"),
-                },
-                other => other,
-            }),
+/// Returns the key in the file, which is created if it is missing.
+fn read_or_create(path: PathBuf, prefix: &str) -> Result<(String, Source), SecretError> {
+    let shown = path.display().to_string();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let value = make(prefix).map_err(|io| SecretError::Write {
-                path: name.to_owned(),
-                io,
-            })?;
-            write_new(path, &value).map_err(|io| SecretError::Write { path: shown(), io })?;
-            Ok((value, true))
+            let value =
+                create(&path, prefix).map_err(|io| SecretError::Write { path: shown, io })?;
+            return Ok((value, Source::File { path, is_new: true }));
         }
-        Err(io) => Err(SecretError::Read { path: shown(), io }),
+        Err(io) => return Err(SecretError::Read { path: shown, io }),
+    };
+    match check(&shown, &text) {
+        Ok(value) => Ok((
+            value,
+            Source::File {
+                path,
+                is_new: false,
+            },
+        )),
+        // An empty file needs other advice than an empty variable.
+        Err(SecretError::Empty(_)) => Err(SecretError::Read {
+            path: shown,
+            io: io::Error::other("it is empty"),
+        }),
+        Err(error) => Err(error),
     }
 }
 
-/// 32 random bytes in hexadecimal digits, after this prefix.
-pub(crate) fn make(prefix: &str) -> io::Result<String> {
+fn create(path: &Path, prefix: &str) -> io::Result<String> {
+    let value = generate(prefix)?;
+    write_new(path, &value)?;
+    Ok(value)
+}
+
+/// Returns 32 random bytes in hexadecimal, after this prefix.
+pub(crate) fn generate(prefix: &str) -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(format!(
@@ -153,7 +158,7 @@ pub(crate) fn make(prefix: &str) -> io::Result<String> {
     ))
 }
 
-/// Writes the file whole or not at all, readable by its owner alone from the beginning.
+/// Writes the file atomically and durably. Only its owner can read it, from the start.
 pub(crate) fn write_new(path: &Path, value: &str) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_start_makes_keys_that_the_second_finds() {
+    fn the_first_start_creates_keys_that_the_second_finds() {
         let folder = tempfile::tempdir().unwrap();
         let first = find(&names(), HashMap::new(), folder.path(), "clonk").unwrap();
         let second = find(&names(), HashMap::new(), folder.path(), "clonk").unwrap();
@@ -195,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn the_environment_overrides_the_file() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("api-key"), "from-file\n").unwrap();
         let environment = from_environment(&names(), |name| {
@@ -207,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_never_an_open_door() {
+    fn an_empty_value_is_refused() {
         let empty = from_environment(&names(), |_| Some(String::new()));
         assert!(matches!(empty, Err(SecretError::Empty(name)) if name == "CLONK_API_KEY"));
         let folder = tempfile::tempdir().unwrap();
@@ -219,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_no_header_can_carry_is_refused() {
+    fn a_key_that_a_header_cannot_carry_is_refused() {
         for value in ["two words", "tab\t", "é", "a\nb"] {
             assert!(matches!(
                 from_environment(&names(), |_| Some(value.into())),
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_would_share_a_file_are_refused() {
+    fn secrets_with_the_same_file_are_refused() {
         let names = ["CLONK_API_KEY".to_owned(), "OTHER_API_KEY".to_owned()];
         assert!(matches!(
             from_environment(&names, |_| None),

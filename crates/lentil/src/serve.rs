@@ -7,53 +7,23 @@ use std::time::Duration;
 use lentil_files::S3Url;
 use lentil_runtime::http::Secret;
 use lentil_runtime::memory::MemoryLimits;
-use lentil_runtime::{OpenError, Runtime, RuntimeOptions};
-use lentil_server::{AuthConfig, AuthConfigError, Listeners, ServerOptions};
+use lentil_runtime::{Runtime, RuntimeOptions};
+use lentil_server::{AuthConfig, Listeners, ServerOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::ServeArgs;
-use crate::files::Place;
+use crate::backend::Backend;
+use crate::error::ServeError;
+use crate::files::FileLocation;
 use crate::open_files::allow_connections;
-use crate::secrets::{self, ADMIN_KEY, Found, SecretError};
-use crate::{Backend, memory, progress, screen};
+use crate::secrets::{self, ADMIN_KEY, FoundSecret};
+use crate::settings::ServeArgs;
+use crate::startup_banner::startup_banner;
+use crate::{memory, progress};
 
-/// Why the server does not run. Each is one sentence that says what to do.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum ServeError {
-    #[error("{name}: {reason}")]
-    Setting { name: &'static str, reason: String },
-    #[error("cannot listen on {address}: {io}; stop what uses it, or choose another with {flag}")]
-    Listen {
-        address: SocketAddr,
-        flag: &'static str,
-        io: io::Error,
-    },
-    #[error(transparent)]
-    Auth(AuthConfigError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Database(#[from] lentil_sqlite::OpenError),
-    #[error(transparent)]
-    Application(#[from] OpenError),
-    #[error("the files cannot be kept: {0}")]
-    Files(#[from] lentil_store::FileError),
-    #[error(
-        "{0} has the files of another database; name a place of its own with --files, or, if it is this database that \
-         was moved or restored, copy the file `files-owner` of its data folder too"
-    )]
-    ForeignFiles(String),
-    #[error("the store could not be closed: {0}")]
-    Close(lentil_store::StoreError),
-    #[error("{0}")]
-    System(#[from] io::Error),
-}
-
-/// How many tasks a worker runs before it looks what has come in. When a batch of mutations is answered, all who wait
-/// for it are ready at once, and with tokio's 61 a read that comes then is not even seen before the most of them.
+/// Tasks that a worker runs before it polls the I/O driver. tokio's default is 61. A committed batch makes all its
+/// callers ready at once, and new reads would wait behind them.
 const EVENT_INTERVAL: u32 = 16;
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -67,7 +37,7 @@ pub(crate) fn serve(backend: Backend, args: &ServeArgs) -> Result<(), ServeError
 }
 
 async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
-    // What can be refused without touching the disk is refused first.
+    // Errors that need no access to the data folder come first, so that they leave it unchanged.
     let mut names = backend.application.secrets().to_vec();
     names.push(ADMIN_KEY.to_owned());
     let environment = secrets::from_environment(&names, |name| {
@@ -77,7 +47,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let origin = args.origin.as_deref().map(check_origin).transpose()?;
     let s3 = args.files.as_deref().map(s3_url).transpose()?;
     let listeners = listen(args).await?;
-    let place = Place::find(s3.as_ref(), &args.data).await?;
+    let location = FileLocation::find(s3.as_ref(), &args.data).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -91,7 +61,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let store = opening.await.map_err(io::Error::other)??;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
     let application = std::mem::take(&mut backend.application);
-    let files = place.open(&args.data).await?;
+    let files = location.open(&args.data).await?;
     let listening = listeners.main.local_addr()?;
     let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(listening)));
     let options = RuntimeOptions {
@@ -106,10 +76,10 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         .as_ref()
         .map(TcpListener::local_addr)
         .transpose()?;
-    let first_screen = screen::first_screen(&backend, listening, site, &args.data, &secrets);
-    // Nobody need read the screen for the server to serve.
+    let banner = startup_banner(&backend, listening, site, &args.data, &secrets);
+    // A closed standard output does not stop the server.
     let _ = io::stdout()
-        .write_all(first_screen.as_bytes())
+        .write_all(banner.as_bytes())
         .and_then(|()| io::stdout().flush());
 
     let shutdown = async move {
@@ -125,7 +95,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
 fn server_options(
     backend: &Backend,
     args: &ServeArgs,
-    secrets: &[Found],
+    secrets: &[FoundSecret],
     auth: AuthConfig,
 ) -> ServerOptions {
     let max_connections = allow_connections(ServerOptions::default().max_connections);
@@ -143,7 +113,7 @@ fn server_options(
     }
 }
 
-/// Reads whose tokens sign users in; nobody's, when nothing is said.
+/// Returns the providers whose tokens sign users in. The default is none.
 fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
     let json = match (&args.auth_config, &args.auth_config_json) {
         (Some(path), _) => std::fs::read_to_string(path).map_err(|io| ServeError::Setting {
@@ -156,7 +126,7 @@ fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
     AuthConfig::parse(&json).map_err(ServeError::Auth)
 }
 
-/// Where a server on this machine is reached; one that listens everywhere also does here.
+/// Returns an address at which this machine reaches the server. It replaces an unspecified address by the local host.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let here = if listening.is_ipv4() {
         Ipv4Addr::LOCALHOST.into()
@@ -171,7 +141,7 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-/// The origin without a `/` at its end.
+/// Checks the origin, and removes a `/` at its end.
 fn check_origin(origin: &str) -> Result<String, ServeError> {
     let host = origin
         .strip_prefix("https://")
@@ -181,7 +151,8 @@ fn check_origin(origin: &str) -> Result<String, ServeError> {
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && !b"?#\"".contains(&byte));
     if host.is_empty() || !plain {
-        let reason = format!("`{origin}` is no origin; write one such as https://api.example.com");
+        let reason =
+            format!("`{origin}` is not an origin; write one such as https://api.example.com");
         return Err(ServeError::Setting {
             name: "--origin",
             reason,
@@ -213,7 +184,7 @@ async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     Ok(Listeners { main, site })
 }
 
-fn options(backend: &Backend, args: &ServeArgs, found: &[Found]) -> RuntimeOptions {
+fn options(backend: &Backend, args: &ServeArgs, found: &[FoundSecret]) -> RuntimeOptions {
     let secrets: HashMap<String, Secret> = found
         .iter()
         .filter(|secret| secret.name != ADMIN_KEY)

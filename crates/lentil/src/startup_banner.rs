@@ -2,43 +2,46 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::Backend;
-use crate::secrets::{Found, Source};
+use crate::backend::Backend;
+use crate::secrets::{FoundSecret, Source};
 
-/// The first screen: where it listens, where the data is, and one command to try. No secret is in it.
-pub(crate) fn first_screen(
+/// Returns the startup banner: the address, the data folder, the source of each key, and a command to try.
+///
+/// It never contains a secret.
+pub(crate) fn startup_banner(
     backend: &Backend,
     listening: SocketAddr,
     site: Option<SocketAddr>,
     data: &Path,
-    secrets: &[Found],
+    secrets: &[FoundSecret],
 ) -> String {
     let url = format!("http://{listening}");
-    let mut screen = format!(
+    let mut banner = format!(
         "{} {} is listening on {url}\n",
         backend.name, backend.version
     );
-    let mut row =
-        |name: &str, text: &str| writeln!(screen, "  {name:<6}{text}").expect("a string takes all");
+    let mut row = |name: &str, text: &str| {
+        writeln!(banner, "  {name:<6}{text}").expect("writing to a string cannot fail")
+    };
     if let Some(site) = site {
         row(
             "site",
-            &format!("http://{site} (the application's routes alone)"),
+            &format!("http://{site} (only the application's routes)"),
         );
     }
     row("data", &format!("{} (SQLite)", data.display()));
     for secret in secrets {
-        row("key", &where_from(secret));
+        row("key", &source(secret));
     }
     row("try", &example(&backend.example, &url, secrets));
-    screen
+    banner
 }
 
-fn where_from(secret: &Found) -> String {
+fn source(secret: &FoundSecret) -> String {
     match &secret.source {
         Source::Environment => format!("{} from the environment", secret.name),
         Source::File { path, is_new: true } => {
-            format!("{} in {} (made now)", secret.name, path.display())
+            format!("{} in {} (created)", secret.name, path.display())
         }
         Source::File {
             path,
@@ -47,7 +50,8 @@ fn where_from(secret: &Found) -> String {
     }
 }
 
-fn example(template: &str, url: &str, secrets: &[Found]) -> String {
+/// Fills in the example command. A secret is replaced by what a shell expands to it.
+fn example(template: &str, url: &str, secrets: &[FoundSecret]) -> String {
     let filled = template.replace("{url}", url);
     secrets.iter().fold(filled, |command, secret| {
         let expands = match &secret.source {

@@ -8,14 +8,14 @@ const HEAD: &str = r#"import type { FunctionReference } from "convex/server";
 import type { Id } from "./dataModel.js";
 "#;
 
-/// `api.js`: what the declarations declare.
+/// The text of `api.js`, which `api.d.ts` declares.
 pub(super) const MODULE: &str = r#"import { anyApi } from "convex/server";
 
 export const api = anyApi;
 export const internal = anyApi;
 "#;
 
-/// `api.d.ts`.
+/// Returns the text of `api.d.ts`.
 pub(super) fn declarations(functions: &[Function]) -> String {
     let of = |visibility| {
         let mut tree = Tree::default();
@@ -28,7 +28,7 @@ pub(super) fn declarations(functions: &[Function]) -> String {
         tree.print(1)
     };
     let (api, internal) = (of(Visibility::Public), of(Visibility::Internal));
-    // A type that is imported and not used would be an error in some projects.
+    // An unused import is an error in some projects.
     let uses_ids = api.contains("Id<\"") || internal.contains("Id<\"");
     let head = if uses_ids {
         HEAD
@@ -36,13 +36,13 @@ pub(super) fn declarations(functions: &[Function]) -> String {
         HEAD.split_inclusive('\n').next().unwrap_or_default()
     };
     format!(
-        "{head}\n/** The functions that every client may call. */\nexport declare const api: {api};\n\n\
-         /** The functions that the server's own functions and the administrator may call. */\n\
+        "{head}\n/** Public functions: every client may call them. */\nexport declare const api: {api};\n\n\
+         /** Internal functions: only the server's functions and the administrator may call them. */\n\
          export declare const internal: {internal};\n"
     )
 }
 
-/// Functions by the parts of their paths.
+/// A tree of functions by the parts of their paths.
 #[derive(Default)]
 struct Tree {
     function: Option<String>,
@@ -59,6 +59,7 @@ impl Tree {
         place.function = Some(reference(function));
     }
 
+    /// Returns a type with the functions below this node.
     fn print(&self, depth: usize) -> String {
         let indent = "  ".repeat(depth);
         let entries = self.below.iter().map(|(name, tree)| {
@@ -75,12 +76,13 @@ impl Tree {
             None if self.below.is_empty() => "{}".to_owned(),
             None => object(),
             Some(function) if self.below.is_empty() => function.clone(),
-            // A function and a module can have one name.
+            // A function and a module can have the same name.
             Some(function) => format!("{function} & {}", object()),
         }
     }
 }
 
+/// Returns the type of a function: its kind, visibility, arguments and result.
 fn reference(function: &Function) -> String {
     let kind = match function.kind() {
         FunctionKind::Query => "query",
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_stand_where_their_paths_say() {
+    fn functions_are_nested_by_their_paths() {
         let functions = Functions::in_module("a")
             .query("f", nothing)
             .internal_query("g", nothing);
@@ -132,7 +134,7 @@ mod tests {
         );
         assert!(
             !text.contains("dataModel"),
-            "ids are imported only where there are some"
+            "`Id` is imported only if it is used"
         );
     }
 }

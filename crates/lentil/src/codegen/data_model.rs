@@ -19,12 +19,13 @@ export type Id<TableName extends TableNames | SystemTableNames> = GenericId<Tabl
 export type DataModel = {
 "#;
 
-/// `dataModel.d.ts`.
+/// Returns the text of `dataModel.d.ts`.
 pub(super) fn declarations(schema: &Schema) -> String {
     let tables: String = schema.tables().iter().map(table).collect();
     format!("{HEAD}{tables}}};\n")
 }
 
+/// Returns a table's entry in `DataModel`.
 fn table(table: &Table) -> String {
     let system = [("_id", v::id(table.name())), ("_creationTime", v::number())];
     let fields: Vec<String> = system
@@ -52,7 +53,7 @@ fn table(table: &Table) -> String {
     )
 }
 
-/// The paths of all fields, those of nested objects with dots.
+/// Adds the paths of all fields. Paths into nested objects have dots.
 fn collect_paths(validator: &Validator, prefix: &str, paths: &mut Vec<String>) {
     match validator {
         Validator::Object(object) => {
@@ -65,9 +66,11 @@ fn collect_paths(validator: &Validator, prefix: &str, paths: &mut Vec<String>) {
                 collect_paths(&field.validator, &format!("{path}."), paths);
             }
         }
-        Validator::Union(members) => members
-            .iter()
-            .for_each(|member| collect_paths(member, prefix, paths)),
+        Validator::Union(members) => {
+            for member in members {
+                collect_paths(member, prefix, paths);
+            }
+        }
         _ => {}
     }
 }
@@ -77,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_its_documents_its_paths_and_its_indexes() {
+    fn a_table_has_documents_field_paths_and_indexes() {
         let place = v::object([("city", v::string())]);
         let table = Table::new("people")
             .field("name", v::string())

@@ -1,11 +1,11 @@
-//! `codegen`: the declarations that a TypeScript client imports, as `npx convex codegen` would write them.
+//! The command `codegen`: writes the declarations that a TypeScript client imports, like `npx convex codegen`.
 //!
 //! ```text
 //! api.d.ts, api.js    every function by its path, with the types of its arguments and result
 //! dataModel.d.ts      every table: `Doc<"jobs">`, `Id<"jobs">`, `DataModel`
 //! ```
 //!
-//! It looks at the application alone: no database, no key, no port.
+//! It reads only the application. It opens no database and no port, and needs no key.
 
 mod api;
 mod data_model;
@@ -17,22 +17,19 @@ use std::path::{Path, PathBuf};
 
 use lentil_runtime::{Application, FunctionsError};
 
-/// Why the declarations are not written. Each is one sentence that says what to do.
+/// Why the declarations were not written. Each variant prints one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CodegenError {
-    /// Correct the application.
-    #[error("the functions: {0}")]
+    #[error("the functions of the application are invalid: {0}")]
     Functions(#[from] FunctionsError),
-    /// Make the folder writable, or choose another.
-    #[error("cannot write {path}: {io}; choose another folder with --out, or make this one writable", path = path.display())]
+    #[error("cannot write {path}: {io}; make the folder writable, or choose another with --out", path = path.display())]
     Write { path: PathBuf, io: io::Error },
-    /// Run it without `--check`.
-    #[error("not up to date: {0}; run this again without --check")]
+    #[error("out of date: {0}; run the command without --check")]
     Stale(String),
 }
 
-/// The files, by name.
+/// Returns the name and text of each file.
 fn files(
     application: &Application,
     program: &str,
@@ -49,7 +46,7 @@ fn files(
     ])
 }
 
-/// Writes the files that have changed into `folder`; returns their paths.
+/// Writes the files whose text has changed into `folder`, and returns their paths.
 pub(crate) fn write(
     application: &Application,
     program: &str,
@@ -64,7 +61,7 @@ pub(crate) fn write(
     let mut written = Vec::new();
     for (name, text) in files {
         let path = folder.join(name);
-        // A file that is as it should be is left alone, so that nobody who watches it wakes for nothing.
+        // An unchanged file keeps its modification time, so that programs that watch it do not rebuild.
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
@@ -76,27 +73,23 @@ pub(crate) fn write(
     Ok(written)
 }
 
-/// Says which files in `folder` are not what would be written.
+/// Fails if a file in `folder` differs from the text that [`write`] would write.
 pub(crate) fn check(
     application: &Application,
     program: &str,
     folder: &Path,
 ) -> Result<(), CodegenError> {
-    let is_stale = |(name, text): &(&str, String)| {
-        fs::read_to_string(folder.join(name)).ok().as_ref() != Some(text)
-    };
-    let stale: Vec<_> = files(application, program)?
-        .into_iter()
-        .filter(is_stale)
-        .collect();
+    let mut stale = Vec::new();
+    for (name, text) in files(application, program)? {
+        let path = folder.join(name);
+        if !fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            stale.push(path.display().to_string());
+        }
+    }
     if stale.is_empty() {
         return Ok(());
     }
-    let paths: Vec<_> = stale
-        .iter()
-        .map(|(name, _)| folder.join(name).display().to_string())
-        .collect();
-    Err(CodegenError::Stale(paths.join(", ")))
+    Err(CodegenError::Stale(stale.join(", ")))
 }
 
 #[cfg(test)]
@@ -106,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_has_changed_is_written_and_check_says_what_would_be() {
+    fn only_changed_files_are_written_and_check_names_them() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("a/b");
         let application = Application::new(Schema::new());

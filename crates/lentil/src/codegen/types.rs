@@ -1,6 +1,6 @@
 use lentil_values::{FieldValidator, JsonForm, ObjectValidator, Validator, Value};
 
-/// The TypeScript type of the values that a validator takes, as `convex/values` has them in JavaScript.
+/// Returns the TypeScript type of the values that a validator accepts, as `convex/values` represents them.
 pub(super) fn type_of(validator: &Validator) -> String {
     match validator {
         Validator::Any => "any".to_owned(),
@@ -23,7 +23,7 @@ pub(super) fn type_of(validator: &Validator) -> String {
     }
 }
 
-/// The type of an object of these fields.
+/// Returns the type of an object with these fields.
 pub(super) fn object_type(object: &ObjectValidator) -> String {
     if object.0.is_empty() {
         return "{}".to_owned();
@@ -36,6 +36,7 @@ pub(super) fn object_type(object: &ObjectValidator) -> String {
     format!("{{ {} }}", fields.join("; "))
 }
 
+/// Returns a field as it stands in an object type: `name?: type`.
 pub(super) fn field_type(name: &str, field: &FieldValidator) -> String {
     let optional = if field.optional { "?" } else { "" };
     format!(
@@ -45,7 +46,7 @@ pub(super) fn field_type(name: &str, field: &FieldValidator) -> String {
     )
 }
 
-/// A property's name, in quotes where it is no identifier.
+/// Returns a property's name, in quotes if it is not an identifier.
 pub(super) fn property(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
     let is_identifier = name.chars().all(is_plain)
@@ -58,7 +59,7 @@ pub(super) fn property(name: &str) -> String {
     }
 }
 
-/// A string literal.
+/// Returns a string literal.
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_json(JsonForm::JavaScript)
 }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_identifier_is_quoted() {
+    fn a_property_that_is_not_an_identifier_is_quoted() {
         for (name, expected) in [
             ("a", "a"),
             ("_a1", "_a1"),
