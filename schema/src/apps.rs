@@ -9,21 +9,21 @@ use lentil::{Document, Id, StoredFile};
 #[index(by_template(template))]
 #[index(by_screenshotId(screenshot_id))]
 pub struct App {
-    /// Names the app in URLs: letters a–z, digits and single dashes.
+    /// The app's name in URLs: letters a–z, digits and single dashes.
     pub slug: String,
-    /// Its name, for people.
+    /// The app's display name.
     pub app_name: String,
-    /// What it does.
+    /// A description for people.
     pub description: String,
-    /// Where it runs.
+    /// The URL where the app runs.
     pub vercel_url: String,
-    /// Where its source is.
+    /// The URL of the source code.
     pub github_url: String,
-    /// Who asked for it.
+    /// The user who asked for the app.
     pub username: String,
     /// 'react', 'convex' or 'threejs', by convention.
     pub template: String,
-    /// How it looks, as a PNG.
+    /// A screenshot, as a PNG.
     pub screenshot_id: Option<Id<StoredFile>>,
     /// Unix timestamp in milliseconds.
     pub created_at: f64,

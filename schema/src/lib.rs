@@ -1,4 +1,4 @@
-//! The application's tables: what `convex/schema.ts` is to Convex.
+//! The application's tables, like `convex/schema.ts`. One file per table.
 
 mod apps;
 mod jobs;
@@ -10,7 +10,7 @@ pub use apps::App;
 pub use jobs::Job;
 pub use walks::Walk;
 
-/// All tables.
+/// Returns all tables.
 pub fn schema() -> Schema {
     Schema::new().table::<App>().table::<Job>().table::<Walk>()
 }

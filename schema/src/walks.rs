@@ -1,12 +1,12 @@
 use lentil::Document;
 
-/// How far a task that walks a table in steps has come.
+/// The position of a task that processes a table in steps.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("walks")]
 #[index(by_name(name), unique)]
 pub struct Walk {
-    /// The task.
+    /// The task's name.
     pub name: String,
-    /// The `_creationTime` of the last document that it is done with.
+    /// The `_creationTime` of the last document that was processed.
     pub position: f64,
 }

@@ -1,6 +1,6 @@
-//! The app gallery: the factory server publishes every finished app, and the site shows them, live.
+//! The app gallery: the factory server publishes every finished app, and the site shows the apps live.
 //!
-//! Every file in the storage is an app's screenshot: [`delete_orphaned_screenshots`] deletes those that no app names.
+//! Every stored file is an app's screenshot. [`delete_orphaned_screenshots`] deletes files that no app references.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use lentil::{
 
 use crate::walks;
 
-/// The functions of this module, with the names that clients see.
+/// Returns the functions of this module, with the names that clients use.
 pub fn functions() -> Functions {
     Functions::in_module("apps")
         .internal_mutation("create", create)
@@ -21,7 +21,7 @@ pub fn functions() -> Functions {
         .internal_mutation("deleteOrphanedScreenshots", delete_orphaned_screenshots)
 }
 
-/// What runs again and again.
+/// Returns the crons of this module.
 pub fn crons() -> Crons {
     Crons::new().interval(
         "delete orphaned screenshots",
@@ -31,10 +31,10 @@ pub fn crons() -> Crons {
     )
 }
 
-/// A finished app.
+/// The arguments of [`create`]: a finished app.
 #[derive(Args, Clone, Debug)]
 pub struct Create {
-    /// See [`App::app_name`]; the slug is made of it.
+    /// See [`App::app_name`]. The slug is derived from it.
     pub app_name: String,
     /// See [`App::description`].
     pub description: String,
@@ -50,7 +50,7 @@ pub struct Create {
     pub screenshot_id: Option<Id<StoredFile>>,
 }
 
-/// Where a new app is found.
+/// The result of [`create`].
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub struct Created {
     /// See [`App::slug`].
@@ -59,7 +59,7 @@ pub struct Created {
     pub page_url: String,
 }
 
-/// Adds an app to the gallery, under a slug that no other has.
+/// Adds an app to the gallery, under a unique slug.
 pub async fn create(ctx: &mut MutationCtx, args: Create) -> Result<Created> {
     let slug = free_slug(ctx, &args.app_name).await?;
     let app = App {
@@ -85,14 +85,14 @@ pub async fn create(ctx: &mut MutationCtx, args: Create) -> Result<Created> {
     })
 }
 
-/// Bytes, which are characters here, that a slug has at most.
-const SLUG_LENGTH: usize = 60;
-/// Characters of the suffix that tells two slugs apart.
+/// The maximum length of a slug, which consists of ASCII characters.
+const MAX_SLUG_LENGTH: usize = 60;
+/// The length of the random suffix of a slug that was taken.
 const SUFFIX_LENGTH: usize = 5;
 
-/// The name as a slug; with a suffix where that is taken.
+/// Returns the name as a slug, with a suffix if the slug is taken.
 async fn free_slug(ctx: &mut MutationCtx, app_name: &str) -> Result<String> {
-    let mut slug = slug_of(app_name, SLUG_LENGTH);
+    let mut slug = slug_of(app_name, MAX_SLUG_LENGTH);
     while ctx
         .db
         .query(App::BY_SLUG.eq(&slug))
@@ -105,13 +105,14 @@ async fn free_slug(ctx: &mut MutationCtx, app_name: &str) -> Result<String> {
             .collect();
         slug = format!(
             "{}-{suffix}",
-            slug_of(app_name, SLUG_LENGTH - 1 - SUFFIX_LENGTH)
+            slug_of(app_name, MAX_SLUG_LENGTH - 1 - SUFFIX_LENGTH)
         );
     }
     Ok(slug)
 }
 
-/// The name in lower case, with a dash for all that is neither letter nor digit; "app" when nothing is left.
+/// Returns the name in lower case, with one dash for each sequence of other characters; "app" if the name has no
+/// letters or digits from a–z and 0–9.
 fn slug_of(app_name: &str, length: usize) -> String {
     let lower = app_name.to_lowercase();
     let words = lower
@@ -132,40 +133,40 @@ fn suffix_char(random: f64) -> char {
     char::from(CHARS[(random * CHARS.len() as f64) as usize])
 }
 
-/// An app as clients see it.
+/// An app as clients receive it.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub struct Shown {
-    /// The app itself.
+    /// The app's document.
     #[flatten]
     pub app: Doc<App>,
-    /// Where its screenshot can be read, if it has one.
+    /// The URL of its screenshot, or null.
     pub screenshot_url: Nullable<String>,
 }
 
-/// Which apps to list.
+/// The arguments of [`list`].
 #[derive(Args, Clone, Debug, Default)]
 pub struct List {
-    /// Those of this template only.
+    /// Lists only apps of this template.
     pub template: Option<String>,
-    /// Those of this user only.
+    /// Lists only apps of this user.
     pub username: Option<String>,
-    /// Which page of them; without it, one array.
+    /// Selects a page. Without it, `list` returns an array.
     pub pagination_opts: Option<PaginationOptions>,
 }
 
-/// Apps, as they were asked for.
+/// The result of [`list`].
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub enum Listed {
-    /// The newest.
+    /// The newest apps, newest first.
     Newest(Vec<Shown>),
-    /// A page.
+    /// A page, newest first.
     Page(PaginationResult<Shown>),
 }
 
-/// How many apps are listed where no page is asked for.
-const NEWEST: usize = 1_000;
+/// The maximum number of apps in a list without pages.
+const LIST_LIMIT: usize = 1_000;
 
-/// Lists apps, newest first: the newest 1,000, or a page.
+/// Lists apps, newest first: an array of at most 1,000, or a page.
 pub async fn list(ctx: &mut QueryCtx, args: List) -> Result<Listed> {
     let List {
         template,
@@ -183,7 +184,7 @@ pub async fn list(ctx: &mut QueryCtx, args: List) -> Result<Listed> {
     };
     let apps = apps.order(Order::Desc);
     let Some(options) = pagination_opts else {
-        let newest = apps.take(NEWEST).await?;
+        let newest = apps.take(LIST_LIMIT).await?;
         return Ok(Listed::Newest(show_all(ctx, newest).await?));
     };
     let mut page = apps.paginate(options).await?;
@@ -191,17 +192,17 @@ pub async fn list(ctx: &mut QueryCtx, args: List) -> Result<Listed> {
     Ok(Listed::Page(page.with_page(shown)))
 }
 
-/// Which app to look for.
+/// The arguments of [`get_by_slug`].
 #[derive(Args, Clone, Debug)]
 pub struct GetBySlug {
     /// See [`App::slug`].
     pub slug: String,
 }
 
-/// Returns the app with this slug, if there is one.
+/// Returns the app with this slug.
 pub async fn get_by_slug(ctx: &mut QueryCtx, args: GetBySlug) -> Result<Option<Shown>> {
     match ctx.db.query(App::BY_SLUG.eq(args.slug)).unique().await? {
-        Some(app) => show(ctx, app).await.map(Some),
+        Some(app) => Ok(Some(show(ctx, app).await?)),
         None => Ok(None),
     }
 }
@@ -225,20 +226,20 @@ async fn show(ctx: &mut QueryCtx, app: Doc<App>) -> Result<Shown> {
     })
 }
 
-/// A screenshot that no app names this long after it was stored was left by a crash.
-const ORPHANED: Duration = Duration::from_secs(60 * 60);
-/// Screenshots that one step looks at.
-const STEP: usize = 200;
+/// The age from which a screenshot without an app is an orphan, which a crash left.
+const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+/// The number of screenshots that one step checks.
+const STEP_SIZE: usize = 200;
 
-/// Deletes the screenshots that are an hour old and that no app names.
+/// Deletes screenshots that are an hour old and that no app references.
 pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     const TASK: &str = "apps:deleteOrphanedScreenshots";
     let position = walks::position(ctx, TASK).await?;
-    let orphaned_before = ctx.now()? - ORPHANED.as_secs_f64() * 1e3;
+    let orphaned_before = ctx.now()? - ORPHAN_AGE.as_secs_f64() * 1e3;
     let range = StoredFile::BY_CREATION_TIME
         .gt(position)
         .lte(orphaned_before);
-    let old = ctx.db.system.query(range).take(STEP).await?;
+    let old = ctx.db.system.query(range).take(STEP_SIZE).await?;
     let Some(last) = old.last() else {
         return Ok(());
     };
@@ -254,7 +255,7 @@ pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Resul
         }
     }
     walks::advance(ctx, TASK, last.creation_time).await?;
-    if old.len() == STEP {
+    if old.len() == STEP_SIZE {
         ctx.scheduler
             .run_after(Duration::ZERO, delete_orphaned_screenshots, ())
             .await?;
@@ -301,7 +302,7 @@ mod tests {
             .unwrap()
         {
             Listed::Newest(apps) => apps,
-            Listed::Page(_) => panic!("no page was asked for"),
+            Listed::Page(_) => panic!("expected an array"),
         }
     }
 
@@ -316,7 +317,7 @@ mod tests {
             .unwrap()
         {
             Listed::Page(page) => page,
-            Listed::Newest(_) => panic!("a page was asked for"),
+            Listed::Newest(_) => panic!("expected a page"),
         }
     }
 
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slug_is_the_name_in_small_letters_and_single_dashes() {
+    fn a_slug_is_lower_case_with_single_dashes() {
         for (name, slug) in [
             ("My Clock", "my-clock"),
             ("  --Ada's   2nd clock!! ", "ada-s-2nd-clock"),
@@ -341,18 +342,18 @@ mod tests {
             ("", "app"),
             ("-", "app"),
         ] {
-            assert_eq!(slug_of(name, SLUG_LENGTH), slug, "{name}");
+            assert_eq!(slug_of(name, MAX_SLUG_LENGTH), slug, "{name}");
         }
         assert_eq!(
-            slug_of(&"ab ".repeat(40), SLUG_LENGTH).len(),
+            slug_of(&"ab ".repeat(40), MAX_SLUG_LENGTH).len(),
             59,
-            "60 would end with a dash"
+            "character 60 would be a dash"
         );
-        assert_eq!(slug_of(&"x".repeat(61), SLUG_LENGTH), "x".repeat(60));
+        assert_eq!(slug_of(&"x".repeat(61), MAX_SLUG_LENGTH), "x".repeat(60));
     }
 
     #[tokio::test]
-    async fn a_new_app_is_in_the_gallery_and_has_a_page() {
+    async fn a_new_app_is_listed_and_found_by_its_slug() {
         let t = backend();
         t.clock().set_ms(5_000.0);
         let screenshot_id = Some(screenshot(&t, "png").await);
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_page_is_on_the_site_that_is_set() {
+    async fn site_url_sets_the_address_of_pages() {
         let t = backend().env("SITE_URL", "https://gallery.example/");
         assert_eq!(
             created(&t, app("Clock")).await.page_url,
@@ -396,14 +397,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slug_that_is_taken_gets_a_suffix() {
+    async fn a_taken_slug_gets_a_suffix() {
         let t = backend();
         let name = "x".repeat(80);
         let mut slugs = std::collections::BTreeSet::new();
         for _ in 0..20 {
             slugs.insert(created(&t, app(&name)).await.slug);
         }
-        assert_eq!(slugs.len(), 20, "no two are the same");
+        assert_eq!(slugs.len(), 20, "all slugs differ");
         let (first, rest) = (slugs.pop_last().unwrap(), slugs);
         assert_eq!(first, "x".repeat(60));
         for slug in rest {
@@ -417,7 +418,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn apps_are_listed_newest_first_and_by_whose_and_what_they_are() {
+    async fn apps_are_listed_newest_first_by_user_and_template() {
         let t = backend();
         for (name, username, template) in [
             ("one", "ada", "react"),
@@ -472,7 +473,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_list_without_arguments_or_in_pages() {
+    async fn list_returns_an_array_or_a_page() {
         let t = backend();
         created(&t, app("Clock")).await;
         let array = t.call_public("apps:list", Object::new()).await.unwrap();
@@ -491,7 +492,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_hour_old_screenshot_that_no_app_names_is_deleted() {
+    async fn an_orphaned_screenshot_is_deleted_after_an_hour() {
         let t = backend();
         let named = screenshot(&t, "named").await;
         created(
@@ -519,7 +520,7 @@ mod tests {
         assert_eq!(
             sizes().await,
             [5.0],
-            "the young one has become an orphan too"
+            "the third screenshot is an hour old too"
         );
         assert_eq!(
             newest(&t, List::default()).await[0].app.screenshot_id,
@@ -530,14 +531,14 @@ mod tests {
     #[tokio::test]
     async fn many_orphans_are_deleted_in_steps() {
         let t = backend();
-        for _ in 0..STEP + 50 {
+        for _ in 0..STEP_SIZE + 50 {
             screenshot(&t, "orphaned").await;
         }
-        t.advance(2 * ORPHANED);
+        t.advance(2 * ORPHAN_AGE);
         assert_eq!(
             t.run_due().await.unwrap(),
             2,
-            "the first step has ordered the second"
+            "the first step schedules the second"
         );
         let left = t
             .query(async |ctx| ctx.db.system.query(StoredFile::all()).count().await)

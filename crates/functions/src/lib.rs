@@ -1,4 +1,4 @@
-//! The application's functions: what the modules of `convex/` are to Convex.
+//! The application's functions, like the modules of `convex/`. One file per module.
 
 use lentil::{Crons, Functions};
 
@@ -6,12 +6,12 @@ pub mod apps;
 pub mod jobs;
 mod walks;
 
-/// All functions.
+/// Returns all functions.
 pub fn all() -> Functions {
     apps::functions().with(jobs::functions())
 }
 
-/// What runs again and again.
+/// Returns all crons.
 pub fn crons() -> Crons {
     apps::crons().with(jobs::crons())
 }

@@ -1,29 +1,29 @@
-//! How far a task has come that walks a table from its oldest document on, in steps: it looks at each once.
+//! The progress of tasks that process a table in steps, from the oldest document to the newest, each document once.
 
 use clonk_schema::Walk;
 use lentil::{Document, MutationCtx, Result};
 
-/// The `_creationTime` of the last document that the task is done with; 0 before the first.
+/// Returns the `_creationTime` of the last document that the task has processed, or 0 before the first.
 pub(crate) async fn position(ctx: &mut MutationCtx, task: &str) -> Result<f64> {
     let walk = ctx.db.query(Walk::BY_NAME.eq(task)).unique().await?;
     Ok(walk.map_or(0.0, |walk| walk.position))
 }
 
-/// Records that the task is done with everything up to this `_creationTime`.
+/// Records that the task has processed all documents up to this `_creationTime`.
 pub(crate) async fn advance(ctx: &mut MutationCtx, task: &str, position: f64) -> Result<()> {
     match ctx.db.query(Walk::BY_NAME.eq(task)).unique().await? {
         Some(walk) => {
             ctx.db
                 .patch(&walk.id, Walk::patch().position(position))
-                .await
+                .await?;
         }
-        None => ctx
-            .db
-            .insert(Walk {
+        None => {
+            let walk = Walk {
                 name: task.to_owned(),
                 position,
-            })
-            .await
-            .map(drop),
+            };
+            ctx.db.insert(walk).await?;
+        }
     }
+    Ok(())
 }

@@ -1,16 +1,16 @@
-// Live queries, for a page that reads: as much of the sync protocol as that needs.
+// A client for live queries: the part of Convex's sync protocol that a read-only page needs.
 //
 //   const live = new Live(new URL("/api/sync", location.href));
 //   const unsubscribe = live.subscribe("apps:list", {}, ({ value, error }) => …);
 //   live.onstate = (isConnected) => …;
 //
-// All results move together, from one timestamp to the next. A lost connection is made anew, and asks again for
-// everything that is subscribed; until then the last results stand.
+// All results move together, from one timestamp to the next. After a lost connection the client reconnects and
+// subscribes again. Until then the last results stay.
 
 const START = { querySet: 0, identity: 0, ts: "AAAAAAAAAAA=" };
-const SILENCE_MS = 60_000; // The server says something every 15 s.
-const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 15_000;
+const SILENCE_TIMEOUT_MS = 60_000; // The server sends a message at least every 15 s.
+const MIN_BACKOFF_MS = 250;
+const MAX_BACKOFF_MS = 15_000;
 
 export class Live {
   #url;
@@ -18,17 +18,17 @@ export class Live {
   #session = crypto.randomUUID?.() ?? randomUuid();
   #connections = 0;
   #closeReason = "InitialConnect";
-  #observed = null; // The last timestamp of any connection: the server never goes back behind it.
+  #observed = null; // The last timestamp of any connection. The server never sends an earlier one.
   #version = START;
   #queries = new Map(); // id → { path, args, callback, journal }
   #nextQuery = 0;
   #querySet = 0;
-  #pause = FIRST_PAUSE_MS;
+  #backoff = MIN_BACKOFF_MS;
   #timer = null;
-  #watch = null;
-  #isConnected = null; // Unknown, until the first connection is there or is lost.
+  #silenceTimer = null;
+  #isConnected = null; // `null` until the first connection opens or fails.
 
-  // Called with whether there is a connection, whenever that changes.
+  // Called when the connection opens or is lost.
   onstate = () => {};
 
   constructor(url) {
@@ -36,12 +36,12 @@ export class Live {
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     addEventListener("online", () => this.#connectNow());
     addEventListener("pageshow", () => this.#connectNow());
-    // A page that nobody looks at has slow timers.
+    // Browsers slow down the timers of hidden pages.
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#connectNow());
     this.#connect();
   }
 
-  // Calls `callback` with `{ value }` or `{ error }` now and with each change; returns what ends that.
+  // Calls `callback` with `{ value }` or `{ error }` for the first result and each change. Returns a function that unsubscribes.
   subscribe(path, args, callback) {
     const id = this.#nextQuery++;
     const query = { path, args, callback, journal: undefined };
@@ -60,10 +60,10 @@ export class Live {
     socket.onopen = () => this.#greet();
     socket.onmessage = (event) => this.#receive(socket, event.data);
     socket.onclose = (event) => this.#lose(socket, event.reason || "Closed");
-    this.#listen(socket);
+    this.#restartSilenceTimer(socket);
   }
 
-  // A connection that is waited for is made at once.
+  // Connects at once if a reconnection is scheduled.
   #connectNow() {
     if (this.#timer !== null) this.#connect();
   }
@@ -83,7 +83,7 @@ export class Live {
   }
 
   #modify(modifications) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return; // Said when the connection is there.
+    if (this.#socket?.readyState !== WebSocket.OPEN) return; // `#greet` sends all queries when the connection opens.
     const baseVersion = this.#querySet++;
     this.#send({ type: "ModifyQuerySet", baseVersion, newVersion: this.#querySet, modifications });
   }
@@ -94,7 +94,7 @@ export class Live {
 
   #receive(socket, text) {
     if (socket !== this.#socket) return;
-    this.#listen(socket);
+    this.#restartSilenceTimer(socket);
     let message;
     try {
       message = JSON.parse(text);
@@ -112,18 +112,18 @@ export class Live {
     }
     this.#version = endVersion;
     this.#observed = endVersion.ts;
-    this.#pause = FIRST_PAUSE_MS;
-    this.#tell(true);
+    this.#backoff = MIN_BACKOFF_MS;
+    this.#setConnected(true);
     for (const { type, queryId, value, errorMessage, journal } of modifications) {
       const query = this.#queries.get(queryId);
-      if (!query) continue; // Unsubscribed meanwhile.
+      if (!query) continue; // Unsubscribed in the meantime.
       query.journal = journal;
       if (type === "QueryUpdated") report(query, { value });
       if (type === "QueryFailed") report(query, { error: errorMessage });
     }
   }
 
-  #tell(isConnected) {
+  #setConnected(isConnected) {
     if (isConnected === this.#isConnected) return;
     this.#isConnected = isConnected;
     this.onstate(isConnected);
@@ -132,18 +132,18 @@ export class Live {
   #lose(socket, reason) {
     if (socket !== this.#socket) return;
     this.#socket = null;
-    clearTimeout(this.#watch);
+    clearTimeout(this.#silenceTimer);
     socket.close();
     this.#closeReason = reason;
-    this.#tell(false);
-    this.#timer = setTimeout(() => this.#connect(), this.#pause * (0.5 + Math.random()));
-    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS);
+    this.#setConnected(false);
+    this.#timer = setTimeout(() => this.#connect(), this.#backoff * (0.5 + Math.random()));
+    this.#backoff = Math.min(2 * this.#backoff, MAX_BACKOFF_MS);
   }
 
-  // Gives a connection up that has become silent.
-  #listen(socket) {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => this.#lose(socket, "InactiveServer"), SILENCE_MS);
+  // Closes the connection if the server stays silent.
+  #restartSilenceTimer(socket) {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = setTimeout(() => this.#lose(socket, "InactiveServer"), SILENCE_TIMEOUT_MS);
   }
 }
 
@@ -151,7 +151,7 @@ function add(queryId, { path, args, journal }) {
   return { type: "Add", queryId, udfPath: path, args: [args], journal };
 }
 
-// One that fails is said on the console, and keeps nobody else from the result.
+// Reports an exception of a callback on the console, so that the other callbacks still run.
 function report({ callback }, result) {
   try {
     callback(result);
@@ -160,7 +160,7 @@ function report({ callback }, result) {
   }
 }
 
-// Browsers keep `crypto.randomUUID` from pages that came over plain HTTP from another machine.
+// Browsers provide `crypto.randomUUID` only to pages from HTTPS or the local host.
 function randomUuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;

@@ -1,4 +1,4 @@
-// The gallery at `/`, an app at `/app/<slug>`, a build's progress at `/build/<jobId>`. All that comes from the server is shown as text.
+// The gallery at `/`, an app at `/app/<slug>`, a build's progress at `/build/<jobId>`. Everything from the server is inserted as text.
 import { Live } from "./live.js";
 
 const PAGE_SIZE = 24;
@@ -21,7 +21,7 @@ function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // Not percent-encoded, then.
+    return text; // It is not percent-encoded.
   }
 }
 
@@ -31,7 +31,7 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-// A link, where the text is the URL of a page; of anything else, no link.
+// A link if the text is an HTTP URL, otherwise plain text.
 function link(url, ...children) {
   const isPage = /^https?:\/\//i.test(url) && URL.canParse(url);
   return isPage ? element("a", { href: url, rel: "noopener noreferrer" }, ...children) : element("span", {}, ...children);
@@ -43,19 +43,19 @@ function setText(target, text) {
 
 function showError(target, error) {
   target.hidden = error === undefined;
-  setText(target, error === undefined ? "" : `This could not be read: ${error}`);
+  setText(target, error === undefined ? "" : `Loading failed: ${error}`);
 }
 
 function when(ms) {
   const date = new Date(ms);
   const isDate = !Number.isNaN(date.getTime());
-  const text = isDate ? date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "some time";
+  const text = isDate ? date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "unknown date";
   return element("time", { dateTime: isDate ? date.toISOString() : "" }, text);
 }
 
 function showGallery() {
-  const pages = []; // Each is live, and stays between its cursors.
-  const cards = new Map(); // id → { card, text }: kept while their app is as it is, so that the focus stays.
+  const pages = []; // Each is a live query between two cursors.
+  const cards = new Map(); // id → { card, text }: the card of an unchanged app stays, and keeps the focus.
   document.title = "Apps · clonk";
   $("to-apps").setAttribute("aria-current", "page");
   $("gallery").hidden = false;
@@ -64,7 +64,7 @@ function showGallery() {
 
   function addPage(cursor) {
     const at = pages.push({ page: [], isDone: true }) - 1;
-    let isAwaited = document.activeElement === $("more"); // The focus goes from the button to what it brings.
+    let isAwaited = document.activeElement === $("more"); // Then the focus moves from the button to the new page.
     $("more").hidden = true;
     live.subscribe("apps:list", { paginationOpts: { numItems: PAGE_SIZE, cursor } }, ({ value, error }) => {
       showError($("gallery-error"), error);
@@ -108,7 +108,7 @@ function showGallery() {
 
 const nameOf = ({ appName, slug }) => appName.trim() || slug;
 
-// Each in a <bdi>, out of which no writing direction reaches its neighbours.
+// A <bdi> isolates the writing direction of each text.
 const makerOf = ({ template, username }) => element("span", {}, element("bdi", {}, template), " by ", element("bdi", {}, username));
 
 function pictureOf(app) {
@@ -145,7 +145,7 @@ function appCard(app) {
 }
 
 function showApp(slug) {
-  let frameUrl; // The URL of the app in the frame, which keeps running while the rest of the page changes.
+  let frameUrl; // The URL in the frame. The frame is not reloaded when the rest of the page changes.
   $("app").hidden = false;
   live.subscribe("apps:getBySlug", { slug }, ({ value: app, error }) => {
     showError($("app-error"), error);
@@ -178,26 +178,26 @@ function showApp(slug) {
   }
 }
 
-// Unchanged children stay, and keep the focus.
+// Replaces the children unless they are equal, so that they keep the focus.
 function replaceIfOther(parent, children) {
   const wanted = children.map(({ outerHTML }) => outerHTML).join("");
   if (parent.innerHTML !== wanted) parent.replaceChildren(...children);
 }
 
-// Whether an app may run inside this page: by HTTPS, and from an origin that is not ours.
+// Whether an app may run inside this page: over HTTPS, from another origin.
 function canBeFramed(url) {
   if (!/^https:\/\//i.test(url) || !URL.canParse(url)) return false;
   return new URL(url).origin !== location.origin;
 }
 
-// `allow-same-origin` lets the app keep its own origin, without which it has no storage and no sign-in. It would undo
-// the sandbox for a page of our origin, which `canBeFramed` leaves out: `frame-ancestors 'none'` keeps our pages out of
-// any frame, and stored files have a sandbox of their own, also where an app redirects to them. Nothing lets the app
-// move this page elsewhere, open dialogs over it or start downloads.
+// `allow-same-origin` lets the app keep its own origin, which it needs for storage and sign-in. A framed page of our own
+// origin could escape the sandbox. `canBeFramed` excludes our origin, and `frame-ancestors 'none'` keeps our pages out of
+// frames. Stored files have a sandbox of their own, even after a redirect. The app cannot navigate this page, open
+// dialogs over it or start downloads.
 function frameOf(url, name) {
   const frame = element("iframe", { title: `${name}, live`, loading: "lazy", referrerPolicy: "no-referrer" });
   frame.sandbox.add("allow-scripts", "allow-forms", "allow-popups", "allow-same-origin");
-  frame.src = url; // Last: an iframe applies its `sandbox` attribute only to later loads.
+  frame.src = url; // Set last: the `sandbox` attribute applies only to later loads.
   return frame;
 }
 
@@ -228,9 +228,9 @@ function showJob({ status, stage, result, createdAt }) {
   document.title = `${progress} · clonk`;
   setText($("status"), status);
   $("status").className = `badge ${status === "error" ? "error" : ""}`;
-  $("since").replaceChildren("begun ", when(createdAt));
+  $("since").replaceChildren("started ", when(createdAt));
   setText($("announcement"), progress);
-  // A stage that is not one of ours stands alone: nobody knows what comes before it, and what after.
+  // An unknown stage is shown alone, since its position is unknown.
   const known = STAGES.indexOf(stage);
   const stages = known < 0 ? [stage] : STAGES;
   const now = Math.max(known, 0);
@@ -247,11 +247,11 @@ function showJob({ status, stage, result, createdAt }) {
     }),
   );
   $("result").hidden = result === undefined;
-  // Links that stay keep the focus.
+  // Unchanged links keep the focus.
   if ($("result-text").textContent !== (result ?? "")) $("result-text").replaceChildren(...linked(result ?? ""));
 }
 
-// Text, with its URLs as links.
+// Splits a text into plain text and links.
 function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"']*[^\s<>"'.,;:!?)\]}])/i).map((part, at) => (at % 2 ? link(part, part) : part));
 }

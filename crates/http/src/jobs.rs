@@ -1,7 +1,7 @@
 use clonk_functions::jobs::{self, GetByJobId, Upsert};
 use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
 
-use crate::{error, is_authorized, unauthorized};
+use crate::api::{error, is_authorized, unauthorized};
 
 /// `POST /api/job`: creates a job or reports its progress.
 pub(crate) async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
@@ -15,7 +15,7 @@ pub(crate) async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Respon
     Ok(Response::json(StatusCode::OK, Object::from([("ok", true)])))
 }
 
-/// `GET /api/job?id=…`: the job with this id.
+/// `GET /api/job?id=…`: returns the job with this id.
 pub(crate) async fn get_job(ctx: &ActionCtx, request: Request) -> Result<Response> {
     if !is_authorized(ctx, &request).await? {
         return Ok(unauthorized());

@@ -1,9 +1,9 @@
 use clonk_functions::apps::{self, Create};
 use lentil::{ActionCtx, Id, Request, Response, Result, StatusCode, StoredFile, header};
 
-use crate::{error, is_authorized, unauthorized};
+use crate::api::{error, is_authorized, unauthorized};
 
-/// `POST /api/publish?appName=…`: adds an app to the gallery, with the request's body as its screenshot.
+/// `POST /api/publish?appName=…`: adds an app to the gallery. The request's body is its screenshot.
 pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Response> {
     if !is_authorized(ctx, &request).await? {
         return Ok(unauthorized());
@@ -16,17 +16,13 @@ pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Re
         Ok(screenshot_id) => screenshot_id,
         Err(sentence) => return Ok(error(StatusCode::BAD_REQUEST, sentence)),
     };
-    let created = ctx
-        .run_mutation(
-            apps::create,
-            Create {
-                screenshot_id,
-                ..app
-            },
-        )
-        .await;
+    let app = Create {
+        screenshot_id,
+        ..app
+    };
+    let created = ctx.run_mutation(apps::create, app).await;
     if let (Err(_), Some(id)) = (&created, &screenshot_id) {
-        // What cannot be deleted either is found by the cron.
+        // If this fails too, the cron deletes the screenshot an hour later.
         let _ = ctx.storage.delete(id).await;
     }
     Ok(Response::json(
@@ -35,7 +31,7 @@ pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Re
     ))
 }
 
-/// The app that the query string tells of; its screenshot is still to come.
+/// Reads the app from the query string, without its screenshot. The error is a message for the client.
 fn read_app(request: &Request) -> Result<Create, String> {
     const NAMES: [&str; 6] = [
         "appName",
@@ -87,7 +83,7 @@ fn read_app(request: &Request) -> Result<Create, String> {
     })
 }
 
-/// Stores the body, if there is one; or says why it is no screenshot.
+/// Stores the body, unless it is empty. The inner error is a message for the client.
 async fn store_screenshot(
     ctx: &ActionCtx,
     request: Request,
@@ -193,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_app_needs_no_screenshot_and_may_name_its_template() {
+    async fn screenshot_and_template_are_optional() {
         let t = backend();
         assert_eq!(
             publish(&t, &format!("{APP}&template=threejs"), "").await.0,
@@ -205,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_no_key_publishes_nothing() {
+    async fn a_request_without_the_key_publishes_nothing() {
         let t = backend();
         let request = lentil::HttpRequest::builder()
             .method("POST")
@@ -221,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_or_bad_is_named_and_nothing_is_stored() {
+    async fn an_invalid_request_is_refused_with_a_reason_and_stores_nothing() {
         let t = backend();
         for (uri, sentence) in [
             (
@@ -242,7 +238,7 @@ mod tests {
                 (400, format!(r#"{{"error":"{sentence}"}}"#))
             );
         }
-        let (status, body) = publish(&t, APP, "no picture").await;
+        let (status, body) = publish(&t, APP, "not a picture").await;
         assert_eq!(
             (status, &*body),
             (

@@ -2,27 +2,32 @@ use clonk_functions::apps::{self, GetBySlug, Shown};
 use lentil::header::{self, HeaderValue};
 use lentil::{ActionCtx, Request, Response, Result, StatusCode};
 
-use super::{ABOUT, escaped, head, page};
+use super::document::{DEFAULT_DESCRIPTION, escaped, head, page};
 
-/// Characters of an app's name or description in the head of its page; both may be long.
-const HEAD_LENGTH: usize = 300;
+/// The maximum length of an app's name or description in the head of its page, in characters.
+const MAX_HEAD_LENGTH: usize = 300;
 
-/// `GET /app/<slug>`: the page of an app; with status 404, the page that says that there is none.
+/// `GET /app/<slug>`: returns the page of an app, with status 404 if there is none.
 pub(super) async fn get_app(ctx: &ActionCtx, request: Request) -> Result<Response> {
     let path = request.path();
     if path.ends_with('/') {
         return Ok(moved(path.trim_end_matches('/')));
     }
     let slug = decoded(path.strip_prefix("/app/").unwrap_or_default());
-    let found: Option<Shown> = ctx.run_query(apps::get_by_slug, GetBySlug { slug }).await?;
-    Ok(found.map_or_else(not_found, |app| page(StatusCode::OK, &head_of(app))))
+    match ctx.run_query(apps::get_by_slug, GetBySlug { slug }).await? {
+        Some(app) => Ok(page(StatusCode::OK, &head_of(app))),
+        None => Ok(not_found()),
+    }
 }
 
 fn not_found() -> Response {
-    page(StatusCode::NOT_FOUND, &head("No such app · clonk", ABOUT))
+    page(
+        StatusCode::NOT_FOUND,
+        &head("No such app · clonk", DEFAULT_DESCRIPTION),
+    )
 }
 
-/// Sends the browser to the address without a slash at its end; from `/app/` to the gallery.
+/// Redirects to the path without a slash at its end, and from `/app/` to the gallery.
 fn moved(path: &str) -> Response {
     let to = if path == "/app" { "/" } else { path };
     match HeaderValue::from_str(to) {
@@ -31,7 +36,7 @@ fn moved(path: &str) -> Response {
     }
 }
 
-/// The path's text; where it is encoded wrongly it stands for itself, as in the page's script.
+/// Decodes a path's percent-encoding. Returns the path itself if it is malformed, as the page's script does.
 fn decoded(path: &str) -> String {
     let mut parts = path.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -46,6 +51,7 @@ fn decoded(path: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Returns the head of an app's page.
 fn head_of(
     Shown {
         app,
@@ -66,9 +72,12 @@ fn head_of(
     }
 }
 
+/// Returns at most [`MAX_HEAD_LENGTH`] characters of a text.
 fn cut(text: &str) -> &str {
-    let end = text.char_indices().nth(HEAD_LENGTH);
-    end.map_or(text, |(at, _)| &text[..at])
+    match text.char_indices().nth(MAX_HEAD_LENGTH) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_apps_page_says_in_its_head_what_it_shows() {
+    async fn the_head_of_an_apps_page_describes_the_app() {
         let t = backend();
         let slug = publish(&t, "My Clock", "It tells the time.").await;
         let page = get(&t, &format!("/app/{slug}")).await;
@@ -127,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_screenshot_is_the_picture_of_a_preview() {
+    async fn a_link_preview_shows_the_screenshot() {
         let t = backend();
         let request = HttpRequest::post(
             "/api/publish?appName=Map&description=d&vercelUrl=v&githubUrl=g&username=ada",
@@ -144,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hostile_texts_do_not_leave_the_head() {
+    async fn hostile_text_in_the_head_is_escaped() {
         let t = backend();
         let hostile = "</title><script>x</script>\"' & <!-- head -->";
         let slug = publish(&t, hostile, hostile).await;
@@ -159,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_app_is_found_however_its_path_is_written() {
+    async fn an_apps_path_may_be_percent_encoded() {
         let t = backend();
         publish(&t, "My Clock", "d").await;
         for (path, status) in [
@@ -187,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slash_at_the_end_leads_to_the_page() {
+    async fn a_slash_at_the_end_redirects() {
         let t = backend();
         for (path, to) in [
             ("/app/", "/"),

@@ -1,12 +1,14 @@
-//! The page: the gallery at `/`, an app at `/app/<slug>`, and a build's progress at `/build/<jobId>`.
+//! The web pages: the gallery at `/`, an app at `/app/<slug>`, and the progress of a build at `/build/<jobId>`.
 //!
-//! It is one document, which shows what its path names; its script subscribes to public queries. Its files are in
-//! `page/`, and part of the program.
+//! All are one HTML document, whose script subscribes to public queries and shows what the path selects. The files in
+//! `page/` are compiled into the program.
 
 mod app;
+mod document;
 
-use lentil::header::{self, HeaderValue};
 use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, StatusCode};
+
+use document::{DEFAULT_DESCRIPTION, head, page, with_safe_headers};
 
 /// Adds the page's routes.
 pub(crate) fn routes(router: HttpRouter) -> HttpRouter {
@@ -17,76 +19,25 @@ pub(crate) fn routes(router: HttpRouter) -> HttpRouter {
         .prefix(Method::GET, "/page/", get_asset)
 }
 
-/// Scripts and styles are the page's own; pictures are where the storage is; apps run elsewhere, in frames.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self' data: http: https:; frame-src https:; base-uri 'none'; form-action 'self'; \
-    frame-ancestors 'none'";
-
-/// The description of the page where its path names no app.
-const ABOUT: &str = "Apps that clonk has built, and those that it is building.";
-
 async fn get_page(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
-    Ok(page(StatusCode::OK, &head("clonk", ABOUT)))
-}
-
-/// The document, with this in its head.
-fn page(status: StatusCode, head: &str) -> Response {
-    let html = include_str!("../page/index.html").replacen("<!-- head -->", head, 1);
-    let response = Response::with_type(status, "text/html; charset=utf-8", html);
-    with_safe_headers(response).header(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(POLICY),
-    )
-}
-
-/// A title and a description, for browsers, search engines, and messengers that preview links (Open Graph).
-fn head(title: &str, description: &str) -> String {
-    let (title, description) = (escaped(title), escaped(description));
-    format!(
-        "<title>{title}</title>\n\
-         <meta name=\"description\" content=\"{description}\">\n\
-         <meta property=\"og:title\" content=\"{title}\">\n\
-         <meta property=\"og:description\" content=\"{description}\">"
-    )
-}
-
-/// A text as HTML shows it, in an element or in quotes.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-    html
+    Ok(page(StatusCode::OK, &head("clonk", DEFAULT_DESCRIPTION)))
 }
 
 async fn get_asset(_ctx: &ActionCtx, request: Request) -> Result<Response> {
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     Ok(match request.path() {
-        "/page/page.css" => file("text/css; charset=utf-8", include_str!("../page/page.css")),
-        "/page/page.js" => file(SCRIPT, include_str!("../page/page.js")),
-        "/page/live.js" => file(SCRIPT, include_str!("../page/live.js")),
+        "/page/page.css" => file(
+            "text/css; charset=utf-8",
+            include_str!("../../page/page.css"),
+        ),
+        "/page/page.js" => file(SCRIPT, include_str!("../../page/page.js")),
+        "/page/live.js" => file(SCRIPT, include_str!("../../page/live.js")),
         _ => Response::text(StatusCode::NOT_FOUND, "Not Found"),
     })
 }
 
 fn file(content_type: &'static str, text: &'static str) -> Response {
     with_safe_headers(Response::with_type(StatusCode::OK, content_type, text))
-}
-
-fn with_safe_headers(response: Response) -> Response {
-    response
-        .header(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        )
-        .header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
 }
 
 #[cfg(test)]
@@ -104,7 +55,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_page_is_served_at_its_paths_and_runs_its_own_scripts_alone() {
+    async fn the_page_is_served_at_its_paths_and_runs_only_its_own_scripts() {
         for path in ["/", "/build/job-1", "/build/"] {
             let page = get(path).await;
             assert_eq!(
@@ -126,14 +77,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_page_names_is_there_and_nothing_else() {
+    async fn only_the_pages_own_assets_are_served() {
         let page = get("/").await;
-        let named: Vec<&str> = page
+        let assets: Vec<&str> = page
             .text()
             .split('"')
             .filter(|text| text.starts_with("/page/"))
             .collect();
-        assert_eq!(named, ["/page/page.css", "/page/page.js"]);
+        assert_eq!(assets, ["/page/page.css", "/page/page.js"]);
         for (path, content_type) in [
             ("/page/page.css", "text/css"),
             ("/page/page.js", "text/javascript"),

@@ -1,0 +1,19 @@
+//! What the API's routes share: the check of the key, and error responses.
+
+use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
+
+/// The name of the key that the factory server presents.
+pub const API_KEY: &str = "CLONK_API_KEY";
+
+/// Returns whether the request carries the key. Routes check it before they read the body.
+pub(crate) async fn is_authorized(ctx: &ActionCtx, request: &Request) -> Result<bool> {
+    Ok(ctx.secret(API_KEY).await?.authorizes(request.headers()))
+}
+
+pub(crate) fn unauthorized() -> Response {
+    error(StatusCode::UNAUTHORIZED, "Unauthorized")
+}
+
+pub(crate) fn error(status: StatusCode, message: impl Into<String>) -> Response {
+    Response::json(status, Object::from([("error", message.into())]))
+}
