@@ -67,12 +67,12 @@ pub(crate) enum Run {
 }
 
 impl Run {
-    pub(crate) fn query<A, R, F>(handler: F) -> Run
+    pub(crate) fn query<A, M, R, F>(handler: F) -> Run
     where
         A: Args,
         R: ReturnType + Send,
-        F: Handler<QueryCtx, A, Returns = R> + Send + Sync,
-        for<'a> <F as HandlerOn<'a, QueryCtx, A>>::Future: Send,
+        F: Handler<QueryCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as HandlerOn<'a, QueryCtx, A, M>>::Future: Send,
     {
         let handler = Arc::new(handler);
         Run::Query(Arc::new(move |ctx, args| {
@@ -81,12 +81,12 @@ impl Run {
         }))
     }
 
-    pub(crate) fn mutation<A, R, F>(handler: F) -> Run
+    pub(crate) fn mutation<A, M, R, F>(handler: F) -> Run
     where
         A: Args,
         R: ReturnType + Send,
-        F: Handler<MutationCtx, A, Returns = R> + Send + Sync,
-        for<'a> <F as HandlerOn<'a, MutationCtx, A>>::Future: Send,
+        F: Handler<MutationCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as HandlerOn<'a, MutationCtx, A, M>>::Future: Send,
     {
         let handler = Arc::new(handler);
         Run::Mutation(Arc::new(move |ctx, args| {
@@ -95,12 +95,12 @@ impl Run {
         }))
     }
 
-    pub(crate) fn action<A, R, F>(handler: F) -> Run
+    pub(crate) fn action<A, M, R, F>(handler: F) -> Run
     where
         A: Args,
         R: ReturnType + Send,
-        F: ActionHandler<ActionCtx, A, Returns = R> + Send + Sync,
-        for<'a> <F as ActionHandlerOn<'a, ActionCtx, A>>::Future: Send,
+        F: ActionHandler<ActionCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, A, M>>::Future: Send,
     {
         let handler = Arc::new(handler);
         Run::Action(Arc::new(move |ctx, args| {

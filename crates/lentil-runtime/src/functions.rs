@@ -47,22 +47,6 @@ pub enum FunctionsError {
     Reserved(FunctionPath),
 }
 
-macro_rules! register {
-    ($(#[$doc:meta])* $name:ident, $visibility:ident, $run:ident, $handler:ident, $on:ident, $ctx:ty) => {
-        $(#[$doc])*
-        #[must_use]
-        pub fn $name<A, R, F>(self, name: &str, handler: F) -> Self
-        where
-            A: Args,
-            R: ReturnType + Send,
-            F: $handler<$ctx, A, Returns = R> + Send + Sync,
-            for<'a> <F as $on<'a, $ctx, A>>::Future: Send,
-        {
-            self.declare::<A, R>(name, Visibility::$visibility, Item::of::<F>(), Run::$run(handler))
-        }
-    };
-}
-
 impl Functions {
     /// No functions.
     pub fn new() -> Functions {
@@ -84,24 +68,107 @@ impl Functions {
         self
     }
 
-    register!(
-        /// Registers a query that every client may call.
-        query, Public, query, Handler, HandlerOn, QueryCtx);
-    register!(
-        /// Registers a query for other functions alone.
-        internal_query, Internal, query, Handler, HandlerOn, QueryCtx);
-    register!(
-        /// Registers a mutation that every client may call.
-        mutation, Public, mutation, Handler, HandlerOn, MutationCtx);
-    register!(
-        /// Registers a mutation for other functions alone.
-        internal_mutation, Internal, mutation, Handler, HandlerOn, MutationCtx);
-    register!(
-        /// Registers an action that every client may call.
-        action, Public, action, ActionHandler, ActionHandlerOn, ActionCtx);
-    register!(
-        /// Registers an action for other functions alone.
-        internal_action, Internal, action, ActionHandler, ActionHandlerOn, ActionCtx);
+    /// Registers a query that every client may call.
+    #[must_use]
+    pub fn query<A, M, R, F>(self, name: &str, handler: F) -> Self
+    where
+        A: Args,
+        R: ReturnType + Send,
+        F: Handler<QueryCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as HandlerOn<'a, QueryCtx, A, M>>::Future: Send,
+    {
+        self.declare::<A, R>(
+            name,
+            Visibility::Public,
+            Item::of::<F>(),
+            Run::query(handler),
+        )
+    }
+
+    /// Registers a query that only other functions and the administrator may call.
+    #[must_use]
+    pub fn internal_query<A, M, R, F>(self, name: &str, handler: F) -> Self
+    where
+        A: Args,
+        R: ReturnType + Send,
+        F: Handler<QueryCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as HandlerOn<'a, QueryCtx, A, M>>::Future: Send,
+    {
+        self.declare::<A, R>(
+            name,
+            Visibility::Internal,
+            Item::of::<F>(),
+            Run::query(handler),
+        )
+    }
+
+    /// Registers a mutation that every client may call.
+    #[must_use]
+    pub fn mutation<A, M, R, F>(self, name: &str, handler: F) -> Self
+    where
+        A: Args,
+        R: ReturnType + Send,
+        F: Handler<MutationCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as HandlerOn<'a, MutationCtx, A, M>>::Future: Send,
+    {
+        self.declare::<A, R>(
+            name,
+            Visibility::Public,
+            Item::of::<F>(),
+            Run::mutation(handler),
+        )
+    }
+
+    /// Registers a mutation that only other functions and the administrator may call.
+    #[must_use]
+    pub fn internal_mutation<A, M, R, F>(self, name: &str, handler: F) -> Self
+    where
+        A: Args,
+        R: ReturnType + Send,
+        F: Handler<MutationCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as HandlerOn<'a, MutationCtx, A, M>>::Future: Send,
+    {
+        self.declare::<A, R>(
+            name,
+            Visibility::Internal,
+            Item::of::<F>(),
+            Run::mutation(handler),
+        )
+    }
+
+    /// Registers an action that every client may call.
+    #[must_use]
+    pub fn action<A, M, R, F>(self, name: &str, handler: F) -> Self
+    where
+        A: Args,
+        R: ReturnType + Send,
+        F: ActionHandler<ActionCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, A, M>>::Future: Send,
+    {
+        self.declare::<A, R>(
+            name,
+            Visibility::Public,
+            Item::of::<F>(),
+            Run::action(handler),
+        )
+    }
+
+    /// Registers an action that only other functions and the administrator may call.
+    #[must_use]
+    pub fn internal_action<A, M, R, F>(self, name: &str, handler: F) -> Self
+    where
+        A: Args,
+        R: ReturnType + Send,
+        F: ActionHandler<ActionCtx, A, M, Returns = R> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, A, M>>::Future: Send,
+    {
+        self.declare::<A, R>(
+            name,
+            Visibility::Internal,
+            Item::of::<F>(),
+            Run::action(handler),
+        )
+    }
 
     fn declare<A: Args, R: ReturnType>(
         mut self,

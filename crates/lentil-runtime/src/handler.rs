@@ -1,25 +1,41 @@
-//! What can be registered as a function: an `async fn` over a context and its arguments.
+//! The shapes of functions that can be registered: an `async fn` over a context and its arguments.
 //!
-//! One trait of fixed arity serves named functions and annotated async closures. Its associated future lets a
-//! *registration* demand `Send`, while a *call* (`ctx.run_mutation(jobs::upsert, args)`) binds only the signature,
-//! so that a function may name itself.
+//! One trait of fixed arity serves named functions and annotated async closures. Its associated
+//! future lets a *registration* demand `Send`, while a *call* (`ctx.run_mutation(jobs::upsert,
+//! args)`) binds only the signature, so that a function may name itself.
+//!
+//! Each trait has two implementations, told apart by the parameter `M`. [`Fits`] marks the one for
+//! functions of the right shape. Nothing has the other, of [`Misfit`]: it exists for the compiler's
+//! messages. With one candidate, the compiler reports the mismatch that it meets inside, and
+//! suggests a closure; with two, it reports the trait itself, in the words written here.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, Pending};
 
 use crate::Result;
 
-/// A function over `&'a mut C`, for one lifetime `'a`: what [`Handler`] is made of.
-pub trait HandlerOn<'a, C: 'a, A> {
-    /// What its future yields.
+/// Marks the implementation of the handler traits that functions have.
+pub struct Fits;
+
+/// Marks the implementation of the handler traits that no function has.
+pub struct Misfit;
+
+/// Has no implementation.
+pub trait Never {}
+
+/// A function over `&'a mut C` for one lifetime `'a`; [`Handler`] demands it for all lifetimes.
+pub trait HandlerOn<'a, C: 'a, A, M = Fits> {
+    /// The output of its future.
     type Output;
     /// Its future.
     type Future: Future<Output = Self::Output> + 'a;
 
-    /// Calls it.
+    /// Calls the function.
     fn call(&self, ctx: &'a mut C, args: A) -> Self::Future;
 }
 
-impl<'a, C: 'a, A, F, Fut> HandlerOn<'a, C, A> for F
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, A, F, Fut> HandlerOn<'a, C, A, Fits> for F
 where
     F: Fn(&'a mut C, A) -> Fut,
     Fut: Future + 'a,
@@ -32,38 +48,51 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, A, F: Never> HandlerOn<'a, C, A, Misfit> for F {
+    type Output = Infallible;
+    type Future = Pending<Infallible>;
+
+    fn call(&self, _ctx: &'a mut C, _args: A) -> Pending<Infallible> {
+        std::future::pending()
+    }
+}
+
 /// An `async fn(ctx: &mut C, args: A) -> Result<R>`.
 #[diagnostic::on_unimplemented(
-    message = "this is no function that Lentil can run with these arguments",
+    message = "this function does not have the shape that is expected here",
     label = "expected `async fn(ctx: &mut {C}, args: {A}) -> Result<_>`",
-    note = "queries take `&mut QueryCtx`, mutations `&mut MutationCtx`; arguments are one struct with `#[derive(Args)]`, or `()`"
+    note = "a query takes `&mut QueryCtx`, a mutation `&mut MutationCtx`, an action `&ActionCtx`",
+    note = "the second parameter is one struct with `#[derive(Args)]`; without arguments it is `(): ()`"
 )]
-pub trait Handler<C, A>:
-    for<'a> HandlerOn<'a, C, A, Output = Result<Self::Returns>> + 'static
+pub trait Handler<C, A, M = Fits>:
+    for<'a> HandlerOn<'a, C, A, M, Output = Result<Self::Returns>> + 'static
 {
-    /// What it returns when all goes well.
+    /// The value that it returns on success.
     type Returns;
 }
 
-impl<C, A, F, R> Handler<C, A> for F
+#[diagnostic::do_not_recommend]
+impl<C, A, M, F, R> Handler<C, A, M> for F
 where
-    F: for<'a> HandlerOn<'a, C, A, Output = Result<R>> + 'static,
+    F: for<'a> HandlerOn<'a, C, A, M, Output = Result<R>> + 'static,
 {
     type Returns = R;
 }
 
-/// An action over `&'a ActionCtx`, for one lifetime `'a`: what [`ActionHandler`] is made of.
-pub trait ActionHandlerOn<'a, C: 'a, A> {
-    /// What its future yields.
+/// An action over `&'a C` for one lifetime `'a`; [`ActionHandler`] demands it for all lifetimes.
+pub trait ActionHandlerOn<'a, C: 'a, A, M = Fits> {
+    /// The output of its future.
     type Output;
     /// Its future.
     type Future: Future<Output = Self::Output> + 'a;
 
-    /// Calls it.
+    /// Calls the function.
     fn call(&self, ctx: &'a C, args: A) -> Self::Future;
 }
 
-impl<'a, C: 'a, A, F, Fut> ActionHandlerOn<'a, C, A> for F
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, A, F, Fut> ActionHandlerOn<'a, C, A, Fits> for F
 where
     F: Fn(&'a C, A) -> Fut,
     Fut: Future + 'a,
@@ -76,22 +105,35 @@ where
     }
 }
 
-/// An `async fn(ctx: &ActionCtx, args: A) -> Result<R>`; an HTTP action's arguments are its `Request`.
+#[diagnostic::do_not_recommend]
+impl<'a, C: 'a, A, F: Never> ActionHandlerOn<'a, C, A, Misfit> for F {
+    type Output = Infallible;
+    type Future = Pending<Infallible>;
+
+    fn call(&self, _ctx: &'a C, _args: A) -> Pending<Infallible> {
+        std::future::pending()
+    }
+}
+
+/// An `async fn(ctx: &ActionCtx, args: A) -> Result<R>`; the argument of an HTTP action is its
+/// `Request`.
 #[diagnostic::on_unimplemented(
-    message = "this is no action that Lentil can run with these arguments",
+    message = "this function does not have the shape of an action",
     label = "expected `async fn(ctx: &{C}, args: {A}) -> Result<_>`",
-    note = "actions take `&ActionCtx` and one struct with `#[derive(Args)]`, or `()`; HTTP actions take a `Request` and return a `Response`"
+    note = "an action takes `&ActionCtx` and one struct with `#[derive(Args)]`, or `(): ()`",
+    note = "an HTTP action takes `&ActionCtx` and a `Request`, and returns a `Response`"
 )]
-pub trait ActionHandler<C, A>:
-    for<'a> ActionHandlerOn<'a, C, A, Output = Result<Self::Returns>> + 'static
+pub trait ActionHandler<C, A, M = Fits>:
+    for<'a> ActionHandlerOn<'a, C, A, M, Output = Result<Self::Returns>> + 'static
 {
-    /// What it returns when all goes well.
+    /// The value that it returns on success.
     type Returns;
 }
 
-impl<C, A, F, R> ActionHandler<C, A> for F
+#[diagnostic::do_not_recommend]
+impl<C, A, M, F, R> ActionHandler<C, A, M> for F
 where
-    F: for<'a> ActionHandlerOn<'a, C, A, Output = Result<R>> + 'static,
+    F: for<'a> ActionHandlerOn<'a, C, A, M, Output = Result<R>> + 'static,
 {
     type Returns = R;
 }

@@ -82,7 +82,7 @@ impl ActionCtx {
     ///
     /// # Errors
     /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
-    pub fn run_query<'c, A, R, F>(
+    pub fn run_query<'c, A, M, R, F>(
         &'c self,
         _query: F,
         args: impl IntoArgs<A>,
@@ -90,7 +90,7 @@ impl ActionCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: Handler<QueryCtx, A, Returns = R>,
+        F: Handler<QueryCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
@@ -109,7 +109,7 @@ impl ActionCtx {
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
-    pub fn run_query_json<'c, A, R, F>(
+    pub fn run_query_json<'c, A, M, R, F>(
         &'c self,
         _query: F,
         args: impl IntoArgs<A>,
@@ -117,7 +117,7 @@ impl ActionCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: Handler<QueryCtx, A, Returns = R>,
+        F: Handler<QueryCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
@@ -135,7 +135,7 @@ impl ActionCtx {
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
-    pub fn run_mutation<'c, A, R, F>(
+    pub fn run_mutation<'c, A, M, R, F>(
         &'c self,
         _mutation: F,
         args: impl IntoArgs<A>,
@@ -143,7 +143,7 @@ impl ActionCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: Handler<MutationCtx, A, Returns = R>,
+        F: Handler<MutationCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
@@ -161,7 +161,7 @@ impl ActionCtx {
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
-    pub fn run_action<'c, A, R, F>(
+    pub fn run_action<'c, A, M, R, F>(
         &'c self,
         _action: F,
         args: impl IntoArgs<A>,
@@ -169,7 +169,7 @@ impl ActionCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: ActionHandler<ActionCtx, A, Returns = R>,
+        F: ActionHandler<ActionCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);

@@ -74,7 +74,7 @@ impl MutationCtx {
     ///
     /// # Errors
     /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
-    pub fn run_query<'c, A, R, F>(
+    pub fn run_query<'c, A, M, R, F>(
         &'c mut self,
         _query: F,
         args: impl IntoArgs<A>,
@@ -82,7 +82,7 @@ impl MutationCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: Handler<QueryCtx, A, Returns = R>,
+        F: Handler<QueryCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
@@ -97,7 +97,7 @@ impl MutationCtx {
     ///
     /// # Errors
     /// As [`MutationCtx::run_query`].
-    pub fn run_mutation<'c, A, R, F>(
+    pub fn run_mutation<'c, A, M, R, F>(
         &'c mut self,
         _mutation: F,
         args: impl IntoArgs<A>,
@@ -105,7 +105,7 @@ impl MutationCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: Handler<MutationCtx, A, Returns = R>,
+        F: Handler<MutationCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);

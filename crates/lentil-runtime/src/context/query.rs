@@ -70,7 +70,7 @@ impl QueryCtx {
     ///
     /// # Errors
     /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
-    pub fn run_query<'c, A, R, F>(
+    pub fn run_query<'c, A, M, R, F>(
         &'c mut self,
         _query: F,
         args: impl IntoArgs<A>,
@@ -78,7 +78,7 @@ impl QueryCtx {
     where
         A: Args,
         R: ReturnType + 'c,
-        F: Handler<QueryCtx, A, Returns = R>,
+        F: Handler<QueryCtx, A, M, Returns = R>,
     {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);

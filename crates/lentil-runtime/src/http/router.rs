@@ -63,28 +63,28 @@ impl HttpRouter {
 
     /// Routes a method and a path to an action: `async fn(ctx: &ActionCtx, request: Request) -> Result<Response>`.
     #[must_use]
-    pub fn route<F>(self, method: Method, path: &str, action: F) -> HttpRouter
+    pub fn route<M, F>(self, method: Method, path: &str, action: F) -> HttpRouter
     where
-        F: ActionHandler<ActionCtx, Request, Returns = Response> + Send + Sync,
-        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request>>::Future: Send,
+        F: ActionHandler<ActionCtx, Request, M, Returns = Response> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request, M>>::Future: Send,
     {
         self.add(method, path, false, action)
     }
 
     /// Routes a method and every path that begins with `prefix`, which begins and ends with `/`.
     #[must_use]
-    pub fn prefix<F>(self, method: Method, prefix: &str, action: F) -> HttpRouter
+    pub fn prefix<M, F>(self, method: Method, prefix: &str, action: F) -> HttpRouter
     where
-        F: ActionHandler<ActionCtx, Request, Returns = Response> + Send + Sync,
-        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request>>::Future: Send,
+        F: ActionHandler<ActionCtx, Request, M, Returns = Response> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request, M>>::Future: Send,
     {
         self.add(method, prefix, true, action)
     }
 
-    fn add<F>(mut self, method: Method, path: &str, is_prefix: bool, action: F) -> HttpRouter
+    fn add<M, F>(mut self, method: Method, path: &str, is_prefix: bool, action: F) -> HttpRouter
     where
-        F: ActionHandler<ActionCtx, Request, Returns = Response> + Send + Sync,
-        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request>>::Future: Send,
+        F: ActionHandler<ActionCtx, Request, M, Returns = Response> + Send + Sync,
+        for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request, M>>::Future: Send,
     {
         let action = Arc::new(action);
         let action: HttpAction = Arc::new(move |ctx, request| {

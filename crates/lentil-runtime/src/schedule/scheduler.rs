@@ -6,6 +6,7 @@ use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
 
 use super::{ScheduledFunction, jobs};
 use crate::database::Slot;
+use crate::function::BoxFuture;
 use crate::handler::{ActionHandler, Handler};
 use crate::run::arguments;
 use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
@@ -59,12 +60,18 @@ pub(super) enum DueTime {
 
 /// A function that can be scheduled: a mutation (`C` is [`MutationCtx`]) or an action ([`ActionCtx`]).
 #[diagnostic::on_unimplemented(
-    message = "this is no function that can be scheduled with these arguments",
-    label = "expected a mutation or an action that takes `{A}`"
+    message = "this function cannot be scheduled",
+    label = "expected a mutation or an action that takes `{A}`",
+    note = "a query cannot be scheduled: it only returns a value",
+    note = "a mutation is an `async fn(ctx: &mut MutationCtx, args: {A}) -> Result<_>`",
+    note = "an action is an `async fn(ctx: &ActionCtx, args: {A}) -> Result<_>`"
 )]
 pub trait Schedulable<A, C>: 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<A, F: Handler<MutationCtx, A>> Schedulable<A, MutationCtx> for F {}
+
+#[diagnostic::do_not_recommend]
 impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
 
 impl Scheduler {
@@ -116,59 +123,60 @@ impl Scheduler {
     ///
     /// # Errors
     /// When it is not registered, is put off by more than five years, or more is scheduled than one call may.
-    pub async fn run_after<A, C, F>(
-        &self,
+    pub fn run_after<'c, A, C, F>(
+        &'c self,
         delay: Duration,
-        function: F,
+        _function: F,
         args: impl IntoArgs<A>,
-    ) -> Result<Id<ScheduledFunction>>
+    ) -> BoxFuture<'c, Result<Id<ScheduledFunction>>>
     where
         A: Args,
         F: Schedulable<A, C>,
     {
-        self.schedule(DueTime::After(delay), function, args).await
+        self.schedule::<F>(DueTime::After(delay), arguments(args))
     }
 
     /// Has a function run at a time, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// As [`Scheduler::run_after`].
-    pub async fn run_at<A, C, F>(
-        &self,
+    pub fn run_at<'c, A, C, F>(
+        &'c self,
         at_ms: f64,
-        function: F,
-        args: impl IntoArgs<A>,
-    ) -> Result<Id<ScheduledFunction>>
-    where
-        A: Args,
-        F: Schedulable<A, C>,
-    {
-        self.schedule(DueTime::At(at_ms), function, args).await
-    }
-
-    async fn schedule<A, C, F>(
-        &self,
-        due: DueTime,
         _function: F,
         args: impl IntoArgs<A>,
-    ) -> Result<Id<ScheduledFunction>>
+    ) -> BoxFuture<'c, Result<Id<ScheduledFunction>>>
     where
         A: Args,
         F: Schedulable<A, C>,
     {
-        let runtime = self.runtime()?;
-        let function = runtime.registry().handled_by::<F>()?;
-        let job = new_job(&runtime, function.path().clone(), arguments(args)?, due)?;
-        let id = Id::new(job.id);
-        match &self.place {
-            Place::AtOnce(runtime) => jobs::order(runtime, job, self.caller).await?,
-            Place::Within(slot) => {
-                let transaction = &mut *slot.lock()?;
-                transaction.usage.schedule(transaction.runtime.limits())?;
-                jobs::insert(transaction, job, self.caller).await?;
+        self.schedule::<F>(DueTime::At(at_ms), arguments(args))
+    }
+
+    /// Schedules the registered function whose handler is `F`.
+    ///
+    /// The future is boxed, so that it does not name the handler's type: the compiler would
+    /// report a function that cannot be scheduled once more for each step of awaiting it.
+    fn schedule<F: 'static>(
+        &self,
+        due: DueTime,
+        args: Result<Object>,
+    ) -> BoxFuture<'_, Result<Id<ScheduledFunction>>> {
+        Box::pin(async move {
+            let runtime = self.runtime()?;
+            let function = runtime.registry().handled_by::<F>()?;
+            let job = new_job(&runtime, function.path().clone(), args?, due)?;
+            let id = Id::new(job.id);
+            match &self.place {
+                Place::AtOnce(runtime) => jobs::order(runtime, job, self.caller).await?,
+                Place::Within(slot) => {
+                    let transaction = &mut *slot.lock()?;
+                    transaction.usage.schedule(transaction.runtime.limits())?;
+                    jobs::insert(transaction, job, self.caller).await?;
+                }
             }
-        }
-        Ok(id)
+            Ok(id)
+        })
     }
 
     /// Cancels a scheduled function. One that has run already is not changed. A running action continues, but

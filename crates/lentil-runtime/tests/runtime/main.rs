@@ -4,6 +4,7 @@ mod actions;
 mod cache;
 mod canceling;
 mod clocks;
+mod compile_fail;
 mod counting;
 mod damage;
 mod environment;
