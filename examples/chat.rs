@@ -141,7 +141,7 @@ async fn post_message(ctx: &ActionCtx, request: Request) -> Result<Response> {
     let messages = ctx
         .run_mutation(say, said)
         .await
-        .map_err(|error| error.blame_request())?;
+        .map_err(|error| error.bad_request())?;
     Ok(Response::json(
         StatusCode::OK,
         Object::from([("messages", messages)]),
@@ -224,7 +224,7 @@ mod tests {
         let t = TestBackend::new(schema());
         let failed = t.mutation(async |ctx| {
             say(ctx, said("ada", "hello")).await?;
-            Err::<(), _>(lentil::Error::uncaught("changed my mind"))
+            Err::<(), _>(lentil::Error::msg("changed my mind"))
         });
         assert!(failed.await.is_err());
         assert_eq!(t.documents::<Channel>().await.unwrap(), []);

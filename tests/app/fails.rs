@@ -23,7 +23,7 @@ macro_rules! failing {
 
             async fn plain(ctx: $ctx, _: ()) -> Result<()> {
                 $before(ctx).await?;
-                Err(Error::uncaught("a plain failure"))
+                Err(Error::msg("a plain failure"))
             }
 
             async fn panics(ctx: $ctx, _: ()) -> Result<()> {

@@ -24,7 +24,7 @@ async fn act(ctx: &ActionCtx, _: ()) -> Result<()> {
 async fn watch(ctx: &mut QueryCtx, _: ()) -> Result<f64> {
     let broken = ctx.db.query(Counter::BY_NAME.eq("broken")).first().await?;
     match broken {
-        Some(_) => Err(Error::uncaught("it is broken")),
+        Some(_) => Err(Error::msg("it is broken")),
         None => Ok(0.0),
     }
 }

@@ -53,11 +53,11 @@ pub(crate) struct Found {
 pub(crate) async fn with_password(ctx: &ActionCtx, params: &Object) -> Result<Issued> {
     let text = |name: &str| {
         let param = params.get(name).and_then(Value::as_str);
-        param.ok_or_else(|| Error::uncaught(format!("missing `{name}`")))
+        param.ok_or_else(|| Error::msg(format!("missing `{name}`")))
     };
     let (email, password) = (text("email")?.to_owned(), text("password")?);
     match text("flow")? {
-        "signUp" if password.len() < 8 => Err(Error::uncaught("invalid password")),
+        "signUp" if password.len() < 8 => Err(Error::msg("invalid password")),
         "signUp" => {
             let secret = hash(&email, password);
             ctx.run_mutation(create, Credentials { email, secret })
@@ -71,10 +71,10 @@ pub(crate) async fn with_password(ctx: &ActionCtx, params: &Object) -> Result<Is
                     let user_id = account.user_id;
                     ctx.run_mutation(sign_in_to, Of { user_id }).await
                 }
-                _ => Err(Error::uncaught("InvalidSecret")),
+                _ => Err(Error::msg("InvalidSecret")),
             }
         }
-        other => Err(Error::uncaught(format!("no flow `{other}`"))),
+        other => Err(Error::msg(format!("no flow `{other}`"))),
     }
 }
 

@@ -55,7 +55,7 @@ async fn sign_in(ctx: &ActionCtx, args: SignIn) -> Result<SignedIn> {
                 .await?
                 .into_option()
         }
-        _ => return Err(Error::uncaught("expected a provider or a refresh token")),
+        _ => return Err(Error::msg("expected a provider or a refresh token")),
     };
     let tokens = match issued {
         Some(issued) => Some(tokens(ctx, &issued).await?),

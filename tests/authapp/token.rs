@@ -60,7 +60,7 @@ fn as_json(json: String) -> Response {
 
 async fn variable(ctx: &ActionCtx, name: &str) -> Result<String> {
     let value = ctx.env(name).await?;
-    value.ok_or_else(|| Error::uncaught(format!("the variable `{name}` is not set")))
+    value.ok_or_else(|| Error::msg(format!("the variable `{name}` is not set")))
 }
 
 /// Reads a PKCS #8 key in PEM, whose line ends may be spaces.
@@ -75,5 +75,5 @@ fn private_key(pem: &str) -> Result<KeyPair> {
 }
 
 fn wrong(error: impl std::fmt::Display) -> Error {
-    Error::uncaught(error.to_string())
+    Error::msg(error.to_string())
 }

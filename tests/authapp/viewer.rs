@@ -53,7 +53,7 @@ fn caller(ctx: &QueryCtx) -> Option<Id<User>> {
 async fn add(ctx: &mut MutationCtx, args: NewNote) -> Result<()> {
     let user = ctx.auth.user_identity().and_then(user_part);
     let owner = user.and_then(|id| ctx.db.normalize_id::<User>(id));
-    let owner = owner.ok_or_else(|| Error::uncaught("nobody is signed in"))?;
+    let owner = owner.ok_or_else(|| Error::msg("nobody is signed in"))?;
     let text = args.text;
     ctx.db.insert(Note { owner, text }).await.map(drop)
 }

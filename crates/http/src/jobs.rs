@@ -11,7 +11,7 @@ pub(crate) async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Respon
     let job: Upsert = request.args().await?;
     ctx.run_mutation(jobs::upsert, job)
         .await
-        .map_err(|error| error.blame_request())?;
+        .map_err(|error| error.bad_request())?;
     Ok(Response::json(StatusCode::OK, Object::from([("ok", true)])))
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Re
     }
     Ok(Response::json(
         StatusCode::OK,
-        created.map_err(|error| error.blame_request())?,
+        created.map_err(|error| error.bad_request())?,
     ))
 }
 

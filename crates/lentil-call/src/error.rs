@@ -23,7 +23,7 @@ struct Inner {
     message: String,
     data: Option<Value>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
-    is_refusal: bool,
+    is_rejected_call: bool,
 }
 
 /// Of a message; the rest is cut off, as in Convex. An application may put a client's arguments into one, and the list
@@ -43,7 +43,7 @@ impl Error {
             message,
             data: None,
             source: None,
-            is_refusal: false,
+            is_rejected_call: false,
         }))
     }
 
@@ -61,7 +61,7 @@ impl Error {
     }
 
     /// An error whose message is for the developer alone, as `throw new Error(message)` is.
-    pub fn uncaught(message: impl Into<String>) -> Error {
+    pub fn msg(message: impl Into<String>) -> Error {
         Error::new(Code::Uncaught, message)
     }
 
@@ -87,19 +87,19 @@ impl Error {
 
     /// Returns whether the call itself was refused (no such function, arguments that do not fit), before any function
     /// ran: its caller may learn the reason.
-    pub fn is_refusal(&self) -> bool {
-        self.0.is_refusal
+    pub fn is_rejected_call(&self) -> bool {
+        self.0.is_rejected_call
     }
 
-    /// Marks the error as a refusal of the call itself; see [`Error::is_refusal`].
-    pub fn refusal(mut self) -> Error {
-        self.0.is_refusal = true;
+    /// Marks the error as a refusal of the call itself; see [`Error::is_rejected_call`].
+    pub fn into_rejected_call(mut self) -> Error {
+        self.0.is_rejected_call = true;
         self
     }
 
     /// The error of a call that a function has made: what it says is the function's, and no more its caller's.
-    pub fn taken_in(mut self) -> Error {
-        self.0.is_refusal = false;
+    pub fn into_callee_error(mut self) -> Error {
+        self.0.is_rejected_call = false;
         self
     }
 
@@ -109,7 +109,7 @@ impl Error {
     /// An HTTP action that passes its request's data on to a function says with this that such an error is the
     /// client's: it becomes [`Code::BadRequest`] and is answered 400 with its sentence. Others stay what they are.
     #[must_use]
-    pub fn blame_request(mut self) -> Error {
+    pub fn bad_request(mut self) -> Error {
         if self.0.code.is_about_input() {
             self.0.code = Code::BadRequest;
         }

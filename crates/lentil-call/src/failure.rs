@@ -30,7 +30,7 @@ impl CallSource {
 
 /// Returns whether every client receives an error in full.
 fn is_shown_in_full(error: &Error) -> bool {
-    error.is_refusal() || error.code().status().is_client_error()
+    error.is_rejected_call() || error.code().status().is_client_error()
 }
 
 /// Returns the message without the value that a validator refused: the log must not contain arguments.
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_causes_are_named_from_the_nearest_to_the_first() {
-        assert_eq!(causes(&Error::uncaught("alone")), None);
+        assert_eq!(causes(&Error::msg("alone")), None);
         assert_eq!(
             causes(&Error::from(Outer(Inner))).as_deref(),
             Some("the inner one")
@@ -99,7 +99,7 @@ mod tests {
     fn errors_shown_to_the_caller_are_not_server_failures() {
         let told = [
             Error::new(Code::BadRequest, "no"),
-            Error::new(Code::ArgumentValidation, "no").refusal(),
+            Error::new(Code::ArgumentValidation, "no").into_rejected_call(),
         ];
         assert!(told.iter().all(is_shown_in_full));
         let kept = [

@@ -268,7 +268,7 @@ impl Registry {
             if caller == Visibility::Internal && path.as_str().starts_with("_system/") {
                 message.push_str(": this server does not have that part of Convex's system");
             }
-            Error::new(Code::FunctionNotFound, message).refusal()
+            Error::new(Code::FunctionNotFound, message).into_rejected_call()
         })
     }
 

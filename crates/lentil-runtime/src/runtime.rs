@@ -315,7 +315,7 @@ impl Runtime {
         let done = self.dispatch(call, kind, context).await;
         match (&done, request) {
             // The recorded answer stands, also when the function has changed its name or arguments since.
-            (Err(error), Some(request)) if error.is_refusal() => {
+            (Err(error), Some(request)) if error.is_rejected_call() => {
                 match self.answered(&request).await? {
                     Some(value) => Ok((value, self.published(), Charge::default())),
                     None => done,

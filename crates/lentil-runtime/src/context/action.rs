@@ -127,7 +127,7 @@ impl ActionCtx {
                 .runtime
                 .json_from_action(&self.call, function?, args?)
                 .await;
-            answered.map_err(Error::taken_in)
+            answered.map_err(Error::into_callee_error)
         })
     }
 

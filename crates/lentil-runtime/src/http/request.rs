@@ -164,7 +164,7 @@ impl Request {
                 ));
             }
         };
-        read_args(&runtime, object).map_err(Error::blame_request)
+        read_args(&runtime, object).map_err(Error::bad_request)
     }
 }
 

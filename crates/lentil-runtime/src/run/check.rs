@@ -5,7 +5,7 @@ use crate::{Code, Error, Function, Result, Runtime};
 
 /// Holds arguments against the size limit and the function's validator.
 pub(crate) fn check_args(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
-    fits(runtime, function, args).map_err(Error::refusal)
+    fits(runtime, function, args).map_err(Error::into_rejected_call)
 }
 
 fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {

@@ -26,7 +26,7 @@ use crate::{Code, Error, Result};
 
 /// Reads a function's result as the type its caller expects.
 pub(crate) fn typed<R: ReturnType>(result: Result<Value>) -> Result<R> {
-    R::from_return(result.map_err(Error::taken_in)?)
+    R::from_return(result.map_err(Error::into_callee_error)?)
         .map_err(|error| Error::new(Code::ReturnsValidation, format!("result {error}")))
 }
 

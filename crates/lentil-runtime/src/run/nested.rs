@@ -72,5 +72,5 @@ pub(crate) fn wrong_kind(function: &Function, called_as: FunctionKind) -> Error 
         function.path,
         function.kind()
     );
-    Error::new(Code::WrongFunctionKind, message).refusal()
+    Error::new(Code::WrongFunctionKind, message).into_rejected_call()
 }

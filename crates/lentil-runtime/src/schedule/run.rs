@@ -282,7 +282,7 @@ impl Runtime {
         let function = self.registry().named(&path, Visibility::Internal)?;
         if function.kind() == FunctionKind::Query {
             let message = "only mutations and actions can be scheduled";
-            return Err(crate::Error::uncaught(message));
+            return Err(crate::Error::msg(message));
         }
         Ok(function)
     }

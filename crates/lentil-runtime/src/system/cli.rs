@@ -113,8 +113,8 @@ async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
         }
     };
     let options = args.remove("paginationOpts").unwrap_or(Value::Null);
-    let mut options = PaginationOptions::from_value(options)
-        .map_err(|error| Error::uncaught(error.to_string()))?;
+    let mut options =
+        PaginationOptions::from_value(options).map_err(|error| Error::msg(error.to_string()))?;
     // The command line asks for the whole of `--limit` at once, and repeats until it has that many.
     options.num_items = options.num_items.min(MAX_PAGE_ITEMS);
     options.maximum_bytes_read.get_or_insert(MAX_PAGE_BYTES);

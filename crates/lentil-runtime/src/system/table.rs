@@ -164,9 +164,7 @@ impl<'a> SystemTable<'a> {
             .table
             .table
             .validate(&new.fields, self.transaction.runtime.tables());
-        checked.map_err(|error| {
-            Error::uncaught(format!("table \"{}\": {error}", self.table.name()))
-        })?;
+        checked.map_err(|error| Error::msg(format!("table \"{}\": {error}", self.table.name())))?;
         self.transaction.buffer().put(old, Some(Arc::new(new)));
         Ok(())
     }

@@ -22,7 +22,7 @@ async fn outer(ctx: &mut QueryCtx, (): ()) -> Result<f64> {
 }
 
 async fn refuse(_ctx: &mut QueryCtx, (): ()) -> Result<()> {
-    Err(Error::uncaught("no"))
+    Err(Error::msg("no"))
 }
 
 fn caching() -> TestBackend {

@@ -15,7 +15,7 @@ type JobId = Id<ScheduledFunction>;
 /// The scheduled function that runs.
 fn own_id(meta: &lentil::Meta) -> Result<JobId> {
     let own = meta.request().scheduled_function_id;
-    own.ok_or_else(|| Error::uncaught("it is not scheduled"))
+    own.ok_or_else(|| Error::msg("it is not scheduled"))
 }
 
 fn ada(rank: f64) -> Add {
@@ -100,7 +100,7 @@ async fn cancels_itself_and_handles_every_error(ctx: &mut MutationCtx, (): ()) -
 
 async fn cancel_own_and_fail(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     cancel_own(ctx, ()).await?;
-    Err(Error::uncaught("it is undone"))
+    Err(Error::msg("it is undone"))
 }
 
 async fn cancels_itself_in_a_mutation_that_is_undone(ctx: &mut MutationCtx, (): ()) -> Result<()> {

@@ -101,7 +101,7 @@ async fn fail_route(ctx: &ActionCtx, request: Request) -> Result<Response> {
             };
             ctx.run_mutation(crate::fixture::add, add)
                 .await
-                .map_err(|error| error.blame_request())?;
+                .map_err(|error| error.bad_request())?;
         }
         _ => {
             std::fs::read("/nowhere/a-secret-path")?;

@@ -54,7 +54,7 @@ pub(crate) async fn add(ctx: &mut MutationCtx, args: Add) -> Result<()> {
 /// Adds a task, and then fails.
 pub(crate) async fn fail(ctx: &mut MutationCtx, args: Add) -> Result<()> {
     add(ctx, args).await?;
-    Err(lentil::Error::uncaught("after all, no"))
+    Err(lentil::Error::msg("after all, no"))
 }
 
 #[derive(Args, Clone)]

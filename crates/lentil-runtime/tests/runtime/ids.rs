@@ -173,7 +173,7 @@ async fn rolled_back_nested_writes_do_not_count_against_the_limits() {
                 .run_after(std::time::Duration::from_secs(1), add, args)
                 .await?;
         }
-        Err(Error::uncaught("no"))
+        Err(Error::msg("no"))
     }
     let mut limits = Limits::default();
     limits.documents_written = 6;

@@ -51,7 +51,7 @@ async fn what_a_nested_mutation_overwrote_comes_back_when_it_fails() {
                 ctx.db.delete(&task.id).await?;
             }
         }
-        Err(Error::uncaught("spoilt"))
+        Err(Error::msg("spoilt"))
     }
     let t = backend().functions(Functions::in_module("more").mutation("spoil", spoil));
     fill(&t, "ada", [1.0]).await;
@@ -77,7 +77,7 @@ async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
             ranks(&ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await?),
             [11.0, 12.0]
         );
-        Err(Error::uncaught("no"))
+        Err(Error::msg("no"))
     }
     let t = backend().functions(Functions::in_module("more").mutation("raise", raise));
     fill(&t, "ada", [1.0]).await;
@@ -111,7 +111,7 @@ async fn the_outer_failure_undoes_everything() {
     let t = backend();
     let failed = t.mutation(async |ctx| {
         ctx.run_mutation(add, adding(1.0)).await?;
-        Err::<(), _>(Error::uncaught("no"))
+        Err::<(), _>(Error::msg("no"))
     });
     failed.await.unwrap_err();
     assert!(stored(&t).await.is_empty());

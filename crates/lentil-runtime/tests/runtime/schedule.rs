@@ -34,7 +34,7 @@ async fn add_later(ctx: &mut MutationCtx, args: Later) -> Result<String> {
         )
         .await?;
     if args.fails {
-        Err(Error::uncaught("after all, no"))
+        Err(Error::msg("after all, no"))
     } else {
         Ok(id.to_string())
     }
@@ -74,7 +74,7 @@ async fn cancel(ctx: &mut MutationCtx, args: Job) -> Result<()> {
 
 async fn act(ctx: &ActionCtx, args: Add) -> Result<()> {
     ctx.scheduler.run_after(Duration::ZERO, add, args).await?;
-    Err(Error::uncaught("what was scheduled before stays"))
+    Err(Error::msg("what was scheduled before stays"))
 }
 
 async fn act_later(ctx: &mut MutationCtx, args: Add) -> Result<()> {

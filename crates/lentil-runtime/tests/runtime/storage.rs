@@ -32,7 +32,7 @@ async fn delete(ctx: &mut MutationCtx, args: Which) -> Result<()> {
 
 async fn delete_and_fail(ctx: &mut MutationCtx, args: Which) -> Result<()> {
     ctx.storage.delete(&args.id).await?;
-    Err(Error::uncaught("changed its mind"))
+    Err(Error::msg("changed its mind"))
 }
 
 async fn store(ctx: &ActionCtx, _: ()) -> Result<Id<StoredFile>> {
@@ -236,7 +236,7 @@ async fn a_deletion_that_is_rolled_back_deletes_nothing() {
             None,
             "its own reads see it"
         );
-        Err::<(), _>(Error::uncaught("changed its mind"))
+        Err::<(), _>(Error::msg("changed its mind"))
     });
     assert!(failed.await.is_err());
     // The nested mutation fails, and the one around it goes on.

@@ -27,7 +27,7 @@ impl Audience {
 /// That a call is refused, be it for a name or for arguments, is said to everyone: it tells of the call alone.
 pub(crate) fn failure(error: &Error, request_id: &RequestId, audience: Audience) -> Failure {
     let mut message = format!("[Request ID: {request_id}] Server Error");
-    if audience == Audience::Insider || error.is_refusal() {
+    if audience == Audience::Insider || error.is_rejected_call() {
         let prefix = match error.code() {
             Code::Uncaught => "Uncaught Error: ",
             Code::Application => "Uncaught ConvexError: ",

@@ -90,7 +90,7 @@ async fn fail(_ctx: &mut MutationCtx, args: Data) -> Result<()> {
 }
 
 async fn break_down(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
-    Err(Error::uncaught("a secret of ours"))
+    Err(Error::msg("a secret of ours"))
 }
 
 async fn shout(ctx: &ActionCtx, args: Push) -> Result<String> {
