@@ -150,21 +150,26 @@ impl Executions {
 
     pub(crate) fn record<T>(&self, now_ms: f64, call: &Call, ended: Ended<'_, T>) {
         let error = ended.result.as_ref().err().map(Error::to_string);
-        let execution = Execution {
-            cursor_ms: now_ms,
+        let error = error.map(|error| cut(error, MAX_ERROR_BYTES));
+        let duration = ended.began.elapsed();
+
+        let mut kept = self.kept.lock();
+        let cursor_ms = kept.next_cursor(now_ms);
+        kept.push(Execution {
+            cursor_ms,
             ended_ms: now_ms,
             identifier: ended.identifier,
             kind: ended.kind,
             log_lines: ended.log_lines,
-            duration: ended.began.elapsed(),
-            error: error.map(|error| cut(error, MAX_ERROR_BYTES)),
+            duration,
+            error,
             id: call.execution,
             parent: call.parent,
             identity: call.auth.identity().name(),
             is_cached: ended.is_cached,
             source: Arc::clone(&call.source),
-        };
-        self.kept.lock().push(execution);
+        });
+        drop(kept);
         self.next.notify_waiters();
     }
 
@@ -196,10 +201,17 @@ impl Executions {
 }
 
 impl Kept {
-    fn push(&mut self, mut execution: Execution) {
-        if let Some(last) = self.executions.back() {
-            execution.cursor_ms = execution.cursor_ms.max(last.cursor_ms.next_up());
+    /// Returns the cursor of an execution that ended now: later than every other, also when the clock goes back.
+    fn next_cursor(&self, now_ms: f64) -> f64 {
+        match self.executions.back() {
+            Some(last) => now_ms.max(last.cursor_ms.next_up()),
+            None => now_ms,
         }
+    }
+
+    // Inlined, so that the execution is made in its place.
+    #[inline]
+    fn push(&mut self, execution: Execution) {
         self.bytes += execution.bytes();
         self.executions.push_back(execution);
         while self.executions.len() > MAX_KEPT_EXECUTIONS || self.bytes > MAX_KEPT_BYTES {
@@ -237,12 +249,20 @@ mod tests {
     #[test]
     fn remembered_executions_are_bounded_and_the_latest_stay() {
         let mut kept = Kept::default();
+        let mut push = |log_lines| {
+            let cursor_ms = kept.next_cursor(0.0);
+            kept.push(Execution {
+                cursor_ms,
+                ..execution(log_lines)
+            });
+            kept.executions.len()
+        };
         for _ in 0..2 * MAX_KEPT_EXECUTIONS {
-            kept.push(execution(Vec::new()));
+            push(Vec::new());
         }
-        assert_eq!(kept.executions.len(), MAX_KEPT_EXECUTIONS);
+        assert_eq!(push(Vec::new()), MAX_KEPT_EXECUTIONS);
         for _ in 0..100 {
-            kept.push(execution(vec!["x".repeat(1 << 20)]));
+            push(vec!["x".repeat(1 << 20)]);
         }
         assert_eq!(kept.executions.len(), 7);
         let bytes: usize = kept.executions.iter().map(Execution::bytes).sum();

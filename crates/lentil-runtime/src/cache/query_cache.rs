@@ -373,7 +373,7 @@ impl State {
         let key = lookup.key.of_answer(run, &lookup.user);
         let Ok(value) = &run.result else { return };
         // The value may be asked for as JSON too.
-        let size = OVERHEAD + 2 * key.size() + run.heap_size() + value.size();
+        let size = OVERHEAD + 2 * key.size() + run.charge.bytes() + value.size();
         if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
             return;
         }
@@ -425,7 +425,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::memory::Charge;
+    use crate::memory::Memory;
     use crate::{ExecutionId, RequestId, Visibility};
     use lentil_store::conflict::ReadSet;
 
@@ -458,17 +458,22 @@ mod tests {
         let mut read_set = ReadSet::default();
         read_set.add(INDEX, Interval::prefix(read));
         let result = Ok(Arc::new(Value::Float64(value)));
-        CachedRun {
+        charged(CachedRun {
             result,
             log_lines: Vec::new(),
             read_set,
             timestamp: at(snapshot),
             journal: None,
             json: OnceLock::new(),
-            charge: Charge::default(),
+            charge: Memory::default().charge(0),
             request_id: RequestId::made(0),
             execution: ExecutionId::default(),
-        }
+        })
+    }
+
+    fn charged(mut run: CachedRun) -> CachedRun {
+        run.charge.set(run.heap_size());
+        run
     }
 
     fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {
@@ -659,10 +664,10 @@ mod tests {
             );
         }
         assert!(cache.stats().bytes <= 8_000 && cache.stats().evictions > 0);
-        let large = CachedRun {
+        let large = charged(CachedRun {
             log_lines: vec!["x".repeat(8_000)],
             ..answer(1.0, 1, b"x")
-        };
+        });
         ask(&cache, "large", 1, large).await;
         assert_eq!(
             ask(&cache, "large", 1, answer(2.0, 1, b"x")).await,

@@ -154,7 +154,7 @@ impl Subscriber {
             CacheKey::of_json(query.path.shared(), args, None, visibility).of_run(&run, &self.user);
         let mark = live.watch(&key, &run, since, &self.watcher);
         query.journal.clone_from(&run.journal);
-        let _watched = self.account.watch(run.heap_size());
+        let _watched = self.account.watch(run.charge.bytes());
         let answer = Answer {
             run,
             key,
