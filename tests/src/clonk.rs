@@ -1,47 +1,25 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 
+use crate::process::profile_folder;
 use crate::{Connection, Process, Response, eventually};
 
-/// The binary under test, built once a run.
-pub fn clonk_path() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "clonk", "--bin", "clonk"]);
-        assert!(
-            build.status().expect("cargo runs").success(),
-            "clonk builds"
-        );
-        beside_tests("clonk")
-    })
+/// The path of the server under test: clonk's `main.rs`, compiled with these tests.
+pub fn clonk_path() -> PathBuf {
+    profile_folder().join("clonk-under-test")
 }
 
-/// The application that the official clients call; Cargo builds it with this package's tests.
+/// The path of the application that the official clients call.
 pub fn testapp_path() -> PathBuf {
-    beside_tests("testapp")
+    profile_folder().join("testapp")
 }
 
-/// The application that the front end of `@convex-dev/auth` signs in to.
+/// The path of the application that the front end of `@convex-dev/auth` signs in to.
 pub fn authapp_path() -> PathBuf {
-    beside_tests("authapp")
-}
-
-fn beside_tests(program: &str) -> PathBuf {
-    profile_folder().join(program)
-}
-
-/// The folder of the programs that are built with these tests, such as `target/debug`.
-pub(crate) fn profile_folder() -> PathBuf {
-    // This test is `target/debug/deps/system-…`.
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.parent().and_then(Path::parent);
-    profile
-        .expect("tests are built into a folder of the profile's")
-        .to_owned()
+    profile_folder().join("authapp")
 }
 
 /// How to start a server.
@@ -54,7 +32,9 @@ pub struct Start {
 impl Start {
     /// On a free port, with this data folder.
     pub fn new(data: &Path) -> Start {
-        Start::through(Command::new(clonk_path()), data)
+        let mut command = Command::new(clonk_path());
+        command.arg0("clonk");
+        Start::through(command, data)
     }
 
     /// By a command that ends with the program, such as `strace clonk`.

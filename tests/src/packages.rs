@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::available;
-use crate::tools::skip;
+use crate::process::profile_folder;
+use crate::tools::{is_all_tested, skip};
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients");
 
 /// The programs of one folder of `tests/clients`, in a folder outside of Git with the packages that they import.
 pub struct Packages {
@@ -75,7 +75,7 @@ impl Packages {
         venv.args(["-m", "venv", "venv"]);
         let mut install = Command::new("venv/bin/pip");
         install.args(["install", "--quiet", "--requirement", "requirements.txt"]);
-        let python = Path::new(INSTALLED).join(name).join("venv/bin/python");
+        let python = installed(name).join("venv/bin/python");
         let lists = ["requirements.txt"];
         let steps = &mut [venv, install];
         Packages::install(name, name, as_it_is, &lists, python, steps)
@@ -83,11 +83,16 @@ impl Packages {
 
     /// The Rust program, built in a workspace of its own.
     pub fn of_rust(name: &str) -> Option<Packages> {
-        let mut build = Command::new(env!("CARGO"));
+        if !is_all_tested() {
+            skip(
+                name,
+                "building the client takes long; set LENTIL_TEST_ALL=1",
+            );
+            return None;
+        }
+        let mut build = Command::new("cargo");
         build.args(["build", "--quiet", "--target-dir", "target"]);
-        let program = Path::new(INSTALLED)
-            .join(name)
-            .join("target/debug/rust-client");
+        let program = installed(name).join("target/debug/rust-client");
         let lists = ["Cargo.toml", "main.rs"];
         Packages::install(name, name, as_it_is, &lists, program, &mut [build])
     }
@@ -107,7 +112,7 @@ impl Packages {
         program: PathBuf,
         steps: &mut [Command],
     ) -> Option<Packages> {
-        let folder = Path::new(INSTALLED).join(target);
+        let folder = installed(target);
         fs::create_dir_all(&folder).expect("target can be written to");
         // One at a time, in this process and in others.
         let lock = File::create(folder.join("lock")).expect("target can be written to");
@@ -148,6 +153,13 @@ impl Packages {
         }
         Some(Packages { folder, program })
     }
+}
+
+/// The folder of an installed set of programs, in Cargo's target directory.
+fn installed(name: &str) -> PathBuf {
+    let profile = profile_folder();
+    let target = profile.parent().expect("a profile's folder has a parent");
+    target.join("clients").join(name)
 }
 
 fn as_it_is(_file: &str, text: String) -> String {

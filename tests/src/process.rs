@@ -6,13 +6,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
-
-use crate::clonk::profile_folder;
 
 const VARIABLE: &str = "LENTIL_TEST_PROCESS";
 
@@ -86,6 +85,17 @@ impl Drop for Process {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The folder of the programs that Cargo built with these tests, such as `target/debug`.
+///
+/// It is found from the running test, `target/debug/deps/system-…`, so that any `--target-dir` is right.
+pub(crate) fn profile_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.parent().and_then(Path::parent);
+    profile
+        .expect("Cargo puts tests into a folder of the profile's")
+        .to_owned()
 }
 
 /// The prefix of all marks of this checkout's tests.

@@ -35,7 +35,7 @@ impl Server {
 
     /// Starts the backend itself.
     pub fn clonk() -> Server {
-        Server::of(clonk_path().to_owned(), &[])
+        Server::of(clonk_path(), &[])
     }
 
     fn of(program: PathBuf, flags: &'static [&'static str]) -> Server {

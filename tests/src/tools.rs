@@ -20,11 +20,13 @@ pub fn available(program: &str, for_what: &str) -> bool {
 /// Says what is skipped and why; with `LENTIL_TEST_ALL=1` fails.
 pub(crate) fn skip(what: &str, why: &str) {
     let sentence = format!("SKIPPED {what}: {why}");
-    assert!(
-        std::env::var_os("LENTIL_TEST_ALL").is_none_or(|all| all != "1"),
-        "{sentence}"
-    );
+    assert!(!is_all_tested(), "{sentence}");
     eprintln!("{sentence}");
+}
+
+/// Returns whether every test must be run.
+pub(crate) fn is_all_tested() -> bool {
+    std::env::var_os("LENTIL_TEST_ALL").is_some_and(|all| all == "1")
 }
 
 /// Asks again and again until it is so, for half a minute at most.
