@@ -123,11 +123,11 @@ async fn next_chunk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lentil_store::conformance::files::{MadeFiles, suite};
+    use lentil_store::conformance::files::{TestFiles, suite};
 
     suite!(|| async {
         let folder = tempfile::tempdir().unwrap();
-        MadeFiles::keeping(
+        TestFiles::keeping(
             LocalFiles::open(&folder.path().join("files")).unwrap(),
             folder,
         )

@@ -179,13 +179,13 @@ mod tests {
     use crate::failing::Failing;
 
     mod in_memory {
-        use lentil_store::conformance::files::{MadeFiles, suite};
+        use lentil_store::conformance::files::{TestFiles, suite};
         use object_store::memory::InMemory;
 
         use super::*;
 
         suite!(|| async {
-            MadeFiles::of(ObjectFiles::new(
+            TestFiles::of(ObjectFiles::new(
                 Arc::new(InMemory::new()),
                 Path::from("a/prefix"),
                 "memory",
@@ -194,7 +194,7 @@ mod tests {
     }
 
     mod in_a_folder {
-        use lentil_store::conformance::files::{MadeFiles, suite};
+        use lentil_store::conformance::files::{TestFiles, suite};
         use object_store::local::LocalFileSystem;
 
         use super::*;
@@ -202,7 +202,7 @@ mod tests {
         suite!(|| async {
             let folder = tempfile::tempdir().unwrap();
             let objects = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
-            MadeFiles::keeping(
+            TestFiles::keeping(
                 ObjectFiles::new(Arc::new(objects), Path::from(""), "a folder"),
                 folder,
             )

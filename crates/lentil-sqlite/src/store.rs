@@ -291,7 +291,7 @@ impl Drop for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use lentil_store::conformance::{Made, suite};
+    use lentil_store::conformance::{TestStore, suite};
 
     use crate::{SqliteOptions, SqliteStore};
 
@@ -302,6 +302,6 @@ mod tests {
             ..SqliteOptions::default()
         };
         let store = SqliteStore::open(folder.path(), options).expect("a fresh store opens");
-        Made::keeping(store, folder)
+        TestStore::keeping(store, folder)
     });
 }

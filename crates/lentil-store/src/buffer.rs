@@ -68,7 +68,7 @@ impl WriteBuffer {
     }
 
     /// Begins a layer.
-    pub fn push_layer(&mut self) {
+    pub fn begin_savepoint(&mut self) {
         self.marks.push(self.replaced.len());
     }
 
@@ -76,7 +76,7 @@ impl WriteBuffer {
     ///
     /// # Panics
     /// Without a layer.
-    pub fn commit_layer(&mut self) {
+    pub fn release_savepoint(&mut self) {
         self.marks.pop().expect("a layer was begun");
     }
 
@@ -84,7 +84,7 @@ impl WriteBuffer {
     ///
     /// # Panics
     /// Without a layer.
-    pub fn discard_layer(&mut self) {
+    pub fn roll_back_savepoint(&mut self) {
         let mark = self.marks.pop().expect("a layer was begun");
         while self.replaced.len() > mark {
             let (id, before) = self.replaced.pop().expect("it is longer than the mark");

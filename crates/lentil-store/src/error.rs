@@ -89,7 +89,7 @@ pub enum CommitError {
 
 impl StoreError {
     /// Returns whether running the function again in a new transaction may succeed at once.
-    pub fn runs_again(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         matches!(
             self,
             StoreError::Conflict | StoreError::SnapshotExpired | StoreError::Lost { .. }
@@ -98,12 +98,12 @@ impl StoreError {
 }
 
 impl CommitError {
-    /// As [`StoreError::runs_again`].
-    pub fn runs_again(&self) -> bool {
+    /// As [`StoreError::is_retryable`].
+    pub fn is_retryable(&self) -> bool {
         match self {
             CommitError::Conflict => true,
             CommitError::Lost { .. } | CommitError::Unknown { .. } => false,
-            CommitError::Store(error) => error.runs_again(),
+            CommitError::Store(error) => error.is_retryable(),
         }
     }
 }

@@ -38,7 +38,7 @@ pub use file_store::{ContentHash, ContentHashError, FileChunks, FileError, FileS
 pub use index::{IndexId, IndexRef, Order, Row};
 pub use memory::MemoryStore;
 pub use memory_files::MemoryFiles;
-pub use store::{Commit, CommitObserver, Progress, Snapshot, Store, TouchedEntry, Transaction};
+pub use store::{ChangedEntry, Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
 pub use timestamp::Timestamp;
 pub use unique::UniqueViolation;
 pub use write_set::{DocumentWrite, KeyChange, WriteSet};

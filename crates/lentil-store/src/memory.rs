@@ -361,7 +361,7 @@ impl Transaction for MemoryTransaction {
 #[cfg(all(test, feature = "conformance"))]
 mod tests {
     use crate::MemoryStore;
-    use crate::conformance::{Made, suite};
+    use crate::conformance::{TestStore, suite};
 
-    suite!(|clock| async move { Made::of(MemoryStore::new(clock)) });
+    suite!(|clock| async move { TestStore::of(MemoryStore::new(clock)) });
 }

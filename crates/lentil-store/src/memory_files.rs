@@ -27,7 +27,7 @@ impl MemoryFiles {
     }
 
     /// Puts a content there that no document names, as a crash does.
-    pub fn leave_behind(&self, hash: ContentHash) {
+    pub fn insert_orphan(&self, hash: ContentHash) {
         self.0
             .lock()
             .insert(hash, Bytes::from_static(b"left behind"));
@@ -100,7 +100,7 @@ impl FileWriter for Writer {
 #[cfg(all(test, feature = "conformance"))]
 mod tests {
     use super::*;
-    use crate::conformance::files::{MadeFiles, suite};
+    use crate::conformance::files::{TestFiles, suite};
 
-    suite!(|| async { MadeFiles::of(MemoryFiles::new()) });
+    suite!(|| async { TestFiles::of(MemoryFiles::new()) });
 }

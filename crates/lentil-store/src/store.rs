@@ -140,23 +140,23 @@ pub struct Commit {
 
 /// An index entry that a commit has touched.
 #[derive(Clone, Copy, Debug)]
-pub struct TouchedEntry<'c> {
+pub struct ChangedEntry<'c> {
     /// The index.
     pub index: IndexRef,
     /// The entry.
     pub key: &'c IndexKey,
     /// Whether it came or went; else it stands as it did, and only its document has changed.
-    pub has_moved: bool,
+    pub added_or_removed: bool,
 }
 
 impl Commit {
     /// Each entry that the commit has touched, once.
-    pub fn entries(&self) -> impl Iterator<Item = TouchedEntry<'_>> {
+    pub fn entries(&self) -> impl Iterator<Item = ChangedEntry<'_>> {
         let same = self.keys.chunk_by(|a, b| a == b);
-        same.map(|same| TouchedEntry {
+        same.map(|same| ChangedEntry {
             index: same[0].0,
             key: &same[0].1,
-            has_moved: same.len() == 1,
+            added_or_removed: same.len() == 1,
         })
     }
 }

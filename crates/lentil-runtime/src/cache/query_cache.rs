@@ -219,7 +219,7 @@ impl QueryCache {
     /// Every commit up to the answer's timestamp must be published, and so be known here.
     pub fn held_at(&self, run: &CachedRun, earlier: Timestamp) -> bool {
         let state = self.state.lock();
-        let first = state.recent.first_touching(&run.read_set, earlier);
+        let first = state.recent.first_invalidating(&run.read_set, earlier);
         first.is_none_or(|first| first > run.timestamp)
     }
 
@@ -374,7 +374,7 @@ impl State {
         let Ok(value) = &run.result else { return };
         // The value may be asked for as JSON too.
         let size = OVERHEAD + 2 * key.size() + run.charge.bytes() + value.size();
-        if size > max_bytes / 4 || !self.recent.leave_untouched(&run.read_set, run.timestamp) {
+        if size > max_bytes / 4 || !self.recent.leave_valid(&run.read_set, run.timestamp) {
             return;
         }
         match self.entries.find(hash, &key) {

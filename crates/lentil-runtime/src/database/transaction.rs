@@ -83,20 +83,20 @@ impl Transaction {
     /// Begins a nested mutation.
     pub(crate) fn push_savepoint(&mut self) {
         self.savepoints.push(self.usage.written());
-        self.buffer().push_layer();
+        self.buffer().begin_savepoint();
     }
 
     /// Ends the latest nested mutation and keeps what it wrote.
     pub(crate) fn release_savepoint(&mut self) {
         self.savepoints.pop();
-        self.buffer().commit_layer();
+        self.buffer().release_savepoint();
     }
 
     /// Ends the latest nested mutation, undoes what it wrote, and no longer counts it against the limits.
     pub(crate) fn roll_back_to_savepoint(&mut self) {
         let written = self.savepoints.pop().expect("a savepoint was made");
         self.usage.roll_back_to(written);
-        self.buffer().discard_layer();
+        self.buffer().roll_back_savepoint();
     }
 
     /// Returns whether the store has said that this transaction cannot commit: the function is to run again.

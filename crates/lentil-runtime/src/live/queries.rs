@@ -125,7 +125,7 @@ impl LiveQueries {
         let mut state = self.state.lock();
         let touched = state
             .recent
-            .first_touching(&run.read_set, run.timestamp.max(since));
+            .first_invalidating(&run.read_set, run.timestamp.max(since));
         let number = match state.by_key.get(key) {
             Some(number) => *number,
             None => state.begin(key),

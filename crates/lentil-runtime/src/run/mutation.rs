@@ -186,7 +186,7 @@ impl Runtime {
                 self.release_contents(deleted);
                 Some(result.map(|value| (value, timestamp)))
             }
-            Err(error) if error.runs_again() => None,
+            Err(error) if error.is_retryable() => None,
             Err(error) => Some(Err(commit_error(error))),
         }
     }

@@ -324,8 +324,8 @@ async fn a_content_that_is_stored_while_it_is_deleted_is_there() {
 async fn what_a_crash_has_left_is_swept_and_nothing_else() {
     let t = backend();
     let id = stored(&t, "named").await;
-    t.files().leave_behind(ContentHash([1; 32]));
-    t.files().leave_behind(ContentHash([2; 32]));
+    t.files().insert_orphan(ContentHash([1; 32]));
+    t.files().insert_orphan(ContentHash([2; 32]));
     assert_eq!(t.runtime().await.sweep_files().await.unwrap(), 2);
     assert_eq!(read(&t, id).await.unwrap(), "named");
     assert_eq!(t.runtime().await.sweep_files().await.unwrap(), 0);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lentil_sqlite::SqliteOptions;
-use lentil_store::conformance::aids::{commit, declare, fill, index, task, tasks};
+use lentil_store::conformance::support::{commit, declare, fill, index, task, tasks};
 use lentil_store::{Order, Store, WriteBuffer, WriteSet};
 use lentil_values::Interval;
 use parking_lot::Mutex;

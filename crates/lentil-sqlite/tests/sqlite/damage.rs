@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lentil_sqlite::{SqliteOptions, SqliteStore};
-use lentil_store::conformance::aids::{
+use lentil_store::conformance::support::{
     all, commit, declare, fill, foreign_task, index, task, tasks,
 };
 use lentil_store::{Order, Store, StoreError, StoredDocument};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::Store;
-use lentil_store::conformance::aids::{declare, tasks};
+use lentil_store::conformance::support::{declare, tasks};
 
 /// A store in a folder of its own, with the table `tasks`.
 async fn open(folder: &Path, options: SqliteOptions) -> Arc<SqliteStore> {
@@ -60,7 +60,7 @@ impl<F: Fn(&lentil_store::Commit) + Send + Sync + 'static> lentil_store::CommitO
     fn everything_changed(&self, _: lentil_store::Timestamp) {}
 }
 
-/// The store as the suite's aids take it.
+/// The store as the suite's functions take it.
 fn shared(store: &Arc<SqliteStore>) -> Arc<dyn Store> {
     Arc::clone(store) as Arc<dyn Store>
 }

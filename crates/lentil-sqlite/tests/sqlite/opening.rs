@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lentil_sqlite::{OpenError, SqliteOptions, SqliteStore};
-use lentil_store::conformance::aids::{ManualClock, all, fill, index, tasks};
+use lentil_store::conformance::support::{ManualClock, all, fill, index, tasks};
 use lentil_store::{Order, Store};
 use lentil_values::{DocumentId, InternalId, Interval, TableNumber};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lentil_sqlite::SqliteOptions;
-use lentil_store::conformance::aids::{all, fill, index};
+use lentil_store::conformance::support::{all, fill, index};
 use lentil_store::{Commit, CommitObserver, Store, StoreError, Timestamp};
 use parking_lot::Mutex;
 

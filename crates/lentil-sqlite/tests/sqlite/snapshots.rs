@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lentil_sqlite::SqliteOptions;
-use lentil_store::conformance::aids::{all, fill, index};
+use lentil_store::conformance::support::{all, fill, index};
 use lentil_store::{Store, StoreError};
 use parking_lot::Mutex;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use crate::{IndexRef, TouchedEntry};
+use crate::{ChangedEntry, IndexRef};
 use lentil_values::Interval;
 
 use super::{ReadKind, ReadSet};
@@ -64,8 +64,11 @@ impl IntervalMap {
 
     /// Calls `found` with every reader that saw what a commit has done to this entry; one with several such intervals
     /// more than once.
-    pub fn readers_of(&self, entry: TouchedEntry<'_>, found: &mut impl FnMut(u64)) {
-        for kind in ReadKind::ALL.into_iter().filter(|kind| kind.sees(entry)) {
+    pub fn readers_of(&self, entry: ChangedEntry<'_>, found: &mut impl FnMut(u64)) {
+        for kind in ReadKind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_invalidated_by(entry))
+        {
             if let Some(tree) = self.trees.get(&(entry.index, kind)) {
                 search(tree, entry.key.as_bytes(), found);
             }
@@ -242,10 +245,10 @@ mod tests {
         let mut found = BTreeSet::new();
         let key = IndexKey::from_bytes(key.to_vec());
         map.readers_of(
-            TouchedEntry {
+            ChangedEntry {
                 index: INDEX,
                 key: &key,
-                has_moved: true,
+                added_or_removed: true,
             },
             &mut |reader| {
                 found.insert(reader);

@@ -1,4 +1,4 @@
-use crate::{Commit, IndexRef, TouchedEntry};
+use crate::{ChangedEntry, Commit, IndexRef};
 use lentil_values::Interval;
 
 /// What a query has read: the index intervals it looked at, the empty ones too, and whether it asked for the time and
@@ -33,8 +33,8 @@ impl ReadKind {
     pub const ALL: [ReadKind; 2] = [ReadKind::Documents, ReadKind::Entries];
 
     /// Returns whether a read of this kind saw the commit's change of this entry.
-    pub fn sees(self, entry: TouchedEntry<'_>) -> bool {
-        self == ReadKind::Documents || entry.has_moved
+    pub fn is_invalidated_by(self, entry: ChangedEntry<'_>) -> bool {
+        self == ReadKind::Documents || entry.added_or_removed
     }
 }
 
@@ -98,8 +98,8 @@ impl ReadSet {
     }
 
     /// Returns whether the commit wrote something that was looked at.
-    pub fn is_touched_by(&self, commit: &Commit) -> bool {
-        let has = |kind, entry: TouchedEntry<'_>| {
+    pub fn is_invalidated_by(&self, commit: &Commit) -> bool {
+        let has = |kind, entry: ChangedEntry<'_>| {
             let intervals = self
                 .find((entry.index, kind))
                 .map(|at| &self.intervals[at].1);
@@ -112,7 +112,7 @@ impl ReadSet {
         commit.entries().any(|entry| {
             ReadKind::ALL
                 .into_iter()
-                .any(|kind| kind.sees(entry) && has(kind, entry))
+                .any(|kind| kind.is_invalidated_by(entry) && has(kind, entry))
         })
     }
 
@@ -151,8 +151,10 @@ mod tests {
                 end: Some(vec![3]),
             },
         );
-        assert!(reads.is_touched_by(&commit(&[1])) && reads.is_touched_by(&commit(&[2, 9])));
-        assert!(!reads.is_touched_by(&commit(&[0])) && !reads.is_touched_by(&commit(&[3])));
+        assert!(
+            reads.is_invalidated_by(&commit(&[1])) && reads.is_invalidated_by(&commit(&[2, 9]))
+        );
+        assert!(!reads.is_invalidated_by(&commit(&[0])) && !reads.is_invalidated_by(&commit(&[3])));
         let elsewhere = Commit {
             keys: vec![(
                 IndexRef::Declared(TableNumber::FIRST_USER, IndexId(2)),
@@ -160,7 +162,7 @@ mod tests {
             )],
             ..commit(&[])
         };
-        assert!(!reads.is_touched_by(&elsewhere));
+        assert!(!reads.is_invalidated_by(&elsewhere));
     }
 
     #[test]
@@ -173,16 +175,16 @@ mod tests {
                 end: Some(vec![3]),
             },
         );
-        assert!(counted.is_touched_by(&commit(&[1])));
+        assert!(counted.is_invalidated_by(&commit(&[1])));
         let keys = [commit(&[1]).keys, commit(&[1]).keys].concat();
         let in_place = Commit {
             keys,
             ..commit(&[])
         };
-        assert!(!counted.is_touched_by(&in_place));
+        assert!(!counted.is_invalidated_by(&in_place));
         counted.add(INDEX, Interval::prefix(&[1]));
         assert!(
-            counted.is_touched_by(&in_place),
+            counted.is_invalidated_by(&in_place),
             "a document there was read, too"
         );
     }

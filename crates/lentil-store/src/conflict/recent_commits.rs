@@ -63,12 +63,12 @@ impl RecentCommits {
     }
 
     /// Returns whether an answer with this read set, which holds at `timestamp`, is known to hold still.
-    pub fn leave_untouched(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
-        self.first_touching(reads, timestamp).is_none()
+    pub fn leave_valid(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
+        self.first_invalidating(reads, timestamp).is_none()
     }
 
     /// The first commit after `timestamp` that touches the read set, or may: what is forgotten may have.
-    pub fn first_touching(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
+    pub fn first_invalidating(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
         if timestamp < self.forgotten {
             return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));
         }
@@ -77,7 +77,7 @@ impl RecentCommits {
             .partition_point(|commit| commit.timestamp <= timestamp);
         let mut later = self.commits.range(first..);
         later
-            .find(|commit| reads.is_touched_by(commit))
+            .find(|commit| reads.is_invalidated_by(commit))
             .map(|commit| commit.timestamp)
     }
 }
@@ -110,11 +110,11 @@ mod tests {
         let mut recent = RecentCommits::default();
         let at = Timestamp::from_nanos;
         (1..=10).for_each(|nanos| recent.add(&commit(nanos, (nanos % 2) as u8)));
-        assert_eq!(recent.first_touching(&reads(1), at(1)), Some(at(3)));
-        assert_eq!(recent.first_touching(&reads(1), at(9)), None);
-        assert_eq!(recent.first_touching(&reads(7), at(0)), None);
+        assert_eq!(recent.first_invalidating(&reads(1), at(1)), Some(at(3)));
+        assert_eq!(recent.first_invalidating(&reads(1), at(9)), None);
+        assert_eq!(recent.first_invalidating(&reads(7), at(0)), None);
         (11..=20_000).for_each(|nanos| recent.add(&commit(nanos, 0)));
-        assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
+        assert_eq!(recent.first_invalidating(&reads(7), at(5)), Some(at(6)));
     }
 
     #[test]
@@ -124,10 +124,10 @@ mod tests {
         recent.add(&commit(3, 1));
         recent.pin(at(2));
         recent.forget_all(at(5));
-        assert_eq!(recent.first_touching(&reads(7), at(4)), Some(at(5)));
-        assert!(recent.leave_untouched(&reads(7), at(5)));
+        assert_eq!(recent.first_invalidating(&reads(7), at(4)), Some(at(5)));
+        assert!(recent.leave_valid(&reads(7), at(5)));
         recent.add(&commit(6, 7));
-        assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
+        assert_eq!(recent.first_invalidating(&reads(7), at(5)), Some(at(6)));
     }
 
     #[test]
@@ -136,9 +136,9 @@ mod tests {
         let at = Timestamp::from_nanos;
         recent.pin(at(5));
         (1..=20_000).for_each(|nanos| recent.add(&commit(nanos, 0)));
-        assert_eq!(recent.first_touching(&reads(7), at(5)), None);
+        assert_eq!(recent.first_invalidating(&reads(7), at(5)), None);
         recent.unpin(at(5));
         assert!(recent.commits.len() <= MAX_COMMITS);
-        assert_eq!(recent.first_touching(&reads(7), at(5)), Some(at(6)));
+        assert_eq!(recent.first_invalidating(&reads(7), at(5)), Some(at(6)));
     }
 }

@@ -5,11 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::aids::*;
+use super::support::*;
 use crate::{Clock, Store, StoreError, WriteBuffer, WriteSet};
 
 /// A transaction that is dropped leaves nothing, and lets the next one in.
-pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = Made>>(
+pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -27,7 +27,7 @@ pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = Made>>(
 }
 
 /// A transaction reads what every transaction before it has committed.
-pub async fn a_transaction_sees_every_commit_before_it<M: Future<Output = Made>>(
+pub async fn a_transaction_sees_every_earlier_commit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -45,7 +45,7 @@ pub async fn a_transaction_sees_every_commit_before_it<M: Future<Output = Made>>
 }
 
 /// Timestamps increase, whether the clock moves on, stands still, or goes back.
-pub async fn timestamps_increase_though_the_clock_does_not<M: Future<Output = Made>>(
+pub async fn timestamps_increase_when_the_clock_does_not<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, clock) = open(make).await;
@@ -69,7 +69,7 @@ pub async fn timestamps_increase_though_the_clock_does_not<M: Future<Output = Ma
 }
 
 /// An empty commit makes no timestamp, and returns only once what came before is published.
-pub async fn an_empty_commit_makes_no_timestamp<M: Future<Output = Made>>(
+pub async fn an_empty_commit_allocates_no_timestamp<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -97,7 +97,9 @@ pub async fn an_empty_commit_makes_no_timestamp<M: Future<Output = Made>>(
 }
 
 /// The observer hears of each commit once, in order, before it is published.
-pub async fn the_observer_is_told_once_in_order_before_anyone<M: Future<Output = Made>>(
+pub async fn the_observer_is_notified_once_in_order_before_publication<
+    M: Future<Output = TestStore>,
+>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -123,7 +125,7 @@ pub async fn the_observer_is_told_once_in_order_before_anyone<M: Future<Output =
 }
 
 /// Once `commit` has returned, the commit is published, observed, and in every later snapshot.
-pub async fn an_acknowledged_commit_is_published<M: Future<Output = Made>>(
+pub async fn an_acknowledged_commit_is_published<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -156,7 +158,7 @@ pub async fn an_acknowledged_commit_is_published<M: Future<Output = Made>>(
 }
 
 /// A commit tells the old and the new entry of every index.
-pub async fn written_keys_are_the_old_and_the_new<M: Future<Output = Made>>(
+pub async fn a_commit_reports_old_and_new_keys<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -182,7 +184,7 @@ pub async fn written_keys_are_the_old_and_the_new<M: Future<Output = Made>>(
         told[at]
             .1
             .entries()
-            .filter(|entry| entry.has_moved)
+            .filter(|entry| entry.added_or_removed)
             .map(|entry| entry.index)
     };
     assert!(
@@ -199,7 +201,7 @@ pub async fn written_keys_are_the_old_and_the_new<M: Future<Output = Made>>(
 }
 
 /// A commit whose future is dropped has happened whole, and was told, or has not happened.
-pub async fn a_commit_whose_caller_is_gone_happens_whole_or_not_at_all<M: Future<Output = Made>>(
+pub async fn a_commit_with_a_dropped_caller_is_atomic<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -233,7 +235,7 @@ pub async fn a_commit_whose_caller_is_gone_happens_whole_or_not_at_all<M: Future
 }
 
 /// Two hundred increments of one document side by side are two hundred.
-pub async fn increments_side_by_side_lose_none<M: Future<Output = Made>>(
+pub async fn concurrent_increments_are_all_kept<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -267,14 +269,14 @@ async fn increment(store: &dyn Store) {
         buffer.put(Some(old), Some(new));
         match transaction.commit(buffer.into_write_set()).await {
             Ok(_) => return,
-            Err(error) if error.runs_again() => {}
+            Err(error) if error.is_retryable() => {}
             Err(error) => panic!("{error}"),
         }
     }
 }
 
 /// A transaction that never gets its turn is told so after a while. Runs with time paused.
-pub async fn one_that_waits_too_long_for_its_turn_is_told_so<M: Future<Output = Made>>(
+pub async fn waiting_too_long_for_the_write_lock_fails<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -287,7 +289,9 @@ pub async fn one_that_waits_too_long_for_its_turn_is_told_so<M: Future<Output = 
 }
 
 /// A closed store has made everything durable, and refuses what comes later.
-pub async fn a_closed_store_refuses<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_closed_store_rejects_calls<M: Future<Output = TestStore>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, [1]).await;

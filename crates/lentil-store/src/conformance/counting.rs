@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use lentil_values::Interval;
 
-use super::aids::*;
+use super::support::*;
 use crate::unique::prefix;
 use crate::{Clock, Order, WriteBuffer};
 
 /// A count is the length of the scan of the same interval under the same limit.
-pub async fn a_count_keeps_to_interval_and_limit<M: Future<Output = Made>>(
+pub async fn a_count_respects_interval_and_limit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -46,7 +46,9 @@ pub async fn a_count_keeps_to_interval_and_limit<M: Future<Output = Made>>(
 }
 
 /// However many there are, and wherever the limit is, also when it takes long enough to be done elsewhere.
-pub async fn a_long_count_is_exact<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) {
+pub async fn a_long_count_is_exact<M: Future<Output = TestStore>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     fill(store, 0..3_000).await;
@@ -82,7 +84,7 @@ pub async fn a_long_count_is_exact<M: Future<Output = Made>>(make: &impl Fn(Arc<
 }
 
 /// A count through the buffer knows what was inserted, moved, changed in place and deleted.
-pub async fn the_buffer_counts_what_is_not_yet_committed<M: Future<Output = Made>>(
+pub async fn the_buffer_counts_uncommitted_writes<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;

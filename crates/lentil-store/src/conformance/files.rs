@@ -1,7 +1,7 @@
 //! What every store of files must do, as tests that each of them runs.
 //!
 //! ```ignore
-//! lentil_store::conformance::files::suite!(|| async { MadeFiles::of(MyFiles::open()) });
+//! lentil_store::conformance::files::suite!(|| async { TestFiles::of(MyFiles::open()) });
 //! ```
 
 use std::any::Any;
@@ -16,21 +16,21 @@ use futures_util::{StreamExt, TryStreamExt, future};
 use crate::{ContentHash, FileStore};
 
 /// A store of files under test, and what must live as long as it does, such as its folder.
-pub struct MadeFiles {
+pub struct TestFiles {
     /// The store.
     pub files: Arc<dyn FileStore>,
     _keep: Box<dyn Any + Send>,
 }
 
-impl MadeFiles {
+impl TestFiles {
     /// A store that needs nothing else.
-    pub fn of(files: impl FileStore) -> MadeFiles {
-        MadeFiles::keeping(files, ())
+    pub fn of(files: impl FileStore) -> TestFiles {
+        TestFiles::keeping(files, ())
     }
 
     /// A store that needs `keep` to live on.
-    pub fn keeping(files: impl FileStore, keep: impl Any + Send) -> MadeFiles {
-        MadeFiles {
+    pub fn keeping(files: impl FileStore, keep: impl Any + Send) -> TestFiles {
+        TestFiles {
             files: Arc::new(files),
             _keep: Box::new(keep),
         }
@@ -45,11 +45,11 @@ macro_rules! file_conformance_suite {
             use super::*;
 
             $crate::conformance_tests! { $make;
-                files: a_content_is_read_back, nothing_is_seen_before_it_is_finished,
-                    a_dropped_content_leaves_nothing, a_range_is_read_and_no_more, a_range_past_the_end_is_an_error,
-                    the_same_content_twice_is_one, a_removed_content_is_gone,
-                    many_contents_are_all_listed, writers_side_by_side_do_not_mix,
-                    a_large_content_in_small_chunks_is_whole, a_reader_reads_on_after_a_replacement;
+                files: a_blob_is_read_back, an_unfinished_blob_is_invisible,
+                    a_dropped_writer_leaves_nothing, a_range_is_read_exactly, a_range_past_the_end_is_an_error,
+                    equal_blobs_are_stored_once, a_removed_blob_is_gone,
+                    many_blobs_are_all_listed, concurrent_writers_do_not_mix,
+                    a_large_blob_in_small_chunks_is_whole, a_reader_continues_after_a_replacement;
             }
         }
     };
@@ -108,7 +108,7 @@ pub async fn listed(files: &dyn FileStore) -> BTreeSet<ContentHash> {
 }
 
 /// A content is read back, whatever its length and its chunks; what was never written is not there.
-pub async fn a_content_is_read_back<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_blob_is_read_back<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for (number, length, chunk) in [(1, 0, 1), (2, 1, 1), (3, 1_000, 7), (4, 300_000, 300_000)] {
         let content = content(number, length);
@@ -127,9 +127,7 @@ pub async fn a_content_is_read_back<M: Future<Output = MadeFiles>>(make: &impl F
 }
 
 /// Of a content that is being written nothing is seen, small or large.
-pub async fn nothing_is_seen_before_it_is_finished<M: Future<Output = MadeFiles>>(
-    make: &impl Fn() -> M,
-) {
+pub async fn an_unfinished_blob_is_invisible<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for length in [10, 9 << 20] {
         let content = content(1, length);
@@ -152,9 +150,7 @@ pub async fn nothing_is_seen_before_it_is_finished<M: Future<Output = MadeFiles>
 }
 
 /// A writer that is dropped leaves nothing to be seen.
-pub async fn a_dropped_content_leaves_nothing<M: Future<Output = MadeFiles>>(
-    make: &impl Fn() -> M,
-) {
+pub async fn a_dropped_writer_leaves_nothing<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for length in [0, 10, 9 << 20, 17 << 20] {
         let mut writer = made.files.create().await.unwrap();
@@ -171,7 +167,7 @@ pub async fn a_dropped_content_leaves_nothing<M: Future<Output = MadeFiles>>(
 }
 
 /// A range is read to the byte, also an empty one and one at the end.
-pub async fn a_range_is_read_and_no_more<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_range_is_read_exactly<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     let length = 700_000;
     let content = content(1, length);
@@ -195,7 +191,7 @@ pub async fn a_range_is_read_and_no_more<M: Future<Output = MadeFiles>>(make: &i
 }
 
 /// A range that reaches past the end is an error, and not a shorter content.
-pub async fn a_range_past_the_end_is_an_error<M: Future<Output = MadeFiles>>(
+pub async fn a_range_past_the_end_is_an_error<M: Future<Output = TestFiles>>(
     make: &impl Fn() -> M,
 ) {
     let made = make().await;
@@ -217,7 +213,7 @@ pub async fn a_range_past_the_end_is_an_error<M: Future<Output = MadeFiles>>(
 }
 
 /// The same content, written twice, is there once.
-pub async fn the_same_content_twice_is_one<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn equal_blobs_are_stored_once<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for length in [100, 9 << 20] {
         let content = content(1, length);
@@ -230,7 +226,7 @@ pub async fn the_same_content_twice_is_one<M: Future<Output = MadeFiles>>(make: 
 }
 
 /// A content that is removed is not there, and may be written again.
-pub async fn a_removed_content_is_gone<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn a_removed_blob_is_gone<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     made.files
         .remove(&hash(1))
@@ -254,7 +250,7 @@ pub async fn a_removed_content_is_gone<M: Future<Output = MadeFiles>>(make: &imp
 }
 
 /// More contents than any page holds are all listed, also while they are removed.
-pub async fn many_contents_are_all_listed<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn many_blobs_are_all_listed<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     const MANY: u64 = 1_100;
     let made = make().await;
     for number in 0..MANY {
@@ -274,7 +270,7 @@ pub async fn many_contents_are_all_listed<M: Future<Output = MadeFiles>>(make: &
 }
 
 /// Contents that are written at the same time do not get into each other.
-pub async fn writers_side_by_side_do_not_mix<M: Future<Output = MadeFiles>>(make: &impl Fn() -> M) {
+pub async fn concurrent_writers_do_not_mix<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     let numbers: Vec<u64> = (0..12).collect();
     let length = |number: u64| {
@@ -299,7 +295,7 @@ pub async fn writers_side_by_side_do_not_mix<M: Future<Output = MadeFiles>>(make
 }
 
 /// A large content is whole, and each part of it where it belongs.
-pub async fn a_large_content_in_small_chunks_is_whole<M: Future<Output = MadeFiles>>(
+pub async fn a_large_blob_in_small_chunks_is_whole<M: Future<Output = TestFiles>>(
     make: &impl Fn() -> M,
 ) {
     let made = make().await;
@@ -315,7 +311,7 @@ pub async fn a_large_content_in_small_chunks_is_whole<M: Future<Output = MadeFil
 }
 
 /// A reader that has begun reads to the end while the same content is written again.
-pub async fn a_reader_reads_on_after_a_replacement<M: Future<Output = MadeFiles>>(
+pub async fn a_reader_continues_after_a_replacement<M: Future<Output = TestFiles>>(
     make: &impl Fn() -> M,
 ) {
     let made = make().await;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use lentil_values::{DocumentId, InternalId, Interval};
 
-use super::aids::*;
+use super::support::*;
 use crate::{Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument};
 
 /// The expected contents of a store.
 type Documents = BTreeMap<DocumentId, Arc<StoredDocument>>;
 
 /// Random ids with equal creation times are inserted, read, changed and deleted like any others.
-pub async fn random_ids_with_equal_creation_times_are_kept<M: Future<Output = Made>>(
+pub async fn random_ids_with_equal_creation_times_are_stored<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -52,7 +52,7 @@ pub async fn random_ids_with_equal_creation_times_are_kept<M: Future<Output = Ma
 }
 
 /// A table may have documents made here, documents of the same creation times, and ids that say other times.
-pub async fn documents_made_here_and_elsewhere_share_a_table<M: Future<Output = Made>>(
+pub async fn local_and_imported_documents_share_a_table<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -97,7 +97,7 @@ pub async fn documents_made_here_and_elsewhere_share_a_table<M: Future<Output = 
 }
 
 /// Every creation time orders as its number does, the odd ones included.
-pub async fn any_creation_time_has_its_place<M: Future<Output = Made>>(
+pub async fn any_creation_time_is_ordered<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -125,7 +125,7 @@ pub async fn any_creation_time_has_its_place<M: Future<Output = Made>>(
 }
 
 /// A document that is replaced by one with its id may have another creation time.
-pub async fn a_document_may_change_its_creation_time<M: Future<Output = Made>>(
+pub async fn a_document_may_change_its_creation_time<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -151,7 +151,7 @@ pub async fn a_document_may_change_its_creation_time<M: Future<Output = Made>>(
 }
 
 /// A new index takes in documents of another database too.
-pub async fn an_index_is_built_over_documents_of_another_database<M: Future<Output = Made>>(
+pub async fn an_index_is_built_over_imported_documents<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;

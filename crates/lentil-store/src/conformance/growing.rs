@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::aids::*;
+use super::support::*;
 use crate::{Clock, IndexState, TableDeclaration};
 
 /// A new index takes in the documents there are, in steps, and is ready after the last.
-pub async fn an_index_is_built_over_what_is_there_step_by_step<M: Future<Output = Made>>(
+pub async fn an_index_is_built_in_steps<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -50,7 +50,7 @@ pub async fn an_index_is_built_over_what_is_there_step_by_step<M: Future<Output 
 }
 
 /// An index that is no longer declared is removed, and its name is free for another.
-pub async fn an_index_no_longer_declared_is_removed<M: Future<Output = Made>>(
+pub async fn an_undeclared_index_is_removed<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -72,7 +72,7 @@ pub async fn an_index_no_longer_declared_is_removed<M: Future<Output = Made>>(
 }
 
 /// A table's number stays its own, whether or not it is declared.
-pub async fn table_numbers_are_never_used_again<M: Future<Output = Made>>(
+pub async fn table_numbers_are_never_reused<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;

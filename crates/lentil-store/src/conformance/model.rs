@@ -8,7 +8,7 @@ use lentil_values::{DocumentId, Interval};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::aids::*;
+use super::support::*;
 use crate::{
     Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument, Transaction, WriteBuffer,
 };
@@ -97,7 +97,7 @@ struct Pair<'s> {
 }
 
 /// Every random program gives the same answers on the store as on the map.
-pub fn random_programs_run_as_on_a_plain_map<M: Future<Output = Made>>(
+pub fn random_programs_match_a_plain_map<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let mut runner = TestRunner::new(Config {
@@ -144,7 +144,7 @@ impl<'s> Pair<'s> {
         match step {
             Step::Put { which, n } => self.put(which, Some(document(self.store, which, n))).await,
             Step::Delete { which } => self.put(which, None).await,
-            Step::PushLayer => self.push_layer().await,
+            Step::PushLayer => self.begin_savepoint().await,
             Step::EndLayer { keep } => self.end_layer(keep),
             Step::End { commit } => self.end(commit).await,
             Step::Get { which } => self.get(which).await,
@@ -197,13 +197,13 @@ impl<'s> Pair<'s> {
             .put(old, new);
     }
 
-    async fn push_layer(&mut self) {
+    async fn begin_savepoint(&mut self) {
         self.begin().await;
         self.transaction
             .as_mut()
             .expect("it was begun")
             .1
-            .push_layer();
+            .begin_savepoint();
         self.seen.push(
             self.seen
                 .last()
@@ -218,10 +218,10 @@ impl<'s> Pair<'s> {
         };
         let top = self.seen.pop().expect("there is a layer");
         if keep {
-            buffer.commit_layer();
+            buffer.release_savepoint();
             *self.seen.last_mut().expect("there is one below") = top;
         } else {
-            buffer.discard_layer();
+            buffer.roll_back_savepoint();
         }
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use lentil_values::{IndexKey, Interval};
 
-use super::aids::*;
+use super::support::*;
 use crate::{Clock, Order, WriteBuffer};
 
 /// What is committed is read back, by its id and by every index.
-pub async fn what_is_committed_is_read_back<M: Future<Output = Made>>(
+pub async fn committed_documents_are_read_back<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -40,7 +40,7 @@ pub async fn what_is_committed_is_read_back<M: Future<Output = Made>>(
 }
 
 /// A snapshot shows what was committed when it was taken, and nothing later.
-pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(
+pub async fn a_snapshot_does_not_change<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -60,7 +60,7 @@ pub async fn a_snapshot_does_not_move<M: Future<Output = Made>>(
 }
 
 /// Each of sixty-four held snapshots shows its own state during commits and other reads.
-pub async fn held_snapshots_do_not_move<M: Future<Output = Made>>(
+pub async fn held_snapshots_do_not_change<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -79,7 +79,7 @@ pub async fn held_snapshots_do_not_move<M: Future<Output = Made>>(
 }
 
 /// A snapshot is taken and read while a transaction has the turn.
-pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = Made>>(
+pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -92,7 +92,7 @@ pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = Made>>(
 }
 
 /// A scan keeps to its half-open interval, its order and its limit: all intervals between the keys there are.
-pub async fn a_scan_keeps_to_interval_order_and_limit<M: Future<Output = Made>>(
+pub async fn a_scan_respects_interval_order_and_limit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -146,7 +146,7 @@ pub async fn a_scan_keeps_to_interval_order_and_limit<M: Future<Output = Made>>(
 }
 
 /// A document whose indexed field changes is found where it now belongs, and no longer where it was.
-pub async fn a_moved_document_is_found_at_its_new_key_alone<M: Future<Output = Made>>(
+pub async fn a_changed_key_replaces_the_old_entry<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -168,7 +168,7 @@ pub async fn a_moved_document_is_found_at_its_new_key_alone<M: Future<Output = M
 }
 
 /// A scan through the buffer shows inserted, moved and deleted documents, whatever the order and the limit.
-pub async fn the_buffer_shows_what_is_not_yet_committed<M: Future<Output = Made>>(
+pub async fn the_buffer_shows_uncommitted_writes<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -204,7 +204,7 @@ pub async fn the_buffer_shows_what_is_not_yet_committed<M: Future<Output = Made>
 }
 
 /// A layer's writes are undone when it is discarded, and only those, however deep.
-pub async fn layers_are_kept_or_undone<M: Future<Output = Made>>(
+pub async fn savepoints_are_released_or_rolled_back<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -213,12 +213,12 @@ pub async fn layers_are_kept_or_undone<M: Future<Output = Made>>(
     let (mut transaction, by_n) = (store.begin().await.unwrap(), index(store, "by_n"));
     let mut buffer = WriteBuffer::new(store.catalog());
     buffer.put(None, Some(task(store, 2, Some(2))));
-    buffer.push_layer();
+    buffer.begin_savepoint();
     buffer.put(Some(task(store, 2, Some(2))), None);
-    buffer.push_layer();
+    buffer.begin_savepoint();
     buffer.put(None, Some(task(store, 3, Some(3))));
     buffer.put(Some(task(store, 1, Some(1))), Some(task(store, 1, Some(9))));
-    buffer.commit_layer();
+    buffer.release_savepoint();
     let mut seen = Vec::new();
     for _ in 0..2 {
         let rows = buffer
@@ -237,7 +237,7 @@ pub async fn layers_are_kept_or_undone<M: Future<Output = Made>>(
                 .collect::<Vec<_>>(),
         );
         if seen.len() == 1 {
-            buffer.discard_layer();
+            buffer.roll_back_savepoint();
         }
     }
     assert_eq!(seen, [vec![3, 1], vec![1, 2]]);

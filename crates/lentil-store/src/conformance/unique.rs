@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use lentil_values::FieldPath;
 
-use super::aids::*;
 use super::committing::join_all;
+use super::support::*;
 use crate::{Clock, Store, StoreError, UniqueViolation, WriteBuffer, find_duplicates};
 
-async fn open_unique<M: Future<Output = Made>>(make: &impl Fn(Arc<dyn Clock>) -> M) -> Made {
+async fn open_unique<M: Future<Output = TestStore>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) -> TestStore {
     let (made, _) = open(make).await;
     declare(&*made.store, &[unique_tasks()]).await;
     made
@@ -30,7 +32,7 @@ async fn refusal(store: &dyn Store, changes: &[[Option<Task>; 2]]) -> Option<Uni
 }
 
 /// A document that takes another's key is found, be the other in the store or in the buffer too.
-pub async fn two_documents_with_one_key_are_found<M: Future<Output = Made>>(
+pub async fn duplicates_are_found_in_the_store_and_in_the_buffer<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let made = open_unique(make).await;
@@ -65,7 +67,7 @@ pub async fn two_documents_with_one_key_are_found<M: Future<Output = Made>>(
 }
 
 /// What counts is how the documents are left: two may swap their keys, and a key that becomes free may be taken.
-pub async fn a_key_may_change_hands_within_a_mutation<M: Future<Output = Made>>(
+pub async fn documents_may_swap_keys_within_a_mutation<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let made = open_unique(make).await;
@@ -97,7 +99,7 @@ pub async fn a_key_may_change_hands_within_a_mutation<M: Future<Output = Made>>(
 }
 
 /// A layer is held to account for what it wrote itself, in the state it leaves, and not for what came before it.
-pub async fn a_layer_answers_for_what_it_wrote<M: Future<Output = Made>>(
+pub async fn a_savepoint_is_checked_for_its_own_writes<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let made = open_unique(make).await;
@@ -114,13 +116,13 @@ pub async fn a_layer_answers_for_what_it_wrote<M: Future<Output = Made>>(
             .is_some()
     );
 
-    buffer.push_layer();
+    buffer.begin_savepoint();
     buffer.put(None, Some(task(store, 3, Some(3))));
     assert_eq!(
         buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
         None
     );
-    buffer.push_layer();
+    buffer.begin_savepoint();
     buffer.put(None, Some(task(store, 4, Some(3))));
     assert!(
         buffer
@@ -129,20 +131,20 @@ pub async fn a_layer_answers_for_what_it_wrote<M: Future<Output = Made>>(
             .unwrap()
             .is_some()
     );
-    buffer.discard_layer();
+    buffer.roll_back_savepoint();
     assert_eq!(
         buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
         None
     );
-    buffer.commit_layer();
+    buffer.release_savepoint();
 
-    buffer.push_layer();
+    buffer.begin_savepoint();
     buffer.put(Some(task(store, 2, Some(2))), Some(task(store, 2, Some(1))));
     assert_eq!(
         buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
         None
     );
-    buffer.commit_layer();
+    buffer.release_savepoint();
     assert_eq!(
         buffer.find_duplicate(view(&mut transaction)).await.unwrap(),
         None
@@ -150,7 +152,7 @@ pub async fn a_layer_answers_for_what_it_wrote<M: Future<Output = Made>>(
 }
 
 /// Two documents that lack the field are equal in it.
-pub async fn what_is_missing_is_taken_once<M: Future<Output = Made>>(
+pub async fn two_missing_fields_are_duplicates<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let made = open_unique(make).await;
@@ -162,7 +164,7 @@ pub async fn what_is_missing_is_taken_once<M: Future<Output = Made>>(
 }
 
 /// Of sixty-four transactions side by side that take one key, each having seen that it is free, one commits.
-pub async fn one_key_sought_side_by_side_is_taken_once<M: Future<Output = Made>>(
+pub async fn concurrent_inserts_of_one_key_commit_once<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let made = open_unique(make).await;
@@ -191,14 +193,14 @@ async fn take(store: &dyn Store, which: u64, n: i64) -> bool {
         }
         match transaction.commit(buffer.into_write_set()).await {
             Ok(_) => return true,
-            Err(error) if error.runs_again() => {}
+            Err(error) if error.is_retryable() => {}
             Err(error) => panic!("{error}"),
         }
     }
 }
 
 /// Of an index over several fields, documents may share all but one.
-pub async fn a_key_of_several_fields_is_equal_in_all<M: Future<Output = Made>>(
+pub async fn a_key_of_several_fields_is_compared_whole<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
@@ -227,9 +229,7 @@ pub async fn a_key_of_several_fields_is_equal_in_all<M: Future<Output = Made>>(
 }
 
 /// Before an index is declared unique, the documents that stand in its way are found: the first that repeat a key.
-pub async fn documents_that_share_a_key_are_found_before_an_index_is_unique<
-    M: Future<Output = Made>,
->(
+pub async fn duplicates_are_found_before_an_index_becomes_unique<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;

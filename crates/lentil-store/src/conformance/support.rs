@@ -16,21 +16,21 @@ use crate::{
 };
 
 /// A store under test, and what must live as long as it does, such as its folder.
-pub struct Made {
+pub struct TestStore {
     /// The store.
     pub store: Arc<dyn Store>,
     _keep: Box<dyn Any + Send>,
 }
 
-impl Made {
+impl TestStore {
     /// A store that needs nothing else.
-    pub fn of(store: impl Store) -> Made {
-        Made::keeping(store, ())
+    pub fn of(store: impl Store) -> TestStore {
+        TestStore::keeping(store, ())
     }
 
     /// A store that needs `keep` to live on.
-    pub fn keeping(store: impl Store, keep: impl Any + Send) -> Made {
-        Made {
+    pub fn keeping(store: impl Store, keep: impl Any + Send) -> TestStore {
+        TestStore {
             store: Arc::new(store),
             _keep: Box::new(keep),
         }
@@ -60,9 +60,9 @@ impl Clock for ManualClock {
 }
 
 /// Makes a store with the table of [`tasks`], its clock at one second.
-pub async fn open<M: Future<Output = Made>>(
+pub async fn open<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
-) -> (Made, ManualClock) {
+) -> (TestStore, ManualClock) {
     let clock = ManualClock::at(1_000_000_000);
     let made = make(Arc::new(clock.clone())).await;
     declare(&*made.store, &[tasks(&["n"])]).await;
@@ -216,7 +216,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// Observes a store.
-    pub fn of(made: &Made) -> Arc<Recorder> {
+    pub fn of(made: &TestStore) -> Arc<Recorder> {
         let recorder = Arc::new(Recorder::default());
         *recorder.store.lock() = Some(Arc::clone(&made.store));
         made.store
