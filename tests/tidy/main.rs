@@ -59,9 +59,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lentil-files", &["lentil-store"]),
     ("lentil-call", &["lentil-store", "lentil-values"]),
     (
+        "lentil-database",
+        &[
+            "lentil-call",
+            "lentil-schema",
+            "lentil-store",
+            "lentil-values",
+        ],
+    ),
+    (
         "lentil-runtime",
         &[
             "lentil-call",
+            "lentil-database",
             "lentil-schema",
             "lentil-store",
             "lentil-values",
@@ -150,7 +160,12 @@ fn the_absences_hold() {
             );
         }
     }
-    for package in ["lentil-call", "lentil-runtime", "lentil-store"] {
+    for package in [
+        "lentil-call",
+        "lentil-database",
+        "lentil-runtime",
+        "lentil-store",
+    ] {
         for socket in [
             "hyper",
             "hyper-util",

@@ -9,8 +9,11 @@ mod application;
 pub mod cache;
 mod call;
 mod context;
-mod creation;
-mod database;
+mod database {
+    pub(crate) use lentil_database::{
+        Journal, SystemDocument, Transaction, TransactionCell as Slot,
+    };
+}
 mod executions;
 mod function;
 mod functions;
@@ -24,14 +27,9 @@ mod runtime;
 mod schedule;
 mod storage;
 mod system;
-mod tables;
 
 pub use application::Application;
 pub use context::{ActionCtx, Auth, Meta, MutationCtx, QueryCtx, RequestMetadata};
-pub use database::{
-    DatabaseReader, DatabaseWriter, Decode, MAX_CURSOR_BYTES, PageStatus, Pages, PaginationOptions,
-    PaginationResult, Query, SystemDocument, SystemReader,
-};
 pub use executions::{Execution, ExecutionId};
 pub use function::Function;
 pub use functions::{Functions, FunctionsError};
@@ -39,6 +37,10 @@ pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use lentil_call::{
     CallSource, Caller, Code, Error, FunctionKind, FunctionPath, FunctionPathError, Identity,
     Limits, Log, LogLevel, RequestId, Result, UserIdentity, Visibility,
+};
+pub use lentil_database::{
+    DatabaseReader, DatabaseWriter, Decode, MAX_CURSOR_BYTES, PageStatus, Pages, PaginationOptions,
+    PaginationResult, Query, SystemDocument, SystemReader,
 };
 pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
 pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_parse_size};

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use lentil_database::Tables;
 use lentil_schema::{Schema, SchemaError};
 use lentil_store::{
     Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError,
@@ -16,7 +17,6 @@ use lentil_values::{Interval, KeyWriter, TableNames, TableNumber, Value};
 use crate::functions::{FunctionsError, Registry};
 use crate::http::RouterError;
 use crate::schedule::OpenCron;
-use crate::tables::Tables;
 use crate::{Application, CronError, RuntimeOptions, system};
 
 const BATCH: usize = 1_000;
@@ -125,7 +125,12 @@ pub(crate) async fn open(
     let catalog = store.catalog();
     let last_creation_time = last_creation_time(&catalog, &mut *store.snapshot().await?).await?;
     Ok(Opened {
-        tables: Tables::new(&application.schema, &catalog),
+        tables: Tables::new(
+            &application.schema,
+            &system::schema(),
+            &system::SHOWN,
+            &catalog,
+        ),
         registry,
         crons,
         last_creation_time,

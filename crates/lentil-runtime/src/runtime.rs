@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lentil_call::{Random, Seeds};
+use lentil_database::{CreationTimes, DatabaseEnv, SkippedDocuments, Tables};
 use lentil_store::{
     Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp,
 };
@@ -11,7 +12,6 @@ use tracing::Instrument;
 
 use crate::cache::{CacheStats, QueryCache};
 use crate::call::Call;
-use crate::creation::CreationTimes;
 use crate::executions::{Ended, Execution, ExecutionId, Executions};
 use crate::functions::Registry;
 use crate::http::{HttpRouter, Secret};
@@ -21,8 +21,7 @@ use crate::open::{self, OpenError, OpenProgress};
 use crate::run::{Once, ToItsEnd, TurnHolder, into_value};
 use crate::schedule::OpenCron;
 use crate::storage::{ContentLocks, UploadKey};
-use crate::system::{self, SkippedDocuments, StoredEnvironment};
-use crate::tables::Tables;
+use crate::system::{self, StoredEnvironment};
 use crate::{
     ActionCtx, Application, CallSource, Caller, Code, Error, Function, FunctionKind, FunctionPath,
     Identity, Limits, MutationCtx, QueryCtx, RequestId, Result, SessionRequest,
@@ -36,10 +35,8 @@ pub struct Runtime(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    limits: Limits,
+    database: Arc<DatabaseEnv>,
     dev: bool,
-    tables: Tables,
     registry: Registry,
     router: HttpRouter,
     secrets: BTreeMap<String, DeclaredSecret>,
@@ -49,13 +46,10 @@ struct Inner {
     live: Arc<LiveQueries>,
     executions: Executions,
     crons: Vec<OpenCron>,
-    seeds: Seeds,
-    creation_times: CreationTimes,
     turn_holder: TurnHolder,
     files: Arc<dyn FileStore>,
     content_locks: ContentLocks,
     upload_key: UploadKey,
-    skipped_documents: SkippedDocuments,
     origin: String,
     memory: Memory,
 }
@@ -237,28 +231,31 @@ impl Runtime {
             Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
             None => UploadKey::new(&Random::default().bytes(&seeds)),
         };
+        let process = seeds.next_u64();
         Ok(Runtime(Arc::new(Inner {
             memory: Memory::new(options.memory),
             upload_key,
-            skipped_documents: SkippedDocuments::default(),
             files: options.files,
             content_locks: ContentLocks::default(),
             cache,
             live,
-            executions: Executions::new(seeds.next_u64()),
+            executions: Executions::new(process),
             crons: opened.crons,
             environment: options.environment,
             stored_environment,
             origin: options.origin.trim_end_matches('/').to_owned(),
-            tables: opened.tables,
             registry: opened.registry,
-            creation_times: CreationTimes::after(opened.last_creation_time),
             router: application.http,
-            clock: options.clock,
-            limits: options.limits,
+            database: Arc::new(DatabaseEnv {
+                limits: options.limits,
+                tables: opened.tables,
+                clock: options.clock,
+                seeds,
+                creation_times: CreationTimes::after(opened.last_creation_time),
+                skipped_documents: SkippedDocuments::default(),
+            }),
             dev: options.dev,
             secrets,
-            seeds,
             turn_holder: TurnHolder::default(),
             store,
         })))
@@ -456,7 +453,7 @@ impl Runtime {
 
     /// What one call may use.
     pub fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.0.database.limits
     }
 
     /// A request id that no other request has.
@@ -471,7 +468,7 @@ impl Runtime {
 
     /// Returns the current time, in milliseconds since the Unix epoch, with a fraction.
     pub fn now_ms(&self) -> f64 {
-        self.0.clock.now().as_millis()
+        self.0.database.now_ms()
     }
 
     /// Returns the ledger of the memory held for clients.
@@ -534,10 +531,6 @@ impl Runtime {
         &self.0.content_locks
     }
 
-    pub(crate) fn skipped_documents(&self) -> &SkippedDocuments {
-        &self.0.skipped_documents
-    }
-
     pub(crate) fn upload_key(&self) -> &UploadKey {
         &self.0.upload_key
     }
@@ -552,7 +545,7 @@ impl Runtime {
     }
 
     pub(crate) fn tables(&self) -> &Tables {
-        &self.0.tables
+        &self.0.database.tables
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -564,7 +557,7 @@ impl Runtime {
     }
 
     pub(crate) fn seeds(&self) -> &Seeds {
-        &self.0.seeds
+        &self.0.database.seeds
     }
 
     pub(crate) fn turn_holder(&self) -> &TurnHolder {
@@ -573,10 +566,10 @@ impl Runtime {
 
     /// The greatest creation time given out so far.
     pub(crate) fn last_creation_time(&self) -> f64 {
-        self.0.creation_times.last()
+        self.0.database.creation_times.last()
     }
 
-    pub(crate) fn next_creation_time(&self, now_ms: f64) -> f64 {
-        self.0.creation_times.next(now_ms)
+    pub(crate) fn database(&self) -> &Arc<DatabaseEnv> {
+        &self.0.database
     }
 }

@@ -145,7 +145,11 @@ impl Runtime {
             .begin(name, attempt >= DISTURBED_ATTEMPTS)
             .await
             .map_err(store_error)?;
-        let transaction = Transaction::mutation(self.clone(), transaction);
+        let transaction = Transaction::mutation(
+            Arc::clone(self.database()),
+            transaction,
+            self.store().catalog(),
+        );
         Ok((
             MutationCtx::new(DatabaseWriter::over(Box::new(transaction)), call),
             turn,

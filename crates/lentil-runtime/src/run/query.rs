@@ -204,7 +204,7 @@ impl Runtime {
         journal: Option<String>,
     ) -> QueryCtx {
         let transaction = Transaction::query(
-            self.clone(),
+            Arc::clone(self.database()),
             snapshot,
             Journal {
                 before: journal,

@@ -143,7 +143,7 @@ async fn fire(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
     let mut held = ctx.db.transaction()?;
     let transaction = &mut *held;
     let due = due_at(transaction, &args).await?;
-    let runtime = transaction.runtime.clone();
+    let runtime = ctx.call.runtime.clone();
     let cron = runtime
         .crons()
         .iter()

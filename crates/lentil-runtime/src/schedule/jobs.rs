@@ -156,8 +156,8 @@ fn cancels_itself() -> Error {
 /// Cancels a job that is not over. A scheduled mutation that cancels itself fails when it would succeed.
 pub(super) async fn cancel(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
     transaction
-        .runtime
-        .tables()
+        .env()
+        .tables
         .check_id("scheduler.cancel", id, TABLE)?;
     match transaction.get(id).await?.filter(is_open) {
         Some(job) => mark(transaction, job, ScheduledState::Canceled),
@@ -329,7 +329,7 @@ async fn ordered(ctx: &mut MutationCtx, mut args: Object) -> Result<Value> {
         },
         None => {
             let due = DueTime::At(at_ms);
-            new_job(&transaction.runtime.clone(), path, args, due)?
+            new_job(&ctx.call.runtime, path, args, due)?
         }
     };
     insert(transaction, job, caller).await.map(|()| Value::Null)

@@ -234,7 +234,7 @@ impl Runtime {
                 let Some(damaged) = error.damaged_document() else {
                     return Err(error);
                 };
-                self.skipped_documents().log(damaged);
+                self.database().skipped_documents.log(damaged);
                 return Ok(Ended::Recorded);
             }
         };

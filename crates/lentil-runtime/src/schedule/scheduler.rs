@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lentil_call::check_size;
 use lentil_schema::{Args, Document, Id, IntoArgs};
-use lentil_values::{DocumentId, InternalId, MAX_NESTING, Object, Value};
+use lentil_values::{DocumentId, MAX_NESTING, Object, Value};
 
 use super::{ScheduledFunction, jobs};
 use crate::database::Slot;
@@ -24,6 +24,7 @@ const FURTHEST_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
 /// the beginning. This holds for the mutations and actions that it calls, too.
 #[derive(Clone)]
 pub struct Scheduler {
+    runtime: Runtime,
     place: Place,
     /// The scheduled function that schedules, if one does.
     caller: Option<DocumentId>,
@@ -35,7 +36,7 @@ enum Place {
     /// Into a mutation's transaction.
     Within(Slot),
     /// Into a transaction of their own.
-    AtOnce(Runtime),
+    AtOnce,
 }
 
 /// A function to be run later.
@@ -76,8 +77,13 @@ impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
 
 impl Scheduler {
     /// Of a mutation, with its transaction.
-    pub(crate) fn of_mutation(slot: Slot, caller: Option<DocumentId>) -> Scheduler {
+    pub(crate) fn of_mutation(
+        runtime: Runtime,
+        slot: Slot,
+        caller: Option<DocumentId>,
+    ) -> Scheduler {
         Scheduler {
+            runtime,
             place: Place::Within(slot),
             caller,
         }
@@ -86,7 +92,8 @@ impl Scheduler {
     /// Of an action.
     pub(crate) fn of_action(runtime: Runtime, caller: Option<DocumentId>) -> Scheduler {
         Scheduler {
-            place: Place::AtOnce(runtime),
+            runtime,
+            place: Place::AtOnce,
             caller,
         }
     }
@@ -163,15 +170,15 @@ impl Scheduler {
         args: Result<Object>,
     ) -> BoxFuture<'_, Result<Id<ScheduledFunction>>> {
         Box::pin(async move {
-            let runtime = self.runtime()?;
+            let runtime = &self.runtime;
             let function = runtime.registry().handled_by::<F>()?;
-            let job = new_job(&runtime, function.path().clone(), args?, due)?;
+            let job = new_job(runtime, function.path().clone(), args?, due)?;
             let id = Id::new(job.id);
             match &self.place {
-                Place::AtOnce(runtime) => jobs::order(runtime, job, self.caller).await?,
+                Place::AtOnce => jobs::order(runtime, job, self.caller).await?,
                 Place::Within(slot) => {
                     let transaction = &mut *slot.lock()?;
-                    transaction.usage.schedule(transaction.runtime.limits())?;
+                    transaction.count_scheduled()?;
                     jobs::insert(transaction, job, self.caller).await?;
                 }
             }
@@ -187,19 +194,12 @@ impl Scheduler {
     /// [`Code::InvalidId`] when the id is one of another table; or when the store fails.
     pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
         match &self.place {
-            Place::AtOnce(runtime) => jobs::cancel_at_once(runtime, id.document_id()).await,
+            Place::AtOnce => jobs::cancel_at_once(&self.runtime, id.document_id()).await,
             Place::Within(slot) => {
                 let transaction = &mut *slot.lock()?;
-                transaction.usage.schedule(transaction.runtime.limits())?;
+                transaction.count_scheduled()?;
                 jobs::cancel(transaction, id.document_id()).await
             }
-        }
-    }
-
-    fn runtime(&self) -> Result<Runtime> {
-        match &self.place {
-            Place::AtOnce(runtime) => Ok(runtime.clone()),
-            Place::Within(slot) => Ok(slot.lock()?.runtime.clone()),
         }
     }
 }
@@ -232,13 +232,8 @@ pub(super) fn new_job(
         let message = format!("the arguments of `{path}` are nested too deeply to be scheduled");
         return Err(Error::new(Code::ValueTooLarge, message));
     }
-    let creation_time = runtime.next_creation_time(now_ms);
-    let random = runtime.seeds().next_u64();
     let table = runtime.tables().system(ScheduledFunction::TABLE).number();
-    let id = DocumentId {
-        table,
-        internal: InternalId::at(creation_time, random),
-    };
+    let (id, creation_time) = runtime.database().new_id(table, now_ms);
     Ok(Job {
         id,
         creation_time,

@@ -70,7 +70,7 @@ impl Runtime {
     pub(crate) async fn reading(&self) -> Result<Transaction> {
         let snapshot = self.published_snapshot().await.map_err(store_error)?;
         Ok(Transaction::query(
-            self.clone(),
+            std::sync::Arc::clone(self.database()),
             snapshot,
             Journal::default(),
         ))

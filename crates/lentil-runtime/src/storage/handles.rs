@@ -9,18 +9,19 @@ use super::{FileInfo, FileMetadata, StoredFile};
 use crate::database::{Slot, Transaction};
 use crate::system::SystemTable;
 use crate::system::storage::TABLE;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, Runtime};
 
 /// Files as a query sees them, `ctx.storage`.
 ///
 /// What it tells counts as read: a live query runs again when the file is deleted.
 pub struct StorageReader {
+    runtime: Runtime,
     slot: Slot,
 }
 
 impl StorageReader {
-    pub(crate) fn new(slot: Slot) -> StorageReader {
-        StorageReader { slot }
+    pub(crate) fn new(runtime: Runtime, slot: Slot) -> StorageReader {
+        StorageReader { runtime, slot }
     }
 
     /// The URL at which anyone can read the file until it is deleted, or `None` when it does not exist (any more).
@@ -30,7 +31,7 @@ impl StorageReader {
     pub async fn get_url(&mut self, id: &Id<StoredFile>) -> Result<Option<String>> {
         let mut transaction = self.slot.lock()?;
         let found = file(&mut transaction, id.document_id(), "storage.get_url").await?;
-        Ok(found.map(|(_, file)| transaction.runtime.file_url(&file.url_id)))
+        Ok(found.map(|(_, file)| self.runtime.file_url(&file.url_id)))
     }
 
     /// What is known of the file. `ctx.db.system.get` tells the same in newer words.
@@ -50,9 +51,9 @@ pub struct StorageWriter {
 }
 
 impl StorageWriter {
-    pub(crate) fn new(slot: Slot) -> StorageWriter {
+    pub(crate) fn new(runtime: Runtime, slot: Slot) -> StorageWriter {
         StorageWriter {
-            reader: StorageReader::new(slot),
+            reader: StorageReader::new(runtime, slot),
         }
     }
 
@@ -70,7 +71,7 @@ impl StorageWriter {
     /// [`Code::Abandoned`] after a nested call was dropped before it finished.
     pub async fn generate_upload_url(&mut self) -> Result<String> {
         let transaction = self.reader.slot.lock()?;
-        Ok(transaction.runtime.upload_url(transaction.now_ms))
+        Ok(self.reader.runtime.upload_url(transaction.now_ms))
     }
 }
 
@@ -94,7 +95,7 @@ pub(super) async fn file(
     id: DocumentId,
     call: &str,
 ) -> Result<Option<(Arc<StoredDocument>, FileInfo)>> {
-    transaction.runtime.tables().check_id(call, id, TABLE)?;
+    transaction.env().tables.check_id(call, id, TABLE)?;
     let Some(document) = transaction
         .get(id)
         .await

@@ -121,8 +121,11 @@ pub(super) async fn all(transaction: &mut Transaction) -> Result<Vec<(String, St
 
 /// The value of a variable within a transaction: the process's or built-in one, or the stored one, or the generated
 /// secret.
-pub(crate) async fn read(transaction: &mut Transaction, name: &str) -> Result<Option<String>> {
-    let runtime = transaction.runtime.clone();
+pub(crate) async fn read(
+    runtime: &Runtime,
+    transaction: &mut Transaction,
+    name: &str,
+) -> Result<Option<String>> {
     if let Some(value) = runtime.fixed_variable(name) {
         return Ok(Some(value));
     }

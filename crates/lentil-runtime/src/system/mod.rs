@@ -8,7 +8,6 @@ mod environment;
 mod function;
 mod schemas;
 mod session;
-mod skipped;
 pub(crate) mod storage;
 mod stored_environment;
 mod table;
@@ -22,7 +21,6 @@ pub use environment::{EnvironmentChange, EnvironmentError};
 pub(crate) use environment::{TABLE as ENVIRONMENT, read as read_environment};
 pub(crate) use function::{mutation, object, query};
 pub use session::SessionRequest;
-pub(crate) use skipped::SkippedDocuments;
 pub(crate) use stored_environment::StoredEnvironment;
 pub(crate) use table::SystemTable;
 

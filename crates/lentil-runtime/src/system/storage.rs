@@ -26,7 +26,7 @@ pub(super) fn functions() -> Vec<Function> {
                     (take("sha256"), take("size"), take("contentType"));
                 let transaction = &mut *ctx.db.transaction()?;
                 // The URL is unguessable, and says nothing of the document's id.
-                let next = || u128::from(transaction.runtime.seeds().next_u64());
+                let next = || u128::from(transaction.env().seeds.next_u64());
                 let url_id = Uuid::from_random_bits(next() << 64 | next());
                 let fields = [
                     ("sha256", sha256),

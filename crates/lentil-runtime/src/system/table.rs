@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
+use lentil_database::OpenTable;
 use lentil_store::{IndexRef, Order, Row, StoredDocument};
-use lentil_values::{
-    DocumentId, FieldName, InternalId, Interval, KeyWriter, Object, TableNumber, Value,
-};
+use lentil_values::{DocumentId, FieldName, Interval, KeyWriter, Object, TableNumber, Value};
 
 use crate::database::Transaction;
-use crate::tables::OpenTable;
 use crate::{Error, Result};
 
 /// One of the system's tables, to be read and written within a transaction.
@@ -17,7 +15,7 @@ pub(crate) struct SystemTable<'a> {
 
 impl<'a> SystemTable<'a> {
     pub(crate) fn open(transaction: &'a mut Transaction, name: &str) -> SystemTable<'a> {
-        let table = Arc::clone(transaction.runtime.tables().system(name));
+        let table = Arc::clone(transaction.env().tables.system(name));
         SystemTable { transaction, table }
     }
 
@@ -111,7 +109,7 @@ impl<'a> SystemTable<'a> {
             };
             damaged
                 .into_iter()
-                .for_each(|damaged| transaction.runtime.skipped_documents().log(damaged));
+                .for_each(|damaged| transaction.env().skipped_documents.log(damaged));
             let before = Interval {
                 start: rest.start,
                 end: Some(entries.start),
@@ -133,13 +131,8 @@ impl<'a> SystemTable<'a> {
         &mut self,
         fields: [(&'static str, Value); N],
     ) -> Result<DocumentId> {
-        let runtime = &self.transaction.runtime;
-        let creation_time = runtime.next_creation_time(self.transaction.now_ms);
-        let random = runtime.seeds().next_u64();
-        let id = DocumentId {
-            table: self.number(),
-            internal: InternalId::at(creation_time, random),
-        };
+        let now_ms = self.transaction.now_ms;
+        let (id, creation_time) = self.transaction.env().new_id(self.number(), now_ms);
         let fields: Object = fields
             .into_iter()
             .map(|(name, value)| (FieldName::from_static(name), value))
@@ -163,7 +156,7 @@ impl<'a> SystemTable<'a> {
         let checked = self
             .table
             .table
-            .validate(&new.fields, self.transaction.runtime.tables());
+            .validate(&new.fields, &self.transaction.env().tables);
         checked.map_err(|error| Error::msg(format!("table \"{}\": {error}", self.table.name())))?;
         self.transaction.buffer().put(old, Some(Arc::new(new)));
         Ok(())

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
+use lentil_call::{Code, Error, Result};
 use lentil_schema::{Doc, Document, Id, IntoRange, RangeSpec};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, Object, TableNames, TableNumber};
 
-use super::decode::Decode;
-use super::query::{Query, Scope};
-use super::slot::{Held, Slot, abandoned};
-use super::system::SystemReader;
-use super::transaction::Transaction;
-use crate::{Code, Error, Result};
+use crate::cell::{TransactionCell, TransactionGuard, abandoned};
+use crate::decode::Decode;
+use crate::query::{Query, Scope};
+use crate::system::SystemReader;
+use crate::{Pages, Transaction};
 
 /// The database as a query sees it, `ctx.db`: everything committed when the query began, and nothing later.
 ///
@@ -17,21 +17,10 @@ use crate::{Code, Error, Result};
 pub struct DatabaseReader {
     /// The system's tables, to be read.
     pub system: SystemReader,
-    slot: Slot,
+    slot: TransactionCell,
 }
 
 impl DatabaseReader {
-    pub(crate) fn over(transaction: Box<Transaction>) -> DatabaseReader {
-        DatabaseReader::on(Slot::new(transaction))
-    }
-
-    pub(super) fn on(slot: Slot) -> DatabaseReader {
-        DatabaseReader {
-            system: SystemReader::new(slot.clone()),
-            slot,
-        }
-    }
-
     /// The document with this id, or `None` when it does not exist (any more).
     ///
     /// # Errors
@@ -69,7 +58,7 @@ impl DatabaseReader {
     /// The id that `text` spells, if it is one of `T`'s table; the document need not exist.
     pub fn normalize_id<T: Document>(&self, text: &str) -> Option<Id<T>> {
         let id: DocumentId = text.parse().ok()?;
-        let table = self.slot.lock().ok()?.runtime.tables().number(T::TABLE)?;
+        let table = self.slot.lock().ok()?.env().tables.number(T::TABLE)?;
         (id.table == table).then(|| Id::new(id))
     }
 
@@ -90,35 +79,63 @@ impl DatabaseReader {
     }
 
     /// Checks that an id is one of `T`'s table.
-    pub(super) fn check_id<T: Document>(&mut self, call: &str, id: &Id<T>) -> Result<()> {
+    pub(crate) fn check_id<T: Document>(&mut self, call: &str, id: &Id<T>) -> Result<()> {
         let transaction = self.transaction()?;
         transaction
-            .runtime
-            .tables()
+            .env()
+            .tables
             .check_id(call, id.document_id(), T::TABLE)
     }
+}
 
-    /// The transaction, held until the guard is dropped.
-    pub(crate) fn transaction(&mut self) -> Result<Held> {
+// For the runtime, which owns the contexts.
+#[doc(hidden)]
+impl DatabaseReader {
+    /// Returns a reader over a transaction.
+    pub fn over(transaction: Box<Transaction>) -> DatabaseReader {
+        DatabaseReader::on(TransactionCell::new(transaction))
+    }
+
+    /// Returns a reader that shares the transaction in a cell.
+    pub fn on(slot: TransactionCell) -> DatabaseReader {
+        DatabaseReader {
+            system: SystemReader::new(slot.clone()),
+            slot,
+        }
+    }
+
+    /// Returns the transaction, held until the guard is dropped.
+    pub fn transaction(&self) -> Result<TransactionGuard> {
         self.slot.lock()
     }
 
-    /// Where the transaction lies, for the context's other fields.
-    pub(crate) fn slot(&self) -> Slot {
+    /// Returns the transaction's cell, for the context's other fields.
+    pub fn slot(&self) -> TransactionCell {
         self.slot.clone()
     }
 
     /// Hands the transaction to a nested call.
-    pub(crate) fn lend(&mut self) -> Result<Box<Transaction>> {
+    pub fn lend(&mut self) -> Result<Box<Transaction>> {
         self.slot.take().ok_or_else(abandoned)
     }
 
     /// Takes it back; `None` when the nested call was dropped with it.
-    pub(crate) fn restore(&mut self, transaction: Option<Box<Transaction>>) {
+    pub fn restore(&mut self, transaction: Option<Box<Transaction>>) {
         self.slot.put(transaction);
     }
 
-    pub(crate) fn into_transaction(self) -> Option<Box<Transaction>> {
+    /// Returns the transaction, unless a nested call was dropped with it.
+    pub fn into_transaction(self) -> Option<Box<Transaction>> {
         self.slot.take()
+    }
+}
+
+impl<D: Decode> Pages<'_, D> {
+    /// Returns the next page: up to the page size of documents read, without those filtered out; `None` after the last.
+    ///
+    /// # Errors
+    /// When a limit of reading is passed.
+    pub async fn next(&mut self, db: &mut DatabaseReader) -> Result<Option<Vec<D>>> {
+        self.read(&mut *db.transaction()?).await
     }
 }

@@ -1,48 +1,51 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use lentil_call::{Code, Error, Result};
 use parking_lot::Mutex;
 
-use super::Transaction;
-use crate::{Code, Error, Result};
+use crate::Transaction;
 
 /// Where a context's transaction lies while nobody uses it: `ctx.db`, `ctx.db.system` and `ctx.storage` share it.
 #[derive(Clone)]
-pub(crate) struct Slot(Arc<Mutex<Option<Box<Transaction>>>>);
+pub struct TransactionCell(Arc<Mutex<Option<Box<Transaction>>>>);
 
-impl Slot {
-    pub(crate) fn new(transaction: Box<Transaction>) -> Slot {
-        Slot(Arc::new(Mutex::new(Some(transaction))))
+impl TransactionCell {
+    /// Returns a cell that holds this transaction.
+    pub fn new(transaction: Box<Transaction>) -> TransactionCell {
+        TransactionCell(Arc::new(Mutex::new(Some(transaction))))
     }
 
     /// Takes the transaction; it goes back when the guard is dropped.
     ///
     /// # Errors
     /// [`Code::Abandoned`] when it is not there.
-    pub(crate) fn lock(&self) -> Result<Held> {
+    pub fn lock(&self) -> Result<TransactionGuard> {
         let transaction = self.take().ok_or_else(abandoned)?;
-        Ok(Held {
+        Ok(TransactionGuard {
             slot: self.clone(),
             transaction: Some(transaction),
         })
     }
 
-    pub(crate) fn take(&self) -> Option<Box<Transaction>> {
+    /// Takes the transaction out, for a nested call; `None` when it is not there.
+    pub fn take(&self) -> Option<Box<Transaction>> {
         self.0.lock().take()
     }
 
-    pub(crate) fn put(&self, transaction: Option<Box<Transaction>>) {
+    /// Puts the transaction back; `None` when the nested call was dropped with it.
+    pub fn put(&self, transaction: Option<Box<Transaction>>) {
         *self.0.lock() = transaction;
     }
 }
 
 /// The transaction in use.
-pub(crate) struct Held {
-    slot: Slot,
+pub struct TransactionGuard {
+    slot: TransactionCell,
     transaction: Option<Box<Transaction>>,
 }
 
-impl Deref for Held {
+impl Deref for TransactionGuard {
     type Target = Transaction;
 
     fn deref(&self) -> &Transaction {
@@ -52,7 +55,7 @@ impl Deref for Held {
     }
 }
 
-impl DerefMut for Held {
+impl DerefMut for TransactionGuard {
     fn deref_mut(&mut self) -> &mut Transaction {
         self.transaction
             .as_deref_mut()
@@ -60,13 +63,13 @@ impl DerefMut for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for TransactionGuard {
     fn drop(&mut self) {
         self.slot.put(self.transaction.take());
     }
 }
 
-pub(super) fn abandoned() -> Error {
+pub(crate) fn abandoned() -> Error {
     let message = "a nested call was dropped before it finished, or two are made side by side; \
                    this transaction cannot go on";
     Error::new(Code::Abandoned, message)

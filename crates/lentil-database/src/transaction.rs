@@ -1,27 +1,26 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use lentil_call::store_error;
+use lentil_call::{Error, Result, store_error};
 use lentil_store::conflict::ReadSet;
 use lentil_store::{
-    IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet,
+    Catalog, IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet,
 };
-use lentil_values::{DocumentId, Interval};
+use lentil_values::{DocumentId, Interval, successor};
 
-use super::read_page::Journal;
-use super::usage::{Usage, Written};
-use crate::{Error, Result, Runtime};
+use crate::usage::{ReadsLeft, Usage, Written};
+use crate::{DatabaseEnv, Journal};
 
 /// What a query or a mutation reads through, and a mutation buffers its writes in.
 ///
 /// A nested call takes it over from its caller and gives it back: one snapshot, one read set, one count of what
 /// was used, however deep the calls go.
-pub(crate) struct Transaction {
+pub struct Transaction {
     view: View,
-    pub(crate) runtime: Runtime,
+    env: Arc<DatabaseEnv>,
     /// When the call began, in milliseconds with a fraction; `ctx.now()` returns the whole ones.
-    pub(crate) now_ms: f64,
-    pub(crate) usage: Usage,
+    pub now_ms: f64,
+    usage: Usage,
     pub(crate) journal: Journal,
     /// For each nested mutation that is running, the writes counted when it began.
     savepoints: Vec<Written>,
@@ -42,8 +41,9 @@ enum View {
 }
 
 impl Transaction {
-    pub(crate) fn query(
-        runtime: Runtime,
+    /// Returns the transaction of a query.
+    pub fn query(
+        env: Arc<DatabaseEnv>,
         snapshot: Box<dyn Snapshot>,
         journal: Journal,
     ) -> Transaction {
@@ -51,27 +51,29 @@ impl Transaction {
             snapshot,
             read_set: ReadSet::default(),
         };
-        Transaction::over(view, runtime, journal)
+        Transaction::over(view, env, journal)
     }
 
-    pub(crate) fn mutation(
-        runtime: Runtime,
+    /// Returns the transaction of a mutation; `catalog` is the store's.
+    pub fn mutation(
+        env: Arc<DatabaseEnv>,
         transaction: Box<dyn lentil_store::Transaction>,
+        catalog: Arc<Catalog>,
     ) -> Transaction {
-        let buffer = WriteBuffer::new(runtime.store().catalog());
+        let buffer = WriteBuffer::new(catalog);
         let view = View::Mutation {
             transaction,
             buffer,
             read: HashMap::default(),
         };
-        Transaction::over(view, runtime, Journal::default())
+        Transaction::over(view, env, Journal::default())
     }
 
-    fn over(view: View, runtime: Runtime, journal: Journal) -> Transaction {
-        let now_ms = runtime.now_ms();
+    fn over(view: View, env: Arc<DatabaseEnv>, journal: Journal) -> Transaction {
+        let now_ms = env.now_ms();
         Transaction {
             view,
-            runtime,
+            env,
             now_ms,
             usage: Usage::default(),
             journal,
@@ -80,53 +82,74 @@ impl Transaction {
         }
     }
 
+    /// Returns the limits, tables and sources of time and ids.
+    pub fn env(&self) -> &Arc<DatabaseEnv> {
+        &self.env
+    }
+
+    /// Counts an index range that is about to be read.
+    pub(crate) fn count_range(&mut self) -> Result<()> {
+        self.usage.read_range(&self.env.limits)
+    }
+
+    /// Returns how many documents and bytes may still be read.
+    pub(crate) fn reads_left(&self) -> ReadsLeft {
+        self.usage.reads_left(&self.env.limits)
+    }
+
+    /// Counts a function that is about to be scheduled or canceled.
+    ///
+    /// # Errors
+    /// When more functions are scheduled than one mutation may.
+    pub fn count_scheduled(&mut self) -> Result<()> {
+        self.usage.schedule(&self.env.limits)
+    }
+
     /// Begins a nested mutation.
-    pub(crate) fn push_savepoint(&mut self) {
+    pub fn push_savepoint(&mut self) {
         self.savepoints.push(self.usage.written());
         self.buffer().begin_savepoint();
     }
 
     /// Ends the latest nested mutation and keeps what it wrote.
-    pub(crate) fn release_savepoint(&mut self) {
+    pub fn release_savepoint(&mut self) {
         self.savepoints.pop();
         self.buffer().release_savepoint();
     }
 
     /// Ends the latest nested mutation, undoes what it wrote, and no longer counts it against the limits.
-    pub(crate) fn roll_back_to_savepoint(&mut self) {
+    pub fn roll_back_to_savepoint(&mut self) {
         let written = self.savepoints.pop().expect("a savepoint was made");
         self.usage.roll_back_to(written);
         self.buffer().roll_back_savepoint();
     }
 
     /// Returns whether the store has said that this transaction cannot commit: the function is to run again.
-    pub(crate) fn has_conflict(&self) -> bool {
+    pub fn has_conflict(&self) -> bool {
         self.conflict
     }
 
     /// The read set of a query; a mutation keeps none, its store sees to conflicts.
-    pub(crate) fn read_set(&mut self) -> Option<&mut ReadSet> {
+    pub fn read_set(&mut self) -> Option<&mut ReadSet> {
         match &mut self.view {
             View::Query { read_set, .. } => Some(read_set),
             View::Mutation { .. } => None,
         }
     }
 
-    pub(crate) async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
-        self.usage.read_range(self.runtime.limits())?;
+    /// Reads a document, and counts it against the function's limits.
+    pub async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
+        self.usage.read_range(&self.env.limits)?;
         let found = self.get_uncounted(id).await?;
         if let Some(document) = &found {
             self.usage
-                .read_document(size_of(document), self.runtime.limits())?;
+                .read_document(size_of(document), &self.env.limits)?;
         }
         Ok(found)
     }
 
     /// Reads a document without counting it against the function's limits.
-    pub(crate) async fn get_uncounted(
-        &mut self,
-        id: DocumentId,
-    ) -> Result<Option<Arc<StoredDocument>>> {
+    pub async fn get_uncounted(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
         let found = match &mut self.view {
             View::Query { snapshot, read_set } => {
                 read_set.add(
@@ -149,7 +172,7 @@ impl Transaction {
     }
 
     /// Reads up to `limit` rows; the read set takes the interval up to the last row when there may be more.
-    pub(crate) async fn scan(
+    pub async fn scan(
         &mut self,
         index: IndexRef,
         interval: &Interval,
@@ -168,7 +191,7 @@ impl Transaction {
     /// Fetches up to `limit` rows that do not count as read yet.
     ///
     /// The caller calls [`Transaction::record_interval`] and [`Transaction::charge_document`] for those that it uses.
-    pub(crate) async fn fetch(
+    pub async fn fetch(
         &mut self,
         index: IndexRef,
         interval: &Interval,
@@ -202,25 +225,22 @@ impl Transaction {
     }
 
     /// Adds an interval to the read set of a query; a mutation's reads are recorded by its store.
-    pub(crate) fn record_interval(&mut self, index: IndexRef, interval: Interval) {
+    pub fn record_interval(&mut self, index: IndexRef, interval: Interval) {
         if let View::Query { read_set, .. } = &mut self.view {
             read_set.add(index, interval);
         }
     }
 
     /// Counts a document that was read against the limits.
-    pub(crate) fn charge_document(&mut self, document: &StoredDocument) -> Result<()> {
+    pub fn charge_document(&mut self, document: &StoredDocument) -> Result<()> {
         self.usage
-            .read_document(size_of(document), self.runtime.limits())
+            .read_document(size_of(document), &self.env.limits)
     }
 
     /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
-    pub(crate) async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
+    pub async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
         // One more than may be counted lets the limit itself be the error, not a wrong answer.
-        let limit = self
-            .usage
-            .entries_left(self.runtime.limits())
-            .saturating_add(1);
+        let limit = self.usage.entries_left(&self.env.limits).saturating_add(1);
         let counted = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.count(index, interval, limit).await,
             View::Mutation {
@@ -237,13 +257,13 @@ impl Transaction {
         if let View::Query { read_set, .. } = &mut self.view {
             read_set.add_counted(index, interval.clone());
         }
-        self.usage.count_entries(counted, self.runtime.limits())?;
+        self.usage.count_entries(counted, &self.env.limits)?;
         Ok(counted)
     }
 
     /// Refuses two documents that are equal in a unique index because of what this mutation wrote, or, while a layer
     /// is there, that layer. It is the last thing before either ends, as what counts is how documents are left.
-    pub(crate) async fn check_unique(&mut self) -> Result<()> {
+    pub async fn check_unique(&mut self) -> Result<()> {
         let View::Mutation {
             transaction,
             buffer,
@@ -262,22 +282,39 @@ impl Transaction {
         read.map_err(store_error)
     }
 
+    /// Counts a write against the limits and buffers it; `call` names the operation in errors.
+    pub(crate) fn write(
+        &mut self,
+        call: &str,
+        bytes: usize,
+        old: Option<Arc<StoredDocument>>,
+        new: Option<Arc<StoredDocument>>,
+    ) -> Result<()> {
+        self.usage
+            .write_document(bytes, &self.env.limits)
+            .map_err(|error| error.in_context(call))?;
+        self.buffer().put(old, new);
+        Ok(())
+    }
+
     /// The buffer of a mutation.
-    pub(crate) fn buffer(&mut self) -> &mut WriteBuffer {
+    pub fn buffer(&mut self) -> &mut WriteBuffer {
         match &mut self.view {
             View::Mutation { buffer, .. } => buffer,
             View::Query { .. } => unreachable!("only a mutation's context has a writer"),
         }
     }
 
-    pub(crate) fn into_query(self) -> (Box<dyn Snapshot>, ReadSet, Journal) {
+    /// Returns the parts of a query's transaction.
+    pub fn into_query(self) -> (Box<dyn Snapshot>, ReadSet, Journal) {
         match self.view {
             View::Query { snapshot, read_set } => (snapshot, read_set, self.journal),
             View::Mutation { .. } => unreachable!("a query's transaction stays one"),
         }
     }
 
-    pub(crate) fn into_mutation(self) -> (Box<dyn lentil_store::Transaction>, WriteSet) {
+    /// Returns the store's transaction, and the writes to commit.
+    pub fn into_mutation(self) -> (Box<dyn lentil_store::Transaction>, WriteSet) {
         match self.view {
             View::Mutation {
                 transaction,
@@ -290,7 +327,7 @@ impl Transaction {
 }
 
 /// The part of `interval` that a scan has read: up to its last row when there may be more, otherwise all of it.
-pub(super) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> Interval {
+pub(crate) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> Interval {
     let Some(last) = last else {
         return interval.clone();
     };
@@ -304,11 +341,6 @@ pub(super) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> 
             end: interval.end.clone(),
         },
     }
-}
-
-/// The least key after `key`.
-pub(crate) fn successor(key: &[u8]) -> Vec<u8> {
-    [key, &[0]].concat()
 }
 
 /// A document's size as limits count it: its fields and the two system fields.

@@ -2,18 +2,21 @@ use parking_lot::Mutex;
 
 /// Hands out `_creationTime`s: the clock's, but each greater than the one before, also across transactions,
 /// restarts and clocks that go back, so that creation order is what it says.
-pub(crate) struct CreationTimes(Mutex<f64>);
+pub struct CreationTimes(Mutex<f64>);
 
 impl CreationTimes {
-    pub(crate) fn after(last_ms: f64) -> CreationTimes {
+    /// Returns creation times that are greater than `last_ms`.
+    pub fn after(last_ms: f64) -> CreationTimes {
         CreationTimes(Mutex::new(last_ms))
     }
 
-    pub(crate) fn last(&self) -> f64 {
+    /// Returns the greatest creation time so far.
+    pub fn last(&self) -> f64 {
         *self.0.lock()
     }
 
-    pub(crate) fn next(&self, now_ms: f64) -> f64 {
+    /// Returns the next creation time: `now_ms`, or the least that is greater than the last.
+    pub fn next(&self, now_ms: f64) -> f64 {
         let mut last = self.0.lock();
         *last = now_ms.max(last.next_up());
         *last
@@ -22,7 +25,7 @@ impl CreationTimes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
 
     #[test]
     fn creation_times_increase_though_the_clock_stands_still_or_goes_back() {

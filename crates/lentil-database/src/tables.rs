@@ -1,41 +1,53 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lentil_call::{Code, Error, Result};
 use lentil_schema::Schema;
 use lentil_store::{Catalog, IndexRef, TableEntry};
 use lentil_values::{DocumentId, TableNames, TableNumber};
 
-use crate::{Code, Error, Result, system};
-
 /// A declared table, with the number the store gave it.
-pub(crate) struct OpenTable {
-    pub(crate) table: lentil_schema::Table,
+pub struct OpenTable {
+    /// Its declaration.
+    pub table: lentil_schema::Table,
     entry: TableEntry,
 }
 
 impl OpenTable {
-    pub(crate) fn name(&self) -> &str {
+    /// Returns its name.
+    pub fn name(&self) -> &str {
         self.table.name()
     }
 
-    pub(crate) fn number(&self) -> TableNumber {
+    /// Returns its number.
+    pub fn number(&self) -> TableNumber {
         self.entry.number
     }
 
-    pub(crate) fn index(&self, name: &str) -> Option<IndexRef> {
+    /// Returns its index of this name.
+    pub fn index(&self, name: &str) -> Option<IndexRef> {
         self.entry.index_ref(name)
     }
 }
 
 /// The tables that functions can use: those the schema declares, as the store has them.
-pub(crate) struct Tables {
+pub struct Tables {
     by_name: BTreeMap<String, Arc<OpenTable>>,
     by_number: BTreeMap<TableNumber, Arc<OpenTable>>,
     system: BTreeMap<String, Arc<OpenTable>>,
+    shown: &'static [&'static str],
 }
 
 impl Tables {
-    pub(crate) fn new(schema: &Schema, catalog: &Catalog) -> Tables {
+    /// Returns the tables of an application and of the system, all of which the catalog has.
+    ///
+    /// Functions may read those of the system's tables that are `shown`.
+    pub fn new(
+        schema: &Schema,
+        system: &Schema,
+        shown: &'static [&'static str],
+        catalog: &Catalog,
+    ) -> Tables {
         let open = |table: &lentil_schema::Table| {
             let entry = catalog
                 .tables
@@ -47,7 +59,7 @@ impl Tables {
                 entry,
             })
         };
-        let system = system::schema()
+        let system = system
             .tables()
             .iter()
             .map(|table| (table.name().to_owned(), open(table)))
@@ -56,6 +68,7 @@ impl Tables {
             by_name: BTreeMap::new(),
             by_number: BTreeMap::new(),
             system,
+            shown,
         };
         for table in schema.tables() {
             let open = open(table);
@@ -65,24 +78,25 @@ impl Tables {
         tables
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<&Arc<OpenTable>> {
+    /// Returns one of the application's tables.
+    pub fn named(&self, name: &str) -> Option<&Arc<OpenTable>> {
         self.by_name.get(name)
     }
 
     /// One of the system's own tables.
-    pub(crate) fn system(&self, name: &str) -> &Arc<OpenTable> {
+    pub fn system(&self, name: &str) -> &Arc<OpenTable> {
         self.system
             .get(name)
             .expect("the system's tables are always declared")
     }
 
     /// One of the system's own tables, if functions may read it.
-    pub(crate) fn shown(&self, name: &str) -> Option<&Arc<OpenTable>> {
-        system::SHOWN.contains(&name).then(|| self.system(name))
+    pub fn shown(&self, name: &str) -> Option<&Arc<OpenTable>> {
+        self.shown.contains(&name).then(|| self.system(name))
     }
 
     /// The names of the application's tables.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
 
@@ -92,7 +106,7 @@ impl Tables {
     ///
     /// # Errors
     /// [`Code::InvalidId`] when it is an id of another table.
-    pub(crate) fn check_id(&self, call: &str, id: DocumentId, table: &str) -> Result<()> {
+    pub fn check_id(&self, call: &str, id: DocumentId, table: &str) -> Result<()> {
         if self.number(table) == Some(id.table) {
             return Ok(());
         }
@@ -109,7 +123,8 @@ impl Tables {
         ))
     }
 
-    pub(crate) fn numbered(&self, number: TableNumber) -> Option<&Arc<OpenTable>> {
+    /// Returns the application's table of this number.
+    pub fn numbered(&self, number: TableNumber) -> Option<&Arc<OpenTable>> {
         self.by_number.get(&number)
     }
 }
@@ -124,7 +139,7 @@ impl TableNames for Tables {
 
     fn name(&self, number: TableNumber) -> Option<&str> {
         let shown = || {
-            system::SHOWN
+            self.shown
                 .iter()
                 .map(|name| self.system(name))
                 .find(|table| table.number() == number)

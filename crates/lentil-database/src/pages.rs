@@ -1,8 +1,9 @@
-use super::DatabaseReader;
-use super::decode::Decode;
-use super::query::{Filter, passes};
-use super::walk::{Chunks, Visit, Walk};
-use crate::{Code, Error, Result};
+use lentil_call::{Code, Error, Result};
+
+use crate::Transaction;
+use crate::decode::Decode;
+use crate::filter::{Filter, passes};
+use crate::walk::{Chunks, Visit, Walk};
 
 /// The documents of a query in pages that are owned, with no borrow of `ctx.db` between them.
 ///
@@ -32,17 +33,13 @@ impl<'f, D: Decode> Pages<'f, D> {
         })
     }
 
-    /// Returns the next page: up to the page size of documents read, without those filtered out; `None` after the last.
-    ///
-    /// # Errors
-    /// When a limit of reading is passed.
-    pub async fn next(&mut self, db: &mut DatabaseReader) -> Result<Option<Vec<D>>> {
+    /// Reads the next page.
+    pub(crate) async fn read(&mut self, transaction: &mut Transaction) -> Result<Option<Vec<D>>> {
         let mut read = 0;
         let mut page = Vec::new();
         let filters = &self.filters;
-        let mut transaction = db.transaction()?;
         let chunks = Chunks::of_rows(self.size);
-        let visited = self.walk.visit(&mut transaction, chunks, |row| {
+        let visited = self.walk.visit(transaction, chunks, |row| {
             read += 1;
             let document = D::decode(&row.document)?;
             if passes(filters, &document) {

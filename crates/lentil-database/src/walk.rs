@@ -1,9 +1,9 @@
+use lentil_call::{Error, Result};
 use lentil_store::{IndexRef, Order, Row};
-use lentil_values::Interval;
+use lentil_values::{Interval, successor};
 
-use super::Transaction;
-use super::transaction::{covered, successor};
-use crate::{Error, Result};
+use crate::Transaction;
+use crate::transaction::covered;
 
 /// A scan that goes on where it stopped: what is left of an index range.
 ///
@@ -113,7 +113,7 @@ impl Walk {
     ) -> Result<()> {
         while !self.done && chunks.left > 0 {
             // One more than may be read lets the limit itself be the error, not a short result.
-            let before = transaction.usage.reads_left(transaction.runtime.limits());
+            let before = transaction.reads_left();
             let allowed = before.documents.saturating_add(1);
             let limit = chunks.next.min(chunks.left).min(allowed);
             let rows = transaction
@@ -128,7 +128,7 @@ impl Walk {
             if let Some(ended) = visited.ended {
                 return ended;
             }
-            let after = transaction.usage.reads_left(transaction.runtime.limits());
+            let after = transaction.reads_left();
             chunks.passed(rows.len(), before.bytes - after.bytes);
         }
         Ok(())

@@ -1,15 +1,15 @@
+use lentil_call::{Code, Error, Result};
 use lentil_schema::RangeSpec;
 use lentil_values::IndexKey;
 use tokio::time::Instant;
 
-use super::Transaction;
-use super::cursors::Cursors;
-use super::decode::Decode;
-use super::pagination::{PageStatus, PaginationOptions, PaginationResult};
-use super::query::{Filter, passes};
-use super::transaction::size_of;
-use super::walk::{Chunks, Visit, Walk};
-use crate::{Code, Error, Result};
+use crate::Transaction;
+use crate::cursors::Cursors;
+use crate::decode::Decode;
+use crate::filter::{Filter, passes};
+use crate::pagination::{PageStatus, PaginationOptions, PaginationResult};
+use crate::transaction::size_of;
+use crate::walk::{Chunks, Visit, Walk};
 
 const MAX_PAGE_SIZE: f64 = 32_000.0;
 /// A page longer than this should be split, whatever was asked for.
@@ -17,17 +17,8 @@ const SPLIT_THRESHOLD_ROWS: usize = 6_144;
 /// Rows after which a page looks at the clock.
 const CLOCK_INTERVAL: usize = 256;
 
-/// The end of the page that a query read: what makes its later executions cover the same page.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Journal {
-    /// From the execution before, if there was one.
-    pub(crate) before: Option<String>,
-    /// From this execution.
-    pub(crate) now: Option<String>,
-}
-
 /// Reads one page of `walk`, which covers the whole of `range`.
-pub(super) async fn read_page<D: Decode>(
+pub(crate) async fn read_page<D: Decode>(
     transaction: &mut Transaction,
     mut walk: Walk,
     range: &RangeSpec,
@@ -148,9 +139,9 @@ impl<D: Decode> Read<D> {
         limits: &PageLimits,
         filters: &[Filter<'_, D>],
     ) -> Result<Read<D>> {
-        let left = transaction.usage.reads_left(transaction.runtime.limits());
+        let left = transaction.reads_left();
         let (share_rows, share_bytes) = (share(left.documents), share(left.bytes));
-        let deadline = Instant::now() + transaction.runtime.limits().query_time / 2;
+        let deadline = Instant::now() + transaction.env().limits.query_time / 2;
         let mut read = Read {
             page: Vec::new(),
             keys: Vec::new(),

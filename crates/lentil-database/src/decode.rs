@@ -1,8 +1,7 @@
+use lentil_call::{Code, Error, Result};
 use lentil_schema::{Doc, Document, Id};
 use lentil_store::StoredDocument;
 use lentil_values::{FieldName, Object, Value};
-
-use crate::{Code, Error, Result};
 
 /// What a stored document is read as: its table's type, or a plain object.
 pub trait Decode: Sized + Send {

@@ -1,15 +1,14 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use lentil_call::check_size;
+use lentil_call::{Code, Error, Result, check_size};
 use lentil_schema::{Document, Id, Patch};
 use lentil_store::StoredDocument;
-use lentil_values::{DocumentId, FieldName, InternalId, Object, TableNumber, Value};
+use lentil_values::{DocumentId, FieldName, Object, TableNumber, Value};
 
-use super::transaction::size_of;
-use super::{DatabaseReader, Transaction};
 use crate::tables::OpenTable;
-use crate::{Code, Error, Result};
+use crate::transaction::size_of;
+use crate::{DatabaseEnv, DatabaseReader, Transaction, TransactionCell};
 
 /// The database as a mutation sees it, `ctx.db`: reads as a [`DatabaseReader`] does, and writes.
 ///
@@ -19,12 +18,6 @@ pub struct DatabaseWriter {
 }
 
 impl DatabaseWriter {
-    pub(crate) fn over(transaction: Box<Transaction>) -> DatabaseWriter {
-        DatabaseWriter {
-            reader: DatabaseReader::over(transaction),
-        }
-    }
-
     /// Stores a new document and returns its id.
     ///
     /// # Errors
@@ -77,20 +70,15 @@ impl DatabaseWriter {
     pub async fn insert_object(&mut self, table: &str, fields: Object) -> Result<DocumentId> {
         let transaction = self.reader.transaction()?;
         let open = transaction
-            .runtime
-            .tables()
+            .env()
+            .tables
             .named(table)
             .cloned()
             .ok_or_else(|| {
                 let message = format!("db.insert: table \"{table}\" is not declared in the schema");
                 Error::new(Code::InvalidQuery, message)
             })?;
-        let creation_time = transaction.runtime.next_creation_time(transaction.now_ms);
-        let random = transaction.runtime.seeds().next_u64();
-        let id = DocumentId {
-            table: open.number(),
-            internal: InternalId::at(creation_time, random),
-        };
+        let (id, creation_time) = transaction.env().new_id(open.number(), transaction.now_ms);
         drop(transaction);
         self.put(
             "db.insert",
@@ -182,8 +170,8 @@ impl DatabaseWriter {
         let table = self
             .reader
             .transaction()?
-            .runtime
-            .tables()
+            .env()
+            .tables
             .numbered(id.table)
             .cloned();
         table.zip(found).ok_or_else(|| {
@@ -205,15 +193,28 @@ impl DatabaseWriter {
             return Ok(());
         }
         let mut transaction = self.reader.transaction()?;
-        transaction.check_document(call, open, &new)?;
+        check_document(transaction.env(), call, open, &new)?;
         transaction.write(call, size_of(&new), old, Some(Arc::new(new)))
     }
+}
 
-    pub(crate) fn slot(&self) -> super::Slot {
+// For the runtime, which owns the contexts.
+#[doc(hidden)]
+impl DatabaseWriter {
+    /// Returns a writer over a transaction.
+    pub fn over(transaction: Box<Transaction>) -> DatabaseWriter {
+        DatabaseWriter {
+            reader: DatabaseReader::over(transaction),
+        }
+    }
+
+    /// Returns the transaction's cell, for the context's other fields.
+    pub fn slot(&self) -> TransactionCell {
         self.reader.slot()
     }
 
-    pub(crate) fn into_reader(self) -> DatabaseReader {
+    /// Returns the reader, and drops the right to write.
+    pub fn into_reader(self) -> DatabaseReader {
         self.reader
     }
 }
@@ -254,63 +255,6 @@ fn is_own_system_field(
     Err(Error::new(code, message))
 }
 
-impl Transaction {
-    fn write(
-        &mut self,
-        call: &str,
-        bytes: usize,
-        old: Option<Arc<StoredDocument>>,
-        new: Option<Arc<StoredDocument>>,
-    ) -> Result<()> {
-        self.usage
-            .write_document(bytes, self.runtime.limits())
-            .map_err(|error| error.in_context(call))?;
-        self.buffer().put(old, new);
-        Ok(())
-    }
-
-    /// Holds a document against the limits and its table's schema, before anything is written.
-    fn check_document(
-        &self,
-        call: &str,
-        open: &OpenTable,
-        document: &StoredDocument,
-    ) -> Result<()> {
-        let limits = self.runtime.limits();
-        let what = format_args!("{call}: the document for table \"{}\"", open.name());
-        check_size(what, size_of(document), limits.document_bytes)?;
-        let nesting = document.fields.nesting();
-        if nesting > limits.document_nesting {
-            let message = format!(
-                "{what} is nested {nesting} levels deep; the limit is {}",
-                limits.document_nesting
-            );
-            return Err(Error::new(Code::ValueTooLarge, message));
-        }
-        if let Some((name, _)) = document
-            .fields
-            .iter()
-            .find(|(name, _)| name.as_str().starts_with('_'))
-        {
-            let message = format!(
-                "{what}: the field `{}` begins with `_`, which only system fields do",
-                name.as_str()
-            );
-            return Err(Error::new(Code::SchemaEnforcement, message));
-        }
-        document
-            .fields
-            .check_limits()
-            .map_err(|error| Error::new(Code::ValueTooLarge, format!("{what}: {error}")))?;
-        open.table
-            .validate(&document.fields, self.runtime.tables())
-            .map_err(|error| {
-                let message = format!("{what} does not match the schema: field {error}");
-                Error::new(Code::SchemaEnforcement, message)
-            })
-    }
-}
-
 impl Deref for DatabaseWriter {
     type Target = DatabaseReader;
 
@@ -323,4 +267,45 @@ impl DerefMut for DatabaseWriter {
     fn deref_mut(&mut self) -> &mut DatabaseReader {
         &mut self.reader
     }
+}
+
+/// Holds a document against the limits and its table's schema, before anything is written.
+fn check_document(
+    env: &DatabaseEnv,
+    call: &str,
+    open: &OpenTable,
+    document: &StoredDocument,
+) -> Result<()> {
+    let limits = &env.limits;
+    let what = format_args!("{call}: the document for table \"{}\"", open.name());
+    check_size(what, size_of(document), limits.document_bytes)?;
+    let nesting = document.fields.nesting();
+    if nesting > limits.document_nesting {
+        let message = format!(
+            "{what} is nested {nesting} levels deep; the limit is {}",
+            limits.document_nesting
+        );
+        return Err(Error::new(Code::ValueTooLarge, message));
+    }
+    if let Some((name, _)) = document
+        .fields
+        .iter()
+        .find(|(name, _)| name.as_str().starts_with('_'))
+    {
+        let message = format!(
+            "{what}: the field `{}` begins with `_`, which only system fields do",
+            name.as_str()
+        );
+        return Err(Error::new(Code::SchemaEnforcement, message));
+    }
+    document
+        .fields
+        .check_limits()
+        .map_err(|error| Error::new(Code::ValueTooLarge, format!("{what}: {error}")))?;
+    open.table
+        .validate(&document.fields, &env.tables)
+        .map_err(|error| {
+            let message = format!("{what} does not match the schema: field {error}");
+            Error::new(Code::SchemaEnforcement, message)
+        })
 }

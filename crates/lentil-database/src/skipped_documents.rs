@@ -8,11 +8,11 @@ const MAX_REMEMBERED: usize = 1_000;
 
 /// The damaged documents that the system has skipped. Each is logged once, not by every scan.
 #[derive(Default)]
-pub(crate) struct SkippedDocuments(Mutex<HashSet<String>>);
+pub struct SkippedDocuments(Mutex<HashSet<String>>);
 
 impl SkippedDocuments {
     /// Logs that a document is skipped, unless that was logged.
-    pub(crate) fn log(&self, damaged: &DamagedDocument) {
+    pub fn log(&self, damaged: &DamagedDocument) {
         let sentence = damaged.to_string();
         let mut logged = self.0.lock();
         if logged.len() >= MAX_REMEMBERED {

@@ -1,16 +1,15 @@
+use lentil_call::{Code, Error, Result};
 use lentil_schema::RangeSpec;
 use lentil_store::{IndexRef, Order};
 use lentil_values::Interval;
 
-use super::decode::Decode;
-use super::pages::Pages;
-use super::pagination::{PaginationOptions, PaginationResult};
-use super::read_page::read_page;
-use super::walk::{Chunks, Visit, Walk};
-use super::{Slot, Transaction};
-use crate::{Code, Error, Result};
-
-pub(crate) type Filter<'f, D> = Box<dyn Fn(&D) -> bool + Send + Sync + 'f>;
+use crate::decode::Decode;
+use crate::filter::{Filter, passes};
+use crate::pages::Pages;
+use crate::pagination::{PaginationOptions, PaginationResult};
+use crate::read_page::read_page;
+use crate::walk::{Chunks, Visit, Walk};
+use crate::{Transaction, TransactionCell};
 
 /// A query that has been described and not yet run.
 ///
@@ -18,7 +17,7 @@ pub(crate) type Filter<'f, D> = Box<dyn Fn(&D) -> bool + Send + Sync + 'f>;
 /// Documents come in the index's order, ties by `_creationTime`, then `_id`.
 #[must_use = "a query reads nothing before `first`, `unique`, `take`, `collect`, `count` or `paginate`"]
 pub struct Query<'db, 'f, D> {
-    slot: &'db mut Slot,
+    slot: &'db mut TransactionCell,
     scope: Scope,
     range: RangeSpec,
     order: Order,
@@ -33,7 +32,11 @@ pub(crate) enum Scope {
 }
 
 impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
-    pub(crate) fn new(slot: &'db mut Slot, scope: Scope, range: RangeSpec) -> Query<'db, 'f, D> {
+    pub(crate) fn new(
+        slot: &'db mut TransactionCell,
+        scope: Scope,
+        range: RangeSpec,
+    ) -> Query<'db, 'f, D> {
         Query {
             slot,
             scope,
@@ -101,7 +104,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// How many documents are in the range.
     ///
     /// Without a filter it counts the index's entries and reads no document: it is quick, has a limit of its own
-    /// ([`crate::Limits::entries_counted`]), and is live as every reading method is. With a filter it has to read them.
+    /// ([`lentil_call::Limits::entries_counted`]), and is live as every reading method is. With a filter it has to read them.
     ///
     /// # Errors
     /// As [`Query::first`].
@@ -116,7 +119,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     async fn count_entries(&self) -> Result<usize> {
         let transaction = &mut *self.slot.lock()?;
-        transaction.usage.read_range(transaction.runtime.limits())?;
+        transaction.count_range()?;
         let (index, interval) = resolve(transaction, self.scope, &self.range)?;
         transaction.count(index, &interval).await
     }
@@ -212,17 +215,13 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     }
 }
 
-pub(crate) fn passes<D>(filters: &[Filter<'_, D>], document: &D) -> bool {
-    filters.iter().all(|keep| keep(document))
-}
-
 fn open(
     transaction: &mut Transaction,
     scope: Scope,
     range: &RangeSpec,
     order: Order,
 ) -> Result<Walk> {
-    transaction.usage.read_range(transaction.runtime.limits())?;
+    transaction.count_range()?;
     let (index, interval) = resolve(transaction, scope, range)?;
     Ok(Walk::new(index, interval, order))
 }
@@ -238,7 +237,7 @@ fn resolve(
             format!("{what} is not declared in the schema"),
         )
     };
-    let tables = transaction.runtime.tables();
+    let tables = &transaction.env().tables;
     let table = match scope {
         Scope::Application => tables.named(&range.table),
         Scope::System => tables.shown(&range.table),

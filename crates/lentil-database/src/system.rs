@@ -1,9 +1,9 @@
+use lentil_call::Result;
 use lentil_schema::{Doc, Document, Id, IntoRange};
 
-use super::Slot;
-use super::decode::Decode;
-use super::query::{Query, Scope};
-use crate::Result;
+use crate::TransactionCell;
+use crate::decode::Decode;
+use crate::query::{Query, Scope};
 
 /// A document of one of the system's tables that functions may read.
 #[diagnostic::on_unimplemented(
@@ -14,11 +14,11 @@ pub trait SystemDocument: Document {}
 
 /// The system's tables, `ctx.db.system`: what functions may read there, and nobody writes.
 pub struct SystemReader {
-    slot: Slot,
+    slot: TransactionCell,
 }
 
 impl SystemReader {
-    pub(super) fn new(slot: Slot) -> SystemReader {
+    pub(crate) fn new(slot: TransactionCell) -> SystemReader {
         SystemReader { slot }
     }
 
@@ -30,8 +30,8 @@ impl SystemReader {
         let mut transaction = self.slot.lock()?;
         let id = id.document_id();
         transaction
-            .runtime
-            .tables()
+            .env()
+            .tables
             .check_id("db.system.get", id, T::TABLE)?;
         let found = transaction
             .get(id)

@@ -1,10 +1,9 @@
+use lentil_call::{Code, Error, Result};
 use lentil_schema::RangeSpec;
 use lentil_store::{IndexRef, Order};
-use lentil_values::{Interval, Object, Value};
+use lentil_values::{Interval, Object, Value, successor};
 
-use super::transaction::successor;
-use super::walk::Walk;
-use crate::{Code, Error, Result};
+use crate::walk::Walk;
 
 /// The most bytes of a cursor, and so of a journal: clients send both back, and live queries and read sets hold them.
 ///
@@ -12,20 +11,20 @@ use crate::{Code, Error, Result};
 pub const MAX_CURSOR_BYTES: usize = (4 << 20) + (16 << 10);
 
 /// Writes and reads the cursors of one query: its fingerprint, then `-` for the end or the key of the last row.
-pub(super) struct Cursors {
+pub(crate) struct Cursors {
     fingerprint: String,
     order: Order,
 }
 
 impl Cursors {
-    pub(super) fn new(range: &RangeSpec, index: IndexRef, order: Order) -> Cursors {
+    pub(crate) fn new(range: &RangeSpec, index: IndexRef, order: Order) -> Cursors {
         Cursors {
             fingerprint: fingerprint(range, index, order),
             order,
         }
     }
 
-    pub(super) fn after(&self, key: &[u8]) -> String {
+    pub(crate) fn after(&self, key: &[u8]) -> String {
         format!(
             "{}{}",
             self.fingerprint,
@@ -33,11 +32,11 @@ impl Cursors {
         )
     }
 
-    pub(super) fn end(&self) -> String {
+    pub(crate) fn end(&self) -> String {
         format!("{}-", self.fingerprint)
     }
 
-    pub(super) fn is_end(&self, cursor: &str) -> bool {
+    pub(crate) fn is_end(&self, cursor: &str) -> bool {
         cursor.ends_with('-')
     }
 
@@ -71,7 +70,7 @@ impl Cursors {
             .map_err(|_| foreign())
     }
 
-    pub(super) fn start_after(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
+    pub(crate) fn start_after(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
         let rest = match (self.position(cursor)?, self.order) {
             (None, _) => Interval {
                 start: Vec::new(),
@@ -90,7 +89,7 @@ impl Cursors {
         Ok(())
     }
 
-    pub(super) fn end_at(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
+    pub(crate) fn end_at(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
         if let Some(key) = self.position(cursor)? {
             let until = match self.order {
                 Order::Asc => Interval {
