@@ -1,19 +1,43 @@
-use std::any::Any;
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use lentil_store::{CommitError, DamagedDocument, StoreError, UniqueViolation};
 use lentil_values::Value;
 
-use crate::BodyError;
+use crate::{BodyError, Code};
 
-/// What a function returns.
+/// The result of a function.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a function, or something a function asked for, failed.
+/// The reason why a function, or a call that it made, failed.
 ///
-/// Any `std::error::Error` becomes one by `?`, so that a handler reads like plain Rust. It deliberately is no
-/// `std::error::Error` itself: it is the end of the line, shown to a client or caught by a calling function.
+/// `?` turns any `std::error::Error` into one, and `.into()` a text. So does
+/// [`or_error`](crate::OrError::or_error) for an `Option`, and [`bail!`](crate::bail!) and
+/// [`ensure!`](crate::ensure!) return one:
+///
+/// ```
+/// use lentil_call::{Code, Error, OrError, Result, bail, ensure};
+///
+/// fn seats(input: Option<&str>, taken: usize) -> Result<usize> {
+///     let seats: usize = input.or_error("the number of seats is missing")?.parse()?;
+///     ensure!(seats > taken, "only {taken} seats are left");
+///     if seats > 100 {
+///         bail!(Error::application("There are a hundred seats."));
+///     }
+///     Ok(seats - taken)
+/// }
+///
+/// assert_eq!(seats(Some("7"), 2)?, 5);
+/// assert_eq!(seats(None, 0).unwrap_err().code(), Code::Uncaught);
+/// assert_eq!(seats(Some("700"), 0).unwrap_err().code(), Code::Application);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// Clients receive the data of an [application error](Error::application). In production they
+/// receive no other error of a function: its message is in the log.
+///
+/// It does not implement `std::error::Error`: no caller wraps it in an error of its own.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -22,16 +46,18 @@ struct Inner {
     code: Code,
     message: String,
     data: Option<Value>,
-    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
     is_rejected_call: bool,
 }
 
-/// Of a message; the rest is cut off, as in Convex. An application may put a client's arguments into one, and the list
-/// of executions, failed scheduled calls and live queries keep it.
+/// The longest message; the rest is cut off, as in Convex.
+///
+/// An application may quote a client's arguments in a message. The list of executions, failed
+/// scheduled functions and live queries keep messages in memory.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
 impl Error {
-    /// An error of this code, with a sentence for people, which is cut after 64 KiB.
+    /// Returns an error with this code and a message for people, which is cut after 64 KiB.
     pub fn new(code: Code, message: impl Into<String>) -> Error {
         let mut message = message.into();
         if message.len() > MAX_MESSAGE_BYTES {
@@ -47,7 +73,12 @@ impl Error {
         }))
     }
 
-    /// An error that reaches the client with its data, as `new ConvexError(data)` does.
+    /// Returns an error whose message is for the developer only, like `throw new Error(message)`.
+    pub fn msg(message: impl Into<String>) -> Error {
+        Error::new(Code::Uncaught, message)
+    }
+
+    /// Returns an error that reaches the client with its data, like `throw new ConvexError(data)`.
     pub fn application(data: impl Into<Value>) -> Error {
         let data = data.into();
         Error::with_data(Code::Application, data.to_string(), data)
@@ -60,77 +91,45 @@ impl Error {
         error
     }
 
-    /// An error whose message is for the developer alone, as `throw new Error(message)` is.
-    pub fn msg(message: impl Into<String>) -> Error {
-        Error::new(Code::Uncaught, message)
-    }
-
-    /// What went wrong, for programs and tests.
-    pub fn code(&self) -> Code {
-        self.0.code
-    }
-
-    /// What went wrong, for people.
-    pub fn message(&self) -> &str {
-        &self.0.message
-    }
-
-    /// The data of an application error.
-    pub fn data(&self) -> Option<&Value> {
-        self.0.data.as_ref()
-    }
-
-    /// The error underneath, for the log, and for who can do something about it.
-    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
-        self.0.source.as_deref()
-    }
-
-    /// Returns whether the call itself was refused (no such function, arguments that do not fit), before any function
-    /// ran: its caller may learn the reason.
-    pub fn is_rejected_call(&self) -> bool {
-        self.0.is_rejected_call
-    }
-
-    /// Marks the error as a refusal of the call itself; see [`Error::is_rejected_call`].
-    pub fn into_rejected_call(mut self) -> Error {
-        self.0.is_rejected_call = true;
-        self
-    }
-
-    /// The error of a call that a function has made: what it says is the function's, and no more its caller's.
-    pub fn into_callee_error(mut self) -> Error {
-        self.0.is_rejected_call = false;
-        self
-    }
-
-    /// Turns an error that input can cause into the request's fault: a value of the wrong shape or over a size limit,
-    /// or an id of another table.
-    ///
-    /// An HTTP action that passes its request's data on to a function says with this that such an error is the
-    /// client's: it becomes [`Code::BadRequest`] and is answered 400 with its sentence. Others stay what they are.
-    #[must_use]
-    pub fn bad_request(mut self) -> Error {
-        if self.0.code.is_about_input() {
-            self.0.code = Code::BadRequest;
-        }
-        self
-    }
-
-    /// Puts a sentence's beginning before the message.
-    pub fn in_context(mut self, context: impl fmt::Display) -> Error {
-        self.0.message = format!("{context}: {}", self.0.message);
-        self
-    }
-
-    /// An error of this code, with what is underneath it for the log.
+    /// Returns an error that was caused by another one, which appears in the log only.
     pub fn caused_by(
         code: Code,
         message: impl Into<String>,
-        source: impl std::error::Error + Send + Sync + 'static,
+        source: impl StdError + Send + Sync + 'static,
     ) -> Error {
         let mut error = Error::new(code, message);
         error.0.source = Some(Arc::new(source));
         error
+    }
+
+    /// Returns the error of a mutation that violates a unique index.
+    pub fn unique_violation(source: UniqueViolation) -> Error {
+        Error::caused_by(Code::UniqueIndexViolation, source.to_string(), source)
+    }
+
+    /// Returns an error of the server itself.
+    pub fn internal(source: impl StdError + Send + Sync + 'static) -> Error {
+        Error::caused_by(Code::Internal, source.to_string(), source)
+    }
+
+    /// Returns the code, for programs and tests.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// Returns the message, for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns the data of an application error.
+    pub fn data(&self) -> Option<&Value> {
+        self.0.data.as_ref()
+    }
+
+    /// Returns the error that caused this one.
+    pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.0.source.as_deref()
     }
 
     /// Returns the damaged document that a read of the store failed at.
@@ -141,29 +140,114 @@ impl Error {
         }
     }
 
-    /// Returns the error of a mutation that violates a unique index.
-    pub fn unique_violation(source: UniqueViolation) -> Error {
-        Error::caused_by(Code::UniqueIndexViolation, source.to_string(), source)
+    /// Returns whether the call was rejected before a function ran, because there is no such
+    /// function or the arguments do not match. The caller may see why.
+    pub fn is_rejected_call(&self) -> bool {
+        self.0.is_rejected_call
     }
 
-    /// Returns an error of the server itself.
-    pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        let mut error = Error::new(Code::Internal, source.to_string());
-        error.0.source = Some(Arc::new(source));
+    /// Marks the error as the rejection of a call; see [`Error::is_rejected_call`].
+    #[must_use]
+    pub fn into_rejected_call(mut self) -> Error {
+        self.0.is_rejected_call = true;
+        self
+    }
+
+    /// Turns the error of a nested call into an error of the function that made the call.
+    #[must_use]
+    pub fn into_callee_error(mut self) -> Error {
+        self.0.is_rejected_call = false;
+        self
+    }
+
+    /// Turns an error that input can cause into a [`Code::BadRequest`]: a value of the wrong shape
+    /// or over a size limit, or an id of another table. Other errors stay as they are.
+    ///
+    /// An HTTP action calls it when it passes data of its request to a function. The client
+    /// receives the status 400 and the message.
+    #[must_use]
+    pub fn bad_request(mut self) -> Error {
+        if self.0.code.is_about_input() {
+            self.0.code = Code::BadRequest;
+        }
+        self
+    }
+
+    /// Puts `context` and a colon before the message.
+    #[must_use]
+    pub fn in_context(mut self, context: impl fmt::Display) -> Error {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+}
+
+/// What `?` and `.into()` turn into an [`Error`]: a `std::error::Error` or a text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot become a `lentil::Error`",
+    label = "neither an error nor a text",
+    note = "every `std::error::Error` and every text becomes one; write `Error::application(…)` for data that clients receive"
+)]
+pub trait IntoError {
+    /// Returns the error.
+    fn into_error(self) -> Error;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Box<dyn StdError + Send + Sync>>> IntoError for E {
+    fn into_error(self) -> Error {
+        let source: Box<dyn StdError + Send + Sync> = self.into();
+        let code = match source.downcast_ref::<BodyError>() {
+            Some(body_error) => body_error.code(),
+            None => Code::Uncaught,
+        };
+        let mut error = Error::new(code, source.to_string());
+        error.0.source = Some(source.into());
         error
     }
 }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+impl<E: IntoError> From<E> for Error {
     fn from(source: E) -> Error {
-        let body = (&source as &dyn Any).downcast_ref::<BodyError>();
-        let mut error = Error::new(
-            body.map_or(Code::Uncaught, BodyError::code),
-            source.to_string(),
-        );
-        error.0.source = Some(Arc::new(source));
-        error
+        source.into_error()
     }
+}
+
+/// Adds [`or_error`](OrError::or_error) to `Option`.
+pub trait OrError<T> {
+    /// Returns the value, or `error` if there is none: `user.or_error("nobody is signed in")?`.
+    ///
+    /// # Errors
+    /// `error`: a text, a `std::error::Error` or an [`Error`].
+    fn or_error(self, error: impl Into<Error>) -> Result<T>;
+}
+
+impl<T> OrError<T> for Option<T> {
+    fn or_error(self, error: impl Into<Error>) -> Result<T> {
+        self.ok_or_else(|| error.into())
+    }
+}
+
+/// Returns an error from the function: `bail!("no seat {seat}")`, or `bail!(error)` for any error.
+#[macro_export]
+macro_rules! bail {
+    ($text:literal $($arguments:tt)*) => {
+        return ::std::result::Result::Err($crate::Error::msg(
+            ::std::format!($text $($arguments)*),
+        ))
+    };
+    ($error:expr $(,)?) => {
+        return ::std::result::Result::Err($crate::Error::from($error))
+    };
+}
+
+/// Returns an error from the function unless a condition holds; see [`bail!`].
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($error:tt)+) => {
+        if !$condition {
+            $crate::bail!($($error)+);
+        }
+    };
 }
 
 impl fmt::Display for Error {
@@ -181,148 +265,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// The kinds of errors. [`Code::as_str`] is stable; messages may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Code {
-    /// The HTTP request makes no sense: 400, with the sentence.
-    BadRequest,
-    /// The HTTP request's body is over the limit: 413, with the sentence.
-    PayloadTooLarge,
-    /// The HTTP request's body came too slowly or not at all: 408, with the sentence.
-    RequestTimeout,
-    /// The arguments do not match the function's validator.
-    ArgumentValidation,
-    /// The result does not match the function's validator.
-    ReturnsValidation,
-    /// A document does not match its table's schema.
-    SchemaEnforcement,
-    /// Arguments, a result, a document or a value are over a size, nesting or element limit.
-    ValueTooLarge,
-    /// The function read or wrote more than one call may.
-    LimitExceeded,
-    /// There is no such function, or it is not one the caller may know of.
-    FunctionNotFound,
-    /// The function is of another kind than it was called as.
-    WrongFunctionKind,
-    /// A mutation was started from inside a mutation without its context.
-    ReentrantMutation,
-    /// The document to patch, replace or delete is not there.
-    NonexistentDocument,
-    /// The id is not one of the expected table, or no id at all.
-    InvalidId,
-    /// A document's `_creationTime` would change.
-    InvalidCreationTime,
-    /// The table or index does not exist, or a range is put to an index that does not have it.
-    InvalidQuery,
-    /// Two documents would be equal in all fields of a unique index; nothing of the mutation, or of the nested one,
-    /// was written. [`Error::cause`] is the [`UniqueViolation`] that names them.
-    UniqueIndexViolation,
-    /// `unique()` found more than one document.
-    NotUnique,
-    /// The pagination cursor is not one of this query.
-    InvalidCursor,
-    /// A function was scheduled for a time that makes no sense.
-    InvalidSchedule,
-    /// A scheduled mutation canceled itself while it ran; it wrote nothing.
-    CancelsItself,
-    /// The function ran longer than its time limit.
-    TimedOut,
-    /// The function panicked.
-    Panicked,
-    /// A nested call was dropped before it finished, so its transaction cannot go on.
-    Abandoned,
-    /// The application raised it, with data for the client.
-    Application,
-    /// The function failed otherwise.
-    Uncaught,
-    /// The server has too much to do; trying again later can help: 503.
-    Overloaded,
-    /// The server is stopping, or lost what the call built on; trying again can help: 503.
-    Unavailable,
-    /// The server itself failed.
-    Internal,
-    /// The function reads a damaged document; the message names it. A retry does not help.
-    DamagedData,
-}
-
-impl Code {
-    /// The short code that programs and tests compare.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Code::BadRequest => "BadRequest",
-            Code::PayloadTooLarge => "PayloadTooLarge",
-            Code::RequestTimeout => "RequestTimeout",
-            Code::ArgumentValidation => "ArgumentValidationError",
-            Code::ReturnsValidation => "ReturnsValidationError",
-            Code::SchemaEnforcement => "SchemaEnforcementError",
-            Code::ValueTooLarge => "ValueTooLargeError",
-            Code::LimitExceeded => "LimitExceeded",
-            Code::FunctionNotFound => "FunctionNotFound",
-            Code::WrongFunctionKind => "WrongFunctionKind",
-            Code::ReentrantMutation => "ReentrantMutation",
-            Code::NonexistentDocument => "NonexistentDocument",
-            Code::InvalidId => "InvalidIdError",
-            Code::InvalidCreationTime => "InvalidCreationTimeError",
-            Code::InvalidQuery => "InvalidQuery",
-            Code::UniqueIndexViolation => "UniqueIndexViolation",
-            Code::NotUnique => "NotUnique",
-            Code::InvalidCursor => "InvalidCursor",
-            Code::InvalidSchedule => "InvalidSchedule",
-            Code::CancelsItself => "ScheduledFunctionCancelingItself",
-            Code::TimedOut => "FunctionTimedOut",
-            Code::Panicked => "FunctionPanicked",
-            Code::Abandoned => "NestedCallAbandoned",
-            Code::Application => "ConvexError",
-            Code::Uncaught => "UncaughtError",
-            Code::Overloaded => "Overloaded",
-            Code::Unavailable => "Unavailable",
-            Code::Internal => "InternalServerError",
-            Code::DamagedData => "DamagedData",
-        }
-    }
-
-    /// The HTTP status of an application route whose handler failed with this code.
-    ///
-    /// Only what is said of the request itself is the client's fault; the rest is the handler's: 500.
-    pub fn status(self) -> http::StatusCode {
-        match self {
-            Code::BadRequest => http::StatusCode::BAD_REQUEST,
-            Code::PayloadTooLarge => http::StatusCode::PAYLOAD_TOO_LARGE,
-            Code::RequestTimeout => http::StatusCode::REQUEST_TIMEOUT,
-            Code::Overloaded | Code::Unavailable => http::StatusCode::SERVICE_UNAVAILABLE,
-            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// Returns whether the server is at fault and not the function.
-    pub fn is_system(self) -> bool {
-        self.may_pass() || self == Code::DamagedData
-    }
-
-    /// Returns whether the server is at fault in a way that may pass: trying again can help.
-    pub fn may_pass(self) -> bool {
-        matches!(self, Code::Overloaded | Code::Unavailable | Code::Internal)
-    }
-
-    fn is_about_input(self) -> bool {
-        matches!(
-            self,
-            Code::ArgumentValidation
-                | Code::SchemaEnforcement
-                | Code::ValueTooLarge
-                | Code::InvalidId
-        )
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The error a function sees when its store fails; internals stay in the source, for the log.
+/// Returns the error that a function sees when its store fails. Only the log shows the cause.
 pub fn store_error(error: StoreError) -> Error {
     let (code, message) = match &error {
         StoreError::Busy { .. } => (
@@ -347,9 +290,7 @@ pub fn store_error(error: StoreError) -> Error {
         }
         _ => return Error::internal(error),
     };
-    let mut shown = Error::new(code, message);
-    shown.0.source = Some(Arc::new(error));
-    shown
+    Error::caused_by(code, message, error)
 }
 
 /// Returns the error that a function sees when its commit fails.
@@ -357,12 +298,11 @@ pub fn commit_error(error: CommitError) -> Error {
     match error {
         CommitError::Conflict => store_error(StoreError::Conflict),
         CommitError::Lost { reason } => store_error(StoreError::Lost { reason }),
-        CommitError::Unknown { .. } => {
-            let message = "the connection to the database was lost while committing; the write may have happened";
-            let mut shown = Error::new(Code::Unavailable, message);
-            shown.0.source = Some(Arc::new(error));
-            shown
-        }
+        CommitError::Unknown { .. } => Error::caused_by(
+            Code::Unavailable,
+            "the connection to the database was lost while committing; the write may have happened",
+            error,
+        ),
         CommitError::Store(error) => store_error(error),
         other => Error::internal(other),
     }

@@ -4,33 +4,46 @@ use lentil_values::{FieldName, JsonForm, NameError, Object, Value};
 
 use crate::Visibility;
 
-/// A signed-in user, as a token that was verified describes them: what `ctx.auth.user_identity()` returns.
+/// A signed-in user, with the claims of a verified token: `ctx.auth.user_identity()` returns it.
 ///
-/// `issuer`, `subject` and `tokenIdentifier` (`<issuer>|<subject>`) are always there; `name`, `email` and whatever
-/// else the token claims are there when it claims them. Two identities with equal attributes are the same user.
+/// Every identity has an issuer, a subject and a token identifier. It has a name, an email address
+/// and further claims if its token has them. Identities with equal claims are the same user.
+///
+/// ```
+/// use lentil_call::UserIdentity;
+/// use lentil_values::Value;
+///
+/// let ada = UserIdentity::new("https://login.example.com", "u1")
+///     .with("name", "Ada")?
+///     .with("role", "editor")?;
+/// assert_eq!(ada.token_identifier(), "https://login.example.com|u1");
+/// assert_eq!((ada.name(), ada.email()), (Some("Ada"), None));
+/// assert_eq!(ada.claim("role").and_then(Value::as_str), Some("editor"));
+/// # Ok::<(), lentil_values::NameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserIdentity {
     attributes: Object,
 }
 
 impl UserIdentity {
-    /// The user whom `issuer` knows as `subject`.
+    /// Returns the user that `issuer` calls `subject`.
     pub fn new(issuer: &str, subject: &str) -> UserIdentity {
+        let token_identifier = format!("{issuer}|{subject}");
         let mut attributes = Object::new();
         attributes.insert(FieldName::from_static("issuer"), Value::from(issuer));
         attributes.insert(FieldName::from_static("subject"), Value::from(subject));
-        let identifier = format!("{issuer}|{subject}");
         attributes.insert(
             FieldName::from_static("tokenIdentifier"),
-            Value::from(identifier),
+            Value::from(token_identifier),
         );
         UserIdentity { attributes }
     }
 
-    /// With a further attribute; the three that every identity has cannot be replaced.
+    /// Adds a claim. The three claims that every identity has cannot be replaced.
     ///
     /// # Errors
-    /// When `name` is no field name.
+    /// When `name` is not a field name.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Result<UserIdentity, NameError> {
         let field = FieldName::new(name.to_owned())?;
         if !matches!(name, "issuer" | "subject" | "tokenIdentifier") {
@@ -39,48 +52,56 @@ impl UserIdentity {
         Ok(self)
     }
 
-    /// Who vouches for the user, e.g. `https://login.example.com`.
+    /// Returns the provider that signed the user in, e.g. `https://login.example.com`.
     pub fn issuer(&self) -> &str {
-        self.text("issuer")
+        self.text("issuer").unwrap_or_default()
     }
 
-    /// What the issuer calls the user.
+    /// Returns the issuer's id for the user.
     pub fn subject(&self) -> &str {
-        self.text("subject")
+        self.text("subject").unwrap_or_default()
     }
 
-    /// `<issuer>|<subject>`: the one attribute to key users by.
+    /// Returns `<issuer>|<subject>`, which identifies the user among all issuers.
     pub fn token_identifier(&self) -> &str {
-        self.text("tokenIdentifier")
+        self.text("tokenIdentifier").unwrap_or_default()
     }
 
-    /// An attribute, e.g. `email`.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    /// Returns the user's full name.
+    pub fn name(&self) -> Option<&str> {
+        self.text("name")
+    }
+
+    /// Returns the user's email address. The issuer may not have verified it; see the claim
+    /// `emailVerified`.
+    pub fn email(&self) -> Option<&str> {
+        self.text("email")
+    }
+
+    /// Returns a claim by the name that Convex gives it, e.g. `pictureUrl`.
+    pub fn claim(&self, name: &str) -> Option<&Value> {
         self.attributes.get(name)
     }
 
-    /// Every attribute.
+    /// Returns every claim, as `ctx.auth.getUserIdentity()` returns them in Convex.
     pub fn attributes(&self) -> &Object {
         &self.attributes
     }
 
-    fn text(&self, name: &str) -> &str {
-        self.attributes
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+    fn text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).and_then(Value::as_str)
     }
 }
 
-/// On whose behalf a call is made.
+/// The caller on whose behalf a function runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Identity {
-    /// Nobody has signed in.
+    /// Nobody is signed in.
     #[default]
     Anonymous,
     /// A user whose token was verified.
     User(Arc<UserIdentity>),
-    /// Who came with the administrator's key: may call internal functions, and act as a user.
+    /// The administrator, who may call internal functions and act as a user.
     Admin {
         /// The user that functions see.
         acting_as: Option<Arc<UserIdentity>>,
@@ -88,7 +109,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The user that functions see.
+    /// Returns the user that functions see.
     pub fn user(&self) -> Option<&UserIdentity> {
         match self {
             Identity::Anonymous => None,
@@ -97,7 +118,7 @@ impl Identity {
         }
     }
 
-    /// Returns whether it came with the administrator's key.
+    /// Returns whether the caller is the administrator.
     pub fn is_admin(&self) -> bool {
         matches!(self, Identity::Admin { .. })
     }
@@ -112,14 +133,14 @@ impl Identity {
         }
     }
 
-    /// A text that is equal for the same user and different for others.
+    /// Returns a text that is equal for the same user and different for others.
     pub fn key(&self) -> Arc<str> {
         self.user().map_or_else(Arc::default, |user| {
             user.attributes.to_json(JsonForm::Encoded).into()
         })
     }
 
-    /// The functions that it finds: internal ones are the administrator's.
+    /// Returns which functions the caller may call: only the administrator may call internal ones.
     pub fn visibility(&self) -> Visibility {
         if self.is_admin() {
             Visibility::Internal

@@ -3,6 +3,7 @@
 //! Every layer above uses these types. The crate itself knows no runtime, no transaction and no context.
 
 mod body_error;
+mod code;
 mod error;
 mod failure;
 mod identity;
@@ -15,7 +16,8 @@ mod request_id;
 mod source;
 
 pub use body_error::{BodyError, OverBudget};
-pub use error::{Code, Error, Result, commit_error, store_error};
+pub use code::Code;
+pub use error::{Error, IntoError, OrError, Result, commit_error, store_error};
 pub use identity::{Identity, UserIdentity};
 pub use kind::{FunctionKind, Visibility};
 pub use limits::{Limits, check_size};

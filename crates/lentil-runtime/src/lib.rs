@@ -36,7 +36,7 @@ pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use lentil_call::{
     CallSource, Caller, Code, Error, FunctionKind, FunctionPath, FunctionPathError, Identity,
-    Limits, Log, LogLevel, RequestId, Result, UserIdentity, Visibility,
+    Limits, Log, LogLevel, OrError, RequestId, Result, UserIdentity, Visibility, bail, ensure,
 };
 pub use lentil_database::{
     DatabaseReader, DatabaseWriter, Decode, MAX_CURSOR_BYTES, PageStatus, Pages, PaginationOptions,

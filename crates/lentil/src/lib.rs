@@ -32,10 +32,10 @@ pub use lentil_runtime::http::{
 };
 pub use lentil_runtime::{
     ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File,
-    FileMetadata, Functions, Limits, Log, Meta, MutationCtx, PageStatus, Pages, PaginationOptions,
-    PaginationResult, Query, QueryCtx, RequestMetadata, Result, ScheduledFunction, ScheduledState,
-    Scheduler, StorageActions, StorageReader, StorageWriter, StoredFile, SystemReader,
-    UniqueViolation, UserIdentity,
+    FileMetadata, Functions, Limits, Log, Meta, MutationCtx, OrError, PageStatus, Pages,
+    PaginationOptions, PaginationResult, Query, QueryCtx, RequestMetadata, Result,
+    ScheduledFunction, ScheduledState, Scheduler, StorageActions, StorageReader, StorageWriter,
+    StoredFile, SystemReader, UniqueViolation, UserIdentity, bail, ensure,
 };
 pub use lentil_schema::{
     Args, Doc, Document, Id, Index, IndexError, IntoArgs, IntoKey, IntoRange, KeyPart, Patch,

@@ -75,6 +75,7 @@ fn an_identity_has_its_three_attributes_whatever_the_token_claims() {
         (ada.issuer(), ada.subject()),
         ("https://issuer.test", "ada")
     );
-    assert_eq!(ada.get("email"), Some(&Value::from("ada@issuer.test")));
+    assert_eq!(ada.claim("email"), Some(&Value::from("ada@issuer.test")));
+    assert_eq!((ada.email(), ada.name()), (Some("ada@issuer.test"), None));
     assert!(user("ada").with("$no", 1.0).is_err());
 }
