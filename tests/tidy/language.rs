@@ -28,17 +28,22 @@ const ENDINGS: &[&str] = &["rs", "md", "toml"];
 
 /// The files and folders that are free of these words.
 const CLEAN: &[&str] = &[
+    "BENCHMARKS.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.toml",
+    "README.md",
     "SECURITY.md",
     "crates/clonk",
+    "crates/functions",
     "crates/http",
+    "crates/lentil",
     "crates/lentil-files",
     "crates/lentil-testing",
     "docs",
     "examples",
     "justfile",
+    "schema",
     "tests/tidy",
 ];
 

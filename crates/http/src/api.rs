@@ -1,4 +1,4 @@
-//! What the API's routes share: the check of the key, and error responses.
+//! The check of the key and the error responses, for all routes of the API.
 
 use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
 

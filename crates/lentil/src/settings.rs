@@ -78,7 +78,7 @@ pub(crate) struct ServeArgs {
     /// Shows internal details in errors, for development.
     #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) dev: bool,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,lentil_sqlite=debug`.
+    /// The log level: error, warn, info, debug, trace, or a filter such as `info,lentil_sqlite=debug`.
     #[arg(
         long,
         env = "LENTIL_LOG",
