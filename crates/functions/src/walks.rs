@@ -6,7 +6,10 @@ use lentil::{Document, MutationCtx, Result};
 /// Returns the `_creationTime` of the last document that the task has processed, or 0 before the first.
 pub(crate) async fn position(ctx: &mut MutationCtx, task: &str) -> Result<f64> {
     let walk = ctx.db.query(Walk::BY_NAME.eq(task)).unique().await?;
-    Ok(walk.map_or(0.0, |walk| walk.position))
+    match walk {
+        Some(walk) => Ok(walk.position),
+        None => Ok(0.0),
+    }
 }
 
 /// Records that the task has processed all documents up to this `_creationTime`.

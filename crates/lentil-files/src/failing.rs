@@ -151,7 +151,8 @@ struct Upload {
 #[async_trait]
 impl MultipartUpload for Upload {
     fn put_part(&mut self, part: PutPayload) -> UploadPart {
-        let (sent, counts) = (self.upload.put_part(part), Arc::clone(&self.counts));
+        let sent = self.upload.put_part(part);
+        let counts = Arc::clone(&self.counts);
         async move {
             let sending = counts.sending.fetch_add(1, Ordering::SeqCst) + 1;
             counts.at_once.fetch_max(sending, Ordering::SeqCst);

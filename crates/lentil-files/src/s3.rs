@@ -137,7 +137,10 @@ fn advice(error: &object_store::Error) -> String {
 
 /// Returns the innermost cause of an error.
 fn root(error: &dyn Error) -> &dyn Error {
-    error.source().map_or(error, root)
+    match error.source() {
+        Some(source) => root(source),
+        None => error,
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use lentil_server::AuthConfigError;
 
 use crate::secrets::SecretError;
 
-/// Why the server does not start or stops. Each variant prints one sentence that says what to do.
+/// An error that prevents the start, or stops the server. Each variant prints one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ServeError {

@@ -24,13 +24,15 @@ const RETURN_STEPS: u32 = 4;
 /// mimalloc keeps freed pages until one of its threads allocates or ends. A server that is idle after a burst would
 /// keep the memory of the burst. A thread that allocates and ends makes mimalloc return the pages.
 pub(crate) async fn return_freed(memory: Memory) {
-    let (mut most, mut steps) = (0, 0);
+    let mut most = 0;
+    let mut steps = 0;
     loop {
         tokio::time::sleep(RETURN_INTERVAL).await;
         let used = memory.stats().used;
         most = most.max(used);
         if most - used > RETURNED_BYTES {
-            (most, steps) = (used, RETURN_STEPS);
+            most = used;
+            steps = RETURN_STEPS;
         }
         if steps > 0 {
             steps -= 1;

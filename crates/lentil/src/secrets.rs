@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The variable of the administrator's key.
 pub(crate) const ADMIN_KEY: &str = "LENTIL_ADMIN_KEY";
 
-/// Why a secret cannot be used.
+/// An error of a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum SecretError {
@@ -97,7 +97,10 @@ pub(crate) fn find(
 
 /// Returns the file of a secret: `api-key` for `CLONK_API_KEY`. The first word is the application's.
 fn file_name(name: &str) -> String {
-    let words = name.split_once('_').map_or(name, |(_, rest)| rest);
+    let words = match name.split_once('_') {
+        Some((_, words)) => words,
+        None => name,
+    };
     words.to_lowercase().replace('_', "-")
 }
 

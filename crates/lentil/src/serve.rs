@@ -162,11 +162,13 @@ fn check_origin(origin: &str) -> Result<String, ServeError> {
 }
 
 fn s3_url(text: &str) -> Result<S3Url, ServeError> {
-    let invalid = |error: lentil_files::S3UrlError| ServeError::Setting {
-        name: "--files",
-        reason: error.to_string(),
-    };
-    text.parse().map_err(invalid)
+    match text.parse::<S3Url>() {
+        Ok(url) => Ok(url),
+        Err(error) => Err(ServeError::Setting {
+            name: "--files",
+            reason: error.to_string(),
+        }),
+    }
 }
 
 async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {

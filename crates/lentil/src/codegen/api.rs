@@ -17,17 +17,8 @@ export const internal = anyApi;
 
 /// Returns the text of `api.d.ts`.
 pub(super) fn declarations(functions: &[Function]) -> String {
-    let of = |visibility| {
-        let mut tree = Tree::default();
-        for function in functions
-            .iter()
-            .filter(|function| function.visibility() == visibility)
-        {
-            tree.add(function);
-        }
-        tree.print(1)
-    };
-    let (api, internal) = (of(Visibility::Public), of(Visibility::Internal));
+    let api = tree_type(functions, Visibility::Public);
+    let internal = tree_type(functions, Visibility::Internal);
     // An unused import is an error in some projects.
     let uses_ids = api.contains("Id<\"") || internal.contains("Id<\"");
     let head = if uses_ids {
@@ -42,6 +33,17 @@ pub(super) fn declarations(functions: &[Function]) -> String {
     )
 }
 
+/// Returns the type of `api` or `internal`: the functions of this visibility as a tree.
+fn tree_type(functions: &[Function], visibility: Visibility) -> String {
+    let mut tree = Tree::default();
+    for function in functions {
+        if function.visibility() == visibility {
+            tree.add(function);
+        }
+    }
+    tree.print(1)
+}
+
 /// A tree of functions by the parts of their paths.
 #[derive(Default)]
 struct Tree {
@@ -51,34 +53,35 @@ struct Tree {
 
 impl Tree {
     fn add(&mut self, function: &Function) {
-        let path = function.path().as_str();
-        let parts = path.split(['/', ':']);
-        let place = parts.fold(self, |tree, part| {
-            tree.below.entry(part.to_owned()).or_default()
-        });
-        place.function = Some(reference(function));
+        let mut node = self;
+        for part in function.path().as_str().split(['/', ':']) {
+            node = node.below.entry(part.to_owned()).or_default();
+        }
+        node.function = Some(reference(function));
     }
 
-    /// Returns a type with the functions below this node.
+    /// Returns the type of this node: a function, an object of the nodes below, or both.
     fn print(&self, depth: usize) -> String {
-        let indent = "  ".repeat(depth);
-        let entries = self.below.iter().map(|(name, tree)| {
-            format!("{indent}{}: {};\n", property(name), tree.print(depth + 1))
-        });
-        let object = || {
-            format!(
-                "{{\n{}{}}}",
-                entries.collect::<String>(),
-                "  ".repeat(depth - 1)
-            )
-        };
         match &self.function {
-            None if self.below.is_empty() => "{}".to_owned(),
-            None => object(),
+            None => self.print_object(depth),
             Some(function) if self.below.is_empty() => function.clone(),
             // A function and a module can have the same name.
-            Some(function) => format!("{function} & {}", object()),
+            Some(function) => format!("{function} & {}", self.print_object(depth)),
         }
+    }
+
+    fn print_object(&self, depth: usize) -> String {
+        if self.below.is_empty() {
+            return "{}".to_owned();
+        }
+        let indent = "  ".repeat(depth);
+        let mut object = "{\n".to_owned();
+        for (name, node) in &self.below {
+            let name = property(name);
+            let node = node.print(depth + 1);
+            object += &format!("{indent}{name}: {node};\n");
+        }
+        object + &"  ".repeat(depth - 1) + "}"
     }
 }
 
@@ -94,7 +97,8 @@ fn reference(function: &Function) -> String {
     } else {
         "internal"
     };
-    let (args, returns) = (object_type(function.args()), type_of(function.returns()));
+    let args = object_type(function.args());
+    let returns = type_of(function.returns());
     format!("FunctionReference<\"{kind}\", \"{visibility}\", {args}, {returns}>")
 }
 

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use lentil_runtime::{Application, FunctionsError};
 
-/// Why the declarations were not written. Each variant prints one sentence that says what to do.
+/// An error of the command `codegen`. Each variant prints one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CodegenError {
@@ -52,12 +52,8 @@ pub(crate) fn write(
     program: &str,
     folder: &Path,
 ) -> Result<Vec<PathBuf>, CodegenError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |io| CodegenError::Write { path, io }
-    };
     let files = files(application, program)?;
-    fs::create_dir_all(folder).map_err(failed(folder))?;
+    fs::create_dir_all(folder).map_err(cannot_write(folder))?;
     let mut written = Vec::new();
     for (name, text) in files {
         let path = folder.join(name);
@@ -66,11 +62,18 @@ pub(crate) fn write(
             continue;
         }
         let temporary = folder.join(format!(".{name}.new"));
-        fs::write(&temporary, text).map_err(failed(&temporary))?;
-        fs::rename(&temporary, &path).map_err(failed(&path))?;
+        fs::write(&temporary, text).map_err(cannot_write(&temporary))?;
+        fs::rename(&temporary, &path).map_err(cannot_write(&path))?;
         written.push(path);
     }
     Ok(written)
+}
+
+fn cannot_write(path: &Path) -> impl Fn(io::Error) -> CodegenError {
+    |io| CodegenError::Write {
+        path: path.to_owned(),
+        io,
+    }
 }
 
 /// Fails if a file in `folder` differs from the text that [`write`] would write.
