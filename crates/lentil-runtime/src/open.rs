@@ -9,7 +9,7 @@ use std::fmt;
 use lentil_database::Tables;
 use lentil_schema::{Schema, SchemaError};
 use lentil_store::{
-    Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError,
+    Batches, Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError,
     TableDeclaration, TableEntry, find_duplicates,
 };
 use lentil_values::{Interval, KeyWriter, TableNames, TableNumber, Value};
@@ -233,12 +233,10 @@ async fn check_table(
     options: &RuntimeOptions,
     misfits: &mut Misfits,
 ) -> Result<(), OpenError> {
-    let mut rest = Interval::all();
+    let index = IndexRef::ById(number);
+    let mut batches = Batches::new(index, Interval::all(), Order::Asc, BATCH);
     let mut done = 0;
-    loop {
-        let rows = snapshot
-            .scan(IndexRef::ById(number), &rest, Order::Asc, BATCH)
-            .await?;
+    while let Some(rows) = batches.next(snapshot).await? {
         for row in &rows {
             let Err(error) = table.validate(&row.document.fields, names) else {
                 continue;
@@ -257,11 +255,8 @@ async fn check_table(
             table: table.name(),
             done,
         });
-        let Some(last) = rows.last().filter(|_| rows.len() == BATCH) else {
-            return Ok(());
-        };
-        rest.start = [last.key.as_bytes(), &[0]].concat();
     }
+    Ok(())
 }
 
 /// Table names as they will be once the schema is declared: a table that is new has no documents to refer to.

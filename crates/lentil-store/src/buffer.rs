@@ -1,18 +1,18 @@
-//! What a mutation has written and not yet committed.
+//! The uncommitted writes of a transaction.
 //!
-//! The buffer lies over the store's transaction like a sheet of glass: reads look at the sheet first and through it
-//! at the store. It knows each written document's state in the store and its state now, and from both what every
-//! index looks like:
+//! Reads of the transaction merge the buffer with the store. For each written document the buffer knows the state in
+//! the store and the current state. From both follows the *overlay* of each index: the entries that the buffer adds
+//! to the index or hides in it.
 //!
 //! ```text
-//! store        by_status:  (done, a)  (queued, b)  (queued, c)
-//! buffer       b: queued → done       d: inserted as queued
-//! on the sheet by_status:  (done, b) = b   (queued, b) = hidden   (queued, d) = d
-//! a scan sees  by_status:  (done, a)  (done, b)  (queued, c)  (queued, d)
+//! store          by_status:  (done, a)  (queued, b)  (queued, c)
+//! writes         b: queued → done       d: inserted as queued
+//! overlay        by_status:  (done, b) = b   (queued, b) = hidden   (queued, d) = d
+//! a scan returns by_status:  (done, a)  (done, b)  (queued, c)  (queued, d)
 //! ```
 //!
-//! A nested mutation is a layer: a mark in the list of what each write replaced. To discard the layer is to put
-//! back what was written over since the mark; to keep it is to forget the mark.
+//! A nested mutation is a savepoint: a position in the undo log, which keeps the state that each write replaced.
+//! Rolling back restores these states, the latest first; releasing the savepoint only forgets the position.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -25,18 +25,19 @@ use crate::{
     WriteSet,
 };
 
-/// The writes of one transaction, in layers.
+/// The writes of one transaction, with savepoints.
 pub struct WriteBuffer {
     catalog: Arc<Catalog>,
     documents: BTreeMap<DocumentId, Written>,
-    /// The sheets of the indexes that were read since something was written; each is whole.
-    sheets: BTreeMap<IndexRef, Sheet>,
-    /// What each write since the first mark replaced, oldest first.
-    replaced: Vec<(DocumentId, Option<Written>)>,
-    marks: Vec<usize>,
+    /// The overlays of the indexes that were read after the first write. Each is complete.
+    overlays: BTreeMap<IndexRef, Overlay>,
+    /// The state that each write since the first savepoint replaced, oldest first.
+    undo_log: Vec<(DocumentId, Option<Written>)>,
+    /// For each open savepoint the length of the undo log when it began.
+    savepoints: Vec<usize>,
 }
 
-/// A written document: as the store has it, and as it is now.
+/// A written document: its state in the store and its current state.
 #[derive(Debug)]
 struct Written {
     old: Option<Arc<StoredDocument>>,
@@ -44,99 +45,109 @@ struct Written {
     keys: Vec<KeyChange>,
 }
 
-/// An index's entries as the buffer has them.
-type Sheet = BTreeMap<IndexKey, Entry>;
+/// The entries that the buffer adds to an index or hides in it.
+type Overlay = BTreeMap<IndexKey, OverlayEntry>;
 
-/// An index entry: its document as it is now, and whether the store has such an entry, which is hidden.
+/// One entry of an overlay.
 #[derive(Clone, Debug)]
-struct Entry {
+struct OverlayEntry {
+    /// The current document; `None` if the entry is hidden.
     document: Option<Arc<StoredDocument>>,
+    /// Whether the store has an entry with this key too.
     is_stored: bool,
 }
 
 impl WriteBuffer {
     /// An empty buffer over a store with this catalog.
     pub fn new(catalog: Arc<Catalog>) -> WriteBuffer {
-        let (documents, sheets) = (BTreeMap::new(), BTreeMap::new());
         WriteBuffer {
             catalog,
-            documents,
-            sheets,
-            replaced: Vec::new(),
-            marks: Vec::new(),
+            documents: BTreeMap::new(),
+            overlays: BTreeMap::new(),
+            undo_log: Vec::new(),
+            savepoints: Vec::new(),
         }
     }
 
-    /// Begins a layer.
+    /// Begins a savepoint.
     pub fn begin_savepoint(&mut self) {
-        self.marks.push(self.replaced.len());
+        self.savepoints.push(self.undo_log.len());
     }
 
-    /// Ends the latest layer and keeps what it wrote.
+    /// Ends the latest savepoint and keeps the writes since it.
     ///
     /// # Panics
-    /// Without a layer.
+    /// Without an open savepoint.
     pub fn release_savepoint(&mut self) {
-        self.marks.pop().expect("a layer was begun");
+        self.savepoints.pop().expect("a savepoint is open");
     }
 
-    /// Ends the latest layer and undoes what it wrote.
+    /// Ends the latest savepoint and undoes the writes since it.
     ///
     /// # Panics
-    /// Without a layer.
+    /// Without an open savepoint.
     pub fn roll_back_savepoint(&mut self) {
-        let mark = self.marks.pop().expect("a layer was begun");
-        while self.replaced.len() > mark {
-            let (id, before) = self.replaced.pop().expect("it is longer than the mark");
-            self.take(id);
-            before.into_iter().for_each(|before| self.set(id, before));
+        let savepoint = self.savepoints.pop().expect("a savepoint is open");
+        debug_assert!(savepoint <= self.undo_log.len());
+        while self.undo_log.len() > savepoint {
+            let (id, before) = self.undo_log.pop().expect("the log is not empty");
+            self.remove(id);
+            if let Some(before) = before {
+                self.insert(id, before);
+            }
         }
     }
 
-    /// The document as the buffer has it: `None` when it was not written, `Some(None)` when it was deleted.
+    /// Returns the buffered state of a document: `None` if it was not written, `Some(None)` if it was deleted.
     pub fn get(&self, id: DocumentId) -> Option<Option<&Arc<StoredDocument>>> {
         self.documents.get(&id).map(|written| written.new.as_ref())
     }
 
-    /// Writes a document: `old` is as the transaction sees it now, `None` if it is new; `new` is `None` to delete.
+    /// Writes a document.
+    ///
+    /// `old` is the document as the transaction sees it now, `None` if there is none. `new` is `None` to delete it.
     pub fn put(&mut self, old: Option<Arc<StoredDocument>>, new: Option<Arc<StoredDocument>>) {
         let Some(id) = old.as_ref().or(new.as_ref()).map(|document| document.id) else {
             return;
         };
-        let before = self.take(id);
-        let old = before.as_ref().map_or(old, |written| written.old.clone());
-        if !self.marks.is_empty() {
-            self.replaced.push((id, before));
+        let before = self.remove(id);
+        let old = match &before {
+            Some(written) => written.old.clone(),
+            None => old,
+        };
+        if !self.savepoints.is_empty() {
+            self.undo_log.push((id, before));
         }
+
         let keys = key_changes(&self.catalog, old.as_deref(), new.as_deref());
-        self.set(id, Written { old, new, keys });
+        self.insert(id, Written { old, new, keys });
     }
 
-    /// Takes a written document out, and its entries off the sheets that there are.
-    fn take(&mut self, id: DocumentId) -> Option<Written> {
+    /// Removes a written document from the buffer, and its entries from the existing overlays.
+    fn remove(&mut self, id: DocumentId) -> Option<Written> {
         let written = self.documents.remove(&id)?;
         for KeyChange { index, old, new } in &written.keys {
-            let Some(sheet) = self.sheets.get_mut(index) else {
-                continue;
-            };
-            old.iter()
-                .chain(new)
-                .for_each(|key| drop(sheet.remove(key)));
+            if let Some(overlay) = self.overlays.get_mut(index) {
+                for key in old.iter().chain(new) {
+                    overlay.remove(key);
+                }
+            }
         }
         Some(written)
     }
 
-    /// Puts a document in that is not there, and its entries on the sheets that there are.
-    fn set(&mut self, id: DocumentId, written: Written) {
+    /// Inserts a document that is not in the buffer, and its entries into the existing overlays.
+    fn insert(&mut self, id: DocumentId, written: Written) {
         for change in &written.keys {
-            if let Some(sheet) = self.sheets.get_mut(&change.index) {
-                enter(sheet, change, written.new.as_ref());
+            if let Some(overlay) = self.overlays.get_mut(&change.index) {
+                add_entries(overlay, change, written.new.as_ref());
             }
         }
-        self.documents.insert(id, written);
+        let replaced = self.documents.insert(id, written);
+        debug_assert!(replaced.is_none());
     }
 
-    /// The first `limit` entries of an index as the transaction sees it, the store's and the buffer's merged.
+    /// Returns the first `limit` entries of an index as the transaction sees it: the store's merged with the buffer's.
     ///
     /// # Errors
     /// The store's.
@@ -148,18 +159,19 @@ impl WriteBuffer {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let sheet: BTreeMap<_, _> = self.sheet_in(index, interval).collect();
-        // Each entry of the buffer hides at most one of the store's.
+        let overlay: BTreeMap<_, _> = self.overlay_in(index, interval).collect();
+        // Each entry of the overlay hides at most one of the store's.
         let stored = snapshot
-            .scan(index, interval, order, limit.saturating_add(sheet.len()))
+            .scan(index, interval, order, limit.saturating_add(overlay.len()))
             .await?;
-        if sheet.is_empty() {
+        if overlay.is_empty() {
             return Ok(stored);
         }
+
         let visible = stored
             .into_iter()
-            .filter(|row| !sheet.contains_key(&row.key));
-        let written = sheet.iter().filter_map(|(key, entry)| {
+            .filter(|row| !overlay.contains_key(&row.key));
+        let written = overlay.iter().filter_map(|(key, entry)| {
             Some(Row {
                 key: (*key).clone(),
                 document: entry.document.clone()?,
@@ -174,7 +186,7 @@ impl WriteBuffer {
         Ok(rows)
     }
 
-    /// How many entries of an index the transaction sees within `interval`, counted no further than `limit`.
+    /// Counts the entries of an index within `interval` that the transaction sees, up to `limit`.
     ///
     /// # Errors
     /// The store's.
@@ -185,8 +197,9 @@ impl WriteBuffer {
         interval: &Interval,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let (mut hidden, mut added) = (0, 0);
-        for (_, entry) in self.sheet_in(index, interval) {
+        let mut hidden = 0;
+        let mut added = 0;
+        for (_, entry) in self.overlay_in(index, interval) {
             hidden += usize::from(entry.is_stored && entry.document.is_none());
             added += usize::from(!entry.is_stored && entry.document.is_some());
         }
@@ -199,33 +212,36 @@ impl WriteBuffer {
             .min(limit))
     }
 
-    fn sheet_in<'b>(
+    /// Returns the entries of an index's overlay within `interval`.
+    fn overlay_in<'b>(
         &'b mut self,
         index: IndexRef,
         interval: &Interval,
-    ) -> impl Iterator<Item = (&'b IndexKey, &'b Entry)> + use<'b> {
-        let is_read = !self.documents.is_empty() && !interval.is_empty();
-        let entries = is_read.then(|| {
-            let start = IndexKey::from_bytes(interval.start.clone());
-            let end = interval.end.clone().map(IndexKey::from_bytes);
-            self.sheet(index).range((
-                Bound::Included(start),
-                end.map_or(Bound::Unbounded, Bound::Excluded),
-            ))
+    ) -> impl Iterator<Item = (&'b IndexKey, &'b OverlayEntry)> + use<'b> {
+        let may_have_entries = !self.documents.is_empty() && !interval.is_empty();
+        let entries = may_have_entries.then(|| {
+            let start = Bound::Included(IndexKey::from_bytes(interval.start.clone()));
+            let end = match &interval.end {
+                Some(end) => Bound::Excluded(IndexKey::from_bytes(end.clone())),
+                None => Bound::Unbounded,
+            };
+            self.overlay(index).range((start, end))
         });
         entries.into_iter().flatten()
     }
 
-    /// An index's sheet, laid out if it is not yet: most mutations read no index that they have written to.
-    fn sheet(&mut self, index: IndexRef) -> &Sheet {
+    /// Returns an index's overlay. It is built when it is first needed, because most mutations read no index that
+    /// they have written to.
+    fn overlay(&mut self, index: IndexRef) -> &Overlay {
         let documents = &self.documents;
-        self.sheets.entry(index).or_insert_with(|| {
-            let mut sheet = Sheet::new();
+        self.overlays.entry(index).or_insert_with(|| {
+            let mut overlay = Overlay::new();
             for written in documents.values() {
-                let own = written.keys.iter().filter(|change| change.index == index);
-                own.for_each(|change| enter(&mut sheet, change, written.new.as_ref()));
+                for change in written.keys.iter().filter(|change| change.index == index) {
+                    add_entries(&mut overlay, change, written.new.as_ref());
+                }
             }
-            sheet
+            overlay
         })
     }
 
@@ -233,47 +249,45 @@ impl WriteBuffer {
         &self.catalog
     }
 
-    /// What was written to a table since the latest layer began, or, without layers, at all: each document as it was
-    /// before, if it was there, and as it is now, if it still is.
-    pub(crate) fn latest(
+    /// Returns the documents of a table that were written since the latest savepoint, or since the beginning if none is
+    /// open: the state before, if there was one, and the current state. Deleted documents are left out.
+    pub(crate) fn written_since_savepoint(
         &self,
         table: TableNumber,
     ) -> Vec<(Option<Arc<StoredDocument>>, Arc<StoredDocument>)> {
         let mut before: BTreeMap<DocumentId, Option<Arc<StoredDocument>>> = BTreeMap::new();
-        match self.marks.last() {
+        match self.savepoints.last() {
             None => {
-                let own = self.documents.iter().filter(|(id, _)| id.table == table);
-                before.extend(own.map(|(id, written)| (*id, written.old.clone())));
+                for (id, written) in &self.documents {
+                    if id.table == table {
+                        before.insert(*id, written.old.clone());
+                    }
+                }
             }
-            Some(mark) => {
-                for (id, replaced) in self.replaced[*mark..]
-                    .iter()
-                    .filter(|(id, _)| id.table == table)
-                {
-                    let stored = || {
-                        self.documents
-                            .get(id)
-                            .and_then(|written| written.old.clone())
-                    };
-                    let replaced = replaced
-                        .as_ref()
-                        .map_or_else(stored, |written| written.new.clone());
-                    before.entry(*id).or_insert(replaced);
+            Some(savepoint) => {
+                for (id, replaced) in &self.undo_log[*savepoint..] {
+                    if id.table == table && !before.contains_key(id) {
+                        let state = match replaced {
+                            Some(written) => written.new.clone(),
+                            None => self
+                                .documents
+                                .get(id)
+                                .and_then(|written| written.old.clone()),
+                        };
+                        before.insert(*id, state);
+                    }
                 }
             }
         }
-        let now = |id: &DocumentId| {
-            self.documents
-                .get(id)
-                .and_then(|written| written.new.clone())
-        };
+
+        let current = |id: &DocumentId| self.documents.get(id)?.new.clone();
         before
             .into_iter()
-            .filter_map(|(id, before)| Some((before, now(&id)?)))
+            .filter_map(|(id, before)| Some((before, current(&id)?)))
             .collect()
     }
 
-    /// Everything written, each document once; what is in the end as it was is left out.
+    /// Returns all writes, each document once. Documents that are as they were in the store are left out.
     pub fn into_write_set(self) -> WriteSet {
         let changed = self
             .documents
@@ -286,46 +300,44 @@ impl WriteBuffer {
     }
 }
 
-/// Puts a document's entries on a sheet: the store's hidden, its own over them.
-fn enter(
-    sheet: &mut Sheet,
-    KeyChange { old, new, .. }: &KeyChange,
-    document: Option<&Arc<StoredDocument>>,
-) {
-    if let Some(key) = old {
-        sheet.insert(
-            key.clone(),
-            Entry {
-                document: None,
-                is_stored: true,
-            },
-        );
+/// Adds a document's entries to an overlay: its entry in the store as hidden, then its current one, which may have
+/// the same key.
+fn add_entries(overlay: &mut Overlay, change: &KeyChange, document: Option<&Arc<StoredDocument>>) {
+    if let Some(key) = &change.old {
+        let hidden = OverlayEntry {
+            document: None,
+            is_stored: true,
+        };
+        overlay.insert(key.clone(), hidden);
     }
-    if let Some(key) = new {
-        sheet.insert(
-            key.clone(),
-            Entry {
-                document: document.cloned(),
-                is_stored: old == new,
-            },
-        );
+    if let Some(key) = &change.new {
+        let current = OverlayEntry {
+            document: document.cloned(),
+            is_stored: change.old == change.new,
+        };
+        overlay.insert(key.clone(), current);
     }
 }
 
-/// A document's entries before and after, index by index.
+/// Returns a document's entry in each index of its table, before and after a write.
 fn key_changes(
     catalog: &Catalog,
     old: Option<&StoredDocument>,
     new: Option<&StoredDocument>,
 ) -> Vec<KeyChange> {
-    let keys =
-        |document: Option<&StoredDocument>| document.map(|document| catalog.keys_of(document));
-    let (old, new) = (keys(old).unwrap_or_default(), keys(new).unwrap_or_default());
+    let keys = |document: Option<&StoredDocument>| {
+        document.map_or_else(Vec::new, |document| catalog.keys_of(document))
+    };
+    let old = keys(old);
+    let new = keys(new);
+    // Both lists, unless empty, have the same indexes in the same order.
     let indexes: Vec<IndexRef> = if new.is_empty() { &old } else { &new }
         .iter()
         .map(|(index, _)| *index)
         .collect();
-    let (mut old, mut new) = (old.into_iter(), new.into_iter());
+
+    let mut old = old.into_iter();
+    let mut new = new.into_iter();
     let change = |index| KeyChange {
         index,
         old: old.next().map(|(_, key)| key),

@@ -5,18 +5,18 @@ use serde_json::{Value as Json, json};
 
 use crate::{IndexId, IndexRef, StoreError, StoredDocument};
 
-/// A table that the application declares.
+/// A declaration of a table by the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableDeclaration {
     /// The table's name.
     pub name: String,
-    /// What the layer above wants to find again (the validator's JSON); the store only keeps it.
+    /// Text of the layer above, such as the validator's JSON. The store keeps it and does not interpret it.
     pub definition: String,
-    /// The declared indexes, without the two system indexes.
+    /// The indexes, without the two system indexes.
     pub indexes: Vec<IndexDeclaration>,
 }
 
-/// An index that the application declares.
+/// A declaration of an index by the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexDeclaration {
     /// The index's name, unique in its table.
@@ -30,11 +30,11 @@ pub struct IndexDeclaration {
 /// The tables and indexes of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
-    /// Every table by its name, also those no longer declared.
+    /// Every table by its name, including those that are not declared any more.
     pub tables: BTreeMap<String, TableEntry>,
-    /// The number the next new table gets.
+    /// The number of the next new table.
     pub next_table: u32,
-    /// The number the next new index gets.
+    /// The number of the next new index.
     pub next_index: u32,
 }
 
@@ -49,12 +49,12 @@ impl Default for Catalog {
 }
 
 impl Catalog {
-    /// The table of this number.
+    /// Returns the table with this number.
     pub fn table_by_number(&self, number: TableNumber) -> Option<&TableEntry> {
         self.tables.values().find(|table| table.number == number)
     }
 
-    /// The index of this number, with its table's name and entry.
+    /// Returns the index with this number, with its table's name and entry.
     pub fn find_index(&self, id: IndexId) -> Option<(&str, &TableEntry, &IndexEntry)> {
         self.tables.iter().find_map(|(name, table)| {
             let index = table.indexes.iter().find(|index| index.id == id)?;
@@ -62,31 +62,30 @@ impl Catalog {
         })
     }
 
-    /// The catalog once the application declares these tables: what every store does in one durable step.
+    /// Returns the catalog after the application has declared these tables. A store saves it in one durable step.
     ///
-    /// A table that comes back keeps its number; an index whose fields have changed is dropped and built anew; one
-    /// that becomes unique, or no longer is, stays.
+    /// A table that is declared again keeps its number. An index whose fields have changed is dropped and built again.
+    /// An index that only becomes unique, or stops to be, is kept.
     #[must_use]
     pub fn declare(&self, declared: &[TableDeclaration]) -> Catalog {
         let mut next = self.clone();
         for (name, table) in &mut next.tables {
             table.declared = declared.iter().any(|declaration| declaration.name == *name);
             if !table.declared {
-                table
-                    .indexes
-                    .iter_mut()
-                    .for_each(|index| index.state = IndexState::Dropping);
+                for index in &mut table.indexes {
+                    index.state = IndexState::Dropping;
+                }
             }
         }
-        declared
-            .iter()
-            .for_each(|declaration| next.declare_table(declaration));
+        for declaration in declared {
+            next.declare_table(declaration);
+        }
         next
     }
 
     fn declare_table(&mut self, declaration: &TableDeclaration) {
         if !self.tables.contains_key(&declaration.name) {
-            let number = self.take_number(&declaration.name);
+            let number = self.new_table_number(&declaration.name);
             let entry = TableEntry {
                 number,
                 definition: String::new(),
@@ -98,7 +97,7 @@ impl Catalog {
         let table = self
             .tables
             .get_mut(&declaration.name)
-            .expect("it was just made sure of");
+            .expect("the table exists");
         table.definition.clone_from(&declaration.definition);
         let is_same = |index: &IndexEntry, wanted: &IndexDeclaration| {
             index.state != IndexState::Dropping
@@ -117,27 +116,21 @@ impl Catalog {
         }
         for wanted in &declaration.indexes {
             if !table.indexes.iter().any(|index| is_same(index, wanted)) {
-                let (id, state) = (IndexId(self.next_index), IndexState::Building);
-                self.next_index += 1;
-                let IndexDeclaration {
-                    name,
-                    fields,
-                    unique,
-                } = wanted.clone();
                 table.indexes.push(IndexEntry {
-                    id,
-                    name,
-                    fields,
-                    unique,
-                    state,
+                    id: IndexId(self.next_index),
+                    name: wanted.name.clone(),
+                    fields: wanted.fields.clone(),
+                    unique: wanted.unique,
+                    state: IndexState::Building,
                 });
+                self.next_index += 1;
             }
         }
     }
 
-    /// A number that was never used. System tables, whose names begin with `_`, have the low ones to themselves and
-    /// are never given up.
-    fn take_number(&mut self, name: &str) -> TableNumber {
+    /// Assigns a number that was never used. System tables, whose names begin with `_`, have the low numbers. They are
+    /// never removed.
+    fn new_table_number(&mut self, name: &str) -> TableNumber {
         let number = if name.starts_with('_') {
             let system = self
                 .tables
@@ -154,7 +147,7 @@ impl Catalog {
         TableNumber::new(number).expect("table numbers start above zero")
     }
 
-    /// The index that [`crate::Store::maintain`] has to build or drop next.
+    /// Returns the index that [`crate::Store::maintain`] has to build or drop next.
     pub fn next_unfinished(&self) -> Option<IndexId> {
         let mut indexes = self.tables.values().flat_map(|table| &table.indexes);
         indexes
@@ -162,7 +155,7 @@ impl Catalog {
             .map(|index| index.id)
     }
 
-    /// The catalog with a built index ready, or a dropped one gone.
+    /// Returns the catalog after an index was built or dropped.
     #[must_use]
     pub fn finish(&self, id: IndexId) -> Catalog {
         let mut next = self.clone();
@@ -170,37 +163,33 @@ impl Catalog {
             table
                 .indexes
                 .retain(|index| index.id != id || index.state != IndexState::Dropping);
-            let built = table.indexes.iter_mut().find(|index| index.id == id);
-            built
-                .into_iter()
-                .for_each(|index| index.state = IndexState::Ready);
+            if let Some(built) = table.indexes.iter_mut().find(|index| index.id == id) {
+                built.state = IndexState::Ready;
+            }
         }
         next
     }
 
-    /// A document's entry in every index of its table that is written.
+    /// Returns a document's entry in every index of its table, except those that are being dropped.
     pub fn keys_of(&self, document: &StoredDocument) -> Vec<(IndexRef, IndexKey)> {
         let table = document.id.table;
         let mut keys = vec![
-            (IndexRef::ById(table), key(&[], document, false)),
-            (IndexRef::ByCreationTime(table), key(&[], document, true)),
+            (IndexRef::ById(table), id_key(document)),
+            (IndexRef::ByCreationTime(table), key(&[], document)),
         ];
-        let indexes = self
-            .table_by_number(table)
-            .map_or(&[][..], |table| &table.indexes);
-        let written = indexes
-            .iter()
-            .filter(|index| index.state != IndexState::Dropping);
-        keys.extend(written.map(|index| {
-            (
-                IndexRef::Declared(table, index.id),
-                key(&index.fields, document, true),
-            )
-        }));
+        let Some(entry) = self.table_by_number(table) else {
+            return keys;
+        };
+        for index in &entry.indexes {
+            if index.state != IndexState::Dropping {
+                let index_ref = IndexRef::Declared(table, index.id);
+                keys.push((index_ref, key(&index.fields, document)));
+            }
+        }
         keys
     }
 
-    /// The catalog as JSON that a person can read and [`Catalog::from_json`] reads back.
+    /// Encodes the catalog as JSON, which a person can read.
     pub fn to_json(&self) -> Json {
         let index = |index: &IndexEntry| {
             let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
@@ -229,23 +218,26 @@ impl Catalog {
         json!({ "nextTable": self.next_table, "nextIndex": self.next_index, "tables": tables })
     }
 
-    /// Reads what [`Catalog::to_json`] wrote.
+    /// Decodes the JSON of [`Catalog::to_json`].
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when it is anything else.
+    /// [`StoreError::Corrupt`] for any other JSON.
     pub fn from_json(json: &Json) -> Result<Catalog, StoreError> {
         read_catalog(json).ok_or_else(|| StoreError::Corrupt("the catalog is malformed".to_owned()))
     }
 }
 
-fn key(fields: &[FieldPath], document: &StoredDocument, with_time: bool) -> IndexKey {
+fn id_key(document: &StoredDocument) -> IndexKey {
+    IndexKey::from_bytes(document.id.internal.as_bytes().to_vec())
+}
+
+/// Encodes the fields, then the creation time, then the id.
+fn key(fields: &[FieldPath], document: &StoredDocument) -> IndexKey {
     let mut key = KeyWriter::new();
-    fields
-        .iter()
-        .for_each(|field| key.push(field.get(&document.fields)));
-    if with_time {
-        key.push(Some(&Value::Float64(document.creation_time)));
+    for field in fields {
+        key.push(field.get(&document.fields));
     }
+    key.push(Some(&Value::Float64(document.creation_time)));
     key.push_id(document.id.internal);
     key.finish()
 }
@@ -261,7 +253,7 @@ fn read_catalog(json: &Json) -> Option<Catalog> {
             id: IndexId(number(&json["id"])?),
             name: json["name"].as_str()?.to_owned(),
             fields: fields.collect::<Option<_>>()?,
-            // Catalogs from before there were unique indexes do not have the word.
+            // A catalog of an older version, without unique indexes, does not have this member.
             unique: json.get("unique").map_or(Some(false), Json::as_bool)?,
             state: IndexState::parse(json["state"].as_str()?)?,
         })
@@ -303,20 +295,20 @@ impl TableNames for Catalog {
     }
 }
 
-/// A table as the store keeps it.
+/// A table in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableEntry {
     /// The table's number, part of its documents' ids.
     pub number: TableNumber,
-    /// What was declared with it.
+    /// The [`TableDeclaration::definition`] of the last declaration.
     pub definition: String,
-    /// Whether the schema last declared still names it.
+    /// Whether the last declared schema has the table.
     pub declared: bool,
     /// Its declared indexes.
     pub indexes: Vec<IndexEntry>,
 }
 
-/// An index as the store keeps it.
+/// An index in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
     /// The index's number.
@@ -331,14 +323,14 @@ pub struct IndexEntry {
     pub state: IndexState,
 }
 
-/// Where an index stands.
+/// The state of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexState {
-    /// Written with every document, not yet complete.
+    /// Every write maintains it, but it is not yet complete.
     Building,
     /// Complete.
     Ready,
-    /// No longer written; its entries are being removed.
+    /// It is not maintained any more, and its entries are being removed.
     Dropping,
 }
 
@@ -363,14 +355,14 @@ impl IndexState {
 }
 
 impl TableEntry {
-    /// The declared index of this name that is not being dropped.
+    /// Returns the declared index with this name, unless it is being dropped.
     pub fn index(&self, name: &str) -> Option<&IndexEntry> {
         self.indexes
             .iter()
             .find(|index| index.name == name && index.state != IndexState::Dropping)
     }
 
-    /// The index of this name, system indexes included.
+    /// Returns the index with this name, which may be a system index.
     pub fn index_ref(&self, name: &str) -> Option<IndexRef> {
         match name {
             "by_id" => Some(IndexRef::ById(self.number)),
@@ -401,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_never_used_again() {
+    fn numbers_are_never_reused() {
         let first = Catalog::default().declare(&[table("a", &[("by_x", "x")])]);
         let without = first.declare(&[table("b", &[])]);
         let back = without.declare(&[table("a", &[("by_x", "x")]), table("c", &[])]);
@@ -416,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn system_tables_have_numbers_of_their_own() {
+    fn system_tables_have_low_numbers() {
         let first = Catalog::default().declare(&[table("_b", &[]), table("a", &[])]);
         let second = first.declare(&[table("_a", &[]), table("_b", &[]), table("b", &[])]);
         let numbers = ["_b", "a", "_a", "b"].map(|name| second.tables[name].number.get());
@@ -424,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_whose_fields_change_is_built_anew() {
+    fn an_index_whose_fields_change_is_built_again() {
         let first = Catalog::default()
             .declare(&[table("a", &[("by_x", "x")])])
             .finish(IndexId(1));
@@ -438,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_becomes_unique_stays() {
+    fn an_index_that_becomes_unique_is_kept() {
         let mut declared = table("a", &[("by_x", "x")]);
         let first = Catalog::default()
             .declare(std::slice::from_ref(&declared))
@@ -454,13 +446,13 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_from_before_there_were_unique_indexes_is_read() {
+    fn a_catalog_of_a_version_without_unique_indexes_is_read() {
         let catalog = Catalog::default().declare(&[table("a", &[("by_x", "x")])]);
         let mut json = catalog.to_json();
         let index = json["tables"]["a"]["indexes"][0].as_object_mut().unwrap();
         assert!(
             !index.contains_key("unique"),
-            "what is not unique is written as it was then"
+            "an index that is not unique is encoded as in older versions"
         );
         index.insert("unique".to_owned(), json!("yes"));
         assert!(Catalog::from_json(&json).is_err());

@@ -2,9 +2,9 @@ use std::time::SystemTime;
 
 use crate::Timestamp;
 
-/// Where stores and functions take the time from; tests move theirs by hand.
+/// The source of time for stores and functions. Tests use one that they move by hand.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now. It may go back; what must not is clamped where it is used.
+    /// Returns the current time. It may go back; a caller that needs increasing times must ensure that itself.
     fn now(&self) -> Timestamp;
 }
 

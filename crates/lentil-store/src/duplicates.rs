@@ -1,22 +1,22 @@
-//! What stands in the way of an index becoming unique.
+//! The search for documents that keep an index from becoming unique.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
 use lentil_values::{DocumentId, FieldPath, Interval, TableNumber};
 
-use crate::unique::prefix;
-use crate::{IndexRef, Order, Snapshot, StoreError, StoredDocument, UniqueViolation};
+use crate::batches::Batches;
+use crate::unique::key_prefix;
+use crate::{IndexRef, Order, Snapshot, StoreError, UniqueViolation};
 
-/// Documents read at once.
-const BATCH: usize = 1_000;
+/// The number of documents that are read at once.
+const BATCH_SIZE: usize = 1_000;
 
-/// The first documents of a table, at most `limit`, that are equal to an older one in all these fields, each with the
-/// oldest such: what refuses that an index over the fields, which need not exist yet, be unique.
+/// Finds up to `limit` documents of a table that duplicate an older one in all these fields, each with the oldest such
+/// document. The index over the fields need not exist yet.
 ///
-/// Tells `progress` how many documents it has read. It keeps eight bytes of each, whatever the size of the fields,
-/// and reads the table once more if it comes to know two by the same.
+/// Calls `progress` with the number of documents that were read. The search keeps eight bytes for each document, a
+/// hash of its fields. If it finds duplicates, it reads the table a second time.
 ///
 /// # Errors
 /// The store's.
@@ -27,90 +27,54 @@ pub async fn find_duplicates(
     limit: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<UniqueViolation>, StoreError> {
-    let hashes = RandomState::new();
-    let (mut seen, mut repeated) = (HashSet::new(), Vec::new());
-    let mut walk = Walk {
-        number,
-        rest: Interval::all(),
-        is_done: false,
+    let oldest_first = || {
+        let index = IndexRef::ByCreationTime(number);
+        Batches::new(index, Interval::all(), Order::Asc, BATCH_SIZE)
     };
+
+    // Two documents of one hash may differ. The second pass compares the fields.
+    let hashes = RandomState::new();
+    let mut seen = HashSet::new();
+    let mut repeated = Vec::new();
+    let mut batches = oldest_first();
     let mut done = 0;
-    while let Some(documents) = walk
-        .next(snapshot)
-        .await?
-        .filter(|_| repeated.len() < limit)
+    while repeated.len() < limit
+        && let Some(rows) = batches.next(snapshot).await?
     {
-        done += documents.len() as u64;
-        repeated.extend(
-            documents
-                .into_iter()
-                .filter(|document| !seen.insert(hashes.hash_one(prefix(fields, document)))),
-        );
+        done += rows.len() as u64;
+        for row in rows {
+            if !seen.insert(hashes.hash_one(key_prefix(fields, &row.document))) {
+                repeated.push(row.document);
+            }
+        }
         progress(done);
     }
     drop(seen);
     repeated.truncate(limit);
-    let mut oldest: Vec<Option<DocumentId>> = vec![None; repeated.len()];
+
     let prefixes: Vec<Vec<u8>> = repeated
         .iter()
-        .map(|document| prefix(fields, document))
+        .map(|document| key_prefix(fields, document))
         .collect();
-    let mut walk = Walk {
-        number,
-        rest: Interval::all(),
-        is_done: repeated.is_empty(),
-    };
-    while let Some(documents) = walk.next(snapshot).await? {
-        for document in documents {
-            let own = prefix(fields, &document);
-            for (at, _) in prefixes
-                .iter()
-                .enumerate()
-                .filter(|(_, prefix)| **prefix == own)
-            {
-                if oldest[at].is_none() && document.id != repeated[at].id {
+    let mut oldest: Vec<Option<DocumentId>> = vec![None; repeated.len()];
+    let mut batches = oldest_first();
+    while oldest.contains(&None)
+        && let Some(rows) = batches.next(snapshot).await?
+    {
+        for document in rows.into_iter().map(|row| row.document) {
+            let prefix = key_prefix(fields, &document);
+            for (at, other) in repeated.iter().enumerate() {
+                if oldest[at].is_none() && prefixes[at] == prefix && document.id != other.id {
                     oldest[at] = Some(document.id);
                 }
             }
         }
-        walk.is_done |= oldest.iter().all(Option::is_some);
     }
-    let pairs = repeated
-        .iter()
-        .zip(oldest)
-        .filter_map(|(document, oldest)| Some((document, oldest?)));
+
+    let pairs = repeated.iter().zip(oldest);
     Ok(pairs
-        .map(|(document, oldest)| UniqueViolation::new(name, index, fields, document, oldest))
+        .filter_map(|(document, oldest)| {
+            Some(UniqueViolation::new(name, index, fields, document, oldest?))
+        })
         .collect())
-}
-
-/// A table's documents, batch after batch, oldest first.
-struct Walk {
-    number: TableNumber,
-    rest: Interval,
-    is_done: bool,
-}
-
-impl Walk {
-    async fn next(
-        &mut self,
-        snapshot: &mut dyn Snapshot,
-    ) -> Result<Option<Vec<Arc<StoredDocument>>>, StoreError> {
-        if self.is_done {
-            return Ok(None);
-        }
-        let rows = snapshot
-            .scan(
-                IndexRef::ByCreationTime(self.number),
-                &self.rest,
-                Order::Asc,
-                BATCH,
-            )
-            .await?;
-        match rows.last().filter(|_| rows.len() == BATCH) {
-            Some(last) => self.rest.start = [last.key.as_bytes(), &[0]].concat(),
-            None => self.is_done = true,
-        }
-        Ok(Some(rows.into_iter().map(|row| row.document).collect()))
-    }
 }

@@ -3,52 +3,53 @@ use std::time::Duration;
 
 use lentil_values::{DocumentId, Interval};
 
-/// Why a read or the start of a transaction failed.
+/// An error of a read or of the start of a transaction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another transaction or program held the write lock for the whole wait: answer "try again later".
+    /// Another transaction or program held the write lock during the whole wait. The client should try again later.
     #[error("waited {} ms for the write lock", waited.as_millis())]
     Busy {
-        /// How long this one waited.
+        /// The time that this transaction waited.
         waited: Duration,
     },
-    /// The snapshot is older than the store lets one be: begin again.
+    /// The store has ended the snapshot because of its age. Begin again on a new one.
     #[error("the snapshot is too old to be read")]
     SnapshotExpired,
-    /// What this transaction read has changed; every later use of it fails likewise: run the function again.
-    #[error("a document that was read has changed meanwhile")]
+    /// A document or interval that this transaction read has changed. Every later call of the transaction fails too.
+    /// Execute the function again.
+    #[error("another commit has changed a document that was read")]
     Conflict,
-    /// Commits this transaction had read never became durable: what it computed must not be shown. Run it again.
+    /// Commits that this transaction had read never became durable. Discard its result and execute the function again.
     #[error("commits before this one were lost: {reason}")]
     Lost {
-        /// What happened to them.
+        /// The cause.
         reason: String,
     },
-    /// The store is closing or closed: answer "try again later".
+    /// The store is closing or closed. The client should try again later.
     #[error("the store is closed")]
     Closed,
-    /// The store holds something that it cannot have written: stop and look.
+    /// The store holds data that it cannot have written. An operator has to look at it.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
-    /// One document is damaged, the others can be read: log it, and answer with an internal error.
+    /// One document is damaged; the others can be read. Log it and fail the call with an internal error.
     #[error(transparent)]
     DamagedDocument(Box<DamagedDocument>),
-    /// The machine under the store failed (disk, connection): tell the operator.
+    /// The disk or the connection under the store failed. The operator has to act.
     #[error("the store failed: {0}")]
     Failed(String),
 }
 
-/// A document that the store holds and cannot read.
+/// A document in the store that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct DamagedDocument {
     /// The table's name.
     pub table: String,
-    /// The document's `_id`, unless that is damaged too.
+    /// The document's `_id`, unless the id is damaged too.
     pub id: Option<DocumentId>,
-    /// The interval of the scanned index that a scan can leave out to read the other documents.
+    /// The interval of the scanned index that a scan can skip to read the other documents.
     pub entries: Option<Interval>,
-    /// The fault, the place where it is stored, and what to do.
+    /// The damage, its place in the store, and how to repair it.
     pub reason: String,
 }
 
@@ -62,33 +63,34 @@ impl fmt::Display for DamagedDocument {
     }
 }
 
-/// Why a commit failed. Nothing of it was applied, unless it is [`CommitError::Unknown`].
+/// An error of a commit. Nothing was applied, except perhaps with [`CommitError::Unknown`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// What the transaction read has changed: run the function again.
-    #[error("a document that was read has changed meanwhile")]
+    /// A document or interval that the transaction read has changed. Execute the function again.
+    #[error("another commit has changed a document that was read")]
     Conflict,
-    /// The commit, or one it built on, could not be made durable (a full disk): answer "try again later".
+    /// The commit, or one that it depends on, could not be made durable, such as on a full disk. The client should try
+    /// again later.
     #[error("the commit was lost: {reason}")]
     Lost {
-        /// What happened.
+        /// The cause.
         reason: String,
     },
-    /// The connection was lost in the commit, and whether it happened could not be found out: say so, and never run
-    /// the function again.
+    /// The connection broke during the commit, and its outcome could not be found out. Report this to the client, and
+    /// never execute the function again.
     #[error("the commit may or may not have happened: {reason}")]
     Unknown {
-        /// What happened.
+        /// The cause.
         reason: String,
     },
-    /// The store failed otherwise, as it says; never with a conflict.
+    /// Another error of the store, never a conflict.
     #[error(transparent)]
     Store(StoreError),
 }
 
 impl StoreError {
-    /// Returns whether running the function again in a new transaction may succeed at once.
+    /// Returns whether executing the function again in a new transaction may succeed at once.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,

@@ -6,68 +6,68 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-/// Where the contents of files are kept, each under the hash of its bytes: one however many documents name it.
+/// A store of blobs, the contents of files. A blob is stored once under the hash of its bytes, however many documents
+/// refer to it.
 ///
-/// It knows nothing of documents. Who calls it sees to it that a content is removed only when nobody needs it, and
-/// that [`FileWriter::finish`] and [`FileStore::remove`] of one hash never run at the same time.
+/// The store knows nothing of documents. The caller must remove a blob only when no document refers to it, and must not
+/// call [`FileWriter::finish`] and [`FileStore::remove`] for one hash at the same time.
 #[async_trait]
 pub trait FileStore: Send + Sync + 'static {
-    /// Begins a new content. Nothing of it is seen before it is finished; what is left of one that was not, after a
-    /// crash too, goes by itself.
+    /// Begins a new blob. It is invisible until it is finished. The store removes unfinished blobs by itself, also
+    /// those that a crash has left.
     async fn create(&self) -> Result<Box<dyn FileWriter>, FileError>;
 
-    /// The bytes of this range, in chunks of moderate size; `None` when there is no such content. A range that
-    /// reaches past the end is an error, here or in a chunk: a content that was cut off must not look whole.
+    /// Reads the bytes of this range in chunks of moderate size; `None` if there is no such blob. A range that extends
+    /// past the end is an error, here or in a chunk, because a truncated blob must not look complete.
     ///
-    /// Once begun, it is read to its end even if it is removed meanwhile, where the place allows.
+    /// A read that has begun continues to the end if the blob is removed meanwhile, unless the storage prevents it.
     async fn read(
         &self,
         hash: &ContentHash,
         range: Range<u64>,
     ) -> Result<Option<FileChunks>, FileError>;
 
-    /// Removes a content; that there is none is fine.
+    /// Removes a blob. It is not an error if there is none.
     async fn remove(&self, hash: &ContentHash) -> Result<(), FileError>;
 
-    /// Every content there is, in no order.
+    /// Lists the hashes of all blobs in no particular order.
     fn list(&self) -> BoxStream<'_, Result<ContentHash, FileError>>;
 }
 
-/// A content's bytes as they come.
+/// The bytes of a blob, chunk by chunk.
 pub type FileChunks = BoxStream<'static, Result<Bytes, FileError>>;
 
-/// A content that is being written. To drop it is to give it up.
+/// A blob that is being written. Dropping the writer discards it.
 #[async_trait]
 pub trait FileWriter: Send {
-    /// Adds bytes at the end.
+    /// Appends bytes.
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError>;
 
-    /// Names it by the hash of its bytes; once this returns it is durable. Where the same content is there already,
-    /// it takes its place.
+    /// Makes the blob visible under the hash of its bytes. It is durable once this returns. It replaces an equal blob.
     async fn finish(self: Box<Self>, hash: &ContentHash) -> Result<(), FileError>;
 }
 
-/// A content could not be written or read. The place is named in the text, for the log.
+/// A failure to write or read a blob. The text names the place, for the log.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{what}: {reason}")]
+#[error("{action}: {reason}")]
 pub struct FileError {
-    /// What was tried.
-    pub what: String,
-    /// Why it failed.
+    /// The attempted action, such as "reading" and the blob's hash.
+    pub action: String,
+    /// The cause of the failure.
     pub reason: String,
 }
 
 impl FileError {
-    /// An error of this attempt.
-    pub fn new(what: impl Into<String>, reason: impl fmt::Display) -> FileError {
+    /// Makes an error of this action.
+    pub fn new(action: impl Into<String>, reason: impl fmt::Display) -> FileError {
         FileError {
-            what: what.into(),
+            action: action.into(),
             reason: reason.to_string(),
         }
     }
 }
 
-/// The SHA-256 of a content. It prints as 64 hexadecimal digits.
+/// The SHA-256 of a blob. It prints as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -83,9 +83,9 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// The text is not 64 lowercase hexadecimal digits.
+/// The error for a text that is not 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a content's hash is 64 lowercase hexadecimal digits")]
+#[error("a content hash must be 64 lowercase hexadecimal digits")]
 pub struct ContentHashError;
 
 impl FromStr for ContentHash {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_read_as_it_is_printed_and_no_other_way() {
+    fn only_the_printed_form_of_a_hash_is_parsed() {
         let hash = ContentHash(std::array::from_fn(|at| at as u8 * 7));
         let text = hash.to_string();
         assert_eq!(text.parse(), Ok(hash));

@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
-use lentil_values::{IndexKey, TableNumber};
+use lentil_values::{IndexKey, Interval, TableNumber, successor};
 
 use crate::StoredDocument;
 
-/// The number of a declared index, allotted by the catalog and never reused.
+/// The number of a declared index. The catalog assigns it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexId(pub u32);
 
 /// An index that can be scanned: each table's two system indexes, and the declared ones.
 ///
-/// The keys are: for `ById` the 16 bytes of the internal id; for the others the encoded field values, then the
-/// encoded `_creationTime`, then the 16 bytes of the internal id (for `ByCreationTime` there are no field values).
+/// A key of `ById` is the 16 bytes of the internal id. A key of the others is the encoded field values, then the encoded
+/// `_creationTime`, then the 16 bytes of the internal id. `ByCreationTime` has no field values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IndexRef {
     /// `by_id` of a table.
@@ -23,7 +23,7 @@ pub enum IndexRef {
 }
 
 impl IndexRef {
-    /// The table whose index it is.
+    /// Returns the index's table.
     pub fn table(self) -> TableNumber {
         match self {
             IndexRef::ById(table)
@@ -33,7 +33,7 @@ impl IndexRef {
     }
 }
 
-/// The direction of a scan; descending reverses the whole key, tie-breaks included.
+/// The direction of a scan. Descending order reverses the whole key, including `_creationTime` and `_id`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
     /// From the least key up.
@@ -43,7 +43,19 @@ pub enum Order {
     Desc,
 }
 
-/// One entry of an index, with the document it names.
+impl Order {
+    /// Returns the part of `interval` that a scan in this order has left after it has read `key`.
+    pub fn rest_after(self, interval: &Interval, key: &IndexKey) -> Interval {
+        let mut rest = interval.clone();
+        match self {
+            Order::Asc => rest.start = successor(key.as_bytes()),
+            Order::Desc => rest.end = Some(key.as_bytes().to_vec()),
+        }
+        rest
+    }
+}
+
+/// One entry of an index, with its document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The entry's key in the scanned index.

@@ -1,13 +1,14 @@
 //! The transactional document store that Lentil's functions run on.
 //!
-//! [`Store`] is the contract: snapshots, serializable transactions, and commits told to one observer in order.
-//! [`WriteBuffer`] holds what a mutation has written and not yet committed, the same for every store.
-//! [`MemoryStore`] is the model that tests compare the other stores with.
-//! A store knows tables and indexes as names, numbers and field paths; it knows nothing of functions, validators
-//! or clients.
+//! [`Store`] is the contract: snapshots, serializable transactions, and an observer that is notified of the commits in
+//! order. [`WriteBuffer`] holds the uncommitted writes of a mutation above every store. [`conflict`] finds out which
+//! reads a commit invalidates. [`MemoryStore`] is the model with which tests compare the other stores.
+//! A store knows tables and indexes as names, numbers and field paths. It knows nothing of functions, validators or
+//! clients.
 //!
-//! [`FileStore`] is the contract of what keeps the contents of files, and [`MemoryFiles`] the one in memory.
+//! [`FileStore`] is the contract of a store of files' contents. [`MemoryFiles`] implements it in memory.
 
+mod batches;
 mod buffer;
 mod catalog;
 mod clock;
@@ -26,6 +27,7 @@ mod timestamp;
 mod unique;
 mod write_set;
 
+pub use batches::Batches;
 pub use buffer::WriteBuffer;
 pub use catalog::{
     Catalog, IndexDeclaration, IndexEntry, IndexState, TableDeclaration, TableEntry,

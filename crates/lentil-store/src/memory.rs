@@ -15,24 +15,26 @@ use crate::{
     WriteSet,
 };
 
-/// A store in memory: the model that the other stores are compared with, and what tests of functions run on.
+/// The time that a transaction waits for the write lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A store in memory: the model with which the other stores are compared. Tests of functions run on it.
 ///
-/// The data is shared between snapshots and copied when a commit meets a snapshot that still reads it.
+/// Snapshots share the data. A commit copies it if a snapshot still reads it.
 pub struct MemoryStore(Arc<Shared>);
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    max_wait: Duration,
-    turn: Arc<Semaphore>,
-    state: Mutex<State>,
+    write_lock: Arc<Semaphore>,
+    state: Mutex<MemoryState>,
     published: watch::Sender<Timestamp>,
     observer: OnceLock<Arc<dyn CommitObserver>>,
 }
 
-struct State {
+struct MemoryState {
     data: Arc<Data>,
     catalog: Arc<Catalog>,
-    /// How many documents the index now being built has taken in.
+    /// The number of documents that are in the index that is being built.
     built: usize,
 }
 
@@ -43,31 +45,23 @@ struct Data {
 }
 
 impl MemoryStore {
-    /// An empty store; a transaction waits for its turn for ten seconds at most.
+    /// Makes an empty store.
     pub fn new(clock: Arc<dyn Clock>) -> MemoryStore {
-        MemoryStore::with_max_wait(clock, Duration::from_secs(10))
-    }
-
-    /// An empty store whose transactions wait for their turn this long at most.
-    pub fn with_max_wait(clock: Arc<dyn Clock>, max_wait: Duration) -> MemoryStore {
         let timestamp = Timestamp::MIN.next(clock.now());
-        let data = Arc::new(Data {
+        let data = Data {
             timestamp,
             indexes: BTreeMap::new(),
-        });
-        let state = Mutex::new(State {
-            data,
+        };
+        let state = MemoryState {
+            data: Arc::new(data),
             catalog: Arc::default(),
             built: 0,
-        });
-        let published = watch::Sender::new(timestamp);
-        let turn = Arc::new(Semaphore::new(1));
+        };
         MemoryStore(Arc::new(Shared {
             clock,
-            max_wait,
-            turn,
-            state,
-            published,
+            write_lock: Arc::new(Semaphore::new(1)),
+            state: Mutex::new(state),
+            published: watch::Sender::new(timestamp),
             observer: OnceLock::new(),
         }))
     }
@@ -88,9 +82,10 @@ impl Data {
     ) -> Option<Range<'_, IndexKey, Arc<StoredDocument>>> {
         let entries = self.indexes.get(&index).filter(|_| !interval.is_empty())?;
         let start = Bound::Included(IndexKey::from_bytes(interval.start.clone()));
-        let end = interval.end.clone().map_or(Bound::Unbounded, |end| {
-            Bound::Excluded(IndexKey::from_bytes(end))
-        });
+        let end = match &interval.end {
+            Some(end) => Bound::Excluded(IndexKey::from_bytes(end.clone())),
+            None => Bound::Unbounded,
+        };
         Some(entries.range((start, end)))
     }
 
@@ -117,7 +112,9 @@ impl Data {
         for write in &writes.writes {
             for change in &write.keys {
                 let entries = self.indexes.entry(change.index).or_default();
-                change.old.iter().for_each(|key| drop(entries.remove(key)));
+                if let Some(key) = &change.old {
+                    entries.remove(key);
+                }
                 if let (Some(key), Some(document)) = (&change.new, &write.new) {
                     entries.insert(key.clone(), Arc::clone(document));
                 }
@@ -134,12 +131,12 @@ impl Store for MemoryStore {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        let turn = self.0.turn().await?;
+        let permit = self.0.lock_writes().await?;
         let view = View(Arc::clone(&self.0.state.lock().data));
         Ok(Box::new(MemoryTransaction {
             shared: Arc::clone(&self.0),
             view,
-            _turn: turn,
+            _permit: permit,
         }))
     }
 
@@ -170,37 +167,40 @@ impl Store for MemoryStore {
     }
 
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError> {
-        let _turn = self.0.turn().await?;
+        let _permit = self.0.lock_writes().await?;
         let mut state = self.0.state.lock();
         state.catalog = Arc::new(state.catalog.declare(tables));
         Ok(Arc::clone(&state.catalog))
     }
 
     async fn maintain(&self, batch: usize) -> Result<Option<Progress>, StoreError> {
-        let _turn = self.0.turn().await?;
+        let _permit = self.0.lock_writes().await?;
         Ok(self.0.state.lock().maintain(batch))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        if let Ok(_turn) = self.0.turn().await {
-            self.0.turn.close();
+        if let Ok(_permit) = self.0.lock_writes().await {
+            self.0.write_lock.close();
         }
         Ok(())
     }
 }
 
-impl State {
+impl MemoryState {
     fn maintain(&mut self, batch: usize) -> Option<Progress> {
         let id = self.catalog.next_unfinished()?;
         let (name, table, index) = self.catalog.find_index(id).expect("the catalog named it");
-        let (name, number, index) = (name.to_owned(), table.number, index.clone());
-        let (data, own) = (
-            Arc::make_mut(&mut self.data),
-            IndexRef::Declared(number, id),
-        );
+        let name = name.to_owned();
+        let number = table.number;
+        let index = index.clone();
+        let index_ref = IndexRef::Declared(number, id);
+        let data = Arc::make_mut(&mut self.data);
         let (done, total) = match index.state {
             IndexState::Dropping => {
-                let total = data.indexes.remove(&own).map_or(0, |entries| entries.len());
+                let total = data
+                    .indexes
+                    .remove(&index_ref)
+                    .map_or(0, |entries| entries.len());
                 (total, total)
             }
             _ => {
@@ -209,11 +209,13 @@ impl State {
                     .get(&IndexRef::ById(number))
                     .cloned()
                     .unwrap_or_default();
-                let entries = data.indexes.entry(own).or_default();
+                let entries = data.indexes.entry(index_ref).or_default();
                 for document in by_id.values().skip(self.built).take(batch) {
-                    let keys = self.catalog.keys_of(document).into_iter();
-                    let new = keys.filter(|(index, _)| *index == own);
-                    entries.extend(new.map(|(_, key)| (key, Arc::clone(document))));
+                    for (index, key) in self.catalog.keys_of(document) {
+                        if index == index_ref {
+                            entries.insert(key, Arc::clone(document));
+                        }
+                    }
                 }
                 ((self.built + batch).min(by_id.len()), by_id.len())
             }
@@ -222,37 +224,37 @@ impl State {
         if done == total {
             self.catalog = Arc::new(self.catalog.finish(id));
         }
-        let (done, total) = (done as u64, total as u64);
         Some(Progress {
             table: name,
             index: index.name,
             state: index.state,
-            done,
-            total,
+            done: done as u64,
+            total: total as u64,
         })
     }
 }
 
 impl Shared {
     fn check_open(&self) -> Result<(), StoreError> {
-        if self.turn.is_closed() {
+        if self.write_lock.is_closed() {
             Err(StoreError::Closed)
         } else {
             Ok(())
         }
     }
 
-    async fn turn(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, StoreError> {
-        let turn = Arc::clone(&self.turn).acquire_owned();
-        match tokio::time::timeout(self.max_wait, turn).await {
-            Ok(turn) => turn.map_err(|_| StoreError::Closed),
+    /// Waits for the write lock.
+    async fn lock_writes(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let permit = Arc::clone(&self.write_lock).acquire_owned();
+        match tokio::time::timeout(LOCK_TIMEOUT, permit).await {
+            Ok(permit) => permit.map_err(|_| StoreError::Closed),
             Err(_) => Err(StoreError::Busy {
-                waited: self.max_wait,
+                waited: LOCK_TIMEOUT,
             }),
         }
     }
 
-    /// Applies the writes, tells the observer, publishes: all in one step that no dropped future can interrupt.
+    /// Applies the writes, notifies the observer, and publishes. It does not await, so no dropped future interrupts it.
     fn commit(&self, writes: WriteSet) -> Timestamp {
         let mut state = self.state.lock();
         let timestamp = state.data.timestamp.next(self.clock.now());
@@ -270,7 +272,7 @@ impl Shared {
     }
 }
 
-/// The data as it was when the view was taken.
+/// The data at the time when the view was taken.
 struct View(Arc<Data>);
 
 #[async_trait]
@@ -306,7 +308,7 @@ impl Snapshot for View {
 struct MemoryTransaction {
     shared: Arc<Shared>,
     view: View,
-    _turn: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 #[async_trait]
@@ -345,10 +347,10 @@ impl Transaction for MemoryTransaction {
         let MemoryTransaction {
             shared,
             view,
-            _turn,
+            _permit,
         } = *self;
         let timestamp = view.timestamp();
-        // Without the view the data has one owner, and is changed where it is.
+        // Without the view the data has one owner, so that the commit need not copy it.
         drop(view);
         Ok(if writes.is_empty() {
             timestamp

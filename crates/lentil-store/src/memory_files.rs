@@ -9,35 +9,33 @@ use parking_lot::Mutex;
 
 use crate::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
 
-/// Files in memory, for tests. A clone is another handle to the same.
+/// A file store in memory, for tests. Clones share the blobs.
 #[derive(Clone, Default)]
 pub struct MemoryFiles(Arc<Mutex<BTreeMap<ContentHash, Bytes>>>);
 
-const CHUNK: usize = 64 << 10;
+const CHUNK_SIZE: usize = 64 << 10;
 
 impl MemoryFiles {
-    /// No files.
+    /// Makes an empty store.
     pub fn new() -> MemoryFiles {
         MemoryFiles::default()
     }
 
-    /// The contents there are.
+    /// Returns the hashes of all blobs.
     pub fn hashes(&self) -> Vec<ContentHash> {
         self.0.lock().keys().copied().collect()
     }
 
-    /// Puts a content there that no document names, as a crash does.
+    /// Adds a blob that no document refers to, as a crash may leave one.
     pub fn insert_orphan(&self, hash: ContentHash) {
-        self.0
-            .lock()
-            .insert(hash, Bytes::from_static(b"left behind"));
+        self.0.lock().insert(hash, Bytes::from_static(b"orphan"));
     }
 }
 
 #[async_trait]
 impl FileStore for MemoryFiles {
     async fn create(&self) -> Result<Box<dyn FileWriter>, FileError> {
-        Ok(Box::new(Writer {
+        Ok(Box::new(MemoryWriter {
             files: self.clone(),
             written: BytesMut::new(),
         }))
@@ -54,7 +52,7 @@ impl FileStore for MemoryFiles {
         if range.end > content.len() as u64 && !range.is_empty() {
             return Err(FileError::new(
                 format!("reading {hash}"),
-                format!("it ends at {}", content.len()),
+                format!("the range extends past the end at {}", content.len()),
             ));
         }
         let rest = if range.is_empty() {
@@ -63,7 +61,7 @@ impl FileStore for MemoryFiles {
             content.slice(range.start as usize..range.end as usize)
         };
         let chunks = stream::unfold(rest, |mut rest| async move {
-            let chunk = rest.split_to(CHUNK.min(rest.len()));
+            let chunk = rest.split_to(CHUNK_SIZE.min(rest.len()));
             (!chunk.is_empty()).then_some((Ok(chunk), rest))
         });
         Ok(Some(chunks.boxed()))
@@ -79,13 +77,13 @@ impl FileStore for MemoryFiles {
     }
 }
 
-struct Writer {
+struct MemoryWriter {
     files: MemoryFiles,
     written: BytesMut,
 }
 
 #[async_trait]
-impl FileWriter for Writer {
+impl FileWriter for MemoryWriter {
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError> {
         self.written.extend_from_slice(&chunk);
         Ok(())

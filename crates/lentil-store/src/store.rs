@@ -4,96 +4,99 @@ use async_trait::async_trait;
 use lentil_values::{DocumentId, IndexKey, Interval};
 
 use crate::{
-    Catalog, CommitError, IndexRef, Order, Row, StoreError, StoredDocument, TableDeclaration,
-    Timestamp, WriteSet,
+    Catalog, CommitError, IndexRef, IndexState, Order, Row, StoreError, StoredDocument,
+    TableDeclaration, Timestamp, WriteSet,
 };
 
 /// A transactional document store.
 ///
-/// Every store keeps one promise, "the order that keeps the promises". For each commit, in commit order, the
-/// store's committer (never the caller's future, which may be dropped at any time) makes it durable, tells the
-/// [`CommitObserver`], advances [`Store::published`], and only then lets [`Transaction::commit`] return.
+/// Every store keeps one order. For each commit, in commit order, the store's committer makes the commit durable,
+/// notifies the [`CommitObserver`], advances [`Store::published`], and only then lets [`Transaction::commit`] return.
+/// The committer is never the caller's future, which may be dropped at any time.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// A read-only view of everything committed so far. Never waits for a writer.
+    /// Takes a read-only view of all commits so far. It never waits for a writer and never meets a conflict. Dropping
+    /// it ends it.
     ///
-    /// It is never behind [`Store::published`] and may be ahead of it, by commits that are not yet told to the
-    /// observer and perhaps not yet durable: what was read, be it a value or an error, is shown to a client only
-    /// after [`Store::wait_published`] for the snapshot's timestamp. Dropping it is all it takes to end it, and it
-    /// never meets a conflict.
+    /// The view is at or after [`Store::published`]. It may include commits that the observer does not know yet, and
+    /// that may not be durable yet. So a result of its reads, a value or an error, may be shown to a client only after
+    /// [`Store::wait_published`] has returned for its timestamp.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// A snapshot that is kept for a while without being read, as for a client that asks several queries at one
+    /// Takes a snapshot that stays open while nobody reads it, such as for a client that sends several queries for one
     /// timestamp.
     ///
-    /// The same as [`Store::snapshot`], except that a store with few connections for reads takes these from others: the
-    /// snapshots that are held do not keep short reads waiting. The store may end one early; reads of it then fail with
+    /// It is as [`Store::snapshot`], except that a store with few connections for reads takes it from others, so that
+    /// held snapshots do not delay short reads. The store may end it early. Its reads then fail with
     /// [`StoreError::SnapshotExpired`].
     async fn held_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         self.snapshot().await
     }
 
-    /// A serializable read-write transaction. Waits for its turn where the store runs them one after another.
+    /// Begins a serializable read-write transaction. A store that executes transactions one after another waits for
+    /// its write lock here.
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
 
-    /// A transaction that is not disturbed by others: for a function that has met conflicts too often.
+    /// Begins a transaction that no other commit can invalidate, for a function that has met too many conflicts.
     ///
-    /// Others may wait for it, so that it is the last resort. The same as [`Store::begin`] where nothing conflicts.
-    async fn begin_alone(&self) -> Result<Box<dyn Transaction>, StoreError> {
+    /// Other transactions may have to wait for it, so it is the last resort. Where nothing conflicts it is as
+    /// [`Store::begin`].
+    async fn begin_exclusive(&self) -> Result<Box<dyn Transaction>, StoreError> {
         self.begin().await
     }
 
-    /// Names the one observer, told of every commit after [`Store::published`] as it stands at this call, also of
-    /// those that other servers make. Called once, before the first snapshot or transaction whose reads are kept.
+    /// Sets the one observer. It is notified of every commit after the current [`Store::published`], including those
+    /// of other servers. Call this once, before the first snapshot or transaction whose reads are cached.
     fn observe(&self, observer: Arc<dyn CommitObserver>);
 
-    /// The timestamp up to which commits are durable, observed and shown.
+    /// Returns the timestamp up to which commits are durable, observed and visible to clients.
     fn published(&self) -> Timestamp;
 
-    /// Returns once everything acknowledged by any server before this call is published here, with a timestamp at
-    /// or after all of it: what a cached answer must have been valid at.
+    /// Waits until every commit that any server acknowledged before this call is published here. Returns a timestamp
+    /// at or after all of them. A cached result that is valid at this timestamp is not stale.
     ///
-    /// Where one server alone writes, that is what is published, at once.
+    /// Where only one server writes, this returns [`Store::published`] at once.
     async fn catch_up(&self) -> Result<Timestamp, StoreError> {
         Ok(self.published())
     }
 
-    /// Returns once [`Store::published`] has reached `timestamp`, which a snapshot or a transaction had.
+    /// Waits until [`Store::published`] has reached `timestamp`, which is that of a snapshot or a transaction.
     ///
     /// # Errors
-    /// [`StoreError::Lost`] when it never will, because the commit was lost before it was durable.
+    /// [`StoreError::Lost`] if this never happens, because the commit was lost before it was durable.
     async fn wait_published(&self, timestamp: Timestamp) -> Result<(), StoreError>;
 
-    /// The tables and indexes there are; another server may change them at any time. [`Transaction::commit`] refuses
-    /// a write set whose keys are not those of the indexes that stand then, or that was made before one of them became
-    /// unique, with [`CommitError::Conflict`].
+    /// Returns the current tables and indexes. Another server may change them at any time.
+    ///
+    /// [`Transaction::commit`] refuses a write set with [`CommitError::Conflict`] if its keys are not those of the
+    /// indexes at that time, or if an index has become unique since.
     fn catalog(&self) -> Arc<Catalog>;
 
-    /// Makes the declared tables and indexes exist, in one durable step.
+    /// Creates the declared tables and indexes in one durable step.
     ///
-    /// New tables get a number that was never used; new indexes stand as `Building` until [`Store::maintain`] has
-    /// built them; indexes no longer declared stand as `Dropping`; tables no longer declared keep their data. That the
-    /// documents there are allow an index to be unique is for the caller to have seen to.
+    /// A new table gets a number that was never used. A new index is `Building` until [`Store::maintain`] has built
+    /// it. An index that is not declared any more is `Dropping`; such a table keeps its data. Before an index becomes
+    /// unique, the caller must check that the documents allow it.
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError>;
 
-    /// Does the next bounded step (about `batch` documents) of building and dropping indexes; `None` when nothing
-    /// is left to do. Each step is durable, so that a crash continues where it stopped.
+    /// Does the next step of building and dropping indexes, of about `batch` documents. Returns `None` if there is
+    /// nothing left to do. Each step is durable, so that after a crash the next start continues there.
     async fn maintain(&self, batch: usize) -> Result<Option<Progress>, StoreError>;
 
-    /// Finishes what runs, makes everything durable, and refuses what comes later with [`StoreError::Closed`].
+    /// Completes the running commits, makes everything durable, and fails later calls with [`StoreError::Closed`].
     async fn close(&self) -> Result<(), StoreError>;
 }
 
 /// A consistent view of the whole store at one timestamp.
 #[async_trait]
 pub trait Snapshot: Send {
-    /// The last commit this view includes.
+    /// Returns the timestamp of the last commit that the view includes.
     fn timestamp(&self) -> Timestamp;
 
-    /// The document with this id, if there is one.
+    /// Reads the document with this id, if there is one.
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError>;
 
-    /// The first `limit` entries of `index` within `interval`, in `order`.
+    /// Reads the first `limit` entries of `index` within `interval`, in `order`.
     async fn scan(
         &mut self,
         index: IndexRef,
@@ -102,8 +105,8 @@ pub trait Snapshot: Send {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError>;
 
-    /// How many entries `index` has within `interval`; it stops counting at `limit`. It reads entries and no
-    /// documents, and like a scan it is a read of the interval.
+    /// Counts the entries of `index` within `interval`, up to `limit`. It reads no documents. Like a scan, it is a read
+    /// of the interval.
     async fn count(
         &mut self,
         index: IndexRef,
@@ -112,69 +115,71 @@ pub trait Snapshot: Send {
     ) -> Result<usize, StoreError>;
 }
 
-/// A view that can be committed. Reads see every commit up to its timestamp, durable or not; writes are buffered
-/// above it ([`crate::WriteBuffer`]), so that dropping it rolls back.
+/// A view that can be committed.
 ///
-/// The order of the commits' timestamps is the serial order: a commit is refused when one between the view and
-/// itself has written into what the view read. That is also what unique indexes rest on: whether a key is taken is
-/// read in the transaction that takes it ([`crate::WriteBuffer::find_duplicate`]).
+/// Reads see every commit up to its timestamp, durable or not. Writes are buffered above the store
+/// ([`crate::WriteBuffer`]), so that dropping the transaction rolls it back.
+///
+/// The order of the commits' timestamps is the serial order: a store refuses a commit if another commit, after the
+/// view and before this one, wrote into what the transaction read. Unique indexes rely on this: whether a key is taken
+/// is read in the transaction that takes it ([`crate::WriteBuffer::find_duplicate`]).
 #[async_trait]
 pub trait Transaction: Snapshot {
-    /// Applies the writes in one atomic step; returns once they are durable and published.
+    /// Applies the writes in one atomic step. Returns once they are durable and published.
     ///
-    /// With an empty write set it writes nothing, makes no timestamp, and returns the view's own once everything it
-    /// may have read is durable and published: what a function computed, be it a value or an error, is shown
-    /// only after that.
+    /// An empty write set writes nothing and allocates no timestamp. Then this returns the view's timestamp, once
+    /// everything that the view includes is durable and published. Only after that may the function's result, a value
+    /// or an error, be shown to a client.
     async fn commit(self: Box<Self>, writes: WriteSet) -> Result<Timestamp, CommitError>;
 }
 
-/// A commit as its observer sees it.
+/// A commit as the observer sees it.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// When it happened; greater than every earlier commit's.
+    /// The timestamp, which is greater than that of every earlier commit.
     pub timestamp: Timestamp,
-    /// The old and the new entry of every written document in every index of its table. An entry that stands as it did
-    /// is there as both, one after the other.
+    /// The old and the new entry of every written document in every index of its table. An unchanged entry is listed
+    /// twice in a row, as the old and as the new one.
     pub keys: Vec<(IndexRef, IndexKey)>,
 }
 
-/// An index entry that a commit has touched.
+/// An index entry that a commit has changed.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangedEntry<'c> {
     /// The index.
     pub index: IndexRef,
-    /// The entry.
+    /// The entry's key.
     pub key: &'c IndexKey,
-    /// Whether it came or went; else it stands as it did, and only its document has changed.
+    /// Whether the entry was added or removed. Otherwise only its document has changed.
     pub added_or_removed: bool,
 }
 
 impl Commit {
-    /// Each entry that the commit has touched, once.
+    /// Returns each entry that the commit has changed, once.
     pub fn entries(&self) -> impl Iterator<Item = ChangedEntry<'_>> {
-        let same = self.keys.chunk_by(|a, b| a == b);
-        same.map(|same| ChangedEntry {
-            index: same[0].0,
-            key: &same[0].1,
-            added_or_removed: same.len() == 1,
+        let groups = self.keys.chunk_by(|a, b| a == b);
+        groups.map(|group| ChangedEntry {
+            index: group[0].0,
+            key: &group[0].1,
+            added_or_removed: group.len() == 1,
         })
     }
 }
 
-/// What is told of every commit: the invalidation of cached answers and of subscriptions.
+/// The receiver of all commits, which invalidates cached results and live queries.
 pub trait CommitObserver: Send + Sync + 'static {
-    /// Called for each commit once, in commit order, after it is durable and before it is published. It must be
-    /// quick and must not wait for the store.
+    /// Called once for each commit, in commit order, after the commit is durable and before it is published. It must
+    /// be quick and must not wait for the store.
     fn committed(&self, commit: &Arc<Commit>);
 
-    /// Called when the store was changed by something else than its transactions, such as a person with `sqlite3`.
+    /// Called when another program has changed the store, such as a person with `sqlite3`.
     ///
-    /// Nothing that was read before `timestamp` may be used any longer. It stands in the order of the commits, after
-    /// those that were notified before, and is published when this returns.
+    /// Nothing that was read before `timestamp` may be used any longer. The timestamp is after that of every commit
+    /// that was notified before. It is published when this returns.
     fn everything_changed(&self, timestamp: Timestamp);
 }
 
-/// How far the building or dropping of an index has come.
+/// The progress of building or dropping an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The index's table.
@@ -182,9 +187,9 @@ pub struct Progress {
     /// The index's name.
     pub index: String,
     /// `Building` or `Dropping`.
-    pub state: crate::IndexState,
-    /// Documents (building) or entries (dropping) done so far.
+    pub state: IndexState,
+    /// The number of documents (building) or entries (dropping) done so far.
     pub done: u64,
-    /// About how many there are in all.
+    /// The approximate total.
     pub total: u64,
 }

@@ -1,12 +1,11 @@
 //! Unique indexes: no two documents of a table are equal in all fields of such an index.
 //!
-//! A field that is missing counts as a value like any other, so that two documents that lack it are equal there.
-//! Values are equal when their index keys are: `1.0` and `1n` are not.
+//! A missing field counts as a value: two documents that lack it are equal in it. Values are equal if their index keys
+//! are; `1.0` and `1n` are not.
 //!
-//! What counts is how a mutation leaves the documents, not how it gets there: two of them may swap their values. So
-//! no single write is ever wrong; the buffer is held against the unique indexes when a mutation, or a layer of one,
-//! ends. It reads whether a key is taken through the transaction that writes, whose store refuses to commit what
-//! another commit has overtaken; that holds for every store and under any interleaving.
+//! The check runs when a mutation or a nested mutation ends, not at each write: two documents may swap their values.
+//! It looks for the key through the transaction that writes it. A store refuses to commit a transaction whose reads
+//! have changed, so the check holds under every interleaving and on every store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ pub struct UniqueViolation {
     pub table: String,
     /// The index's name.
     pub index: String,
-    /// The index's fields, and what both documents have there; `None` where the field is missing.
+    /// The index's fields and the value that both documents have in them; `None` if the field is missing.
     pub values: Vec<(FieldPath, Option<Value>)>,
     /// The two documents.
     pub documents: [DocumentId; 2],
@@ -55,7 +54,7 @@ impl fmt::Display for UniqueViolation {
 }
 
 impl UniqueViolation {
-    /// That two documents are equal in the fields of this index; `document` is one of them.
+    /// Describes two documents that are equal in the fields of this index. `document` is one of them.
     pub fn new(
         table: &str,
         index: &str,
@@ -76,7 +75,7 @@ impl UniqueViolation {
 }
 
 impl TableEntry {
-    /// The unique indexes that are written.
+    /// Returns the unique indexes that are maintained.
     fn unique_indexes(&self) -> impl Iterator<Item = &IndexEntry> {
         self.indexes
             .iter()
@@ -84,18 +83,18 @@ impl TableEntry {
     }
 }
 
-/// How the keys begin of all documents that are equal to this one in these fields.
-pub(crate) fn prefix(fields: &[FieldPath], document: &StoredDocument) -> Vec<u8> {
+/// Returns the bytes with which the keys of all documents begin that are equal to this one in these fields.
+pub(crate) fn key_prefix(fields: &[FieldPath], document: &StoredDocument) -> Vec<u8> {
     let mut key = KeyWriter::new();
-    fields
-        .iter()
-        .for_each(|field| key.push(field.get(&document.fields)));
+    for field in fields {
+        key.push(field.get(&document.fields));
+    }
     key.finish().into_bytes()
 }
 
 impl WriteBuffer {
-    /// Two documents that are equal in all fields of a unique index, because of what was written since the latest
-    /// layer began, or, without layers, at all. The buffer is as good as its last check: see to it before the commit.
+    /// Finds two documents that are equal in all fields of a unique index because of the writes since the latest
+    /// savepoint, or since the beginning if none is open. Call it after the last write, before the commit.
     ///
     /// # Errors
     /// The store's.
@@ -108,28 +107,27 @@ impl WriteBuffer {
             if table.unique_indexes().next().is_none() {
                 continue;
             }
-            for (before, now) in self.latest(table.number) {
+            for (before, now) in self.written_since_savepoint(table.number) {
                 for index in table.unique_indexes() {
-                    let prefix = prefix(&index.fields, &now);
-                    // One that has had its key before is not to blame for another that takes it.
-                    if before
+                    let prefix = key_prefix(&index.fields, &now);
+                    let is_key_unchanged = before
                         .as_ref()
-                        .is_some_and(|before| self::prefix(&index.fields, before) == prefix)
-                    {
+                        .is_some_and(|before| key_prefix(&index.fields, before) == prefix);
+                    // A document that keeps its key did not cause the duplicate; the other document did.
+                    if is_key_unchanged {
                         continue;
                     }
-                    let (of, interval) = (
-                        IndexRef::Declared(table.number, index.id),
-                        Interval::prefix(&prefix),
-                    );
-                    if self.count(snapshot, of, &interval, 2).await? < 2 {
+                    let index_ref = IndexRef::Declared(table.number, index.id);
+                    let interval = Interval::prefix(&prefix);
+                    if self.count(snapshot, index_ref, &interval, 2).await? < 2 {
                         continue;
                     }
-                    let rows = self.scan(snapshot, of, &interval, Order::Asc, 2).await?;
-                    let other = rows
-                        .iter()
-                        .map(|row| row.document.id)
-                        .find(|id| *id != now.id);
+
+                    let rows = self
+                        .scan(snapshot, index_ref, &interval, Order::Asc, 2)
+                        .await?;
+                    let mut ids = rows.iter().map(|row| row.document.id);
+                    let other = ids.find(|id| *id != now.id);
                     return Ok(other.map(|other| {
                         UniqueViolation::new(name, &index.name, &index.fields, &now, other)
                     }));

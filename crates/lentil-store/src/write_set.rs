@@ -4,25 +4,25 @@ use lentil_values::{DocumentId, IndexKey};
 
 use crate::{IndexRef, StoredDocument};
 
-/// Everything one transaction writes: each document once, with its index entries, in id order.
+/// The writes of one transaction: each document once, with its index entries, in the order of the ids.
 #[derive(Clone, Debug, Default)]
 pub struct WriteSet {
-    /// The documents written.
+    /// The written documents.
     pub writes: Vec<DocumentWrite>,
 }
 
 impl WriteSet {
-    /// A write set that changes nothing.
+    /// Makes a write set without writes.
     pub fn empty() -> WriteSet {
         WriteSet::default()
     }
 
-    /// Whether it changes nothing.
+    /// Returns whether it has no writes.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 
-    /// Every index entry that is written, old and new: what invalidation follows.
+    /// Returns the keys of all written index entries, old and new. A commit invalidates reads by these keys.
     pub fn into_keys(self) -> Vec<(IndexRef, IndexKey)> {
         let mut keys =
             Vec::with_capacity(self.writes.iter().map(|write| 2 * write.keys.len()).sum());
@@ -33,16 +33,16 @@ impl WriteSet {
     }
 }
 
-/// One document's change: inserted (no `old`), replaced (both) or deleted (no `new`).
+/// One document's change: an insert (no `old`), an update (both) or a delete (no `new`).
 #[derive(Clone, Debug)]
 pub struct DocumentWrite {
     /// The document's id.
     pub id: DocumentId,
-    /// The document as the transaction found it in the store.
+    /// The document in the store before the transaction.
     pub old: Option<Arc<StoredDocument>>,
-    /// The document as the transaction leaves it.
+    /// The document after the transaction.
     pub new: Option<Arc<StoredDocument>>,
-    /// Its entry in every index of its table, before and after; equal ones included.
+    /// Its entry in every index of its table, before and after, including unchanged entries.
     pub keys: Vec<KeyChange>,
 }
 
@@ -51,8 +51,8 @@ pub struct DocumentWrite {
 pub struct KeyChange {
     /// The index.
     pub index: IndexRef,
-    /// The entry that stood there.
+    /// The entry before; `None` for an insert.
     pub old: Option<IndexKey>,
-    /// The entry that stands there now.
+    /// The entry after; `None` for a delete.
     pub new: Option<IndexKey>,
 }

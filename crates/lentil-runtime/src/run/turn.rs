@@ -58,7 +58,7 @@ impl Runtime {
     ) -> Result<(Box<dyn Transaction>, HoldsTurn<'_>), StoreError> {
         let store = self.store();
         let mut begin = if alone {
-            store.begin_alone()
+            store.begin_exclusive()
         } else {
             store.begin()
         };

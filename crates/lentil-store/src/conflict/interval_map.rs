@@ -1,9 +1,9 @@
-//! From a written key to everyone who looked at it.
+//! The search for all readers of a key.
 //!
-//! For each index, and what was looked at there, a treap: a search tree by the interval's start (and the reader's
-//! number), kept balanced by random priorities, in which each node knows the furthest end below it. A search for a key
-//! goes only where an interval can begin at or before the key and end after it, so that a commit costs what it touches
-//! and not what exists.
+//! There is one treap for each index and kind of read: a search tree by the interval's start (then its end and the
+//! reader's number), balanced by random priorities. Each node knows the greatest end in its subtree. A search for a key
+//! visits only subtrees in which an interval can start at or before the key and end after it. So the cost of a commit
+//! depends on the intervals that it invalidates, not on the number of all intervals.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use lentil_values::Interval;
 
 use super::{ReadKind, ReadSet};
 
-/// Readers, known by a number, by the intervals of their read sets.
+/// Readers, each with a number, by the intervals of their read sets.
 #[derive(Default)]
 pub struct IntervalMap {
     trees: BTreeMap<(IndexRef, ReadKind), Tree>,
@@ -29,13 +29,13 @@ struct Node {
     end: End,
     reader: u64,
     priority: u64,
-    /// The furthest end in this subtree.
-    furthest: End,
+    /// The greatest end in this subtree.
+    max_end: End,
     left: Tree,
     right: Tree,
 }
 
-/// Where an interval ends, shared by the nodes that know it; `None` is no end.
+/// The end of an interval, shared between nodes; `None` is unbounded.
 type End = Option<Arc<[u8]>>;
 
 impl IntervalMap {
@@ -49,7 +49,7 @@ impl IntervalMap {
         }
     }
 
-    /// Removes a reader; `reads` is what it was added with.
+    /// Removes a reader. `reads` must be the set with which it was added.
     pub fn remove(&mut self, reads: &ReadSet, reader: u64) {
         for (of, interval) in reads.iter() {
             let Some(tree) = self.trees.get_mut(&of) else {
@@ -62,20 +62,18 @@ impl IntervalMap {
         }
     }
 
-    /// Calls `found` with every reader that saw what a commit has done to this entry; one with several such intervals
-    /// more than once.
+    /// Calls `found` with every reader that the change of this entry invalidates. It may find a reader more than once.
     pub fn readers_of(&self, entry: ChangedEntry<'_>, found: &mut impl FnMut(u64)) {
-        for kind in ReadKind::ALL
-            .into_iter()
-            .filter(|kind| kind.is_invalidated_by(entry))
-        {
-            if let Some(tree) = self.trees.get(&(entry.index, kind)) {
+        for kind in ReadKind::ALL {
+            if kind.is_invalidated_by(entry)
+                && let Some(tree) = self.trees.get(&(entry.index, kind))
+            {
                 search(tree, entry.key.as_bytes(), found);
             }
         }
     }
 
-    /// Whether there are no readers.
+    /// Returns whether there are no readers.
     pub fn is_empty(&self) -> bool {
         self.trees.is_empty()
     }
@@ -84,30 +82,30 @@ impl IntervalMap {
 impl Node {
     fn new(interval: &Interval, reader: u64, priority: u64) -> Box<Node> {
         let end: End = interval.end.as_deref().map(Arc::from);
-        let furthest = end.clone();
+        let max_end = end.clone();
         Box::new(Node {
             start: interval.start.as_slice().into(),
             end,
             reader,
             priority,
-            furthest,
+            max_end,
             left: None,
             right: None,
         })
     }
 
-    /// How another, with this start, end and reader, stands to it.
-    fn place(&self, start: &[u8], end: Option<&[u8]>, reader: u64) -> Ordering {
+    /// Compares an interval and its reader with this node.
+    fn compare(&self, start: &[u8], end: Option<&[u8]>, reader: u64) -> Ordering {
         (start, end, reader).cmp(&(&self.start, self.end.as_deref(), self.reader))
     }
 
-    /// Puts `furthest` right after the children have changed.
+    /// Updates `max_end` after the children have changed.
     fn updated(mut self: Box<Self>) -> Box<Node> {
         let below = [&self.left, &self.right]
             .into_iter()
             .flatten()
-            .map(|child| &child.furthest);
-        self.furthest = below
+            .map(|child| &child.max_end);
+        self.max_end = below
             .fold(
                 &self.end,
                 |a, b| if compare_ends(a, b).is_lt() { b } else { a },
@@ -132,11 +130,11 @@ fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
         (node.left, node.right) = split(Some(root), &node);
         return Some(node.updated());
     }
-    if compare_ends(&root.furthest, &node.furthest).is_lt() {
-        root.furthest.clone_from(&node.furthest);
+    if compare_ends(&root.max_end, &node.max_end).is_lt() {
+        root.max_end.clone_from(&node.max_end);
     }
     let side = if root
-        .place(&node.start, node.end.as_deref(), node.reader)
+        .compare(&node.start, node.end.as_deref(), node.reader)
         .is_lt()
     {
         &mut root.left
@@ -147,13 +145,13 @@ fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
     Some(root)
 }
 
-/// What stands before the place of `node`, and what stands after.
+/// Splits a tree into the nodes before and after `node`.
 fn split(tree: Tree, node: &Node) -> (Tree, Tree) {
     let Some(mut root) = tree else {
         return (None, None);
     };
     if root
-        .place(&node.start, node.end.as_deref(), node.reader)
+        .compare(&node.start, node.end.as_deref(), node.reader)
         .is_gt()
     {
         let (middle, after) = split(root.right.take(), node);
@@ -168,21 +166,21 @@ fn split(tree: Tree, node: &Node) -> (Tree, Tree) {
 
 fn remove(tree: Tree, interval: &Interval, reader: u64) -> Tree {
     let mut root = tree?;
-    let side = match root.place(&interval.start, interval.end.as_deref(), reader) {
+    let side = match root.compare(&interval.start, interval.end.as_deref(), reader) {
         Ordering::Equal => return merge(root.left.take(), root.right.take()),
         Ordering::Less => &mut root.left,
         Ordering::Greater => &mut root.right,
     };
     *side = remove(side.take(), interval, reader);
-    // The children, which are memory far away, are looked at only when the furthest may be gone.
-    Some(if root.furthest.as_deref() == interval.end.as_deref() {
+    // An update reads the children, which are likely cache misses. It is needed only if the removed end was the maximum.
+    Some(if root.max_end.as_deref() == interval.end.as_deref() {
         root.updated()
     } else {
         root
     })
 }
 
-/// Joins two trees of which all of the first stands before all of the second.
+/// Joins two trees. All nodes of the first must be before all of the second.
 fn merge(left: Tree, right: Tree) -> Tree {
     match (left, right) {
         (Some(mut left), Some(right)) if left.priority > right.priority => {
@@ -200,9 +198,9 @@ fn merge(left: Tree, right: Tree) -> Tree {
 fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
     let Some(node) = tree else { return };
     if node
-        .furthest
+        .max_end
         .as_deref()
-        .is_some_and(|furthest| furthest <= key)
+        .is_some_and(|max_end| max_end <= key)
     {
         return;
     }
@@ -220,7 +218,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use crate::IndexId;
-    use lentil_values::{IndexKey, TableNumber};
+    use lentil_values::{IndexKey, TableNumber, successor};
     use proptest::prelude::*;
 
     use super::*;
@@ -259,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_search_finds_what_a_plain_list_would(
+        fn a_search_finds_the_same_as_a_plain_list(
             readers in prop::collection::vec(
                 prop::collection::vec((prop::collection::vec(0_u8..4, 0..3), prop::option::of(prop::collection::vec(0_u8..4, 0..3))), 1..3),
                 0..24,
@@ -289,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn a_search_among_many_looks_at_few() {
+    fn a_search_among_many_visits_few_nodes() {
         let mut map = IntervalMap::default();
         for reader in 0..20_000_u32 {
             let start = reader.to_be_bytes().to_vec();
             map.insert(
-                &reads(&[(start.clone(), Some([&start[..], &[0]].concat()))]),
+                &reads(&[(start.clone(), Some(successor(&start)))]),
                 u64::from(reader),
             );
         }

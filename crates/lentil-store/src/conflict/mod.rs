@@ -1,7 +1,7 @@
 //! Conflict detection: which reads a commit invalidates.
 //!
-//! A [`ReadSet`] records the index intervals that a read looked at. A commit invalidates the read if it wrote a key in
-//! one of them. [`IntervalMap`] finds the reads that a commit invalidates; [`RecentCommits`] finds the first commit
+//! A [`ReadSet`] records the index intervals that a transaction or a query has read. A commit invalidates it if it wrote
+//! a key in one of them. [`IntervalMap`] finds the reads that a commit invalidates; [`RecentCommits`] finds the first commit
 //! that invalidates a read.
 
 mod interval_map;

@@ -1,50 +1,49 @@
 use crate::{ChangedEntry, Commit, IndexRef};
 use lentil_values::Interval;
 
-/// What a query has read: the index intervals it looked at, the empty ones too, and whether it asked for the time and
-/// for its user.
+/// The reads of a query: the index intervals, including empty ones, and whether it read the time and its user.
 ///
-/// A commit that writes no key in these intervals cannot have changed the query's answer.
+/// A commit that writes no key in these intervals cannot have changed the query's result.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadSet {
-    /// In order. An answer that is kept has one, mostly, of one interval: there is no room for more until there is more.
-    intervals: Vec<(Of, Vec<Interval>)>,
+    /// Sorted by index and kind. A cached result mostly has one interval, so the vectors begin with room for one.
+    intervals: Vec<(ReadTarget, Vec<Interval>)>,
     reads_time: bool,
     reads_identity: bool,
 }
 
-/// Bytes of an interval beside its ends: allocations and the pointers of a tree.
+/// Bytes of an interval besides its ends: allocations and the pointers of a tree.
 const INTERVAL_BYTES: usize = 128;
 
-/// Where was looked, and at what.
-type Of = (IndexRef, ReadKind);
+/// The index of a read, and its kind.
+type ReadTarget = (IndexRef, ReadKind);
 
-/// What was looked at in an interval.
+/// The part of the entries of an interval that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadKind {
-    /// The documents in it.
+    /// The entries and their documents.
     Documents,
-    /// Only which entries are in it, to count them: a document that changes in its place changes nothing.
+    /// Only the entries, to count them. A document that changes without a change of its key does not matter.
     Entries,
 }
 
 impl ReadKind {
-    /// Every way to look.
+    /// All kinds.
     pub const ALL: [ReadKind; 2] = [ReadKind::Documents, ReadKind::Entries];
 
-    /// Returns whether a read of this kind saw the commit's change of this entry.
+    /// Returns whether the change of this entry invalidates reads of this kind.
     pub fn is_invalidated_by(self, entry: ChangedEntry<'_>) -> bool {
         self == ReadKind::Documents || entry.added_or_removed
     }
 }
 
 impl ReadSet {
-    /// Adds an interval of an index whose documents were read.
+    /// Adds an interval whose documents were read.
     pub fn add(&mut self, index: IndexRef, interval: Interval) {
         self.add_kind(index, ReadKind::Documents, interval);
     }
 
-    /// Adds an interval of an index whose entries were counted.
+    /// Adds an interval whose entries were counted.
     pub fn add_counted(&mut self, index: IndexRef, interval: Interval) {
         self.add_kind(index, ReadKind::Entries, interval);
     }
@@ -58,7 +57,7 @@ impl ReadSet {
             }
         };
         match intervals.last_mut() {
-            // A scan that goes on where the last chunk ended is one interval.
+            // Successive chunks of one scan are one interval.
             Some(last) if last.end.as_ref() == Some(&interval.start) => last.end = interval.end,
             Some(last) if interval.end.as_ref() == Some(&last.start) => last.start = interval.start,
             Some(last) if *last == interval => {}
@@ -66,62 +65,61 @@ impl ReadSet {
         }
     }
 
-    fn find(&self, of: Of) -> Result<usize, usize> {
-        self.intervals.binary_search_by_key(&of, |(of, _)| *of)
+    fn find(&self, target: ReadTarget) -> Result<usize, usize> {
+        self.intervals
+            .binary_search_by_key(&target, |(target, _)| *target)
     }
 
-    /// Notes that the query asked for the time.
+    /// Records that the query read the time.
     pub fn note_time(&mut self) {
         self.reads_time = true;
     }
 
-    /// Returns whether the query asked for the time.
+    /// Returns whether the query read the time.
     pub fn reads_time(&self) -> bool {
         self.reads_time
     }
 
-    /// Notes that the query asked who its user is.
+    /// Records that the query read its user's identity.
     pub fn note_identity(&mut self) {
         self.reads_identity = true;
     }
 
-    /// Returns whether the query asked who its user is.
+    /// Returns whether the query read its user's identity.
     pub fn reads_identity(&self) -> bool {
         self.reads_identity
     }
 
-    /// Every interval with its index, and what was looked at.
-    pub fn iter(&self) -> impl Iterator<Item = (Of, &Interval)> {
+    /// Returns every interval with its index and kind.
+    pub fn iter(&self) -> impl Iterator<Item = (ReadTarget, &Interval)> {
         self.intervals
             .iter()
-            .flat_map(|(of, intervals)| intervals.iter().map(|interval| (*of, interval)))
+            .flat_map(|(target, intervals)| intervals.iter().map(|interval| (*target, interval)))
     }
 
-    /// Returns whether the commit wrote something that was looked at.
+    /// Returns whether the commit changed an entry that was read.
     pub fn is_invalidated_by(&self, commit: &Commit) -> bool {
-        let has = |kind, entry: ChangedEntry<'_>| {
-            let intervals = self
-                .find((entry.index, kind))
-                .map(|at| &self.intervals[at].1);
-            intervals.is_ok_and(|intervals| {
-                intervals
-                    .iter()
-                    .any(|interval| interval.contains(entry.key.as_bytes()))
-            })
-        };
         commit.entries().any(|entry| {
-            ReadKind::ALL
-                .into_iter()
-                .any(|kind| kind.is_invalidated_by(entry) && has(kind, entry))
+            let mut kinds = ReadKind::ALL.into_iter();
+            kinds.any(|kind| kind.is_invalidated_by(entry) && self.contains(kind, entry))
         })
     }
 
-    /// Estimates the memory of its intervals, or of a copy of them in an interval map.
+    /// Returns whether the entry is in an interval of this kind.
+    fn contains(&self, kind: ReadKind, entry: ChangedEntry<'_>) -> bool {
+        let Ok(at) = self.find((entry.index, kind)) else {
+            return false;
+        };
+        let mut intervals = self.intervals[at].1.iter();
+        intervals.any(|interval| interval.contains(entry.key.as_bytes()))
+    }
+
+    /// Estimates the memory of its intervals, which is also that of a copy in an interval map.
     pub fn heap_size(&self) -> usize {
-        let of = |interval: &Interval| {
+        let bytes = |interval: &Interval| {
             INTERVAL_BYTES + interval.start.len() + interval.end.as_ref().map_or(0, Vec::len)
         };
-        self.iter().map(|(_, interval)| of(interval)).sum()
+        self.iter().map(|(_, interval)| bytes(interval)).sum()
     }
 }
 
@@ -142,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_touches_what_was_looked_at_and_nothing_else() {
+    fn only_a_commit_within_the_intervals_invalidates() {
         let mut reads = ReadSet::default();
         reads.add(
             INDEX,

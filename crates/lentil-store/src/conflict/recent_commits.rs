@@ -5,14 +5,14 @@ use crate::{Commit, Timestamp};
 
 use super::ReadSet;
 
-/// The latest commits: what an answer computed a moment ago is held against before it is kept.
+/// The latest commits. A result is compared with them before it is cached.
 #[derive(Default)]
 pub struct RecentCommits {
     commits: VecDeque<Arc<Commit>>,
     keys: usize,
-    /// Commits up to here may have been forgotten.
+    /// The timestamp up to which commits may have been forgotten.
     forgotten: Timestamp,
-    /// Commits after these are not forgotten, as many as each is pinned.
+    /// For each pinned timestamp the number of its pins. Commits after the first are kept.
     pins: BTreeMap<Timestamp, usize>,
 }
 
@@ -27,7 +27,7 @@ impl RecentCommits {
         self.forget();
     }
 
-    /// Forgets every commit: anything may have changed up to `timestamp`.
+    /// Forgets every commit, because anything may have changed up to `timestamp`.
     pub fn forget_all(&mut self, timestamp: Timestamp) {
         self.commits.clear();
         self.keys = 0;
@@ -62,12 +62,13 @@ impl RecentCommits {
         self.forget();
     }
 
-    /// Returns whether an answer with this read set, which holds at `timestamp`, is known to hold still.
+    /// Returns whether a result with this read set, valid at `timestamp`, is known to be still valid.
     pub fn leave_valid(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
         self.first_invalidating(reads, timestamp).is_none()
     }
 
-    /// The first commit after `timestamp` that touches the read set, or may: what is forgotten may have.
+    /// Returns the timestamp of the first commit after `timestamp` that invalidates the read set. A forgotten commit may
+    /// have done so; then this is the earliest possible timestamp.
     pub fn first_invalidating(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
         if timestamp < self.forgotten {
             return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_commit_that_touches_is_found_and_what_is_forgotten_may_have() {
+    fn the_first_invalidating_commit_is_found_and_forgotten_commits_may_invalidate() {
         let mut recent = RecentCommits::default();
         let at = Timestamp::from_nanos;
         (1..=10).for_each(|nanos| recent.add(&commit(nanos, (nanos % 2) as u8)));
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_read_before_everything_changed_is_known_to_hold() {
+    fn a_read_before_everything_changed_is_invalid() {
         let mut recent = RecentCommits::default();
         let at = Timestamp::from_nanos;
         recent.add(&commit(3, 1));
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pinned_is_kept() {
+    fn pinned_commits_are_kept() {
         let mut recent = RecentCommits::default();
         let at = Timestamp::from_nanos;
         recent.pin(at(5));

@@ -1,4 +1,4 @@
-//! Statements on transactions, and on the order that keeps the promises.
+//! Tests of transactions and of the order of commit, notification, publication and acknowledgement.
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,7 +8,7 @@ use std::task::Poll;
 use super::support::*;
 use crate::{Clock, Store, StoreError, WriteBuffer, WriteSet};
 
-/// A transaction that is dropped leaves nothing, and lets the next one in.
+/// A dropped transaction leaves nothing and releases the write lock.
 pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -26,7 +26,7 @@ pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = TestStore>>
     );
 }
 
-/// A transaction reads what every transaction before it has committed.
+/// A transaction reads the writes of every earlier transaction.
 pub async fn a_transaction_sees_every_earlier_commit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -44,7 +44,7 @@ pub async fn a_transaction_sees_every_earlier_commit<M: Future<Output = TestStor
     }
 }
 
-/// Timestamps increase, whether the clock moves on, stands still, or goes back.
+/// Timestamps increase, whether the clock advances, stands still or goes back.
 pub async fn timestamps_increase_when_the_clock_does_not<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -68,7 +68,7 @@ pub async fn timestamps_increase_when_the_clock_does_not<M: Future<Output = Test
     assert_eq!(store.snapshot().await.unwrap().timestamp(), timestamps[4]);
 }
 
-/// An empty commit makes no timestamp, and returns only once what came before is published.
+/// An empty commit allocates no timestamp and returns only when earlier commits are published.
 pub async fn an_empty_commit_allocates_no_timestamp<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -81,22 +81,22 @@ pub async fn an_empty_commit_allocates_no_timestamp<M: Future<Output = TestStore
     let writes = buffer.into_write_set();
     let first = async { transaction.commit(writes).await.unwrap() };
     let second = async {
-        // Begins when the first has let go of the turn, perhaps before it is durable.
+        // It begins when the first has released the write lock, perhaps before the first is durable.
         let transaction = store.begin().await.unwrap();
         let timestamp = transaction.commit(WriteSet::empty()).await.unwrap();
         assert!(
             store.published() >= timestamp,
-            "what it may have read is published"
+            "every commit that it may have read is published"
         );
         timestamp
     };
     let (first, second) = tokio::join!(first, second);
     assert_eq!(first, second);
-    assert_eq!(recorder.told().len(), 1);
+    assert_eq!(recorder.commits().len(), 1);
     recorder.release();
 }
 
-/// The observer hears of each commit once, in order, before it is published.
+/// The observer is notified of each commit once, in order, before the commit is published.
 pub async fn the_observer_is_notified_once_in_order_before_publication<
     M: Future<Output = TestStore>,
 >(
@@ -105,26 +105,27 @@ pub async fn the_observer_is_notified_once_in_order_before_publication<
     let (made, _) = open(make).await;
     let store = &*made.store;
     let recorder = Recorder::of(&made);
-    let commits = (0..32).map(|which| commit(store, [(None, Some(task(store, which, None)))]));
-    let mut timestamps = join_all(commits.collect()).await;
+    let writes = (0..32).map(|which| commit(store, [(None, Some(task(store, which, None)))]));
+    let mut timestamps = join_all(writes.collect()).await;
     timestamps.sort_unstable();
-    let told = recorder.told();
+    let commits = recorder.commits();
     assert!(
-        told.iter()
+        commits
+            .iter()
             .map(|(_, commit)| commit.timestamp)
             .eq(timestamps)
     );
-    for (published, commit) in told {
+    for (published, commit) in commits {
         assert!(
             published < commit.timestamp,
-            "{published} was published before {} was told",
+            "{published} was published before the observer was notified of {}",
             commit.timestamp
         );
     }
     recorder.release();
 }
 
-/// Once `commit` has returned, the commit is published, observed, and in every later snapshot.
+/// When `commit` returns, the commit is published, observed, and in every later snapshot.
 pub async fn an_acknowledged_commit_is_published<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -149,7 +150,7 @@ pub async fn an_acknowledged_commit_is_published<M: Future<Output = TestStore>>(
     for timestamp in join_all(writes.collect()).await {
         assert!(
             recorder
-                .told()
+                .commits()
                 .iter()
                 .any(|(_, commit)| commit.timestamp == timestamp)
         );
@@ -157,7 +158,7 @@ pub async fn an_acknowledged_commit_is_published<M: Future<Output = TestStore>>(
     recorder.release();
 }
 
-/// A commit tells the old and the new entry of every index.
+/// A commit reports the old and the new entry of every index.
 pub async fn a_commit_reports_old_and_new_keys<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -173,15 +174,15 @@ pub async fn a_commit_reports_old_and_new_keys<M: Future<Output = TestStore>>(
     .await;
     let catalog = store.catalog();
     let (old, new) = (catalog.keys_of(&before), catalog.keys_of(&after));
-    let told = recorder.told();
-    assert!(old.iter().all(|entry| told[0].1.keys.contains(entry)));
+    let commits = recorder.commits();
+    assert!(old.iter().all(|entry| commits[0].1.keys.contains(entry)));
     assert!(
         old.iter()
             .chain(&new)
-            .all(|entry| told[1].1.keys.contains(entry))
+            .all(|entry| commits[1].1.keys.contains(entry))
     );
     let moved = |at: usize| {
-        told[at]
+        commits[at]
             .1
             .entries()
             .filter(|entry| entry.added_or_removed)
@@ -194,13 +195,13 @@ pub async fn a_commit_reports_old_and_new_keys<M: Future<Output = TestStore>>(
     let by_n = index(store, "by_n");
     assert!(
         moved(1).eq([by_n, by_n]),
-        "what stands as it did is told apart from what came and went"
+        "only the changed index has added and removed entries"
     );
-    assert_eq!(told[1].1.entries().count(), 4);
+    assert_eq!(commits[1].1.entries().count(), 4);
     recorder.release();
 }
 
-/// A commit whose future is dropped has happened whole, and was told, or has not happened.
+/// A commit whose future is dropped is applied whole and observed, or not at all.
 pub async fn a_commit_with_a_dropped_caller_is_atomic<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -215,7 +216,7 @@ pub async fn a_commit_with_a_dropped_caller_is_atomic<M: Future<Output = TestSto
         let mut commit = pin!(transaction.commit(buffer.into_write_set()));
         std::future::poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx).is_ready())).await;
     }
-    // What was handed over comes before this.
+    // This commit is after those that reached the committer.
     let last = commit(store, [(None, Some(task(store, 100, None)))]).await;
     store.wait_published(last).await.unwrap();
     let there = all(&mut *store.snapshot().await.unwrap(), index(store, "by_id")).await;
@@ -227,14 +228,14 @@ pub async fn a_commit_with_a_dropped_caller_is_atomic<M: Future<Output = TestSto
         );
     }
     assert_eq!(
-        recorder.told().len(),
+        recorder.commits().len(),
         there.len() / 2 + 1,
-        "each that happened was told"
+        "the observer was notified of each applied commit"
     );
     recorder.release();
 }
 
-/// Two hundred increments of one document side by side are two hundred.
+/// Two hundred concurrent increments of one document are all kept.
 pub async fn concurrent_increments_are_all_kept<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -275,20 +276,20 @@ async fn increment(store: &dyn Store) {
     }
 }
 
-/// A transaction that never gets its turn is told so after a while. Runs with time paused.
+/// A transaction that waits too long for the write lock fails. Runs with paused time.
 pub async fn waiting_too_long_for_the_write_lock_fails<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
     let store = &*made.store;
     let holder = store.begin().await.unwrap();
-    let refused = store.begin().await.err().expect("the turn is taken");
+    let refused = store.begin().await.err().expect("the write lock is held");
     assert!(matches!(refused, StoreError::Busy { .. }), "{refused}");
     drop(holder);
-    store.begin().await.expect("the turn is free again");
+    store.begin().await.expect("the write lock is free again");
 }
 
-/// A closed store has made everything durable, and refuses what comes later.
+/// A closed store rejects later calls.
 pub async fn a_closed_store_rejects_calls<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -306,7 +307,7 @@ pub async fn a_closed_store_rejects_calls<M: Future<Output = TestStore>>(
     ));
 }
 
-/// Runs futures side by side, in this task.
+/// Runs futures concurrently in this task.
 pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures
         .into_iter()

@@ -1,4 +1,4 @@
-//! Statements on counts of index entries.
+//! Tests of counting index entries.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use lentil_values::Interval;
 
 use super::support::*;
-use crate::unique::prefix;
+use crate::unique::key_prefix;
 use crate::{Clock, Order, WriteBuffer};
 
-/// A count is the length of the scan of the same interval under the same limit.
+/// A count is the number of rows of a scan with the same interval and limit.
 pub async fn a_count_respects_interval_and_limit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -45,7 +45,7 @@ pub async fn a_count_respects_interval_and_limit<M: Future<Output = TestStore>>(
     }
 }
 
-/// However many there are, and wherever the limit is, also when it takes long enough to be done elsewhere.
+/// A count of thousands is exact for every limit, also if the store moves it to another thread.
 pub async fn a_long_count_is_exact<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -83,7 +83,7 @@ pub async fn a_long_count_is_exact<M: Future<Output = TestStore>>(
     }
 }
 
-/// A count through the buffer knows what was inserted, moved, changed in place and deleted.
+/// A count through the buffer includes inserts, changed keys, changes in place and deletes.
 pub async fn the_buffer_counts_uncommitted_writes<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -118,7 +118,7 @@ pub async fn the_buffer_counts_uncommitted_writes<M: Future<Output = TestStore>>
         .unwrap()
         .fields
         .clone();
-    let at = |n| Interval::prefix(&prefix(&fields, &task(store, 0, Some(n))));
+    let at = |n| Interval::prefix(&key_prefix(&fields, &task(store, 0, Some(n))));
     for (n, expected) in [(0, 1), (1, 1), (2, 0), (3, 0), (4, 1), (8, 1)] {
         let counted = buffer
             .count(view(&mut transaction), by_n, &at(n), 9)

@@ -1,4 +1,4 @@
-//! What every store of files must do, as tests that each of them runs.
+//! The conformance suite for file stores.
 //!
 //! ```ignore
 //! lentil_store::conformance::files::suite!(|| async { TestFiles::of(MyFiles::open()) });
@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt, future};
 
 use crate::{ContentHash, FileStore};
 
-/// A store of files under test, and what must live as long as it does, such as its folder.
+/// A file store under test, with a value that must live as long, such as its folder.
 pub struct TestFiles {
     /// The store.
     pub files: Arc<dyn FileStore>,
@@ -23,12 +23,12 @@ pub struct TestFiles {
 }
 
 impl TestFiles {
-    /// A store that needs nothing else.
+    /// Makes a test store without such a value.
     pub fn of(files: impl FileStore) -> TestFiles {
         TestFiles::keeping(files, ())
     }
 
-    /// A store that needs `keep` to live on.
+    /// Makes a test store that needs `keep`.
     pub fn keeping(files: impl FileStore, keep: impl Any + Send) -> TestFiles {
         TestFiles {
             files: Arc::new(files),
@@ -37,7 +37,7 @@ impl TestFiles {
     }
 }
 
-/// Makes a module of tests: each statement of the suite, on a store of its own.
+/// Makes a module with the tests of the suite. Each runs on a new store.
 #[macro_export]
 macro_rules! file_conformance_suite {
     ($make:expr) => {
@@ -57,7 +57,7 @@ macro_rules! file_conformance_suite {
 
 pub use crate::file_conformance_suite as suite;
 
-/// A hash that stands for the content of this number: a store of files takes its caller's word for it.
+/// Returns a hash for the blob of this number. A file store does not check the hash.
 pub fn hash(number: u64) -> ContentHash {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&number.to_be_bytes());
@@ -65,16 +65,16 @@ pub fn hash(number: u64) -> ContentHash {
     ContentHash(hash)
 }
 
-/// Bytes that differ from place to place, and with the number.
+/// Returns bytes that differ by position and by number.
 pub fn content(number: u64, length: usize) -> Bytes {
     (0..length as u64)
         .map(|at| (at.wrapping_mul(31) + at / 251 + number.wrapping_mul(7)) as u8)
         .collect()
 }
 
-/// Writes a content in chunks of this many bytes.
+/// Writes a blob in chunks of this size.
 pub async fn write(files: &dyn FileStore, number: u64, content: &Bytes, chunk: usize) {
-    let mut writer = files.create().await.expect("a content is begun");
+    let mut writer = files.create().await.expect("a blob is begun");
     for at in (0..content.len()).step_by(chunk) {
         writer
             .write(content.slice(at..content.len().min(at + chunk)))
@@ -84,7 +84,7 @@ pub async fn write(files: &dyn FileStore, number: u64, content: &Bytes, chunk: u
     writer.finish(&hash(number)).await.expect("it is finished");
 }
 
-/// The bytes of a range, if there is such a content.
+/// Reads a range of a blob, if there is such a blob.
 pub async fn read(files: &dyn FileStore, number: u64, range: Range<u64>) -> Option<Vec<u8>> {
     let chunks = files
         .read(&hash(number), range)
@@ -99,15 +99,15 @@ pub async fn read(files: &dyn FileStore, number: u64, range: Range<u64>) -> Opti
     )
 }
 
-/// The contents that are listed, each once.
+/// Lists the hashes and checks that each is listed once.
 pub async fn listed(files: &dyn FileStore) -> BTreeSet<ContentHash> {
     let hashes: Vec<_> = files.list().try_collect().await.expect("they are listed");
     let set: BTreeSet<_> = hashes.iter().copied().collect();
-    assert_eq!(set.len(), hashes.len(), "each content is listed once");
+    assert_eq!(set.len(), hashes.len(), "each blob is listed once");
     set
 }
 
-/// A content is read back, whatever its length and its chunks; what was never written is not there.
+/// A blob of any length and chunk size is read back. A blob that was not written does not exist.
 pub async fn a_blob_is_read_back<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for (number, length, chunk) in [(1, 0, 1), (2, 1, 1), (3, 1_000, 7), (4, 300_000, 300_000)] {
@@ -126,7 +126,7 @@ pub async fn a_blob_is_read_back<M: Future<Output = TestFiles>>(make: &impl Fn()
     assert_eq!(read(&*made.files, 5, 0..0).await, None);
 }
 
-/// Of a content that is being written nothing is seen, small or large.
+/// A blob that is being written is invisible, whether small or large.
 pub async fn an_unfinished_blob_is_invisible<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for length in [10, 9 << 20] {
@@ -149,7 +149,7 @@ pub async fn an_unfinished_blob_is_invisible<M: Future<Output = TestFiles>>(make
     }
 }
 
-/// A writer that is dropped leaves nothing to be seen.
+/// A dropped writer leaves no blob.
 pub async fn a_dropped_writer_leaves_nothing<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for length in [0, 10, 9 << 20, 17 << 20] {
@@ -166,7 +166,7 @@ pub async fn a_dropped_writer_leaves_nothing<M: Future<Output = TestFiles>>(make
     }
 }
 
-/// A range is read to the byte, also an empty one and one at the end.
+/// A range is read exactly, also if it is empty or at the end.
 pub async fn a_range_is_read_exactly<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     let length = 700_000;
@@ -190,7 +190,7 @@ pub async fn a_range_is_read_exactly<M: Future<Output = TestFiles>>(make: &impl 
     }
 }
 
-/// A range that reaches past the end is an error, and not a shorter content.
+/// A range past the end is an error, not a shorter result.
 pub async fn a_range_past_the_end_is_an_error<M: Future<Output = TestFiles>>(
     make: &impl Fn() -> M,
 ) {
@@ -207,12 +207,12 @@ pub async fn a_range_past_the_end_is_an_error<M: Future<Output = TestFiles>>(
         };
         assert!(
             is_error,
-            "{range:?}: what is missing must not look like the end"
+            "{range:?}: missing bytes must not look like the end"
         );
     }
 }
 
-/// The same content, written twice, is there once.
+/// A blob that is written twice exists once.
 pub async fn equal_blobs_are_stored_once<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     for length in [100, 9 << 20] {
@@ -225,13 +225,13 @@ pub async fn equal_blobs_are_stored_once<M: Future<Output = TestFiles>>(make: &i
     }
 }
 
-/// A content that is removed is not there, and may be written again.
+/// A removed blob does not exist and can be written again.
 pub async fn a_removed_blob_is_gone<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     made.files
         .remove(&hash(1))
         .await
-        .expect("that there is none is fine");
+        .expect("removing a missing blob is not an error");
     for number in [1, 2] {
         write(&*made.files, number, &content(number, 10), 10).await;
     }
@@ -249,7 +249,7 @@ pub async fn a_removed_blob_is_gone<M: Future<Output = TestFiles>>(make: &impl F
     assert_eq!(read(&*made.files, 1, 0..10).await.unwrap(), content(3, 10));
 }
 
-/// More contents than any page holds are all listed, also while they are removed.
+/// Blobs of more than one page are all listed, also while they are removed.
 pub async fn many_blobs_are_all_listed<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     const MANY: u64 = 1_100;
     let made = make().await;
@@ -257,7 +257,7 @@ pub async fn many_blobs_are_all_listed<M: Future<Output = TestFiles>>(make: &imp
         write(&*made.files, number, &content(number, 3), 3).await;
     }
     assert_eq!(listed(&*made.files).await, (0..MANY).map(hash).collect());
-    // What is removed while it is listed may be told of or not; the rest is.
+    // A blob that is removed during the listing may be listed or not. All others are.
     let mut list = made.files.list();
     let mut seen = BTreeSet::new();
     while let Some(listed) = list.next().await {
@@ -269,7 +269,7 @@ pub async fn many_blobs_are_all_listed<M: Future<Output = TestFiles>>(make: &imp
     assert_eq!(listed(&*made.files).await.len(), 0);
 }
 
-/// Contents that are written at the same time do not get into each other.
+/// Blobs that are written concurrently do not mix.
 pub async fn concurrent_writers_do_not_mix<M: Future<Output = TestFiles>>(make: &impl Fn() -> M) {
     let made = make().await;
     let numbers: Vec<u64> = (0..12).collect();
@@ -294,7 +294,7 @@ pub async fn concurrent_writers_do_not_mix<M: Future<Output = TestFiles>>(make: 
     }
 }
 
-/// A large content is whole, and each part of it where it belongs.
+/// A large blob is complete, and each part is in its place.
 pub async fn a_large_blob_in_small_chunks_is_whole<M: Future<Output = TestFiles>>(
     make: &impl Fn() -> M,
 ) {
@@ -310,7 +310,7 @@ pub async fn a_large_blob_in_small_chunks_is_whole<M: Future<Output = TestFiles>
     assert!(read == content.slice(middle));
 }
 
-/// A reader that has begun reads to the end while the same content is written again.
+/// A read that has begun continues to the end while the same blob is written again.
 pub async fn a_reader_continues_after_a_replacement<M: Future<Output = TestFiles>>(
     make: &impl Fn() -> M,
 ) {

@@ -1,18 +1,18 @@
-//! Statements on documents of other databases, which have any ids and any creation times.
+//! Tests of documents that were imported from another database, with any ids and creation times.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use lentil_values::{DocumentId, InternalId, Interval};
+use lentil_values::{DocumentId, InternalId, Interval, successor};
 
 use super::support::*;
-use crate::{Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument};
+use crate::{Batches, Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument};
 
-/// The expected contents of a store.
+/// The expected documents of a store.
 type Documents = BTreeMap<DocumentId, Arc<StoredDocument>>;
 
-/// Random ids with equal creation times are inserted, read, changed and deleted like any others.
+/// Documents with random ids and equal creation times are inserted, read, changed and deleted like others.
 pub async fn random_ids_with_equal_creation_times_are_stored<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -51,7 +51,7 @@ pub async fn random_ids_with_equal_creation_times_are_stored<M: Future<Output = 
     check(store, &documents).await;
 }
 
-/// A table may have documents made here, documents of the same creation times, and ids that say other times.
+/// A table may have local documents, imported ones of the same creation times, and ids that contain other times.
 pub async fn local_and_imported_documents_share_a_table<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -78,7 +78,7 @@ pub async fn local_and_imported_documents_share_a_table<M: Future<Output = TestS
             .await;
             check(store, &documents).await;
         }
-        // The id of one that was deleted is free, and so is its creation time.
+        // The id and the creation time of a deleted document can be used again.
         let again: Vec<_> = documents.values().cloned().collect();
         for document in again {
             change(store, &mut documents, [(Some(Arc::clone(&document)), None)]).await;
@@ -96,7 +96,7 @@ pub async fn local_and_imported_documents_share_a_table<M: Future<Output = TestS
     }
 }
 
-/// Every creation time orders as its number does, the odd ones included.
+/// Creation times are ordered as numbers, including negative and infinite ones.
 pub async fn any_creation_time_is_ordered<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -124,7 +124,7 @@ pub async fn any_creation_time_is_ordered<M: Future<Output = TestStore>>(
     check(store, &documents).await;
 }
 
-/// A document that is replaced by one with its id may have another creation time.
+/// An update may change the creation time.
 pub async fn a_document_may_change_its_creation_time<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -150,7 +150,7 @@ pub async fn a_document_may_change_its_creation_time<M: Future<Output = TestStor
     }
 }
 
-/// A new index takes in documents of another database too.
+/// A new index is built over imported documents too.
 pub async fn an_index_is_built_over_imported_documents<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -181,7 +181,7 @@ pub async fn an_index_is_built_over_imported_documents<M: Future<Output = TestSt
     assert!(built.into_iter().eq((0..20).chain(100..120)));
 }
 
-/// A task of another database with an id that follows from its number, but looks random.
+/// Makes an imported task with an id that depends on its number but looks random.
 fn random_task(store: &dyn Store, which: u64, creation_time: f64) -> Arc<StoredDocument> {
     let mut random = which.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     random ^= random >> 29;
@@ -194,7 +194,7 @@ fn random_task(store: &dyn Store, which: u64, creation_time: f64) -> Arc<StoredD
     Arc::new(document)
 }
 
-/// Commits changes, and makes them in the map too.
+/// Commits changes and applies them to the map.
 async fn change(
     store: &dyn Store,
     documents: &mut Documents,
@@ -212,7 +212,7 @@ async fn change(
     commit(store, changes).await;
 }
 
-/// Reads everything in every way: by id, through each index up and down, whole and in pages, and counted.
+/// Reads all documents by id, through each index in both orders, whole and in pages, and counts them.
 async fn check(store: &dyn Store, documents: &Documents) {
     let mut snapshot = store.snapshot().await.unwrap();
     for document in documents.values() {
@@ -242,7 +242,7 @@ async fn check(store: &dyn Store, documents: &Documents) {
             let key = expected[at].key.as_bytes();
             let mut short = key.to_vec();
             short.truncate(key.len() - 5);
-            for bound in [key.to_vec(), [key, &[0]].concat(), short] {
+            for bound in [key.to_vec(), successor(key), short] {
                 check_parts(&mut *snapshot, index, &bound, &expected).await;
             }
         }
@@ -251,7 +251,7 @@ async fn check(store: &dyn Store, documents: &Documents) {
     }
 }
 
-/// Reads and counts the documents below a bound, and the others.
+/// Reads and counts the documents below a bound and those from it on.
 async fn check_parts(snapshot: &mut dyn Snapshot, index: IndexRef, bound: &[u8], rows: &[Row]) {
     let below = Interval {
         start: Vec::new(),
@@ -285,16 +285,10 @@ async fn pages(
     order: Order,
     page: usize,
 ) -> Vec<Row> {
-    let (mut rows, mut rest) = (Vec::new(), Interval::all());
-    loop {
-        let found = snapshot.scan(index, &rest, order, page).await.unwrap();
-        let Some(last) = found.last() else {
-            return rows;
-        };
-        match order {
-            Order::Asc => rest.start = [last.key.as_bytes(), &[0]].concat(),
-            Order::Desc => rest.end = Some(last.key.as_bytes().to_vec()),
-        }
-        rows.extend(found);
+    let mut batches = Batches::new(index, Interval::all(), order, page);
+    let mut rows = Vec::new();
+    while let Some(batch) = batches.next(snapshot).await.unwrap() {
+        rows.extend(batch);
     }
+    rows
 }

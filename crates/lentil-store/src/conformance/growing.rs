@@ -1,4 +1,4 @@
-//! Statements on tables and indexes that come and go.
+//! Tests of adding and removing tables and indexes.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::support::*;
 use crate::{Clock, IndexState, TableDeclaration};
 
-/// A new index takes in the documents there are, in steps, and is ready after the last.
+/// A new index is built over the existing documents in steps and is ready after the last.
 pub async fn an_index_is_built_in_steps<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -32,7 +32,7 @@ pub async fn an_index_is_built_in_steps<M: Future<Output = TestStore>>(
             progress.done == 25,
             "{progress:?}"
         );
-        // Whatever a store keeps of one snapshot for the next must not be older than the last step.
+        // A store that reuses a snapshot must not reuse one from before the last step.
         assert_eq!(
             all(&mut *store.snapshot().await.unwrap(), index(store, "by_n"))
                 .await
@@ -49,7 +49,7 @@ pub async fn an_index_is_built_in_steps<M: Future<Output = TestStore>>(
     assert!(built.into_iter().eq(1..=25));
 }
 
-/// An index that is no longer declared is removed, and its name is free for another.
+/// An index that is not declared any more is removed, and its name can be used again.
 pub async fn an_undeclared_index_is_removed<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -71,7 +71,7 @@ pub async fn an_undeclared_index_is_removed<M: Future<Output = TestStore>>(
     );
 }
 
-/// A table's number stays its own, whether or not it is declared.
+/// A table keeps its number, whether or not it is declared.
 pub async fn table_numbers_are_never_reused<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {

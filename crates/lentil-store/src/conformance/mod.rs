@@ -1,11 +1,11 @@
-//! What every store must do, as tests that each store runs.
+//! The conformance suite: tests that every store runs.
 //!
 //! ```ignore
 //! lentil_store::conformance::suite!(|clock| async move { TestStore::of(MyStore::open(clock)) });
 //! ```
 //!
-//! The statements are in `reading`, `foreign`, `counting`, `committing`, `unique` and `growing`; `model` runs random
-//! programs on the store beside a plain map. The statements for stores of files are in [`files`].
+//! Each test makes one statement. `model` compares random programs on the store with a plain map. The suite for file
+//! stores is in [`files`].
 
 pub mod committing;
 pub mod counting;
@@ -19,7 +19,7 @@ pub mod unique;
 
 pub use support::{ManualClock, TestStore};
 
-/// Makes a module of tests: each statement of the suite, on a store of its own.
+/// Makes a module with the tests of the suite. Each runs on a new store.
 #[macro_export]
 macro_rules! conformance_suite {
     ($make:expr) => {
@@ -62,7 +62,7 @@ macro_rules! conformance_suite {
     };
 }
 
-/// A test for each statement; a part of [`suite!`].
+/// Makes one test for each function. It is a part of [`suite!`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_tests {

@@ -1,4 +1,4 @@
-//! Random programs, on a store and on a plain map side by side.
+//! Random programs that run on a store and on a plain map. Both must give the same results.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::{
     Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument, Transaction, WriteBuffer,
 };
 
-/// One step of a program over sixteen documents, the later eight of which come from another database.
+/// One step of a program over sixteen documents. The last eight are imported from another database.
 #[derive(Clone, Debug)]
 enum Step {
     Put {
@@ -23,9 +23,9 @@ enum Step {
     Delete {
         which: u64,
     },
-    PushLayer,
-    EndLayer {
-        keep: bool,
+    BeginSavepoint,
+    EndSavepoint {
+        release: bool,
     },
     End {
         commit: bool,
@@ -53,7 +53,7 @@ enum Step {
 
 const WHICH: std::ops::Range<u64> = 0..16;
 
-/// One of the sixteen documents.
+/// Makes one of the sixteen documents.
 fn document(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
     match which.checked_sub(8) {
         None => task(store, which, n),
@@ -67,8 +67,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (WHICH, n()).prop_map(|(which, n)| Step::Put { which, n }),
         2 => WHICH.prop_map(|which| Step::Delete { which }),
-        1 => Just(Step::PushLayer),
-        1 => any::<bool>().prop_map(|keep| Step::EndLayer { keep }),
+        1 => Just(Step::BeginSavepoint),
+        1 => any::<bool>().prop_map(|release| Step::EndSavepoint { release }),
         2 => prop::bool::weighted(0.8).prop_map(|commit| Step::End { commit }),
         1 => WHICH.prop_map(|which| Step::Get { which }),
         4 => (0_usize..3, bound(), bound(), any::<bool>(), 0_usize..20)
@@ -81,22 +81,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The plain map: every document by its id.
+/// The plain map: the documents by their ids.
 type Documents = BTreeMap<DocumentId, Arc<StoredDocument>>;
 
-/// A store and the map beside it, in the middle of a program.
-struct Pair<'s> {
+/// A store and its map during a program.
+struct Model<'s> {
     store: &'s dyn Store,
     transaction: Option<(Box<dyn Transaction>, WriteBuffer)>,
     snapshot: Option<(Box<dyn Snapshot>, Documents)>,
-    /// Whether `by_n` is declared unique; these programs commit all the same.
+    /// Whether `by_n` is declared unique. These programs commit duplicates nevertheless.
     is_unique: bool,
     committed: Documents,
-    /// What the transaction sees: without layers, then one more for each layer.
-    seen: Vec<Documents>,
+    /// The documents that the transaction sees, at each open savepoint and now.
+    visible: Vec<Documents>,
 }
 
-/// Every random program gives the same answers on the store as on the map.
+/// Random programs give the same results on the store as on the map.
 pub fn random_programs_match_a_plain_map<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -109,34 +109,35 @@ pub fn random_programs_match_a_plain_map<M: Future<Output = TestStore>>(
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .expect("a runtime");
+            .expect("a Tokio runtime starts");
         runtime.block_on(async {
             let (made, _) = open(make).await;
             if is_unique {
                 declare(&*made.store, &[unique_tasks()]).await;
             }
-            let mut pair = Pair::of(&*made.store, is_unique);
+            let mut model = Model::of(&*made.store, is_unique);
             for step in program {
-                pair.run(step).await;
+                model.run(step).await;
             }
-            pair.run(Step::End { commit: true }).await;
-            pair.check_all().await;
+            model.run(Step::End { commit: true }).await;
+            model.check_all().await;
         });
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
-impl<'s> Pair<'s> {
-    fn of(store: &'s dyn Store, is_unique: bool) -> Pair<'s> {
-        let (committed, seen) = (Documents::new(), Vec::new());
-        Pair {
+impl<'s> Model<'s> {
+    fn of(store: &'s dyn Store, is_unique: bool) -> Model<'s> {
+        let committed = Documents::new();
+        let visible = Vec::new();
+        Model {
             store,
             transaction: None,
             snapshot: None,
             is_unique,
             committed,
-            seen,
+            visible,
         }
     }
 
@@ -144,8 +145,8 @@ impl<'s> Pair<'s> {
         match step {
             Step::Put { which, n } => self.put(which, Some(document(self.store, which, n))).await,
             Step::Delete { which } => self.put(which, None).await,
-            Step::PushLayer => self.begin_savepoint().await,
-            Step::EndLayer { keep } => self.end_layer(keep),
+            Step::BeginSavepoint => self.begin_savepoint().await,
+            Step::EndSavepoint { release } => self.end_savepoint(release),
             Step::End { commit } => self.end(commit).await,
             Step::Get { which } => self.get(which).await,
             Step::Scan {
@@ -176,23 +177,23 @@ impl<'s> Pair<'s> {
 
     async fn begin(&mut self) {
         if self.transaction.is_none() {
-            let transaction = self.store.begin().await.expect("the turn is free");
+            let transaction = self.store.begin().await.expect("the write lock is free");
             self.transaction = Some((transaction, WriteBuffer::new(self.store.catalog())));
-            self.seen = vec![self.committed.clone()];
+            self.visible = vec![self.committed.clone()];
         }
     }
 
     async fn put(&mut self, which: u64, new: Option<Arc<StoredDocument>>) {
         self.begin().await;
         let id = document(self.store, which, None).id;
-        let seen = self.seen.last_mut().expect("a transaction sees something");
+        let visible = self.visible.last_mut().expect("a transaction is open");
         let old = match &new {
-            Some(new) => seen.insert(id, Arc::clone(new)),
-            None => seen.remove(&id),
+            Some(new) => visible.insert(id, Arc::clone(new)),
+            None => visible.remove(&id),
         };
         self.transaction
             .as_mut()
-            .expect("it was begun")
+            .expect("a transaction is open")
             .1
             .put(old, new);
     }
@@ -201,58 +202,54 @@ impl<'s> Pair<'s> {
         self.begin().await;
         self.transaction
             .as_mut()
-            .expect("it was begun")
+            .expect("a transaction is open")
             .1
             .begin_savepoint();
-        self.seen.push(
-            self.seen
-                .last()
-                .expect("a transaction sees something")
-                .clone(),
-        );
+        self.visible
+            .push(self.visible.last().expect("a transaction is open").clone());
     }
 
-    fn end_layer(&mut self, keep: bool) {
-        let Some((_, buffer)) = self.transaction.as_mut().filter(|_| self.seen.len() > 1) else {
+    fn end_savepoint(&mut self, release: bool) {
+        let Some((_, buffer)) = self.transaction.as_mut().filter(|_| self.visible.len() > 1) else {
             return;
         };
-        let top = self.seen.pop().expect("there is a layer");
-        if keep {
+        let top = self.visible.pop().expect("a savepoint is open");
+        if release {
             buffer.release_savepoint();
-            *self.seen.last_mut().expect("there is one below") = top;
+            *self.visible.last_mut().expect("the transaction is open") = top;
         } else {
             buffer.roll_back_savepoint();
         }
     }
 
     async fn end(&mut self, commit: bool) {
-        while self.seen.len() > 1 {
-            self.end_layer(commit);
+        while self.visible.len() > 1 {
+            self.end_savepoint(commit);
         }
         let Some((transaction, buffer)) = self.transaction.take() else {
             return;
         };
-        let seen = self.seen.pop().expect("a transaction sees something");
+        let visible = self.visible.pop().expect("a transaction is open");
         if commit {
             transaction
                 .commit(buffer.into_write_set())
                 .await
-                .expect("nothing is in the way");
-            self.committed = seen;
+                .expect("nothing conflicts");
+            self.committed = visible;
         }
     }
 
     async fn get(&mut self, which: u64) {
         self.begin().await;
         let id = document(self.store, which, None).id;
-        let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
+        let (transaction, buffer) = self.transaction.as_mut().expect("a transaction is open");
         let found = match buffer.get(id) {
             Some(written) => written.cloned(),
-            None => transaction.get(id).await.expect("it can be read"),
+            None => transaction.get(id).await.expect("the read succeeds"),
         };
         assert_eq!(
             found.as_ref(),
-            self.seen.last().and_then(|seen| seen.get(&id))
+            self.visible.last().and_then(|visible| visible.get(&id))
         );
     }
 
@@ -265,20 +262,20 @@ impl<'s> Pair<'s> {
         limit: usize,
     ) {
         self.begin().await;
-        let (index, interval) = self.stretch(at, from, to);
+        let (index, interval) = self.interval(at, from, to);
         let order = if desc { Order::Desc } else { Order::Asc };
         let expected = self.rows(
-            self.seen.last().expect("it sees something"),
+            self.visible.last().expect("a transaction is open"),
             index,
             &interval,
             order,
             limit,
         );
-        let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
+        let (transaction, buffer) = self.transaction.as_mut().expect("a transaction is open");
         let found = buffer
             .scan(&mut **transaction, index, &interval, order, limit)
             .await
-            .expect("it can be read");
+            .expect("the read succeeds");
         assert_eq!(found, expected);
     }
 
@@ -290,30 +287,32 @@ impl<'s> Pair<'s> {
         limit: usize,
     ) {
         self.begin().await;
-        let (index, interval) = self.stretch(at, from, to);
+        let (index, interval) = self.interval(at, from, to);
         let expected = self.rows(
-            self.seen.last().expect("it sees something"),
+            self.visible.last().expect("a transaction is open"),
             index,
             &interval,
             Order::Asc,
             limit,
         );
-        let (transaction, buffer) = self.transaction.as_mut().expect("it was begun");
+        let (transaction, buffer) = self.transaction.as_mut().expect("a transaction is open");
         let counted = buffer
             .count(&mut **transaction, index, &interval, limit)
             .await
-            .expect("it can be read");
+            .expect("the read succeeds");
         assert_eq!(counted, expected.len());
     }
 
-    /// Within a transaction without layers, a duplicate is found when a document it changed has another's `n`.
+    /// Without savepoints, a duplicate is found if a document that the transaction changed has the `n` of another.
     async fn find_duplicate(&mut self) {
-        let Some((transaction, buffer)) =
-            self.transaction.as_mut().filter(|_| self.seen.len() == 1)
+        let Some((transaction, buffer)) = self
+            .transaction
+            .as_mut()
+            .filter(|_| self.visible.len() == 1)
         else {
             return;
         };
-        let now = &self.seen[0];
+        let now = &self.visible[0];
         let n = |document: &Arc<StoredDocument>| document.fields.get("n").cloned();
         let takes = |(id, document): &(&DocumentId, &Arc<StoredDocument>)| {
             let before = self.committed.get(id);
@@ -326,12 +325,12 @@ impl<'s> Pair<'s> {
         let found = buffer
             .find_duplicate(&mut **transaction)
             .await
-            .expect("it can be read");
+            .expect("the read succeeds");
         assert_eq!(found.is_some(), expected && self.is_unique, "{found:?}");
     }
 
-    /// A stretch of an index, between the keys of two tasks.
-    fn stretch(
+    /// Returns an index and the interval between the keys of two tasks.
+    fn interval(
         &self,
         at: usize,
         from: Option<(u64, Option<i64>)>,
@@ -357,13 +356,13 @@ impl<'s> Pair<'s> {
             let counted = snapshot
                 .count(index, &Interval::all(), usize::MAX)
                 .await
-                .expect("it can be read");
+                .expect("the read succeeds");
             assert_eq!(counted, documents.len());
             let expected = self.rows(&documents, index, &Interval::all(), Order::Asc, usize::MAX);
             let found = snapshot
                 .scan(index, &Interval::all(), Order::Asc, usize::MAX)
                 .await;
-            assert_eq!(found.expect("it can be read"), expected);
+            assert_eq!(found.expect("the read succeeds"), expected);
         }
     }
 
@@ -381,7 +380,7 @@ impl<'s> Pair<'s> {
         key.into_bytes()
     }
 
-    /// What a scan of the map gives: every entry, sorted, cut.
+    /// Returns the result of a scan on the map.
     fn rows(
         &self,
         documents: &Documents,

@@ -1,4 +1,4 @@
-//! Statements on snapshots, scans and the write buffer.
+//! Tests of snapshots, scans and the write buffer.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use lentil_values::{IndexKey, Interval};
 use super::support::*;
 use crate::{Clock, Order, WriteBuffer};
 
-/// What is committed is read back, by its id and by every index.
+/// A committed document is found by its id and in every index.
 pub async fn committed_documents_are_read_back<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -35,11 +35,11 @@ pub async fn committed_documents_are_read_back<M: Future<Output = TestStore>>(
     assert_eq!(
         all(&mut *snapshot, index(store, "by_n")).await,
         [2, 1],
-        "what is missing comes first"
+        "a missing field sorts first"
     );
 }
 
-/// A snapshot shows what was committed when it was taken, and nothing later.
+/// A snapshot shows the commits before it and no later ones.
 pub async fn a_snapshot_does_not_change<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -59,7 +59,7 @@ pub async fn a_snapshot_does_not_change<M: Future<Output = TestStore>>(
     assert!(before.timestamp() < after.timestamp());
 }
 
-/// Each of sixty-four held snapshots shows its own state during commits and other reads.
+/// Each of 64 held snapshots keeps its state during commits and other reads.
 pub async fn held_snapshots_do_not_change<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -78,7 +78,7 @@ pub async fn held_snapshots_do_not_change<M: Future<Output = TestStore>>(
     }
 }
 
-/// A snapshot is taken and read while a transaction has the turn.
+/// A snapshot is taken and read while a transaction holds the write lock.
 pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -91,7 +91,7 @@ pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = TestStore>
     drop(writer);
 }
 
-/// A scan keeps to its half-open interval, its order and its limit: all intervals between the keys there are.
+/// A scan respects its half-open interval, its order and its limit, for all intervals between the existing keys.
 pub async fn a_scan_respects_interval_order_and_limit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -145,7 +145,7 @@ pub async fn a_scan_respects_interval_order_and_limit<M: Future<Output = TestSto
     }
 }
 
-/// A document whose indexed field changes is found where it now belongs, and no longer where it was.
+/// A document whose indexed field has changed is found at its new key only.
 pub async fn a_changed_key_replaces_the_old_entry<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -167,7 +167,7 @@ pub async fn a_changed_key_replaces_the_old_entry<M: Future<Output = TestStore>>
     assert_eq!(all(&mut *snapshot, index(store, "by_id")).await, [1, 2, 3]);
 }
 
-/// A scan through the buffer shows inserted, moved and deleted documents, whatever the order and the limit.
+/// A scan through the buffer applies inserts, changed keys and deletes, for every order and limit.
 pub async fn the_buffer_shows_uncommitted_writes<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -194,7 +194,7 @@ pub async fn the_buffer_shows_uncommitted_writes<M: Future<Output = TestStore>>(
     assert_eq!(
         all(view(&mut transaction), by_n).await,
         [1, 2, 3, 4, 5, 6],
-        "the store has none of it yet"
+        "the store has none of the writes yet"
     );
     transaction.commit(buffer.into_write_set()).await.unwrap();
     assert_eq!(
@@ -203,7 +203,7 @@ pub async fn the_buffer_shows_uncommitted_writes<M: Future<Output = TestStore>>(
     );
 }
 
-/// A layer's writes are undone when it is discarded, and only those, however deep.
+/// Rolling back a savepoint undoes its writes, including those of released nested savepoints, and no others.
 pub async fn savepoints_are_released_or_rolled_back<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {

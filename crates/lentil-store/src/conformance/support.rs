@@ -1,4 +1,4 @@
-//! What the suite is written with.
+//! Helpers of the suite.
 
 use std::any::Any;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::{
     StoredDocument, TableDeclaration, Timestamp, Transaction, WriteBuffer,
 };
 
-/// A store under test, and what must live as long as it does, such as its folder.
+/// A store under test, with a value that must live as long, such as its folder.
 pub struct TestStore {
     /// The store.
     pub store: Arc<dyn Store>,
@@ -23,12 +23,12 @@ pub struct TestStore {
 }
 
 impl TestStore {
-    /// A store that needs nothing else.
+    /// Makes a test store without such a value.
     pub fn of(store: impl Store) -> TestStore {
         TestStore::keeping(store, ())
     }
 
-    /// A store that needs `keep` to live on.
+    /// Makes a test store that needs `keep`.
     pub fn keeping(store: impl Store, keep: impl Any + Send) -> TestStore {
         TestStore {
             store: Arc::new(store),
@@ -37,17 +37,17 @@ impl TestStore {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that moves only by hand.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
-    /// A clock that shows this many nanoseconds.
+    /// Makes a clock that shows this many nanoseconds.
     pub fn at(nanos: u64) -> ManualClock {
         ManualClock(Arc::new(AtomicU64::new(nanos)))
     }
 
-    /// Shows this many nanoseconds from now on.
+    /// Sets the time in nanoseconds.
     pub fn set(&self, nanos: u64) {
         self.0.store(nanos, Ordering::SeqCst);
     }
@@ -69,7 +69,7 @@ pub async fn open<M: Future<Output = TestStore>>(
     (made, clock)
 }
 
-/// The table `tasks`, with an index `by_<field>` over each of these fields.
+/// Declares the table `tasks` with an index `by_<field>` over each of these fields.
 pub fn tasks(fields: &[&str]) -> TableDeclaration {
     let index = |field: &&str| IndexDeclaration {
         name: format!("by_{field}"),
@@ -83,14 +83,14 @@ pub fn tasks(fields: &[&str]) -> TableDeclaration {
     }
 }
 
-/// The table of [`tasks`] with one index, `by_n`, which is unique.
+/// Declares the table `tasks` with one unique index, `by_n`.
 pub fn unique_tasks() -> TableDeclaration {
     let mut table = tasks(&["n"]);
     table.indexes[0].unique = true;
     table
 }
 
-/// Declares tables, and does all that is then to be done.
+/// Declares tables and builds their indexes.
 pub async fn declare(store: &dyn Store, tables: &[TableDeclaration]) {
     store.declare(tables).await.expect("tables can be declared");
     while store
@@ -101,19 +101,19 @@ pub async fn declare(store: &dyn Store, tables: &[TableDeclaration]) {
     {}
 }
 
-/// The reference of an index of `tasks`.
+/// Returns an index of `tasks`.
 pub fn index(store: &dyn Store, name: &str) -> IndexRef {
     store.catalog().tables["tasks"]
         .index_ref(name)
         .expect("the index is declared")
 }
 
-/// The number of `tasks`.
+/// Returns the number of `tasks`.
 pub fn table(store: &dyn Store) -> TableNumber {
     store.catalog().tables["tasks"].number
 }
 
-/// A task: which one, made at that millisecond, with `n`, or without.
+/// Makes the task `which`, created `which` milliseconds after second one, with or without `n`.
 pub fn task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
     let creation_time = 1_000.0 + which as f64;
     let id = DocumentId {
@@ -131,15 +131,15 @@ pub fn task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument
     })
 }
 
-/// A task with an id and a creation time of another database. Its id does not say when it was made.
+/// Makes a task with an id and a creation time of another database. The id does not contain the creation time.
 ///
-/// Of the first six, two at a time have one creation time. The ids of all are in no order, and some of them begin with
-/// the creation time of a [`task`] or of one another.
+/// Two successive tasks have the same creation time. The ids are in no order, and some begin with the creation time of
+/// a [`task`] or of another foreign task.
 pub fn foreign_task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
     let mut foreign = (*task(store, which, n)).clone();
     foreign.creation_time = 1_000.0 + (which / 2 * 2) as f64;
     foreign.id.internal = match which % 4 {
-        // As an id made here for that time, which a `task` may have, or another foreign one.
+        // An id as it is created here for that time, which a `task` or another foreign task may have.
         0 => InternalId::at(foreign.creation_time, u64::MAX - which),
         1 => InternalId::at(1_003.0, u64::MAX - which),
         2 => InternalId([which as u8; 16]),
@@ -148,23 +148,23 @@ pub fn foreign_task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<Stored
     Arc::new(foreign)
 }
 
-/// Commits changes from one state to another.
+/// Commits changes, each from an old to a new document.
 pub async fn commit(
     store: &dyn Store,
     changes: impl IntoIterator<Item = (Option<Arc<StoredDocument>>, Option<Arc<StoredDocument>>)>,
 ) -> Timestamp {
-    let transaction = store.begin().await.expect("the turn comes");
+    let transaction = store.begin().await.expect("the write lock is free");
     let mut buffer = WriteBuffer::new(store.catalog());
-    changes
-        .into_iter()
-        .for_each(|(old, new)| buffer.put(old, new));
+    for (old, new) in changes {
+        buffer.put(old, new);
+    }
     transaction
         .commit(buffer.into_write_set())
         .await
-        .expect("nothing is in the way")
+        .expect("nothing conflicts")
 }
 
-/// Commits new tasks, each with its number as `n`.
+/// Commits new tasks, each with its own number as `n`.
 pub async fn fill(store: &dyn Store, which: impl IntoIterator<Item = u64>) {
     commit(
         store,
@@ -175,25 +175,25 @@ pub async fn fill(store: &dyn Store, which: impl IntoIterator<Item = u64>) {
     .await;
 }
 
-/// Which tasks an index has, in its order.
+/// Returns the numbers of the tasks in an index, in its order.
 pub async fn all(snapshot: &mut dyn Snapshot, index: IndexRef) -> Vec<i64> {
     let rows = snapshot
         .scan(index, &Interval::all(), Order::Asc, usize::MAX)
         .await
-        .expect("it can be read");
+        .expect("the index can be scanned");
     rows.iter().map(|row| which(&row.document)).collect()
 }
 
-/// Which task a document is.
+/// Returns the number of a task.
 pub fn which(document: &StoredDocument) -> i64 {
     document
         .fields
         .get("which")
         .and_then(Value::as_i64)
-        .expect("every task says which it is")
+        .expect("every task has its number")
 }
 
-/// The `n` of a task.
+/// Returns the `n` of a task.
 pub fn n(document: &StoredDocument) -> i64 {
     document
         .fields
@@ -202,16 +202,16 @@ pub fn n(document: &StoredDocument) -> i64 {
         .expect("this task has an `n`")
 }
 
-/// A transaction, as a view.
+/// Returns the view of a transaction.
 pub fn view(transaction: &mut Box<dyn Transaction>) -> &mut dyn Snapshot {
     &mut **transaction
 }
 
-/// An observer that keeps what it is told, with the timestamp that was published at that moment.
+/// An observer that records each commit and the timestamp that was published at that moment.
 #[derive(Default)]
 pub struct Recorder {
     store: Mutex<Option<Arc<dyn Store>>>,
-    told: Mutex<Vec<(Timestamp, Commit)>>,
+    commits: Mutex<Vec<(Timestamp, Commit)>>,
 }
 
 impl Recorder {
@@ -224,12 +224,12 @@ impl Recorder {
         recorder
     }
 
-    /// What it was told so far.
-    pub fn told(&self) -> Vec<(Timestamp, Commit)> {
-        self.told.lock().clone()
+    /// Returns the commits so far, each with the published timestamp.
+    pub fn commits(&self) -> Vec<(Timestamp, Commit)> {
+        self.commits.lock().clone()
     }
 
-    /// Lets go of the store, which holds on to the observer.
+    /// Releases the store, because store and observer refer to each other.
     pub fn release(&self) {
         self.store.lock().take();
     }
@@ -243,12 +243,12 @@ impl CommitObserver for Recorder {
             .as_ref()
             .map(|store| store.published())
             .unwrap_or_default();
-        self.told.lock().push((published, Commit::clone(commit)));
+        self.commits.lock().push((published, Commit::clone(commit)));
     }
 
     fn everything_changed(&self, timestamp: Timestamp) {
         panic!(
-            "nothing but transactions has changed the store, and yet everything changed at {timestamp}"
+            "only transactions have changed the store, but it reports other changes at {timestamp}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Statements on unique indexes.
+//! Tests of unique indexes.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ async fn open_unique<M: Future<Output = TestStore>>(
     made
 }
 
-/// A task: which one, with its `n`.
+/// A task: its number and its `n`.
 type Task = (u64, Option<i64>);
 
-/// What stands in the way of committing these changes, in a transaction that is then dropped.
+/// Returns the duplicate that these changes would make, in a transaction that is then dropped.
 async fn refusal(store: &dyn Store, changes: &[[Option<Task>; 2]]) -> Option<UniqueViolation> {
     let mut transaction = store.begin().await.unwrap();
     let mut buffer = WriteBuffer::new(store.catalog());
     let task = |(which, n)| task(store, which, n);
-    changes
-        .iter()
-        .for_each(|[old, new]| buffer.put(old.map(task), new.map(task)));
+    for [old, new] in changes {
+        buffer.put(old.map(task), new.map(task));
+    }
     buffer.find_duplicate(view(&mut transaction)).await.unwrap()
 }
 
-/// A document that takes another's key is found, be the other in the store or in the buffer too.
+/// A document that takes another's key is found, whether the other is in the store or in the buffer.
 pub async fn duplicates_are_found_in_the_store_and_in_the_buffer<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -66,7 +66,7 @@ pub async fn duplicates_are_found_in_the_store_and_in_the_buffer<M: Future<Outpu
     );
 }
 
-/// What counts is how the documents are left: two may swap their keys, and a key that becomes free may be taken.
+/// Only the final state counts: two documents may swap their keys, and a freed key may be taken.
 pub async fn documents_may_swap_keys_within_a_mutation<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -98,7 +98,7 @@ pub async fn documents_may_swap_keys_within_a_mutation<M: Future<Output = TestSt
     );
 }
 
-/// A layer is held to account for what it wrote itself, in the state it leaves, and not for what came before it.
+/// The check of a savepoint covers its own writes and ignores earlier duplicates.
 pub async fn a_savepoint_is_checked_for_its_own_writes<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -151,7 +151,7 @@ pub async fn a_savepoint_is_checked_for_its_own_writes<M: Future<Output = TestSt
     );
 }
 
-/// Two documents that lack the field are equal in it.
+/// Two documents without the field are duplicates.
 pub async fn two_missing_fields_are_duplicates<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -163,7 +163,7 @@ pub async fn two_missing_fields_are_duplicates<M: Future<Output = TestStore>>(
     assert_eq!(found.values, [(FieldPath::parse("n").unwrap(), None)]);
 }
 
-/// Of sixty-four transactions side by side that take one key, each having seen that it is free, one commits.
+/// Of 64 concurrent transactions that insert one key, each having read that it is free, one commits.
 pub async fn concurrent_inserts_of_one_key_commit_once<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -179,7 +179,7 @@ pub async fn concurrent_inserts_of_one_key_commit_once<M: Future<Output = TestSt
     );
 }
 
-/// Inserts a task with this `n`, again while others are in the way; false when another has it.
+/// Inserts a task with this `n` and retries conflicts. Returns false if another task has the key.
 async fn take(store: &dyn Store, which: u64, n: i64) -> bool {
     loop {
         let mut transaction = store.begin().await.unwrap();
@@ -199,7 +199,7 @@ async fn take(store: &dyn Store, which: u64, n: i64) -> bool {
     }
 }
 
-/// Of an index over several fields, documents may share all but one.
+/// Documents may be equal in all but one of several fields.
 pub async fn a_key_of_several_fields_is_compared_whole<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -228,7 +228,7 @@ pub async fn a_key_of_several_fields_is_compared_whole<M: Future<Output = TestSt
     );
 }
 
-/// Before an index is declared unique, the documents that stand in its way are found: the first that repeat a key.
+/// Before an index is declared unique, the first documents that repeat a key are found.
 pub async fn duplicates_are_found_before_an_index_becomes_unique<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
