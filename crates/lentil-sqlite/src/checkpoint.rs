@@ -23,10 +23,10 @@ use rusqlite::Connection;
 
 use crate::connection::{self, BUSY_TIMEOUT};
 use crate::error::store_error;
-use crate::frames::LogEnd;
-use crate::run_mark;
+use crate::group_commit::writer::Writer;
 use crate::store::Shared;
-use crate::writer::Writer;
+use crate::wal::frames::LogEnd;
+use crate::wal::run_mark;
 
 /// A signal that ends a thread between its steps.
 #[derive(Default)]

@@ -8,11 +8,13 @@ use lentil_store::{
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
-use crate::count::Count;
 use crate::error::store_error;
+use crate::group_commit::writer::Writer;
 use crate::store::Shared;
-use crate::writer::Writer;
-use crate::{documents, format, rows};
+use crate::tables::count::Count;
+use crate::tables::documents;
+use crate::tables::format;
+use crate::tables::write_set;
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
@@ -187,7 +189,7 @@ fn build(
             .find(|(index, _)| *index == own)
             .map(|(_, key)| key);
         let key = key.expect("an index that is built is written");
-        rows::insert_missing_entry(conn, own, key.as_bytes()).map_err(store_error)?;
+        write_set::insert_missing_entry(conn, own, key.as_bytes()).map_err(store_error)?;
         next = row.get::<_, i64>(0).map_err(store_error)?.checked_add(1);
         done += 1;
     }

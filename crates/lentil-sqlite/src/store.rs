@@ -12,18 +12,22 @@ use lentil_store::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::SqliteOptions;
+use crate::Verification;
 use crate::checkpoint::{self, Ticker};
-use crate::committer::{self, Signal};
-use crate::frontier::Frontier;
-use crate::open::{self, Opened};
-use crate::open_error::{OpenError, refused};
-use crate::pace::Pace;
-use crate::pool::{Pool, Purpose};
-use crate::published::Publication;
-use crate::snapshot::SqliteSnapshot;
+use crate::connection;
+use crate::group_commit::committer::{self, Signal};
+use crate::group_commit::durability::Publication;
+use crate::group_commit::policy::Pace;
+use crate::group_commit::writer::Writer;
+use crate::maintain;
+use crate::open::database::{self, Opened};
+use crate::open::error::{OpenError, refused};
+use crate::snapshots::commit_tracker::Frontier;
+use crate::snapshots::reader_pool::{Pool, Purpose};
+use crate::snapshots::snapshot::SqliteSnapshot;
 use crate::transaction::SqliteTransaction;
-use crate::writer::Writer;
-use crate::{SqliteOptions, Verification, connection, maintain, verify};
+use crate::verify;
 
 /// The store on SQLite.
 pub struct SqliteStore {
@@ -69,7 +73,7 @@ impl SqliteStore {
             last,
             base,
             lock,
-        } = open::open(folder, &options)?;
+        } = database::open(folder, &options)?;
         let to_file_error = |error| refused(&path, error);
         let checkpointer = connection::writer(&path).map_err(to_file_error)?;
         let writer = Writer::new(path.clone(), writer, wal, last, base).map_err(to_file_error)?;
@@ -293,7 +297,8 @@ impl Drop for SqliteStore {
 mod tests {
     use lentil_store::conformance::{TestStore, suite};
 
-    use crate::{SqliteOptions, SqliteStore};
+    use crate::SqliteOptions;
+    use crate::SqliteStore;
 
     suite!(|clock| async move {
         let folder = tempfile::tempdir().expect("a temporary folder");

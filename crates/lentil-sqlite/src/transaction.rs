@@ -11,12 +11,12 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::connection::BUSY_TIMEOUT;
-use crate::count::Count;
-use crate::documents;
 use crate::error::store_error;
-use crate::scan::{Scan, Scanned};
+use crate::group_commit::writer::{Batch, Outcome, Writer};
 use crate::store::Shared;
-use crate::writer::{Batch, Outcome, Writer};
+use crate::tables::count::Count;
+use crate::tables::documents;
+use crate::tables::scan::{Scan, Scanned};
 
 /// How long to wait before asking again whether another program has stopped writing.
 const FOREIGN_WRITER_PAUSE: Duration = Duration::from_millis(5);

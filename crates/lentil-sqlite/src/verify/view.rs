@@ -5,12 +5,12 @@ use lentil_values::{DocumentId, IndexKey, TableNumber};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::damage::{self, Fault};
-use crate::documents::{self, Documents, Stored, Tree};
 use crate::error::store_error;
-use crate::foreign::{self, index_number, system_index};
-use crate::format;
-use crate::numbers::FIRST_NATIVE;
+use crate::tables::damage::{self, Fault};
+use crate::tables::documents::{self, Documents, Stored, Tree};
+use crate::tables::foreign::{self, index_number, system_index};
+use crate::tables::format;
+use crate::tables::rowid::FIRST_NATIVE;
 
 /// Rows that are read in one snapshot.
 const STEP_ROWS: i64 = 256;

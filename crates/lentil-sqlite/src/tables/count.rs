@@ -6,11 +6,11 @@ use lentil_store::{IndexRef, IndexState, StoreError};
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, Row, params};
 
-use crate::documents::{self, Tree};
 use crate::error::store_error;
-use crate::foreign::{self, index_number};
-use crate::format;
-use crate::numbers::numbers;
+use crate::tables::documents::{self, Tree};
+use crate::tables::foreign::{self, index_number};
+use crate::tables::format;
+use crate::tables::rowid::numbers;
 
 /// How many entries are counted where it is asked for; more than that are counted on a thread that may wait.
 const INLINE: usize = 1_024;

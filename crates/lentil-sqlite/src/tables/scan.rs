@@ -6,11 +6,11 @@ use lentil_store::{IndexRef, Order, StoreError, StoredDocument};
 use lentil_values::{DocumentId, IndexKey, Interval};
 use rusqlite::{Connection, Row, Rows, Statement, params};
 
-use crate::damage;
-use crate::documents::{self, COLUMNS, Documents, Tree};
 use crate::error::store_error;
-use crate::foreign::{self, index_number};
-use crate::numbers::{id_key, id_prefix, keys_of, numbers, time_key};
+use crate::tables::damage;
+use crate::tables::documents::{self, COLUMNS, Documents, Tree};
+use crate::tables::foreign::{self, index_number};
+use crate::tables::rowid::{id_key, id_prefix, keys_of, numbers, time_key};
 
 /// What is read where it is asked for; more than that is read on a thread that may wait.
 const INLINE: Budget = Budget {

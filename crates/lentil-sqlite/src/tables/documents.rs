@@ -14,11 +14,11 @@ use lentil_values::{DocumentId, JsonForm, Object, TableNumber, Value};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use crate::checksum::checksum;
-use crate::damage::{self, Fault};
 use crate::error::store_error;
-use crate::foreign::{self, ForeignTables};
-use crate::numbers::{FIRST_NATIVE, native_number, number_by_id};
+use crate::tables::checksum::checksum;
+use crate::tables::damage::{self, Fault};
+use crate::tables::foreign::{self, ForeignTables};
+use crate::tables::rowid::{FIRST_NATIVE, native_number, number_by_id};
 
 /// The name of the tree that has a table's documents.
 #[derive(Clone, Copy)]

@@ -24,11 +24,12 @@ use lentil_store::{IndexRef, StoreError, StoredDocument};
 use lentil_values::{DocumentId, IndexKey, Interval, TableNumber, after_prefix};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
-use crate::checksum::checksum;
-use crate::documents::Tree;
 use crate::error::store_error;
-use crate::numbers::{FIRST_NATIVE, id_key, time_key};
-use crate::{format, rows};
+use crate::tables::checksum::checksum;
+use crate::tables::documents::Tree;
+use crate::tables::format;
+use crate::tables::rowid::{FIRST_NATIVE, id_key, time_key};
+use crate::tables::write_set;
 
 /// The bytes of a number at the end of an entry.
 const NUMBER: usize = 8;
@@ -172,7 +173,7 @@ pub(crate) fn insert(
     conn.prepare_cached(&insert)?
         .execute(params![number, json, checksum])?;
     for (index, entry) in entries(document, number) {
-        rows::insert_entry(conn, index, &entry)?;
+        write_set::insert_entry(conn, index, &entry)?;
     }
     Ok(())
 }
@@ -184,7 +185,7 @@ pub(crate) fn remove_entries(
     number: i64,
 ) -> rusqlite::Result<()> {
     for (index, entry) in entries(document, number) {
-        rows::remove_entry(conn, index, &entry)?;
+        write_set::remove_entry(conn, index, &entry)?;
     }
     Ok(())
 }

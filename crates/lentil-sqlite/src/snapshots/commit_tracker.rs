@@ -22,7 +22,8 @@ use rusqlite::Connection;
 
 use crate::connection::run;
 use crate::error::store_error;
-use crate::{documents, format};
+use crate::tables::documents;
+use crate::tables::format;
 
 /// By how much the ceiling is raised; after a crash timestamps go on from it.
 const RAISE: Duration = Duration::from_secs(1);
@@ -178,9 +179,11 @@ mod tests {
     use lentil_values::{FieldName, InternalId, Object, TableNumber, Value};
 
     use super::*;
-    use crate::foreign::ForeignTables;
-    use crate::open::{self, Opened};
-    use crate::{SqliteOptions, connection, rows};
+    use crate::SqliteOptions;
+    use crate::connection;
+    use crate::open::database::{self, Opened};
+    use crate::tables::foreign::ForeignTables;
+    use crate::tables::write_set;
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
@@ -233,7 +236,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let Opened {
             path, writer, last, ..
-        } = open::open(folder.path(), &SqliteOptions::default()).unwrap();
+        } = database::open(folder.path(), &SqliteOptions::default()).unwrap();
         documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
         for document in stored {
             let (foreign, json) = (&mut ForeignTables::default(), documents::encode(document));
@@ -258,7 +261,7 @@ mod tests {
         for (which, commits) in batches.iter().enumerate() {
             run(&writer, "BEGIN IMMEDIATE").unwrap();
             for (_, writes) in commits {
-                rows::apply(&writer, &mut ForeignTables::default(), writes).unwrap();
+                write_set::apply(&writer, &mut ForeignTables::default(), writes).unwrap();
             }
             let last = commits.last().unwrap().0;
             let mark = Mark::document(commits);
@@ -279,7 +282,7 @@ mod tests {
     fn a_snapshot_that_begins_amid_commits_has_just_those_up_to_its_timestamp() {
         let folder = tempfile::tempdir().unwrap();
         let Opened { path, writer, .. } =
-            open::open(folder.path(), &SqliteOptions::default()).unwrap();
+            database::open(folder.path(), &SqliteOptions::default()).unwrap();
         // The quicker commits are, the more often one begins or ends just then.
         writer.pragma_update(None, "synchronous", "OFF").unwrap();
         documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
@@ -302,7 +305,7 @@ mod tests {
                         },
                     );
                     run(&writer, "BEGIN IMMEDIATE").unwrap();
-                    rows::apply(&writer, &mut ForeignTables::default(), &commit.1).unwrap();
+                    write_set::apply(&writer, &mut ForeignTables::default(), &commit.1).unwrap();
                     frontier
                         .commit(&writer, commit.0, Mark::document(&[commit]).unwrap())
                         .unwrap();
@@ -327,7 +330,7 @@ mod tests {
     fn a_commit_that_failed_is_not_the_last() {
         let folder = tempfile::tempdir().unwrap();
         let Opened { writer, last, .. } =
-            open::open(folder.path(), &SqliteOptions::default()).unwrap();
+            database::open(folder.path(), &SqliteOptions::default()).unwrap();
         let frontier = Frontier::at(last);
         let mark = || Mark::Document(document(1, 1).id, None);
         assert!(

@@ -18,8 +18,8 @@ use lentil_values::{TableNames, TableNumber};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::documents::{COLUMNS, Tree, create_tree};
 use crate::error::store_error;
+use crate::tables::documents::{COLUMNS, Tree, create_tree};
 
 /// `Lntl`, in the file's header: whose file it is.
 pub(crate) const APPLICATION_ID: u32 = 0x4c6e_746c;

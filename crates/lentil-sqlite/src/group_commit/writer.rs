@@ -7,14 +7,16 @@ use lentil_store::{StoreError, Timestamp, WriteSet};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
-use crate::acknowledged::Note;
+use crate::SqliteOptions;
 use crate::checkpoint::Checkpoints;
 use crate::connection::{self, BUSY_TIMEOUT, run};
 use crate::error::store_error;
-use crate::foreign::ForeignTables;
-use crate::frontier::{Frontier, Mark};
-use crate::wal::Wal;
-use crate::{SqliteOptions, format, rows};
+use crate::snapshots::commit_tracker::{Frontier, Mark};
+use crate::tables::foreign::ForeignTables;
+use crate::tables::format;
+use crate::tables::write_set;
+use crate::wal::acknowledged::Note;
+use crate::wal::log::Wal;
 
 /// The one connection that writes, and the batch that is open on it.
 pub(crate) struct Writer {
@@ -157,7 +159,7 @@ impl Writer {
         let conn = self.conn.as_ref().expect("a batch is open on it");
         let batch = self.batch.as_mut().expect("a batch was begun");
         let foreign = &mut self.foreign;
-        batch.bytes += rows::apply(conn, foreign, &writes)
+        batch.bytes += write_set::apply(conn, foreign, &writes)
             .inspect_err(|_| begin_anew(conn, foreign, &batch.commits))?;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;
@@ -286,7 +288,7 @@ fn begin_anew(conn: &Connection, foreign: &mut ForeignTables, commits: &[(Timest
         .and_then(|()| {
             commits
                 .iter()
-                .try_for_each(|(_, writes)| rows::apply(conn, foreign, writes).map(drop))
+                .try_for_each(|(_, writes)| write_set::apply(conn, foreign, writes).map(drop))
         });
     if done.is_err() && !conn.is_autocommit() {
         // Whether this fails too shows in `is_autocommit`; the connection is then given up.
@@ -334,8 +336,8 @@ mod tests {
     use lentil_values::{DocumentId, InternalId, Object, TableNumber};
 
     use super::*;
-    use crate::documents::create_tree;
-    use crate::open::{self, Opened};
+    use crate::open::database::{self, Opened};
+    use crate::tables::documents::create_tree;
 
     /// A write set that inserts documents of these numbers.
     fn inserting(numbers: &[u64]) -> WriteSet {
@@ -372,7 +374,7 @@ mod tests {
             last,
             base,
             ..
-        } = open::open(folder.path(), &SqliteOptions::default()).unwrap();
+        } = database::open(folder.path(), &SqliteOptions::default()).unwrap();
         create_tree(&writer, TableNumber::FIRST_USER).unwrap();
         let mut writer = Writer::new(path, writer, wal, last, base).unwrap();
         assert_eq!(writer.begin_batch().unwrap(), Some(1));
@@ -396,7 +398,7 @@ mod tests {
     fn notes_name_a_ceiling_that_the_database_without_the_log_has_not_reached() {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteOptions::default();
-        let opened = open::open(folder.path(), &options).unwrap();
+        let opened = database::open(folder.path(), &options).unwrap();
         let (path, base) = (opened.path.clone(), opened.base);
         create_tree(&opened.writer, TableNumber::FIRST_USER).unwrap();
         let frontier = Frontier::at(opened.last);

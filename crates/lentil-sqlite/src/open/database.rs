@@ -10,13 +10,16 @@ use lentil_store::{Catalog, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::acknowledged::{self, Acknowledged};
-use crate::format::{self, APPLICATION_ID, FORMAT_VERSION, check_trees};
-use crate::loss::{self, Log, Loss};
-use crate::open_error::{OpenError, damaged, of_file, refused, shown};
-use crate::upgrade::{keep_copy, upgrade};
-use crate::wal::{self, Wal};
-use crate::{SqliteOptions, checkpoint, connection, run_mark};
+use crate::SqliteOptions;
+use crate::checkpoint;
+use crate::connection;
+use crate::open::error::{OpenError, damaged, of_file, refused, shown};
+use crate::open::upgrade::{keep_copy, upgrade};
+use crate::tables::format::{self, APPLICATION_ID, FORMAT_VERSION, check_trees};
+use crate::wal::acknowledged::{self, Acknowledged};
+use crate::wal::log::{self, Wal};
+use crate::wal::loss::{self, Log, Loss};
+use crate::wal::run_mark;
 
 const FILE: &str = "lentil.sqlite3";
 const HOUR_NANOS: u64 = 60 * 60 * 1_000_000_000;
@@ -55,7 +58,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
         let kept = writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
         kept.map(drop).map_err(|error| refused(&path, error))
     };
-    keep_log(fs::metadata(wal::path_of(&path)).is_ok())?;
+    keep_log(fs::metadata(log::path_of(&path)).is_ok())?;
     let (catalog, last) = accept(&path, &writer)?;
     if log.is_behind(ceiling_without_log, last) {
         return Err(foreign_log(&path));
@@ -85,7 +88,7 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     connection::sync_no_commits(&writer).map_err(|error| refused(&path, error))?;
     let wal = begin_notes(&path, &writer)
         .and_then(|wal| run_mark::begin(&lock, &path, last).map(|()| wal))
-        .map_err(of_file(&wal::path_of(&path)))?;
+        .map_err(of_file(&log::path_of(&path)))?;
     Ok(Opened {
         path,
         writer,
@@ -116,7 +119,7 @@ fn find_or_create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result
 
 /// The pages of this log and those of the database beside it would be mixed.
 fn foreign_log(path: &Path) -> OpenError {
-    let log = shown(&wal::path_of(path));
+    let log = shown(&log::path_of(path));
     OpenError::ForeignLog { log }
 }
 
@@ -129,7 +132,7 @@ fn read_ceiling_without_log(path: &Path) -> Option<Timestamp> {
 
 /// Compares the log of an existing database with the note on acknowledged commits.
 fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
-    let log = wal::path_of(path);
+    let log = log::path_of(path);
     if header.is_in_wal_mode {
         return Log::find(path).map_err(of_file(&log));
     }
@@ -144,7 +147,7 @@ fn find_log(path: &Path, header: &Header) -> Result<Log, OpenError> {
 
 /// Refuses a database from which acknowledged commits are missing, unless that is accepted.
 fn accept_loss(path: &Path, loss: &Loss, options: &SqliteOptions) -> Result<(), OpenError> {
-    let log = shown(&wal::path_of(path));
+    let log = shown(&log::path_of(path));
     let (acknowledged, intact) = (loss.acknowledged, loss.intact);
     if !options.accept_data_loss {
         return Err(OpenError::DataLoss {
@@ -175,7 +178,7 @@ fn accept_missing_notes(
         return Ok(());
     };
     let has_crashed =
-        run_mark::has_crashed(lock, path, run).map_err(of_file(&wal::lock_of(path)))?;
+        run_mark::has_crashed(lock, path, run).map_err(of_file(&log::lock_of(path)))?;
     if !has_crashed {
         return Ok(());
     }
@@ -278,7 +281,7 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let file = open_private(&wal::lock_of(&folder.join(FILE)));
+    let file = open_private(&log::lock_of(&folder.join(FILE)));
     let file = file.map_err(|io| OpenError::Folder {
         path: shown(folder),
         io,
@@ -347,7 +350,7 @@ fn check(path: &Path, header: &Header) -> Result<(), OpenError> {
 fn create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {
     let failed = of_file(path);
     // Another database's log would be taken for the new one's.
-    if fs::metadata(wal::path_of(path)).is_ok_and(|log| log.len() > 0) {
+    if fs::metadata(log::path_of(path)).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::Beheaded { path: shown(path) });
     }
     if let Some(loss) = Loss::of_everything(path).map_err(failed)? {

@@ -38,9 +38,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lentil_store::Timestamp;
 
-use crate::frames::{Checksum, LogEnd};
-use crate::open::open_private;
-use crate::wal;
+use crate::open::database::open_private;
+use crate::wal::frames::{Checksum, LogEnd};
+use crate::wal::log;
 
 const MAGIC: [u8; 8] = *b"LntlAck1";
 const NOTE_SIZE: usize = 64;
@@ -149,7 +149,7 @@ pub(crate) fn read(database: &Path) -> io::Result<Option<Note>> {
 
 /// Returns the path of the notes about the database at this path.
 pub(crate) fn path_of(database: &Path) -> PathBuf {
-    wal::beside(database, "-acknowledged")
+    log::beside(database, "-acknowledged")
 }
 
 fn read_last(file: &File) -> io::Result<Option<(u64, Note)>> {

@@ -3,8 +3,8 @@
 use lentil_store::{IndexRef, StoredDocument, WriteSet};
 use rusqlite::{Connection, params};
 
-use crate::documents::{self, encode};
-use crate::foreign::{ForeignTables, index_number};
+use crate::tables::documents::{self, encode};
+use crate::tables::foreign::{ForeignTables, index_number};
 
 /// Applies a write set; returns about how many bytes that wrote.
 pub(crate) fn apply(

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp};
 use lentil_values::{DocumentId, Interval};
 
-use crate::count::Count;
-use crate::documents;
-use crate::pool::Lease;
-use crate::scan::{Scan, Scanned};
+use crate::snapshots::reader_pool::Lease;
+use crate::tables::count::Count;
+use crate::tables::documents;
+use crate::tables::scan::{Scan, Scanned};
 
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {

@@ -4,11 +4,11 @@ use lentil_store::{DamagedDocument, IndexRef, StoreError};
 use lentil_values::{DocumentId, Interval, TableNames, TableNumber};
 use rusqlite::Connection;
 
-use crate::documents::{Tree, id_in};
 use crate::error::store_error;
-use crate::foreign::index_number;
-use crate::format;
-use crate::numbers::{FIRST_NATIVE, id_prefix, number_by_id};
+use crate::tables::documents::{Tree, id_in};
+use crate::tables::foreign::index_number;
+use crate::tables::format;
+use crate::tables::rowid::{FIRST_NATIVE, id_prefix, number_by_id};
 
 /// The fault of a stored document.
 #[derive(Clone, Debug, PartialEq, Eq)]

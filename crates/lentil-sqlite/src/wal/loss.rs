@@ -6,8 +6,9 @@ use std::{fs, io};
 use lentil_store::Timestamp;
 use rusqlite::Connection;
 
-use crate::acknowledged::{self, Note};
-use crate::{frames, wal};
+use crate::wal::acknowledged::{self, Note};
+use crate::wal::frames;
+use crate::wal::log;
 
 /// The result of comparing the write-ahead log with the note on acknowledged commits.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Log {
         if note.end.frames == 0 {
             return Ok(Log::Other(note));
         }
-        let Some(intact) = frames::count_intact(&wal::path_of(database), &note.end)? else {
+        let Some(intact) = frames::count_intact(&log::path_of(database), &note.end)? else {
             return Ok(Log::Other(note));
         };
         if intact == note.end.frames {
@@ -97,11 +98,11 @@ impl Loss {
     /// Keeps a copy of the damaged log, and removes it where the database is ahead of its intact part: its older
     /// pages would replace newer ones.
     pub(crate) fn set_log_aside(&self, database: &Path) -> io::Result<()> {
-        let log = wal::path_of(database);
+        let log = log::path_of(database);
         if !log.exists() {
             return Ok(());
         }
-        fs::copy(&log, wal::beside(database, "-wal.damaged"))?;
+        fs::copy(&log, log::beside(database, "-wal.damaged"))?;
         if self.intact > 0 && self.intact < self.copied {
             fs::remove_file(&log)?;
         }

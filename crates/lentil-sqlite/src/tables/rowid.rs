@@ -13,7 +13,7 @@ use lentil_store::{IndexRef, StoreError, StoredDocument};
 use lentil_values::{IndexKey, InternalId, Interval, KeyWriter, TableNumber, Value, after_prefix};
 use rusqlite::Connection;
 
-use crate::documents::Documents;
+use crate::tables::documents::Documents;
 
 /// The least number of a native document, made at minus infinity. Only a NaN gives a lower one.
 pub(crate) const FIRST_NATIVE: i64 = i64::MIN + (1 << 52) - 1;
@@ -156,8 +156,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::documents;
-    use crate::foreign::ForeignTables;
+    use crate::tables::documents;
+    use crate::tables::foreign::ForeignTables;
 
     fn made_at(creation_time: f64, random: u64) -> StoredDocument {
         StoredDocument {

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::SqliteOptions;
 use crate::connection::{self, run};
 use crate::error::store_error;
-use crate::frontier::{Frontier, Standing};
+use crate::snapshots::commit_tracker::{Frontier, Standing};
 
 /// The connections that read. Each is lent to one snapshot at a time, inside a SQLite transaction.
 ///
@@ -251,13 +251,13 @@ impl Drop for Lease {
 mod tests {
     use super::*;
     use crate::SqliteOptions;
-    use crate::open::{self, Opened};
+    use crate::open::database::{self, Opened};
 
     #[tokio::test]
     async fn a_snapshot_that_is_given_back_is_lent_again_until_something_is_committed() {
         let folder = tempfile::tempdir().unwrap();
         let Opened { path, last, .. } =
-            open::open(folder.path(), &SqliteOptions::default()).unwrap();
+            database::open(folder.path(), &SqliteOptions::default()).unwrap();
         let frontier = Arc::new(Frontier::at(last));
         let options = SqliteOptions {
             readers: 2,
@@ -296,7 +296,7 @@ mod tests {
     async fn held_snapshots_take_no_connection_from_reads_and_can_end_alone() {
         let folder = tempfile::tempdir().unwrap();
         let Opened { path, last, .. } =
-            open::open(folder.path(), &SqliteOptions::default()).unwrap();
+            database::open(folder.path(), &SqliteOptions::default()).unwrap();
         let frontier = Arc::new(Frontier::at(last));
         let options = SqliteOptions {
             readers: 2,

@@ -25,11 +25,11 @@ use lentil_values::{DocumentId, InternalId, TableNumber};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, Result, params};
 
-use crate::documents::{self, Tree};
-use crate::foreign::ForeignTables;
-use crate::format::{self, FORMAT_VERSION};
-use crate::numbers::number_by_id;
-use crate::wal;
+use crate::tables::documents::{self, Tree};
+use crate::tables::foreign::ForeignTables;
+use crate::tables::format::{self, FORMAT_VERSION};
+use crate::tables::rowid::number_by_id;
+use crate::wal::log;
 
 /// The size of a database and its log up to which a copy is kept.
 const COPY_LIMIT: u64 = 1 << 30;
@@ -49,7 +49,7 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
     if version >= FORMAT_VERSION {
         return Ok(());
     }
-    let files = [database.to_owned(), wal::path_of(database)];
+    let files = [database.to_owned(), log::path_of(database)];
     let files: Vec<PathBuf> = files.into_iter().filter(|file| file.exists()).collect();
     let mut size = 0;
     for file in &files {

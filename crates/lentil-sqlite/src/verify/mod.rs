@@ -24,10 +24,10 @@ use rusqlite::{Connection, params};
 use self::view::{EntryKey, Finding, View};
 use crate::checkpoint::Ticker;
 use crate::connection::{self, run};
-use crate::documents::{COLUMNS, Stored, Tree};
 use crate::error::store_error;
 use crate::maintain;
 use crate::store::Shared;
+use crate::tables::documents::{COLUMNS, Stored, Tree};
 
 /// The pause after a step, in multiples of the step's duration.
 const PAUSE_FACTOR: u32 = 9;

@@ -21,7 +21,7 @@ use std::time::UNIX_EPOCH;
 
 use lentil_store::Timestamp;
 
-use crate::wal;
+use crate::wal::log;
 
 /// The contents of the lock file while a server runs.
 #[derive(PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(crate) fn begin(lock: &File, database: &Path, run: Timestamp) -> io::Result<
 
 /// Removes the mark: everything acknowledged is in the database.
 pub(crate) fn end(database: &Path) -> io::Result<()> {
-    let lock = File::options().write(true).open(wal::lock_of(database))?;
+    let lock = File::options().write(true).open(log::lock_of(database))?;
     lock.set_len(0)?;
     lock.sync_all()
 }
@@ -102,7 +102,7 @@ mod tests {
     fn a_mark_counts_for_its_run_in_its_place_or_in_a_copied_folder() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("database");
-        let lock_path = wal::lock_of(&database);
+        let lock_path = log::lock_of(&database);
         fs::write(&database, "a").unwrap();
         fs::write(&lock_path, "").unwrap();
         let open = || {

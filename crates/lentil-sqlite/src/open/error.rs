@@ -4,7 +4,7 @@ use std::path::Path;
 use lentil_store::StoreError;
 use rusqlite::ErrorCode;
 
-use crate::format::FORMAT_VERSION;
+use crate::tables::format::FORMAT_VERSION;
 
 /// Why the database cannot be opened. It is left as it was.
 #[derive(Debug, thiserror::Error)]

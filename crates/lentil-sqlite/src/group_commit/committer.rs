@@ -27,11 +27,12 @@ use lentil_store::{Commit, CommitObserver, StoreError, Timestamp};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::MutexGuard;
 
+use crate::checkpoint;
 use crate::error::{end_after_failed_sync, end_process, store_error};
+use crate::group_commit::writer::{Batch, Writer};
 use crate::store::Shared;
-use crate::wal::Wal;
-use crate::writer::{Batch, Writer};
-use crate::{checkpoint, format};
+use crate::tables::format;
+use crate::wal::log::Wal;
 
 /// The interval between two checks of the files and of other programs' changes, which must be found within a second.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);

@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::acknowledged::{Acknowledged, Note};
 use crate::error::end_unkept;
-use crate::frames::LogEnd;
-use crate::guard::FileGuard;
+use crate::wal::acknowledged::{Acknowledged, Note};
+use crate::wal::file_guard::FileGuard;
+use crate::wal::frames::LogEnd;
 
 /// The write-ahead log of a database. The file stays the same as long as any connection is open.
 pub(crate) struct Wal {

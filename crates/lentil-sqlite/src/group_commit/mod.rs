@@ -1,0 +1,6 @@
+//! Group commit.
+
+pub(crate) mod committer;
+pub(crate) mod durability;
+pub(crate) mod policy;
+pub(crate) mod writer;
