@@ -14,7 +14,8 @@ use crate::store::Shared;
 use crate::tables::count::Count;
 use crate::tables::documents;
 use crate::tables::format;
-use crate::tables::write_set;
+use crate::tables::document_table::DocumentTable;
+use crate::tables::index_entries;
 
 impl Shared {
     /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
@@ -176,7 +177,7 @@ fn build(
 ) -> Result<(Steps, bool), StoreError> {
     let own = IndexRef::Declared(table, index.id);
     let (mut done, mut next) = (steps.done, None);
-    let Some(mut select) = documents::prepare(conn, table, &documents::walk_sql(table))? else {
+    let Some(mut select) = DocumentTable(table).prepare(conn, &DocumentTable(table).walk_sql())? else {
         return Ok((steps, true));
     };
     let limit = i64::try_from(batch).unwrap_or(i64::MAX);
@@ -189,7 +190,7 @@ fn build(
             .find(|(index, _)| *index == own)
             .map(|(_, key)| key);
         let key = key.expect("an index that is built is written");
-        write_set::insert_missing_entry(conn, own, key.as_bytes()).map_err(store_error)?;
+        index_entries::insert_missing(conn, own, key.as_bytes()).map_err(store_error)?;
         next = row.get::<_, i64>(0).map_err(store_error)?.checked_add(1);
         done += 1;
     }

@@ -192,7 +192,7 @@ impl Shared {
         let conn = writer.conn()?;
         let is_as_it_was = match format::read_catalog(conn) {
             Ok(catalog) => {
-                catalog == *self.catalog() && format::check_trees(conn, &catalog).is_ok()
+                catalog == *self.catalog() && format::check_tables(conn, &catalog).is_ok()
             }
             Err(StoreError::Corrupt(_)) => false,
             Err(error) => return Err(error),

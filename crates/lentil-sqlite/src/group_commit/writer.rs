@@ -208,7 +208,7 @@ impl Writer {
     pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("it has just been used");
         self.data_version = Some(connection::data_version(conn)?);
-        self.ceiling = format::read_ceiling(conn)?;
+        self.ceiling = format::read_timestamp_lease(conn)?;
         self.checkpoints.note_end();
         self.epoch += 1;
         self.allotted = self.allotted.next(now);
@@ -337,7 +337,7 @@ mod tests {
 
     use super::*;
     use crate::open::database::{self, Opened};
-    use crate::tables::documents::create_tree;
+    use crate::tables::document_table::DocumentTable;
 
     /// A write set that inserts documents of these numbers.
     fn inserting(numbers: &[u64]) -> WriteSet {
@@ -375,7 +375,7 @@ mod tests {
             base,
             ..
         } = database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        create_tree(&writer, TableNumber::FIRST_USER).unwrap();
+        DocumentTable(TableNumber::FIRST_USER).create(&writer).unwrap();
         let mut writer = Writer::new(path, writer, wal, last, base).unwrap();
         assert_eq!(writer.begin_batch().unwrap(), Some(1));
         let first = writer.apply(inserting(&[1, 2]), last).unwrap();
@@ -400,7 +400,7 @@ mod tests {
         let options = SqliteOptions::default();
         let opened = database::open(folder.path(), &options).unwrap();
         let (path, base) = (opened.path.clone(), opened.base);
-        create_tree(&opened.writer, TableNumber::FIRST_USER).unwrap();
+        DocumentTable(TableNumber::FIRST_USER).create(&opened.writer).unwrap();
         let frontier = Frontier::at(opened.last);
         let mut writer =
             Writer::new(opened.path, opened.writer, opened.wal, opened.last, base).unwrap();
@@ -416,7 +416,7 @@ mod tests {
         let ceiling_without_log = || {
             let copy = folder.path().join("copy");
             std::fs::copy(&path, &copy).unwrap();
-            format::read_ceiling(&Connection::open(&copy).unwrap()).unwrap()
+            format::read_timestamp_lease(&Connection::open(&copy).unwrap()).unwrap()
         };
         let first = note_of_next(&mut writer);
         assert!(first.ceiling > ceiling_without_log() && first.base == base);

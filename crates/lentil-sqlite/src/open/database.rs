@@ -15,7 +15,7 @@ use crate::checkpoint;
 use crate::connection;
 use crate::open::error::{OpenError, damaged, of_file, refused, shown};
 use crate::open::upgrade::{keep_copy, upgrade};
-use crate::tables::format::{self, APPLICATION_ID, FORMAT_VERSION, check_trees};
+use crate::tables::format::{self, APPLICATION_ID, FORMAT_VERSION, check_tables};
 use crate::wal::acknowledged::{self, Acknowledged};
 use crate::wal::log::{self, Wal};
 use crate::wal::loss::{self, Log, Loss};
@@ -76,10 +76,10 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     keep_log(false)?;
     connection::configure_writer(&writer).map_err(|error| refused(&path, error))?;
     upgrade(&writer, &catalog).map_err(|error| refused(&path, error))?;
-    check_trees(&writer, &catalog).map_err(|error| damaged(&path, error))?;
+    check_tables(&writer, &catalog).map_err(|error| damaged(&path, error))?;
     // What a client saw of a later state, before this folder was restored from a copy, must not be ahead of us.
     let last = last.next(clock.now());
-    format::write_ceiling(&writer, last)
+    format::write_timestamp_lease(&writer, last)
         .and_then(|()| format::write_run(&writer, last))
         .map_err(|error| refused(&path, error))?;
     let is_copied = checkpoint::copy_all(&writer, "PASSIVE")
@@ -127,7 +127,7 @@ fn foreign_log(path: &Path) -> OpenError {
 /// cannot be read, as when the log has the rest of a checkpoint that was interrupted.
 fn read_ceiling_without_log(path: &Path) -> Option<Timestamp> {
     let conn = connection::open_without_log(path).ok()?;
-    format::read_ceiling(&conn).ok()
+    format::read_timestamp_lease(&conn).ok()
 }
 
 /// Compares the log of an existing database with the note on acknowledged commits.
@@ -229,7 +229,7 @@ fn accept(path: &Path, conn: &Connection) -> Result<(Catalog, Timestamp), OpenEr
             format_version,
         },
     )?;
-    let last = format::read_ceiling(conn).map_err(failed)?;
+    let last = format::read_timestamp_lease(conn).map_err(failed)?;
     let catalog = format::read_catalog(conn).map_err(|error| damaged(path, error))?;
     Ok((catalog, last))
 }

@@ -25,10 +25,11 @@ use lentil_values::{DocumentId, InternalId, TableNumber};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, Result, params};
 
-use crate::tables::documents::{self, Tree};
+use crate::tables::document_table::DocumentTable;
+use crate::tables::{documents, row};
 use crate::tables::foreign::ForeignTables;
 use crate::tables::format::{self, FORMAT_VERSION};
-use crate::tables::rowid::number_by_id;
+use crate::tables::rowid::rowid_of;
 use crate::wal::log;
 
 /// The size of a database and its log up to which a copy is kept.
@@ -121,7 +122,7 @@ pub(crate) fn upgrade(conn: &Connection, catalog: &Catalog) -> Result<()> {
 fn add_checksums(conn: &Connection, catalog: &Catalog) -> Result<()> {
     let transaction = conn.unchecked_transaction()?;
     for table in catalog.tables.values() {
-        let tree = Tree(table.number);
+        let tree = DocumentTable(table.number);
         transaction.execute_batch(&format!("ALTER TABLE {tree} ADD COLUMN checksum INTEGER"))?;
     }
     format::write_catalog(conn, catalog)?;
@@ -171,7 +172,7 @@ fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
             internal: InternalId(row.get(1)?),
         };
         let json = row.get_ref(2)?.as_str()?;
-        match documents::decode(json.as_bytes()) {
+        match row::decode(json.as_bytes()) {
             Ok(document) if document.id == id => {
                 documents::insert(conn, &mut foreign, &document, json)?;
             }
@@ -185,9 +186,9 @@ fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
 fn copy_damaged(conn: &Connection, id: DocumentId, json: &str) -> Result<()> {
     let insert = format!(
         "INSERT INTO {} (number, json) VALUES (?1, ?2)",
-        Tree(id.table)
+        DocumentTable(id.table)
     );
-    conn.execute(&insert, params![number_by_id(id.internal), json])
+    conn.execute(&insert, params![rowid_of(id.internal), json])
         .map(drop)
 }
 

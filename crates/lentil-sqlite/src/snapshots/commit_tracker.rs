@@ -159,7 +159,7 @@ impl Mark {
     ) -> rusqlite::Result<(Mark, Timestamp)> {
         let ceiling =
             Timestamp::from_nanos(last.as_nanos().saturating_add(RAISE.as_nanos() as u64));
-        format::write_ceiling(conn, ceiling)?;
+        format::write_timestamp_lease(conn, ceiling)?;
         Ok((Mark::Ceiling(ceiling), ceiling))
     }
 
@@ -167,7 +167,7 @@ impl Mark {
         match self {
             Mark::Document(id, document) => documents::is_stored(conn, *id, document.as_deref()),
             Mark::Ceiling(ceiling) => {
-                Ok(format::read_ceiling(conn).map_err(store_error)? == *ceiling)
+                Ok(format::read_timestamp_lease(conn).map_err(store_error)? == *ceiling)
             }
         }
     }
@@ -183,7 +183,8 @@ mod tests {
     use crate::connection;
     use crate::open::database::{self, Opened};
     use crate::tables::foreign::ForeignTables;
-    use crate::tables::write_set;
+    use crate::tables::document_table::DocumentTable;
+    use crate::tables::{row, write_set};
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
@@ -237,9 +238,9 @@ mod tests {
         let Opened {
             path, writer, last, ..
         } = database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
+        DocumentTable(TableNumber::FIRST_USER).create(&writer).unwrap();
         for document in stored {
-            let (foreign, json) = (&mut ForeignTables::default(), documents::encode(document));
+            let (foreign, json) = (&mut ForeignTables::default(), row::encode(document));
             documents::insert(&writer, foreign, document, &json).unwrap();
         }
         let reader = connection::reader(&path).unwrap();
@@ -285,7 +286,7 @@ mod tests {
             database::open(folder.path(), &SqliteOptions::default()).unwrap();
         // The quicker commits are, the more often one begins or ends just then.
         writer.pragma_update(None, "synchronous", "OFF").unwrap();
-        documents::create_tree(&writer, TableNumber::FIRST_USER).unwrap();
+        DocumentTable(TableNumber::FIRST_USER).create(&writer).unwrap();
         let reader = connection::reader(&path).unwrap();
         let (frontier, commits) = (&Frontier::at(at(0)), 5_000);
         std::thread::scope(|scope| {

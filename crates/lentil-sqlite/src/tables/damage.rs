@@ -4,50 +4,43 @@ use lentil_store::{DamagedDocument, IndexRef, StoreError};
 use lentil_values::{DocumentId, Interval, TableNames, TableNumber};
 use rusqlite::Connection;
 
+use super::document_table::DocumentTable;
+use super::format;
+use super::index_entries::index_id;
+use super::row::{Fault, StoredRow};
+use super::rowid::{FIRST_NATIVE, id_prefix, rowid_of};
 use crate::error::store_error;
-use crate::tables::documents::{Tree, id_in};
-use crate::tables::foreign::index_number;
-use crate::tables::format;
-use crate::tables::rowid::{FIRST_NATIVE, id_prefix, number_by_id};
 
-/// The fault of a stored document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Its checksum does not match.
-    Checksum,
-    /// It is not a document, or not one that belongs where it stands.
-    Content(String),
-}
-
-/// The error of a row that is damaged.
+/// Returns the error of a damaged row.
 pub(crate) fn of_row(
     conn: &Connection,
     table: TableNumber,
-    number: i64,
-    json: &[u8],
-    fault: Fault,
+    row: &StoredRow<'_>,
+    fault: &Fault,
 ) -> StoreError {
-    let (tree, id) = (Tree(table), id_in(json).filter(|id| id.table == table));
-    let what = match &fault {
+    let rowid = row.rowid;
+    let document_table = DocumentTable(table);
+    let id = row.id().filter(|id| id.table == table);
+    let what = match fault {
         Fault::Checksum => "its checksum does not match",
         Fault::Content(what) => what,
     };
     let reason = format!(
-        "{what} (row {number} of {tree}). Restore it from a backup. If you edited this row by hand, set its checksum \
-         to NULL: UPDATE {tree} SET checksum = NULL WHERE number = {number}. To give the document up: DELETE FROM \
-         {tree} WHERE number = {number}; {}",
-        delete_entries(table, id, number)
+        "{what} (row {rowid} of {document_table}). Restore it from a backup. If you edited this row by hand, set its \
+         checksum to NULL: UPDATE {document_table} SET checksum = NULL WHERE number = {rowid}. To give the document \
+         up: DELETE FROM {document_table} WHERE number = {rowid}; {}",
+        delete_entries_sql(table, id, rowid)
     );
     damaged(conn, table, id, reason)
 }
 
-/// The statements that delete a document's index entries.
-fn delete_entries(table: TableNumber, id: Option<DocumentId>, number: i64) -> String {
+/// Returns the statements that delete a document's index entries.
+fn delete_entries_sql(table: TableNumber, id: Option<DocumentId>, rowid: i64) -> String {
     let delete = "DELETE FROM _index_entries WHERE";
-    if number < FIRST_NATIVE {
-        let by_id = index_number(IndexRef::ById(table));
-        let by_creation_time = index_number(IndexRef::ByCreationTime(table));
-        let own = format!("substr(key, -8) = X'{}'", hex(&number.to_be_bytes()));
+    if rowid < FIRST_NATIVE {
+        let by_id = index_id(IndexRef::ById(table));
+        let by_creation_time = index_id(IndexRef::ByCreationTime(table));
+        let own = format!("substr(key, -8) = X'{}'", hex(&rowid.to_be_bytes()));
         return format!(
             "{delete} substr(key, -16) IN (SELECT substr(key, 1, 16) FROM _index_entries WHERE index_id = {by_id} \
              AND {own}); {delete} index_id IN ({by_id}, {by_creation_time}) AND {own}"
@@ -58,10 +51,10 @@ fn delete_entries(table: TableNumber, id: Option<DocumentId>, number: i64) -> St
             "{delete} substr(key, -16) = X'{}'",
             hex(id.internal.as_bytes())
         ),
-        // Without the id, use its beginning, which the number encodes.
+        // The id is damaged; the rowid still encodes its first half.
         None => format!(
             "{delete} substr(key, -16, 8) = X'{}'",
-            hex(&id_prefix(number))
+            hex(&id_prefix(rowid))
         ),
     }
 }
@@ -70,19 +63,39 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The error of a document that an index entry names, and that is not there.
+/// Returns the error of an index entry whose document is missing.
 pub(crate) fn of_missing(conn: &Connection, index: IndexRef, id: DocumentId) -> StoreError {
     let index = index_name(conn, index);
     let reason = format!(
         "the index {index} has an entry for it, and its row is missing. Restore it from a backup. To give the \
          document up: {}",
-        delete_entries(id.table, Some(id), number_by_id(id.internal))
+        delete_entries_sql(id.table, Some(id), rowid_of(id.internal))
     );
     damaged(conn, id.table, Some(id), reason)
 }
 
-/// The same error, of the document that was asked for if its row does not say which it is.
-pub(crate) fn named(error: StoreError, id: DocumentId) -> StoreError {
+/// Returns the error of a row that SQLite failed to read. If its pages are damaged, the error names the row.
+pub(crate) fn of_unreadable_row(
+    conn: &Connection,
+    table: TableNumber,
+    rowid: i64,
+    error: rusqlite::Error,
+) -> StoreError {
+    match store_error(error) {
+        StoreError::Corrupt(what) => {
+            let document_table = DocumentTable(table);
+            let reason = format!(
+                "the pages of row {rowid} of {document_table} cannot be read ({what}). Restore a backup of the data \
+                 folder"
+            );
+            damaged(conn, table, None, reason)
+        }
+        other => other,
+    }
+}
+
+/// Adds the requested id to the error of a damaged document whose own id cannot be read.
+pub(crate) fn with_id(error: StoreError, id: DocumentId) -> StoreError {
     match error {
         StoreError::DamagedDocument(mut damaged) => {
             damaged.id = damaged.id.or(Some(id));
@@ -103,25 +116,6 @@ pub(crate) fn with_entries(error: StoreError, entries: Interval) -> StoreError {
     }
 }
 
-/// The error of a row that SQLite failed to read: of the row, if its pages are damaged.
-pub(crate) fn of_number(
-    conn: &Connection,
-    table: TableNumber,
-    number: i64,
-    error: rusqlite::Error,
-) -> StoreError {
-    match store_error(error) {
-        StoreError::Corrupt(what) => {
-            let tree = Tree(table);
-            let reason = format!(
-                "the pages of row {number} of {tree} cannot be read ({what}). Restore a backup of the data folder"
-            );
-            damaged(conn, table, None, reason)
-        }
-        other => other,
-    }
-}
-
 fn damaged(
     conn: &Connection,
     table: TableNumber,
@@ -136,24 +130,27 @@ fn damaged(
     }))
 }
 
-/// The table's name, or that of its tree when the catalog cannot be read.
+/// Returns a table's name, or the name of its document table if the catalog cannot be read.
 pub(crate) fn table_name(conn: &Connection, table: TableNumber) -> String {
     let catalog = format::read_catalog(conn).ok();
-    let name = catalog.as_ref().and_then(|catalog| catalog.name(table));
-    name.map_or_else(|| Tree(table).to_string(), str::to_owned)
+    match catalog.as_ref().and_then(|catalog| catalog.name(table)) {
+        Some(name) => name.to_owned(),
+        None => DocumentTable(table).to_string(),
+    }
 }
 
-/// An index's name, with its table's, for a message.
+/// Returns an index's name in the form `table.index`.
 pub(crate) fn index_name(conn: &Connection, index: IndexRef) -> String {
     let table = table_name(conn, index.table());
-    let name = match index {
-        IndexRef::ById(_) => "by_id".to_owned(),
-        IndexRef::ByCreationTime(_) => "by_creation_time".to_owned(),
+    match index {
+        IndexRef::ById(_) => format!("{table}.by_id"),
+        IndexRef::ByCreationTime(_) => format!("{table}.by_creation_time"),
         IndexRef::Declared(_, id) => {
             let catalog = format::read_catalog(conn).ok();
-            let found = catalog.as_ref().and_then(|catalog| catalog.find_index(id));
-            found.map_or_else(|| id.0.to_string(), |(_, _, index)| index.name.clone())
+            match catalog.as_ref().and_then(|catalog| catalog.find_index(id)) {
+                Some((_, _, index)) => format!("{table}.{}", index.name),
+                None => format!("{table}.{}", id.0),
+            }
         }
-    };
-    format!("{table}.{name}")
+    }
 }

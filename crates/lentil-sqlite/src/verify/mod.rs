@@ -27,7 +27,8 @@ use crate::connection::{self, run};
 use crate::error::store_error;
 use crate::maintain;
 use crate::store::Shared;
-use crate::tables::documents::{COLUMNS, Stored, Tree};
+use crate::tables::document_table::{COLUMNS, DocumentTable};
+use crate::tables::row::StoredRow;
 
 /// The pause after a step, in multiples of the step's duration.
 const PAUSE_FACTOR: u32 = 9;
@@ -225,19 +226,19 @@ impl Pass<'_> {
 
 /// Gives a document its checksum; returns false if it has one, or is damaged.
 fn stamp(conn: &Connection, table: TableNumber, number: i64) -> rusqlite::Result<bool> {
-    let tree = Tree(table);
+    let tree = DocumentTable(table);
     let mut select =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM {tree} WHERE number = ?1"))?;
     let mut rows = select.query([number])?;
     let Some(row) = rows.next()? else {
         return Ok(false);
     };
-    let stored = Stored::of(row)?;
+    let stored = StoredRow::of(row)?;
     if stored.has_checksum() || stored.verify(table).is_err() {
         return Ok(false);
     }
     let update = format!("UPDATE {tree} SET checksum = ?2 WHERE number = ?1");
     conn.prepare_cached(&update)?
-        .execute(params![number, stored.own_checksum(table)])?;
+        .execute(params![number, stored.computed_checksum(table)])?;
     Ok(true)
 }

@@ -3,12 +3,15 @@
 use lentil_store::{Catalog, IndexId, IndexRef, IndexState, StoreError, StoredDocument};
 use lentil_values::{DocumentId, IndexKey, TableNumber};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::error::store_error;
-use crate::tables::damage::{self, Fault};
-use crate::tables::documents::{self, Documents, Stored, Tree};
-use crate::tables::foreign::{self, index_number, system_index};
+use crate::tables::damage;
+use crate::tables::document_table::DocumentTable;
+use crate::tables::documents::{self, Documents};
+use crate::tables::row::{Fault, StoredRow};
+use crate::tables::foreign;
+use crate::tables::index_entries::{self, system_index};
 use crate::tables::format;
 use crate::tables::rowid::FIRST_NATIVE;
 
@@ -62,7 +65,7 @@ impl<'c> View<'c> {
             rows: 0,
             next: None,
         };
-        let Some(mut select) = documents::prepare(self.conn, table, &documents::walk_sql(table))?
+        let Some(mut select) = DocumentTable(table).prepare(self.conn, &DocumentTable(table).walk_sql())?
         else {
             return Ok(walked);
         };
@@ -79,14 +82,14 @@ impl<'c> View<'c> {
                     return Ok(walked);
                 }
             };
-            let stored = Stored::of(row).map_err(store_error)?;
+            let stored = StoredRow::of(row).map_err(store_error)?;
             walked.rows += 1;
-            last = Some(stored.number);
+            last = Some(stored.rowid);
             match stored.verify(table) {
                 Ok(document) => {
-                    self.verify_entries_of(&document, stored.number)?;
+                    self.verify_entries_of(&document, stored.rowid)?;
                     if !stored.has_checksum() {
-                        unstamped.push(stored.number);
+                        unstamped.push(stored.rowid);
                     }
                 }
                 Err(fault) => self.find_damaged(table, &stored, fault),
@@ -98,12 +101,12 @@ impl<'c> View<'c> {
         Ok(walked)
     }
 
-    fn find_damaged(&mut self, table: TableNumber, stored: &Stored<'_>, fault: Fault) {
+    fn find_damaged(&mut self, table: TableNumber, stored: &StoredRow<'_>, fault: Fault) {
         let what = match fault {
             Fault::Checksum => "the document's checksum does not match".to_owned(),
             Fault::Content(what) => format!("the document is damaged: {what}"),
         };
-        let what = format!("{what} (row {} of {})", stored.number, Tree(table));
+        let what = format!("{what} (row {} of {})", stored.rowid, DocumentTable(table));
         self.find(
             table,
             None,
@@ -130,7 +133,7 @@ impl<'c> View<'c> {
             entries.extend(foreign::entries(document, number));
         }
         for (index, entry) in entries {
-            if !has_entry(self.conn, index, &entry).map_err(store_error)? {
+            if !index_entries::contains(self.conn, index, &entry).map_err(store_error)? {
                 let what = "the document's index entry is missing".to_owned();
                 self.find(document.id.table, Some(index), Some(document.id), what);
             }
@@ -256,7 +259,7 @@ impl<'c> View<'c> {
         index: IndexRef,
         entry: &[u8],
     ) -> Result<(Option<DocumentId>, bool), StoreError> {
-        let Some((key, number)) = foreign::split(entry) else {
+        let Some((key, number)) = foreign::split_entry(entry) else {
             return Ok((None, false));
         };
         let id = key.id().map(|internal| DocumentId {
@@ -320,11 +323,4 @@ fn failed(error: rusqlite::Error) -> Result<String, StoreError> {
         StoreError::Corrupt(what) => Ok(what),
         other => Err(other),
     }
-}
-
-fn has_entry(conn: &Connection, index: IndexRef, entry: &[u8]) -> rusqlite::Result<bool> {
-    let select = "SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key = ?2";
-    let mut select = conn.prepare_cached(select)?;
-    let found = select.query_row(params![index_number(index), entry], |_| Ok(()));
-    Ok(found.optional()?.is_some())
 }
