@@ -6,17 +6,17 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// How long a connection that may wait does so for another program, such as a `sqlite3` that someone has open.
+/// The timeout of a connection that waits for another program's lock, such as that of an open `sqlite3`.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that may write.
+/// Opens a connection that writes.
 pub(crate) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path)?;
     configure_writer(&conn)?;
     Ok(conn)
 }
 
-/// Has each commit made durable, and leaves checkpoints to those who are not waited for.
+/// Makes the connection fsync each of its commits, and leave checkpoints to the checkpointer.
 pub(crate) fn configure_writer(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
@@ -24,12 +24,12 @@ pub(crate) fn configure_writer(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cache_size", -8_192)
 }
 
-/// Leaves it to others to make this connection's commits durable.
-pub(crate) fn sync_no_commits(conn: &Connection) -> rusqlite::Result<()> {
+/// Leaves the fsync of this connection's commits to the caller.
+pub(crate) fn disable_commit_fsync(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "synchronous", "NORMAL")
 }
 
-/// Counts the frames of the log as each commit of this connection leaves it.
+/// Returns a counter of the log's frames, which each commit of this connection updates.
 pub(crate) fn count_frames(conn: &mut Connection) -> rusqlite::Result<Arc<AtomicU32>> {
     let frames = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&frames);
@@ -41,30 +41,30 @@ pub(crate) fn count_frames(conn: &mut Connection) -> rusqlite::Result<Arc<Atomic
     Ok(frames)
 }
 
-/// A connection that reads.
+/// Opens a connection that reads.
 pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }
 
-/// A connection to a database that is there; nothing is read or written yet.
+/// Opens a connection to an existing database. It reads and writes nothing yet.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // Each connection is used by one thread at a time, which its `&mut` or mutex sees to.
+    // SQLite needs no mutex: Rust's `&mut` or our mutex lets one thread at a time use the connection.
     let conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(128);
-    // A damaged page is then found when it is first read.
+    // Detects a damaged page when it is first read.
     conn.pragma_update(None, "cell_size_check", true)?;
-    // Without this the planner looks at what a `LIMIT ?` is bound to, and plans anew whenever that is bound again.
+    // Otherwise the planner uses the values bound to a statement, and prepares it again when they change.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 
-/// A connection that reads the database file alone, without its write-ahead log, locks or changes.
+/// Opens a connection that reads the database file alone: without its write-ahead log, without locks, without changes.
 pub(crate) fn open_without_log(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -79,15 +79,16 @@ pub(crate) fn open_without_log(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// A number that changes when another connection has committed.
+/// Returns a number that changes when another connection commits.
 pub(crate) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("PRAGMA data_version")?
         .query_row([], |row| row.get(0))
 }
 
-/// Runs one statement that is kept prepared.
+/// Runs a statement without parameters, and keeps it prepared.
 pub(crate) fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
-    conn.prepare_cached(sql)?.execute([]).map(drop)
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -96,8 +97,9 @@ mod tests {
 
     use super::*;
 
+    /// Without `ENABLE_QPSG` SQLite prepared each statement with a `LIMIT` parameter again on every use.
     #[test]
-    fn a_statement_is_planned_once() {
+    fn statement_is_prepared_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         Connection::open(&path)

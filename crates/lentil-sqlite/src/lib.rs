@@ -1,24 +1,44 @@
-//! The default store: SQLite, embedded, one file in the data folder.
+//! The embedded store: SQLite, one file in the data folder.
 //!
-//! Mutations run one after another behind a fair turn and share SQLite transactions ("group commit",
-//! see `committer`); queries read from a pool of connections, each in a snapshot of its own. Documents are kept as
-//! JSON that `sqlite3` shows: every table of the application is a view there.
+//! Mutations execute one after another behind a fair write lock, and share SQLite transactions (`group_commit`). Queries
+//! read on pooled connections, each in its own snapshot (`snapshots`), and never wait for a mutation. Documents are
+//! stored as JSON, and each table of the application is a view, so that a person can read them with `sqlite3`
+//! (`tables`).
+//!
+//! A module imports only modules below it:
+//!
+//! ```text
+//!                          store                              the threads and the public API
+//!    ┌──────────┬────────────┼───────────┬─────────┐
+//! transaction maintain  checkpointer  verify      open        mutations · indexes · the log's size · damage · start
+//!    └──────────┴────────────┼───────────┘         │
+//!                       group_commit               │          many mutations, one fsync
+//!                            │                     │
+//!                        snapshots                 │          which commits a reader sees
+//!                            ├─────────────────────┤
+//!                          tables                 wal         documents and entries · durability
+//!                            └──────────┬──────────┘
+//!                     error  connection  files  options
+//! ```
 
-mod checkpoint;
+mod catalog;
+mod checkpointer;
 mod connection;
 mod error;
+mod files;
 mod group_commit;
 mod maintain;
 mod open;
 mod options;
 mod snapshots;
+mod stop_signal;
 mod store;
 mod tables;
 mod transaction;
 mod verify;
 mod wal;
 
-pub use open::error::OpenError;
+pub use open::OpenError;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;
 pub use verify::Verification;

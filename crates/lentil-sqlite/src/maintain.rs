@@ -1,4 +1,5 @@
-//! Declaring tables and indexes, and building and dropping indexes in steps, each a SQLite transaction of its own.
+//! Declaring tables and indexes, and building and dropping indexes in steps. Each step is a SQLite transaction of its
+//! own.
 
 use std::sync::Arc;
 
@@ -8,155 +9,147 @@ use lentil_store::{
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, params};
 
-use crate::error::store_error;
-use crate::group_commit::writer::Writer;
-use crate::store::Shared;
+use crate::catalog::CurrentCatalog;
+use crate::error::{failed_task, store_error};
+use crate::group_commit::{GroupCommit, Writer};
 use crate::tables::count::Count;
-use crate::tables::documents;
-use crate::tables::format;
 use crate::tables::document_table::DocumentTable;
-use crate::tables::index_entries;
+use crate::tables::{documents, format, index_entries};
 
-impl Shared {
-    /// Runs `work` on the connection that writes, on a thread that may wait, with the turn and no batch open.
-    pub(crate) async fn alone<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Shared, &mut Writer) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let turn = self.turn().await?;
-        self.signal.close_batch();
-        let mut writer = self.writer.lock().await;
-        writer.end_empty_batch();
-        let applied = writer.applied;
-        drop(writer);
-        self.published.wait(applied).await?;
-        let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work(&shared, &mut shared.writer.blocking_lock());
-            drop(turn);
-            done
-        });
-        done.await
-            .map_err(|error| StoreError::Failed(error.to_string()))?
-    }
+/// Runs `work` on a blocking thread, under the write lock and without an open batch.
+pub(crate) async fn exclusively<T: Send + 'static>(
+    group_commit: &Arc<GroupCommit>,
+    work: impl FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let permit = group_commit.write_lock.acquire().await?;
+    group_commit.close_batch();
+    let mut writer = group_commit.writer.lock().await;
+    writer.end_empty_batch();
+    let applied = writer.applied();
+    drop(writer);
+    group_commit.published.wait(applied).await?;
+
+    let group_commit = Arc::clone(group_commit);
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work(&mut group_commit.writer.blocking_lock());
+        // Moves the permit here: a caller that is dropped must not release the write lock during the work.
+        drop(permit);
+        result
+    });
+    done.await.map_err(failed_task)?
 }
 
+/// Makes the declared tables and indexes exist; returns the new catalog.
 pub(crate) fn declare(
-    shared: &Shared,
     writer: &mut Writer,
+    catalog: &CurrentCatalog,
     tables: &[TableDeclaration],
 ) -> Result<Arc<Catalog>, StoreError> {
-    let catalog = shared.catalog();
-    let next = Arc::new(catalog.declare(tables));
-    if next != catalog {
-        in_transaction(shared, writer, |conn| {
-            format::write_catalog(conn, &next).map_err(store_error)
-        })?;
-        *shared.catalog.write() = Arc::clone(&next);
+    let current = catalog.get();
+    let next = Arc::new(current.declare(tables));
+    if next != current {
+        writer.in_transaction(|conn| format::write_catalog(conn, &next).map_err(store_error))?;
+        catalog.set(Arc::clone(&next));
     }
     Ok(next)
 }
 
+/// Builds or drops about `batch` entries of the next unfinished index. Returns `None` if there is no such index.
 pub(crate) fn step(
-    shared: &Shared,
     writer: &mut Writer,
+    current: &CurrentCatalog,
     batch: usize,
 ) -> Result<Option<Progress>, StoreError> {
-    let catalog = shared.catalog();
+    let catalog = current.get();
     let Some(id) = catalog.next_unfinished() else {
         return Ok(None);
     };
-    let (table, entry, index) = catalog.find_index(id).expect("the catalog named it");
-    let (steps, is_finished) = in_transaction(shared, writer, |conn| {
-        let of = |index| Steps::read(conn, id)?.map_or_else(|| Steps::begin(conn, index), Ok);
-        let (steps, is_finished) = match index.state {
-            IndexState::Building => build(
-                conn,
-                &catalog,
-                entry.number,
-                index,
-                of(IndexRef::ById(entry.number))?,
-                batch,
-            )?,
-            _ => remove(
-                conn,
-                index,
-                of(IndexRef::Declared(entry.number, id))?,
-                batch,
-            )?,
+    let (name, table, index) = catalog
+        .find_index(id)
+        .expect("the catalog has the index that it names");
+    let step = writer.in_transaction(|conn| {
+        let step = match index.state {
+            IndexState::Building => build(conn, &catalog, table.number, index, batch)?,
+            _ => remove(conn, table.number, index, batch)?,
         };
-        if is_finished {
+        if step.is_finished {
             format::delete_meta(conn, &steps_name(id)).map_err(store_error)?;
             format::write_catalog(conn, &catalog.finish(id)).map_err(store_error)?;
         } else {
-            steps.write(conn, id)?;
+            step.steps.write(conn, id)?;
         }
-        Ok((steps, is_finished))
+        Ok(step)
     })?;
-    if is_finished {
-        *shared.catalog.write() = Arc::new(catalog.finish(id));
+    if step.is_finished {
+        current.set(Arc::new(catalog.finish(id)));
     }
-    let (done, total) = (
-        steps.done,
-        if is_finished {
-            steps.done
-        } else {
-            steps.total.max(steps.done + 1)
-        },
-    );
+
+    let Steps { done, total, .. } = step.steps;
     Ok(Some(Progress {
-        table: table.to_owned(),
+        table: name.to_owned(),
         index: index.name.clone(),
         state: index.state,
         done,
-        total,
+        // The table may have grown since `total` was counted.
+        total: if step.is_finished {
+            done
+        } else {
+            total.max(done + 1)
+        },
     }))
 }
 
-/// How far the building or dropping of an index has come.
+/// The progress of building or dropping an index, stored between two steps.
 struct Steps {
-    /// Documents, or entries, that are done.
+    /// The number of documents or entries done.
     done: u64,
-    /// How many there were when it began.
+    /// The number of documents or entries when the first step began.
     total: u64,
-    /// The number of the document where building goes on.
+    /// The rowid at which building continues.
     next: i64,
 }
 
-/// Where it is kept how far an index has come.
+/// The result of one step.
+struct Step {
+    steps: Steps,
+    is_finished: bool,
+}
+
+/// Returns the name under which the progress of an index is stored.
 fn steps_name(id: IndexId) -> String {
     format!("steps {}", id.0)
 }
 
 impl Steps {
-    /// Counts what there is to do.
-    fn begin(conn: &Connection, index: IndexRef) -> Result<Steps, StoreError> {
-        let total = Count {
-            index,
+    /// Reads the progress of an index. In the first step it counts the entries of `counted`, which are to be done.
+    fn read_or_count(
+        conn: &Connection,
+        id: IndexId,
+        counted: IndexRef,
+    ) -> Result<Steps, StoreError> {
+        let text: Option<String> = format::read_meta(conn, &steps_name(id)).map_err(store_error)?;
+        if let Some(steps) = text.as_deref().and_then(Steps::parse) {
+            return Ok(steps);
+        }
+        let count = Count {
+            index: counted,
             interval: Interval::all(),
             limit: usize::MAX,
-        }
-        .finish(conn)? as u64;
+        };
         Ok(Steps {
             done: 0,
-            total,
+            total: count.finish(conn)? as u64,
             next: i64::MIN,
         })
-    }
-
-    fn read(conn: &Connection, id: IndexId) -> Result<Option<Steps>, StoreError> {
-        let text: Option<String> = format::read_meta(conn, &steps_name(id)).map_err(store_error)?;
-        Ok(text.and_then(|text| Steps::parse(&text)))
     }
 
     /// Reads `"<done> <total> <next>"`.
     fn parse(text: &str) -> Option<Steps> {
         let mut words = text.split(' ');
-        let (done, total, next) = (words.next()?, words.next()?, words.next()?);
         Some(Steps {
-            done: done.parse().ok()?,
-            total: total.parse().ok()?,
-            next: next.parse().ok()?,
+            done: words.next()?.parse().ok()?,
+            total: words.next()?.parse().ok()?,
+            next: words.next()?.parse().ok()?,
         })
     }
 
@@ -172,81 +165,56 @@ fn build(
     catalog: &Catalog,
     table: TableNumber,
     index: &IndexEntry,
-    steps: Steps,
     batch: usize,
-) -> Result<(Steps, bool), StoreError> {
+) -> Result<Step, StoreError> {
+    let mut steps = Steps::read_or_count(conn, index.id, IndexRef::ById(table))?;
     let own = IndexRef::Declared(table, index.id);
-    let (mut done, mut next) = (steps.done, None);
-    let Some(mut select) = DocumentTable(table).prepare(conn, &DocumentTable(table).walk_sql())? else {
-        return Ok((steps, true));
+    let document_table = DocumentTable(table);
+    let Some(mut select) = document_table.prepare(conn, &document_table.walk_sql())? else {
+        return Ok(Step {
+            steps,
+            is_finished: true,
+        });
     };
     let limit = i64::try_from(batch).unwrap_or(i64::MAX);
     let mut rows = select.query([steps.next, limit]).map_err(store_error)?;
+    let mut read = 0;
     while let Some(row) = rows.next().map_err(store_error)? {
         let document = documents::read(conn, table, row)?.document;
         let keys = catalog.keys_of(&document);
-        let key = keys
+        let (_, key) = keys
             .iter()
             .find(|(index, _)| *index == own)
-            .map(|(_, key)| key);
-        let key = key.expect("an index that is built is written");
+            .expect("the catalog gives a key for every index that is being built");
+        // Mutations write to an index that is being built, so the entry may exist.
         index_entries::insert_missing(conn, own, key.as_bytes()).map_err(store_error)?;
-        next = row.get::<_, i64>(0).map_err(store_error)?.checked_add(1);
-        done += 1;
+        let rowid: i64 = row.get(0).map_err(store_error)?;
+        steps.next = rowid.saturating_add(1);
+        read += 1;
     }
-    let is_finished = done - steps.done < batch as u64;
-    let next = next.unwrap_or(i64::MAX);
-    Ok((
-        Steps {
-            done,
-            next,
-            ..steps
-        },
-        is_finished,
-    ))
+    steps.done += read as u64;
+    Ok(Step {
+        steps,
+        is_finished: read < batch,
+    })
 }
 
 fn remove(
     conn: &Connection,
+    table: TableNumber,
     index: &IndexEntry,
-    steps: Steps,
     batch: usize,
-) -> Result<(Steps, bool), StoreError> {
+) -> Result<Step, StoreError> {
+    let own = IndexRef::Declared(table, index.id);
+    let mut steps = Steps::read_or_count(conn, index.id, own)?;
     let delete = "DELETE FROM _index_entries WHERE index_id = ?1 AND key IN
          (SELECT key FROM _index_entries WHERE index_id = ?1 LIMIT ?2)";
     let removed = conn
         .execute(delete, params![index.id.0, batch as i64])
         .map_err(store_error)?;
-    Ok((
-        Steps {
-            done: steps.done + removed as u64,
-            ..steps
-        },
-        removed < batch,
-    ))
-}
-
-/// Does it in a transaction, which is durable when this returns.
-pub(crate) fn in_transaction<T>(
-    shared: &Shared,
-    writer: &mut Writer,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let conn = writer.conn()?;
-    conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
-    let done = work(conn).and_then(|done| {
-        conn.execute_batch("COMMIT")
-            .map_err(store_error)
-            .map(|()| done)
-    });
-    // The catalog that comes next is not for snapshots from before.
-    shared.frontier.renew();
-    if done.is_err() && !conn.is_autocommit() {
-        conn.execute_batch("ROLLBACK").map_err(store_error)?;
-    }
-    if done.is_ok() {
-        let note = writer.note();
-        writer.wal().make_durable(&note);
-    }
-    done
+    steps.done += removed as u64;
+    Ok(Step {
+        steps,
+        is_finished: removed < batch,
+    })
 }

@@ -3,37 +3,36 @@ use std::time::Duration;
 
 use lentil_store::{Clock, SystemClock};
 
-/// How the store works; the defaults are for production.
+/// Options of the store; the defaults are for production.
 #[derive(Clone)]
 pub struct SqliteOptions {
-    /// Where timestamps come from.
+    /// The clock that gives timestamps.
     pub clock: Arc<dyn Clock>,
-    /// How long a mutation waits for its turn, and a query for a connection.
+    /// The timeout of a mutation that waits for the write lock, and of a query that waits for a connection.
     pub max_wait: Duration,
-    /// Mutations that share one SQLite transaction at most.
+    /// The maximum number of mutations in a batch, which is one SQLite transaction.
     pub batch_commits: usize,
-    /// Bytes of documents that one SQLite transaction writes, about.
+    /// The approximate maximum size of a batch's documents, in bytes.
     pub batch_bytes: usize,
-    /// How long a SQLite transaction stays open for others to join.
+    /// The maximum age of a batch that other mutations can join.
     pub batch_time: Duration,
-    /// Connections that read at the same time at most.
+    /// The maximum number of concurrent reads, each on its own connection.
     pub readers: usize,
-    /// The most snapshots that are held for later reads at the same time, beside those of `readers`.
+    /// The maximum number of snapshots that are held for later reads, in addition to `readers`.
     pub held_snapshots: usize,
-    /// How long a snapshot can be read; an older one would keep the write-ahead log from being reused.
+    /// The maximum age of a snapshot. An older one would keep the write-ahead log from restarting.
     pub snapshot_max_age: Duration,
-    /// Bytes written after which the write-ahead log is copied into the database in the background.
+    /// The number of log bytes after which a background checkpoint copies the log into the database.
     pub checkpoint_bytes: u64,
-    /// The size of the write-ahead log above which mutations wait until it can begin anew; its file keeps twice that at
-    /// most.
+    /// The log size above which mutations wait until the log can restart. Its file keeps at most twice this size.
     pub wal_limit: u64,
     /// Whether to open a database from which acknowledged commits are missing.
     pub accept_data_loss: bool,
     /// Whether to open a database whose last commit is far ahead of the clock.
     pub accept_clock_change: bool,
-    /// The delay from the start to the background verification of all documents and index entries.
+    /// The delay from the start to the first background verification of all documents and index entries.
     pub verify_delay: Duration,
-    /// The interval at which they are verified again.
+    /// The interval between later verifications.
     pub verify_interval: Duration,
 }
 

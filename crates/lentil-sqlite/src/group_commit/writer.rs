@@ -1,78 +1,80 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::oneshot;
 
-use crate::SqliteOptions;
-use crate::checkpoint::Checkpoints;
+use super::batch::Batch;
 use crate::connection::{self, BUSY_TIMEOUT, run};
-use crate::error::store_error;
-use crate::snapshots::commit_tracker::{Frontier, Mark};
+use crate::error::{failed_io, store_error};
+use crate::snapshots::{CommitProbe, CommitTracker};
 use crate::tables::foreign::ForeignTables;
-use crate::tables::format;
-use crate::tables::write_set;
+use crate::tables::{format, write_set};
 use crate::wal::acknowledged::Note;
+use crate::wal::checkpoint::{self, CheckpointState, Mode};
 use crate::wal::log::Wal;
+use crate::wal::run_mark;
 
-/// The one connection that writes, and the batch that is open on it.
+/// The only connection that writes, and the batch that is open on it.
 pub(crate) struct Writer {
     path: PathBuf,
-    /// `None` after a batch was lost, until it is needed again.
+    /// `None` after an abort, until the connection is needed again.
     conn: Option<Connection>,
-    /// The log that the connection writes.
+    /// The log to which the connection writes.
     wal: Arc<Wal>,
     /// The number of frames in the log after the connection's last commit.
     frames: Arc<AtomicU32>,
-    checkpoints: Checkpoints,
-    /// The version of the database, which other connections' commits change. `None` if such a commit may have been missed.
+    checkpoints: CheckpointState,
+    tracker: Arc<CommitTracker>,
+    /// SQLite's number for the state of the database, which other connections' commits change. `None` if such a commit
+    /// may have been missed.
     data_version: Option<i64>,
-    /// The ceiling that the start has copied into the database.
+    /// The timestamp lease that the start has copied into the database file.
     base: Timestamp,
     is_closed: bool,
-    /// Counts the batches that were lost: what a transaction read before is then not to be trusted.
-    pub(crate) epoch: u64,
-    pub(crate) batch: Option<Batch>,
-    batches: u64,
-    /// The last commit that is applied and not lost: what a transaction that begins now sees.
-    pub(crate) applied: Timestamp,
-    /// The last commit that is in the file.
-    pub(crate) committed: Timestamp,
-    /// The last timestamp handed out; a lost commit's is not handed out again.
+    epoch: u64,
+    batch: Option<Batch>,
+    last_batch: u64,
+    applied: Timestamp,
+    /// The last commit in the file.
+    committed: Timestamp,
+    /// The last timestamp of any write set. The timestamps of aborted commits are not used again.
     allotted: Timestamp,
-    /// The ceiling of timestamps that is in the file.
-    ceiling: Timestamp,
+    /// The end of the timestamp lease in the file.
+    lease: Timestamp,
     foreign: ForeignTables,
 }
 
-/// Mutations that share one SQLite transaction, and its outcome.
-pub(crate) struct Batch {
-    /// Later batches have greater numbers.
-    pub(crate) number: u64,
-    pub(crate) began: Instant,
-    /// What was applied, in order.
-    pub(crate) commits: Vec<(Timestamp, WriteSet)>,
-    pub(crate) bytes: usize,
-    /// The note to write once the batch is durable; set by COMMIT.
-    pub(crate) note: Note,
-    /// Those who wait for what becomes of it.
-    pub(crate) waiting: Vec<oneshot::Sender<Outcome>>,
+/// A batch after COMMIT, before its fsync.
+pub(crate) struct CommittedBatch {
+    pub(crate) batch: Batch,
+    pub(crate) unsynced: Unsynced,
 }
 
-/// What became of a batch: durable and published, or lost and why.
-pub(crate) type Outcome = Result<(), String>;
+/// A commit of the connection before its fsync. It does not borrow the writer, so that the next mutations execute during
+/// the fsync.
+pub(crate) struct Unsynced {
+    wal: Arc<Wal>,
+    note: Note,
+}
+
+impl Unsynced {
+    /// Makes the commit durable. Ends the process if the fsync fails.
+    pub(crate) fn make_durable(&self) {
+        self.wal.make_durable(&self.note);
+    }
+}
 
 impl Writer {
-    /// A writer to the database as it was opened.
-    ///
-    /// Its last commit is at `last`, and the ceiling in the database without its log is `base`.
+    /// Creates the writer of a database whose last commit is at `last`. `base` is the timestamp lease of the database
+    /// file without its log.
     pub(crate) fn new(
         path: PathBuf,
         mut conn: Connection,
         wal: Wal,
+        tracker: Arc<CommitTracker>,
         last: Timestamp,
         base: Timestamp,
     ) -> rusqlite::Result<Writer> {
@@ -83,174 +85,225 @@ impl Writer {
             conn: Some(conn),
             wal: Arc::new(wal),
             frames,
-            checkpoints: Checkpoints::default(),
+            checkpoints: CheckpointState::default(),
+            tracker,
             base,
             is_closed: false,
             epoch: 0,
             batch: None,
-            batches: 0,
+            last_batch: 0,
             applied: last,
             committed: last,
             allotted: last,
-            ceiling: last,
+            lease: last,
             foreign: ForeignTables::default(),
         })
     }
 
-    /// The connection, opened anew if it was given up.
+    /// Returns the connection; opens a new one after an abort.
     pub(crate) fn conn(&mut self) -> Result<&Connection, StoreError> {
         if self.is_closed {
             return Err(StoreError::Closed);
         }
         if self.conn.is_none() {
-            let mut conn = connection::writer(&self.path).map_err(store_error)?;
-            // Reading makes it open its log.
-            format::read_version(&conn).map_err(store_error)?;
-            connection::sync_no_commits(&conn).map_err(store_error)?;
-            self.frames = connection::count_frames(&mut conn).map_err(store_error)?;
-            let wal = Wal::of(&conn, &self.path, self.wal.acknowledged());
-            let wal = wal.map_err(|error| StoreError::Failed(error.to_string()))?;
-            // The new connection must not have opened other files than the one before.
-            self.wal.check_files();
-            self.wal = Arc::new(wal);
-            self.checkpoints.note_end();
-            self.data_version = None;
-            self.conn = Some(conn);
+            self.reconnect()?;
         }
         Ok(self.conn.as_ref().expect("it was just opened"))
     }
 
-    /// Where the database is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    fn reconnect(&mut self) -> Result<(), StoreError> {
+        let mut conn = connection::writer(&self.path).map_err(store_error)?;
+        // SQLite opens the log with the first read.
+        format::read_version(&conn).map_err(store_error)?;
+        connection::disable_commit_fsync(&conn).map_err(store_error)?;
+        self.frames = connection::count_frames(&mut conn).map_err(store_error)?;
+        let wal = Wal::of(&conn, &self.path, self.wal.notes()).map_err(failed_io)?;
+        // The old guard checks that the new connection has opened the same files.
+        self.wal.check_files();
+        self.wal = Arc::new(wal);
+        self.checkpoints.note_other_end();
+        self.data_version = None;
+        self.conn = Some(conn);
+        Ok(())
     }
 
-    /// The log that has what was committed.
-    pub(crate) fn wal(&self) -> Arc<Wal> {
-        Arc::clone(&self.wal)
+    /// Returns whether the connection is open. An abort closes it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.conn.is_some()
     }
 
-    /// Begins a batch if none is open, and returns the number of the one that is; `None` while another program is
-    /// writing.
-    pub(crate) fn begin_batch(&mut self) -> Result<Option<u64>, StoreError> {
+    /// Returns a number that increases when batches are aborted or another program has changed the database. Then the
+    /// reads of a transaction that began before must not be used.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Returns the last commit that is applied and not aborted: a transaction that begins now reads it.
+    pub(crate) fn applied(&self) -> Timestamp {
+        self.applied
+    }
+
+    /// Returns the last commit in the file.
+    pub(crate) fn committed(&self) -> Timestamp {
+        self.committed
+    }
+
+    /// Returns the open batch.
+    pub(crate) fn batch(&mut self) -> Option<&mut Batch> {
+        self.batch.as_mut()
+    }
+
+    /// Ends the process if a file of the database was removed or replaced.
+    pub(crate) fn check_files(&self) {
+        self.wal.check_files();
+    }
+
+    pub(crate) fn checkpoints(&mut self) -> &mut CheckpointState {
+        &mut self.checkpoints
+    }
+
+    /// Opens a batch unless one is open; returns its number. Returns `None` while another program writes.
+    pub(crate) fn open_batch(&mut self) -> Result<Option<u64>, StoreError> {
         if let Some(batch) = &self.batch {
             return Ok(Some(batch.number));
         }
         match begin(self.conn()?) {
             Ok(()) => {
-                self.batches += 1;
-                self.batch = Some(Batch::begin(self.batches));
+                self.last_batch += 1;
+                self.batch = Some(Batch::open(self.last_batch));
+                Ok(Some(self.last_batch))
             }
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(store_error(error)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
+            Err(error) => Err(store_error(error)),
         }
-        Ok(Some(self.batches))
     }
 
-    /// Applies a write set in the open batch. A failure undoes just this write set, unless the batch is lost with it
-    /// ([`Writer::has_lost_batch`]).
+    /// Applies a write set in the open batch. A failure undoes only this write set, unless SQLite has ended the whole
+    /// batch ([`Writer::has_lost_batch`]).
     pub(crate) fn apply(
         &mut self,
         writes: WriteSet,
         now: Timestamp,
     ) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("a batch is open on it");
-        let batch = self.batch.as_mut().expect("a batch was begun");
+        let batch = self.batch.as_mut().expect("a batch is open");
         let foreign = &mut self.foreign;
-        batch.bytes += write_set::apply(conn, foreign, &writes)
-            .inspect_err(|_| begin_anew(conn, foreign, &batch.commits))?;
+        let bytes = write_set::apply(conn, foreign, &writes)
+            .inspect_err(|_| redo(conn, foreign, &batch.commits))?;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;
-        batch.commits.push((self.applied, writes));
+        batch.push(self.applied, writes, bytes);
         Ok(self.applied)
     }
 
-    /// Commits what the open batch applied. It is durable when the log is.
-    pub(crate) fn commit(&mut self, frontier: &Frontier) -> rusqlite::Result<()> {
-        let conn = self.conn.as_ref().expect("a batch is open on it");
-        let commits = self.batch.as_ref().map_or(&[][..], |batch| &batch.commits);
-        let keeps_ceiling = self.applied <= self.ceiling && !self.checkpoints.raise_ceiling();
-        let (mark, ceiling) = match Mark::document(commits).filter(|_| keeps_ceiling) {
-            Some(mark) => (mark, self.ceiling),
-            None => Mark::ceiling(conn, self.applied)?,
+    /// Commits the open batch. Returns `None` if no batch is open or nothing was applied.
+    pub(crate) fn commit(&mut self) -> rusqlite::Result<Option<CommittedBatch>> {
+        self.end_empty_batch();
+        let Some(batch) = &self.batch else {
+            return Ok(None);
         };
-        frontier.commit(conn, self.applied, mark)?;
+        debug_assert!(
+            self.committed < self.applied,
+            "the batch has applied something"
+        );
+        let conn = self.conn.as_ref().expect("a batch is open on it");
+        let keeps_lease = self.applied <= self.lease && !self.checkpoints.requires_lease();
+        let probe = CommitProbe::document(&batch.commits).filter(|_| keeps_lease);
+        let (probe, lease) = match probe {
+            Some(probe) => (probe, self.lease),
+            None => CommitProbe::extend_lease(conn, self.applied)?,
+        };
+        self.tracker.commit(conn, self.applied, probe)?;
         self.committed = self.applied;
-        if self.ceiling != ceiling {
-            self.ceiling = ceiling;
-            self.checkpoints.ceiling_was_raised();
+        if self.lease != lease {
+            self.lease = lease;
+            self.checkpoints.lease_extended();
         }
-        let note = self.note();
-        if let Some(batch) = &mut self.batch {
-            batch.note = note;
-        }
-        Ok(())
+        debug_assert!(self.committed <= self.lease, "no commit exceeds the lease");
+
+        let unsynced = self.unsynced();
+        let batch = self.batch.take();
+        Ok(batch.map(|batch| CommittedBatch { batch, unsynced }))
     }
 
-    /// Returns whether the connection is open, and not given up with a lost batch.
-    pub(crate) fn is_open(&self) -> bool {
-        self.conn.is_some()
+    /// Returns the connection's last commit.
+    pub(crate) fn unsynced(&mut self) -> Unsynced {
+        // Relaxed: SQLite calls the hook that counts frames on the committing thread, under the writer's mutex.
+        let end = self.wal.end(self.frames.load(Ordering::Relaxed));
+        Unsynced {
+            wal: Arc::clone(&self.wal),
+            note: Note {
+                end,
+                copied: self.checkpoints.copied(&end),
+                lease: self.lease,
+                base: self.base,
+            },
+        }
     }
 
-    /// Returns whether another program has committed since [`Writer::accept_outside_changes`], or may have.
+    /// Runs `work` in a SQLite transaction of its own, which is durable when this returns. No batch may be open.
+    pub(crate) fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        debug_assert!(self.batch.is_none(), "SQLite has no nested transactions");
+        let tracker = Arc::clone(&self.tracker);
+        let conn = self.conn()?;
+        conn.execute_batch("BEGIN IMMEDIATE").map_err(store_error)?;
+        let result = work(conn).and_then(|result| {
+            conn.execute_batch("COMMIT").map_err(store_error)?;
+            Ok(result)
+        });
+        // A reused snapshot from before would not match the new catalog.
+        tracker.invalidate();
+        if result.is_err() && !conn.is_autocommit() {
+            conn.execute_batch("ROLLBACK").map_err(store_error)?;
+        }
+        if result.is_ok() {
+            self.unsynced().make_durable();
+        }
+        result
+    }
+
+    /// Returns whether another program has, or may have, committed since [`Writer::accept_outside_changes`].
     pub(crate) fn is_changed_outside(&mut self) -> Result<bool, StoreError> {
         let version = connection::data_version(self.conn()?).map_err(store_error)?;
         Ok(self.data_version != Some(version))
     }
 
-    /// Accepts the state that the connection sees now as the base for later checks. Returns a timestamp for the changes
-    /// before.
+    /// Accepts the state of the database as the base of later checks. Returns a timestamp for the changes before it.
     ///
-    /// A transaction that runs now may have read the state before them, so it must run again. They may have lowered the
-    /// ceiling, when the other program has restored a copy, so the next commit raises it.
+    /// A transaction that executes now may have read the state before the changes, so the epoch increases and it must
+    /// execute again. The other program may have restored a copy with an older timestamp lease, so the next commit
+    /// extends the lease.
     pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
         let conn = self.conn.as_ref().expect("it has just been used");
         self.data_version = Some(connection::data_version(conn)?);
-        self.ceiling = format::read_timestamp_lease(conn)?;
-        self.checkpoints.note_end();
+        self.lease = format::read_timestamp_lease(conn)?;
+        self.checkpoints.note_other_end();
         self.epoch += 1;
         self.allotted = self.allotted.next(now);
         self.applied = self.allotted;
         self.committed = self.allotted;
-        Ok(self.allotted)
+        self.tracker.advance(self.committed);
+        Ok(self.committed)
     }
 
-    /// Returns the note on the commit that the connection has just made, to be written once it is durable.
-    pub(crate) fn note(&mut self) -> Note {
-        let end = self.wal.end(self.frames.load(Ordering::Relaxed));
-        Note {
-            end,
-            copied: self.checkpoints.copied(&end),
-            ceiling: self.ceiling,
-            base: self.base,
-        }
-    }
-
-    /// Returns the state of checkpoints.
-    pub(crate) fn checkpoints(&mut self) -> &mut Checkpoints {
-        &mut self.checkpoints
-    }
-
-    /// Returns whether SQLite has ended the batch's transaction by itself, as it does when the disk is full.
+    /// Returns whether SQLite has rolled back the open batch by itself, as it does when the disk is full.
     pub(crate) fn has_lost_batch(&self) -> bool {
         self.batch.is_some() && self.conn.as_ref().is_none_or(Connection::is_autocommit)
     }
 
-    /// Ends a batch that nothing was applied to.
+    /// Rolls back a batch to which nothing was applied.
     pub(crate) fn end_empty_batch(&mut self) {
-        if self
-            .batch
-            .take_if(|batch| batch.commits.is_empty())
-            .is_some()
-        {
+        let empty = self.batch.take_if(|batch| batch.commits.is_empty());
+        if empty.is_some() {
             self.roll_back();
         }
     }
 
-    /// Gives the open batch up, and the connection with it; what is committed is what there is.
-    pub(crate) fn give_up(&mut self) -> Option<Batch> {
+    /// Rolls back the open batch and closes the connection. Later transactions begin from the last commit.
+    pub(crate) fn abort_batch(&mut self) -> Option<Batch> {
         self.epoch += 1;
         self.applied = self.committed;
         self.foreign = ForeignTables::default();
@@ -260,43 +313,73 @@ impl Writer {
     }
 
     fn roll_back(&mut self) {
-        let conn = self.conn.as_ref().filter(|conn| !conn.is_autocommit());
-        if conn.is_some_and(|conn| run(conn, "ROLLBACK").is_err()) {
+        let Some(conn) = &self.conn else {
+            return;
+        };
+        if !conn.is_autocommit() && run(conn, "ROLLBACK").is_err() {
             self.conn = None;
         }
     }
 
-    /// Closes the connection; the one that is last to close copies the log into the database.
-    pub(crate) fn close(&mut self) {
+    /// Restarts the log if the snapshots that read it end within `timeout`.
+    pub(crate) fn restart_log(&mut self, limit: u64, timeout: Duration) -> Result<(), StoreError> {
+        self.checkpoints.note_other_end();
+        checkpoint::restart_log(self.conn()?, limit, timeout)
+    }
+
+    /// Copies the whole log into the database and empties it, unless another connection reads it. Then closes.
+    ///
+    /// If the log cannot be emptied, the notes keep describing it for the next start.
+    pub(crate) fn close(&mut self) -> Result<(), StoreError> {
+        let emptied = self.empty_log();
         self.is_closed = true;
         self.conn = None;
+        emptied
+    }
+
+    fn empty_log(&mut self) -> Result<(), StoreError> {
+        let wal = Arc::clone(&self.wal);
+        let conn = self.conn()?;
+        if !checkpoint::copy_all(conn, Mode::Full)? {
+            return Ok(());
+        }
+        // Before the log is truncated: after a crash in between, the notes would report its commits as missing.
+        wal.claim_nothing().map_err(failed_io)?;
+        checkpoint::checkpoint(conn, Mode::Truncate)?;
+        run_mark::end(&self.path).map_err(failed_io)
     }
 }
 
-/// Undoes a write set that was applied in part, and makes the others of its batch anew. If even that fails, all that
-/// is not yet committed is undone.
+/// Undoes a write set that was applied in part: rolls back the batch, and applies its other write sets again. If that
+/// fails too, the whole batch is rolled back.
 ///
-/// With a savepoint before each write set it would be undone alone; but SQLite then keeps a copy of every page that a
-/// write set changes, and no write set fails unless the disk or the file does.
-fn begin_anew(conn: &Connection, foreign: &mut ForeignTables, commits: &[(Timestamp, WriteSet)]) {
+/// A savepoint before each write set would undo it alone. But with savepoints SQLite copies every page that a write set
+/// changes, and write sets fail only when the disk or the file does.
+fn redo(conn: &Connection, foreign: &mut ForeignTables, commits: &[(Timestamp, WriteSet)]) {
     *foreign = ForeignTables::default();
     if conn.is_autocommit() {
         return;
     }
-    let done = run(conn, "ROLLBACK")
-        .and_then(|()| begin(conn))
-        .and_then(|()| {
-            commits
-                .iter()
-                .try_for_each(|(_, writes)| write_set::apply(conn, foreign, writes).map(drop))
-        });
-    if done.is_err() && !conn.is_autocommit() {
-        // Whether this fails too shows in `is_autocommit`; the connection is then given up.
+    if try_redo(conn, foreign, commits).is_err() && !conn.is_autocommit() {
+        // If this fails too, the connection stays in the transaction with a part of the batch.
         let _ = run(conn, "ROLLBACK");
     }
 }
 
-/// Begins to write; it does not wait for another program that does, for this runs where other tasks run too.
+fn try_redo(
+    conn: &Connection,
+    foreign: &mut ForeignTables,
+    commits: &[(Timestamp, WriteSet)],
+) -> rusqlite::Result<()> {
+    run(conn, "ROLLBACK")?;
+    begin(conn)?;
+    for (_, writes) in commits {
+        write_set::apply(conn, foreign, writes)?;
+    }
+    Ok(())
+}
+
+/// Begins a transaction that writes. It does not wait for another program, because it runs on a tokio worker.
 fn begin(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::ZERO)?;
     let began = run(conn, "BEGIN IMMEDIATE");
@@ -304,132 +387,90 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
     began
 }
 
-impl Batch {
-    fn begin(number: u64) -> Batch {
-        Batch {
-            number,
-            began: Instant::now(),
-            commits: Vec::new(),
-            bytes: 0,
-            note: Note::default(),
-            waiting: Vec::new(),
-        }
-    }
-
-    /// Tells what has become of the batch, once it is known.
-    pub(crate) fn outcome(&mut self) -> oneshot::Receiver<Outcome> {
-        let (tell, outcome) = oneshot::channel();
-        self.waiting.push(tell);
-        outcome
-    }
-
-    pub(crate) fn is_full(&self, options: &SqliteOptions) -> bool {
-        self.commits.len() >= options.batch_commits
-            || self.bytes >= options.batch_bytes
-            || self.began.elapsed() >= options.batch_time
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use lentil_store::{DocumentWrite, StoredDocument};
-    use lentil_values::{DocumentId, InternalId, Object, TableNumber};
+    use lentil_store::DocumentWrite;
 
     use super::*;
-    use crate::open::database::{self, Opened};
-    use crate::tables::document_table::DocumentTable;
+    use crate::files;
+    use crate::tables::fixture::{Database, database, document};
+    use crate::wal::acknowledged::NoteFile;
 
-    /// A write set that inserts documents of these numbers.
-    fn inserting(numbers: &[u64]) -> WriteSet {
-        let write = |number: &u64| {
-            let creation_time = *number as f64;
-            let id = DocumentId {
-                table: TableNumber::FIRST_USER,
-                internal: InternalId::at(creation_time, *number),
-            };
-            let document = StoredDocument {
-                id,
-                creation_time,
-                fields: Object::new(),
-            };
-            DocumentWrite {
-                id,
+    /// The timestamp lease in the database file of [`writer`].
+    const BASE: Timestamp = Timestamp::MIN;
+
+    fn writer(database: Database) -> (tempfile::TempDir, Writer) {
+        let Database { folder, path, conn } = database;
+        assert!(checkpoint::copy_all(&conn, Mode::Passive).unwrap());
+        std::fs::write(files::lock(&path), "").unwrap();
+        let notes = Arc::new(NoteFile::open(&path).unwrap());
+        let wal = Wal::of(&conn, &path, notes).unwrap();
+        let tracker = Arc::new(CommitTracker::at(BASE));
+        let writer = Writer::new(path, conn, wal, tracker, BASE, BASE).unwrap();
+        (folder, writer)
+    }
+
+    /// Returns a write set that inserts documents of these creation times.
+    fn inserting(times: &[u64]) -> WriteSet {
+        let mut writes = Vec::new();
+        for time in times {
+            let new = document(*time, 0);
+            writes.push(DocumentWrite {
+                id: new.id,
                 old: None,
-                new: Some(Arc::new(document)),
+                new: Some(new),
                 keys: Vec::new(),
-            }
-        };
-        WriteSet {
-            writes: numbers.iter().map(write).collect(),
+            });
         }
+        WriteSet { writes }
     }
 
     #[test]
-    fn a_write_set_that_fails_in_part_leaves_nothing_and_the_others_of_its_batch_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        let Opened {
-            path,
-            writer,
-            wal,
-            last,
-            base,
-            ..
-        } = database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        DocumentTable(TableNumber::FIRST_USER).create(&writer).unwrap();
-        let mut writer = Writer::new(path, writer, wal, last, base).unwrap();
-        assert_eq!(writer.begin_batch().unwrap(), Some(1));
-        let first = writer.apply(inserting(&[1, 2]), last).unwrap();
-        // 3 is in the file when it is found that 2 is there already.
-        assert!(writer.apply(inserting(&[3, 2]), last).is_err());
+    fn failed_write_set_leaves_nothing_and_its_batch_stays() {
+        let (_folder, mut writer) = writer(database());
+        assert_eq!(writer.open_batch().unwrap(), Some(1));
+        let first = writer.apply(inserting(&[1, 2]), BASE).unwrap();
+        // SQLite inserts 3 before it finds that 2 exists.
+        assert!(writer.apply(inserting(&[3, 2]), BASE).is_err());
         assert!(!writer.has_lost_batch());
-        assert_eq!(writer.applied, first);
-        writer.apply(inserting(&[4]), last).unwrap();
-        writer.commit(&Frontier::at(last)).unwrap();
+        assert_eq!(writer.applied(), first);
+        writer.apply(inserting(&[4]), BASE).unwrap();
+        writer.commit().unwrap();
+
         let times = "SELECT group_concat(json ->> '$._creationTime') FROM _documents_10001";
-        let times: String = writer
-            .conn()
-            .unwrap()
-            .query_row(times, [], |row| row.get(0))
-            .unwrap();
+        let conn = writer.conn().unwrap();
+        let times: String = conn.query_row(times, [], |row| row.get(0)).unwrap();
         assert_eq!(times, "1.0,2.0,4.0");
     }
 
+    /// Without this a start could not tell a lost log from a log that was copied and emptied.
     #[test]
-    fn notes_name_a_ceiling_that_the_database_without_the_log_has_not_reached() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = SqliteOptions::default();
-        let opened = database::open(folder.path(), &options).unwrap();
-        let (path, base) = (opened.path.clone(), opened.base);
-        DocumentTable(TableNumber::FIRST_USER).create(&opened.writer).unwrap();
-        let frontier = Frontier::at(opened.last);
-        let mut writer =
-            Writer::new(opened.path, opened.writer, opened.wal, opened.last, base).unwrap();
-        let mut number = 0;
+    fn notes_name_a_lease_that_the_database_without_the_log_has_not() {
+        let (folder, mut writer) = writer(database());
+        let mut time = 0;
         let mut note_of_next = |writer: &mut Writer| {
-            number += 1;
-            writer.begin_batch().unwrap();
+            time += 1;
+            writer.open_batch().unwrap();
             // The clock stands still.
-            writer.apply(inserting(&[number]), base).unwrap();
-            writer.commit(&frontier).unwrap();
-            writer.batch.take().unwrap().note
+            writer.apply(inserting(&[time]), BASE).unwrap();
+            writer.commit().unwrap().unwrap().unsynced.note
         };
-        let ceiling_without_log = || {
+        let path = writer.path.clone();
+        let lease_without_log = || {
             let copy = folder.path().join("copy");
             std::fs::copy(&path, &copy).unwrap();
             format::read_timestamp_lease(&Connection::open(&copy).unwrap()).unwrap()
         };
         let first = note_of_next(&mut writer);
-        assert!(first.ceiling > ceiling_without_log() && first.base == base);
-        assert_eq!(note_of_next(&mut writer).ceiling, first.ceiling);
+        assert!(first.lease > lease_without_log());
+        assert_eq!(first.base, BASE);
+        assert_eq!(note_of_next(&mut writer).lease, first.lease);
 
-        assert!(crate::checkpoint::copy_all(writer.conn().unwrap(), "PASSIVE").unwrap());
-        writer.checkpoints().note_end();
-        assert_eq!(ceiling_without_log(), first.ceiling);
+        assert!(checkpoint::copy_all(writer.conn().unwrap(), Mode::Passive).unwrap());
+        writer.checkpoints().note_other_end();
+        assert_eq!(lease_without_log(), first.lease);
         let after = note_of_next(&mut writer);
-        assert!(
-            after.ceiling > first.ceiling,
-            "this commit is in the log alone"
-        );
-        assert_eq!(note_of_next(&mut writer).ceiling, after.ceiling);
+        assert!(after.lease > first.lease, "only the log holds this commit");
+        assert_eq!(note_of_next(&mut writer).lease, after.lease);
     }
 }

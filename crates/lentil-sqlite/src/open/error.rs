@@ -6,13 +6,13 @@ use rusqlite::ErrorCode;
 
 use crate::tables::format::FORMAT_VERSION;
 
-/// Why the database cannot be opened. It is left as it was.
+/// The reason for which the database cannot be opened. The database stays unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Make the folder writable, or choose another.
     #[error(
-        "the data folder {path} cannot be used: {io}; make it a folder that you can write to, or choose another"
+        "the data folder {path} cannot be used: {io}; make it a writable folder, or choose another"
     )]
     Folder {
         /// The folder.
@@ -22,7 +22,7 @@ pub enum OpenError {
     },
     /// Stop the other server, or choose another folder.
     #[error(
-        "the data folder {path} is in use by another server; stop that one, or choose another folder"
+        "the data folder {path} is in use by another server; stop that server, or choose another folder"
     )]
     Locked {
         /// The folder.
@@ -44,19 +44,19 @@ pub enum OpenError {
         /// The file.
         path: String,
     },
-    /// Use the newer version that wrote it.
+    /// Use the newer version that wrote the file.
     #[error(
         "the database {path} has format {found}, and this version knows formats up to {FORMAT_VERSION}; use a newer version"
     )]
     Newer {
         /// The file.
         path: String,
-        /// Its format.
+        /// The file's format.
         found: u32,
     },
-    /// End the other program's use of it.
+    /// End the other program's transaction.
     #[error(
-        "the database {path} is locked by another program; end what that does with it, then start again"
+        "the database {path} is locked by another program; end that program's transaction, then start again"
     )]
     Busy {
         /// The file.
@@ -64,10 +64,10 @@ pub enum OpenError {
     },
     /// Put the database back beside its log, or move the log away.
     #[error(
-        "{path} is gone, and its write-ahead log is there; put the database back, or move the log away"
+        "the database {path} is missing, and its write-ahead log exists; put the database back, or move the log away"
     )]
-    Beheaded {
-        /// The file that is gone.
+    DatabaseMissing {
+        /// The missing database.
         path: String,
     },
     /// Restore a copy.
@@ -75,37 +75,37 @@ pub enum OpenError {
     Corrupt {
         /// The file.
         path: String,
-        /// The fault that was found.
+        /// The fault.
         reason: String,
     },
     /// Restore the log or a copy, or accept the loss.
     #[error(
         "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
-         {intact} are intact; the log was damaged, cut or removed, or the folder was copied while a server wrote. \
-         Restore the log or a copy of the data folder, or pass --accept-data-loss to go on without the missing commits, \
-         also if you have just restored a copy of the database alone"
+         {intact} are intact. The log was damaged, cut or removed, or the folder was copied while a server wrote. \
+         Restore the log or a copy of the data folder. Or pass --accept-data-loss to continue without the missing \
+         commits, also if you have just restored a copy of the database alone"
     )]
     DataLoss {
         /// The log.
         log: String,
         /// The number of frames that held acknowledged commits.
         acknowledged: u32,
-        /// The number of them that are intact.
+        /// The number of these frames that are intact.
         intact: u32,
     },
     /// Restore the file or a copy, or accept that commits may be missing.
     #[error(
-        "{notes} is missing or damaged, and the last server did not stop cleanly: without it acknowledged commits may be \
-         missing unnoticed. Restore it or a copy of the data folder, or pass --accept-data-loss to go on with what is in \
-         the database and its log, also if you have just restored a copy of the database alone"
+        "{notes} is missing or damaged, and the last server did not stop cleanly. Without this file acknowledged \
+         commits may be missing undetected. Restore it or a copy of the data folder. Or pass --accept-data-loss to \
+         continue with the database and its log as they are, also if you have just restored a copy of the database alone"
     )]
     NotesMissing {
-        /// The file that notes which commits are acknowledged.
+        /// The file with the notes on acknowledged commits.
         notes: String,
     },
     /// Move the log away.
     #[error(
-        "the write-ahead log {log} belongs to another database than the one beside it, or to another state of it; move the log away, then start again"
+        "the write-ahead log {log} belongs to another database or to another state of this one; move the log away, then start again"
     )]
     ForeignLog {
         /// The log.
@@ -113,9 +113,9 @@ pub enum OpenError {
     },
     /// Set the clock, or accept the time of the last commit.
     #[error(
-        "the last commit in {path} is {hours} hours ahead of the clock. Either the clock was ahead when the server last \
-         ran, or it is behind now. If it is behind, set it right; if it was ahead, pass --accept-clock-change to go on \
-         from the time of the last commit"
+        "the last commit in {path} is {hours} hours ahead of the clock. If the clock is behind, set it right. If the \
+         clock was ahead when the server last ran, pass --accept-clock-change to continue from the time of the last \
+         commit"
     )]
     ClockBehind {
         /// The file.
@@ -124,11 +124,11 @@ pub enum OpenError {
         hours: u64,
     },
     /// Free some memory.
-    #[error("a thread could not be started: {0}")]
+    #[error("a thread cannot be started: {0}; free some memory")]
     Thread(io::Error),
 }
 
-/// Returns the error for a failed read or write of this file.
+/// Returns a conversion of I/O errors of this file.
 pub(crate) fn of_file(path: &Path) -> impl Fn(io::Error) -> OpenError + Copy {
     |io| OpenError::File {
         path: shown(path),
@@ -136,7 +136,7 @@ pub(crate) fn of_file(path: &Path) -> impl Fn(io::Error) -> OpenError + Copy {
     }
 }
 
-/// Returns the error for a database whose contents cannot be read.
+/// Returns the error of a database whose contents cannot be read.
 pub(crate) fn damaged(path: &Path, error: StoreError) -> OpenError {
     let reason = match error {
         StoreError::Corrupt(reason) => reason,
@@ -148,7 +148,7 @@ pub(crate) fn damaged(path: &Path, error: StoreError) -> OpenError {
     }
 }
 
-/// Returns the error for SQLite's: the machine is in the way, another program is, or the file is damaged.
+/// Converts an error of SQLite: another program's lock, a failure of the machine, or damage.
 pub(crate) fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = shown(path);
     match error.sqlite_error_code() {

@@ -1,19 +1,19 @@
-//! Bringing a file of an older format to this one, whole or not at all.
+//! Upgrading a file of an older format in one transaction.
 //!
 //! ```text
 //! format 1   _documents       table_number, id, json
 //!            _index_entries   index_id, key
 //!
-//! format 2   _documents       number, json                in the order in which they were made
-//!            _index_entries   index_id, key, document     `by_id` too, under minus the table's number
+//! format 2   _documents       number, json                in the order of creation
+//!            _index_entries   index_id, key, document     `by_id` too, under the negated table number
 //!
-//! format 3   _meta            the timestamp is the last commit's, and written with each
+//! format 3   _meta            the timestamp is that of the last commit; each commit writes it
 //!
 //! format 4   _documents_<n>   number, json
 //! ```
 //!
-//! Formats 1 and 2 are rewritten. Formats 3 and 4 get a column, however large they are. Earlier versions refuse the
-//! file afterwards, so a copy of a file that is not too large is kept beside it.
+//! Formats 1 and 2 are rewritten. Formats 3 and 4 get a column, which takes no longer for a large file. Earlier versions
+//! refuse the upgraded file, so a copy of a file up to 1 GiB is kept beside it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -25,14 +25,14 @@ use lentil_values::{DocumentId, InternalId, TableNumber};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, Result, params};
 
+use crate::files;
 use crate::tables::document_table::DocumentTable;
-use crate::tables::{documents, row};
 use crate::tables::foreign::ForeignTables;
 use crate::tables::format::{self, FORMAT_VERSION};
 use crate::tables::rowid::rowid_of;
-use crate::wal::log;
+use crate::tables::{documents, row};
 
-/// The size of a database and its log up to which a copy is kept.
+/// The size of a database and its log up to which a copy is kept, in bytes.
 const COPY_LIMIT: u64 = 1 << 30;
 
 const DOCUMENTS_1: &str = "SELECT table_number, id, json FROM _documents ORDER BY table_number, id";
@@ -40,9 +40,9 @@ const DOCUMENTS_2: &str =
     "SELECT -index_id, key, json FROM _old_entries CROSS JOIN _documents ON number = document
     WHERE index_id < 0 ORDER BY index_id, key";
 
-/// Keeps a copy of a database of an older format in a folder beside it, unless it is large.
+/// Copies a database of an older format into a folder beside it, unless it is large.
 ///
-/// It opens and closes the file, which would drop the locks of a connection, so it comes before any.
+/// It must run before any connection is open: closing the copied file drops the POSIX locks of a connection.
 ///
 /// # Errors
 /// An I/O error; the partial copy is removed.
@@ -50,7 +50,7 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
     if version >= FORMAT_VERSION {
         return Ok(());
     }
-    let files = [database.to_owned(), log::path_of(database)];
+    let files = [database.to_owned(), files::wal(database)];
     let files: Vec<PathBuf> = files.into_iter().filter(|file| file.exists()).collect();
     let mut size = 0;
     for file in &files {
@@ -58,8 +58,8 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
     }
     if size > COPY_LIMIT {
         tracing::warn!(
-            "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; it is larger than \
-             1 GiB, so that no copy is kept"
+            "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; no copy is kept, \
+             because the database is larger than 1 GiB"
         );
         return Ok(());
     }
@@ -94,22 +94,20 @@ fn copy_to(files: &[PathBuf], new: &Path) -> io::Result<()> {
     File::open(new)?.sync_all()
 }
 
-/// Gives a finished copy a name that says its format, and that no earlier copy has.
+/// Renames a finished copy after its format. A number distinguishes it from earlier copies.
 fn name_copy(folder: &Path, new: &Path, version: u32) -> io::Result<PathBuf> {
     let names = (1..).map(|count| match count {
         1 => format!("format-{version}"),
         _ => format!("format-{version}-{count}"),
     });
     let mut copies = names.map(|name| folder.join(name));
-    let copy = copies
-        .find(|copy| !copy.exists())
-        .expect("some name is free");
+    let copy = copies.find(|copy| !copy.exists()).expect("a name is free");
     fs::rename(new, &copy)?;
     File::open(folder)?.sync_all()?;
     Ok(copy)
 }
 
-/// Brings an accepted file to this version's format, if it is older.
+/// Upgrades an accepted file to the current format.
 pub(crate) fn upgrade(conn: &Connection, catalog: &Catalog) -> Result<()> {
     match format::read_version(conn)? {
         FORMAT_VERSION => Ok(()),
@@ -118,25 +116,25 @@ pub(crate) fn upgrade(conn: &Connection, catalog: &Catalog) -> Result<()> {
     }
 }
 
-/// Adds the column of checksums to each table. Its rows are verified later, in the background.
+/// Adds the checksum column to each table. The background verification adds the checksums.
 fn add_checksums(conn: &Connection, catalog: &Catalog) -> Result<()> {
     let transaction = conn.unchecked_transaction()?;
     for table in catalog.tables.values() {
-        let tree = DocumentTable(table.number);
-        transaction.execute_batch(&format!("ALTER TABLE {tree} ADD COLUMN checksum INTEGER"))?;
+        let table = DocumentTable(table.number);
+        transaction.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN checksum INTEGER"))?;
     }
     format::write_catalog(conn, catalog)?;
     format::write_version(conn)?;
     transaction.commit()
 }
 
-/// Copies documents and entries from format 1 or 2. About a minute for ten million documents.
+/// Rewrites format 1 or 2. This takes about a minute for ten million documents.
 fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
     tracing::info!(
         to = FORMAT_VERSION,
-        "rewriting the database in a newer format; a large one takes a while"
+        "rewriting the database in a newer format, which takes a minute for ten million documents"
     );
-    // Renaming a table is not to look at views, of which a person may have made some.
+    // Otherwise RENAME fails if a person has created a view that uses the table.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
     let transaction = conn.unchecked_transaction()?;
     for name in catalog.tables.keys() {
@@ -152,13 +150,13 @@ fn rewrite(conn: &Connection, catalog: &Catalog, version: u32) -> Result<()> {
         copy_entries(conn)?;
         transaction.execute_batch("DROP TABLE _old_entries")?;
     }
-    // An index that was half built is begun anew.
+    // The build of an unfinished index starts from the beginning.
     transaction
         .execute_batch("DROP TABLE _documents; DELETE FROM _meta WHERE name LIKE 'built %'")?;
     format::write_version(conn)?;
     transaction.commit()?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)
-        .map(drop)
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
+    Ok(())
 }
 
 fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
@@ -182,14 +180,12 @@ fn copy_documents(conn: &Connection, select: &str) -> Result<()> {
     Ok(())
 }
 
-/// Copies a document that cannot be read, so that the error of a later read names it.
+/// Copies a document that cannot be read, so that later reads report it as damaged.
 fn copy_damaged(conn: &Connection, id: DocumentId, json: &str) -> Result<()> {
-    let insert = format!(
-        "INSERT INTO {} (number, json) VALUES (?1, ?2)",
-        DocumentTable(id.table)
-    );
-    conn.execute(&insert, params![rowid_of(id.internal), json])
-        .map(drop)
+    let table = DocumentTable(id.table);
+    let insert = format!("INSERT INTO {table} (number, json) VALUES (?1, ?2)");
+    conn.execute(&insert, params![rowid_of(id.internal), json])?;
+    Ok(())
 }
 
 fn copy_entries(conn: &Connection) -> Result<()> {

@@ -1,16 +1,26 @@
-//! Which commit a snapshot ends with.
+//! Finds the last commit that a snapshot contains.
 //!
-//! SQLite does not say. A page that said so would be written with every commit, and read with every snapshot out of a
-//! log that is full of its older copies. Instead the committer notes here what it is about to commit and that it
-//! has, and a snapshot looks before it begins and again after that:
+//! SQLite has no API for that. A row with the last timestamp would answer it, but each commit would write one more page,
+//! and each snapshot would look that page up in a log full of older copies. The tracker works like a *seqlock* instead:
+//! the committer increments a version before and after each COMMIT, and a reader compares the version from before its
+//! BEGIN with the version afterwards.
 //!
 //! ```text
-//! no COMMIT meanwhile                 it ends with the last one
-//! the same COMMIT all the while       the batch's mark, something that the batch changes in the file, is there or not
-//! else                                it begins anew
+//! version       4            │ 5                               │ 6
+//! committer                  ├─ COMMIT of the batch up to 90 ──┤
+//! last commit   80           │ 80, or 90: the probe decides    │ 90
+//!
+//! snapshot a    ├ BEGIN ┤    │                                 │              4 = 4   ends with 80
+//! snapshot b                 │    ├ BEGIN ┤                    │              5 = 5   ends with 80 or 90
+//! snapshot c                 │                           ├ BEGIN ┤            5 ≠ 6   begins again
 //! ```
 //!
-//! What the file keeps is a *ceiling*: a timestamp that no commit in it is above, raised now and then.
+//! In the case of `b` the COMMIT may take effect before or after the BEGIN. A *probe* decides: the snapshot looks for
+//! a change that the batch makes. This is the last document that the batch writes, or, if the batch leaves that document
+//! as it was, an extended timestamp lease.
+//!
+//! The *timestamp lease* is the only timestamp in the file: no commit in the file is later. A commit extends it by a
+//! second when it expires, so that most commits do not write it. After a crash timestamps continue from its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,152 +32,159 @@ use rusqlite::Connection;
 
 use crate::connection::run;
 use crate::error::store_error;
-use crate::tables::documents;
-use crate::tables::format;
+use crate::tables::{documents, format};
 
-/// By how much the ceiling is raised; after a crash timestamps go on from it.
-const RAISE: Duration = Duration::from_secs(1);
+/// The time by which a commit extends the timestamp lease.
+const TIMESTAMP_LEASE: Duration = Duration::from_secs(1);
 
-/// How far commits are in the file.
-pub(crate) struct Frontier(RwLock<State>);
+/// Tracks which commits are in the file.
+pub(crate) struct CommitTracker(RwLock<State>);
 
 #[derive(Clone)]
 struct State {
-    /// The last commit that is in the file, durable or not yet.
+    /// The last commit in the file, whether it is durable or not.
     last: Timestamp,
-    /// The batch whose COMMIT is under way.
-    under_way: Option<Arc<UnderWay>>,
-    /// Counts the beginnings and ends of COMMITs, and whatever else a snapshot of now has to come after.
-    changes: u64,
+    /// The batch whose COMMIT runs.
+    in_flight: Option<Arc<InFlight>>,
+    /// Incremented when a COMMIT begins or ends, and by every other change that makes older snapshots outdated.
+    version: u64,
 }
 
-struct UnderWay {
+struct InFlight {
     last: Timestamp,
-    mark: Mark,
+    probe: CommitProbe,
 }
 
-/// A snapshot that has begun.
+/// A snapshot that has begun on a connection.
 #[derive(Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct ReadSnapshot {
     /// The last commit in it.
     pub(crate) last: Timestamp,
-    changes: u64,
+    version: u64,
 }
 
-impl Frontier {
-    pub(crate) fn at(last: Timestamp) -> Frontier {
-        Frontier(RwLock::new(State {
+impl CommitTracker {
+    /// Creates the tracker of a file whose last commit is at `last`.
+    pub(crate) fn at(last: Timestamp) -> CommitTracker {
+        CommitTracker(RwLock::new(State {
             last,
-            under_way: None,
-            changes: 0,
+            in_flight: None,
+            version: 0,
         }))
     }
 
-    /// Runs the COMMIT of a batch that ends with `last`.
+    /// Runs the COMMIT of a batch whose last commit is at `last`.
     pub(crate) fn commit(
         &self,
         conn: &Connection,
         last: Timestamp,
-        mark: Mark,
+        probe: CommitProbe,
     ) -> rusqlite::Result<()> {
-        let under_way = Some(Arc::new(UnderWay { last, mark }));
-        self.change(|state| state.under_way = under_way);
-        let done = run(conn, "COMMIT");
+        let in_flight = Arc::new(InFlight { last, probe });
         self.change(|state| {
-            state.under_way = None;
-            if done.is_ok() {
+            debug_assert!(state.in_flight.is_none(), "one connection commits");
+            state.in_flight = Some(in_flight);
+        });
+        let committed = run(conn, "COMMIT");
+        self.change(|state| {
+            state.in_flight = None;
+            if committed.is_ok() {
+                debug_assert!(state.last < last, "timestamps increase");
                 state.last = last;
             }
         });
-        done
+        committed
     }
 
-    /// Begins a snapshot.
-    pub(crate) fn begin_snapshot(&self, conn: &Connection) -> Result<Standing, StoreError> {
+    /// Begins a snapshot on a connection.
+    pub(crate) fn begin_snapshot(&self, conn: &Connection) -> Result<ReadSnapshot, StoreError> {
         loop {
             let State {
                 last,
-                under_way,
-                changes,
+                in_flight,
+                version,
             } = self.0.read().clone();
             run(conn, "BEGIN").map_err(store_error)?;
-            // The first that is read is what fixes the snapshot.
+            // BEGIN alone takes no snapshot; the first read does.
             format::read_version(conn).map_err(store_error)?;
-            let standing = Standing { last, changes };
-            if self.is_of_now(&standing) {
-                return match under_way {
-                    Some(batch) if batch.mark.is_in(conn)? => Ok(Standing {
-                        last: batch.last,
-                        changes,
-                    }),
-                    _ => Ok(standing),
-                };
+
+            let snapshot = ReadSnapshot { last, version };
+            if !self.is_current(&snapshot) {
+                run(conn, "ROLLBACK").map_err(store_error)?;
+                continue;
             }
-            run(conn, "ROLLBACK").map_err(store_error)?;
+            let last = match in_flight {
+                Some(batch) if batch.probe.is_in(conn)? => batch.last,
+                _ => last,
+            };
+            return Ok(ReadSnapshot { last, version });
         }
     }
 
-    /// Returns whether nothing was committed since a snapshot began.
-    pub(crate) fn is_of_now(&self, standing: &Standing) -> bool {
-        self.0.read().changes == standing.changes
+    /// Returns whether the file is unchanged since a snapshot began.
+    pub(crate) fn is_current(&self, snapshot: &ReadSnapshot) -> bool {
+        self.0.read().version == snapshot.version
     }
 
-    /// Sets the timestamp of snapshots that begin from now on to `last`: another program has changed the file, and they
-    /// see the change.
+    /// Sets the timestamp of later snapshots to `last`: another program has changed the file, and they contain the
+    /// change.
     pub(crate) fn advance(&self, last: Timestamp) {
         self.change(|state| state.last = last);
     }
 
-    /// Lets no snapshot that has begun pass for one of now: something else than a batch has changed the file, or the log
-    /// is to be free of readers.
-    pub(crate) fn renew(&self) {
+    /// Makes every snapshot outdated, so that none is reused.
+    pub(crate) fn invalidate(&self) {
         self.change(|_| ());
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.0.write();
         change(&mut state);
-        state.changes += 1;
+        state.version += 1;
     }
 }
 
-/// What is in the file once a batch is committed, and was not before.
-pub(crate) enum Mark {
-    /// A document, or that there is none of this id.
+/// A change that a batch makes: a snapshot that contains it contains the whole batch.
+pub(crate) enum CommitProbe {
+    /// The document under this id after the batch; `None` if the batch deletes it.
     Document(DocumentId, Option<Arc<StoredDocument>>),
-    /// The ceiling.
-    Ceiling(Timestamp),
+    /// The end of the extended timestamp lease.
+    Lease(Timestamp),
 }
 
-impl Mark {
-    /// What the last commit of a batch leaves of a document, if the batch did not find it so.
-    pub(crate) fn document(commits: &[(Timestamp, WriteSet)]) -> Option<Mark> {
+impl CommitProbe {
+    /// Returns the last document that a batch writes, unless the batch leaves it as it was.
+    pub(crate) fn document(commits: &[(Timestamp, WriteSet)]) -> Option<CommitProbe> {
         let last = commits.last()?.1.writes.last()?;
         let first = commits
             .iter()
             .flat_map(|(_, writes)| &writes.writes)
             .find(|write| write.id == last.id)?;
-        let is_changed =
-            first.old.as_ref().map(|old| &old.fields) != last.new.as_ref().map(|new| &new.fields);
-        is_changed.then(|| Mark::Document(last.id, last.new.clone()))
+        let before = first.old.as_ref().map(|old| &old.fields);
+        let after = last.new.as_ref().map(|new| &new.fields);
+        (before != after).then(|| CommitProbe::Document(last.id, last.new.clone()))
     }
 
-    /// A ceiling for commits from this one on, written on the connection.
-    pub(crate) fn ceiling(
+    /// Extends the timestamp lease for a commit at `last` and later ones. Returns the probe and the lease's end.
+    pub(crate) fn extend_lease(
         conn: &Connection,
         last: Timestamp,
-    ) -> rusqlite::Result<(Mark, Timestamp)> {
-        let ceiling =
-            Timestamp::from_nanos(last.as_nanos().saturating_add(RAISE.as_nanos() as u64));
-        format::write_timestamp_lease(conn, ceiling)?;
-        Ok((Mark::Ceiling(ceiling), ceiling))
+    ) -> rusqlite::Result<(CommitProbe, Timestamp)> {
+        let nanos = last.as_nanos();
+        let end = Timestamp::from_nanos(nanos.saturating_add(TIMESTAMP_LEASE.as_nanos() as u64));
+        format::write_timestamp_lease(conn, end)?;
+        Ok((CommitProbe::Lease(end), end))
     }
 
+    /// Returns whether the snapshot on this connection contains the change.
     fn is_in(&self, conn: &Connection) -> Result<bool, StoreError> {
         match self {
-            Mark::Document(id, document) => documents::is_stored(conn, *id, document.as_deref()),
-            Mark::Ceiling(ceiling) => {
-                Ok(format::read_timestamp_lease(conn).map_err(store_error)? == *ceiling)
+            CommitProbe::Document(id, document) => {
+                documents::is_stored(conn, *id, document.as_deref())
+            }
+            CommitProbe::Lease(end) => {
+                let lease = format::read_timestamp_lease(conn).map_err(store_error)?;
+                Ok(lease == *end)
             }
         }
     }
@@ -176,80 +193,70 @@ impl Mark {
 #[cfg(test)]
 mod tests {
     use lentil_store::DocumentWrite;
-    use lentil_values::{FieldName, InternalId, Object, TableNumber, Value};
+    use lentil_values::InternalId;
 
     use super::*;
-    use crate::SqliteOptions;
     use crate::connection;
-    use crate::open::database::{self, Opened};
+    use crate::tables::fixture::{Database, database, document};
     use crate::tables::foreign::ForeignTables;
-    use crate::tables::document_table::DocumentTable;
     use crate::tables::{row, write_set};
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
     }
 
-    /// A document of this number that says `n`.
-    fn document(number: u64, n: i64) -> Arc<StoredDocument> {
-        let creation_time = number as f64;
-        let id = DocumentId {
-            table: TableNumber::FIRST_USER,
-            internal: InternalId::at(creation_time, number),
-        };
-        let fields = Object::from_iter([(FieldName::from_static("n"), Value::Int64(n))]);
-        Arc::new(StoredDocument {
-            id,
-            creation_time,
-            fields,
-        })
-    }
-
-    /// A commit that changes document 1 from and to saying this; `None` is no document.
+    /// A commit that sets the field `n` of one document from `old` to `new`; `None` is no document.
     fn change(nanos: u64, old: Option<i64>, new: Option<i64>) -> (Timestamp, WriteSet) {
-        let (id, [old, new]) = (
-            document(1, 0).id,
-            [old, new].map(|n| n.map(|n| document(1, n))),
-        );
+        let write = DocumentWrite {
+            id: document(1, 0).id,
+            old: old.map(|n| document(1, n)),
+            new: new.map(|n| document(1, n)),
+            keys: Vec::new(),
+        };
         (
             at(nanos),
             WriteSet {
-                writes: vec![DocumentWrite {
-                    id,
-                    old,
-                    new,
-                    keys: Vec::new(),
-                }],
+                writes: vec![write],
             },
         )
     }
 
-    #[test]
-    fn a_batch_whose_commit_is_under_way_is_in_a_snapshot_when_its_mark_is() {
-        check_marks(&[]);
-        // The document is a foreign one when another has its number.
-        let mut other = (*document(1, 0)).clone();
-        other.id.internal = InternalId::at(other.creation_time, 99);
-        check_marks(&[other]);
+    fn apply(conn: &Connection, writes: &WriteSet) {
+        write_set::apply(conn, &mut ForeignTables::default(), writes).unwrap();
     }
 
-    fn check_marks(stored: &[StoredDocument]) {
-        let folder = tempfile::tempdir().unwrap();
-        let Opened {
-            path, writer, last, ..
-        } = database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        DocumentTable(TableNumber::FIRST_USER).create(&writer).unwrap();
-        for document in stored {
-            let (foreign, json) = (&mut ForeignTables::default(), row::encode(document));
-            documents::insert(&writer, foreign, document, &json).unwrap();
+    #[test]
+    fn snapshot_contains_a_batch_in_flight_if_its_probe_does() {
+        check_probes(None);
+    }
+
+    /// The probed document is foreign if another document has its rowid.
+    #[test]
+    fn snapshot_contains_a_batch_in_flight_if_its_foreign_probe_does() {
+        let mut other = (*document(1, 0)).clone();
+        other.id.internal = InternalId::at(other.creation_time, 99);
+        check_probes(Some(other));
+    }
+
+    fn check_probes(stored: Option<StoredDocument>) {
+        let Database {
+            folder: _folder,
+            path,
+            conn: writer,
+        } = database();
+        if let Some(document) = stored {
+            let json = row::encode(&document);
+            let foreign = &mut ForeignTables::default();
+            documents::insert(&writer, foreign, &document, &json).unwrap();
         }
         let reader = connection::reader(&path).unwrap();
-        let frontier = Frontier::at(last);
-        let seen = || {
-            let seen = frontier.begin_snapshot(&reader).unwrap().last;
+        let tracker = CommitTracker::at(at(0));
+        let last_in_snapshot = || {
+            let snapshot = tracker.begin_snapshot(&reader).unwrap();
             run(&reader, "ROLLBACK").unwrap();
-            seen
+            snapshot.last
         };
+
         let batches = [
             vec![change(1, None, Some(1))],
             vec![change(2, Some(1), Some(2))],
@@ -258,69 +265,70 @@ mod tests {
             vec![change(7, Some(4), None)],
             vec![change(8, None, Some(1)), change(9, Some(1), None)],
         ];
-        let mut before = last;
+        let mut before = at(0);
         for (which, commits) in batches.iter().enumerate() {
             run(&writer, "BEGIN IMMEDIATE").unwrap();
             for (_, writes) in commits {
-                write_set::apply(&writer, &mut ForeignTables::default(), writes).unwrap();
+                apply(&writer, writes);
             }
             let last = commits.last().unwrap().0;
-            let mark = Mark::document(commits);
-            // What a batch leaves as it was tells nothing.
-            assert_eq!(mark.is_none(), [3, 5].contains(&which));
-            let mark = mark.unwrap_or_else(|| Mark::ceiling(&writer, last).unwrap().0);
-            frontier.change(|state| state.under_way = Some(Arc::new(UnderWay { last, mark })));
-            assert_eq!(seen(), before);
+            let probe = CommitProbe::document(commits);
+            // These batches leave the document as it was, so it cannot be the probe.
+            assert_eq!(probe.is_none(), [3, 5].contains(&which));
+            let probe = match probe {
+                Some(probe) => probe,
+                None => CommitProbe::extend_lease(&writer, last).unwrap().0,
+            };
+            tracker.change(|state| state.in_flight = Some(Arc::new(InFlight { last, probe })));
+            assert_eq!(last_in_snapshot(), before);
             run(&writer, "COMMIT").unwrap();
-            assert_eq!(seen(), last);
-            frontier.change(|state| (state.under_way, state.last) = (None, last));
-            assert_eq!(seen(), last);
+            assert_eq!(last_in_snapshot(), last);
+            tracker.change(|state| {
+                state.in_flight = None;
+                state.last = last;
+            });
+            assert_eq!(last_in_snapshot(), last);
             before = last;
         }
     }
 
     #[test]
-    fn a_snapshot_that_begins_amid_commits_has_just_those_up_to_its_timestamp() {
-        let folder = tempfile::tempdir().unwrap();
-        let Opened { path, writer, .. } =
-            database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        // The quicker commits are, the more often one begins or ends just then.
+    fn snapshot_contains_exactly_the_commits_up_to_its_timestamp() {
+        const COMMITS: u64 = 5_000;
+        let Database {
+            folder: _folder,
+            path,
+            conn: writer,
+        } = database();
+        // The faster commits are, the more often one begins or ends during a BEGIN.
         writer.pragma_update(None, "synchronous", "OFF").unwrap();
-        DocumentTable(TableNumber::FIRST_USER).create(&writer).unwrap();
         let reader = connection::reader(&path).unwrap();
-        let (frontier, commits) = (&Frontier::at(at(0)), 5_000);
+        let tracker = &CommitTracker::at(at(0));
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                for number in 1..=commits {
-                    let new = document(number, 0);
+                for time in 1..=COMMITS {
+                    let new = document(time, 0);
                     let write = DocumentWrite {
                         id: new.id,
                         old: None,
                         new: Some(new),
                         keys: Vec::new(),
                     };
-                    let commit = (
-                        at(number),
-                        WriteSet {
-                            writes: vec![write],
-                        },
-                    );
+                    let writes = WriteSet {
+                        writes: vec![write],
+                    };
                     run(&writer, "BEGIN IMMEDIATE").unwrap();
-                    write_set::apply(&writer, &mut ForeignTables::default(), &commit.1).unwrap();
-                    frontier
-                        .commit(&writer, commit.0, Mark::document(&[commit]).unwrap())
-                        .unwrap();
+                    apply(&writer, &writes);
+                    let probe = CommitProbe::document(&[(at(time), writes)]).unwrap();
+                    tracker.commit(&writer, at(time), probe).unwrap();
                 }
             });
             let mut last = 0;
-            while last < commits {
-                last = frontier.begin_snapshot(&reader).unwrap().last.as_nanos();
+            while last < COMMITS {
+                last = tracker.begin_snapshot(&reader).unwrap().last.as_nanos();
                 let count = "SELECT count(*) FROM _documents_10001";
-                let count: i64 = reader
-                    .prepare_cached(count)
-                    .unwrap()
-                    .query_row([], |row| row.get(0))
-                    .unwrap();
+                let mut count = reader.prepare_cached(count).unwrap();
+                let count: i64 = count.query_row([], |row| row.get(0)).unwrap();
                 run(&reader, "ROLLBACK").unwrap();
                 assert_eq!(count as u64, last);
             }
@@ -328,21 +336,19 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_failed_is_not_the_last() {
-        let folder = tempfile::tempdir().unwrap();
-        let Opened { writer, last, .. } =
-            database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        let frontier = Frontier::at(last);
-        let mark = || Mark::Document(document(1, 1).id, None);
-        assert!(
-            frontier.commit(&writer, last.next(last), mark()).is_err(),
-            "nothing has begun"
-        );
-        assert_eq!(frontier.begin_snapshot(&writer).unwrap().last, last);
-        frontier.commit(&writer, last.next(last), mark()).unwrap();
-        assert_eq!(
-            frontier.begin_snapshot(&writer).unwrap().last,
-            last.next(last)
-        );
+    fn failed_commit_is_not_in_a_snapshot() {
+        let Database {
+            folder: _folder,
+            conn: writer,
+            ..
+        } = database();
+        let tracker = CommitTracker::at(at(0));
+        let probe = || CommitProbe::Document(document(1, 1).id, None);
+        let failed = tracker.commit(&writer, at(1), probe());
+        assert!(failed.is_err(), "no transaction has begun");
+        // This BEGIN is the transaction of the next COMMIT.
+        assert_eq!(tracker.begin_snapshot(&writer).unwrap().last, at(0));
+        tracker.commit(&writer, at(1), probe()).unwrap();
+        assert_eq!(tracker.begin_snapshot(&writer).unwrap().last, at(1));
     }
 }

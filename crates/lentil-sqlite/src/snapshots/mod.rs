@@ -1,5 +1,9 @@
-//! Snapshots, the connections they read on, and their timestamps.
+//! Snapshots: the connections that they read on, and the commits that they contain.
 
-pub(crate) mod commit_tracker;
-pub(crate) mod reader_pool;
-pub(crate) mod snapshot;
+mod commit_tracker;
+mod reader_pool;
+mod snapshot;
+
+pub(crate) use commit_tracker::{CommitProbe, CommitTracker};
+pub(crate) use reader_pool::{Purpose, ReaderPool};
+pub(crate) use snapshot::SqliteSnapshot;

@@ -8,40 +8,40 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::commit_tracker::{CommitTracker, ReadSnapshot};
 use crate::SqliteOptions;
 use crate::connection::{self, run};
 use crate::error::store_error;
-use crate::snapshots::commit_tracker::{Frontier, Standing};
 
-/// The connections that read. Each is lent to one snapshot at a time, inside a SQLite transaction.
+/// The connections that read. Each serves one snapshot at a time, inside a SQLite transaction.
 ///
-/// A snapshot that is given back stays open, and is lent again as long as nothing is committed: to begin one is a good
-/// part of what a short read takes.
-pub(crate) struct Pool {
+/// A returned connection keeps its snapshot open, and the next read reuses it if nothing was committed since: beginning
+/// a snapshot is a good part of the time of a short read.
+pub(crate) struct ReaderPool {
     path: PathBuf,
-    frontier: Arc<Frontier>,
-    to_read: Arc<Semaphore>,
-    to_hold: Arc<Semaphore>,
+    tracker: Arc<CommitTracker>,
+    read_permits: Arc<Semaphore>,
+    hold_permits: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
-    /// Connections that stay open while they are not lent, at most.
+    /// The maximum number of idle connections that stay open.
     max_idle: usize,
-    lent: Mutex<Vec<Weak<Lease>>>,
+    acquired: Mutex<Vec<Weak<PooledReader>>>,
     max_wait: Duration,
 }
 
 /// The purpose of a snapshot. Each purpose has its own permits, so that neither delays the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A read that is under way.
+    /// A read in progress.
     Read,
     /// Later reads at the same timestamp.
     Hold,
 }
 
 impl Purpose {
-    /// The page cache of a connection, as SQLite's `cache_size` takes it: KiB, negated.
+    /// Returns the page cache of a connection in SQLite's form: KiB, negated.
     ///
-    /// There may be many held snapshots, and each is read a few times at most.
+    /// Many snapshots may be held, and each is read only a few times.
     fn cache_size(self) -> i64 {
         match self {
             Purpose::Read => -2_048,
@@ -54,8 +54,8 @@ impl Purpose {
 struct Reader {
     conn: Connection,
     purpose: Purpose,
-    /// The snapshot that is open on it.
-    standing: Option<Standing>,
+    /// The snapshot that is open on the connection.
+    snapshot: Option<ReadSnapshot>,
 }
 
 impl Reader {
@@ -65,12 +65,12 @@ impl Reader {
         Ok(Reader {
             conn,
             purpose,
-            standing: None,
+            snapshot: None,
         })
     }
 
-    /// Adapts an idle connection to its next purpose.
-    fn fit(&mut self, purpose: Purpose) -> rusqlite::Result<()> {
+    /// Prepares an idle connection for its next purpose.
+    fn set_purpose(&mut self, purpose: Purpose) -> rusqlite::Result<()> {
         if self.purpose != purpose {
             self.conn
                 .pragma_update(None, "cache_size", purpose.cache_size())?;
@@ -79,49 +79,69 @@ impl Reader {
         Ok(())
     }
 
+    /// Returns the open snapshot if it is current; otherwise begins a new one.
+    fn begin_snapshot(&mut self, tracker: &CommitTracker) -> Result<ReadSnapshot, StoreError> {
+        if let Some(snapshot) = self.snapshot
+            && tracker.is_current(&snapshot)
+        {
+            return Ok(snapshot);
+        }
+        self.end_snapshot().map_err(store_error)?;
+        let snapshot = tracker.begin_snapshot(&self.conn)?;
+        self.snapshot = Some(snapshot);
+        Ok(snapshot)
+    }
+
     fn end_snapshot(&mut self) -> rusqlite::Result<()> {
-        self.standing
-            .take()
-            .map_or(Ok(()), |_| run(&self.conn, "ROLLBACK"))
+        match self.snapshot.take() {
+            Some(_) => run(&self.conn, "ROLLBACK"),
+            None => Ok(()),
+        }
     }
 }
 
-/// A connection lent to a snapshot; taken away when the snapshot grows too old.
-pub(crate) struct Lease {
-    pool: Arc<Pool>,
+/// A connection that a snapshot has acquired. The pool takes it away when the snapshot grows too old.
+pub(crate) struct PooledReader {
+    pool: Arc<ReaderPool>,
     /// The last commit in the snapshot.
     pub(crate) last: Timestamp,
     reader: Mutex<Option<Reader>>,
     purpose: Purpose,
     since: Instant,
-    /// Set when it is to end, for one that is being read just then.
-    is_overdue: AtomicBool,
+    /// Set when the snapshot expires, for a read that runs at that moment.
+    is_expired: AtomicBool,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Pool {
+impl ReaderPool {
     pub(crate) fn new(
         path: PathBuf,
-        frontier: Arc<Frontier>,
+        tracker: Arc<CommitTracker>,
         options: &SqliteOptions,
-    ) -> Arc<Pool> {
-        Arc::new(Pool {
+    ) -> Arc<ReaderPool> {
+        Arc::new(ReaderPool {
             path,
-            frontier,
-            to_read: Arc::new(Semaphore::new(options.readers)),
-            to_hold: Arc::new(Semaphore::new(options.held_snapshots)),
+            tracker,
+            read_permits: Arc::new(Semaphore::new(options.readers)),
+            hold_permits: Arc::new(Semaphore::new(options.held_snapshots)),
             idle: Mutex::default(),
             max_idle: options.readers,
-            lent: Mutex::default(),
+            acquired: Mutex::default(),
             max_wait: options.max_wait,
         })
     }
 
-    /// Lends a connection with a snapshot of now; waits, in order, when all of its purpose are lent.
-    pub(crate) async fn lend(self: &Arc<Self>, purpose: Purpose) -> Result<Arc<Lease>, StoreError> {
+    /// Acquires a connection with a current snapshot. Callers of one purpose are served in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if no connection of this purpose was returned in time.
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        purpose: Purpose,
+    ) -> Result<Arc<PooledReader>, StoreError> {
         let permits = match purpose {
-            Purpose::Read => &self.to_read,
-            Purpose::Hold => &self.to_hold,
+            Purpose::Read => &self.read_permits,
+            Purpose::Hold => &self.hold_permits,
         };
         let permit = Arc::clone(permits).acquire_owned();
         let permit = match tokio::time::timeout(self.max_wait, permit).await {
@@ -132,117 +152,119 @@ impl Pool {
                 });
             }
         };
+
         let idle = self.idle.lock().pop();
         let mut reader = match idle {
             Some(reader) => reader,
             None => Reader::open(&self.path, purpose).map_err(store_error)?,
         };
-        reader.fit(purpose).map_err(store_error)?;
-        let standing = match reader
-            .standing
-            .filter(|standing| self.frontier.is_of_now(standing))
-        {
-            Some(standing) => standing,
-            None => {
-                reader.end_snapshot().map_err(store_error)?;
-                *reader
-                    .standing
-                    .insert(self.frontier.begin_snapshot(&reader.conn)?)
-            }
-        };
-        let lease = Arc::new(Lease {
+        reader.set_purpose(purpose).map_err(store_error)?;
+        let snapshot = reader.begin_snapshot(&self.tracker)?;
+
+        let pooled = Arc::new(PooledReader {
             pool: Arc::clone(self),
-            last: standing.last,
+            last: snapshot.last,
             reader: Mutex::new(Some(reader)),
             purpose,
             since: Instant::now(),
-            is_overdue: AtomicBool::new(false),
+            is_expired: AtomicBool::new(false),
             _permit: permit,
         });
-        let mut lent = self.lent.lock();
-        lent.retain(|lease| lease.strong_count() > 0);
-        lent.push(Arc::downgrade(&lease));
-        Ok(lease)
+        let mut acquired = self.acquired.lock();
+        acquired.retain(|pooled| pooled.strong_count() > 0);
+        acquired.push(Arc::downgrade(&pooled));
+        Ok(pooled)
     }
 
-    /// Ends the snapshots that are older than `max_age`, those that are being read right after it.
+    /// Ends the snapshots that are older than `max_age`. A snapshot that is being read ends after that read.
     pub(crate) fn expire(&self, max_age: Duration) {
-        self.expire_those(|lease| lease.since.elapsed() >= max_age);
+        self.expire_if(|pooled| pooled.since.elapsed() >= max_age);
     }
 
-    /// As [`Pool::expire`], of the snapshots that are held alone.
+    /// As [`ReaderPool::expire`], for held snapshots only.
     pub(crate) fn expire_held(&self, max_age: Duration) {
-        self.expire_those(|lease| {
-            lease.purpose == Purpose::Hold && lease.since.elapsed() >= max_age
+        self.expire_if(|pooled| {
+            pooled.purpose == Purpose::Hold && pooled.since.elapsed() >= max_age
         });
     }
 
-    fn expire_those(&self, are_over: impl Fn(&Lease) -> bool) {
-        let lent: Vec<_> = self.lent.lock().iter().filter_map(Weak::upgrade).collect();
-        for lease in lent.iter().filter(|lease| are_over(lease)) {
-            lease.is_overdue.store(true, Ordering::SeqCst);
-            if let Some(mut reader) = lease.reader.try_lock() {
-                lease.end(&mut reader);
+    fn expire_if(&self, is_too_old: impl Fn(&PooledReader) -> bool) {
+        // Upgrade first, expire later: dropping the last reference under the lock would lock `idle` inside `acquired`.
+        let acquired: Vec<_> = {
+            let acquired = self.acquired.lock();
+            acquired.iter().filter_map(Weak::upgrade).collect()
+        };
+        for pooled in acquired {
+            if !is_too_old(&pooled) {
+                continue;
+            }
+            // Set before `try_lock`: a read that holds the lock looks at the flag when it ends. SeqCst orders the two.
+            pooled.is_expired.store(true, Ordering::SeqCst);
+            if let Some(mut reader) = pooled.reader.try_lock() {
+                pooled.end(&mut reader);
             }
         }
     }
 
-    /// Ends the snapshots that are not lent, and lets those that are end when they are given back: the log is then free
-    /// of them.
-    pub(crate) fn rest(&self) {
-        self.frontier.renew();
+    /// Ends the snapshots of idle connections. Acquired ones end when they are returned. The log is then free of idle
+    /// readers and can restart.
+    pub(crate) fn release_idle_snapshots(&self) {
+        self.tracker.invalidate();
         self.idle
             .lock()
             .retain_mut(|reader| reader.end_snapshot().is_ok());
     }
 
-    /// Ends every snapshot, and lends nothing from now on.
+    /// Ends every snapshot, and refuses later ones.
     pub(crate) fn close(&self) {
-        self.to_read.close();
-        self.to_hold.close();
+        self.read_permits.close();
+        self.hold_permits.close();
         self.expire(Duration::ZERO);
         self.idle.lock().clear();
     }
 
-    fn take_back(&self, mut reader: Reader) {
-        let stays = reader
-            .standing
-            .is_some_and(|standing| self.frontier.is_of_now(&standing));
-        // A connection whose transaction does not end is of no more use.
-        let is_usable = stays || reader.end_snapshot().is_ok();
+    fn put_back(&self, mut reader: Reader) {
+        let is_current = reader
+            .snapshot
+            .is_some_and(|snapshot| self.tracker.is_current(&snapshot));
+        // A connection whose transaction does not end is useless.
+        let is_usable = is_current || reader.end_snapshot().is_ok();
         let mut idle = self.idle.lock();
-        if is_usable && idle.len() < self.max_idle && !self.to_read.is_closed() {
+        if is_usable && idle.len() < self.max_idle && !self.read_permits.is_closed() {
             idle.push(reader);
         }
     }
 }
 
-impl Lease {
+impl PooledReader {
     /// Reads on the connection.
+    ///
+    /// # Errors
+    /// [`StoreError::SnapshotExpired`] if the pool has taken the connection away.
     pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut reader = self.reader.lock();
-        let done = read(&reader.as_ref().ok_or(StoreError::SnapshotExpired)?.conn);
-        if self.is_overdue.load(Ordering::SeqCst) {
+        let result = read(&reader.as_ref().ok_or(StoreError::SnapshotExpired)?.conn);
+        // SeqCst: see `expire_if`.
+        if self.is_expired.load(Ordering::SeqCst) {
             self.end(&mut reader);
         }
-        done
+        result
     }
 
     fn end(&self, reader: &mut Option<Reader>) {
-        reader
-            .take()
-            .into_iter()
-            .for_each(|reader| self.pool.take_back(reader));
+        if let Some(reader) = reader.take() {
+            self.pool.put_back(reader);
+        }
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledReader {
     fn drop(&mut self) {
         if let Some(reader) = self.reader.get_mut().take() {
-            self.pool.take_back(reader);
+            self.pool.put_back(reader);
         }
     }
 }
@@ -250,75 +272,83 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SqliteOptions;
-    use crate::open::database::{self, Opened};
+    use crate::tables::fixture::{Database, database};
+
+    fn pool_of(database: &Database, options: &SqliteOptions) -> Arc<ReaderPool> {
+        let tracker = Arc::new(CommitTracker::at(Timestamp::MIN));
+        ReaderPool::new(database.path.clone(), tracker, options)
+    }
+
+    /// Returns, for each idle connection, whether a snapshot is open on it.
+    fn idle_snapshots(pool: &ReaderPool) -> Vec<bool> {
+        let idle = pool.idle.lock();
+        idle.iter()
+            .map(|reader| reader.snapshot.is_some())
+            .collect()
+    }
 
     #[tokio::test]
-    async fn a_snapshot_that_is_given_back_is_lent_again_until_something_is_committed() {
-        let folder = tempfile::tempdir().unwrap();
-        let Opened { path, last, .. } =
-            database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        let frontier = Arc::new(Frontier::at(last));
+    async fn returned_snapshot_is_reused_until_a_commit() {
+        let database = database();
         let options = SqliteOptions {
             readers: 2,
             ..SqliteOptions::default()
         };
-        let pool = Pool::new(path, Arc::clone(&frontier), &options);
-        let is_standing = || {
-            pool.idle
-                .lock()
-                .iter()
-                .map(|reader| reader.standing.is_some())
-                .collect::<Vec<_>>()
-        };
-        drop(pool.lend(Purpose::Read).await.unwrap());
-        assert_eq!(is_standing(), [true]);
-        let lent = pool.lend(Purpose::Read).await.unwrap();
-        frontier.renew();
-        drop(lent);
-        assert_eq!(is_standing(), [false]);
-        drop(pool.lend(Purpose::Read).await.unwrap());
-        frontier.renew();
-        assert_eq!(is_standing(), [true]);
-        let lent = pool.lend(Purpose::Read).await.unwrap();
-        assert_eq!(lent.last, last);
-        drop(lent);
-        assert_eq!(is_standing(), [true]);
-        let lent = pool.lend(Purpose::Read).await.unwrap();
-        drop(pool.lend(Purpose::Read).await.unwrap());
-        pool.rest();
-        assert_eq!(is_standing(), [false]);
-        drop(lent);
-        assert_eq!(is_standing(), [false, false]);
+        let pool = pool_of(&database, &options);
+        drop(pool.acquire(Purpose::Read).await.unwrap());
+        assert_eq!(idle_snapshots(&pool), [true]);
+
+        let acquired = pool.acquire(Purpose::Read).await.unwrap();
+        pool.tracker.invalidate();
+        drop(acquired);
+        assert_eq!(
+            idle_snapshots(&pool),
+            [false],
+            "outdated snapshots end when they are returned"
+        );
+
+        drop(pool.acquire(Purpose::Read).await.unwrap());
+        pool.tracker.invalidate();
+        assert_eq!(idle_snapshots(&pool), [true]);
+        let acquired = pool.acquire(Purpose::Read).await.unwrap();
+        assert_eq!(acquired.last, Timestamp::MIN);
+        drop(acquired);
+        assert_eq!(idle_snapshots(&pool), [true]);
+
+        let acquired = pool.acquire(Purpose::Read).await.unwrap();
+        drop(pool.acquire(Purpose::Read).await.unwrap());
+        pool.release_idle_snapshots();
+        assert_eq!(idle_snapshots(&pool), [false]);
+        drop(acquired);
+        assert_eq!(idle_snapshots(&pool), [false, false]);
     }
 
     #[tokio::test]
     async fn held_snapshots_take_no_connection_from_reads_and_can_end_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let Opened { path, last, .. } =
-            database::open(folder.path(), &SqliteOptions::default()).unwrap();
-        let frontier = Arc::new(Frontier::at(last));
+        let database = database();
         let options = SqliteOptions {
             readers: 2,
             held_snapshots: 5,
             max_wait: Duration::from_millis(1),
             ..SqliteOptions::default()
         };
-        let pool = Pool::new(path, frontier, &options);
+        let pool = pool_of(&database, &options);
         let mut held = Vec::new();
         for _ in 0..5 {
-            held.push(pool.lend(Purpose::Hold).await.unwrap());
+            held.push(pool.acquire(Purpose::Hold).await.unwrap());
         }
-        let sixth = pool.lend(Purpose::Hold).await.err();
+        let sixth = pool.acquire(Purpose::Hold).await.err();
         assert!(matches!(sixth, Some(StoreError::Busy { .. })));
-        let read = pool.lend(Purpose::Read).await.unwrap();
+        let read = pool.acquire(Purpose::Read).await.unwrap();
 
-        let is_open = |lease: &Lease| lease.read(|_| Ok(())).is_ok();
-        assert!(held.iter().all(|lease| is_open(lease)));
+        let is_open = |pooled: &PooledReader| pooled.read(|_| Ok(())).is_ok();
+        assert!(held.iter().all(|pooled| is_open(pooled)));
         pool.expire_held(Duration::ZERO);
-        assert!(!held.iter().any(|lease| is_open(lease)));
+        assert!(!held.iter().any(|pooled| is_open(pooled)));
         assert!(is_open(&read));
-        drop((held, read));
+
+        drop(held);
+        drop(read);
         let idle = pool.idle.lock().len();
         assert_eq!(idle, 2, "connections that are not needed are closed");
     }

@@ -4,24 +4,25 @@ use async_trait::async_trait;
 use lentil_store::{IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, Timestamp};
 use lentil_values::{DocumentId, Interval};
 
-use crate::snapshots::reader_pool::Lease;
+use super::reader_pool::PooledReader;
+use crate::error::failed_task;
 use crate::tables::count::Count;
 use crate::tables::documents;
 use crate::tables::scan::{Scan, Scanned};
 
 /// A view of the database as it was when a connection's transaction began.
 pub(crate) struct SqliteSnapshot {
-    pub(crate) lease: Arc<Lease>,
+    pub(crate) reader: Arc<PooledReader>,
 }
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
     fn timestamp(&self) -> Timestamp {
-        self.lease.last
+        self.reader.last
     }
 
     async fn get(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>, StoreError> {
-        self.lease.read(|conn| documents::get(conn, id))
+        self.reader.read(|conn| documents::get(conn, id))
     }
 
     async fn scan(
@@ -37,16 +38,11 @@ impl Snapshot for SqliteSnapshot {
             order,
             limit,
         };
-        let Scanned { mut rows, rest } = self.lease.read(|conn| scan.begin(conn))?;
+        let Scanned { mut rows, rest } = self.reader.read(|conn| scan.begin(conn))?;
         if let Some(rest) = rest {
-            let lease = Arc::clone(&self.lease);
-            let going_on =
-                tokio::task::spawn_blocking(move || lease.read(|conn| rest.finish(conn)));
-            rows.extend(
-                going_on
-                    .await
-                    .map_err(|error| StoreError::Failed(error.to_string()))??,
-            );
+            let reader = Arc::clone(&self.reader);
+            let more = tokio::task::spawn_blocking(move || reader.read(|conn| rest.finish(conn)));
+            rows.extend(more.await.map_err(failed_task)??);
         }
         Ok(rows)
     }
@@ -62,13 +58,11 @@ impl Snapshot for SqliteSnapshot {
             interval: interval.clone(),
             limit,
         };
-        if let Some(counted) = self.lease.read(|conn| count.begin(conn))? {
+        if let Some(counted) = self.reader.read(|conn| count.begin(conn))? {
             return Ok(counted);
         }
-        let lease = Arc::clone(&self.lease);
-        let going_on = tokio::task::spawn_blocking(move || lease.read(|conn| count.finish(conn)));
-        going_on
-            .await
-            .map_err(|error| StoreError::Failed(error.to_string()))?
+        let reader = Arc::clone(&self.reader);
+        let counted = tokio::task::spawn_blocking(move || reader.read(|conn| count.finish(conn)));
+        counted.await.map_err(failed_task)?
     }
 }

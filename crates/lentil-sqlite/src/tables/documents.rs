@@ -6,11 +6,11 @@ use lentil_store::{IndexRef, StoreError, StoredDocument};
 use lentil_values::{DocumentId, TableNumber};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
+use super::damage;
 use super::document_table::DocumentTable;
 use super::foreign::{self, ForeignTables};
 use super::row::{StoredRow, checksum, encode, id_in};
 use super::rowid::{native_rowid, rowid_of};
-use super::damage;
 use crate::error::store_error;
 
 /// A prepared lookup in one table.
@@ -33,10 +33,8 @@ impl<'c> Documents<'c> {
         table: TableNumber,
     ) -> Result<Option<Documents<'c>>, StoreError> {
         let document_table = DocumentTable(table);
-        let select = document_table.sql(
-            "SELECT number, json, checksum FROM ",
-            " WHERE number = ?1",
-        );
+        let select =
+            document_table.sql("SELECT number, json, checksum FROM ", " WHERE number = ?1");
         let by_rowid = document_table.prepare(conn, &select)?;
         Ok(by_rowid.map(|by_rowid| Documents {
             conn,
@@ -182,10 +180,8 @@ pub(crate) fn update(
         None => rowid_of(id.internal),
     };
     let checksum = checksum(id.table, rowid, json.as_bytes());
-    let update = DocumentTable(id.table).sql(
-        "UPDATE ",
-        " SET json = ?2, checksum = ?3 WHERE number = ?1",
-    );
+    let update =
+        DocumentTable(id.table).sql("UPDATE ", " SET json = ?2, checksum = ?3 WHERE number = ?1");
     conn.prepare_cached(&update)?
         .execute(params![rowid, json, checksum])?;
     Ok(())

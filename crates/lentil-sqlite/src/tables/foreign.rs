@@ -26,10 +26,10 @@ use lentil_values::{DocumentId, IndexKey, Interval, TableNumber, after_prefix};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
 use super::document_table::DocumentTable;
+use super::format;
 use super::index_entries::{self, index_id};
 use super::row::checksum;
 use super::rowid::{FIRST_NATIVE, creation_time_key, id_key};
-use super::format;
 use crate::error::store_error;
 
 /// The length of the rowid at the end of an entry, in bytes.
@@ -100,10 +100,7 @@ pub(crate) fn entries(document: &StoredDocument, rowid: i64) -> [(IndexRef, Vec<
     let table = document.id.table;
     let keys = [
         (IndexRef::ById(table), id_key(document)),
-        (
-            IndexRef::ByCreationTime(table),
-            creation_time_key(document),
-        ),
+        (IndexRef::ByCreationTime(table), creation_time_key(document)),
     ];
     keys.map(|(index, key)| (index, [key.as_bytes(), &rowid.to_be_bytes()].concat()))
 }

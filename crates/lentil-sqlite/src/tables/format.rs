@@ -186,11 +186,7 @@ pub(crate) fn read_meta<T: FromSql>(conn: &Connection, name: &str) -> rusqlite::
     select.query_row([name], |row| row.get(0)).optional()
 }
 
-pub(crate) fn write_meta(
-    conn: &Connection,
-    name: &str,
-    value: impl ToSql,
-) -> rusqlite::Result<()> {
+pub(crate) fn write_meta(conn: &Connection, name: &str, value: impl ToSql) -> rusqlite::Result<()> {
     let upsert = "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     conn.prepare_cached(upsert)?.execute(params![name, value])?;
     Ok(())

@@ -18,6 +18,8 @@ pub(crate) mod count;
 pub(crate) mod damage;
 pub(crate) mod document_table;
 pub(crate) mod documents;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod foreign;
 pub(crate) mod format;
 pub(crate) mod index_entries;

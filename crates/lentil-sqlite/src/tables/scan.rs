@@ -81,8 +81,8 @@ impl Scan {
         let mut documents = None;
         let select = index_entries::select_sql(self.order, &self.interval);
         let mut entries = conn.prepare_cached(select).map_err(store_error)?;
-        let mut entries = index_entries::query(&mut entries, self.index, &self.interval)
-            .map_err(store_error)?;
+        let mut entries =
+            index_entries::query(&mut entries, self.index, &self.interval).map_err(store_error)?;
         while !read.is_full()
             && let Some(entry) = entries.next().map_err(store_error)?
         {

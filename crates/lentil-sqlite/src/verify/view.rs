@@ -1,34 +1,30 @@
-//! Compares documents with checksums and index entries within one snapshot.
-
 use lentil_store::{Catalog, IndexId, IndexRef, IndexState, StoreError, StoredDocument};
 use lentil_values::{DocumentId, IndexKey, TableNumber};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 
 use crate::error::store_error;
-use crate::tables::damage;
 use crate::tables::document_table::DocumentTable;
 use crate::tables::documents::{self, Documents};
-use crate::tables::row::{Fault, StoredRow};
-use crate::tables::foreign;
 use crate::tables::index_entries::{self, system_index};
-use crate::tables::format;
+use crate::tables::row::{Fault, StoredRow};
 use crate::tables::rowid::FIRST_NATIVE;
+use crate::tables::{damage, foreign, format};
 
-/// Rows that are read in one snapshot.
+/// The number of rows that are read in one snapshot.
 const STEP_ROWS: i64 = 256;
 
-/// The place of an entry: its index's number, and its bytes.
-pub(super) type EntryKey = (i64, Vec<u8>);
+/// The place of an entry: its `index_id` and its bytes.
+pub(super) type EntryPlace = (i64, Vec<u8>);
 
-/// The state in one snapshot.
+/// Compares documents with checksums and index entries within one snapshot.
 pub(super) struct View<'c> {
     conn: &'c Connection,
     catalog: Catalog,
     pub(super) findings: Vec<Finding>,
 }
 
-/// Something that is not as it was written.
+/// A document or entry that differs from what was written.
 pub(super) struct Finding {
     pub(super) table: String,
     pub(super) index: Option<String>,
@@ -36,15 +32,22 @@ pub(super) struct Finding {
     pub(super) what: String,
 }
 
-/// The progress of a step.
-pub(super) struct Walked<N> {
+/// The result of a step.
+pub(super) struct Step<N> {
     pub(super) rows: u64,
-    /// The start of the next step; `None` at the end.
+    /// Where the next step begins; `None` at the end.
     pub(super) next: Option<N>,
 }
 
+/// An index entry, compared with its document.
+struct ComparedEntry {
+    /// The document's id if the entry contains it.
+    id: Option<DocumentId>,
+    has_document: bool,
+}
+
 impl<'c> View<'c> {
-    /// Returns a view of the snapshot that is open on the connection.
+    /// Creates a view of the snapshot that is open on the connection.
     pub(super) fn new(conn: &'c Connection) -> Result<View<'c>, StoreError> {
         Ok(View {
             conn,
@@ -53,21 +56,22 @@ impl<'c> View<'c> {
         })
     }
 
-    /// Verifies up to [`STEP_ROWS`] documents of a table from this number on. Adds the numbers of intact documents
-    /// without a checksum to `unstamped`.
-    pub(super) fn walk_documents(
+    /// Verifies up to [`STEP_ROWS`] documents of a table from this rowid on. Adds the rowids of intact documents without
+    /// a checksum to `unstamped`.
+    pub(super) fn verify_documents(
         &mut self,
         table: TableNumber,
         from: i64,
         unstamped: &mut Vec<i64>,
-    ) -> Result<Walked<i64>, StoreError> {
-        let mut walked = Walked {
+    ) -> Result<Step<i64>, StoreError> {
+        let mut step = Step {
             rows: 0,
             next: None,
         };
-        let Some(mut select) = DocumentTable(table).prepare(self.conn, &DocumentTable(table).walk_sql())?
+        let document_table = DocumentTable(table);
+        let Some(mut select) = document_table.prepare(self.conn, &document_table.walk_sql())?
         else {
-            return Ok(walked);
+            return Ok(step);
         };
         let mut rows = select.query([from, STEP_ROWS]).map_err(store_error)?;
         let mut last = None;
@@ -76,50 +80,46 @@ impl<'c> View<'c> {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
                 Err(error) => {
-                    // SQLite does not get past such a page.
-                    let what = format!("documents cannot be read: {}", failed(error)?);
-                    self.find(table, None, None, what);
-                    return Ok(walked);
+                    // SQLite cannot read past a damaged page.
+                    let what = format!("documents cannot be read: {}", damage_in(error)?);
+                    self.report(table, None, None, what);
+                    return Ok(step);
                 }
             };
-            let stored = StoredRow::of(row).map_err(store_error)?;
-            walked.rows += 1;
-            last = Some(stored.rowid);
-            match stored.verify(table) {
+            let row = StoredRow::of(row).map_err(store_error)?;
+            step.rows += 1;
+            last = Some(row.rowid);
+            match row.verify(table) {
                 Ok(document) => {
-                    self.verify_entries_of(&document, stored.rowid)?;
-                    if !stored.has_checksum() {
-                        unstamped.push(stored.rowid);
+                    self.verify_entries_of(&document, row.rowid)?;
+                    if !row.has_checksum() {
+                        unstamped.push(row.rowid);
                     }
                 }
-                Err(fault) => self.find_damaged(table, &stored, fault),
+                Err(fault) => self.report_row(table, &row, fault),
             }
         }
-        if walked.rows == STEP_ROWS as u64 {
-            walked.next = last.and_then(|last| last.checked_add(1));
+        if step.rows == STEP_ROWS as u64 {
+            step.next = last.and_then(|last| last.checked_add(1));
         }
-        Ok(walked)
+        Ok(step)
     }
 
-    fn find_damaged(&mut self, table: TableNumber, stored: &StoredRow<'_>, fault: Fault) {
+    fn report_row(&mut self, table: TableNumber, row: &StoredRow<'_>, fault: Fault) {
         let what = match fault {
             Fault::Checksum => "the document's checksum does not match".to_owned(),
             Fault::Content(what) => format!("the document is damaged: {what}"),
         };
-        let what = format!("{what} (row {} of {})", stored.rowid, DocumentTable(table));
-        self.find(
-            table,
-            None,
-            stored.id().filter(|id| id.table == table),
-            what,
-        );
+        let what = format!("{what} (row {} of {})", row.rowid, DocumentTable(table));
+        let id = row.id().filter(|id| id.table == table);
+        self.report(table, None, id, what);
     }
 
-    /// Checks that a document has all entries that it should have.
+    /// Checks that a document has all of its entries.
     fn verify_entries_of(
         &mut self,
         document: &StoredDocument,
-        number: i64,
+        rowid: i64,
     ) -> Result<(), StoreError> {
         let mut entries: Vec<(IndexRef, Vec<u8>)> = Vec::new();
         for (index, key) in self.catalog.keys_of(document) {
@@ -129,30 +129,32 @@ impl<'c> View<'c> {
                 entries.push((index, key.into_bytes()));
             }
         }
-        if number < FIRST_NATIVE {
-            entries.extend(foreign::entries(document, number));
+        if rowid < FIRST_NATIVE {
+            entries.extend(foreign::entries(document, rowid));
         }
         for (index, entry) in entries {
-            if !index_entries::contains(self.conn, index, &entry).map_err(store_error)? {
+            let is_stored =
+                index_entries::contains(self.conn, index, &entry).map_err(store_error)?;
+            if !is_stored {
                 let what = "the document's index entry is missing".to_owned();
-                self.find(document.id.table, Some(index), Some(document.id), what);
+                self.report(document.id.table, Some(index), Some(document.id), what);
             }
         }
         Ok(())
     }
 
     /// Verifies up to [`STEP_ROWS`] entries after this one.
-    pub(super) fn walk_entries(
+    pub(super) fn verify_entries(
         &mut self,
-        (index, key): &EntryKey,
-    ) -> Result<Walked<EntryKey>, StoreError> {
+        (index_id, key): &EntryPlace,
+    ) -> Result<Step<EntryPlace>, StoreError> {
         let select = "SELECT index_id, key FROM _index_entries WHERE (index_id, key) > (?1, ?2)
              ORDER BY index_id, key LIMIT ?3";
         let mut select = self.conn.prepare_cached(select).map_err(store_error)?;
         let mut rows = select
-            .query(params![index, key, STEP_ROWS])
+            .query(params![index_id, key, STEP_ROWS])
             .map_err(store_error)?;
-        let mut walked = Walked {
+        let mut step = Step {
             rows: 0,
             next: None,
         };
@@ -162,133 +164,135 @@ impl<'c> View<'c> {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
                 Err(error) => {
-                    let what = format!("index entries cannot be read: {}", failed(error)?);
-                    self.find_entry(what);
-                    return Ok(walked);
+                    let what = format!("index entries cannot be read: {}", damage_in(error)?);
+                    self.report_entry(what);
+                    return Ok(step);
                 }
             };
-            walked.rows += 1;
-            let Ok(index) = row.get::<_, i64>(0) else {
-                self.find_entry(
-                    "an entry is malformed, and those after it are not read".to_owned(),
-                );
-                return Ok(walked);
+            step.rows += 1;
+            let Ok(index_id) = row.get::<_, i64>(0) else {
+                let what = "an entry is malformed, and those after it are not read";
+                self.report_entry(what.to_owned());
+                return Ok(step);
             };
             let key = match row.get_ref(1).map_err(store_error)? {
                 ValueRef::Blob(key) => {
-                    self.verify_entry(index, key)?;
+                    self.verify_entry(index_id, key)?;
                     key.to_vec()
                 }
                 // SQLite orders values of other types before all blobs.
                 _ => {
-                    self.find_entry(format!("an entry is malformed (index_id {index})"));
+                    self.report_entry(format!("an entry is malformed (index_id {index_id})"));
                     Vec::new()
                 }
             };
-            last = Some((index, key));
+            last = Some((index_id, key));
         }
-        if walked.rows == STEP_ROWS as u64 {
-            walked.next = last;
+        if step.rows == STEP_ROWS as u64 {
+            step.next = last;
         }
-        Ok(walked)
+        Ok(step)
     }
 
-    /// Checks that an entry is one of a document that is there.
-    fn verify_entry(&mut self, index_number: i64, entry: &[u8]) -> Result<(), StoreError> {
-        let index = match u32::try_from(index_number).map(IndexId) {
-            Ok(id) => self
-                .catalog
-                .find_index(id)
-                .map(|(_, table, index)| (IndexRef::Declared(table.number, id), index.state)),
-            Err(_) => system_index(index_number)
-                .filter(|index| self.catalog.table_by_number(index.table()).is_some())
-                .map(|index| (index, IndexState::Ready)),
-        };
-        let Some((index, state)) = index else {
-            self.find_entry(format!(
-                "an entry is of an index that does not exist (index_id {index_number})"
+    /// Checks that an entry's document exists and has this entry.
+    fn verify_entry(&mut self, index_id: i64, entry: &[u8]) -> Result<(), StoreError> {
+        let Some((index, state)) = self.find_index(index_id) else {
+            self.report_entry(format!(
+                "an entry is of an index that does not exist (index_id {index_id})"
             ));
             return Ok(());
         };
         if state == IndexState::Dropping {
             return Ok(());
         }
-        let (id, is_right) = match index {
-            IndexRef::Declared(..) => self.is_declared_entry(index, entry)?,
-            _ => self.is_system_entry(index, entry)?,
+        let compared = match index {
+            IndexRef::Declared(..) => self.compare_declared(index, entry)?,
+            _ => self.compare_system(index, entry)?,
         };
-        if !is_right {
+        if !compared.has_document {
             let what = "an index entry is of no document".to_owned();
-            self.find(index.table(), Some(index), id, what);
+            self.report(index.table(), Some(index), compared.id, what);
         }
         Ok(())
     }
 
-    /// The id in an entry of a declared index, and whether its document has this entry.
-    fn is_declared_entry(
-        &self,
-        index: IndexRef,
-        entry: &[u8],
-    ) -> Result<(Option<DocumentId>, bool), StoreError> {
+    /// Returns the index with this `index_id`.
+    fn find_index(&self, index_id: i64) -> Option<(IndexRef, IndexState)> {
+        match u32::try_from(index_id) {
+            Ok(id) => {
+                let id = IndexId(id);
+                let (_, table, index) = self.catalog.find_index(id)?;
+                Some((IndexRef::Declared(table.number, id), index.state))
+            }
+            Err(_) => {
+                let index = system_index(index_id)?;
+                self.catalog.table_by_number(index.table())?;
+                Some((index, IndexState::Ready))
+            }
+        }
+    }
+
+    /// Compares an entry of a declared index with its document.
+    fn compare_declared(&self, index: IndexRef, entry: &[u8]) -> Result<ComparedEntry, StoreError> {
         let key = IndexKey::from_bytes(entry.to_vec());
         let Some(internal) = key.id() else {
-            return Ok((None, false));
+            return Ok(ComparedEntry {
+                id: None,
+                has_document: false,
+            });
         };
         let id = DocumentId {
             table: index.table(),
             internal,
         };
-        let document = match documents::get(self.conn, id) {
-            Ok(document) => document,
-            // The document is found to be damaged, or missing, elsewhere.
-            Err(StoreError::DamagedDocument(_) | StoreError::Corrupt(_)) => {
-                return Ok((Some(id), true));
-            }
+        let has_document = match documents::get(self.conn, id) {
+            Ok(Some(document)) => self.catalog.keys_of(&document).contains(&(index, key)),
+            Ok(None) => false,
+            // Another step reports the damaged or missing document.
+            Err(StoreError::DamagedDocument(_) | StoreError::Corrupt(_)) => true,
             Err(error) => return Err(error),
         };
-        let is_right = document.is_some_and(|document| {
-            let keys = self.catalog.keys_of(&document);
-            keys.contains(&(index, key))
-        });
-        Ok((Some(id), is_right))
+        Ok(ComparedEntry {
+            id: Some(id),
+            has_document,
+        })
     }
 
-    /// The same for an entry of `by_id` or `by_creation_time`.
-    fn is_system_entry(
-        &self,
-        index: IndexRef,
-        entry: &[u8],
-    ) -> Result<(Option<DocumentId>, bool), StoreError> {
-        let Some((key, number)) = foreign::split_entry(entry) else {
-            return Ok((None, false));
+    /// Compares an entry of `by_id` or `by_creation_time` with its foreign document.
+    fn compare_system(&self, index: IndexRef, entry: &[u8]) -> Result<ComparedEntry, StoreError> {
+        let Some((key, rowid)) = foreign::split_entry(entry) else {
+            return Ok(ComparedEntry {
+                id: None,
+                has_document: false,
+            });
         };
         let id = key.id().map(|internal| DocumentId {
             table: index.table(),
             internal,
         });
         let found = match Documents::of(self.conn, index.table())? {
-            Some(mut documents) => documents.at(number),
+            Some(mut documents) => documents.at(rowid),
             None => Ok(None),
         };
-        let is_right = match found {
-            Ok(found) => found.is_some_and(|found| {
-                let entries = foreign::entries(&found.document, number);
-                number < FIRST_NATIVE && entries.contains(&(index, entry.to_vec()))
-            }),
+        let has_document = match found {
+            Ok(Some(found)) => {
+                let entries = foreign::entries(&found.document, rowid);
+                rowid < FIRST_NATIVE && entries.contains(&(index, entry.to_vec()))
+            }
+            Ok(None) => false,
             Err(StoreError::DamagedDocument(_) | StoreError::Corrupt(_)) => true,
             Err(error) => return Err(error),
         };
-        Ok((id, is_right))
+        Ok(ComparedEntry { id, has_document })
     }
 
     fn state_of(&self, index: IndexId) -> Option<IndexState> {
-        self.catalog
-            .find_index(index)
-            .map(|(_, _, index)| index.state)
+        let (_, _, index) = self.catalog.find_index(index)?;
+        Some(index.state)
     }
 
-    /// Notes damage to an entry that does not say which index or document it is of.
-    fn find_entry(&mut self, what: String) {
+    /// Reports a damaged entry that names no index or document.
+    fn report_entry(&mut self, what: String) {
         self.findings.push(Finding {
             table: "_index_entries".to_owned(),
             index: None,
@@ -297,20 +301,19 @@ impl<'c> View<'c> {
         });
     }
 
-    fn find(
+    fn report(
         &mut self,
         table: TableNumber,
         index: Option<IndexRef>,
         id: Option<DocumentId>,
         what: String,
     ) {
-        let finding = Finding {
+        self.findings.push(Finding {
             table: damage::table_name(self.conn, table),
             index: index.map(|index| damage::index_name(self.conn, index)),
             id,
             what,
-        };
-        self.findings.push(finding);
+        });
     }
 }
 
@@ -318,7 +321,7 @@ impl<'c> View<'c> {
 ///
 /// # Errors
 /// Any error that does not mean damage.
-fn failed(error: rusqlite::Error) -> Result<String, StoreError> {
+fn damage_in(error: rusqlite::Error) -> Result<String, StoreError> {
     match store_error(error) {
         StoreError::Corrupt(what) => Ok(what),
         other => Err(other),

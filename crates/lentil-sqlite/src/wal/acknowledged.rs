@@ -1,62 +1,61 @@
-//! Notes of the acknowledged commits, so that the next start can check that they are still there.
+//! Notes on acknowledged commits, which the next start compares with the log.
 //!
-//! SQLite treats a write-ahead log that is damaged, cut or gone as one that ends earlier: it opens the database without
-//! an error, and acknowledged commits are missing. So the committer notes the end of the acknowledged commits in the
-//! log, in a small file beside the database:
+//! SQLite treats a damaged, cut or missing log as one that ends earlier. It opens the database without an error, and
+//! acknowledged commits are missing. So the committer writes a note of where the acknowledged commits end in the log,
+//! into a small file beside the database:
 //!
 //! ```text
 //! committer   COMMIT ─ fsync of the log ─ pwrite of the note ─ acknowledge
 //! ```
 //!
-//! The note is not fsynced. After a power loss an older note may be there, which claims less; it never claims
-//! more than the log holds durably. The file has two slots that are written alternately, each with a checksum, so that
-//! a torn write leaves the note before it.
+//! The note is not fsynced. After a power loss the file may hold an older note, which claims less; it never claims
+//! more than the log holds durably. Notes are written alternately into two slots, each with a checksum, so that a torn
+//! write leaves the previous note.
 //!
 //! A start compares the note with the log before SQLite opens it:
 //!
 //! ```text
-//! the log has the noted salts      every noted frame must be intact (`frames`)
-//! there is another log, or none    everything noted must have been copied into the database (the ceiling)
+//! the log has the note's salts     every noted frame must be intact (`frames`)
+//! another log, or none             every noted frame must be in the database (the timestamp lease tells)
 //! ```
 //!
-//! The second case is a log that was begun again, or that another program has emptied; SQLite does either only when all
-//! of it is in the database. To distinguish that from a lost log, each note names the *ceiling* of timestamps (see
-//! `frontier`) that its commit left in the database. The committer raises the ceiling in the first commit after a
-//! checkpoint, and in each commit beside one. So the database without the log has a lower ceiling than any commit that
-//! is in the log alone.
+//! The second case arises when SQLite restarts the log or another program empties it. SQLite does either only after all
+//! of the log is in the database. The *timestamp lease* distinguishes this from a lost log. The lease is a timestamp in
+//! the database that no commit exceeds (`snapshots::commit_tracker`), and each note names the lease at its commit. The
+//! committer extends the lease in the first commit after a checkpoint, and in each commit during one. So the database
+//! without its log has an older lease than any commit that only the log holds.
 //!
-//! A start copies all of the log into the database, and the ceiling of that moment is the *base* of its notes. A
-//! database whose ceiling is below the base is a restored copy from before the start: the note does not apply
-//! to it. When the server stops, and all of the log is in the database, the note claims nothing. A start without a note
-//! is refused if the last server crashed, which the lock file remembers (`run_mark`).
+//! A start copies the whole log into the database. The lease at that moment is the *base* of its notes. A database
+//! whose lease is older than the base is a copy from before the start that was restored, and the note does not apply to
+//! it. When a server stops and the whole log is in the database, the note claims nothing. A start without a note is
+//! refused if the last server crashed, which the run mark shows (`run_mark`).
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lentil_store::Timestamp;
 
-use crate::open::database::open_private;
-use crate::wal::frames::{Checksum, LogEnd};
-use crate::wal::log;
+use super::frames::{Checksum, LogEnd};
+use crate::files;
 
 const MAGIC: [u8; 8] = *b"LntlAck1";
 const NOTE_SIZE: usize = 64;
-/// The slots are in different pages, so that no single write of the disk touches both.
+/// The slots lie in different pages, so that one write of the disk never touches both.
 const SLOT_DISTANCE: u64 = 4_096;
 
-/// The state that an acknowledged commit has left.
+/// The state after an acknowledged commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Note {
-    /// The end of the acknowledged commits in the log; without frames there are none.
+    /// The end of the acknowledged commits in the log. Zero frames mean that the log holds none.
     pub(crate) end: LogEnd,
     /// The number of these frames that are known to be in the database too.
     pub(crate) copied: u32,
-    /// The ceiling of timestamps in the database with these frames.
-    pub(crate) ceiling: Timestamp,
-    /// The ceiling that was in the database itself when the server had started; zero if it was not copied there.
+    /// The timestamp lease in the database with these frames.
+    pub(crate) lease: Timestamp,
+    /// The timestamp lease in the database file at the server's start; zero if the start could not copy it there.
     pub(crate) base: Timestamp,
 }
 
@@ -70,7 +69,7 @@ impl Note {
             &self.end.checksum,
             &self.end.frames.to_be_bytes(),
             &self.copied.to_be_bytes(),
-            &self.ceiling.as_nanos().to_be_bytes(),
+            &self.lease.as_nanos().to_be_bytes(),
             &self.base.as_nanos().to_be_bytes(),
         ];
         let mut at = 0;
@@ -83,7 +82,7 @@ impl Note {
         slot
     }
 
-    /// Reads a slot: the note and its number; `None` if it is empty or torn.
+    /// Reads a slot: its number and note. Returns `None` if the slot is empty or torn.
     fn decode(slot: &[u8; NOTE_SIZE]) -> Option<(u64, Note)> {
         let (fields, checksum) = slot.split_at(NOTE_SIZE - 8);
         if fields[..8] != MAGIC || Checksum::default().with(fields, true).to_bytes() != checksum {
@@ -99,7 +98,7 @@ impl Note {
                 checksum: eight(24),
             },
             copied: frames_and_copied as u32,
-            ceiling: Timestamp::from_nanos(number(40)),
+            lease: Timestamp::from_nanos(number(40)),
             base: Timestamp::from_nanos(number(48)),
         };
         Some((number(8), note))
@@ -107,26 +106,29 @@ impl Note {
 }
 
 /// The file of notes.
-pub(crate) struct Acknowledged {
+pub(crate) struct NoteFile {
     file: File,
     /// The number of the last note.
     number: AtomicU64,
 }
 
-impl Acknowledged {
-    /// Opens the file of the database at this path, or makes one.
-    pub(crate) fn open(database: &Path) -> io::Result<Acknowledged> {
-        let file = open_private(&path_of(database))?;
-        let number = read_last(&file)?.map_or(0, |(number, _)| number);
-        Ok(Acknowledged {
+impl NoteFile {
+    /// Opens the notes of a database, or creates the file.
+    pub(crate) fn open(database: &Path) -> io::Result<NoteFile> {
+        let file = files::open_private(&files::acknowledged(database))?;
+        let number = match read_last(&file)? {
+            Some((number, _)) => number,
+            None => 0,
+        };
+        Ok(NoteFile {
             file,
             number: AtomicU64::new(number),
         })
     }
 
-    /// Writes a note over the one before the last.
+    /// Writes a note over the one before the previous.
     pub(crate) fn write(&self, note: &Note) -> io::Result<()> {
-        // Relaxed: one thread writes the notes, one after another, so the counter orders nothing.
+        // Relaxed: only the committer writes notes, so the counter orders nothing between threads.
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let slot = note.encode(number);
         self.file.write_all_at(&slot, number % 2 * SLOT_DISTANCE)
@@ -138,22 +140,17 @@ impl Acknowledged {
     }
 }
 
-/// Reads the last note about the database at this path, if there is one.
+/// Reads the last note on a database, if there is one.
 pub(crate) fn read(database: &Path) -> io::Result<Option<Note>> {
-    match File::open(path_of(database)) {
+    match File::open(files::acknowledged(database)) {
         Ok(file) => Ok(read_last(&file)?.map(|(_, note)| note)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Returns the path of the notes about the database at this path.
-pub(crate) fn path_of(database: &Path) -> PathBuf {
-    log::beside(database, "-acknowledged")
-}
-
 fn read_last(file: &File) -> io::Result<Option<(u64, Note)>> {
-    let mut last = None;
+    let mut last: Option<(u64, Note)> = None;
     for at in [0, SLOT_DISTANCE] {
         let mut slot = [0; NOTE_SIZE];
         let found = match file.read_exact_at(&mut slot, at) {
@@ -161,8 +158,11 @@ fn read_last(file: &File) -> io::Result<Option<(u64, Note)>> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(error) => return Err(error),
         };
-        if found.map(|(number, _)| number) > last.map(|(number, _): (u64, Note)| number) {
-            last = found;
+        let Some(found) = found else {
+            continue;
+        };
+        if last.is_none_or(|last| found.0 > last.0) {
+            last = Some(found);
         }
     }
     Ok(last)
@@ -180,23 +180,23 @@ mod tests {
                 checksum: *b"checksum",
             },
             copied: 3,
-            ceiling: Timestamp::from_nanos(5),
+            lease: Timestamp::from_nanos(5),
             base: Timestamp::from_nanos(4),
         }
     }
 
     #[test]
-    fn the_last_note_is_read_and_the_one_before_it_when_that_is_torn() {
+    fn torn_note_leaves_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a");
         assert_eq!(read(&database).unwrap(), None);
-        let file = Acknowledged::open(&database).unwrap();
+        let file = NoteFile::open(&database).unwrap();
         assert_eq!(read(&database).unwrap(), None);
         for frames in 1..=3 {
             file.write(&note(frames)).unwrap();
             assert_eq!(read(&database).unwrap(), Some(note(frames)));
         }
-        let again = Acknowledged::open(&database).unwrap();
+        let again = NoteFile::open(&database).unwrap();
         again.write(&note(4)).unwrap();
         assert_eq!(read(&database).unwrap(), Some(note(4)));
         for byte in 0..NOTE_SIZE as u64 {

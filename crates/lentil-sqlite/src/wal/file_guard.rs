@@ -1,11 +1,11 @@
 //! Detects that the store's files were removed or replaced while the server runs.
 //!
 //! SQLite continues to work with open files whose names are gone. Each commit then succeeds, and the next start finds
-//! none of them. So the committer compares the paths with the files that were opened: after each fsync, before it
-//! acknowledges the batch, and twice a second when nothing is committed. If a path leads elsewhere, the process ends.
+//! none of them. So the committer compares the paths with the opened files: after each fsync, before it acknowledges
+//! the batch, and twice a second while the store is idle. If a path leads to another file, the process ends.
 //!
-//! The guard only calls `stat`. It never opens the database: closing any of its descriptors would drop the POSIX locks
-//! that SQLite holds in this process. A path that still leads to the same inode also says that the file has a link.
+//! The guard only calls `stat`. It never opens the database, because closing any descriptor of it would drop the POSIX
+//! locks that SQLite holds in this process. A path that leads to the same inode also proves that the file has a link.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -14,16 +14,16 @@ use std::path::PathBuf;
 
 use crate::error::end_process;
 
-/// The files that must stay in their places.
+/// The files that must keep their paths.
 pub(crate) struct FileGuard(Vec<Guarded>);
 
 struct Guarded {
-    /// The path as `stat` takes it, so that the check in every commit takes few instructions.
+    /// The path in the form that `stat` takes, so that the check in every commit converts nothing.
     path: CString,
     identity: Identity,
 }
 
-/// The identity of a file under any name.
+/// The identity of a file, whatever its name is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: rustix::fs::Dev,
@@ -43,7 +43,7 @@ impl Identity {
 impl FileGuard {
     /// Guards the files that these paths lead to now.
     ///
-    /// They have to be open already, so that no new file gets the inode of one that is removed.
+    /// The files must be open, because a new file can get the inode of a removed one that is closed.
     pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<FileGuard> {
         let guarded = paths.into_iter().map(|path| {
             let path = CString::new(path.into_os_string().into_vec())?;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_removed_or_replaced_file_is_noticed() {
+    fn removed_or_replaced_file_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["a", "b", "copy"] {

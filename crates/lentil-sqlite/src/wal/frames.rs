@@ -1,4 +1,4 @@
-//! Reads a write-ahead log as SQLite's recovery does, to find out how much of it is intact.
+//! Reads a write-ahead log as SQLite's recovery does, and finds how much of it is intact.
 //!
 //! ```text
 //! 0        32                     32 + 24 + page size
@@ -8,9 +8,9 @@
 //! frame    page number · database size, if it ends a commit · salts · checksum · page
 //! ```
 //!
-//! Numbers are big-endian and have four bytes; salts and checksums are two of them. Each checksum continues the one
-//! before it: the checksum of a frame covers the log from its first byte. When SQLite begins the log again, at its
-//! start, it chooses new salts, which distinguish the new frames from the old ones behind them.
+//! Numbers are big-endian and have four bytes; salts and checksums are two numbers each. Each checksum continues the
+//! previous one, so the checksum of a frame covers the log from its first byte. When SQLite restarts the log, it writes
+//! from the beginning with new salts. The salts distinguish new frames from the old frames behind them.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -19,23 +19,23 @@ use std::path::Path;
 
 const HEADER_SIZE: usize = 32;
 const FRAME_HEADER_SIZE: usize = 24;
-/// The magic number of a log; its last bit says that the checksums are of big-endian words.
+/// The magic number of a log. Its last bit is set if the checksums are of big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 const VERSION: u32 = 3_007_000;
 
-/// A place in a log: the end of a commit.
+/// The end of a commit in a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogEnd {
     pub(crate) salts: [u8; 8],
-    /// Frames up to here.
+    /// The number of frames up to the end.
     pub(crate) frames: u32,
-    /// The checksum of the last of them, and so of all.
+    /// The checksum of the last frame, which covers all frames.
     pub(crate) checksum: [u8; 8],
 }
 
 impl LogEnd {
-    /// Reads where a commit ended that left the log with this many frames; nowhere, if another program has emptied the
-    /// log since.
+    /// Reads the end of the commit that left the log with this many frames. Returns an end without frames if another
+    /// program has emptied the log since.
     pub(crate) fn read(log: &File, frames: u32, page_size: u32) -> io::Result<LogEnd> {
         let frame_size = FRAME_HEADER_SIZE as u64 + u64::from(page_size);
         let Some(before) = frames.checked_sub(1) else {
@@ -56,9 +56,9 @@ impl LogEnd {
     }
 }
 
-/// Returns how many frames up to `end` are intact in the log at `path`.
+/// Returns the number of frames up to `end` that are intact in the log at `path`.
 ///
-/// `None` if that is not the log: there is none, it has been begun again, or its header is damaged.
+/// Returns `None` if the log is missing, was restarted, or has a damaged header.
 pub(crate) fn count_intact(path: &Path, end: &LogEnd) -> io::Result<Option<u32>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -70,7 +70,7 @@ pub(crate) fn count_intact(path: &Path, end: &LogEnd) -> io::Result<Option<u32>>
     if !read_whole(&mut log, &mut header)? {
         return Ok(None);
     }
-    let Some(mut chain) = Chain::begin(&header) else {
+    let Some(mut chain) = Chain::start(&header) else {
         return Ok(None);
     };
     if chain.salts != end.salts {
@@ -78,7 +78,7 @@ pub(crate) fn count_intact(path: &Path, end: &LogEnd) -> io::Result<Option<u32>>
     }
     let mut frame = vec![0; FRAME_HEADER_SIZE + chain.page_size];
     for intact in 0..end.frames {
-        if !read_whole(&mut log, &mut frame)? || !chain.goes_on_with(&frame) {
+        if !read_whole(&mut log, &mut frame)? || !chain.accepts(&frame) {
             return Ok(Some(intact));
         }
     }
@@ -86,7 +86,7 @@ pub(crate) fn count_intact(path: &Path, end: &LogEnd) -> io::Result<Option<u32>>
     Ok(Some(end.frames - u32::from(!is_same)))
 }
 
-/// Fills the buffer; returns false if the file ends before.
+/// Fills the buffer; returns false if the file ends first.
 fn read_whole(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -95,7 +95,7 @@ fn read_whole(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// The frames that were read so far, as their checksum.
+/// The checksum chain over the frames read so far.
 struct Chain {
     is_big_endian: bool,
     page_size: usize,
@@ -104,8 +104,8 @@ struct Chain {
 }
 
 impl Chain {
-    /// Begins with the header of a log; `None` if it is damaged.
-    fn begin(header: &[u8; HEADER_SIZE]) -> Option<Chain> {
+    /// Starts with the header of a log; returns `None` if the header is damaged.
+    fn start(header: &[u8; HEADER_SIZE]) -> Option<Chain> {
         let magic = number_at(header, 0);
         let is_big_endian = magic & 1 == 1;
         let checksum = Checksum::default().with(&header[..24], is_big_endian);
@@ -123,8 +123,8 @@ impl Chain {
         })
     }
 
-    /// Adds the next frame; returns false if it is damaged, or remains from before the log was restarted.
-    fn goes_on_with(&mut self, frame: &[u8]) -> bool {
+    /// Adds the next frame; returns false if it is damaged, or older than the log's restart.
+    fn accepts(&mut self, frame: &[u8]) -> bool {
         let (header, page) = frame.split_at(FRAME_HEADER_SIZE);
         self.checksum = self
             .checksum
@@ -140,14 +140,15 @@ impl Chain {
     }
 }
 
-/// SQLite's checksum of 32-bit words, taken in pairs.
+/// SQLite's checksum over pairs of 32-bit words.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Checksum(u32, u32);
 
 impl Checksum {
-    /// Returns the checksum continued over `bytes`, whose length is a multiple of eight.
+    /// Returns the checksum continued over `bytes`, whose length must be a multiple of eight.
     #[must_use]
     pub(crate) fn with(self, bytes: &[u8], is_big_endian: bool) -> Checksum {
+        debug_assert!(bytes.len().is_multiple_of(8), "words come in pairs");
         let Checksum(mut one, mut two) = self;
         let word = |four: &[u8]| {
             let four = four.try_into().expect("a word has four bytes");
@@ -187,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// A log of three commits that SQLite wrote, with its end; the connection keeps it there.
+    /// Writes a log of three commits; returns its path and end. The log exists until the connection closes.
     fn log(folder: &Path) -> (PathBuf, LogEnd, Connection) {
         let database = folder.join("a");
         let conn = Connection::open(&database).unwrap();
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_intact_as_sqlite_wrote_it_whatever_comes_behind() {
+    fn log_of_sqlite_is_intact_whatever_follows_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, end, _conn) = log(folder.path());
         assert!(end.frames > 4, "{end:?}");
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn one_flipped_bit_anywhere_is_noticed() {
+    fn flipped_bit_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let (path, end, _conn) = log(folder.path());
         let whole = fs::read(&path).unwrap();
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_cut_ends_there() {
+    fn truncated_log_ends_at_the_cut() {
         let folder = tempfile::tempdir().unwrap();
         let (path, end, _conn) = log(folder.path());
         let whole = fs::read(&path).unwrap();
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_log_and_other_frames_are_recognised() {
+    fn restarted_log_and_other_frames_are_recognised() {
         let folder = tempfile::tempdir().unwrap();
         let (path, end, conn) = log(folder.path());
         let other = LogEnd {

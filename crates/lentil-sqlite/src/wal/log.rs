@@ -1,49 +1,49 @@
 //! Making commits durable.
 //!
-//! SQLite would fsync within COMMIT, and no mutation could run on the connection as long as that takes. So COMMIT only
-//! writes the log (`synchronous=NORMAL`), and the committer fsyncs it afterwards, while the mutations of the next batch
-//! run:
+//! With `synchronous=FULL`, COMMIT would fsync and block the write connection meanwhile. So COMMIT only writes the
+//! log (`synchronous=NORMAL`), and the committer fsyncs the log afterwards, while the mutations of the next batch
+//! execute:
 //!
 //! ```text
 //! connection   batch 1 ──┐        ┌ batch 2 ·············─┐        ┌ batch 3 ···
 //! committer              └ COMMIT ┴ fsync · notify, …     └ COMMIT ┴ fsync · notify, …
 //! ```
 //!
-//! A commit that is not durable yet is neither published nor acknowledged. A crash takes the end of the log away, and
-//! with it the latest batches, whole. SQLite fsyncs the log before it copies it into the database.
+//! A commit is neither published nor acknowledged before its log frames are fsynced. A power loss removes the end of
+//! the log, and with it the newest batches, each as a whole. SQLite fsyncs the log before a checkpoint copies it into
+//! the database, so the database never holds a commit that the log could lose.
 //!
-//! After the fsync the committer notes how far the log is now acknowledged (see `acknowledged`), and checks that it is
-//! still the file that the next start will find (see `guard`).
+//! After the fsync the committer writes a note of how far the log is acknowledged (`acknowledged`). It also checks that
+//! the paths still lead to the open files, so that the next start finds them (`file_guard`).
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::error::end_unkept;
-use crate::wal::acknowledged::{Acknowledged, Note};
-use crate::wal::file_guard::FileGuard;
-use crate::wal::frames::LogEnd;
+use super::acknowledged::{Note, NoteFile};
+use super::file_guard::FileGuard;
+use super::frames::LogEnd;
+use crate::error::end_after_failed_write;
+use crate::files;
 
-/// The write-ahead log of a database. The file stays the same as long as any connection is open.
+/// The write-ahead log of a database. SQLite keeps the file until the last connection closes.
 pub(crate) struct Wal {
     file: File,
     page_size: u32,
-    /// The files without which a commit would be lost.
+    /// Guards the files that the next start needs to find every commit.
     guard: FileGuard,
-    acknowledged: Arc<Acknowledged>,
+    notes: Arc<NoteFile>,
 }
 
 impl Wal {
-    /// The log of the database at this path, which the connection has read. The name of the file is made durable.
-    pub(crate) fn of(
-        conn: &Connection,
-        database: &Path,
-        acknowledged: Arc<Acknowledged>,
-    ) -> io::Result<Wal> {
-        let path = path_of(database);
+    /// Opens the log of a database, and makes the log's name durable.
+    ///
+    /// The connection must have read the database, so that SQLite has created the log.
+    pub(crate) fn of(conn: &Connection, database: &Path, notes: Arc<NoteFile>) -> io::Result<Wal> {
+        let path = files::wal(database);
         let folder = path.parent().unwrap_or(Path::new("."));
         let file = File::open(&path)?;
         File::open(folder)?.sync_all()?;
@@ -53,29 +53,30 @@ impl Wal {
         let guard = FileGuard::of([
             database.to_owned(),
             path,
-            beside(database, "-shm"),
-            lock_of(database),
+            files::shared_memory(database),
+            files::lock(database),
         ])?;
         Ok(Wal {
             file,
             page_size,
             guard,
-            acknowledged,
+            notes,
         })
     }
 
-    /// Returns the end of a commit that left the log with this many frames.
+    /// Returns the end of the commit that left the log with this many frames.
     pub(crate) fn end(&self, frames: u32) -> LogEnd {
-        LogEnd::read(&self.file, frames, self.page_size).unwrap_or_else(|error| end_unkept(&error))
+        LogEnd::read(&self.file, frames, self.page_size)
+            .unwrap_or_else(|error| end_after_failed_write(&error))
     }
 
-    /// Makes everything written so far durable, and notes its end. If that fails, the process ends.
+    /// Makes everything written so far durable, and writes the note on it. Ends the process if the fsync fails.
     pub(crate) fn make_durable(&self, note: &Note) {
         if let Err(error) = self.file.sync_data() {
-            end_unkept(&error);
+            end_after_failed_write(&error);
         }
-        if let Err(error) = self.acknowledged.write(note) {
-            // The commit is durable anyway, and an older note claims less.
+        if let Err(error) = self.notes.write(note) {
+            // The commit is durable anyway. The older note claims less than the log holds.
             tracing::warn!(%error, "cannot note which commits are acknowledged");
         }
         self.check_files();
@@ -86,32 +87,16 @@ impl Wal {
         self.guard.check();
     }
 
-    /// Notes that everything is in the database, so that the log may be removed. It writes both slots, so that later
-    /// notes need no more space on the disk.
+    /// Notes that every commit is in the database, so that the log may be removed.
+    ///
+    /// It writes both slots of the file, so that later notes need no more disk space.
     pub(crate) fn claim_nothing(&self) -> io::Result<()> {
-        self.acknowledged.write(&Note::default())?;
-        self.acknowledged.write(&Note::default())?;
-        self.acknowledged.sync()
+        self.notes.write(&Note::default())?;
+        self.notes.write(&Note::default())?;
+        self.notes.sync()
     }
 
-    pub(crate) fn acknowledged(&self) -> Arc<Acknowledged> {
-        Arc::clone(&self.acknowledged)
+    pub(crate) fn notes(&self) -> Arc<NoteFile> {
+        Arc::clone(&self.notes)
     }
-}
-
-/// Where the log of the database at this path is.
-pub(crate) fn path_of(database: &Path) -> PathBuf {
-    beside(database, "-wal")
-}
-
-/// The lock file of the folder of the database at this path.
-pub(crate) fn lock_of(database: &Path) -> PathBuf {
-    database.with_file_name("lock")
-}
-
-/// The path of a file that is named after the database.
-pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
 }

@@ -1,4 +1,4 @@
-//! Finds out at the start whether acknowledged commits are missing, as `acknowledged` explains.
+//! The check at the start that no acknowledged commit is missing (see `acknowledged`).
 
 use std::path::Path;
 use std::{fs, io};
@@ -6,74 +6,80 @@ use std::{fs, io};
 use lentil_store::Timestamp;
 use rusqlite::Connection;
 
-use crate::wal::acknowledged::{self, Note};
-use crate::wal::frames;
-use crate::wal::log;
+use super::acknowledged::{self, Note};
+use super::frames;
+use crate::files;
 
-/// The result of comparing the write-ahead log with the note on acknowledged commits.
+/// The write-ahead log, compared with the note on acknowledged commits.
 #[derive(Debug)]
-pub(crate) enum Log {
-    /// It has everything that was noted, since the database without it had a ceiling of `base`.
+pub(crate) enum LogState {
+    /// The log holds every noted commit since the database file had the timestamp lease `base`.
     Whole { base: Timestamp },
-    /// There are no notes, or none that can be read.
+    /// No note can be read.
     Unnoted,
-    /// It is not the log that the note describes: the database must have everything.
+    /// The note describes another log, so the database must hold every noted commit.
     Other(Note),
-    /// Some of its frames are damaged or missing.
+    /// Some noted frames are damaged or missing.
     Damaged(Loss),
 }
 
-/// Acknowledged commits are missing.
+/// A loss of acknowledged commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
-    /// The number of frames of the log that held acknowledged commits.
+    /// The number of log frames that held acknowledged commits.
     pub(crate) acknowledged: u32,
-    /// The number of them that are intact.
+    /// The number of these frames that are intact.
     pub(crate) intact: u32,
-    /// The number of them that were copied into the database before.
+    /// The number of these frames that a checkpoint had copied into the database.
     copied: u32,
 }
 
-impl Log {
-    /// Compares the log of the database at this path with the last note. SQLite has not opened it yet.
-    pub(crate) fn find(database: &Path) -> io::Result<Log> {
+impl LogState {
+    /// Compares the log of a database with the last note. SQLite must not have opened the database yet.
+    pub(crate) fn find(database: &Path) -> io::Result<LogState> {
         let Some(note) = acknowledged::read(database)? else {
-            return Ok(Log::Unnoted);
+            return Ok(LogState::Unnoted);
         };
         if note.end.frames == 0 {
-            return Ok(Log::Other(note));
+            return Ok(LogState::Other(note));
         }
-        let Some(intact) = frames::count_intact(&log::path_of(database), &note.end)? else {
-            return Ok(Log::Other(note));
+        let Some(intact) = frames::count_intact(&files::wal(database), &note.end)? else {
+            return Ok(LogState::Other(note));
         };
         if intact == note.end.frames {
-            return Ok(Log::Whole { base: note.base });
+            return Ok(LogState::Whole { base: note.base });
         }
-        Ok(Log::Damaged(Loss {
+        Ok(LogState::Damaged(Loss {
             acknowledged: note.end.frames,
             intact,
             copied: note.copied,
         }))
     }
 
-    /// Returns whether the database is an older copy: it lacks what was copied into it before the log began.
-    pub(crate) fn is_ahead_of(&self, ceiling_without_log: Option<Timestamp>) -> bool {
-        matches!(self, Log::Whole { base } if ceiling_without_log.is_some_and(|ceiling| ceiling < *base))
+    /// Returns whether the database file is an older copy, which lacks what the start had copied into it.
+    ///
+    /// `lease` is the timestamp lease of the database file alone.
+    pub(crate) fn is_ahead_of(&self, lease: Option<Timestamp>) -> bool {
+        match (self, lease) {
+            (LogState::Whole { base }, Some(lease)) => lease < *base,
+            _ => false,
+        }
     }
 
-    /// Returns whether the log is older than the database, given the ceilings without and with it.
-    pub(crate) fn is_behind(&self, without: Option<Timestamp>, with: Timestamp) -> bool {
-        matches!(self, Log::Other(_) | Log::Unnoted) && without > Some(with)
+    /// Returns whether the log is older than the database, given the timestamp leases without and with the log.
+    pub(crate) fn is_behind(&self, without_log: Option<Timestamp>, with_log: Timestamp) -> bool {
+        let is_unknown = matches!(self, LogState::Other(_) | LogState::Unnoted);
+        is_unknown && without_log > Some(with_log)
     }
 
-    /// Returns the loss, given the ceiling that SQLite found in the database with this log.
-    pub(crate) fn loss(&self, ceiling: Timestamp) -> Option<Loss> {
+    /// Returns the loss, given the timestamp lease of the database with this log.
+    pub(crate) fn loss(&self, lease: Timestamp) -> Option<Loss> {
         match self {
-            Log::Whole { .. } | Log::Unnoted => None,
-            Log::Damaged(loss) => Some(*loss),
-            // A database from before the server started is a restored copy.
-            Log::Other(note) => {
-                let is_missing = (note.base..note.ceiling).contains(&ceiling);
+            LogState::Whole { .. } | LogState::Unnoted => None,
+            LogState::Damaged(loss) => Some(*loss),
+            // A database with a lease older than the base is a restored copy, to which the note does not apply.
+            LogState::Other(note) => {
+                let is_missing = (note.base..note.lease).contains(&lease);
                 is_missing.then_some(Loss {
                     acknowledged: note.end.frames,
                     intact: 0,
@@ -85,7 +91,7 @@ impl Log {
 }
 
 impl Loss {
-    /// Returns the loss where there is neither a database nor its log.
+    /// Returns the loss if both the database and its log are missing.
     pub(crate) fn of_everything(database: &Path) -> io::Result<Option<Loss>> {
         let note = acknowledged::read(database)?.filter(|note| note.end.frames > 0);
         Ok(note.map(|note| Loss {
@@ -95,14 +101,14 @@ impl Loss {
         }))
     }
 
-    /// Keeps a copy of the damaged log, and removes it where the database is ahead of its intact part: its older
-    /// pages would replace newer ones.
+    /// Copies the damaged log to another name. Removes the log if the database is ahead of the log's intact part, whose
+    /// older pages would replace newer ones.
     pub(crate) fn set_log_aside(&self, database: &Path) -> io::Result<()> {
-        let log = log::path_of(database);
+        let log = files::wal(database);
         if !log.exists() {
             return Ok(());
         }
-        fs::copy(&log, log::beside(database, "-wal.damaged"))?;
+        fs::copy(&log, files::damaged_wal(database))?;
         if self.intact > 0 && self.intact < self.copied {
             fs::remove_file(&log)?;
         }
@@ -110,7 +116,7 @@ impl Loss {
     }
 }
 
-/// Returns what SQLite finds wrong with the structure of a database from which commits are missing.
+/// Returns the fault that SQLite finds in the structure of a database from which commits are missing.
 pub(crate) fn find_damage(conn: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     Ok((found != "ok").then_some(found))

@@ -1,17 +1,17 @@
-//! Records in the lock file that a server is running, so that the next start knows after a crash that there were notes
-//! on acknowledged commits.
+//! The mark of a running server in the lock file. After a crash it tells the next start that notes on acknowledged
+//! commits must exist.
 //!
-//! Without the notes an intact log cannot be distinguished from a damaged one. But a database that was stopped cleanly,
-//! or restored from a copy, needs none. So each run writes its number into the database and then a mark into the
-//! lock file, and a clean stop removes the mark:
+//! Without notes a start cannot distinguish an intact log from a damaged one. But a database that was stopped cleanly,
+//! or restored from a copy, needs no notes. So each server writes the number of its run into the database and then a
+//! mark into the lock file, and a clean stop removes the mark:
 //!
 //! ```text
-//! no mark, or that of another run than the database's     a clean stop, or a copy of another run
-//! the mark, and another database file than it names       a copy of the same run that was put in its place
-//! the mark, and the file that it names                    a crash: the notes must be there
+//! no mark, or the mark of a run that the database does not name    a clean stop, or a copy of another run
+//! the mark of this run, and it names another database file         a restored copy of this run
+//! the mark of this run, and it names this database file            a crash: notes must exist
 //! ```
 //!
-//! A mark that was itself copied, with the whole folder, names files elsewhere; the run's number alone counts then.
+//! A mark that was copied with the whole folder names files elsewhere. Then only the number of the run counts.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -21,73 +21,75 @@ use std::time::UNIX_EPOCH;
 
 use lentil_store::Timestamp;
 
-use crate::wal::log;
+use crate::files;
 
 /// The contents of the lock file while a server runs.
 #[derive(PartialEq, Eq)]
-struct Mark {
+struct RunMark {
     run: String,
     lock: String,
     database: String,
 }
 
-impl Mark {
-    fn of(lock: &File, database: &Path, run: Timestamp) -> io::Result<Mark> {
-        Ok(Mark {
+impl RunMark {
+    fn of(lock: &File, database: &Path, run: Timestamp) -> io::Result<RunMark> {
+        Ok(RunMark {
             run: run.as_nanos().to_string(),
             lock: identity(&lock.metadata()?),
             database: identity(&database.metadata()?),
         })
     }
 
-    fn read(lock: &File) -> io::Result<Option<Mark>> {
+    /// Reads `"<run> <lock> <database>"`.
+    fn parse(text: &str) -> Option<RunMark> {
+        let mut words = text.split_whitespace().map(str::to_owned);
+        Some(RunMark {
+            run: words.next()?,
+            lock: words.next()?,
+            database: words.next()?,
+        })
+    }
+
+    fn read(lock: &File) -> io::Result<Option<RunMark>> {
         let mut text = Vec::new();
         lock.take(1_024).read_to_end(&mut text)?;
         let text = String::from_utf8_lossy(&text);
-        let mut words = text.split_whitespace().map(str::to_owned);
-        let mut word = || words.next();
-        Ok((|| {
-            Some(Mark {
-                run: word()?,
-                lock: word()?,
-                database: word()?,
-            })
-        })())
+        Ok(RunMark::parse(&text))
     }
 }
 
-/// Returns a file's inode and time of birth. A new file may get the inode alone, and a device gets another number after
-/// a restart.
+/// Returns a file's inode and creation time.
+///
+/// The inode is not enough, because a new file may get it. The device is left out, because its number changes when the
+/// machine restarts.
 fn identity(file: &Metadata) -> String {
-    let birth = file
-        .created()
-        .ok()
-        .and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
-    format!("{}.{}", file.ino(), birth.unwrap_or_default().as_nanos())
+    let created = file.created().ok();
+    let created = created.and_then(|created| created.duration_since(UNIX_EPOCH).ok());
+    format!("{}.{}", file.ino(), created.unwrap_or_default().as_nanos())
 }
 
-/// Marks that this run of a server has begun. Its number is in the database already.
+/// Writes the mark of this run. The number of the run must be in the database already.
 pub(crate) fn begin(lock: &File, database: &Path, run: Timestamp) -> io::Result<()> {
-    let mark = Mark::of(lock, database, run)?;
+    let mark = RunMark::of(lock, database, run)?;
     let text = format!("{} {} {}\n", mark.run, mark.lock, mark.database);
     lock.set_len(0)?;
     lock.write_all_at(text.as_bytes(), 0)?;
     lock.sync_all()
 }
 
-/// Removes the mark: everything acknowledged is in the database.
+/// Removes the mark. Every acknowledged commit must be in the database.
 pub(crate) fn end(database: &Path) -> io::Result<()> {
-    let lock = File::options().write(true).open(log::lock_of(database))?;
+    let lock = File::options().write(true).open(files::lock(database))?;
     lock.set_len(0)?;
     lock.sync_all()
 }
 
-/// Returns whether the run with this number, which the database names, did not stop cleanly.
+/// Returns whether the run that the database names did not stop cleanly.
 pub(crate) fn has_crashed(lock: &File, database: &Path, run: Timestamp) -> io::Result<bool> {
-    let Some(mark) = Mark::read(lock)? else {
+    let Some(mark) = RunMark::read(lock)? else {
         return Ok(false);
     };
-    let now = Mark::of(lock, database, run)?;
+    let now = RunMark::of(lock, database, run)?;
     let is_copied = mark.lock != now.lock;
     Ok(mark.run == now.run && (is_copied || mark.database == now.database))
 }
@@ -99,10 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_counts_for_its_run_in_its_place_or_in_a_copied_folder() {
+    fn mark_counts_for_its_run_in_place_or_in_a_copied_folder() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("database");
-        let lock_path = log::lock_of(&database);
+        let lock_path = files::lock(&database);
         fs::write(&database, "a").unwrap();
         fs::write(&lock_path, "").unwrap();
         let open = || {
@@ -124,7 +126,7 @@ mod tests {
         assert!(has_crashed(run), "the lock file is a copy too");
 
         end(&database).unwrap();
-        assert!(!has_crashed(run), "it stopped well");
+        assert!(!has_crashed(run), "the stop was clean");
         fs::write(&lock_path, "gar\u{0}bage").unwrap();
         assert!(!has_crashed(run));
     }
