@@ -222,6 +222,7 @@ const WITHOUT_CYCLES: &[&str] = &[
     "lentil-examples",
     "lentil-files",
     "lentil-protocol",
+    "lentil-sqlite",
     "lentil-store",
     "lentil-testing",
     "lentil-tidy",
