@@ -86,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lentil-files",
             "lentil-runtime",
             "lentil-schema",
+            "lentil-server",
             "lentil-sqlite",
             "lentil-store",
             "lentil-values",

@@ -24,6 +24,9 @@ pub enum BodyError {
     /// It came too slowly: send it again, faster.
     #[error("the body came too slowly")]
     TooSlow,
+    /// The server shut down before the body was complete: send the request again.
+    #[error("the server is shutting down; send the request again")]
+    ShuttingDown,
     /// It was malformed, or its sender hung up.
     #[error("the body is incomplete: {0}")]
     Incomplete(String),
@@ -35,6 +38,7 @@ impl BodyError {
         match self {
             BodyError::TooLarge { .. } | BodyError::OverBudget(_) => Code::PayloadTooLarge,
             BodyError::TooSlow => Code::RequestTimeout,
+            BodyError::ShuttingDown => Code::Unavailable,
             BodyError::Incomplete(_) => Code::BadRequest,
         }
     }

@@ -47,7 +47,9 @@ pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_parse_size
 pub use live::{Subscriber, Update, Wakes};
 pub use open::{Misfits, OpenError, OpenProgress};
 pub use run::QuerySnapshot;
-pub use runtime::{Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions};
+pub use runtime::{
+    Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions, ServerPaths,
+};
 pub use schedule::{CronError, Crons, Schedulable, ScheduledFunction, ScheduledState, Scheduler};
 pub use storage::{
     File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError,

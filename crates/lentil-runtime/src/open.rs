@@ -102,7 +102,7 @@ pub(crate) async fn open(
     options: &RuntimeOptions,
 ) -> Result<Opened, OpenError> {
     application.schema.check()?;
-    application.http.check()?;
+    application.http.check(options.server_paths.is_reserved)?;
     let registry = Registry::new(&application.functions)?;
     let crons = std::mem::take(&mut application.crons).open(&registry)?;
     if let Some(missing) = application

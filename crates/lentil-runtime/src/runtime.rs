@@ -51,6 +51,7 @@ struct Inner {
     content_locks: ContentLocks,
     upload_key: UploadKey,
     origin: String,
+    server_paths: ServerPaths,
     memory: Memory,
 }
 
@@ -104,12 +105,33 @@ pub struct RuntimeOptions {
     pub files: Arc<dyn FileStore>,
     /// What the URLs of files begin with: the scheme, host and port at which clients reach the server.
     pub origin: String,
+    /// The paths of the server around the runtime.
+    pub server_paths: ServerPaths,
     /// What upload URLs are signed with; `None` takes a random key, which a restart forgets.
     pub upload_secret: Option<Secret>,
     /// The limits of the memory that the server holds for clients.
     pub memory: MemoryLimits,
     /// Told how the check of documents and the building of indexes goes, at opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
+}
+
+/// The paths that the server around a runtime responds to itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerPaths {
+    /// Returns whether a path belongs to the server, so that no route of the application may have it.
+    pub is_reserved: fn(&str) -> bool,
+    /// The folder of the URLs that upload and download files, such as `/api/storage`.
+    pub files: &'static str,
+}
+
+/// A runtime without a server: no path is reserved, and no URL of a file leads anywhere.
+impl Default for ServerPaths {
+    fn default() -> ServerPaths {
+        ServerPaths {
+            is_reserved: |_| false,
+            files: "",
+        }
+    }
 }
 
 impl Default for RuntimeOptions {
@@ -124,6 +146,7 @@ impl Default for RuntimeOptions {
             environment: Box::new(|name| std::env::var(name).ok()),
             files: Arc::new(MemoryFiles::new()),
             origin: "http://127.0.0.1:3210".to_owned(),
+            server_paths: ServerPaths::default(),
             upload_secret: None,
             memory: MemoryLimits::default(),
             progress: Box::new(|_| ()),
@@ -244,6 +267,7 @@ impl Runtime {
             environment: options.environment,
             stored_environment,
             origin: options.origin.trim_end_matches('/').to_owned(),
+            server_paths: options.server_paths,
             registry: opened.registry,
             router: application.http,
             database: Arc::new(DatabaseEnv {
@@ -538,6 +562,10 @@ impl Runtime {
     /// The URL under which clients reach the server, without a `/` at its end.
     pub fn origin(&self) -> &str {
         &self.0.origin
+    }
+
+    pub(crate) fn server_paths(&self) -> ServerPaths {
+        self.0.server_paths
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveQueries> {

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use lentil_runtime::http::Secret;
 
-use crate::{AuthConfig, TrustedProxies};
+use crate::auth::AuthConfig;
+use crate::peer::TrustedProxies;
 
 /// What the server tells of itself, and what a client may take. The defaults are for production.
 #[derive(Clone, Debug)]
@@ -26,9 +27,9 @@ pub struct ServerOptions {
     pub max_head_bytes: usize,
     /// How long a request's head may take, from the connection's or the last answer's end on; so also how long an
     /// idle connection is kept. Longer than the pools of the usual clients keep theirs.
-    pub head_time: Duration,
+    pub head_timeout: Duration,
     /// How long a connection may take to show whether it speaks HTTP/1 or HTTP/2.
-    pub first_byte_time: Duration,
+    pub first_byte_timeout: Duration,
     /// Bytes of a request's body.
     pub max_body_bytes: usize,
     /// The longest time in which none of a client's bytes move while some wait for it, or its request's body is
@@ -47,7 +48,7 @@ pub struct ServerOptions {
     /// Streams at the same time on one HTTP/2 connection.
     pub max_streams: u32,
     /// How long running requests have to finish when the server stops.
-    pub drain_time: Duration,
+    pub drain_timeout: Duration,
 }
 
 impl Default for ServerOptions {
@@ -61,8 +62,8 @@ impl Default for ServerOptions {
             max_connections: 10_000,
             max_connections_per_address: 5_000,
             max_head_bytes: 32 << 10,
-            head_time: Duration::from_secs(75),
-            first_byte_time: Duration::from_secs(15),
+            head_timeout: Duration::from_secs(75),
+            first_byte_timeout: Duration::from_secs(15),
             max_body_bytes: 20 << 20,
             progress_timeout: Duration::from_secs(30),
             progress_grace: Duration::from_secs(30),
@@ -71,7 +72,7 @@ impl Default for ServerOptions {
             max_uploads_per_address: 64,
             max_uploads_per_token: 16,
             max_streams: 128,
-            drain_time: Duration::from_secs(20),
+            drain_timeout: Duration::from_secs(20),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::ServerOptions;
+use crate::options::ServerOptions;
 
 /// The shares of each client. Addresses are those of [`crate::peer::share_address`].
 pub(crate) struct ClientShares {

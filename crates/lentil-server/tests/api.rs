@@ -393,6 +393,22 @@ async fn an_unknown_path_of_the_api_is_an_error_that_no_client_repeats() {
 }
 
 #[tokio::test]
+async fn other_methods_are_refused_with_the_allowed_ones() {
+    let server = Running::start().await;
+    for (target, allowed) in [
+        ("/version", "get, head, options"),
+        ("/api/query", "post, options"),
+        ("/api/sync", "get, options"),
+    ] {
+        let answer = send(&server, "PUT", target, &[], "").await;
+        assert_eq!(answer.status, 405, "{target}");
+        let header = format!("\r\nallow: {allowed}\r\n");
+        assert!(answer.head.contains(&header), "{target}: {}", answer.head);
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn an_echo_is_the_body() {
     let server = Running::start().await;
     let answer = send(&server, "POST", "/echo", &[], "hello").await;

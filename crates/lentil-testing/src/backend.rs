@@ -345,6 +345,7 @@ impl TestBackend {
             dev,
             environment,
             files,
+            server_paths: lentil_server::SERVER_PATHS,
             ..defaults
         };
         let runtime = Runtime::open(application, store, options)

@@ -67,6 +67,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let options = RuntimeOptions {
         files,
         origin,
+        server_paths: lentil_server::SERVER_PATHS,
         ..options(&backend, args, &secrets)
     };
     let runtime = Runtime::open(application, Arc::new(store), options).await?;

@@ -77,12 +77,16 @@ impl Runtime {
     }
 
     pub(super) fn file_url(&self, url_id: &str) -> String {
-        format!("{}/api/storage/{url_id}", self.origin())
+        format!("{}/{url_id}", self.files_url())
     }
 
     pub(super) fn upload_url(&self, now_ms: f64) -> String {
         let token = self.upload_key().sign(now_ms, self.seeds().next_u64());
-        format!("{}/api/storage/upload?token={token}", self.origin())
+        format!("{}/upload?token={token}", self.files_url())
+    }
+
+    fn files_url(&self) -> String {
+        format!("{}{}", self.origin(), self.server_paths().files)
     }
 }
 

@@ -1,114 +1,82 @@
-//! The endpoints of the command line, the dashboard and the deployment API, for the administrator alone.
+//! Endpoints of the command line, the dashboard and the deployment API.
 
-use http::{Method, Request, Response, StatusCode};
-use lentil_protocol::ProtocolError;
+use http::{Response, StatusCode};
 use lentil_runtime::http::Body;
 use lentil_runtime::{EnvironmentChange, EnvironmentError, RequestId};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::functions::read_body;
-use super::{ApiError, json};
-use crate::body::FromClient;
-use crate::service::Server;
+use super::call_body::CallBody;
+use super::request::ApiRequest;
+use crate::error::ApiError;
+use crate::response;
 
-/// An endpoint that answers the administrator alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AdminEndpoint {
-    CheckKey,
-    UpdateEnvironment,
-    ListEnvironment,
-    DeploymentInfo,
-    CanonicalUrls,
-    Shapes,
+/// `GET /api/check_admin_key`. The route has checked the key.
+pub(crate) async fn check_key(_request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
+    Ok(ok(&json!({
+        "success": true,
+        "allowedOps": ["*"],
+        "isReadOnly": false,
+    })))
 }
 
-impl AdminEndpoint {
-    /// The endpoint of a path below `/api/`.
-    pub(super) fn of(path: &str) -> Option<AdminEndpoint> {
-        Some(match path {
-            "check_admin_key" => AdminEndpoint::CheckKey,
-            "update_environment_variables" | "v1/update_environment_variables" => {
-                AdminEndpoint::UpdateEnvironment
-            }
-            "v1/list_environment_variables" => AdminEndpoint::ListEnvironment,
-            "v1/deployment_info" => AdminEndpoint::DeploymentInfo,
-            "v1/get_canonical_urls" => AdminEndpoint::CanonicalUrls,
-            "shapes2" => AdminEndpoint::Shapes,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn takes(self, method: &Method) -> bool {
-        match self {
-            AdminEndpoint::UpdateEnvironment => *method == Method::POST,
-            _ => *method == Method::GET,
-        }
-    }
-}
-
-/// Answers the administrator.
-pub(super) async fn answer(
-    server: &Server,
-    endpoint: AdminEndpoint,
-    request: Request<FromClient>,
-    request_id: &RequestId,
+/// `POST /api/update_environment_variables` reads `{"changes":[{"name","value":string|null}]}`, and
+/// makes all changes or none.
+pub(crate) async fn update_environment(
+    request: ApiRequest<'_>,
 ) -> Result<Response<Body>, ApiError> {
-    let answer = match endpoint {
-        AdminEndpoint::CheckKey => {
-            serde_json::json!({ "success": true, "allowedOps": ["*"], "isReadOnly": false })
-        }
-        AdminEndpoint::UpdateEnvironment => {
-            let body = read_body(server, request).await?;
-            update_environment(server, body.bytes(), request_id).await?;
-            Json::Null
-        }
-        AdminEndpoint::ListEnvironment => {
-            let variables = server.runtime.environment_variables().await;
-            let variables = variables.map_err(|error| unavailable(error, request_id))?;
-            serde_json::json!({ "environmentVariables": variables })
-        }
-        AdminEndpoint::DeploymentInfo => serde_json::json!({ "kind": "selfHosted" }),
-        AdminEndpoint::CanonicalUrls => {
-            // The application's routes are served on the main origin too.
-            let origin = server.runtime.origin();
-            serde_json::json!({ "convexCloudUrl": origin, "convexSiteUrl": origin })
-        }
-        AdminEndpoint::Shapes => server.runtime.shapes(),
-    };
-    Ok(json(StatusCode::OK, answer.to_string()))
-}
-
-/// Reads `{"changes":[{"name","value":string|null}]}`, and makes all of the changes or none.
-async fn update_environment(
-    server: &Server,
-    body: &[u8],
-    request_id: &RequestId,
-) -> Result<(), ApiError> {
-    let changes = read_changes(body).ok_or_else(|| {
+    let ApiRequest { server, source, .. } = request;
+    let body = CallBody::read(server, &request.parts.headers, request.body).await?;
+    let changes = parse_changes(body.bytes()).ok_or_else(|| {
         let message = "expected {\"changes\":[{\"name\":string,\"value\":string or null}]}";
-        ProtocolError::new("BadJsonBody", message)
+        ApiError::bad_request("BadJsonBody", message)
     })?;
     let changed = server.runtime.change_environment(&changes).await;
-    changed.map_err(|error| refused(&error, request_id))
+    changed.map_err(|error| refused(&error, source.request_id()))?;
+    Ok(ok(&Json::Null))
 }
 
-fn read_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
+/// `GET /api/v1/list_environment_variables`.
+pub(crate) async fn list_environment(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
+    let variables = request.server.runtime.environment_variables().await;
+    let variables = variables.map_err(|error| unavailable(error, request.source.request_id()))?;
+    Ok(ok(&json!({ "environmentVariables": variables })))
+}
+
+/// `GET /api/v1/deployment_info`.
+pub(crate) async fn deployment_info(_request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
+    Ok(ok(&json!({ "kind": "selfHosted" })))
+}
+
+/// `GET /api/v1/get_canonical_urls`.
+pub(crate) async fn canonical_urls(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
+    // The main origin serves the application's routes too.
+    let origin = request.server.runtime.origin();
+    Ok(ok(
+        &json!({ "convexCloudUrl": origin, "convexSiteUrl": origin }),
+    ))
+}
+
+/// `GET /api/shapes2` describes the documents of each table.
+pub(crate) async fn shapes(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
+    Ok(ok(&request.server.runtime.shapes()))
+}
+
+fn ok(body: &Json) -> Response<Body> {
+    response::json(StatusCode::OK, body.to_string())
+}
+
+fn parse_changes(body: &[u8]) -> Option<Vec<EnvironmentChange>> {
     let body: Json = serde_json::from_slice(body).ok()?;
-    let change = |change: &Json| {
+    let mut changes = Vec::new();
+    for change in body.get("changes")?.as_array()? {
         let value = match change.get("value") {
             None | Some(Json::Null) => None,
             Some(value) => Some(value.as_str()?.to_owned()),
         };
-        Some(EnvironmentChange {
-            name: change.get("name")?.as_str()?.to_owned(),
-            value,
-        })
-    };
-    body.get("changes")?
-        .as_array()?
-        .iter()
-        .map(change)
-        .collect()
+        let name = change.get("name")?.as_str()?.to_owned();
+        changes.push(EnvironmentChange { name, value });
+    }
+    Some(changes)
 }
 
 fn refused(error: &EnvironmentError, request_id: &RequestId) -> ApiError {
@@ -119,11 +87,11 @@ fn refused(error: &EnvironmentError, request_id: &RequestId) -> ApiError {
         EnvironmentError::TooMany => "TooManyEnvVars",
         other => return unavailable(other, request_id),
     };
-    ApiError::new(StatusCode::BAD_REQUEST, code, error.to_string())
+    ApiError::bad_request(code, error.to_string())
 }
 
 fn unavailable(error: impl std::fmt::Display, request_id: &RequestId) -> ApiError {
-    tracing::error!(%request_id, %error, "environment variables cannot be read or changed");
+    tracing::error!(%request_id, %error, "failed to read or change environment variables");
     ApiError::unavailable(
         request_id,
         "the server cannot read or store environment variables",

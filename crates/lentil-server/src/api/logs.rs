@@ -4,90 +4,97 @@ use http::{HeaderMap, Response, StatusCode};
 use lentil_runtime::Execution;
 use lentil_runtime::http::Body;
 use serde_json::{Value as Json, json};
+use tokio::time::timeout;
 
-use super::ApiError;
-use crate::service::Server;
+use super::request::ApiRequest;
+use crate::error::ApiError;
+use crate::response;
+use crate::server::Server;
 
-/// How long a question waits for news.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time that a request waits for an execution.
+const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// `GET /api/stream_function_logs?cursor=<ms>`: the executions after the cursor, and the cursor for the next question.
+/// `GET /api/stream_function_logs?cursor=<ms>` returns the executions after the cursor, and the cursor
+/// for the next request.
 ///
-/// Without any it waits for the first, a minute at most. A cursor of 0 asks for what was, which is answered at once.
-pub(super) async fn stream(
-    server: &Server,
-    query: Option<&str>,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, ApiError> {
-    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let cursor = pairs
-        .find(|(name, _)| name == "cursor")
-        .map_or(Ok(0.0), |(_, cursor)| cursor.parse::<f64>());
-    let cursor = cursor
-        .ok()
-        .filter(|cursor| cursor.is_finite())
-        .ok_or_else(|| {
-            ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "InvalidCursor",
-                "`cursor` is no number of milliseconds; begin with 0",
-            )
-        })?;
-    let found = if cursor == 0.0 {
+/// If there is none, the request waits for the first. A cursor of 0 requests all remembered executions,
+/// without waiting.
+pub(crate) async fn stream(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
+    let cursor = parse_cursor(request.parameter("cursor").as_deref())?;
+    let server = request.server;
+    let executions = if cursor == 0.0 {
         server.runtime.executions()
     } else {
-        tokio::select! {
-            found = tokio::time::timeout(PATIENCE, server.runtime.executions_after(cursor)) => found.unwrap_or_default(),
-            () = server.shutdown.cancelled() => Vec::new(),
-        }
+        wait_for_executions(server, cursor).await
     };
-    let unchanged = if cursor == 0.0 {
-        server.runtime.now_ms()
-    } else {
-        cursor
+    let next_cursor = match executions.last() {
+        Some(last) => last.cursor_ms,
+        None if cursor == 0.0 => server.runtime.now_ms(),
+        None => cursor,
     };
-    let is_structured = headers
-        .get("convex-client")
-        .and_then(|client| client.to_str().ok())
-        .is_some_and(|client| {
-            ["npm-cli", "dashboard"]
-                .iter()
-                .any(|name| client.starts_with(name))
-        });
-    let entries: Vec<Json> = found
+    let is_structured = takes_structured_lines(request.headers());
+    let entries: Vec<Json> = executions
         .iter()
         .map(|execution| entry(execution, is_structured))
         .collect();
-    let cursor = found.last().map_or(unchanged, |last| last.cursor_ms);
-    Ok(super::json(
-        StatusCode::OK,
-        json!({ "entries": entries, "newCursor": cursor }).to_string(),
-    ))
+    let body = json!({ "entries": entries, "newCursor": next_cursor });
+    Ok(response::json(StatusCode::OK, body.to_string()))
+}
+
+fn parse_cursor(cursor: Option<&str>) -> Result<f64, ApiError> {
+    let Some(cursor) = cursor else {
+        return Ok(0.0);
+    };
+    match cursor.parse::<f64>() {
+        Ok(cursor) if cursor.is_finite() => Ok(cursor),
+        _ => {
+            let message = "`cursor` is not a number of milliseconds; begin with 0";
+            Err(ApiError::bad_request("InvalidCursor", message))
+        }
+    }
+}
+
+async fn wait_for_executions(server: &Server, cursor: f64) -> Vec<Execution> {
+    let executions = server.runtime.executions_after(cursor);
+    tokio::select! {
+        executions = timeout(LONG_POLL_TIMEOUT, executions) => executions.unwrap_or_default(),
+        () = server.shutdown.cancelled() => Vec::new(),
+    }
+}
+
+/// Returns whether the client expects log lines as objects. Others expect plain text.
+fn takes_structured_lines(headers: &HeaderMap) -> bool {
+    let client = headers
+        .get("convex-client")
+        .and_then(|client| client.to_str().ok())
+        .unwrap_or_default();
+    client.starts_with("npm-cli") || client.starts_with("dashboard")
 }
 
 fn entry(execution: &Execution, is_structured: bool) -> Json {
-    let line = |line: &String| {
-        if !is_structured {
-            return json!(line);
-        }
-        let (level, text) = line
-            .strip_prefix('[')
-            .and_then(|line| line.split_once("] "))
-            .unwrap_or(("LOG", line));
-        json!({ "messages": [text], "level": level, "timestamp": execution.ended_ms, "isTruncated": false })
+    let log_lines: Vec<Json> = execution
+        .log_lines
+        .iter()
+        .map(|line| match is_structured {
+            true => structured_line(line, execution.ended_ms),
+            false => json!(line),
+        })
+        .collect();
+    let kind = match execution.kind {
+        Some(kind) => format!("{kind:?}"),
+        None => "HttpAction".to_owned(),
     };
-    let log_lines: Vec<Json> = execution.log_lines.iter().map(line).collect();
-    let duration = execution.duration.as_secs_f64();
+    let duration_s = execution.duration.as_secs_f64();
     json!({
         "kind": "Completion",
-        "udfType": execution.kind.map_or_else(|| "HttpAction".to_owned(), |kind| format!("{kind:?}")),
+        "udfType": kind,
         "identifier": &*execution.identifier,
         "componentPath": null,
         "logLines": log_lines,
         "timestamp": execution.ended_ms / 1e3,
         "cachedResult": execution.is_cached,
-        "executionTime": duration,
-        "userExecutionTime": duration,
+        "executionTime": duration_s,
+        "userExecutionTime": duration_s,
         "success": null,
         "error": execution.error,
         "requestId": execution.request_id().to_string(),
@@ -98,8 +105,22 @@ fn entry(execution: &Execution, is_structured: bool) -> Json {
         "returnBytes": null,
         "occInfo": null,
         "willRetry": false,
-        "executionTimestamp": execution.ended_ms / 1e3 - duration,
+        "executionTimestamp": execution.ended_ms / 1e3 - duration_s,
         "identityType": execution.identity,
         "environment": "isolate",
+    })
+}
+
+/// Splits a line such as `[WARN] text` into its level and its text.
+fn structured_line(line: &str, timestamp_ms: f64) -> Json {
+    let (level, text) = line
+        .strip_prefix('[')
+        .and_then(|line| line.split_once("] "))
+        .unwrap_or(("LOG", line));
+    json!({
+        "messages": [text],
+        "level": level,
+        "timestamp": timestamp_ms,
+        "isTruncated": false,
     })
 }

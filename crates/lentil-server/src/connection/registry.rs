@@ -1,7 +1,7 @@
-//! The open HTTP/1 connections. One task closes those whose next request's head is late, and during shutdown all that
-//! have no request in flight.
+//! The open HTTP/1 connections. One task closes the connections whose next request head is late. At
+//! shutdown it ends all connections without a request in flight.
 //!
-//! A timer and a channel for each connection would be polled whenever the connection wakes, twice for each request.
+//! The alternative, a timer and a channel for each connection, would be polled twice for each request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::ConnectionState;
 
-/// The number of steps in which the time that a head may take is counted.
-const STEPS: u32 = 4;
-/// The time that a head may still take once the server shuts down.
+/// The number of checks within the time that a head may take.
+const HEAD_CHECKS: u32 = 4;
+/// The time that an incomplete head still has once the server shuts down.
 const SHUTDOWN_HEAD_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// The HTTP/1 connections that are open.
@@ -24,32 +24,32 @@ pub(crate) struct ConnectionRegistry(Mutex<Entries>);
 #[derive(Default)]
 struct Entries {
     open: HashMap<u64, Entry>,
-    /// The number of connections so far.
-    opened: u64,
+    /// The number of connections registered so far.
+    registered: u64,
     is_shutting_down: bool,
 }
 
 struct Entry {
     state: Arc<ConnectionState>,
-    /// The phase at the last step, if a head was awaited then.
+    /// The phase at the last check if a head was awaited then.
     awaited: Option<u32>,
-    /// The number of steps for which it has been the same head.
-    steps: u32,
+    /// The number of checks that found the same head awaited.
+    checks: u32,
 }
 
 impl ConnectionRegistry {
     /// Registers a connection until the returned value is dropped.
     pub(super) fn register(self: &Arc<Self>, state: &Arc<ConnectionState>) -> Registration {
         let mut entries = self.0.lock();
-        entries.opened += 1;
+        entries.registered += 1;
         if entries.is_shutting_down {
             state.shut_down();
         }
-        let number = entries.opened;
+        let number = entries.registered;
         let entry = Entry {
             state: Arc::clone(state),
             awaited: None,
-            steps: 0,
+            checks: 0,
         };
         entries.open.insert(number, entry);
         Registration {
@@ -58,24 +58,24 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes connections whose next head takes longer than `timeout`, or up to a step more. After `shutdown` it ends
-    /// those without a request in flight, and allows a head that has begun less than a second.
+    /// Closes connections whose next head takes longer than `timeout`, with a delay of at most one
+    /// check. After `shutdown` it ends the connections without a request in flight, and shortens the
+    /// timeout.
     pub(crate) async fn supervise(&self, timeout: Duration, shutdown: CancellationToken) {
         tokio::select! {
             () = self.close_late(timeout) => {}
             () = shutdown.cancelled() => {}
         }
-        let open: Vec<_> = {
+        let mut open = Vec::new();
+        {
             let mut entries = self.0.lock();
             entries.is_shutting_down = true;
-            let open = entries.open.values_mut();
-            open.map(|entry| {
+            for entry in entries.open.values_mut() {
                 entry.awaited = None;
-                Arc::clone(&entry.state)
-            })
-            .collect()
-        };
-        // A connection that is woken may end and take itself out, so the lock is released first.
+                open.push(Arc::clone(&entry.state));
+            }
+        }
+        // The lock is released first: a woken connection may end and remove itself.
         for state in open {
             state.shut_down();
         }
@@ -84,12 +84,12 @@ impl ConnectionRegistry {
 
     async fn close_late(&self, timeout: Duration) {
         loop {
-            tokio::time::sleep(timeout / STEPS).await;
+            tokio::time::sleep(timeout / HEAD_CHECKS).await;
             let late: Vec<_> = {
                 let mut entries = self.0.lock();
-                entries.open.values_mut().filter_map(Entry::step).collect()
+                entries.open.values_mut().filter_map(Entry::check).collect()
             };
-            // As above, not under the lock.
+            // As in `supervise`, connections are woken without the lock.
             for (state, phase) in late {
                 state.time_out(phase);
             }
@@ -98,18 +98,18 @@ impl ConnectionRegistry {
 }
 
 impl Entry {
-    /// Counts a step; returns the phase in which the head is late.
-    fn step(&mut self) -> Option<(Arc<ConnectionState>, u32)> {
+    /// Counts a check. Returns the phase if its head is late.
+    fn check(&mut self) -> Option<(Arc<ConnectionState>, u32)> {
         let awaited = self.state.awaited_head();
         let is_same = awaited.is_some() && awaited == self.awaited;
-        self.steps = if is_same { self.steps + 1 } else { 0 };
+        self.checks = if is_same { self.checks + 1 } else { 0 };
         self.awaited = awaited;
-        let phase = awaited.filter(|_| self.steps >= STEPS)?;
+        let phase = awaited.filter(|_| self.checks >= HEAD_CHECKS)?;
         Some((Arc::clone(&self.state), phase))
     }
 }
 
-/// A connection's place in the registry.
+/// A connection's entry in the registry. Dropping it removes the entry.
 pub(super) struct Registration {
     registry: Arc<ConnectionRegistry>,
     number: u64,
@@ -125,8 +125,8 @@ impl Drop for Registration {
 mod tests {
     use tokio::time::advance;
 
+    use super::super::state::InFlightRequest;
     use super::*;
-    use crate::connection::state::InFlightRequest;
 
     async fn second_passes() {
         tokio::task::yield_now().await;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_connection_whose_head_is_late_times_out() {
+    async fn only_a_late_head_times_out() {
         let registry = Arc::new(ConnectionRegistry::default());
         let [late, busy, quick, blocked] = [(); 4].map(|()| Arc::new(ConnectionState::default()));
         let supervising = tokio::spawn({
@@ -147,7 +147,7 @@ mod tests {
         });
         let _registered = [&late, &busy, &quick, &blocked].map(|state| registry.register(state));
         let in_flight = InFlightRequest::begin(&busy);
-        // The response was written, and the client has not taken it.
+        // The response was written, and the client has not read it.
         blocked.set_blocked(true);
         for second in 1..=5 {
             second_passes().await;
@@ -161,7 +161,7 @@ mod tests {
                 drop(InFlightRequest::begin(&quick));
             }
         }
-        // The late head arrives before the connection is closed.
+        // The head arrives after the time-out and before the connection is closed.
         let arrived = InFlightRequest::begin(&late);
         assert!(!late.is_timed_out());
         drop((arrived, in_flight));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_shutdown_reaches_every_connection_and_ends_half_a_head() {
+    async fn shutdown_reaches_every_connection_and_ends_incomplete_heads() {
         let registry = Arc::new(ConnectionRegistry::default());
         let [before, gone, after, busy] = [(); 4].map(|()| Arc::new(ConnectionState::default()));
         let shutdown = CancellationToken::new();
@@ -187,7 +187,7 @@ mod tests {
         let are_shutting_down =
             [&before, &gone, &after, &busy].map(|state| state.is_shutting_down());
         assert_eq!(are_shutting_down, [true, false, true, true]);
-        // Their heads do not come, or stop halfway.
+        // No further byte of their heads arrives.
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(before.is_timed_out() && after.is_timed_out() && !busy.is_timed_out());
         drop(in_flight);

@@ -14,20 +14,27 @@ use crate::progress::{PeerTimer, ProgressRule};
 /// The first bytes of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A client's TCP connection, whatever is spoken over it. Writing fails once the client is late in taking its bytes.
+/// The protocol that a client speaks, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// A client's TCP connection, of either protocol. Writing fails once the client reads too slowly.
 pub(crate) struct ClientStream {
     tcp: TcpStream,
-    /// Bytes that were read to recognise the protocol and are read again.
+    /// Bytes that were read to detect the protocol. They are read again.
     first: Bytes,
     rule: Arc<ProgressRule>,
     state: Arc<ConnectionState>,
-    /// Exists once the client has kept a write waiting.
+    /// Created when a write first waits for the client.
     timer: Option<Box<PeerTimer>>,
     is_blocked: bool,
     is_late: bool,
-    /// Bytes that the kernel has taken.
+    /// Bytes that the kernel has accepted.
     sent: u64,
-    /// Bytes that the client had acknowledged when it began to keep a write waiting.
+    /// Bytes that the client had acknowledged when a write began to wait for it.
     acknowledged_before: u64,
 }
 
@@ -51,18 +58,18 @@ impl ClientStream {
         }
     }
 
-    /// Returns the state that other tasks see.
+    /// Returns the state that the connection's tasks share.
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
     }
 
-    /// Returns whether writing has failed because the client took too little.
+    /// Returns whether writing has failed because the client read too slowly.
     pub(super) fn is_late(&self) -> bool {
         self.is_late
     }
 
-    /// Waits until the first bytes are HTTP/2's preface, or cannot become it.
-    pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
+    /// Reads until the first bytes are the HTTP/2 preface or differ from it.
+    pub(super) async fn detect_protocol(&mut self) -> io::Result<Protocol> {
         let mut first = [0; PREFACE.len()];
         let mut length = 0;
         loop {
@@ -71,11 +78,13 @@ impl ClientStream {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             length += read;
-            let may_be_preface = PREFACE.starts_with(&first[..length]);
-            if !may_be_preface || length == PREFACE.len() {
-                self.first = Bytes::copy_from_slice(&first[..length]);
-                return Ok(may_be_preface);
-            }
+            let protocol = match PREFACE.starts_with(&first[..length]) {
+                true if length < PREFACE.len() => continue,
+                true => Protocol::Http2,
+                false => Protocol::Http1,
+            };
+            self.first = Bytes::copy_from_slice(&first[..length]);
+            return Ok(protocol);
         }
     }
 
@@ -84,30 +93,32 @@ impl ClientStream {
         buffer.put_slice(&self.first[..length]);
         self.first.advance(length);
         if self.first.is_empty() && buffer.remaining() > 0 {
-            // Bytes that have arrived since save the reader an attempt. A later read reports an end or an error again.
+            // Adds the bytes that have arrived since. A later read reports an end or an error again.
             let _ = Pin::new(&mut self.tcp).poll_read(cx, buffer);
         }
     }
 
-    /// Records the result of a write, and times a client that blocks one.
-    fn written(
+    /// Records the result of a write, and measures the time that the client blocks it.
+    fn after_write(
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match polled {
-            Poll::Pending => self.blocked(cx),
+            Poll::Pending => self.poll_blocked(cx),
             Poll::Ready(written) => {
                 if self.is_blocked {
-                    self.unblocked();
+                    self.unblock();
                 }
-                self.sent += *written.as_ref().unwrap_or(&0) as u64;
+                if let Ok(bytes) = &written {
+                    self.sent += *bytes as u64;
+                }
                 Poll::Ready(written)
             }
         }
     }
 
-    fn blocked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.is_blocked {
             self.is_blocked = true;
             self.state.set_blocked(true);
@@ -116,22 +127,21 @@ impl ClientStream {
         let timer = self
             .timer
             .get_or_insert_with(|| Box::new(PeerTimer::new(&self.rule)));
-        let (tcp, sent, before) = (&self.tcp, self.sent, self.acknowledged_before);
         let late = timer.poll_late(cx, || {
-            let acknowledged = tcp::acknowledged(tcp).unwrap_or(sent);
-            Some(acknowledged.saturating_sub(before))
+            let acknowledged = tcp::acknowledged(&self.tcp).unwrap_or(self.sent);
+            Some(acknowledged.saturating_sub(self.acknowledged_before))
         });
         if late.is_pending() {
             return Poll::Pending;
         }
-        tracing::debug!("a connection ends: the client takes its bytes too slowly or not at all");
+        tracing::debug!("closed a connection: the client reads too slowly or not at all");
         self.is_late = true;
-        // The kernel must not continue to send the rest.
+        // Resets the connection, so that the kernel discards the unsent bytes.
         let _ = self.tcp.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn unblocked(&mut self) {
+    fn unblock(&mut self) {
         self.is_blocked = false;
         self.state.set_blocked(false);
         if let Some(timer) = &mut self.timer {
@@ -161,7 +171,7 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        self.written(cx, polled)
+        self.after_write(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -170,7 +180,7 @@ impl AsyncWrite for ClientStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes);
-        self.written(cx, polled)
+        self.after_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,20 +1,22 @@
-//! The socket options of a connection, and the kernel's counts of it.
+//! Socket options of a connection, and the kernel's counters for it.
 
 use tokio::net::TcpStream;
 
-/// Bytes that the kernel takes and has not sent yet. With more, the server would notice a slow peer late.
+/// The most unsent bytes in the kernel. With a larger limit the server would notice a slow peer late.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// Prepares a connection that was accepted. A connection whose peer has hung up already refuses; the first read says so.
+/// Sets the options of an accepted connection. They fail if the peer has hung up, which the first read
+/// reports.
 pub(super) fn prepare(stream: &TcpStream) {
-    // Responses are small and awaited: waiting to fill a packet would only delay them.
+    // Responses are small and awaited, so waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = nix::sys::socket::setsockopt(stream, linux::UnsentLimit, &UNSENT_BYTES);
 }
 
-/// Returns the number of bytes that the peer has acknowledged; `None` where the system does not report it.
+/// Returns the number of bytes that the peer has acknowledged, or `None` if the system does not report
+/// it.
 pub(super) fn acknowledged(stream: &TcpStream) -> Option<u64> {
     #[cfg(target_os = "linux")]
     let info = nix::sys::socket::getsockopt(stream, linux::TcpInfo).ok();
@@ -28,7 +30,8 @@ pub(super) fn acknowledged(stream: &TcpStream) -> Option<u64> {
 mod linux {
     use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
-    /// The place of `tcpi_bytes_acked` among the eight-byte words of `struct tcp_info`, the same since Linux 4.1.
+    /// The index of `tcpi_bytes_acked` among the eight-byte words of `struct tcp_info`. It is the same
+    /// since Linux 4.1.
     pub(super) const BYTES_ACKED: usize = 15;
 
     sockopt_impl!(
@@ -40,7 +43,7 @@ mod linux {
         [u64; BYTES_ACKED + 1]
     );
     sockopt_impl!(
-        /// Returns the number of unsent bytes that may wait in the kernel.
+        /// The limit of unsent bytes in the kernel.
         UnsentLimit,
         SetOnly,
         libc::IPPROTO_TCP,
@@ -59,14 +62,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn bytes_that_the_peer_acknowledges_are_counted() {
+    async fn acknowledged_bytes_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, server) = tokio::join!(client, listener.accept());
         let (mut client, mut server) = (client.unwrap(), server.unwrap().0);
         prepare(&server);
         let before = acknowledged(&server).unwrap();
-        // The peer reads nothing: the kernels take some, and then no more.
+        // The peer reads nothing, so the kernels accept some bytes and then no more.
         let chunk = vec![0; 1 << 20];
         let mut written = 0;
         let full = async {

@@ -8,9 +8,10 @@ use http::StatusCode;
 use lentil_protocol::sync::{ServerMessage, Token};
 use lentil_runtime::Identity;
 
-use super::closing::Closing;
-use crate::api::{self, ApiError};
-use crate::service::Server;
+use super::close_reason::CloseReason;
+use crate::error::ApiError;
+use crate::identity;
+use crate::server::Server;
 
 /// Who a client has shown to be.
 #[derive(Default)]
@@ -26,7 +27,7 @@ pub(super) async fn authenticate(
     client: IpAddr,
     token: Token,
     base_version: u32,
-) -> Result<SignedIn, Closing> {
+) -> Result<SignedIn, CloseReason> {
     let for_ever = |identity| SignedIn {
         identity,
         expires_at_ms: None,
@@ -34,26 +35,26 @@ pub(super) async fn authenticate(
     let signed_in = match token {
         Token::None => Ok(SignedIn::default()),
         Token::User(token) => {
-            let user = api::user(server, &token).await;
-            user.map(|(identity, at_ms)| SignedIn {
-                identity,
-                expires_at_ms: Some(at_ms),
+            let user = identity::user(server, &token).await;
+            user.map(|user| SignedIn {
+                identity: user.identity,
+                expires_at_ms: Some(user.expires_at_ms),
             })
         }
         Token::Admin { key, acting_as } => {
-            api::admin(server, client, &key, acting_as.as_ref()).map(for_ever)
+            identity::admin(server, client, &key, acting_as.as_ref()).map(for_ever)
         }
     };
     signed_in.map_err(|error| refused(&error, base_version))
 }
 
-fn refused(error: &ApiError, base_version: u32) -> Closing {
+fn refused(error: &ApiError, base_version: u32) -> CloseReason {
     if error.status.is_server_error() || error.status == StatusCode::TOO_MANY_REQUESTS {
         // The token may be good: the client comes back with it when the provider is up, or after a while.
-        return Closing::busy(error.code);
+        return CloseReason::busy(error.code);
     }
     let error = error.message.clone();
-    Closing::Said(ServerMessage::AuthError {
+    CloseReason::Said(ServerMessage::AuthError {
         error,
         base_version,
         auth_update_attempted: true,
@@ -61,9 +62,9 @@ fn refused(error: &ApiError, base_version: u32) -> Closing {
 }
 
 /// The client's token has expired.
-pub(super) fn expired(base_version: u32) -> Closing {
+pub(super) fn expired(base_version: u32) -> CloseReason {
     let error = "the token has expired".to_owned();
-    Closing::Said(ServerMessage::AuthError {
+    CloseReason::Said(ServerMessage::AuthError {
         error,
         base_version,
         auth_update_attempted: false,

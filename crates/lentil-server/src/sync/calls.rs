@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use lentil_runtime::memory::Account;
 use lentil_runtime::{FunctionCall, FunctionKind, FunctionOutcome, Runtime};
 
-use super::closing::Closing;
+use super::close_reason::CloseReason;
 
 /// Calls of a kind that may wait or run at a time.
 const MOST_CALLS: usize = 1_000;
@@ -62,17 +62,17 @@ impl Calls {
         runtime: &Runtime,
         account: &Account,
         mut asked: Asked,
-    ) -> Result<(), Closing> {
+    ) -> Result<(), CloseReason> {
         let (count, too_many) = match asked.kind {
             FunctionKind::Mutation => (self.waiting.len(), "TooManyConcurrentMutations"),
             _ => (self.actions.len(), "TooManyConcurrentActions"),
         };
         if count >= MOST_CALLS {
-            return Err(Closing::busy(too_many));
+            return Err(CloseReason::busy(too_many));
         }
         let bytes = CALL_BYTES + asked.call.args.heap_size();
         let charge = account.try_charge(bytes);
-        asked.call.charge = charge.map_err(|_| Closing::over_budget())?;
+        asked.call.charge = charge.map_err(|_| CloseReason::over_budget())?;
         self.bytes += bytes;
         match asked.kind {
             FunctionKind::Mutation => {

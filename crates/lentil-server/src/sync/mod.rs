@@ -12,13 +12,11 @@
 
 mod auth;
 mod calls;
-mod closing;
-mod events;
+mod close_reason;
 mod frames;
 mod queries;
 mod session;
 mod socket;
 mod upgrade;
 
-pub(crate) use events::ClientEvents;
-pub(crate) use upgrade::{Upgrade, accept, serve};
+pub(crate) use upgrade::{UpgradeSlot, accept, serve};

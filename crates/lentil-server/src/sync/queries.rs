@@ -12,8 +12,8 @@ use lentil_runtime::{
     FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber, Timestamp, Update, Wakes,
 };
 
-use super::closing::Closing;
-use crate::api::{Audience, failure, shown_lines};
+use super::close_reason::CloseReason;
+use crate::audience::Audience;
 
 /// Bytes of a change beside its arguments.
 const CHANGE_BYTES: usize = 256;
@@ -68,12 +68,12 @@ struct Coming {
 }
 
 /// Refuses a journal that this server cannot have given out, as the query would hold it.
-fn check_journal(journal: Option<&str>) -> Result<(), Closing> {
+fn check_journal(journal: Option<&str>) -> Result<(), CloseReason> {
     let bytes = journal.map_or(0, str::len);
     if bytes <= MAX_CURSOR_BYTES {
         return Ok(());
     }
-    Err(Closing::fatal(format!(
+    Err(CloseReason::fatal(format!(
         "a journal of {bytes} bytes; the longest has {MAX_CURSOR_BYTES}: send back the one that came with the result"
     )))
 }
@@ -115,13 +115,13 @@ impl Queries {
         base: u32,
         new: u32,
         changes: Vec<QuerySetChange>,
-    ) -> Result<(), Closing> {
+    ) -> Result<(), CloseReason> {
         let was = self.asked.query_set;
         if base != was || new <= base {
             let message = format!(
                 "BaseVersionMismatch: the query set is at {was}; it cannot go from {base} to {new}"
             );
-            return Err(Closing::fatal(message));
+            return Err(CloseReason::fatal(message));
         }
         for change in changes {
             let (is_right, change) = match change {
@@ -132,7 +132,7 @@ impl Queries {
                     journal,
                 } => {
                     let path = FunctionPath::parse(&path)
-                        .map_err(|error| Closing::fatal(error.to_string()))?;
+                        .map_err(|error| CloseReason::fatal(error.to_string()))?;
                     check_journal(journal.as_deref())?;
                     let journal_bytes = journal.as_ref().map_or(0, String::capacity);
                     let charge = self.charge(args.heap_size() + journal_bytes)?;
@@ -159,7 +159,7 @@ impl Queries {
                 }
             };
             if !is_right {
-                return Err(Closing::internal("QueryAddedTwiceOrRemovedUnknown"));
+                return Err(CloseReason::internal("QueryAddedTwiceOrRemovedUnknown"));
             }
             self.changes.push(change);
         }
@@ -169,18 +169,18 @@ impl Queries {
     }
 
     /// Charges the client for a change.
-    fn charge(&self, bytes: usize) -> Result<Charge, Closing> {
+    fn charge(&self, bytes: usize) -> Result<Charge, CloseReason> {
         let charge = self.account.try_charge(CHANGE_BYTES + bytes);
-        charge.map_err(|_| Closing::over_budget())
+        charge.map_err(|_| CloseReason::over_budget())
     }
 
     /// Checks what a change of the identity builds on.
-    pub(super) fn check_identity(&self, base: u32) -> Result<(), Closing> {
+    pub(super) fn check_identity(&self, base: u32) -> Result<(), CloseReason> {
         let was = self.asked.identity;
         if base == was {
             return Ok(());
         }
-        Err(Closing::fatal(format!(
+        Err(CloseReason::fatal(format!(
             "BaseVersionMismatch: the identity is at version {was}, not {base}"
         )))
     }
@@ -266,10 +266,8 @@ impl Queries {
             .into_iter()
             .map(|query_id| StateModification::QueryRemoved { query_id });
         let changed = update.changes.into_iter().map(|(query_id, run)| {
-            let (log_lines, journal) = (
-                shown_lines(&run.log_lines, self.audience),
-                run.journal.clone(),
-            );
+            let (log_lines, journal) =
+                (self.audience.log_lines(&run.log_lines), run.journal.clone());
             match &run.result {
                 Ok(value) => StateModification::QueryUpdated {
                     query_id,
@@ -278,7 +276,7 @@ impl Queries {
                     journal,
                 },
                 Err(error) => {
-                    let failure = failure(error, &run.request_id, self.audience);
+                    let failure = self.audience.failure(error, &run.request_id);
                     StateModification::QueryFailed {
                         query_id,
                         failure,

@@ -15,15 +15,15 @@ use lentil_runtime::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
-use super::Upgrade;
 use super::auth::{self, SignedIn};
 use super::calls::{Answered, Asked, Calls};
-use super::closing::Closing;
+use super::close_reason::CloseReason;
 use super::frames::Received;
 use super::queries::Queries;
 use super::socket::{Event, Reading, Socket};
-use crate::api::{Audience, failure, shown_lines};
-use crate::service::Server;
+use super::upgrade::Upgrade;
+use crate::audience::Audience;
+use crate::server::Server;
 
 /// A client that hears nothing for a minute believes the connection lost; one of the WebSocket's pings comes with
 /// each of ours.
@@ -100,12 +100,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Serves the client until one side ends it; returns the socket, for the last words.
-    pub(super) async fn run(mut self) -> (Socket<S>, Closing) {
+    pub(super) async fn run(mut self) -> (Socket<S>, CloseReason) {
         let closing = self.serve().await.unwrap_or_else(|closing| closing);
         (self.socket, closing)
     }
 
-    async fn serve(&mut self) -> Result<Closing, Closing> {
+    async fn serve(&mut self) -> Result<CloseReason, CloseReason> {
         let (wakes, shutdown) = (self.queries.wakes(), self.server.shutdown.clone());
         let connect_by = Instant::now() + CONNECT_TIMEOUT;
         let (mut next_ping, mut last_heard) = (Instant::now() + PING_EVERY, Instant::now());
@@ -139,21 +139,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 update = self.queries.refreshed() => self.updated(update)?,
                 () = wakes.woken() => {}
                 () = account.readable(), if is_held_back => is_its_turn = true,
-                () = account.evicted() => return Ok(Closing::evicted()),
+                () = account.evicted() => return Ok(CloseReason::evicted()),
                 () = sleep_until(next_ping) => {
                     next_ping = Instant::now() + PING_EVERY;
                     self.ping();
                     if last_heard.elapsed() > SILENCE {
-                        return Ok(Closing::silent());
+                        return Ok(CloseReason::silent());
                     }
                 }
                 () = auth::until(self.signed_in.expires_at_ms, self.server.runtime.now_ms()) => {
                     return Ok(auth::expired(self.queries.told_identity()));
                 }
                 () = sleep_until(connect_by), if !self.is_connected => {
-                    return Ok(Closing::not_connected());
+                    return Ok(CloseReason::not_connected());
                 }
-                () = shutdown.cancelled() => return Ok(Closing::restarting()),
+                () = shutdown.cancelled() => return Ok(CloseReason::restarting()),
             }
         }
     }
@@ -175,14 +175,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Reads a message. Its memory after parsing is estimated and charged before.
-    async fn hear(&mut self, received: Received) -> Result<(), Closing> {
+    async fn hear(&mut self, received: Received) -> Result<(), CloseReason> {
         let decoded = json_parse_size(received.text.as_bytes());
         let alone = decoded + received.text.len();
         let parsing = self.account.try_charge(decoded).map_err(|over| {
             if alone <= over.limit {
-                return Closing::over_budget();
+                return CloseReason::over_budget();
             }
-            Closing::Fatal {
+            CloseReason::Fatal {
                 error: format!("the message would take {alone} bytes of memory: {over}"),
                 code: Some(TOO_LONG),
             }
@@ -192,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.take_up(message).await
     }
 
-    async fn take_up(&mut self, message: ClientMessage) -> Result<(), Closing> {
+    async fn take_up(&mut self, message: ClientMessage) -> Result<(), CloseReason> {
         match message {
             ClientMessage::Connect {
                 session_id,
@@ -256,9 +256,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         session_id: Uuid,
         connection_count: u32,
         max_observed: Option<WireTimestamp>,
-    ) -> Result<(), Closing> {
+    ) -> Result<(), CloseReason> {
         if std::mem::replace(&mut self.is_connected, true) {
-            return Err(Closing::fatal("a second `Connect` on one connection"));
+            return Err(CloseReason::fatal("a second `Connect` on one connection"));
         }
         let published = self.server.runtime.published();
         if max_observed.is_some_and(|observed| observed.0 > published.as_nanos()) {
@@ -266,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             tracing::error!(
                 "a client has seen a later timestamp than this database has; was an old copy restored?"
             );
-            return Err(Closing::internal("ClientIsAheadOfTheDatabase"));
+            return Err(CloseReason::internal("ClientIsAheadOfTheDatabase"));
         }
         if connection_count > 0 {
             let bytes = self
@@ -286,8 +286,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         request_id: u32,
         path: &str,
         args: Object,
-    ) -> Result<(), Closing> {
-        let path = FunctionPath::parse(path).map_err(|error| Closing::fatal(error.to_string()))?;
+    ) -> Result<(), CloseReason> {
+        let path =
+            FunctionPath::parse(path).map_err(|error| CloseReason::fatal(error.to_string()))?;
         let source = self.source.clone();
         let source = source.with_request_id(self.request_id(request_id));
         let identity = self.signed_in.identity.clone();
@@ -322,7 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
-    async fn keep_within_budget(&mut self, session_id: Uuid) -> Result<(), Closing> {
+    async fn keep_within_budget(&mut self, session_id: Uuid) -> Result<(), CloseReason> {
         if self.record.bytes < SESSION_BYTES {
             return Ok(());
         }
@@ -335,24 +336,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.record.bytes < SESSION_BYTES {
             Ok(())
         } else {
-            Err(Closing::busy("TooManySessionRequests"))
+            Err(CloseReason::busy("TooManySessionRequests"))
         }
     }
 
     /// Sends a call's response, or has it wait for its transition; sends what has waited for it.
-    fn answer(&mut self, answered: Answered) -> Result<(), Closing> {
+    fn answer(&mut self, answered: Answered) -> Result<(), CloseReason> {
         let audience = Audience::of(&self.server, &self.signed_in.identity);
-        let log_lines = shown_lines(&answered.outcome.log_lines, audience);
+        let log_lines = audience.log_lines(&answered.outcome.log_lines);
         let (request_id, timestamp) = (answered.request_id, answered.outcome.timestamp);
         if let Err(error) = &answered.outcome.result
             && error.code().may_pass()
         {
             // The client comes back, and a mutation is asked for again.
-            return Err(Closing::busy(error.code().as_str()));
+            return Err(CloseReason::busy(error.code().as_str()));
         }
         let result = answered.outcome.result.as_ref();
         let result = result
-            .map_err(|error| failure(error, &answered.outcome.request_id, audience))
+            .map_err(|error| audience.failure(error, &answered.outcome.request_id))
             .cloned();
         if answered.kind == FunctionKind::Mutation {
             let has_written = result.is_ok();
@@ -391,7 +392,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    fn updated(&mut self, update: Update) -> Result<(), Closing> {
+    fn updated(&mut self, update: Update) -> Result<(), CloseReason> {
         if self.calls.has_mutation() {
             self.held = Some(update);
             return Ok(());
@@ -399,7 +400,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.tell(update)
     }
 
-    fn tell(&mut self, update: Update) -> Result<(), Closing> {
+    fn tell(&mut self, update: Update) -> Result<(), CloseReason> {
         while let Some((_, response)) = self
             .responses
             .pop_front_if(|(ts, _)| *ts <= update.timestamp)
@@ -417,7 +418,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else {
             self.socket.send_transition(text);
         }
-        self.account.check(0).map_err(|_| Closing::over_budget())
+        self.account
+            .check(0)
+            .map_err(|_| CloseReason::over_budget())
     }
 }
 
@@ -427,7 +430,7 @@ fn clock_skew_ms(client_ms: f64, server_ms: f64) -> Option<i64> {
 }
 
 /// The record of a session could not be read.
-fn unread(error: &Error) -> Closing {
+fn unread(error: &Error) -> CloseReason {
     tracing::error!(%error, "the record of a session could not be read");
-    Closing::internal("InternalServerError")
+    CloseReason::internal("InternalServerError")
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::closing::Closing;
+use super::close_reason::CloseReason;
 use super::frames::{FrameError, Frames, Incoming, MAX_MESSAGE_BYTES, Received};
 use crate::progress::{PeerTimer, ProgressRule};
 
@@ -204,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Writes, and reads if it may, until something has happened. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self, reading: Reading) -> Result<Event, Closing> {
+    pub(super) async fn next(&mut self, reading: Reading) -> Result<Event, CloseReason> {
         poll_fn(|cx| self.poll_next(cx, reading)).await
     }
 
@@ -212,12 +212,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         &mut self,
         cx: &mut Context<'_>,
         reading: Reading,
-    ) -> Poll<Result<Event, Closing>> {
+    ) -> Poll<Result<Event, CloseReason>> {
         let mut has_read = false;
         loop {
             let is_blocked = match self.poll_write(cx) {
                 Poll::Ready(Ok(())) => false,
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Closing::Gone)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(CloseReason::Gone)),
                 Poll::Pending => true,
             };
             if std::mem::take(&mut self.has_sent) {
@@ -234,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     return Poll::Ready(Ok(Event::Heard));
                 }
                 Some(Incoming::Pong) => return Poll::Ready(Ok(Event::Heard)),
-                Some(Incoming::Close) => return Poll::Ready(Err(Closing::ByClient)),
+                Some(Incoming::Close) => return Poll::Ready(Err(CloseReason::ByClient)),
                 // Also in the middle of a message, which may be long or never end.
                 None if has_read && !self.account.is_readable() => {
                     return Poll::Ready(Ok(Event::Heard));
@@ -246,8 +246,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     has_read = true;
                     self.unread = read;
                 }
-                Poll::Ready(_) => return Poll::Ready(Err(Closing::Gone)),
-                Poll::Pending => return self.poll_late(cx).map(|()| Err(Closing::silent())),
+                Poll::Ready(_) => return Poll::Ready(Err(CloseReason::Gone)),
+                Poll::Pending => return self.poll_late(cx).map(|()| Err(CloseReason::silent())),
             }
         }
     }
@@ -364,9 +364,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Sends the last words, and gives the client time to read them.
     ///
-    /// Closing a socket with unread bytes in it resets the connection, and the client would see the reset and not the
+    /// CloseReason a socket with unread bytes in it resets the connection, and the client would see the reset and not the
     /// last words. So the server reads and discards its bytes, until it has hung up or neither reads nor sends.
-    pub(super) async fn close(mut self, closing: &Closing) {
+    pub(super) async fn close(mut self, closing: &CloseReason) {
         let Some((text, frame)) = closing.last_words() else {
             return;
         };
@@ -471,12 +471,14 @@ async fn shut_down(shutdown: &CancellationToken) {
 }
 
 /// The last words to a client whose frames cannot be taken.
-fn refused(error: &FrameError) -> Closing {
+fn refused(error: &FrameError) -> CloseReason {
     match (error, error.close_code()) {
-        (FrameError::OverBudget(_), _) => Closing::over_budget(),
+        (FrameError::OverBudget(_), _) => CloseReason::over_budget(),
         // A client that breaks the WebSocket protocol is not expected to read Convex's messages.
-        (FrameError::Protocol(reason), Some(code)) => Closing::Coded(code.into(), (*reason).into()),
-        (_, code) => Closing::Fatal {
+        (FrameError::Protocol(reason), Some(code)) => {
+            CloseReason::Coded(code.into(), (*reason).into())
+        }
+        (_, code) => CloseReason::Fatal {
             error: error.to_string(),
             code: code.map(u16::from),
         },

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lentil::{ActionCtx, Body, HttpRouter, Method, Request, Response, Result, Schema, StatusCode};
 use lentil_server::{Drained, Listeners, ServerOptions, serve};
 use lentil_testing::TestBackend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -69,8 +69,8 @@ fn routes() -> HttpRouter {
 fn impatient() -> ServerOptions {
     let short = Duration::from_millis(150);
     ServerOptions {
-        head_time: short,
-        first_byte_time: short,
+        head_timeout: short,
+        first_byte_timeout: short,
         progress_timeout: short,
         ..ServerOptions::default()
     }
@@ -81,7 +81,7 @@ async fn connect(running: &Running) -> TcpStream {
 }
 
 /// Everything that comes until the server hangs up.
-async fn rest(stream: &mut TcpStream) -> String {
+async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut text)).await;
     // A reset is a hang-up too.
@@ -536,7 +536,7 @@ async fn a_request_that_does_not_finish_is_cut_at_the_deadline() {
         std::future::pending().await
     }
     let options = ServerOptions {
-        drain_time: Duration::from_millis(100),
+        drain_timeout: Duration::from_millis(100),
         ..ServerOptions::default()
     };
     let running = start(

@@ -6,7 +6,7 @@ use lentil_server::{Drained, ServerOptions};
 use tokio::io::AsyncWriteExt;
 
 use crate::http2::Client;
-use crate::{HELLO, ask, connect, routes, start};
+use crate::{HELLO, ask, connect, rest, routes, start};
 
 /// Far less than the time that running requests have.
 const SOON: Duration = Duration::from_secs(10);
@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn no_idle_client_holds_up_the_shutdown() {
     let options = ServerOptions {
-        drain_time: Duration::from_secs(60),
+        drain_timeout: Duration::from_secs(60),
         ..ServerOptions::default()
     };
     let running = start(routes(), options).await;
@@ -47,4 +47,31 @@ async fn no_idle_client_holds_up_the_shutdown() {
     let drained = served.expect("the server stops soon").unwrap();
     assert_eq!(drained, Drained { cut: 0 });
     drop((clients, kept, idle, closed_window, half_body));
+}
+
+#[tokio::test]
+async fn trickling_body_does_not_hold_up_the_shutdown() {
+    let options = ServerOptions {
+        drain_timeout: Duration::from_secs(60),
+        min_bytes_per_second: 1,
+        ..ServerOptions::default()
+    };
+    let running = start(routes(), options).await;
+    let client = connect(&running).await;
+    let (mut reader, mut writer) = client.into_split();
+    let head = b"POST /repeat HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n";
+    writer.write_all(head).await.unwrap();
+    let trickle = tokio::spawn(async move {
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    running.stop.send(()).unwrap();
+    let response = rest(&mut reader).await;
+    assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+    let served = tokio::time::timeout(SOON, running.served).await;
+    let drained = served.expect("the server stops soon").unwrap();
+    assert_eq!(drained, Drained { cut: 0 });
+    trickle.await.unwrap();
 }

@@ -9,7 +9,7 @@ const MAX_REASON_BYTES: usize = 123;
 
 /// Why a connection ends, as the client is told.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Closing {
+pub(super) enum CloseReason {
     /// The client has hung up.
     Gone,
     /// The client has closed the connection.
@@ -22,29 +22,29 @@ pub(super) enum Closing {
     Coded(u16, Cow<'static, str>),
 }
 
-impl Closing {
+impl CloseReason {
     /// The client has broken the protocol and must not come back as it is.
-    pub(super) fn fatal(error: impl Into<String>) -> Closing {
-        Closing::Fatal {
+    pub(super) fn fatal(error: impl Into<String>) -> CloseReason {
+        CloseReason::Fatal {
             error: error.into(),
             code: None,
         }
     }
 
     /// There is too much to do: the client may come back later.
-    pub(super) fn busy(code: &'static str) -> Closing {
-        Closing::Coded(1013, Cow::Borrowed(code))
+    pub(super) fn busy(code: &'static str) -> CloseReason {
+        CloseReason::Coded(1013, Cow::Borrowed(code))
     }
 
     /// The server would hold more for the client than one client may have. Official clients treat this prefix as
     /// overload, and wait longer before they reconnect.
-    pub(super) fn over_budget() -> Closing {
-        Closing::busy("TooManyConcurrentRequests: this client holds too much memory")
+    pub(super) fn over_budget() -> CloseReason {
+        CloseReason::busy("TooManyConcurrentRequests: this client holds too much memory")
     }
 
     /// All clients together hold too much, and this one the most.
-    pub(super) fn evicted() -> Closing {
-        Closing::busy("TooManyConcurrentRequests: the server is short of memory")
+    pub(super) fn evicted() -> CloseReason {
+        CloseReason::busy("TooManyConcurrentRequests: the server is short of memory")
     }
 
     /// The last message, if there is one, and the payload of the close frame; nothing for a client that is gone.
@@ -54,48 +54,48 @@ impl Closing {
             Bytes::from([&code.to_be_bytes(), reason.as_bytes()].concat())
         };
         Some(match self {
-            Closing::Gone => return None,
-            Closing::ByClient => (None, Bytes::new()),
-            Closing::Said(message) => (Some(message.to_json()), Bytes::new()),
-            Closing::Fatal { error, code } => {
+            CloseReason::Gone => return None,
+            CloseReason::ByClient => (None, Bytes::new()),
+            CloseReason::Said(message) => (Some(message.to_json()), Bytes::new()),
+            CloseReason::Fatal { error, code } => {
                 let message = ServerMessage::FatalError {
                     error: error.clone(),
                 };
                 let frame = code.map(|code| coded(code, error)).unwrap_or_default();
                 (Some(message.to_json()), frame)
             }
-            Closing::Coded(code, reason) => (None, coded(*code, reason)),
+            CloseReason::Coded(code, reason) => (None, coded(*code, reason)),
         })
     }
 
     /// The server is stopping: the client may come back at once.
-    pub(super) fn restarting() -> Closing {
-        Closing::Coded(1012, Cow::Borrowed("ServerIsStopping"))
+    pub(super) fn restarting() -> CloseReason {
+        CloseReason::Coded(1012, Cow::Borrowed("ServerIsStopping"))
     }
 
     /// Something went wrong that coming back may mend.
-    pub(super) fn internal(reason: &'static str) -> Closing {
-        Closing::Coded(1011, Cow::Borrowed(reason))
+    pub(super) fn internal(reason: &'static str) -> CloseReason {
+        CloseReason::Coded(1011, Cow::Borrowed(reason))
     }
 
     /// The client has sent no `Connect`.
-    pub(super) fn not_connected() -> Closing {
-        Closing::Coded(1002, Cow::Borrowed("ConnectTimeout: send `Connect` first"))
+    pub(super) fn not_connected() -> CloseReason {
+        CloseReason::Coded(1002, Cow::Borrowed("ConnectTimeout: send `Connect` first"))
     }
 
     /// The client says nothing any more.
-    pub(super) fn silent() -> Closing {
-        Closing::Coded(1000, Cow::Borrowed("InactiveClient"))
+    pub(super) fn silent() -> CloseReason {
+        CloseReason::Coded(1000, Cow::Borrowed("InactiveClient"))
     }
 }
 
-impl From<ProtocolError> for Closing {
-    fn from(error: ProtocolError) -> Closing {
+impl From<ProtocolError> for CloseReason {
+    fn from(error: ProtocolError) -> CloseReason {
         let before = if error.code == "WSMessageInvalidJson" {
             "Received Invalid JSON on websocket: "
         } else {
             ""
         };
-        Closing::fatal(format!("{before}{}", error.message))
+        CloseReason::fatal(format!("{before}{}", error.message))
     }
 }

@@ -5,9 +5,10 @@ use lentil_protocol::ProtocolError;
 use lentil_runtime::http::{Body, BodyError, RETRY_AFTER};
 use lentil_runtime::{Code, Error, RequestId};
 
-use super::json;
+use crate::response::json;
 
-/// An error of the API that no function has raised: `{"code": …, "message": …}`.
+/// An error of the server's own paths, as opposed to a function's error. The response's body is
+/// `{"code": …, "message": …}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -31,7 +32,12 @@ impl ApiError {
         }
     }
 
-    /// The error of a client that asks for too much, and may try again after a while.
+    /// Returns the error of an invalid request.
+    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// Returns the error of a client that exceeds a limit, and may retry after a time.
     pub(crate) fn too_many(
         code: &'static str,
         message: impl Into<String>,
@@ -43,7 +49,7 @@ impl ApiError {
         }
     }
 
-    /// The error of a client that has its share of connections.
+    /// Returns the error of a client that has too many connections.
     pub(crate) fn too_many_connections() -> ApiError {
         let message = "too many connections are open from this address; close some";
         ApiError {
@@ -52,14 +58,14 @@ impl ApiError {
         }
     }
 
-    /// The error of a request that the server cannot serve now. `problem` is a sentence without its end: "the server
-    /// cannot answer". The caller logs the cause.
+    /// Returns the error of a request that the server cannot serve now. `problem` is the beginning of a
+    /// sentence, such as "the server cannot answer". The caller logs the cause.
     pub(crate) fn unavailable(request_id: &RequestId, problem: &str) -> ApiError {
         let message = format!("[Request ID: {request_id}] {problem} now; try again later");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
     }
 
-    /// The error of a request at which the server failed. The caller logs the cause.
+    /// Returns the error of a request at which the server failed. The caller logs the cause.
     pub(crate) fn internal(request_id: &RequestId) -> ApiError {
         let message = format!(
             "[Request ID: {request_id}] the request could not be completed; try again later"
@@ -71,14 +77,15 @@ impl ApiError {
         )
     }
 
-    /// The error of a request where the server itself is at fault; `None` where the function is. The runtime logs it.
+    /// Converts a call's error if the server is at fault. Returns `None` if the function is. The runtime
+    /// logs the cause.
     pub(crate) fn of_system(error: &Error, request_id: &RequestId) -> Option<ApiError> {
         if !error.code().is_system() {
             return None;
         }
         Some(match error.code() {
             Code::Internal => ApiError::internal(request_id),
-            // A retry does not help.
+            // A retry would read the same damaged data.
             Code::DamagedData => ApiError {
                 message: format!("[Request ID: {request_id}] the request could not be completed"),
                 ..ApiError::internal(request_id)
@@ -90,14 +97,13 @@ impl ApiError {
         })
     }
 
-    /// The body of the response.
+    /// Returns the body of the response.
     pub(crate) fn to_json(&self) -> String {
         serde_json::json!({ "code": self.code, "message": self.message }).to_string()
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
-        let body = self.to_json();
-        let mut response = json(self.status, body);
+        let mut response = json(self.status, self.to_json());
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs_f64().ceil() as u64;
             let headers = response.headers_mut();
@@ -109,7 +115,7 @@ impl ApiError {
 
 impl From<ProtocolError> for ApiError {
     fn from(error: ProtocolError) -> ApiError {
-        ApiError::new(StatusCode::BAD_REQUEST, error.code, error.message)
+        ApiError::bad_request(error.code, error.message)
     }
 }
 
@@ -120,6 +126,7 @@ impl From<BodyError> for ApiError {
                 (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge")
             }
             BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            BodyError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
             _ => (StatusCode::BAD_REQUEST, "BadJsonBody"),
         };
         ApiError::new(status, code, error.to_string())

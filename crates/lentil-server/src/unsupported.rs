@@ -1,4 +1,4 @@
-//! Endpoints of Convex that this server does not have, each with what to do instead.
+//! Endpoints of Convex that this server does not have, each with advice on what to do instead.
 
 const DEPLOY: &str = "functions are compiled into this server; build and start its program instead of deploying to it";
 const EXPORT: &str =
@@ -17,7 +17,7 @@ const AUDIT_LOG: &str = "this server keeps no audit log";
 const STREAMING: &str =
     "this server has no streaming export; read documents with a query of the application";
 
-/// Paths, or with a `/` at the end folders, below `/api/`.
+/// Paths below `/api/`, with the advice for each. A path that ends with `/` is a folder.
 const UNSUPPORTED: [(&str, &str); 30] = [
     ("get_config", DEPLOY),
     ("get_config_hashes", DEPLOY),
@@ -51,34 +51,17 @@ const UNSUPPORTED: [(&str, &str); 30] = [
     ("v1/list_audit_log_events", AUDIT_LOG),
 ];
 
-/// The sentence that refuses a path below `/api/`, if Convex has that endpoint and this server does not.
-pub(super) fn advice(path: &str) -> Option<&'static str> {
-    let is_path = |unsupported: &str| {
-        path == unsupported || unsupported.ends_with('/') && path.starts_with(unsupported)
-    };
+/// Returns the advice for a path below `/api/` if it is an unsupported endpoint.
+pub(crate) fn advice(path: &str) -> Option<&'static str> {
+    let is_endpoint =
+        |endpoint: &str| path == endpoint || endpoint.ends_with('/') && path.starts_with(endpoint);
     UNSUPPORTED
         .iter()
-        .find(|(unsupported, _)| is_path(unsupported))
+        .find(|(endpoint, _)| is_endpoint(endpoint))
         .map(|(_, advice)| *advice)
 }
 
-#[cfg(test)]
-mod tests {
-    use lentil_runtime::http::{HttpRouter, Method, Request, Response};
-    use lentil_runtime::{ActionCtx, Result};
-
-    use super::*;
-
-    async fn answer(_: &ActionCtx, _: Request) -> Result<Response> {
-        Ok(Response::default())
-    }
-
-    #[test]
-    fn application_routes_do_not_overlap_refused_paths() {
-        for (path, _) in UNSUPPORTED {
-            let path = format!("/api/{}", path.trim_end_matches('/'));
-            let router = HttpRouter::new().route(Method::GET, &path, answer);
-            assert!(router.check().is_err(), "{path}");
-        }
-    }
+/// Returns all unsupported endpoints as paths below `/api/`.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    UNSUPPORTED.iter().map(|(endpoint, _)| *endpoint)
 }

@@ -2,65 +2,75 @@ use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Which of a file's bytes a request wants (RFC 9110, 13 and 14).
+/// The bytes of a file that a request selects (RFC 9110, sections 13 and 14).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
-    /// All: 200.
+    /// All bytes: 200.
     Whole,
-    /// These: 206.
+    /// A range: 206.
     Part(Range<u64>),
-    /// None, for the client has them: 304.
+    /// None, because the client has the file: 304.
     NotModified,
-    /// None, for the client wants another file: 412.
+    /// None, because the client expects another file: 412.
     NotMatching,
-    /// None, for there are none such, or it asks for several parts: 416.
+    /// None, because the range lies beyond the end, or there are several ranges: 416.
     Unsatisfiable,
 }
 
-/// Reads the conditions first, then the range.
+/// The two ways to compare entity tags.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Strong,
+    /// Ignores a `W/` before a tag.
+    Weak,
+}
+
+/// Evaluates the conditions of a request, and then its range.
 pub(super) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selection {
-    if headers.contains_key(header::IF_MATCH) && !lists(headers, &header::IF_MATCH, etag, false) {
+    let has_if_match = headers.contains_key(header::IF_MATCH);
+    if has_if_match && !matches_any(headers, &header::IF_MATCH, etag, Comparison::Strong) {
         return Selection::NotMatching;
     }
-    if lists(headers, &header::IF_NONE_MATCH, etag, true) {
+    if matches_any(headers, &header::IF_NONE_MATCH, etag, Comparison::Weak) {
         return Selection::NotModified;
     }
-    // A part of another file than the client has begun with would be of no use to it.
+    // The client would join the range to the beginning of another file.
     let if_range = headers.get(header::IF_RANGE);
     if if_range.is_some_and(|value| value.as_bytes() != etag.as_bytes()) {
         return Selection::Whole;
     }
     let mut ranges = headers.get_all(header::RANGE).iter();
-    match (ranges.next(), ranges.next()) {
-        (None, _) => Selection::Whole,
-        (Some(range), None) => range
-            .to_str()
-            .map_or(Selection::Whole, |range| part(range, size)),
-        (Some(_), Some(_)) => Selection::Unsatisfiable,
+    let Some(range) = ranges.next() else {
+        return Selection::Whole;
+    };
+    if ranges.next().is_some() {
+        return Selection::Unsatisfiable;
+    }
+    match range.to_str() {
+        Ok(range) => parse_range(range, size),
+        Err(_) => Selection::Whole,
     }
 }
 
-/// Whether a list of tags has this one, or is `*`. In a weak comparison `W/` before a tag says nothing.
-fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, weak: bool) -> bool {
-    let values = headers
+/// Returns whether a header lists this tag or `*`.
+fn matches_any(headers: &HeaderMap, name: &HeaderName, etag: &str, comparison: Comparison) -> bool {
+    headers
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok());
-    values
+        .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .any(|tag| {
-            let tag = if weak {
-                tag.strip_prefix("W/").unwrap_or(tag)
-            } else {
-                tag
+            let tag = match comparison {
+                Comparison::Strong => tag,
+                Comparison::Weak => tag.strip_prefix("W/").unwrap_or(tag),
             };
             tag == "*" || tag == etag
         })
 }
 
-/// What is no range of bytes is as if it had not been said.
-fn part(header: &str, size: u64) -> Selection {
+/// Parses a `Range` header. A malformed one is ignored, as the RFC requires.
+fn parse_range(header: &str, size: u64) -> Selection {
     let Some((unit, ranges)) = header.split_once('=') else {
         return Selection::Whole;
     };
@@ -73,14 +83,11 @@ fn part(header: &str, size: u64) -> Selection {
     let Some((first, last)) = ranges.trim().split_once('-') else {
         return Selection::Whole;
     };
-    let range = match (number(first), number(last)) {
-        (Some(Some(first)), Some(last)) => {
-            if last.is_some_and(|last| last < first) {
-                return Selection::Whole;
-            }
-            first..last.map_or(size, |last| size.min(last.saturating_add(1)))
-        }
-        (Some(None), Some(Some(suffix))) => size.saturating_sub(suffix)..size,
+    let range = match (parse_bound(first), parse_bound(last)) {
+        (Bound::At(first), Bound::At(last)) if last < first => return Selection::Whole,
+        (Bound::At(first), Bound::At(last)) => first..size.min(last.saturating_add(1)),
+        (Bound::At(first), Bound::Open) => first..size,
+        (Bound::Open, Bound::At(suffix)) => size.saturating_sub(suffix)..size,
         _ => return Selection::Whole,
     };
     if range.is_empty() {
@@ -90,13 +97,22 @@ fn part(header: &str, size: u64) -> Selection {
     }
 }
 
-/// `Some(None)` for nothing at all. A number too large for 64 bits is beyond every file's end.
-fn number(text: &str) -> Option<Option<u64>> {
-    match text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true if text.is_empty() => Some(None),
-        true => Some(Some(text.parse().unwrap_or(u64::MAX))),
-        false => None,
+/// One side of the `-` in a range.
+enum Bound {
+    At(u64),
+    Open,
+    Malformed,
+}
+
+fn parse_bound(text: &str) -> Bound {
+    if text.is_empty() {
+        return Bound::Open;
     }
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Bound::Malformed;
+    }
+    // A number above 64 bits lies beyond the end of every file.
+    Bound::At(text.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -118,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_range_is_read() {
+    fn every_form_of_a_range_is_parsed() {
         for (text, range) in [
             ("bytes=0-0", 0..1),
             ("bytes=2-4", 2..5),
@@ -135,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_beyond_the_end_and_several_are_refused() {
+    fn ranges_beyond_the_end_and_several_ranges_are_refused() {
         for text in [
             "bytes=10-",
             "bytes=10-20",
@@ -156,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_as_if_it_had_not_been_said() {
+    fn malformed_ranges_are_ignored() {
         for text in [
             "",
             "bytes",
@@ -173,12 +189,12 @@ mod tests {
         assert_eq!(
             selected(0, &[(header::RANGE, "bytes=0-")]),
             Selection::Whole,
-            "nothing has no parts"
+            "an empty file has no ranges"
         );
     }
 
     #[test]
-    fn conditions_come_before_the_range() {
+    fn conditions_are_evaluated_before_the_range() {
         let range = (header::RANGE, "bytes=0-1");
         let with = |name, value| selected(10, &[(name, value), range.clone()]);
         assert_eq!(
@@ -195,7 +211,7 @@ mod tests {
         assert_eq!(
             with(header::IF_MATCH, "W/\"abc\""),
             Selection::NotMatching,
-            "a weak tag names no bytes"
+            "a weak tag never matches strongly"
         );
         assert_eq!(with(header::IF_MATCH, "*"), Selection::Part(0..2));
         assert_eq!(with(header::IF_RANGE, "\"abc\""), Selection::Part(0..2));
@@ -204,7 +220,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_header_panics_and_every_part_is_within_the_file(text in "(bytes=)?[ -~]{0,24}", size: u64) {
+        fn every_part_is_within_the_file(text in "(bytes=)?[ -~]{0,24}", size: u64) {
             if let Selection::Part(range) = selected(size, &[(header::RANGE, &text)]) {
                 proptest::prop_assert!(range.start < range.end && range.end <= size);
             }
