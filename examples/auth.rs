@@ -5,7 +5,8 @@
 use std::process::ExitCode;
 
 use lentil::{
-    Args, Auth, Backend, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result, Schema,
+    Args, Auth, Backend, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result,
+    Schema, bail,
 };
 
 #[derive(Document, Clone, Debug)]
@@ -24,10 +25,10 @@ struct Add {
 
 /// Returns the identifier of the user, which is unique across all providers.
 fn user(auth: &Auth) -> Result<String> {
-    match auth.user_identity() {
-        Some(user) => Ok(user.token_identifier().to_owned()),
-        None => Err(Error::application("Sign in first")),
-    }
+    let Some(user) = auth.user_identity() else {
+        bail!(Error::application("Sign in first"));
+    };
+    Ok(user.token_identifier().to_owned())
 }
 
 async fn add(ctx: &mut MutationCtx, args: Add) -> Result<Id<Note>> {

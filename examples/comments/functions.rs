@@ -2,7 +2,7 @@
 //! Comments on build jobs.
 
 use clonk_schema::Comment;
-use lentil::{Args, Doc, Error, Functions, Id, MutationCtx, QueryCtx, Result};
+use lentil::{Args, Doc, Error, Functions, Id, MutationCtx, QueryCtx, Result, ensure};
 
 /// Returns the functions of this module, with the names that clients use.
 pub fn functions() -> Functions {
@@ -35,9 +35,7 @@ pub struct Add {
 
 /// Adds a comment, and returns its id.
 pub async fn add(ctx: &mut MutationCtx, args: Add) -> Result<Id<Comment>> {
-    if args.text.trim().is_empty() {
-        return Err(Error::application("The text is empty"));
-    }
+    ensure!(!args.text.is_empty(), Error::application("No text"));
     let comment = Comment {
         job_id: args.job_id,
         text: args.text,
