@@ -12,6 +12,7 @@ mod name;
 mod object;
 mod path;
 mod typed;
+mod unix_millis;
 mod uuid;
 pub mod validator;
 mod value;
@@ -27,6 +28,7 @@ pub use name::{FieldName, NameError, check_identifier};
 pub use object::Object;
 pub use path::{FieldPath, FieldPathError, ValuePath};
 pub use typed::{DecodeError, FieldType, Nullable, ReturnType, ValueType};
+pub use unix_millis::UnixMillis;
 pub use uuid::{Uuid, UuidError};
 pub use validator::{
     FieldValidator, ObjectValidator, TableNames, ValidationError, Validator, ValidatorError, v,

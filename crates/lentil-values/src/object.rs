@@ -130,11 +130,41 @@ impl IntoIterator for Object {
     }
 }
 
+/// Builds an [`Object`] from literal field names and anything that converts into a [`Value`].
+///
+/// A name that cannot be a field's name does not compile. `None` becomes null.
+///
+/// ```
+/// use lentil_values::{Value, object};
+///
+/// let author = object! { "name": "Ada", "tags": vec!["math"] };
+/// let post = object! { "author": author, "score": 1.0, "editor": None::<String> };
+/// assert_eq!(post.to_string(), r#"{author: {name: "Ada", tags: ["math"]}, editor: null, score: 1}"#);
+/// assert_eq!(post.get("score"), Some(&Value::Float64(1.0)));
+/// ```
+#[macro_export]
+macro_rules! object {
+    ($($name:literal: $value:expr),* $(,)?) => {
+        <$crate::Object as ::core::iter::FromIterator<_>>::from_iter([
+            $((
+                const { $crate::FieldName::from_static($name) },
+                <$crate::Value as ::core::convert::From<_>>::from($value),
+            )),*
+        ])
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_object_literal_may_be_empty_or_end_in_a_comma() {
+        assert_eq!(object! {}, Object::new());
+        assert_eq!(object! { "a": 1.0, }, Object::from([("a", 1.0)]));
+    }
 
     proptest! {
         #[test]

@@ -180,11 +180,33 @@ macro_rules! from {
 }
 
 from!(i64 => Int64, f64 => Float64, bool => Boolean, &str => String, String => String, Vec<u8> => Bytes,
-    Vec<Value> => Array, Object => Object);
+    Object => Object);
 
 impl From<()> for Value {
     fn from((): ()) -> Value {
         Value::Null
+    }
+}
+
+/// `None` is null.
+impl<V> From<Option<V>> for Value
+where
+    Value: From<V>,
+{
+    fn from(option: Option<V>) -> Value {
+        match option {
+            Some(value) => Value::from(value),
+            None => Value::Null,
+        }
+    }
+}
+
+impl<V> From<Vec<V>> for Value
+where
+    Value: From<V>,
+{
+    fn from(elements: Vec<V>) -> Value {
+        Value::Array(elements.into_iter().map(Value::from).collect())
     }
 }
 
@@ -290,6 +312,22 @@ pub(crate) mod tests {
         assert_eq!(object(&[("ab", Value::Float64(1.0))]).size(), 2 + 3 + 9);
         assert_eq!((Value::Null.nesting(), object(&[]).nesting()), (0, 1));
         assert_eq!(Value::Array(vec![object(&[])]).nesting(), 2);
+    }
+
+    #[test]
+    fn options_and_lists_convert_to_values() {
+        assert_eq!(Value::from(Some("a")), Value::from("a"));
+        assert_eq!(Value::from(None::<f64>), Value::Null);
+        let list = vec![Some(1.0), None];
+        assert_eq!(
+            Value::from(list),
+            Value::Array(vec![Value::Float64(1.0), Value::Null])
+        );
+        assert_eq!(Value::from(vec![1_u8, 2]), Value::Bytes(vec![1, 2]));
+        assert_eq!(
+            Value::from(vec![Value::Null]),
+            Value::Array(vec![Value::Null])
+        );
     }
 
     proptest! {
