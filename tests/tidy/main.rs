@@ -72,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "lentil-call",
             "lentil-database",
+            "lentil-macros",
             "lentil-schema",
             "lentil-store",
             "lentil-values",

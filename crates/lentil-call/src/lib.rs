@@ -2,6 +2,7 @@
 //!
 //! Every layer above uses these types. The crate itself knows no runtime, no transaction and no context.
 
+mod backoff;
 mod body_error;
 mod code;
 mod error;
@@ -15,6 +16,7 @@ mod random;
 mod request_id;
 mod source;
 
+pub use backoff::Backoff;
 pub use body_error::{BodyError, OverBudget};
 pub use code::Code;
 pub use error::{Error, IntoError, OrError, Result, commit_error, store_error};

@@ -133,11 +133,6 @@ impl Item {
         Item((size_of::<F>() == 0).then(TypeId::of::<F>))
     }
 
-    /// Of a function that no Rust function stands for.
-    pub(crate) fn none() -> Item {
-        Item(None)
-    }
-
     pub(crate) fn is_unique(self) -> bool {
         self.0.is_some()
     }

@@ -196,12 +196,19 @@ impl Functions {
 impl Functions {
     /// Every function, in the order of their names.
     pub(crate) fn list(&self) -> Result<Vec<Function>, FunctionsError> {
+        let functions = self.named()?;
+        let is_reserved = |function: &&Function| function.path.as_str().starts_with("_system/");
+        match functions.iter().find(is_reserved) {
+            Some(reserved) => Err(FunctionsError::Reserved(reserved.path.clone())),
+            None => Ok(functions),
+        }
+    }
+
+    /// As [`Functions::list`], with the system's own functions.
+    fn named(&self) -> Result<Vec<Function>, FunctionsError> {
         let mut listed = BTreeMap::new();
         for (path, declared) in &self.declared {
             let path = FunctionPath::parse(path)?;
-            if path.as_str().starts_with("_system/") {
-                return Err(FunctionsError::Reserved(path));
-            }
             let Declared {
                 visibility,
                 args,
@@ -237,7 +244,8 @@ impl Registry {
             by_path: HashMap::new(),
             by_item: BTreeMap::new(),
         };
-        for function in functions.list()?.into_iter().chain(system::functions()) {
+        let own = system::functions().named()?;
+        for function in functions.list()?.into_iter().chain(own) {
             let function = Arc::new(function);
             registry
                 .by_item

@@ -5,14 +5,15 @@
 //! transactions and are durable when they return; actions and HTTP actions call both. It knows no socket and no
 //! concrete store.
 
+// The derives name the facade. Below it, the crate that the facade re-exports stands in.
+extern crate lentil_schema as lentil;
+
 mod application;
 pub mod cache;
 mod call;
 mod context;
 mod database {
-    pub(crate) use lentil_database::{
-        Journal, SystemDocument, Transaction, TransactionCell as Slot,
-    };
+    pub(crate) use lentil_database::{Journal, Transaction};
 }
 mod executions;
 mod function;
@@ -50,9 +51,11 @@ pub use run::QuerySnapshot;
 pub use runtime::{
     Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions, ServerPaths,
 };
-pub use schedule::{CronError, Crons, Schedulable, ScheduledFunction, ScheduledState, Scheduler};
+pub use schedule::{
+    CronError, Crons, Schedulable, ScheduledExecution, ScheduledFunction, ScheduledState, Scheduler,
+};
 pub use storage::{
-    File, FileInfo, FileMetadata, StorageActions, StorageReader, StorageWriter, StoreFileError,
-    StoredFile, UploadTokenError,
+    File, FileInfo, FileMetadata, Files, StorageActions, StorageReader, StorageWriter,
+    StoreFileError, StoredFile, UploadTokenError,
 };
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

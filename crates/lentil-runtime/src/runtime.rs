@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use lentil_call::{Random, Seeds};
 use lentil_database::{CreationTimes, DatabaseEnv, SkippedDocuments, Tables};
+use lentil_schema::Document;
 use lentil_store::{
     Clock, Commit, CommitObserver, FileStore, MemoryFiles, Store, SystemClock, Timestamp,
 };
@@ -20,8 +21,8 @@ use crate::memory::{Charge, Memory, MemoryLimits};
 use crate::open::{self, OpenError, OpenProgress};
 use crate::run::{Once, ToItsEnd, TurnHolder, into_value};
 use crate::schedule::OpenCron;
-use crate::storage::{ContentLocks, UploadKey};
-use crate::system::{self, StoredEnvironment};
+use crate::storage::{BlobLocks, FileParts, UploadKey};
+use crate::system::{EnvironmentVariable, StoredEnvironment};
 use crate::{
     ActionCtx, Application, CallSource, Caller, Code, Error, Function, FunctionKind, FunctionPath,
     Identity, Limits, MutationCtx, QueryCtx, RequestId, Result, SessionRequest,
@@ -47,9 +48,7 @@ struct Inner {
     executions: Executions,
     crons: Vec<OpenCron>,
     turn_holder: TurnHolder,
-    files: Arc<dyn FileStore>,
-    content_locks: ContentLocks,
-    upload_key: UploadKey,
+    files: FileParts,
     origin: String,
     server_paths: ServerPaths,
     memory: Memory,
@@ -232,7 +231,7 @@ impl Runtime {
         store.observe(Arc::new(Observers {
             live: Arc::clone(&live),
             stored_environment: Arc::clone(&stored_environment),
-            environment_table: opened.tables.system(system::ENVIRONMENT).number(),
+            environment_table: opened.tables.system(EnvironmentVariable::TABLE).number(),
         }));
         let declared = |(name, generated): (String, Secret)| {
             let of_process = (options.environment)(&name);
@@ -257,9 +256,11 @@ impl Runtime {
         let process = seeds.next_u64();
         Ok(Runtime(Arc::new(Inner {
             memory: Memory::new(options.memory),
-            upload_key,
-            files: options.files,
-            content_locks: ContentLocks::default(),
+            files: FileParts {
+                blobs: options.files,
+                locks: BlobLocks::default(),
+                upload_key,
+            },
             cache,
             live,
             executions: Executions::new(process),
@@ -337,7 +338,7 @@ impl Runtime {
         match (&done, request) {
             // The recorded answer stands, also when the function has changed its name or arguments since.
             (Err(error), Some(request)) if error.is_rejected_call() => {
-                match self.answered(&request).await? {
+                match self.recorded_result(&request).await? {
                     Some(value) => Ok((value, self.published(), Charge::default())),
                     None => done,
                 }
@@ -547,16 +548,8 @@ impl Runtime {
         &self.0.crons
     }
 
-    pub(crate) fn files(&self) -> &dyn FileStore {
-        &*self.0.files
-    }
-
-    pub(crate) fn content_locks(&self) -> &ContentLocks {
-        &self.0.content_locks
-    }
-
-    pub(crate) fn upload_key(&self) -> &UploadKey {
-        &self.0.upload_key
+    pub(crate) fn file_parts(&self) -> &FileParts {
+        &self.0.files
     }
 
     /// The URL under which clients reach the server, without a `/` at its end.

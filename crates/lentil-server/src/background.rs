@@ -125,7 +125,7 @@ async fn housekeeping(server: Arc<Server>) {
 
 /// Removes the contents that a crash left without a file document.
 async fn sweep_files(server: Arc<Server>) {
-    match server.runtime.sweep_files().await {
+    match server.runtime.files().sweep().await {
         Ok(0) => {}
         Ok(removed) => {
             tracing::info!(removed, "removed contents that no file document references");

@@ -34,8 +34,8 @@ pub struct ActionCtx {
 
 impl ActionCtx {
     pub(crate) fn new(call: Call) -> ActionCtx {
-        let scheduler = Scheduler::of_action(call.runtime.clone(), call.source.scheduled);
-        let storage = StorageActions::new(call.runtime.clone());
+        let scheduler = Scheduler::of_action(&call);
+        let storage = StorageActions::new(&call.runtime);
         let (log, auth) = (call.log.clone(), call.auth.clone());
         ActionCtx {
             log,

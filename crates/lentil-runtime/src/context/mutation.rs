@@ -30,10 +30,8 @@ pub struct MutationCtx {
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        let (scheduler, storage) = (
-            Scheduler::of_mutation(call.runtime.clone(), db.slot(), call.source.scheduled),
-            StorageWriter::new(call.runtime.clone(), db.slot()),
-        );
+        let scheduler = Scheduler::of_mutation(&call, db.slot());
+        let storage = StorageWriter::new(db.slot(), &call.runtime);
         MutationCtx {
             db,
             log: call.log.clone(),
@@ -62,7 +60,7 @@ impl MutationCtx {
     /// # Errors
     /// When a limit of reading is passed.
     pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
-        system::read_environment(&self.call.runtime, &mut *self.db.transaction()?, name).await
+        system::read_environment(&self.call.runtime, &self.db, name).await
     }
 
     /// A random number in `[0, 1)` from the mutation's own seed.

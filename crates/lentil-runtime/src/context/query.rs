@@ -24,7 +24,7 @@ pub struct QueryCtx {
 
 impl QueryCtx {
     pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
-        let storage = StorageReader::new(call.runtime.clone(), db.slot());
+        let storage = StorageReader::new(db.slot(), &call.runtime);
         QueryCtx {
             db,
             log: call.log.clone(),
@@ -58,7 +58,7 @@ impl QueryCtx {
     /// # Errors
     /// When a limit of reading is passed.
     pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
-        system::read_environment(&self.call.runtime, &mut *self.db.transaction()?, name).await
+        system::read_environment(&self.call.runtime, &self.db, name).await
     }
 
     /// A random number in `[0, 1)` from the query's own seed.

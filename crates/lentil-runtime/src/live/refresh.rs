@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use lentil_call::store_error;
+use lentil_call::{Backoff, store_error};
 use lentil_store::Timestamp;
 use lentil_store::conflict::ReadSet;
 use tokio::time::Instant;
@@ -22,15 +22,16 @@ use crate::{Caller, Error, FunctionKind, Identity, Result, Runtime};
 const RUNS_OF_ONE: usize = 8;
 /// Attempts to find a timestamp at which all answers hold, before all are computed from one snapshot.
 const LOOSE_ATTEMPTS: usize = 3;
-/// When the server fails at a query, the first pause before it is tried again; doubled with each, up to the second.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
+/// The first and the longest pause between attempts while the server itself fails.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 impl Subscriber {
     /// Answers the queries that are new or may have changed, at one timestamp, which is at or after `floor`.
     ///
     /// Where the server itself fails, it is tried again until it does not. An answer equal to the last is left out.
     pub async fn refresh(&mut self, floor: Timestamp) -> Update {
-        let mut pause = PAUSES[0];
+        let mut backoff = Backoff::new(RETRY_PAUSE, MAX_RETRY_PAUSE);
         let timestamp = loop {
             match self.answer_all(floor).await {
                 Ok(timestamp) => break timestamp,
@@ -39,8 +40,7 @@ impl Subscriber {
                         code = error.code().as_str(),
                         "live queries cannot be answered: {error}"
                     );
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES[1]);
+                    tokio::time::sleep(backoff.next_pause()).await;
                 }
             }
         };

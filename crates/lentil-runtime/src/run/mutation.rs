@@ -2,10 +2,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil_call::{commit_error, store_error};
+use lentil_call::{Backoff, commit_error, store_error};
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use lentil_values::{Object, Value};
-use rand::Rng;
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
@@ -16,7 +15,7 @@ use crate::call::Call;
 use crate::database::Transaction;
 use crate::executions::Ended;
 use crate::function::Run;
-use crate::schedule::JobRun;
+use crate::schedule::ScheduledRun;
 use crate::system::SessionRequest;
 use crate::{
     CallSource, Caller, Code, DatabaseWriter, Error, Function, FunctionKind, Identity, MutationCtx,
@@ -31,6 +30,8 @@ tokio::task_local! {
 /// A mutation that has met a conflict this often runs alone from then on.
 const DISTURBED_ATTEMPTS: u32 = 2;
 const ATTEMPTS: u32 = 16;
+/// The pauses after conflicts, as in Convex.
+const CONFLICT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 impl Runtime {
     /// Runs a mutation in a transaction of its own, again while its store says that what it read has changed.
@@ -72,6 +73,7 @@ impl Runtime {
         };
         check_args(self, function, &args)?;
         let name = function.path.shared();
+        let mut backoff = CONFLICT_BACKOFF;
         for attempt in 0..ATTEMPTS {
             let own = call.attempt(&name);
             let (mut ctx, turn) = self.mutation_ctx(&name, attempt, own).await?;
@@ -96,7 +98,7 @@ impl Runtime {
                 *log_lines = log.lines();
                 return result;
             }
-            back_off(attempt).await;
+            tokio::time::sleep(backoff.next_pause_with_jitter(rand::random())).await;
         }
         Err(store_error(StoreError::Conflict))
     }
@@ -111,6 +113,7 @@ impl Runtime {
         let name: Arc<str> = "a mutation without a name".into();
         let source = source.unwrap_or_else(|| self.new_source(Caller::Tester));
         let call = Call::outermost(self.clone(), identity, source, &name);
+        let mut backoff = CONFLICT_BACKOFF;
         for attempt in 0..ATTEMPTS {
             let own = call.attempt(&name);
             let (mut ctx, turn) = self.mutation_ctx(&name, attempt, own).await?;
@@ -124,7 +127,7 @@ impl Runtime {
             if let Some(result) = self.end_mutation(&name, ctx, turn, result).await {
                 return result.map(|(value, _)| value);
             }
-            back_off(attempt).await;
+            tokio::time::sleep(backoff.next_pause_with_jitter(rand::random())).await;
         }
         Err(store_error(StoreError::Conflict))
     }
@@ -184,10 +187,11 @@ impl Runtime {
         } else {
             WriteSet::empty()
         };
-        let deleted = self.deleted_contents(&writes.writes);
+        let files = self.files();
+        let deleted = files.deleted_blobs(&writes.writes);
         match transaction.commit(writes).await {
             Ok(timestamp) => {
-                self.release_contents(deleted);
+                files.release(deleted);
                 Some(result.map(|value| (value, timestamp)))
             }
             Err(error) if error.is_retryable() => None,
@@ -204,7 +208,7 @@ pub(crate) enum Once<'a> {
     /// Once for a client's request: asked for again, it answers what it answered, and writes nothing.
     Session(&'a SessionRequest),
     /// Once for a scheduled function.
-    Job(JobRun),
+    Scheduled(ScheduledRun),
 }
 
 impl Once<'_> {
@@ -212,8 +216,8 @@ impl Once<'_> {
     async fn answered(self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
         match self {
             Once::No => Ok(None),
-            Once::Session(request) => request.answered(ctx).await,
-            Once::Job(job) => Ok(if job.is_pending(ctx).await? {
+            Once::Session(request) => request.recorded(ctx).await,
+            Once::Scheduled(run) => Ok(if run.is_pending(ctx).await? {
                 None
             } else {
                 Some(Value::Null)
@@ -225,8 +229,8 @@ impl Once<'_> {
     async fn record(self, ctx: &mut MutationCtx, value: &Value) -> Result<()> {
         match self {
             Once::No => Ok(()),
-            Once::Session(request) => request.answer(ctx, value),
-            Once::Job(job) => job.succeed(ctx).await,
+            Once::Session(request) => request.record(ctx, value),
+            Once::Scheduled(run) => run.succeed(ctx).await,
         }
     }
 }
@@ -234,11 +238,4 @@ impl Once<'_> {
 fn abandoned(name: &str) -> Error {
     let message = format!("`{name}` dropped a nested call before it finished; nothing was written");
     Error::new(Code::Abandoned, message)
-}
-
-/// Waits up to 100 ms, doubled with each attempt to 2 s, times a random fraction, as Convex does.
-async fn back_off(attempt: u32) {
-    let most_ms = (100_u64 << attempt.min(5)).min(2_000);
-    let wait = Duration::from_millis(rand::rng().next_u64() % most_ms);
-    tokio::time::sleep(wait).await;
 }

@@ -15,17 +15,20 @@
 //! period from now is replanned. A function that was scheduled after a delay, at a time that now lies ahead, waits for
 //! its delay from now on; one that was scheduled for a time waits for that time.
 
-mod cron_jobs;
+mod calls;
+mod cron_documents;
 mod crons;
-mod jobs;
+mod execution;
 mod run;
 mod scheduled_function;
 mod scheduler;
 
-pub(crate) use cron_jobs::{functions as cron_functions, table as cron_table};
+pub(crate) use calls::{ScheduledRun, functions as call_functions};
+pub(crate) use cron_documents::{CronDocument, functions as cron_functions};
 pub(crate) use crons::OpenCron;
 pub use crons::{CronError, Crons};
-pub(crate) use jobs::{JobRun, functions as job_functions, table as job_table};
+pub use execution::ScheduledExecution;
+pub(crate) use scheduled_function::ScheduledCall;
 pub use scheduled_function::{ScheduledFunction, ScheduledState};
 pub use scheduler::{Schedulable, Scheduler};
 

@@ -1,46 +1,76 @@
-use lentil_schema::{Document, Patch, Table};
-use lentil_values::{DecodeError, FieldName, Object, Validator, Value, ValueType, v};
-
-use crate::database::SystemDocument;
+use lentil_database::SystemDocument;
+use lentil_macros::Document;
+use lentil_schema::{Document, Ending, Index, Table};
+use lentil_values::{DecodeError, Object, Validator, Value, ValueType, v};
 
 /// A scheduled function's document, in the system's table `_scheduled_functions`.
 ///
-/// It is read with `ctx.db.system`, by the id that [`crate::Scheduler::run_after`] returns; a week after the function
-/// is over it is deleted.
-#[derive(Clone, Debug, PartialEq)]
+/// Functions read it with `ctx.db.system`, by the id that [`crate::Scheduler::run_after`] returns. It is deleted a week
+/// after the function has ended.
+#[derive(Document, Clone, Debug, PartialEq)]
+#[system]
+#[table("_scheduled_functions")]
 pub struct ScheduledFunction {
     /// The function's path, in the form of JavaScript: `jobs.js:upsert`.
     pub name: String,
     /// Its arguments: an array of one object.
     pub args: Vec<Value>,
-    /// When it is to run, in milliseconds since the Unix epoch; as it was asked for, even if that is past.
+    /// The time for which it was scheduled, in milliseconds since the Unix epoch; it may have been in the past.
     pub scheduled_time: f64,
-    /// When it was over.
+    /// The time at which it ended.
     pub completed_time: Option<f64>,
-    /// What has become of it.
+    /// Its progress or result.
     pub state: ScheduledState,
 }
 
-/// What has become of a scheduled function.
+impl SystemDocument for ScheduledFunction {}
+
+/// A scheduled call: the document with all of its fields. Functions see it as a [`ScheduledFunction`].
+#[derive(Document, Clone, Debug)]
+#[system]
+#[table("_scheduled_functions")]
+#[index(by_completion(completed_time))]
+pub(crate) struct ScheduledCall {
+    pub(crate) name: String,
+    pub(crate) args: Vec<Value>,
+    pub(crate) scheduled_time: f64,
+    pub(crate) completed_time: Option<f64>,
+    pub(crate) state: ScheduledState,
+    /// The time from which a delay counts; `None` for a call that was scheduled for a time.
+    pub(crate) delayed_from: Option<f64>,
+}
+
+impl ScheduledCall {
+    /// The calls of each state, by the time for which they are scheduled.
+    pub(crate) const BY_STATE: Index<ScheduledCall, (String, (f64, Ending<ScheduledCall>))> =
+        Index::new("by_state");
+
+    /// The table with all of its indexes; derived indexes are not over nested fields.
+    pub(crate) fn whole_table() -> Table {
+        ScheduledCall::table().index("by_state", ["state.kind", "scheduledTime"])
+    }
+}
+
+/// The progress or result of a scheduled function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScheduledState {
-    /// It has not run.
+    /// It has not started.
     Pending,
-    /// An action that runs.
+    /// It is an action, and runs.
     InProgress,
-    /// It has run.
+    /// It has succeeded.
     Success,
-    /// It has failed; a mutation has written nothing then, an action may have done part of its work.
+    /// It has failed. A mutation then has written nothing; an action may have done part of its work.
     Failed {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// It was canceled before it was over.
+    /// It was canceled before it ended.
     Canceled,
 }
 
 impl ScheduledState {
-    /// Whether it is still to run, or runs.
+    /// Returns whether the function has not ended.
     pub fn is_open(&self) -> bool {
         matches!(self, ScheduledState::Pending | ScheduledState::InProgress)
     }
@@ -56,6 +86,7 @@ impl ScheduledState {
     }
 }
 
+// By hand: the variants without fields are objects here, which the derive would make literals.
 impl ValueType for ScheduledState {
     fn validator() -> Validator {
         let plain = ["pending", "inProgress", "success", "canceled"];
@@ -65,88 +96,34 @@ impl ValueType for ScheduledState {
     }
 
     fn into_value(self) -> Value {
-        let kind = [(FieldName::from_static("kind"), Value::from(self.kind()))];
-        let error = match self {
+        let kind = self.kind();
+        Value::Object(match self {
             ScheduledState::Failed { error } => {
-                Some((FieldName::from_static("error"), Value::from(error)))
+                Object::from([("kind", Value::from(kind)), ("error", Value::from(error))])
             }
-            _ => None,
-        };
-        Value::Object(kind.into_iter().chain(error).collect())
+            _ => Object::from([("kind", kind)]),
+        })
     }
 
     fn from_value(value: Value) -> Result<ScheduledState, DecodeError> {
         let object = Object::from_value(value)?;
-        let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
+        let text = |name| object.get(name).and_then(Value::as_str);
         match text("kind") {
-            "pending" => Ok(ScheduledState::Pending),
-            "inProgress" => Ok(ScheduledState::InProgress),
-            "success" => Ok(ScheduledState::Success),
-            "failed" => Ok(ScheduledState::Failed {
-                error: text("error").to_owned(),
-            }),
-            "canceled" => Ok(ScheduledState::Canceled),
-            other => Err(DecodeError::new(format!(
-                "`{other}` is no state of a scheduled function"
-            ))
-            .in_field("kind")),
+            Some("pending") => Ok(ScheduledState::Pending),
+            Some("inProgress") => Ok(ScheduledState::InProgress),
+            Some("success") => Ok(ScheduledState::Success),
+            Some("failed") => match text("error") {
+                Some(error) => Ok(ScheduledState::Failed {
+                    error: error.to_owned(),
+                }),
+                None => Err(DecodeError::new("missing, expected v.string()").in_field("error")),
+            },
+            Some("canceled") => Ok(ScheduledState::Canceled),
+            _ => Err(DecodeError::expected(
+                ScheduledState::validator(),
+                &Value::Object(object),
+            )),
         }
-    }
-}
-
-impl SystemDocument for ScheduledFunction {}
-
-impl Document for ScheduledFunction {
-    const TABLE: &'static str = "_scheduled_functions";
-
-    type Patch = Patch<ScheduledFunction>;
-
-    fn table() -> Table {
-        Table::new(ScheduledFunction::TABLE)
-            .field("name", v::string())
-            .field("args", v::array(v::any()))
-            .field("scheduledTime", v::number())
-            .optional("completedTime", v::number())
-            .field("state", ScheduledState::validator())
-    }
-
-    fn into_fields(self) -> Object {
-        let fields = [
-            ("name", self.name.into_value()),
-            ("args", self.args.into_value()),
-            ("scheduledTime", self.scheduled_time.into_value()),
-            ("state", self.state.into_value()),
-        ];
-        let completed_time = self
-            .completed_time
-            .map(|time| ("completedTime", Value::Float64(time)));
-        let fields = fields.into_iter().chain(completed_time);
-        fields
-            .map(|(name, value)| (FieldName::from_static(name), value))
-            .collect()
-    }
-
-    fn from_fields(mut fields: Object) -> Result<ScheduledFunction, DecodeError> {
-        let completed_time = fields
-            .remove("completedTime")
-            .map(f64::from_value)
-            .transpose()?;
-        let mut take = |name: &str| {
-            fields
-                .remove(name)
-                .ok_or_else(|| DecodeError::new("missing").in_field(name))
-        };
-        Ok(ScheduledFunction {
-            name: String::from_value(take("name")?)?,
-            args: Vec::from_value(take("args")?)?,
-            scheduled_time: f64::from_value(take("scheduledTime")?)?,
-            completed_time,
-            state: ScheduledState::from_value(take("state")?)?,
-        })
-    }
-
-    fn patch() -> Patch<ScheduledFunction> {
-        Patch::new()
     }
 }
 
@@ -173,7 +150,7 @@ mod tests {
                     state: state.clone(),
                 };
                 let fields = document.clone().into_fields();
-                ScheduledFunction::table().validate(&fields, &()).unwrap();
+                ScheduledCall::whole_table().validate(&fields, &()).unwrap();
                 assert_eq!(ScheduledFunction::from_fields(fields), Ok(document));
             }
         }

@@ -1,58 +1,41 @@
 use std::time::Duration;
 
 use lentil_call::check_size;
+use lentil_database::TransactionCell;
 use lentil_schema::{Args, Document, Id, IntoArgs};
-use lentil_values::{DocumentId, MAX_NESTING, Object, Value};
+use lentil_values::{MAX_NESTING, Object, Value};
 
-use super::{ScheduledFunction, jobs};
-use crate::database::Slot;
+use super::ScheduledFunction;
+use super::calls::{self, Order};
+use crate::call::Call;
 use crate::function::BoxFuture;
 use crate::handler::{ActionHandler, Handler};
 use crate::run::arguments;
 use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
 
-/// The furthest that something may be put off: five years.
-const FURTHEST_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
+/// The maximum distance between now and a scheduled time: five years.
+const MAX_DISTANCE_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
 
 /// Runs functions later, `ctx.scheduler`.
 ///
-/// In a mutation an order is a part of it: it holds when the mutation does. In an action it holds at once. A mutation
-/// that is scheduled runs exactly once, an action at most once; a time that has passed is as soon as can be. They run
-/// as nobody, and may be internal functions.
+/// In a mutation, scheduling is a part of the transaction: a mutation that fails schedules nothing. In an action, it
+/// takes effect at once. A scheduled mutation runs exactly once, a scheduled action at most once. A time in the past
+/// means as soon as possible. Scheduled functions run without a user, and may be internal functions.
 ///
-/// After a scheduled function was canceled, functions that it schedules do not run: their documents are canceled from
-/// the beginning. This holds for the mutations and actions that it calls, too.
+/// Functions that a canceled scheduled function schedules do not run: their documents are canceled from the start.
+/// This also holds for the mutations and actions that it calls.
 #[derive(Clone)]
 pub struct Scheduler {
     runtime: Runtime,
-    place: Place,
+    /// The transaction of a mutation; `None` in an action.
+    cell: Option<TransactionCell>,
     /// The scheduled function that schedules, if one does.
-    caller: Option<DocumentId>,
+    caller: Option<Id<ScheduledFunction>>,
 }
 
-/// Where orders are written.
-#[derive(Clone)]
-enum Place {
-    /// Into a mutation's transaction.
-    Within(Slot),
-    /// Into a transaction of their own.
-    AtOnce,
-}
-
-/// A function to be run later.
-pub(crate) struct Job {
-    pub(crate) id: DocumentId,
-    pub(crate) creation_time: f64,
-    pub(crate) path: FunctionPath,
-    pub(crate) args: Object,
-    pub(crate) at_ms: f64,
-    /// The time from which its delay counts; none of a job that was scheduled for a time.
-    pub(crate) delayed_from_ms: Option<f64>,
-}
-
-/// When a job is due.
+/// The time at which a call is due.
 #[derive(Clone, Copy)]
-pub(super) enum DueTime {
+enum DueTime {
     /// After a delay from now on.
     After(Duration),
     /// At a time, in milliseconds since the Unix epoch.
@@ -76,29 +59,23 @@ impl<A, F: Handler<MutationCtx, A>> Schedulable<A, MutationCtx> for F {}
 impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
 
 impl Scheduler {
-    /// Of a mutation, with its transaction.
-    pub(crate) fn of_mutation(
-        runtime: Runtime,
-        slot: Slot,
-        caller: Option<DocumentId>,
-    ) -> Scheduler {
+    /// The scheduler of a mutation with this transaction.
+    pub(crate) fn of_mutation(call: &Call, cell: TransactionCell) -> Scheduler {
         Scheduler {
-            runtime,
-            place: Place::Within(slot),
-            caller,
+            cell: Some(cell),
+            ..Scheduler::of_action(call)
         }
     }
 
-    /// Of an action.
-    pub(crate) fn of_action(runtime: Runtime, caller: Option<DocumentId>) -> Scheduler {
+    pub(crate) fn of_action(call: &Call) -> Scheduler {
         Scheduler {
-            runtime,
-            place: Place::AtOnce,
-            caller,
+            runtime: call.runtime.clone(),
+            cell: None,
+            caller: call.source.scheduled.map(Id::new),
         }
     }
 
-    /// Has a function run once `delay` has passed. Returns the id of its document, a [`ScheduledFunction`].
+    /// Schedules a function to run after `delay`, and returns the id of its document, a [`ScheduledFunction`].
     ///
     /// ```
     /// # use std::time::Duration;
@@ -114,7 +91,7 @@ impl Scheduler {
     /// }
     /// ```
     ///
-    /// Arguments that are another function's do not compile:
+    /// The arguments of another function do not compile:
     ///
     /// ```compile_fail,E0277
     /// # use std::time::Duration;
@@ -129,7 +106,7 @@ impl Scheduler {
     /// ```
     ///
     /// # Errors
-    /// When it is not registered, is put off by more than five years, or more is scheduled than one call may.
+    /// When the function is not registered, the delay is more than five years, or the call schedules too much.
     pub fn run_after<'c, A, C, F>(
         &'c self,
         delay: Duration,
@@ -143,7 +120,7 @@ impl Scheduler {
         self.schedule::<F>(DueTime::After(delay), arguments(args))
     }
 
-    /// Has a function run at a time, in milliseconds since the Unix epoch.
+    /// Schedules a function to run at a time, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// As [`Scheduler::run_after`].
@@ -170,76 +147,92 @@ impl Scheduler {
         args: Result<Object>,
     ) -> BoxFuture<'_, Result<Id<ScheduledFunction>>> {
         Box::pin(async move {
-            let runtime = &self.runtime;
-            let function = runtime.registry().handled_by::<F>()?;
-            let job = new_job(runtime, function.path().clone(), args?, due)?;
-            let id = Id::new(job.id);
-            match &self.place {
-                Place::AtOnce => jobs::order(runtime, job, self.caller).await?,
-                Place::Within(slot) => {
-                    let transaction = &mut *slot.lock()?;
-                    transaction.count_scheduled()?;
-                    jobs::insert(transaction, job, self.caller).await?;
-                }
-            }
-            Ok(id)
+            let function = self.runtime.registry().handled_by::<F>()?;
+            self.order(&function.path, args?, due).await
         })
     }
 
-    /// Cancels a scheduled function. One that has run already is not changed. A running action continues, but
-    /// the functions that it schedules from then on do not run. A scheduled mutation that cancels itself fails at its
-    /// end, with [`Code::CancelsItself`], and writes nothing.
-    ///
-    /// # Errors
-    /// [`Code::InvalidId`] when the id is one of another table; or when the store fails.
-    pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
-        match &self.place {
-            Place::AtOnce => jobs::cancel_at_once(&self.runtime, id.document_id()).await,
-            Place::Within(slot) => {
-                let transaction = &mut *slot.lock()?;
-                transaction.count_scheduled()?;
-                jobs::cancel(transaction, id.document_id()).await
+    async fn order(
+        &self,
+        path: &FunctionPath,
+        args: Object,
+        due: DueTime,
+    ) -> Result<Id<ScheduledFunction>> {
+        check_args(&self.runtime, path, &args)?;
+        let now_ms = match &self.cell {
+            Some(cell) => cell.lock()?.now_ms,
+            None => self.runtime.now_ms(),
+        };
+        let (at, delayed_from) = match due {
+            DueTime::After(delay) => (now_ms + delay.as_secs_f64() * 1e3, Some(now_ms)),
+            DueTime::At(at_ms) => (at_ms, None),
+        };
+        if !at.is_finite() || (at - now_ms).abs() > MAX_DISTANCE_MS {
+            let message = format!(
+                "`{path}` cannot be scheduled for {at}: that is more than five years from now"
+            );
+            return Err(Error::new(Code::InvalidSchedule, message));
+        }
+
+        let order = Order {
+            name: path.as_str().to_owned(),
+            args: Value::Object(args),
+            at,
+            delayed_from,
+            caller: self.caller,
+        };
+        match &self.cell {
+            None => self.runtime.system_mutation(calls::order, order).await,
+            Some(cell) => {
+                self.count_use(cell)?;
+                calls::write(cell, order).await
             }
         }
     }
+
+    /// Cancels a scheduled function; one that has ended does not change.
+    ///
+    /// A running action continues, but the functions that it schedules from then on do not run. A scheduled mutation
+    /// that cancels itself fails at its end with [`Code::CancelsItself`], and writes nothing.
+    ///
+    /// # Errors
+    /// [`Code::InvalidId`] when the id is one of another table; when the store fails.
+    pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
+        match &self.cell {
+            None => {
+                let tables = self.runtime.tables();
+                tables.check_id(
+                    "scheduler.cancel",
+                    id.document_id(),
+                    ScheduledFunction::TABLE,
+                )?;
+                let call = calls::Call { id: *id };
+                self.runtime.system_mutation(calls::cancel, call).await
+            }
+            Some(cell) => {
+                self.count_use(cell)?;
+                calls::cancel_in(cell, id).await
+            }
+        }
+    }
+
+    /// Counts a use of the scheduler against the limits of the mutation.
+    fn count_use(&self, cell: &TransactionCell) -> Result<()> {
+        cell.lock()?.count_scheduled()
+    }
 }
 
-/// A job with an id of its own.
-pub(super) fn new_job(
-    runtime: &Runtime,
-    path: FunctionPath,
-    args: Object,
-    due: DueTime,
-) -> Result<Job> {
-    let now_ms = runtime.now_ms();
-    let (at_ms, delayed_from_ms) = match due {
-        DueTime::After(delay) => (now_ms + delay.as_secs_f64() * 1e3, Some(now_ms)),
-        DueTime::At(at_ms) => (at_ms, None),
-    };
-    if !at_ms.is_finite() || (at_ms - now_ms).abs() > FURTHEST_MS {
-        let message = format!(
-            "`{path}` cannot be scheduled for {at_ms}: that is more than five years from now"
-        );
-        return Err(Error::new(Code::InvalidSchedule, message));
-    }
+/// Checks that a document can hold the arguments of a call.
+fn check_args(runtime: &Runtime, path: &FunctionPath, args: &Object) -> Result<()> {
     check_size(
         format_args!("the arguments of `{path}`, which is scheduled,"),
         args.size(),
         runtime.limits().scheduled_argument_bytes,
     )?;
-    // It is kept two levels down in a document.
+    // The document holds the arguments two levels down: in an array, which is in a field.
     if Value::Object(args.clone()).nesting() + 2 > MAX_NESTING {
         let message = format!("the arguments of `{path}` are nested too deeply to be scheduled");
         return Err(Error::new(Code::ValueTooLarge, message));
     }
-    let table = runtime.tables().system(ScheduledFunction::TABLE).number();
-    let (id, creation_time) = runtime.database().new_id(table, now_ms);
-    Ok(Job {
-        id,
-        creation_time,
-        path,
-        args,
-        at_ms,
-        delayed_from_ms,
-    })
+    Ok(())
 }

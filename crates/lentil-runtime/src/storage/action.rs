@@ -1,59 +1,77 @@
 use ::http::HeaderValue;
-use lentil_schema::Id;
-use lentil_values::Object;
+use bytes::Bytes;
+use lentil_database::SystemTable;
+use lentil_schema::{Doc, Document, Id};
 
-use super::handles::file;
-use super::{File, FileMetadata, StoredFile};
+use super::functions::{Delete, delete};
+use super::stored_file::FileRecord;
+use super::{FileInfo, FileMetadata, Files, StoredFile};
 use crate::http::Body;
-use crate::system::storage::DELETE;
 use crate::{Code, Error, Result, Runtime};
 
-/// Files as an action sees them, `ctx.storage`: to be stored and read too. Each call is a transaction of its own.
+/// Files in an action, `ctx.storage`: stores and reads them too. Each call is a transaction of its own.
 pub struct StorageActions {
-    runtime: Runtime,
+    files: Files,
+}
+
+/// A stored file, as [`StorageActions::get`] returns it.
+#[derive(Debug)]
+pub struct File {
+    /// The `Content-Type` that its sender gave.
+    pub content_type: Option<String>,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its bytes, which are read as the body is consumed.
+    pub body: Body,
+}
+
+impl File {
+    /// Reads all bytes.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn bytes(self) -> Result<Bytes> {
+        Ok(self.body.bytes().await?)
+    }
 }
 
 impl StorageActions {
-    pub(crate) fn new(runtime: Runtime) -> StorageActions {
-        StorageActions { runtime }
+    pub(crate) fn new(runtime: &Runtime) -> StorageActions {
+        StorageActions {
+            files: runtime.files(),
+        }
     }
 
-    /// Stores bytes, all of them or a stream (a request's body, say), as a file of this content type.
+    /// Stores bytes, whole or as a stream (such as a request's body), as a file of this content type.
     ///
     /// # Errors
-    /// When the stream breaks off, or the bytes cannot be kept; nothing of them is left then.
+    /// When the stream breaks off, or the bytes cannot be stored; nothing of them is left then.
     pub async fn store(
         &self,
         bytes: impl Into<Body>,
         content_type: Option<&str>,
     ) -> Result<Id<StoredFile>> {
-        if let Some(content_type) = content_type.filter(|text| HeaderValue::from_str(text).is_err())
+        if let Some(content_type) = content_type
+            && HeaderValue::from_str(content_type).is_err()
         {
-            let message = format!("storage.store: {content_type:?} is no content type");
+            let message = format!("storage.store: {content_type:?} is not a content type");
             return Err(Error::new(Code::BadRequest, message));
         }
-        let stored = self
-            .runtime
-            .store_file(bytes.into(), content_type.map(str::to_owned), None)
-            .await;
+        let content_type = content_type.map(str::to_owned);
+        let stored = self.files.store(bytes.into(), content_type, None).await;
         stored.map_err(|error| error.into_error().in_context("storage.store"))
     }
 
-    /// The file, or `None` when it does not exist (any more).
+    /// Returns the file; `None` when it does not exist.
     ///
     /// # Errors
-    /// When the id is not one of a file, or its content cannot be read.
+    /// [`Code::InvalidId`] when the id is not one of a file; when its blob cannot be read.
     pub async fn get(&self, id: &Id<StoredFile>) -> Result<Option<File>> {
-        let found = file(
-            &mut self.runtime.reading().await?,
-            id.document_id(),
-            "storage.get",
-        )
-        .await?;
-        let Some((_, file)) = found else {
+        let Some(found) = self.find(id, "storage.get").await? else {
             return Ok(None);
         };
-        let body = self.runtime.read_file(&file, 0..file.size).await?;
+        let file = FileInfo::from(found.fields);
+        let body = self.files.read(&file, 0..file.size).await?;
         Ok(Some(File {
             content_type: file.content_type,
             size: file.size,
@@ -61,50 +79,45 @@ impl StorageActions {
         }))
     }
 
-    /// The URL at which anyone can read the file until it is deleted, or `None` when it does not exist (any more).
+    /// Returns the URL at which anyone can read the file until it is deleted; `None` when it does not exist.
     ///
     /// # Errors
-    /// When the id is not one of a file.
+    /// [`Code::InvalidId`] when the id is not one of a file.
     pub async fn get_url(&self, id: &Id<StoredFile>) -> Result<Option<String>> {
-        let found = file(
-            &mut self.runtime.reading().await?,
-            id.document_id(),
-            "storage.get_url",
-        )
-        .await?;
-        Ok(found.map(|(_, file)| self.runtime.file_url(&file.url_id)))
+        let found = self.find(id, "storage.get_url").await?;
+        Ok(found.map(|file| self.files.url(&file.url_id)))
     }
 
-    /// What is known of the file.
+    /// Returns the file's metadata.
     ///
     /// # Errors
-    /// When the id is not one of a file.
+    /// [`Code::InvalidId`] when the id is not one of a file.
     pub async fn get_metadata(&self, id: &Id<StoredFile>) -> Result<Option<FileMetadata>> {
-        let found = file(
-            &mut self.runtime.reading().await?,
-            id.document_id(),
-            "storage.get_metadata",
-        )
-        .await?;
-        Ok(found.map(|(_, file)| file.into()))
+        let found = self.find(id, "storage.get_metadata").await?;
+        Ok(found.map(|file| FileInfo::from(file.fields).into()))
+    }
+
+    async fn find(&self, id: &Id<StoredFile>, call: &str) -> Result<Option<Doc<FileRecord>>> {
+        let mut table = SystemTable::of(&self.files.runtime().reading().await?)?;
+        table.get(call, id.document_id()).await
     }
 
     /// Deletes a file.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it does not exist (any more).
+    /// [`Code::NonexistentDocument`] when the file does not exist.
     pub async fn delete(&self, id: &Id<StoredFile>) -> Result<()> {
-        self.runtime
-            .system_mutation(DELETE, Object::from([("id", id.to_string())]))
-            .await
-            .map(drop)
+        let runtime = self.files.runtime();
+        let tables = runtime.tables();
+        tables.check_id("storage.delete", id.document_id(), StoredFile::TABLE)?;
+        runtime.system_mutation(delete, Delete { id: *id }).await
     }
 
-    /// A URL to which a client can `POST` files for an hour; each is answered `{"storageId": …}`.
+    /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.
     ///
     /// # Errors
     /// None, today.
     pub async fn generate_upload_url(&self) -> Result<String> {
-        Ok(self.runtime.upload_url(self.runtime.now_ms()))
+        Ok(self.files.upload_url(self.files.runtime().now_ms()))
     }
 }

@@ -1,77 +1,79 @@
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
-use lentil_schema::Id;
-use lentil_store::StoredDocument;
-use lentil_values::DocumentId;
+use lentil_database::{SystemTable, TransactionCell};
+use lentil_schema::{Doc, Id};
 
-use super::{FileInfo, FileMetadata, StoredFile};
-use crate::database::{Slot, Transaction};
-use crate::system::SystemTable;
-use crate::system::storage::TABLE;
+use super::stored_file::FileRecord;
+use super::{FileInfo, FileMetadata, Files, StoredFile};
 use crate::{Code, Error, Result, Runtime};
 
-/// Files as a query sees them, `ctx.storage`.
+/// Files in a query, `ctx.storage`.
 ///
-/// What it tells counts as read: a live query runs again when the file is deleted.
+/// A document that it reads counts as read: a live query runs again when the file is deleted.
 pub struct StorageReader {
-    runtime: Runtime,
-    slot: Slot,
+    cell: TransactionCell,
+    files: Files,
 }
 
 impl StorageReader {
-    pub(crate) fn new(runtime: Runtime, slot: Slot) -> StorageReader {
-        StorageReader { runtime, slot }
+    pub(crate) fn new(cell: TransactionCell, runtime: &Runtime) -> StorageReader {
+        StorageReader {
+            cell,
+            files: runtime.files(),
+        }
     }
 
-    /// The URL at which anyone can read the file until it is deleted, or `None` when it does not exist (any more).
+    /// Returns the URL at which anyone can read the file until it is deleted; `None` when it does not exist.
     ///
     /// # Errors
-    /// When the id is not one of a file, or a limit of reading is passed.
+    /// [`Code::InvalidId`] when the id is not one of a file; when a limit of reading is passed.
     pub async fn get_url(&mut self, id: &Id<StoredFile>) -> Result<Option<String>> {
-        let mut transaction = self.slot.lock()?;
-        let found = file(&mut transaction, id.document_id(), "storage.get_url").await?;
-        Ok(found.map(|(_, file)| self.runtime.file_url(&file.url_id)))
+        let found = self.find(id, "storage.get_url").await?;
+        Ok(found.map(|file| self.files.url(&file.url_id)))
     }
 
-    /// What is known of the file. `ctx.db.system.get` tells the same in newer words.
+    /// Returns the file's metadata. `ctx.db.system.get` is the newer way to read it.
     ///
     /// # Errors
     /// As [`StorageReader::get_url`].
     pub async fn get_metadata(&mut self, id: &Id<StoredFile>) -> Result<Option<FileMetadata>> {
-        let mut transaction = self.slot.lock()?;
-        let found = file(&mut transaction, id.document_id(), "storage.get_metadata").await?;
-        Ok(found.map(|(_, file)| file.into()))
+        let found = self.find(id, "storage.get_metadata").await?;
+        Ok(found.map(|file| FileInfo::from(file.fields).into()))
+    }
+
+    async fn find(&self, id: &Id<StoredFile>, call: &str) -> Result<Option<Doc<FileRecord>>> {
+        let mut table = SystemTable::open(&self.cell)?;
+        table.get(call, id.document_id()).await
     }
 }
 
-/// Files as a mutation sees them, `ctx.storage`: as a [`StorageReader`] does, and to be deleted and uploaded.
+/// Files in a mutation, `ctx.storage`: reads as a [`StorageReader`] does, deletes, and makes upload URLs.
 pub struct StorageWriter {
     reader: StorageReader,
 }
 
 impl StorageWriter {
-    pub(crate) fn new(runtime: Runtime, slot: Slot) -> StorageWriter {
+    pub(crate) fn new(cell: TransactionCell, runtime: &Runtime) -> StorageWriter {
         StorageWriter {
-            reader: StorageReader::new(runtime, slot),
+            reader: StorageReader::new(cell, runtime),
         }
     }
 
-    /// Deletes a file, as a part of the transaction: a mutation that fails deletes nothing.
+    /// Deletes a file as a part of the transaction: a mutation that fails deletes nothing.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it does not exist (any more).
+    /// [`Code::NonexistentDocument`] when the file does not exist.
     pub async fn delete(&mut self, id: &Id<StoredFile>) -> Result<()> {
-        delete_file(&mut *self.reader.slot.lock()?, id.document_id()).await
+        delete_file(SystemTable::open(&self.reader.cell)?, id).await
     }
 
-    /// A URL to which a client can `POST` files for an hour; each is answered `{"storageId": …}`.
+    /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.
     ///
     /// # Errors
     /// [`Code::Abandoned`] after a nested call was dropped before it finished.
     pub async fn generate_upload_url(&mut self) -> Result<String> {
-        let transaction = self.reader.slot.lock()?;
-        Ok(self.reader.runtime.upload_url(transaction.now_ms))
+        let now_ms = self.reader.cell.lock()?.now_ms;
+        Ok(self.reader.files.upload_url(now_ms))
     }
 }
 
@@ -89,51 +91,16 @@ impl DerefMut for StorageWriter {
     }
 }
 
-/// A file's document, with what it says.
-pub(super) async fn file(
-    transaction: &mut Transaction,
-    id: DocumentId,
-    call: &str,
-) -> Result<Option<(Arc<StoredDocument>, FileInfo)>> {
-    transaction.env().tables.check_id(call, id, TABLE)?;
-    let Some(document) = transaction
-        .get(id)
-        .await
-        .map_err(|error| error.in_context(call))?
-    else {
-        return Ok(None);
-    };
-    let unreadable = || {
-        Error::new(
-            Code::Internal,
-            format!("the stored file \"{id}\" has no readable document"),
-        )
-    };
-    let file = FileInfo::of(&document).ok_or_else(unreadable)?;
-    Ok(Some((document, file)))
-}
-
-/// Deletes a file's document; its bytes go when that is durable.
-pub(crate) async fn delete_file(transaction: &mut Transaction, id: DocumentId) -> Result<()> {
-    let found = file(transaction, id, "storage.delete").await?;
-    let missing = || {
-        Error::new(
+/// Deletes a file's document. Its blob is removed once that is durable.
+pub(super) async fn delete_file(
+    mut files: SystemTable<FileRecord>,
+    id: &Id<StoredFile>,
+) -> Result<()> {
+    match files.get("storage.delete", id.document_id()).await? {
+        Some(file) => files.delete(&file.id).await,
+        None => Err(Error::new(
             Code::NonexistentDocument,
             format!("storage.delete: storage id {id} not found"),
-        )
-    };
-    let (document, _) = found.ok_or_else(missing)?;
-    SystemTable::open(transaction, TABLE).delete(document);
-    Ok(())
-}
-
-impl From<FileInfo> for FileMetadata {
-    fn from(file: FileInfo) -> FileMetadata {
-        FileMetadata {
-            storage_id: file.url_id,
-            sha256: file.hash.to_string(),
-            size: file.size as f64,
-            content_type: file.content_type,
-        }
+        )),
     }
 }

@@ -1,45 +1,34 @@
-//! Files: `ctx.storage`, and what the server's upload and download endpoints rest on.
+//! Files: `ctx.storage`, and the operations under the server's upload and download endpoints.
 //!
-//! A file is a document of the system's table `_storage`, and a content in the [`lentil_store::FileStore`] under the
-//! hash of its bytes, which other documents may name too. Two rules keep them together, whatever crashes when:
+//! A file is a document of the system's table `_storage`, and a blob in the [`lentil_store::FileStore`] under the hash
+//! of its bytes. Several documents may name one blob. Two rules keep documents and blobs together through crashes:
 //!
 //! ```text
-//! store    write, hash → content durable → document committed → acknowledged
-//! delete   document gone, durably        → no document names the content → content removed
+//! store    write, hash → blob durable → document committed → acknowledged
+//! delete   document deleted, durably  → no document names the blob → blob removed
 //! ```
 //!
-//! So a document never lacks its content; a content may lack a document, after a crash between two of these steps,
-//! and [`crate::Runtime::sweep_files`] removes it at the next start. What lies between "content durable" and
-//! "document committed", and between "no document names it" and "removed", is under the content's lock: a file that
-//! is stored while another of the same content is deleted keeps its bytes.
+//! So a document never lacks its blob. A crash between two steps may leave a blob without a document, which the sweep
+//! at the next start removes. A lock on the blob covers the steps from "blob durable" to "document committed", and from
+//! "no document names the blob" to "blob removed". So a file that is stored while another with the same bytes is
+//! deleted keeps its blob.
 
 mod action;
-mod file;
+mod files;
+mod functions;
 mod handles;
-mod locks;
 mod stored_file;
 mod storing;
 mod sweep;
 mod upload_token;
 
-use data_encoding::BASE64;
-use lentil_store::ContentHash;
-
-pub use action::StorageActions;
-pub use file::File;
-pub(crate) use handles::delete_file;
+pub use action::{File, StorageActions};
+pub use files::Files;
+pub(crate) use files::{BlobLocks, FileParts};
+pub(crate) use functions::functions;
 pub use handles::{StorageReader, StorageWriter};
-pub(crate) use locks::ContentLocks;
+pub(crate) use stored_file::FileRecord;
 pub use stored_file::{FileInfo, FileMetadata, StoredFile};
 pub use storing::StoreFileError;
 pub(crate) use upload_token::UploadKey;
 pub use upload_token::UploadTokenError;
-
-fn hash_of_base64(text: &str) -> Option<ContentHash> {
-    BASE64
-        .decode(text.as_bytes())
-        .ok()?
-        .try_into()
-        .ok()
-        .map(ContentHash)
-}

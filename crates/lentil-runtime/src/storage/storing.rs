@@ -1,28 +1,29 @@
 use aws_lc_rs::digest;
 use data_encoding::BASE64;
+use lentil_call::BodyError;
 use lentil_schema::Id;
 use lentil_store::{ContentHash, FileError, FileWriter};
 
-use super::file::file_error;
-use super::{StoredFile, UploadTokenError};
-use crate::http::{Body, BodyError};
+use super::files::file_error;
+use super::functions::{Insert, insert};
+use super::{Files, StoredFile};
+use crate::http::Body;
 use crate::run::ToItsEnd;
-use crate::system::storage::{INSERT, insert_args};
-use crate::{Code, Error, Runtime};
+use crate::{Code, Error};
 
 /// A media type is two names of 127 bytes at most, and a few parameters.
 const MAX_CONTENT_TYPE_BYTES: usize = 1_024;
 
-/// Why a file is not stored. Nothing of it is left.
+/// The reason why a file is not stored. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreFileError {
-    /// Its bytes are not those that were announced: send it again.
+    /// The bytes do not have the announced hash: send them again.
     #[error("the file's SHA-256 is {actual}, and {announced} was announced")]
     Sha256Mismatch {
-        /// What was announced, in base64.
+        /// The announced hash, in base64.
         announced: String,
-        /// What came, in base64.
+        /// The hash of the bytes that arrived, in base64.
         actual: String,
     },
     /// The content type is too long: shorten it.
@@ -31,13 +32,13 @@ pub enum StoreFileError {
         /// Its length.
         bytes: usize,
     },
-    /// Its bytes did not all come.
+    /// The bytes did not all arrive.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// Its bytes could not be kept: the disk is full, or the place cannot be reached.
+    /// The bytes could not be stored: the disk is full, or the object store cannot be reached.
     #[error(transparent)]
     Files(#[from] FileError),
-    /// Its document could not be written.
+    /// The file's document could not be written.
     #[error("{}", .0.message())]
     Failed(Error),
 }
@@ -53,31 +54,27 @@ impl StoreFileError {
     }
 }
 
-impl Runtime {
-    /// Returns whether an upload URL's token is good now.
+impl Files {
+    /// Stores a file; when this returns, the blob is durable and has a document.
     ///
-    /// # Errors
-    /// That it is not.
-    pub fn check_upload_token(&self, token: &str) -> Result<(), UploadTokenError> {
-        self.upload_key().check(token, self.now_ms())
-    }
-
-    /// Stores a file: when this returns, it is durable and has a document. `announced` is the hash its sender names.
+    /// `announced` is the hash that the sender gave.
     ///
     /// # Errors
     /// As [`StoreFileError`] says.
-    pub async fn store_file(
+    pub async fn store(
         &self,
         mut body: Body,
         content_type: Option<String>,
         announced: Option<ContentHash>,
     ) -> Result<Id<StoredFile>, StoreFileError> {
-        if let Some(bytes) = content_type.as_ref().map(String::len)
-            && bytes > MAX_CONTENT_TYPE_BYTES
+        if let Some(content_type) = &content_type
+            && content_type.len() > MAX_CONTENT_TYPE_BYTES
         {
+            let bytes = content_type.len();
             return Err(StoreFileError::ContentTypeTooLong { bytes });
         }
-        let mut writer = self.files().create().await?;
+
+        let mut writer = self.parts().blobs.create().await?;
         let mut digest = digest::Context::new(&digest::SHA256);
         let mut size = 0;
         while let Some(chunk) = body.chunk().await.transpose()? {
@@ -85,46 +82,42 @@ impl Runtime {
             size += chunk.len() as u64;
             writer.write(chunk).await?;
         }
+
         let digest = digest.finish();
         let hash = ContentHash(digest.as_ref().try_into().expect("a SHA-256 has 32 bytes"));
         if let Some(announced) = announced.filter(|announced| *announced != hash) {
-            let base64 = |hash: ContentHash| BASE64.encode(&hash.0);
             return Err(StoreFileError::Sha256Mismatch {
-                announced: base64(announced),
-                actual: base64(hash),
+                announced: BASE64.encode(&announced.0),
+                actual: BASE64.encode(&hash.0),
             });
         }
-        let runtime = self.clone();
-        // From here on it is stored whoever hangs up: half of it would leave a content without a document.
-        ToItsEnd::new(async move { runtime.keep(writer, hash, size, content_type).await }).await
+
+        // A client that hangs up from here on must not leave a blob without a document.
+        let files = self.clone();
+        ToItsEnd::new(async move { files.commit(writer, hash, size, content_type).await }).await
     }
 
-    /// Makes a written content durable and gives it a document.
-    async fn keep(
+    /// Makes a written blob durable and gives it a document.
+    async fn commit(
         &self,
         writer: Box<dyn FileWriter>,
         hash: ContentHash,
         size: u64,
         content_type: Option<String>,
     ) -> Result<Id<StoredFile>, StoreFileError> {
-        let held = self.content_locks().lock(&hash).await;
-        let kept = async {
+        let lock = self.lock(&hash).await;
+        let stored = async {
             writer.finish(&hash).await?;
-            let args = insert_args(&BASE64.encode(&hash.0), size, content_type.as_deref());
-            let id = self
-                .system_mutation(INSERT, args)
-                .await
-                .map_err(StoreFileError::Failed)?;
-            let id = id.as_str().and_then(|id| id.parse().ok());
-            id.ok_or_else(|| {
-                StoreFileError::Failed(Error::new(Code::Internal, "a new file has no id"))
-            })
+            let file = Insert::new(hash, size, content_type);
+            let inserted = self.runtime().system_mutation(insert, file).await;
+            inserted.map_err(StoreFileError::Failed)
         };
-        let kept = kept.await;
-        drop(held);
-        if kept.is_err() {
-            self.remove_if_unneeded(hash).await;
+        let stored = stored.await;
+        // `remove_unused` takes the lock itself.
+        drop(lock);
+        if stored.is_err() {
+            self.remove_unused(hash).await;
         }
-        kept
+        stored
     }
 }

@@ -1,124 +1,106 @@
-//! What `npx convex` asks for: queries under `_system/cli/`, for the administrator alone.
+//! The queries of `npx convex`, under `_system/cli/`. Only the administrator calls them.
 
 use std::collections::BTreeMap;
 
+use lentil_macros::{Args, ValueType};
 use lentil_schema::{Document, RangeSpec};
 use lentil_store::Order;
-use lentil_values::{FieldValidator, Object, Value, ValueType, v};
+use lentil_values::{Object, Value, ValueType};
 
 use super::environment;
-use super::function::{object, query};
 use crate::{
-    Code, Error, Function, PaginationOptions, QueryCtx, Result, ScheduledFunction, StoredFile,
+    Code, Error, Functions, PaginationOptions, QueryCtx, Result, ScheduledFunction, StoredFile,
     Visibility,
 };
 
 /// Documents in one page of `tableData`, whatever the caller asks for.
 const MAX_PAGE_ITEMS: f64 = 4_096.0;
-/// Bytes of documents, after which a page ends.
+/// Bytes of documents after which a page ends.
 const MAX_PAGE_BYTES: f64 = 4_194_304.0;
 
-/// The queries of the command line.
-pub(super) fn functions() -> Vec<Function> {
-    let text = || FieldValidator::from(v::string());
-    let page = || FieldValidator::from(PaginationOptions::validator());
-    let component = || ("componentId", v::optional(v::any()));
-    vec![
-        query(
-            "_system/cli/tables:default",
-            [("paginationOpts", page()), component()],
-            |ctx, _| Box::pin(async move { Ok(tables(ctx)) }),
-        ),
-        query(
-            "_system/cli/tableData:default",
-            [
-                ("table", text()),
-                ("order", text()),
-                ("paginationOpts", page()),
-                component(),
-            ],
-            |ctx, args| Box::pin(table_data(ctx, args)),
-        ),
-        query(
-            "_system/cli/queryEnvironmentVariables:default",
-            [component()],
-            |ctx, _| {
-                Box::pin(async move {
-                    let all = environment::all(&mut *ctx.db.transaction()?).await?;
-                    Ok(Value::Array(
-                        all.into_iter()
-                            .map(|(name, value)| variable(&name, &value))
-                            .collect(),
-                    ))
-                })
-            },
-        ),
-        query(
-            environment::GET,
-            [("name", text()), component()],
-            |ctx, args| {
-                Box::pin(async move {
-                    let name = args.get("name").and_then(Value::as_str).unwrap_or_default();
-                    let value =
-                        environment::stored_value(&mut *ctx.db.transaction()?, name).await?;
-                    Ok(value.map_or(Value::Null, |value| variable(name, &value)))
-                })
-            },
-        ),
-        // Asked for before an import is begun, which is then told what to do instead.
-        query("_system/cli/queryImport:list", [component()], |_, _| {
-            Box::pin(async move { Ok(Value::Array(Vec::new())) })
-        }),
-        query("_system/cli/convexUrl:cloudUrl", [component()], |ctx, _| {
-            Box::pin(async move { Ok(Value::from(ctx.call.runtime.origin())) })
-        }),
-        query("_system/cli/modules:apiSpec", [component()], |ctx, _| {
-            Box::pin(async move { api_spec(ctx) })
-        }),
-    ]
+pub(super) fn functions() -> Functions {
+    let module = |name: &str| Functions::in_module(&format!("_system/cli/{name}"));
+    Functions::new()
+        .with(module("tables").internal_query("default", tables))
+        .with(module("tableData").internal_query("default", table_data))
+        .with(
+            module("queryEnvironmentVariables")
+                .internal_query("default", variables)
+                .internal_query("get", variable),
+        )
+        .with(module("queryImport").internal_query("list", imports))
+        .with(module("convexUrl").internal_query("cloudUrl", cloud_url))
+        .with(module("modules").internal_query("apiSpec", api_spec))
 }
 
-/// Every table of the application, in one page.
-fn tables(ctx: &mut QueryCtx) -> Value {
-    let runtime = &ctx.call.runtime;
-    let mut names: Vec<&str> = runtime.tables().names().collect();
+/// The only argument of most queries; there is one component, the application.
+#[derive(Args)]
+struct InComponent {
+    component_id: Option<Value>,
+}
+
+#[derive(Args)]
+struct Page {
+    pagination_opts: PaginationOptions,
+    component_id: Option<Value>,
+}
+
+#[derive(ValueType)]
+struct TableName {
+    name: String,
+}
+
+/// The only page of a result.
+#[derive(ValueType)]
+struct OnlyPage {
+    page: Vec<TableName>,
+    is_done: bool,
+    continue_cursor: String,
+}
+
+impl OnlyPage {
+    fn new(page: Vec<TableName>) -> OnlyPage {
+        OnlyPage {
+            page,
+            is_done: true,
+            continue_cursor: String::new(),
+        }
+    }
+}
+
+/// Returns every table of the application.
+async fn tables(ctx: &mut QueryCtx, _: Page) -> Result<OnlyPage> {
+    let mut names: Vec<&str> = ctx.call.runtime.tables().names().collect();
     names.sort_unstable();
-    let page: Vec<Value> = names
-        .into_iter()
-        .map(|name| object([("name", name.into())]))
-        .collect();
-    let no_more = ("continueCursor", "".into());
-    object([
-        ("page", Value::Array(page)),
-        ("isDone", true.into()),
-        no_more,
-    ])
+    let names = names.into_iter().map(|name| TableName {
+        name: name.to_owned(),
+    });
+    Ok(OnlyPage::new(names.collect()))
 }
 
-/// A page of a table's documents; of a table that does not exist it is empty.
-async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
-    let table = args
-        .get("table")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let order = match args.get("order").and_then(Value::as_str) {
-        Some("asc") => Order::Asc,
-        Some("desc") => Order::Desc,
+#[derive(Args)]
+struct TableData {
+    table: String,
+    order: String,
+    pagination_opts: PaginationOptions,
+    component_id: Option<Value>,
+}
+
+/// Returns a page of a table's documents. The page of a table that does not exist is empty.
+async fn table_data(ctx: &mut QueryCtx, args: TableData) -> Result<Value> {
+    let order = match args.order.as_str() {
+        "asc" => Order::Asc,
+        "desc" => Order::Desc,
         _ => {
-            return Err(Error::new(
-                Code::InvalidQuery,
-                "`order` is \"asc\" or \"desc\"",
-            ));
+            let message = "`order` must be \"asc\" or \"desc\"";
+            return Err(Error::new(Code::InvalidQuery, message));
         }
     };
-    let options = args.remove("paginationOpts").unwrap_or(Value::Null);
-    let mut options =
-        PaginationOptions::from_value(options).map_err(|error| Error::msg(error.to_string()))?;
+    let table = args.table;
+    let mut options = args.pagination_opts;
     // The command line asks for the whole of `--limit` at once, and repeats until it has that many.
     options.num_items = options.num_items.min(MAX_PAGE_ITEMS);
     options.maximum_bytes_read.get_or_insert(MAX_PAGE_BYTES);
-    let is_declared = ctx.call.runtime.tables().named(&table).is_some();
     match table.as_str() {
         StoredFile::TABLE => {
             let files = ctx.db.system.query(StoredFile::all()).order(order);
@@ -128,57 +110,85 @@ async fn table_data(ctx: &mut QueryCtx, mut args: Object) -> Result<Value> {
             let scheduled = ctx.db.system.query(ScheduledFunction::all()).order(order);
             Ok(scheduled.paginate(options).await?.into_value())
         }
-        _ if is_declared => {
-            let range = RangeSpec::all(table, "by_creation_time");
+        name if ctx.call.runtime.tables().named(name).is_some() => {
+            let range = RangeSpec::all(name.to_owned(), "by_creation_time");
             let documents = ctx.db.query_objects(range).order(order);
             Ok(documents.paginate(options).await?.into_value())
         }
-        _ => Ok(object([
-            ("page", Value::Array(Vec::new())),
-            ("isDone", true.into()),
-            ("continueCursor", "".into()),
-        ])),
+        _ => Ok(OnlyPage::new(Vec::new()).into_value()),
     }
 }
 
-/// Every function and route of the application, as `npx convex function-spec` prints it.
-fn api_spec(ctx: &mut QueryCtx) -> Result<Value> {
+#[derive(ValueType)]
+struct Variable {
+    name: String,
+    value: String,
+}
+
+async fn variables(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Variable>> {
+    let all = environment::all(&ctx.db).await?;
+    let variables = all.into_iter().map(|variable| Variable {
+        name: variable.fields.name,
+        value: variable.fields.value,
+    });
+    Ok(variables.collect())
+}
+
+#[derive(Args)]
+struct OneVariable {
+    name: String,
+    component_id: Option<Value>,
+}
+
+async fn variable(ctx: &mut QueryCtx, args: OneVariable) -> Result<Option<Variable>> {
+    let value = environment::stored_value(&ctx.db, &args.name).await?;
+    Ok(value.map(|value| Variable {
+        name: args.name,
+        value,
+    }))
+}
+
+/// Returns no imports. The command line asks before it starts an import, which then fails with advice.
+async fn imports(_: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
+    Ok(Vec::new())
+}
+
+async fn cloud_url(ctx: &mut QueryCtx, _: InComponent) -> Result<String> {
+    Ok(ctx.call.runtime.origin().to_owned())
+}
+
+/// Returns every function and route of the application, as `npx convex function-spec` prints them.
+async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
     let runtime = &ctx.call.runtime;
-    let own = |path: &str| path.starts_with("_system/");
     let functions: BTreeMap<_, _> = runtime
         .functions()
-        .filter(|function| !own(function.path().as_str()))
+        .filter(|function| !function.path().as_str().starts_with("_system/"))
         .map(|function| (function.path().clone(), function))
         .collect();
     let mut spec = Vec::new();
     for function in functions.values() {
-        let visibility = if function.visibility() == Visibility::Public {
-            "public"
-        } else {
-            "internal"
+        let kind = match function.visibility() {
+            Visibility::Public => "public",
+            Visibility::Internal => "internal",
         };
-        spec.push(object([
+        spec.push(Value::Object(Object::from([
             ("identifier", function.path().to_js().into()),
             ("functionType", format!("{:?}", function.kind()).into()),
-            ("visibility", object([("kind", visibility.into())])),
+            ("visibility", Value::Object(Object::from([("kind", kind)]))),
             ("args", parsed(&function.args().to_json())?),
             ("returns", parsed(&function.returns().to_json())?),
-        ]));
+        ])));
     }
-    spec.extend(runtime.router().listed().map(|(method, path)| {
-        object([
-            ("functionType", "HttpAction".into()),
+    for (method, path) in runtime.router().listed() {
+        spec.push(Value::Object(Object::from([
+            ("functionType", Value::from("HttpAction")),
             ("method", method.into()),
             ("path", path.into()),
-        ])
-    }));
-    Ok(Value::Array(spec))
+        ])));
+    }
+    Ok(spec)
 }
 
 fn parsed(json: &serde_json::Value) -> Result<Value> {
     Value::parse_json(json.to_string().as_bytes()).map_err(Error::internal)
-}
-
-fn variable(name: &str, value: &str) -> Value {
-    object([("name", name.into()), ("value", value.into())])
 }

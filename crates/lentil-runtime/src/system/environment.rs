@@ -1,20 +1,22 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use lentil_store::StoredDocument;
-use lentil_values::{FieldName, Object, Value, v};
+use lentil_database::{DatabaseReader, SystemTable};
+use lentil_macros::{Args, Document, ValueType};
+use lentil_schema::{Doc, Document};
+use lentil_values::Nullable;
 
-use super::SystemTable;
-use super::function::{mutation, object};
-use crate::database::Transaction;
 use crate::http::Secret;
-use crate::{Code, Error, Function, Result, Runtime};
+use crate::{Code, Error, Functions, MutationCtx, Result, Runtime};
 
-pub(crate) const TABLE: &str = "_environment_variables";
-pub(super) const BY_NAME: &str = "by_name";
-pub(super) const GET: &str = "_system/cli/queryEnvironmentVariables:get";
-
-const CHANGE: &str = "_system/environment:change";
+/// A stored environment variable.
+#[derive(Document, Clone, Debug)]
+#[system]
+#[table("_environment_variables")]
+#[index(by_name(name))]
+pub(crate) struct EnvironmentVariable {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
 
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 8 << 10;
@@ -90,46 +92,33 @@ impl EnvironmentChange {
     }
 }
 
-/// The stored value of a variable, as this transaction sees it.
-async fn stored(transaction: &mut Transaction, name: &str) -> Result<Option<Arc<StoredDocument>>> {
-    let rows = SystemTable::open(transaction, TABLE)
-        .find(BY_NAME, &[Value::from(name)], 1)
+/// Returns the stored value of a variable, as this transaction sees it.
+pub(super) async fn stored_value(db: &DatabaseReader, name: &str) -> Result<Option<String>> {
+    let found = SystemTable::of(db)?
+        .first(EnvironmentVariable::BY_NAME.eq(name))
         .await?;
-    Ok(rows.into_iter().next().map(|row| row.document))
+    Ok(found.map(|found| found.fields.value))
 }
 
-pub(super) async fn stored_value(
-    transaction: &mut Transaction,
-    name: &str,
-) -> Result<Option<String>> {
-    let found = stored(transaction, name).await?;
-    Ok(found.and_then(|document| document.fields.get("value")?.as_str().map(str::to_owned)))
+/// Returns every stored variable, by name.
+pub(super) async fn all(db: &DatabaseReader) -> Result<Vec<Doc<EnvironmentVariable>>> {
+    SystemTable::of(db)?
+        .scan(EnvironmentVariable::BY_NAME, MAX_VARIABLES)
+        .await
 }
 
-/// Every stored variable, by name.
-pub(super) async fn all(transaction: &mut Transaction) -> Result<Vec<(String, String)>> {
-    let rows = SystemTable::open(transaction, TABLE)
-        .find_uncounted(BY_NAME, &[], None, MAX_VARIABLES)
-        .await?;
-    let text =
-        |document: &StoredDocument, field| document.fields.get(field)?.as_str().map(str::to_owned);
-    Ok(rows
-        .iter()
-        .filter_map(|row| Some((text(&row.document, "name")?, text(&row.document, "value")?)))
-        .collect())
-}
-
-/// The value of a variable within a transaction: the process's or built-in one, or the stored one, or the generated
-/// secret.
+/// Returns the value of a variable within a transaction.
+///
+/// The process's own variables come first, then the built-in ones, the stored ones, and the generated secrets.
 pub(crate) async fn read(
     runtime: &Runtime,
-    transaction: &mut Transaction,
+    db: &DatabaseReader,
     name: &str,
 ) -> Result<Option<String>> {
     if let Some(value) = runtime.fixed_variable(name) {
         return Ok(Some(value));
     }
-    let stored = stored_value(transaction, name).await?;
+    let stored = stored_value(db, name).await?;
     Ok(stored.or_else(|| runtime.secret_value(name)))
 }
 
@@ -187,93 +176,78 @@ impl Runtime {
         &self,
         changes: &[EnvironmentChange],
     ) -> Result<(), EnvironmentError> {
-        changes.iter().try_for_each(EnvironmentChange::check)?;
-        let change = |change: &EnvironmentChange| {
-            let value = change.value.as_deref().map_or(Value::Null, Value::from);
-            object([("name", change.name.as_str().into()), ("value", value)])
+        for change in changes {
+            change.check()?;
+        }
+        let changes = changes.iter().map(|change| Change {
+            name: change.name.clone(),
+            value: change.value.clone().into(),
+        });
+        let changes = Changes {
+            changes: changes.collect(),
         };
-        let changes = Value::Array(changes.iter().map(change).collect());
-        let changed = self.system_mutation(CHANGE, Object::from([("changes", changes)]));
-        match changed.await {
-            Ok(_) => Ok(()),
+        match self.system_mutation(change, changes).await {
+            Ok(()) => Ok(()),
             Err(error) if error.code() == Code::LimitExceeded => Err(EnvironmentError::TooMany),
             Err(error) => Err(EnvironmentError::Failed(error)),
         }
     }
 }
 
-pub(super) fn functions() -> Vec<Function> {
-    let change = v::object([
-        ("name", v::string()),
-        ("value", v::union([v::string(), v::null()])),
-    ]);
-    vec![mutation(
-        CHANGE,
-        [("changes", v::array(change).into())],
-        |ctx, args| {
-            Box::pin(async move {
-                let transaction = &mut *ctx.db.transaction()?;
-                let changes = args
-                    .get("changes")
-                    .and_then(Value::as_array)
-                    .unwrap_or_default();
-                for change in changes.iter().filter_map(Value::as_object) {
-                    let name = change
-                        .get("name")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default();
-                    apply(
-                        transaction,
-                        name,
-                        change.get("value").and_then(Value::as_str),
-                    )
-                    .await?;
-                }
-                check_total(transaction).await?;
-                Ok(Value::Null)
-            })
-        },
-    )]
+pub(super) fn functions() -> Functions {
+    Functions::in_module("_system/environment").internal_mutation("change", change)
 }
 
-async fn check_total(transaction: &mut Transaction) -> Result<()> {
-    let all = all(transaction).await?;
-    let total: usize = all
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    if total > MAX_TOTAL_BYTES {
-        return Err(Error::new(
-            Code::LimitExceeded,
-            "too many bytes of environment variables",
-        ));
+#[derive(Args)]
+struct Changes {
+    changes: Vec<Change>,
+}
+
+#[derive(ValueType)]
+struct Change {
+    name: String,
+    /// Null removes the variable.
+    value: Nullable<String>,
+}
+
+async fn change(ctx: &mut MutationCtx, args: Changes) -> Result<()> {
+    for Change { name, value } in args.changes {
+        match value {
+            Nullable::Value(value) => set(ctx, name, value).await?,
+            Nullable::Null => remove(ctx, &name).await?,
+        }
+    }
+    let all = all(&ctx.db).await?;
+    let sizes = all.iter().map(|all| all.name.len() + all.value.len());
+    if sizes.sum::<usize>() > MAX_TOTAL_BYTES {
+        let message = "too many bytes of environment variables";
+        return Err(Error::new(Code::LimitExceeded, message));
     }
     Ok(())
 }
 
-/// Stores a variable, or removes it where there is no value.
-async fn apply(transaction: &mut Transaction, name: &str, value: Option<&str>) -> Result<()> {
-    let old = stored(transaction, name).await?;
-    let count = all(transaction).await?.len();
-    let mut table = SystemTable::open(transaction, TABLE);
-    match (old, value) {
-        (None, None) => Ok(()),
-        (Some(old), None) => {
-            table.delete(old);
-            Ok(())
+async fn set(ctx: &mut MutationCtx, name: String, value: String) -> Result<()> {
+    let count = all(&ctx.db).await?.len();
+    let mut table = SystemTable::of(&ctx.db)?;
+    let old = table.first(EnvironmentVariable::BY_NAME.eq(&name)).await?;
+    match old {
+        Some(old) => {
+            let patch = EnvironmentVariable::patch().value(value);
+            table.patch(&old.id, patch).await
         }
-        (Some(old), Some(value)) => {
-            let mut new = (*old).clone();
-            new.fields
-                .insert(FieldName::from_static("value"), Value::from(value));
-            table.put(Some(old), new)
+        None if count >= MAX_VARIABLES => {
+            let message = "too many environment variables";
+            Err(Error::new(Code::LimitExceeded, message))
         }
-        (None, Some(_)) if count >= MAX_VARIABLES => Err(Error::new(
-            Code::LimitExceeded,
-            "too many environment variables",
-        )),
-        (None, Some(value)) => table
-            .insert([("name", Value::from(name)), ("value", Value::from(value))])
-            .map(drop),
+        None => table.insert(EnvironmentVariable { name, value }).map(drop),
+    }
+}
+
+async fn remove(ctx: &mut MutationCtx, name: &str) -> Result<()> {
+    let mut table = SystemTable::of(&ctx.db)?;
+    let old = table.first(EnvironmentVariable::BY_NAME.eq(name)).await?;
+    match old {
+        Some(old) => table.delete(&old.id).await,
+        None => Ok(()),
     }
 }

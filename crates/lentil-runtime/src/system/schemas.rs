@@ -1,29 +1,42 @@
 //! The declared tables, in the forms that `npx convex mcp` and the dashboard read.
 
+use lentil_macros::{Args, ValueType};
 use lentil_schema::{Schema, Table};
-use lentil_values::{FieldValidator, ObjectValidator, Validator, Value, v};
+use lentil_values::{FieldValidator, Nullable, ObjectValidator, Validator, Value, v};
 use serde_json::{Value as Json, json};
 
-use super::function::{object, query};
-use crate::{Function, Runtime};
+use crate::{Functions, QueryCtx, Result, Runtime};
 
-pub(super) fn functions() -> Vec<Function> {
-    let component = || ("componentId", v::optional(v::any()));
-    vec![
-        query("_system/frontend/getSchemas", [component()], |ctx, _| {
-            Box::pin(async move {
-                let schema = schema_json(&ctx.call.runtime).to_string();
-                Ok(object([
-                    ("active", schema.into()),
-                    ("inProgress", Value::Null),
-                ]))
-            })
-        }),
-        // Mounted components, of which there are none.
-        query("_system/frontend/components:list", [], |_, _| {
-            Box::pin(async move { Ok(Value::Array(Vec::new())) })
-        }),
-    ]
+pub(super) fn functions() -> Functions {
+    Functions::in_module("_system/frontend/getSchemas")
+        .internal_query("default", schemas)
+        .with(
+            Functions::in_module("_system/frontend/components").internal_query("list", components),
+        )
+}
+
+#[derive(Args)]
+struct InComponent {
+    component_id: Option<Value>,
+}
+
+#[derive(ValueType)]
+struct Schemas {
+    /// The schema as JSON.
+    active: String,
+    in_progress: Nullable<String>,
+}
+
+async fn schemas(ctx: &mut QueryCtx, _: InComponent) -> Result<Schemas> {
+    Ok(Schemas {
+        active: schema_json(&ctx.call.runtime).to_string(),
+        in_progress: Nullable::Null,
+    })
+}
+
+/// Returns the mounted components; there are none.
+async fn components(_: &mut QueryCtx, (): ()) -> Result<Vec<Value>> {
+    Ok(Vec::new())
 }
 
 impl Runtime {

@@ -1,29 +1,36 @@
-use lentil_values::{FieldValidator, JsonForm, Object, Uuid, Value, v};
+use lentil_database::{DatabaseReader, SystemTable};
+use lentil_macros::{Args, Document};
+use lentil_schema::Document;
+use lentil_values::{JsonForm, Uuid, Value};
 
-use super::SystemTable;
-use super::function::{mutation, query};
-use crate::database::Transaction;
-use crate::{Code, Error, Function, MutationCtx, QueryCtx, Result, Runtime};
+use crate::{Code, Error, Functions, MutationCtx, QueryCtx, Result, Runtime};
 
-pub(super) const TABLE: &str = "_session_requests";
-pub(super) const BY_REQUEST: &str = "by_sessionId_and_requestId";
+const MS_PER_DAY: f64 = 24.0 * 60.0 * 60.0 * 1e3;
+/// How long a result is kept for a client that has not received it.
+const RESULT_RETENTION_MS: f64 = 14.0 * MS_PER_DAY;
+/// How long a result is kept although its session is over its budget.
+const RESULT_MIN_RETENTION_MS: f64 = MS_PER_DAY;
+/// Results that one transaction deletes; other mutations wait for it.
+const PRUNE_BATCH: usize = 256;
+/// A lower bound of the bytes that one result takes.
+const MIN_RESULT_BYTES: usize = 64;
 
-/// How long an answer is kept for a client that did not get it.
-const KEPT_MS: f64 = 14.0 * DAY_MS;
-/// How long it is kept though the session is over its budget.
-const KEPT_AT_LEAST_MS: f64 = DAY_MS;
-const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1e3;
-/// Answers that one transaction deletes: few, for other mutations wait meanwhile.
-const BATCH: usize = 256;
-/// What one takes at the very least.
-const LEAST_BYTES: f64 = 64.0;
+/// The result of a mutation in a client's session, recorded by the mutation's own transaction.
+#[derive(Document, Clone, Debug)]
+#[system]
+#[table("_session_requests")]
+#[index(by_sessionId_and_requestId(session_id, request_id))]
+pub(crate) struct SessionResult {
+    session_id: String,
+    request_id: f64,
+    /// The result as JSON.
+    result: String,
+}
 
-const ANSWER: &str = "_system/sessions:answer";
-const BYTES: &str = "_system/sessions:bytes";
-const PRUNE: &str = "_system/sessions:prune";
-
-/// A mutation's place among those of one client: asked for again, after a connection was lost, it is answered from
-/// the record that it wrote in its own transaction, and does not run a second time.
+/// A mutation's place in a client's session.
+///
+/// A client that lost its connection sends the request again. The mutation then does not run a second time; its
+/// recorded result is returned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionRequest {
     /// The client's session, named by the client.
@@ -33,199 +40,165 @@ pub struct SessionRequest {
 }
 
 impl SessionRequest {
-    /// What this request was answered, if it was.
-    pub(crate) async fn answered(&self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
-        let found = recorded(&mut *ctx.db.transaction()?, &self.key()).await?;
-        found
-            .map(|result| Value::parse_json(result.as_bytes()))
-            .transpose()
-            .map_err(Error::internal)
+    /// Returns the recorded result, if the mutation has run before.
+    pub(crate) async fn recorded(&self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
+        parse(find(&ctx.db, self.key()).await?)
     }
 
-    /// Records what it is answered.
-    pub(crate) fn answer(&self, ctx: &mut MutationCtx, value: &Value) -> Result<()> {
-        let [session_id, request_id] = self.key();
-        let result = Value::from(value.to_json(JsonForm::Encoded));
-        let mut transaction = ctx.db.transaction()?;
-        let mut table = SystemTable::open(&mut transaction, TABLE);
-        table
-            .insert([
-                ("sessionId", session_id),
-                ("requestId", request_id),
-                ("result", result),
-            ])
-            .map(drop)
+    /// Records the mutation's result.
+    pub(crate) fn record(&self, ctx: &mut MutationCtx, value: &Value) -> Result<()> {
+        let Key {
+            session_id,
+            request_id,
+        } = self.key();
+        SystemTable::of(&ctx.db)?.insert(SessionResult {
+            session_id,
+            request_id,
+            result: value.to_json(JsonForm::Encoded),
+        })?;
+        Ok(())
     }
 
-    fn key(&self) -> [Value; 2] {
-        [
-            Value::from(self.session_id.to_string()),
-            Value::Float64(f64::from(self.request_id)),
-        ]
+    fn key(&self) -> Key {
+        Key {
+            session_id: self.session_id.to_string(),
+            request_id: f64::from(self.request_id),
+        }
     }
 }
 
-/// What a request was answered, as JSON.
-async fn recorded(transaction: &mut Transaction, key: &[Value]) -> Result<Option<String>> {
-    let rows = SystemTable::open(transaction, TABLE)
-        .find(BY_REQUEST, key, 1)
-        .await?;
-    let result = |row: &lentil_store::Row| {
-        row.document
-            .fields
-            .get("result")?
-            .as_str()
-            .map(str::to_owned)
-    };
-    Ok(rows.first().and_then(result))
+#[derive(Args)]
+struct Key {
+    session_id: String,
+    request_id: f64,
 }
 
-pub(super) fn functions() -> Vec<Function> {
-    let session = || FieldValidator::from(v::string());
-    vec![
-        query(
-            ANSWER,
-            [("sessionId", session()), ("requestId", v::number().into())],
-            |ctx, args| {
-                Box::pin(async move {
-                    let key = ["sessionId", "requestId"]
-                        .map(|name| args.get(name).cloned().unwrap_or(Value::Null));
-                    let found = recorded(&mut *ctx.db.transaction()?, &key).await?;
-                    Ok(found.map_or(Value::Null, Value::from))
-                })
-            },
-        ),
-        query(
-            BYTES,
-            [("sessionId", session()), ("limit", v::number().into())],
-            |ctx, args| Box::pin(bytes(ctx, args)),
-        ),
-        mutation(
-            PRUNE,
-            [
-                ("sessionId", v::optional(v::string())),
-                ("beforeMs", v::number().into()),
-            ],
-            |ctx, args| Box::pin(prune(ctx, args)),
-        ),
-    ]
+/// Finds the result of a request, as JSON.
+async fn find(db: &DatabaseReader, key: Key) -> Result<Option<String>> {
+    let range = SessionResult::BY_SESSION_ID_AND_REQUEST_ID
+        .eq(key.session_id)
+        .eq(key.request_id);
+    let found = SystemTable::of(db)?.first(range).await?;
+    Ok(found.map(|found| found.fields.result))
 }
 
-/// About how many bytes of answers are recorded for a session.
-async fn bytes(ctx: &mut QueryCtx, args: Object) -> Result<Value> {
-    let session_id = args.get("sessionId").cloned().unwrap_or(Value::Null);
-    let limit = args
-        .get("limit")
-        .and_then(Value::as_f64)
-        .unwrap_or_default();
-    let mut transaction = ctx.db.transaction()?;
-    let mut table = SystemTable::open(&mut transaction, TABLE);
-    let rows = table
-        .find(
-            BY_REQUEST,
-            &[session_id],
-            (limit / LEAST_BYTES) as usize + 1,
-        )
-        .await;
-    match rows {
-        Ok(rows) => Ok(Value::Float64(
-            rows.iter()
-                .map(|row| row.document.fields.size() as f64)
-                .sum::<f64>()
-                + 0.0,
-        )),
-        Err(error) if error.code() == Code::LimitExceeded => Ok(Value::Float64(limit)),
+fn parse(json: Option<String>) -> Result<Option<Value>> {
+    match json {
+        Some(json) => Value::parse_json(json.as_bytes())
+            .map(Some)
+            .map_err(Error::internal),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn functions() -> Functions {
+    Functions::in_module("_system/sessions")
+        .internal_query("answer", answer)
+        .internal_query("bytes", bytes)
+        .internal_mutation("prune", prune)
+}
+
+async fn answer(ctx: &mut QueryCtx, key: Key) -> Result<Option<String>> {
+    find(&ctx.db, key).await
+}
+
+#[derive(Args)]
+struct Bytes {
+    session_id: String,
+    limit: f64,
+}
+
+/// Returns about how many bytes of results are recorded for a session.
+async fn bytes(ctx: &mut QueryCtx, args: Bytes) -> Result<f64> {
+    let range = SessionResult::BY_SESSION_ID_AND_REQUEST_ID.eq(args.session_id);
+    let most = args.limit as usize / MIN_RESULT_BYTES + 1;
+    match SystemTable::of(&ctx.db)?.take(range, most).await {
+        Ok(results) => {
+            let sizes = results
+                .into_iter()
+                .map(|result| result.fields.into_fields().size());
+            Ok(sizes.sum::<usize>() as f64)
+        }
+        Err(error) if error.code() == Code::LimitExceeded => Ok(args.limit),
         Err(error) => Err(error),
     }
 }
 
-/// Deletes the next answers that are old enough; returns how many it was.
-async fn prune(ctx: &mut MutationCtx, args: Object) -> Result<Value> {
-    let before_ms = args
-        .get("beforeMs")
-        .and_then(Value::as_f64)
-        .unwrap_or_default();
-    let mut transaction = ctx.db.transaction()?;
-    let mut table = SystemTable::open(&mut transaction, TABLE);
-    let rows = match args.get("sessionId") {
+#[derive(Args, Clone)]
+struct Prune {
+    session_id: Option<String>,
+    before_ms: f64,
+}
+
+/// Deletes the next results that are old enough, and returns their number.
+async fn prune(ctx: &mut MutationCtx, args: Prune) -> Result<f64> {
+    let mut table = SystemTable::<SessionResult>::of(&ctx.db)?;
+    let results = match args.session_id {
         Some(session_id) => {
-            table
-                .find_uncounted(BY_REQUEST, std::slice::from_ref(session_id), None, BATCH)
-                .await?
+            let range = SessionResult::BY_SESSION_ID_AND_REQUEST_ID.eq(session_id);
+            table.scan(range, PRUNE_BATCH).await?
         }
-        None => table.oldest(BATCH).await?,
+        None => table.scan(SessionResult::all(), PRUNE_BATCH).await?,
     };
-    let old: Vec<_> = rows
-        .into_iter()
-        .filter(|row| row.document.creation_time < before_ms)
-        .collect();
-    let count = old.len();
-    old.into_iter().for_each(|row| table.delete(row.document));
-    Ok(Value::Float64(count as f64))
+    let mut pruned = 0.0;
+    for result in results {
+        if result.creation_time < args.before_ms {
+            table.delete(&result.id).await?;
+            pruned += 1.0;
+        }
+    }
+    Ok(pruned)
 }
 
 impl Runtime {
-    /// What a request was answered, if it was.
-    pub(crate) async fn answered(&self, request: &SessionRequest) -> Result<Option<Value>> {
-        let [session_id, request_id] = request.key();
-        let args = Object::from([("sessionId", session_id), ("requestId", request_id)]);
-        let found = self.system_query(ANSWER, args).await?;
-        found
-            .as_str()
-            .map(|result| Value::parse_json(result.as_bytes()))
-            .transpose()
-            .map_err(Error::internal)
+    /// Returns the recorded result of a request, if its mutation has run.
+    pub(crate) async fn recorded_result(&self, request: &SessionRequest) -> Result<Option<Value>> {
+        parse(self.system_query(answer, request.key()).await?)
     }
 
-    /// About how many bytes of answers are recorded for a session, counted up to `limit`.
+    /// Returns about how many bytes of results are recorded for a session, at most `limit`.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn session_bytes(&self, session_id: Uuid, limit: usize) -> Result<usize> {
-        let args = [
-            ("sessionId", Value::from(session_id.to_string())),
-            ("limit", Value::Float64(limit as f64)),
-        ];
-        Ok(self
-            .system_query(BYTES, Object::from(args))
-            .await?
-            .as_f64()
-            .unwrap_or_default() as usize)
+        let args = Bytes {
+            session_id: session_id.to_string(),
+            limit: limit as f64,
+        };
+        Ok(self.system_query(bytes, args).await? as usize)
     }
 
-    /// Deletes a session's answers that are more than a day old, and returns how many it were.
+    /// Deletes a session's results that are more than a day old, and returns their number.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn prune_session(&self, session_id: Uuid) -> Result<usize> {
-        let before_ms = Value::Float64(self.now_ms() - KEPT_AT_LEAST_MS);
-        self.prune(Object::from([
-            ("sessionId", Value::from(session_id.to_string())),
-            ("beforeMs", before_ms),
-        ]))
+        self.prune(Prune {
+            session_id: Some(session_id.to_string()),
+            before_ms: self.now_ms() - RESULT_MIN_RETENTION_MS,
+        })
         .await
     }
 
-    /// Deletes all answers that are older than fourteen days at `now_ms`, in small steps, so that other mutations
-    /// run between them. Returns the number deleted.
+    /// Deletes all results that are older than fourteen days at `now_ms`, and returns their number.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn prune_sessions(&self, now_ms: f64) -> Result<usize> {
-        self.prune(Object::from([("beforeMs", now_ms - KEPT_MS)]))
-            .await
+        self.prune(Prune {
+            session_id: None,
+            before_ms: now_ms - RESULT_RETENTION_MS,
+        })
+        .await
     }
 
-    async fn prune(&self, args: Object) -> Result<usize> {
+    /// Deletes in small batches, so that other mutations run between them.
+    async fn prune(&self, args: Prune) -> Result<usize> {
         let mut pruned = 0;
         loop {
-            let step = self
-                .system_mutation(PRUNE, args.clone())
-                .await?
-                .as_f64()
-                .unwrap_or_default() as usize;
-            pruned += step;
-            if step < BATCH {
+            let batch = self.system_mutation(prune, args.clone()).await? as usize;
+            pruned += batch;
+            if batch < PRUNE_BATCH {
                 return Ok(pruned);
             }
         }

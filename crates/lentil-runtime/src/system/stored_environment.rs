@@ -55,9 +55,11 @@ impl Runtime {
             state.changes
         };
         // Apart, so that those who find them at hand do not carry the room that reading takes.
-        let variables =
-            Box::pin(async { environment::all(&mut self.reading().await?).await }).await?;
-        let variables = Arc::new(variables.into_iter().collect());
+        let variables = Box::pin(async { environment::all(&self.reading().await?).await }).await?;
+        let by_name = variables
+            .into_iter()
+            .map(|variable| (variable.fields.name, variable.fields.value));
+        let variables = Arc::new(by_name.collect());
         let mut state = self.environment_state().0.lock();
         if state.changes == changes {
             state.variables = Some(Arc::clone(&variables));

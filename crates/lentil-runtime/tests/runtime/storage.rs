@@ -284,7 +284,8 @@ async fn a_content_that_is_stored_while_it_is_deleted_is_there() {
             tokio::spawn(async move {
                 for _ in 0..50 {
                     let id = runtime
-                        .store_file(Body::from("contended"), None, None)
+                        .files()
+                        .store(Body::from("contended"), None, None)
                         .await
                         .unwrap();
                     let text = id.to_string();
@@ -298,12 +299,14 @@ async fn a_content_that_is_stored_while_it_is_deleted_is_there() {
                     let url = call("files:url").await;
                     let url_id = url.as_str().unwrap().rsplit('/').next().unwrap();
                     let file = runtime
-                        .file_at(url_id.parse().unwrap())
+                        .files()
+                        .find(url_id.parse().unwrap())
                         .await
                         .unwrap()
                         .unwrap();
                     let body = runtime
-                        .read_file(&file, 0..file.size)
+                        .files()
+                        .read(&file, 0..file.size)
                         .await
                         .expect("its content is there");
                     assert_eq!(body.bytes().await.unwrap(), "contended");
@@ -326,9 +329,9 @@ async fn what_a_crash_has_left_is_swept_and_nothing_else() {
     let id = stored(&t, "named").await;
     t.files().insert_orphan(ContentHash([1; 32]));
     t.files().insert_orphan(ContentHash([2; 32]));
-    assert_eq!(t.runtime().await.sweep_files().await.unwrap(), 2);
+    assert_eq!(t.runtime().await.files().sweep().await.unwrap(), 2);
     assert_eq!(read(&t, id).await.unwrap(), "named");
-    assert_eq!(t.runtime().await.sweep_files().await.unwrap(), 0);
+    assert_eq!(t.runtime().await.files().sweep().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -340,7 +343,8 @@ async fn a_body_that_breaks_off_or_is_another_than_announced_leaves_nothing() {
         Err(BodyError::Incomplete("gone".into())),
     ]);
     let refused = runtime
-        .store_file(Body::from_stream(broken), None, None)
+        .files()
+        .store(Body::from_stream(broken), None, None)
         .await
         .unwrap_err();
     assert!(matches!(
@@ -348,7 +352,8 @@ async fn a_body_that_breaks_off_or_is_another_than_announced_leaves_nothing() {
         StoreFileError::Body(BodyError::Incomplete(_))
     ));
     let refused = runtime
-        .store_file(Body::from("x"), None, Some(ContentHash([0; 32])))
+        .files()
+        .store(Body::from("x"), None, Some(ContentHash([0; 32])))
         .await
         .unwrap_err();
     assert!(
@@ -379,16 +384,20 @@ async fn an_upload_url_is_good_for_an_hour() {
         .strip_prefix("http://127.0.0.1:3210/api/storage/upload?token=")
         .unwrap();
     let runtime = t.runtime().await;
-    assert_eq!(runtime.check_upload_token(token), Ok(()));
+    assert_eq!(runtime.files().check_upload_token(token), Ok(()));
     t.advance(Duration::from_secs(3600));
-    assert_eq!(runtime.check_upload_token(token), Ok(()), "more than once");
+    assert_eq!(
+        runtime.files().check_upload_token(token),
+        Ok(()),
+        "more than once"
+    );
     t.advance(Duration::from_millis(1));
     assert_eq!(
-        runtime.check_upload_token(token),
+        runtime.files().check_upload_token(token),
         Err(UploadTokenError::Expired)
     );
     assert_eq!(
-        runtime.check_upload_token(""),
+        runtime.files().check_upload_token(""),
         Err(UploadTokenError::Invalid)
     );
     let other = backend().seed(1);
@@ -398,7 +407,7 @@ async fn an_upload_url_is_good_for_an_hour() {
         .unwrap();
     let token = url.rsplit('=').next().unwrap();
     assert_eq!(
-        runtime.check_upload_token(token),
+        runtime.files().check_upload_token(token),
         Err(UploadTokenError::Invalid),
         "another server's"
     );
@@ -434,7 +443,8 @@ async fn many_chunks_come_out_as_they_went_in() {
         let id = t
             .runtime()
             .await
-            .store_file(body, None, None)
+            .files()
+            .store(body, None, None)
             .await
             .unwrap();
         assert_eq!(read(&t, id).await.unwrap(), whole);
@@ -446,7 +456,8 @@ async fn many_chunks_come_out_as_they_went_in() {
         let file = t
             .runtime()
             .await
-            .file_at(file.storage_id.parse().unwrap())
+            .files()
+            .find(file.storage_id.parse().unwrap())
             .await
             .unwrap()
             .unwrap();
@@ -454,7 +465,8 @@ async fn many_chunks_come_out_as_they_went_in() {
             let body = t
                 .runtime()
                 .await
-                .read_file(&file, range.clone())
+                .files()
+                .read(&file, range.clone())
                 .await
                 .unwrap();
             assert_eq!(

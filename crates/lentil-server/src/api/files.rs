@@ -38,7 +38,7 @@ const EXPOSED: HeaderValue =
 pub(crate) async fn upload(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
     let server = request.server;
     let token = request.parameter("token").unwrap_or_default().into_owned();
-    let checked = server.runtime.check_upload_token(&token);
+    let checked = server.runtime.files().check_upload_token(&token);
     checked.map_err(|error| bad_token(&error))?;
     let announced = announced_hash(request.headers())?;
     let content_type = content_type(request.headers())?;
@@ -53,7 +53,8 @@ pub(crate) async fn upload(request: ApiRequest<'_>) -> Result<Response<Body>, Ap
     let body = with_permits(body, &server.uploads);
     let stored = server
         .runtime
-        .store_file(body, content_type, announced)
+        .files()
+        .store(body, content_type, announced)
         .await;
     let id = stored.map_err(|error| not_stored(error, &request.source))?;
     Ok(json(StatusCode::OK, format!(r#"{{"storageId":"{id}"}}"#)))
@@ -159,7 +160,7 @@ pub(crate) async fn download(request: ApiRequest<'_>) -> Result<Response<Body>, 
         let message = format!("{error}; take the file's URL from `ctx.storage.getUrl`");
         ApiError::bad_request("InvalidStoragePath", message)
     })?;
-    let found = server.runtime.file_at(url_id).await;
+    let found = server.runtime.files().find(url_id).await;
     let found = found.map_err(|error| failed(&error, source))?;
     let file = found.ok_or_else(|| not_found(url_id))?;
 
@@ -178,10 +179,10 @@ pub(crate) async fn download(request: ApiRequest<'_>) -> Result<Response<Body>, 
 
     // A response to HEAD has the headers of GET without a body.
     if request.parts.method == Method::GET && !range.is_empty() {
-        *response.body_mut() = match server.runtime.read_file(&file, range).await {
+        *response.body_mut() = match server.runtime.files().read(&file, range).await {
             Ok(body) => body,
             // The file may have been deleted after it was found.
-            Err(_) if matches!(server.runtime.file_at(url_id).await, Ok(None)) => {
+            Err(_) if matches!(server.runtime.files().find(url_id).await, Ok(None)) => {
                 return Err(not_found(url_id));
             }
             Err(error) => return Err(failed(&error, source)),
