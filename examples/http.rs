@@ -15,7 +15,7 @@ const API_KEY: &str = "LINKS_API_KEY";
 
 #[derive(Document, Args, Clone)]
 #[table("links")]
-#[index(by_name(name), unique)]
+#[unique(by_name(name))]
 struct Link {
     name: String,
     target: String,

@@ -3,7 +3,7 @@ use lentil::{Document, Id, StoredFile};
 /// A finished app in the gallery.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("apps")]
-#[index(by_slug(slug), unique)]
+#[unique(by_slug(slug))]
 #[index(by_createdAt(created_at))]
 #[index(by_username(username))]
 #[index(by_template(template))]

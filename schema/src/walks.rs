@@ -3,7 +3,7 @@ use lentil::Document;
 /// The position of a task that processes a table in steps.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("walks")]
-#[index(by_name(name), unique)]
+#[unique(by_name(name))]
 pub struct Walk {
     /// The task's name.
     pub name: String,

@@ -20,7 +20,7 @@ pub(crate) struct User {
 
 #[derive(Document, Clone)]
 #[table("authAccounts")]
-#[index(by_email(email), unique)]
+#[unique(by_email(email))]
 pub(crate) struct Account {
     user_id: Id<User>,
     email: String,

@@ -4,19 +4,19 @@ use syn::{Data, DeriveInput, Result};
 
 use crate::attributes::{misplaced, refuse_generics};
 use crate::fields;
-use crate::misuse::Misuse;
+use crate::misuse::{Derive, Misuse};
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
-    refuse_generics(input, "Args")?;
+    refuse_generics(input, Derive::Args)?;
     misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
         return Err(Misuse::NoStruct {
-            derive: "Args",
+            derive: Derive::Args,
             each: "argument",
         }
         .at(&input.ident));
     };
-    let fields = fields::named(&data.fields, &input.ident, "Args")?;
+    let fields = fields::named(&data.fields, &input.ident, Derive::Args)?;
     let name = &input.ident;
     let validators = fields::validators(&fields);
     let into = fields::into_object(&fields, &quote!(self.), None);

@@ -2,25 +2,24 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, LitStr, Result};
 
-use crate::attributes::{self, misplaced, refuse_generics};
+use crate::attributes::{self, check_name, misplaced, refuse_generics};
 use crate::fields::{self, Field};
 use crate::index::{self, Index};
-use crate::misuse::Misuse;
-use crate::names::check_name;
+use crate::misuse::{Derive, Misuse};
 use crate::patch;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
-    refuse_generics(input, "Document")?;
+    refuse_generics(input, Derive::Document)?;
     misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
         return Err(Misuse::NoStruct {
-            derive: "Document",
+            derive: Derive::Document,
             each: "field of the table's documents",
         }
         .at(&input.ident));
     };
     let table = table_name(input)?;
-    let fields = fields::named(&data.fields, &input.ident, "Document")?;
+    let fields = fields::named(&data.fields, &input.ident, Derive::Document)?;
     let indexes = index::read(&input.attrs, &fields)?;
     let document = document(input, &table, &fields, &indexes);
     let patch = patch::expand(input, &fields)?;

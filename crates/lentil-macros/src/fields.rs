@@ -5,9 +5,9 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Fields, GenericArgument, Ident, PathArguments, Result, Type};
 
-use crate::attributes;
-use crate::misuse::Misuse;
-use crate::names::{camel_case, check_name};
+use crate::attributes::{self, check_identifier, check_name};
+use crate::misuse::{Derive, Misuse};
+use crate::names::camel_case;
 
 /// A field of a derived struct.
 pub(crate) struct Field<'i> {
@@ -55,7 +55,7 @@ pub(crate) fn qualified(ty: &Type, derive_trait: &TokenStream) -> TokenStream {
 pub(crate) fn named<'i>(
     fields: &'i Fields,
     owner: impl ToTokens,
-    derive: &str,
+    derive: Derive,
 ) -> Result<Vec<Field<'i>>> {
     let Fields::Named(named) = fields else {
         return Err(Misuse::Unnamed { derive }.at(owner));
@@ -64,13 +64,17 @@ pub(crate) fn named<'i>(
     named
         .named
         .iter()
-        .map(|field| read(field, &mut seen))
+        .map(|field| read(field, derive, &mut seen))
         .collect()
 }
 
-fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Result<Field<'i>> {
+fn read<'i>(
+    field: &'i syn::Field,
+    derive: Derive,
+    seen: &mut HashMap<String, &'i Ident>,
+) -> Result<Field<'i>> {
     let ident = field.ident.as_ref().expect("a named field has a name");
-    for attribute in ["table", "index", "tag"] {
+    for attribute in ["table", "index", "unique", "tag"] {
         attributes::misplaced(&field.attrs, attribute, "above the type, not above a field")?;
     }
     attributes::misplaced(
@@ -87,7 +91,11 @@ fn read<'i>(field: &'i syn::Field, seen: &mut HashMap<String, &'i Ident>) -> Res
             .as_ref()
             .map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream)
     };
-    check_name("a field", &name, place())?;
+    match derive {
+        // A document's own fields stand beside the system's.
+        Derive::Document => check_name("a document's field", &name, place())?,
+        Derive::Args | Derive::ValueType => check_identifier("a field", &name, place())?,
+    }
     if let Some(other) = seen.insert(name.clone(), ident) {
         let (ident, other) = (ident.to_string(), other.to_string());
         return Err(Misuse::SameName {

@@ -5,11 +5,14 @@
 
 mod args;
 mod attributes;
+mod bodies;
 mod document;
 mod fields;
 mod index;
 mod misuse;
 mod names;
+mod nested;
+mod object;
 mod patch;
 mod union;
 mod value_type;
@@ -17,35 +20,46 @@ mod value_type;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Makes a struct a table's document.
+/// Makes a struct the document of a table.
 ///
-/// `#[table("jobs")]` names the table; each `#[index(by_jobId(job_id))]` declares an index over fields of the struct
-/// and gives it a constant, `Job::BY_JOB_ID`. An `Option` field may be missing. `Job::patch()` starts a change.
+/// - `#[table("jobs")]` names the table.
+/// - `#[index(by_jobId(job_id))]` declares an index over fields of the struct, and the constant `Job::BY_JOB_ID`.
+/// - `#[unique(by_slug(slug))]` declares a unique index: no two documents have the same values in all its fields. A
+///   missing field counts as a value, so that only one document can lack it.
+/// - `#[index(by_kind(owner, data.kind))]` contains a nested field: one of a struct with `derive(ValueType)`, or the
+///   tag of an enum. A document without the outer object is indexed as if the inner field were missing.
+/// - An `Option` field may be missing.
+/// - `Job::patch()` starts a change of some fields.
 ///
-/// No two documents are equal in all fields of an index that is `#[index(by_slug(slug), unique)]`. A field that is
-/// missing counts as a value like any other: one document may lack it, and no second one.
+/// The same struct can derive `Document`, `ValueType` and `Args` together. It is then also the argument of the
+/// mutation that inserts it, and a field or a result of other types.
 ///
 /// `#[system]` is for the engine's own tables. It permits a table name that begins with `_`, and documents with more
 /// fields than the struct, so that two structs can read one table. The crates below `lentil` write
 /// `extern crate lentil_schema as lentil;`, because the derived code names `::lentil`.
-#[proc_macro_derive(Document, attributes(table, index, rename, flatten, system))]
+#[proc_macro_derive(Document, attributes(table, index, unique, rename, flatten, system))]
 pub fn derive_document(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), document::expand)
 }
 
-/// Makes a struct a function's arguments. An `Option` field is an optional argument.
+/// Makes a struct the arguments of a function.
+///
+/// An `Option` field is an optional argument. The same struct can derive `Document` and `ValueType` as well.
 #[proc_macro_derive(Args, attributes(rename, flatten))]
 pub fn derive_args(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), args::expand)
 }
 
-/// Makes a struct a nested object, or an enum a union.
+/// Makes a struct an object, or an enum a union.
 ///
-/// Of a struct, one field that is an object itself may be `#[flatten]`: its fields stand beside the others, as in
-/// `{...doc, url}`. Two fields of one name panic where the function that takes or returns the type is registered.
+/// One field of a struct may be `#[flatten]`: the fields of its object stand beside the others, as in
+/// `{...doc, url}`. Registration of a function panics if two fields then have the same name.
 ///
-/// Of an enum, `Done` is the literal `"done"`, `Text(String)` what is in it, and `Circle { radius: f64 }` an object
-/// with the further field `type: "circle"`; `#[tag("kind")]` on the enum gives that field another name.
+/// In an enum, `Done` is the literal `"done"`, `Text(String)` is a string, and `Circle { radius: f64 }` is an object
+/// with the further field `type: "circle"`. `#[tag("kind")]` on the enum renames that field.
+///
+/// The type also converts into a `Value`, so that it can stand in `object! { … }`. The same struct can derive
+/// `Document` and `Args` as well.
 #[proc_macro_derive(ValueType, attributes(rename, tag, flatten))]
 pub fn derive_value_type(input: TokenStream) -> TokenStream {
     expand(&parse_macro_input!(input), value_type::expand)

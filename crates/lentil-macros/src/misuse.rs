@@ -2,18 +2,36 @@ use std::fmt;
 
 use quote::ToTokens;
 
+/// The derive whose code is being written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Derive {
+    Document,
+    Args,
+    ValueType,
+}
+
+impl fmt::Display for Derive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Derive::Document => "derive(Document)",
+            Derive::Args => "derive(Args)",
+            Derive::ValueType => "derive(ValueType)",
+        })
+    }
+}
+
 /// What can be wrong with an input of a derive: everything this crate ever says is here.
 pub(crate) enum Misuse<'a> {
     NoStruct {
-        derive: &'a str,
+        derive: Derive,
         each: &'a str,
     },
     NoStructOrEnum,
     Generics {
-        derive: &'a str,
+        derive: Derive,
     },
     Unnamed {
-        derive: &'a str,
+        derive: Derive,
     },
     NoTable,
     Name {
@@ -40,10 +58,9 @@ pub(crate) enum Misuse<'a> {
         attribute: &'a str,
         place: &'a str,
     },
-    IndexSyntax,
-    AfterIndexFields,
-    UniqueAmongFields,
-    NestedIndexField,
+    IndexSyntax {
+        attribute: &'a str,
+    },
     SystemIndex {
         name: &'a str,
     },
@@ -83,12 +100,12 @@ impl Misuse<'_> {
 impl fmt::Display for Misuse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Misuse::NoStruct { derive, each } => write!(f, "derive({derive}) goes on a struct: one field for each {each}"),
+            Misuse::NoStruct { derive, each } => write!(f, "{derive} goes on a struct: one field for each {each}"),
             Misuse::NoStructOrEnum => {
                 f.write_str("derive(ValueType) goes on a struct, which is an object, or an enum, which is a union")
             }
-            Misuse::Generics { derive } => write!(f, "derive({derive}) takes no generics: write one type for each use"),
-            Misuse::Unnamed { derive } => write!(f, "derive({derive}) needs named fields: `struct Job {{ job_id: String }}`"),
+            Misuse::Generics { derive } => write!(f, "{derive} takes no generics: write one type for each use"),
+            Misuse::Unnamed { derive } => write!(f, "{derive} needs named fields: `struct Job {{ job_id: String }}`"),
             Misuse::NoTable => f.write_str("of which table are these the documents? Add #[table(\"…\")] below the derive"),
             Misuse::Name { what, name } => {
                 write!(f, "\"{name}\" cannot name {what}: use up to 64 letters, digits and `_`, and no digit first")
@@ -102,18 +119,13 @@ impl fmt::Display for Misuse<'_> {
             Misuse::NotText { attribute } => write!(f, "write #[{attribute}(\"…\")]"),
             Misuse::Twice { attribute } => write!(f, "#[{attribute}(…)] stands twice; remove one"),
             Misuse::Misplaced { attribute, place } => write!(f, "#[{attribute}(…)] goes {place}"),
-            Misuse::IndexSyntax => {
-                f.write_str("write #[index(by_jobId(job_id))]: the index's name, then fields of the struct in parentheses")
+            Misuse::IndexSyntax { attribute } => {
+                write!(f, "write #[{attribute}(by_jobId(job_id))]: the index's name, then its fields in parentheses")?;
+                match *attribute {
+                    "index" => f.write_str("; a unique index is #[unique(by_jobId(job_id))]"),
+                    _ => Ok(()),
+                }
             }
-            Misuse::AfterIndexFields => {
-                f.write_str("after an index's fields stands nothing, or `unique`: #[index(by_slug(slug), unique)]")
-            }
-            Misuse::UniqueAmongFields => f.write_str(
-                "there is no field `unique`; the word goes after the parentheses: #[index(by_slug(slug), unique)]",
-            ),
-            Misuse::NestedIndexField => f.write_str(
-                "a derived index is over the struct's own fields; for a nested one, use `Table::index(\"by_author\", [\"author.name\"])`",
-            ),
             Misuse::SystemIndex { name } => write!(f, "every table has the index `{name}` already; leave it out"),
             Misuse::FieldTwice { field, index } => write!(f, "`{field}` stands twice in the index `{index}`; remove one"),
             Misuse::UnknownField { field, known } => write_unknown(f, field, known),

@@ -1,8 +1,3 @@
-use quote::ToTokens;
-use syn::Result;
-
-use crate::misuse::Misuse;
-
 /// `job_id` is `jobId`: what the field is called outside Rust.
 pub(crate) fn camel_case(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
@@ -45,21 +40,6 @@ pub(crate) fn constant_name(name: &str) -> String {
     constant
 }
 
-/// Refuses what cannot name a table, an index or a field.
-pub(crate) fn check_name(what: &str, name: &str, place: impl ToTokens) -> Result<()> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if !begins_well || name.len() > 64 || !name.chars().all(legal) || name.chars().all(|c| c == '_')
-    {
-        return Err(Misuse::Name { what, name }.at(place));
-    }
-    if name.starts_with('_') {
-        Err(Misuse::ReservedName { what, name }.at(place))
-    } else {
-        Ok(())
-    }
-}
-
 /// The nearest of `known` to a name that is not among them, when one is near.
 pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let scored = known
@@ -100,30 +80,6 @@ mod tests {
         assert_eq!(
             constant_name("by_status_and_createdAt"),
             "BY_STATUS_AND_CREATED_AT"
-        );
-    }
-
-    #[test]
-    fn names_are_identifiers_and_not_the_systems() {
-        let is_name = |name: &str| check_name("a field", name, quote::quote!(place)).is_ok();
-        assert!(
-            ["a", "jobId", "A9", "a_", &"x".repeat(64)]
-                .into_iter()
-                .all(is_name)
-        );
-        assert!(
-            ![
-                "",
-                "_",
-                "_id",
-                "9a",
-                "a-b",
-                "a b",
-                "\u{e9}",
-                &"x".repeat(65)
-            ]
-            .into_iter()
-            .any(is_name)
         );
     }
 

@@ -13,16 +13,17 @@
 
 use std::collections::HashMap;
 
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{DataEnum, DeriveInput, Fields, Ident, Result, Type, Variant};
 
-use crate::attributes::{self, misplaced};
-use crate::fields;
-use crate::misuse::Misuse;
-use crate::names::{check_name, variant_name};
-use crate::value_type::Bodies;
+use crate::attributes::{self, check_identifier, misplaced};
+use crate::bodies::{Bodies, implementation};
+use crate::misuse::{Derive, Misuse};
+use crate::names::variant_name;
+use crate::{fields, nested};
 
-pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
+pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     if data.variants.is_empty() {
         return Err(Misuse::EmptyEnum.at(&input.ident));
     }
@@ -36,11 +37,34 @@ pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
     for variant in &data.variants {
         fields::refuse_self(&input.ident, variant.fields.iter().map(|field| &field.ty))?;
     }
+    let nested = tag_field(&input.ident, data, &tag);
+    let implementation = implementation(&input.ident, bodies(&members));
+    Ok(quote!(#implementation #nested))
+}
+
+/// Makes the tag a field that an index can name. Variants without named fields have none.
+fn tag_field(owner: &Ident, data: &DataEnum, tag: &str) -> Option<TokenStream> {
+    let is_tagged = |variant: &Variant| matches!(variant.fields, Fields::Named(_));
+    let text = quote!(::std::string::String);
+    if data.variants.iter().all(is_tagged) {
+        Some(nested::of_tag(owner, tag, &text))
+    } else if data.variants.iter().any(is_tagged) {
+        Some(nested::of_tag(
+            owner,
+            tag,
+            &quote!(::core::option::Option<#text>),
+        ))
+    } else {
+        None
+    }
+}
+
+fn bodies(members: &[Bodies]) -> Bodies {
     let no_cycle = members.iter().map(|member| &member.no_cycle);
     let validators = members.iter().map(|member| &member.validator);
     let arms = members.iter().map(|member| &member.into);
     let attempts = members.iter().map(|member| &member.from);
-    Ok(Bodies {
+    Bodies {
         no_cycle: quote!(true #(&& #no_cycle)*),
         validator: quote!(::lentil::__derive::v::union([#(#validators),*])),
         into: quote!(match self { #(#arms)* }),
@@ -48,14 +72,14 @@ pub(crate) fn bodies(input: &DeriveInput, data: &DataEnum) -> Result<Bodies> {
             #(#attempts)*
             ::core::result::Result::Err(::lentil::__derive::DecodeError::expected(<Self as ::lentil::__derive::ValueType>::validator(), &value))
         },
-    })
+    }
 }
 
 fn tag(input: &DeriveInput, data: &DataEnum) -> Result<String> {
     let Some(tag) = attributes::text(&input.attrs, "tag")? else {
         return Ok("type".to_owned());
     };
-    check_name("a field", &tag.value(), &tag)?;
+    check_identifier("a field", &tag.value(), &tag)?;
     if !data
         .variants
         .iter()
@@ -145,7 +169,7 @@ fn newtype(ident: &Ident, ty: &Type) -> Bodies {
 
 fn tagged(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
     let ident = &variant.ident;
-    let fields = fields::named(&variant.fields, ident, "ValueType")?;
+    let fields = fields::named(&variant.fields, ident, Derive::ValueType)?;
     if let Some(clash) = fields.iter().find(|field| field.name == tag) {
         return Err(Misuse::TagField { tag }.at(clash.ident));
     }

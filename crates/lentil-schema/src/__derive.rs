@@ -3,6 +3,7 @@ pub use lentil_values::{
     ValueType, v,
 };
 
+pub use crate::nested::{Letter, NestedField};
 pub use crate::{Args, Document, Ending, Index, IntoArgs, Patch, Table};
 
 /// Refuses what is left of an object once its fields are taken out.

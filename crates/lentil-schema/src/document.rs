@@ -130,6 +130,12 @@ impl<T: Document> ValueType for Doc<T> {
     }
 }
 
+impl<T: Document> From<Doc<T>> for Value {
+    fn from(doc: Doc<T>) -> Value {
+        doc.into_value()
+    }
+}
+
 /// The validator of a table's documents as functions return them.
 fn with_system_fields<T: Document>(document: Validator) -> Validator {
     match document {

@@ -29,13 +29,19 @@ impl<T: Document> ValueType for Id<T> {
     }
 
     fn into_value(self) -> Value {
-        Value::String(self.to_string())
+        Value::from(self)
     }
 
     fn from_value(value: Value) -> Result<Id<T>, DecodeError> {
         let id = value.as_str().and_then(|text| text.parse().ok());
         id.map(Id::new)
             .ok_or_else(|| DecodeError::expected(Self::validator(), &value))
+    }
+}
+
+impl<T> From<Id<T>> for Value {
+    fn from(id: Id<T>) -> Value {
+        Value::String(id.to_string())
     }
 }
 

@@ -1,4 +1,4 @@
-use lentil_values::ValueType;
+use lentil_values::{UnixMillis, ValueType};
 
 use crate::Id;
 
@@ -44,6 +44,14 @@ impl<T> IntoKey<Id<T>> for &Id<T> {
 impl<T> IntoKey<Option<Id<T>>> for &Id<T> {
     fn into_key(self) -> Option<Id<T>> {
         Some(*self)
+    }
+}
+
+/// `_creationTime` is a plain number.
+#[diagnostic::do_not_recommend]
+impl IntoKey<f64> for UnixMillis {
+    fn into_key(self) -> f64 {
+        self.into()
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod id;
 mod index;
 mod key;
+mod nested;
 mod patch;
 mod range;
 mod range_spec;

@@ -4,10 +4,12 @@
 //! such a type, or an `Option` of one, which is a field that may be missing. [`ReturnType`] is what a function can
 //! return: such a type, an `Option` of one, whose `None` is null, or nothing.
 
+use std::any::type_name;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::{FieldName, FieldValidator, Object, Validator, Value, ValuePath, v};
+use crate::{FieldName, FieldValidator, MAX_NESTING, Object, Validator, Value, ValuePath, v};
 
 /// A value that a Rust type cannot hold: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +82,10 @@ pub trait ValueType: Sized {
     note = "a field that may be missing is an `Option` of one of these"
 )]
 pub trait FieldType: Sized {
+    /// The type of the same field where it may be missing: an `Option`, of one level.
+    #[doc(hidden)]
+    type OrMissing: FieldType;
+
     /// As [`ValueType::DOES_NOT_CONTAIN_ITSELF`].
     #[doc(hidden)]
     const DOES_NOT_CONTAIN_ITSELF: bool = true;
@@ -95,11 +101,47 @@ pub trait FieldType: Sized {
     fn from_field(value: Option<Value>) -> Result<Self, DecodeError>;
 }
 
+/// Types nested more deeply than this contain themselves: their values could not be stored.
+const MAX_TYPE_NESTING: usize = 2 * MAX_NESTING;
+
+thread_local! {
+    static TYPE_NESTING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Returns the validator of a type inside another type.
+///
+/// # Panics
+/// Panics if the type contains itself. The derives find that when they are compiled, but an implementation by hand
+/// could recurse until the stack overflows.
+fn nested_validator<T: ValueType>() -> Validator {
+    struct Leave(usize);
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            TYPE_NESTING.set(self.0);
+        }
+    }
+
+    let depth = TYPE_NESTING.get();
+    assert!(
+        depth < MAX_TYPE_NESTING,
+        "the type `{}` contains itself, and Convex has no recursive validators; use `Value` for the inner values, \
+         or keep them in a table and their ids in the type",
+        type_name::<T>()
+    );
+    // Restores the depth also when a validator panics.
+    let _leave = Leave(depth);
+    TYPE_NESTING.set(depth + 1);
+    T::validator()
+}
+
 impl<T: ValueType> FieldType for T {
+    type OrMissing = Option<T>;
+
     const DOES_NOT_CONTAIN_ITSELF: bool = <T as ValueType>::DOES_NOT_CONTAIN_ITSELF;
 
     fn field_validator() -> FieldValidator {
-        T::validator().into()
+        nested_validator::<T>().into()
     }
 
     fn into_field(self) -> Option<Value> {
@@ -115,10 +157,12 @@ impl<T: ValueType> FieldType for T {
 }
 
 impl<T: ValueType> FieldType for Option<T> {
+    type OrMissing = Option<T>;
+
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 
     fn field_validator() -> FieldValidator {
-        v::optional(T::validator())
+        v::optional(nested_validator::<T>())
     }
 
     fn into_field(self) -> Option<Value> {
@@ -258,7 +302,7 @@ impl<T: ValueType> ValueType for Nullable<T> {
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 
     fn validator() -> Validator {
-        v::union([v::null(), T::validator()])
+        v::union([v::null(), nested_validator::<T>()])
     }
 
     fn into_value(self) -> Value {
@@ -360,7 +404,7 @@ impl<T: ValueType> ValueType for Vec<T> {
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 
     fn validator() -> Validator {
-        v::array(T::validator())
+        v::array(nested_validator::<T>())
     }
 
     fn into_value(self) -> Value {
@@ -384,7 +428,7 @@ impl<T: ValueType> ValueType for BTreeMap<String, T> {
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 
     fn validator() -> Validator {
-        v::record(v::string(), T::validator())
+        v::record(v::string(), nested_validator::<T>())
     }
 
     fn into_value(self) -> Value {
@@ -411,7 +455,7 @@ impl<T: ValueType> ValueType for BTreeMap<FieldName, T> {
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 
     fn validator() -> Validator {
-        v::record(v::string(), T::validator())
+        v::record(v::string(), nested_validator::<T>())
     }
 
     fn into_value(self) -> Value {
@@ -501,6 +545,30 @@ mod tests {
             Vec::<f64>::from_value(value).unwrap_err().to_string(),
             "`[1]`: expected v.number(), got \"x\""
         );
+    }
+
+    struct Tree;
+
+    impl ValueType for Tree {
+        fn validator() -> Validator {
+            v::object([("children", Option::<Vec<Tree>>::field_validator())])
+        }
+
+        fn into_value(self) -> Value {
+            Value::Null
+        }
+
+        fn from_value(_: Value) -> Result<Tree, DecodeError> {
+            Ok(Tree)
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "tests::Tree>` contains itself, and Convex has no recursive validators"
+    )]
+    fn a_recursive_type_by_hand_is_named() {
+        Tree::validator();
     }
 
     #[test]

@@ -42,7 +42,9 @@ pub use lentil_schema::{
     Range, RangeSpec, Schema, SchemaError, Table,
 };
 pub use lentil_store::Order;
-pub use lentil_values::{FieldName, Nullable, Object, Validator, Value, ValueType, v};
+pub use lentil_values::{
+    DecodeError, FieldName, Nullable, Object, UnixMillis, Validator, Value, ValueType, object, v,
+};
 /// An allocator for servers (mimalloc), which allocate many small objects on several threads. A program selects it
 /// in its `main.rs`:
 ///

@@ -17,6 +17,7 @@ mod limits;
 mod live;
 mod meta;
 mod nested;
+mod nested_index;
 mod opening;
 mod pagination;
 mod query_at;

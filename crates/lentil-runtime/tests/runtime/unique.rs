@@ -10,13 +10,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 /// A page of somebody's.
 #[derive(Document, Clone, Debug, PartialEq)]
-#[allow(
-    clippy::duplicated_attributes,
-    reason = "clippy takes the second `unique` for the first"
-)]
 #[table("pages")]
-#[index(by_slug(slug), unique)]
-#[index(by_owner_and_rank(owner, rank), unique)]
+#[unique(by_slug(slug))]
+#[unique(by_owner_and_rank(owner, rank))]
 struct Page {
     slug: String,
     owner: Option<String>,

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use lentil_macros::{Document, ValueType};
-use lentil_schema::{Doc, Document, Id, Patch, Schema, Table};
+use lentil_macros::{Args, Document, ValueType};
+use lentil_schema::{Args, Doc, Document, Id, Patch, Schema, Table};
 use lentil_values::{
-    DocumentId, FieldName, InternalId, Nullable, Object, TableNumber, Value, ValueType, v,
+    DocumentId, FieldName, InternalId, Nullable, Object, TableNumber, Value, ValueType, object, v,
 };
 
 /// Who wrote something.
@@ -260,6 +260,47 @@ fn ids_of_a_table_read_from_text_and_print_as_it() {
         error.to_string(),
         "expected v.id(\"posts\"), got \"nonsense\""
     );
+}
+
+/// One struct for a table, its insertion and its result.
+#[derive(Document, ValueType, Args, Clone, Debug, PartialEq)]
+#[table("notes")]
+#[index(by_text(text))]
+struct Note {
+    /// What it says.
+    text: String,
+    /// How important it is.
+    rank: Option<f64>,
+}
+
+#[test]
+fn one_struct_can_be_a_document_a_value_and_arguments() {
+    let note = Note {
+        text: "a".into(),
+        rank: None,
+    };
+    let object = object! { "text": "a" };
+    assert_eq!(note.clone().into_fields(), object);
+    assert_eq!(note.clone().into_object(), object);
+    assert_eq!(note.into_value(), Value::Object(object));
+    assert_eq!(
+        <Note as ValueType>::validator().to_string(),
+        Note::table().document().to_string()
+    );
+}
+
+#[test]
+fn ids_and_documents_stand_in_an_object_literal() {
+    let id = Id::<Post>::new(document_id());
+    let doc = Doc {
+        id,
+        creation_time: 5.0,
+        fields: post(),
+    };
+    let object = object! { "id": id, "none": None::<Id<Post>>, "doc": doc.clone() };
+    assert_eq!(object.get("id"), Some(&Value::from(id.to_string())));
+    assert_eq!(object.get("none"), Some(&Value::Null));
+    assert_eq!(object.get("doc"), Some(&doc.into_value()));
 }
 
 /// Names that the derived code could have taken for its own, and a struct that a macro writes.

@@ -1,8 +1,8 @@
 use std::ops::Bound;
 
 use lentil_macros::{Document, ValueType};
-use lentil_schema::{Document, Id, IntoRange, KeyPart, RangeSpec};
-use lentil_values::{DocumentId, InternalId, TableNumber, Value};
+use lentil_schema::{Document, Id, IntoRange, KeyPart, RangeSpec, Schema};
+use lentil_values::{DocumentId, InternalId, Nullable, TableNumber, UnixMillis, Value};
 
 /// How far a task is.
 #[derive(ValueType, Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub(crate) enum Status {
 /// Something to do.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("tasks")]
-#[index(by_title(title), unique)]
+#[unique(by_title(title))]
 #[index(by_owner_and_dueAt(owner, due_at))]
 #[index(by_status(status))]
 #[index(by_parent(parent))]
@@ -157,4 +157,106 @@ fn an_index_is_unique_where_it_says_so() {
         unique,
         expected.map(|(name, unique)| (name.to_owned(), unique))
     );
+}
+
+/// The place of an event.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+struct Place {
+    #[rename("_name")]
+    name: String,
+    room: Option<String>,
+}
+
+/// What happened.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+#[tag("kind")]
+enum Action {
+    Moved { to: Place },
+    Spoke { text: String },
+}
+
+/// What happened, or a mere remark.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+enum Remark {
+    Silence,
+    Text { text: String },
+}
+
+/// What happened where and when.
+#[derive(Document, Clone, Debug, PartialEq)]
+#[table("events")]
+#[index(by_kind(player_id, action.kind))]
+#[index(by_place(place.name, place.room))]
+#[index(by_origin(origin.name))]
+#[index(by_target(target.place.name))]
+#[index(by_remark(remark.r#type))]
+#[unique(by_time(created_at))]
+struct Event {
+    player_id: String,
+    action: Action,
+    place: Place,
+    origin: Option<Place>,
+    target: Nullable<Target>,
+    remark: Remark,
+    created_at: UnixMillis,
+}
+
+/// Where something led to.
+#[derive(ValueType, Clone, Debug, PartialEq)]
+struct Target {
+    place: Place,
+}
+
+fn event_spec(range: impl IntoRange<Event>) -> RangeSpec {
+    range.into_range()
+}
+
+#[test]
+fn an_index_names_nested_fields_by_their_paths_in_the_document() {
+    let table = Event::table();
+    let paths = table.indexes().iter().map(|index| {
+        let fields: Vec<_> = index.fields.iter().map(ToString::to_string).collect();
+        fields.join(",")
+    });
+    assert_eq!(
+        paths.collect::<Vec<_>>(),
+        [
+            "playerId,action.kind",
+            "place._name,place.room",
+            "origin._name",
+            "target.place._name",
+            "remark.type",
+            "createdAt"
+        ]
+    );
+    assert_eq!(Schema::new().table::<Event>().check(), Ok(()));
+}
+
+#[test]
+fn keys_of_nested_fields_have_the_types_of_the_fields() {
+    let range = event_spec(Event::BY_KIND.eq("p").eq("moved"));
+    assert_eq!(range.eq, [field("p"), field("moved")]);
+    let range = event_spec(Event::BY_PLACE.eq("hall").gt(None));
+    assert_eq!(range.lower, Bound::Excluded(KeyPart::Field(None)));
+}
+
+#[test]
+fn a_nested_field_may_be_missing_if_an_object_around_it_may() {
+    let missing = [KeyPart::Field(None)];
+    assert_eq!(event_spec(Event::BY_ORIGIN.eq(None)).eq, missing);
+    assert_eq!(event_spec(Event::BY_ORIGIN.eq("hall")).eq, [field("hall")]);
+    assert_eq!(event_spec(Event::BY_TARGET.eq(None)).eq, missing);
+    assert_eq!(event_spec(Event::BY_REMARK.eq(None)).eq, missing);
+    assert_eq!(event_spec(Event::BY_REMARK.eq("text")).eq, [field("text")]);
+}
+
+#[test]
+fn a_time_is_a_key_of_its_own_type_and_of_the_creation_time() {
+    let time = UnixMillis::new(5.0);
+    for range in [
+        event_spec(Event::BY_TIME.gte(time)),
+        event_spec(Event::BY_CREATION_TIME.gte(time)),
+    ] {
+        assert_eq!(range.lower, Bound::Included(field(5.0)));
+    }
 }

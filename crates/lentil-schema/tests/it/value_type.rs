@@ -1,5 +1,6 @@
-use lentil_macros::ValueType;
-use lentil_values::{Object, Value, ValueType, v};
+use lentil_macros::{Args, ValueType};
+use lentil_schema::Args;
+use lentil_values::{Object, Value, ValueType, object, v};
 
 /// How far something is.
 #[derive(ValueType, Clone, Debug, PartialEq)]
@@ -212,4 +213,35 @@ fn what_is_no_object_cannot_be_flattened() {
         number: f64,
     }
     Odd::validator();
+}
+
+/// A row as a client writes it, with the system's fields.
+#[derive(Args, ValueType, Clone, Debug, PartialEq)]
+struct Row {
+    #[rename("_id")]
+    id: String,
+    #[rename("_creationTime")]
+    creation_time: f64,
+}
+
+#[test]
+fn a_value_and_arguments_may_have_fields_that_begin_with_an_underscore() {
+    let row = Row {
+        id: "x".into(),
+        creation_time: 5.0,
+    };
+    let value = object! { "_creationTime": 5.0, "_id": "x" };
+    round_trip(&row, value.clone());
+    assert_eq!(row.clone().into_object(), value);
+    assert_eq!(Row::from_object(value), Ok(row));
+}
+
+#[test]
+fn a_derived_type_stands_in_an_object_literal() {
+    let object = object! { "status": Status::AllDone, "shapes": vec![Shape::None] };
+    assert_eq!(object.get("status"), Some(&Value::from("allDone")));
+    assert_eq!(
+        object.get("shapes"),
+        Some(&Value::Array(vec!["none".into()]))
+    );
 }

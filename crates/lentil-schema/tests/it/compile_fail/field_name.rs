@@ -1,6 +1,6 @@
 extern crate lentil_schema as lentil;
 
-use lentil_macros::Document;
+use lentil_macros::{Args, Document, ValueType};
 
 #[derive(Document, Clone)]
 #[table("jobs")]
@@ -22,6 +22,12 @@ struct Task {
 struct Note {
     #[rename("in words")]
     text: String,
+}
+
+#[derive(Args, ValueType)]
+struct Page {
+    #[rename("_")]
+    cursor: String,
 }
 
 fn main() {}

@@ -16,11 +16,4 @@ struct Job1 {
     status: String,
 }
 
-#[derive(Document, Clone)]
-#[table("jobs")]
-#[index(by_author(status.name))]
-struct Job2 {
-    status: String,
-}
-
 fn main() {}

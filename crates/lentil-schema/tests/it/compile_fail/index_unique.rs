@@ -4,43 +4,44 @@ use lentil_macros::Document;
 
 #[derive(Document, Clone)]
 #[table("jobs")]
-#[index(by_status(status), uniqe)]
+#[index(by_status(status), unique)]
 struct Job0 {
     status: String,
 }
 
 #[derive(Document, Clone)]
 #[table("jobs")]
-#[index(by_status(status) unique)]
+#[index(unique, by_status(status))]
 struct Job1 {
     status: String,
 }
 
 #[derive(Document, Clone)]
 #[table("jobs")]
-#[index(by_status(status), unique = true)]
+#[unique(status)]
 struct Job2 {
     status: String,
 }
 
 #[derive(Document, Clone)]
 #[table("jobs")]
-#[index(by_status(status), unique, unique)]
+#[unique]
 struct Job3 {
     status: String,
 }
 
 #[derive(Document, Clone)]
 #[table("jobs")]
-#[index(by_status(status, unique))]
+#[unique(by_status(status))]
+#[index(by_status(status))]
 struct Job4 {
     status: String,
 }
 
 #[derive(Document, Clone)]
 #[table("jobs")]
-#[index(unique, by_status(status))]
 struct Job5 {
+    #[unique(by_status(status))]
     status: String,
 }
 
