@@ -1,17 +1,16 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil_files::S3Url;
 use lentil_runtime::http::Secret;
 use lentil_runtime::memory::MemoryLimits;
 use lentil_runtime::{Runtime, RuntimeOptions};
 use lentil_server::{AuthConfig, Listeners, ServerOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::backend::Backend;
 use crate::error::ServeError;
@@ -37,60 +36,83 @@ pub(crate) fn serve(backend: Backend, args: &ServeArgs) -> Result<(), ServeError
 }
 
 async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
-    // Errors that need no access to the data folder come first, so that they leave it unchanged.
+    // First everything that needs no access to the data folder: an error there leaves the folder unchanged.
     let mut names = backend.application.secrets().to_vec();
     names.push(ADMIN_KEY.to_owned());
     let environment = secrets::from_environment(&names, |name| {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
-    let auth = auth_config(args)?;
-    let origin = args.origin.as_deref().map(check_origin).transpose()?;
-    let s3 = args.files.as_deref().map(s3_url).transpose()?;
+    let auth = args.auth_config()?;
+    let origin = args.origin()?;
+    let files_url = args.files_url()?;
     let listeners = listen(args).await?;
-    let location = FileLocation::find(s3.as_ref(), &args.data).await?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let location = FileLocation::find(files_url.as_ref(), &args.data).await?;
+    let signals = StopSignals::new()?;
 
-    let folder = args.data.clone();
-    let sqlite = SqliteOptions {
-        accept_data_loss: args.accept_data_loss,
-        accept_clock_change: args.accept_clock_change,
-        ..SqliteOptions::default()
-    };
-    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, sqlite));
-    let store = opening.await.map_err(io::Error::other)??;
+    let store = open_store(args).await?;
     let secrets = secrets::find(&names, environment, &args.data, &backend.name)?;
-    let application = std::mem::take(&mut backend.application);
     let files = location.open(&args.data).await?;
+
     let listening = listeners.main.local_addr()?;
     let origin = origin.unwrap_or_else(|| format!("http://{}", reachable(listening)));
     let options = RuntimeOptions {
         files,
         origin,
         server_paths: lentil_server::SERVER_PATHS,
-        ..options(&backend, args, &secrets)
+        ..runtime_options(&backend, args, &secrets)
     };
+    let application = std::mem::take(&mut backend.application);
     let runtime = Runtime::open(application, Arc::new(store), options).await?;
 
-    let site = listeners
-        .site
-        .as_ref()
-        .map(TcpListener::local_addr)
-        .transpose()?;
+    let site = match &listeners.site {
+        Some(site) => Some(site.local_addr()?),
+        None => None,
+    };
     let banner = startup_banner(&backend, listening, site, &args.data, &secrets);
     // A closed standard output does not stop the server.
     let _ = io::stdout()
         .write_all(banner.as_bytes())
         .and_then(|()| io::stdout().flush());
 
-    let shutdown = async move {
-        tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
-    };
     let options = server_options(&backend, args, &secrets, auth);
-    let returning = tokio::spawn(memory::return_freed(runtime.memory().clone()));
-    lentil_server::serve(listeners, runtime.clone(), options, shutdown).await;
-    returning.abort();
+    let memory_return = tokio::spawn(memory::return_freed(runtime.memory().clone()));
+    lentil_server::serve(listeners, runtime.clone(), options, signals.recv()).await;
+    memory_return.abort();
     runtime.close().await.map_err(ServeError::Close)
+}
+
+/// The signals that stop the server.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the first signal.
+    async fn recv(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn open_store(args: &ServeArgs) -> Result<SqliteStore, ServeError> {
+    let folder = args.data.clone();
+    let options = SqliteOptions {
+        accept_data_loss: args.accept_data_loss,
+        accept_clock_change: args.accept_clock_change,
+        ..SqliteOptions::default()
+    };
+    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, options));
+    Ok(opening.await.map_err(io::Error::other)??)
 }
 
 fn server_options(
@@ -114,62 +136,14 @@ fn server_options(
     }
 }
 
-/// Returns the providers whose tokens sign users in. The default is none.
-fn auth_config(args: &ServeArgs) -> Result<AuthConfig, ServeError> {
-    let json = match (&args.auth_config, &args.auth_config_json) {
-        (Some(path), _) => std::fs::read_to_string(path).map_err(|io| ServeError::Setting {
-            name: "--auth-config",
-            reason: format!("{}: {io}", path.display()),
-        })?,
-        (None, Some(json)) => json.clone(),
-        (None, None) => return Ok(AuthConfig::default()),
-    };
-    AuthConfig::parse(&json).map_err(ServeError::Auth)
-}
-
 /// Returns an address at which this machine reaches the server. It replaces an unspecified address by the local host.
 fn reachable(listening: SocketAddr) -> SocketAddr {
-    let here = if listening.is_ipv4() {
-        Ipv4Addr::LOCALHOST.into()
-    } else {
-        Ipv6Addr::LOCALHOST.into()
-    };
-    let ip = if listening.ip().is_unspecified() {
-        here
-    } else {
-        listening.ip()
+    let ip = match listening.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, listening.port())
-}
-
-/// Checks the origin, and removes a `/` at its end.
-fn check_origin(origin: &str) -> Result<String, ServeError> {
-    let host = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"))
-        .unwrap_or_default();
-    let plain = host
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?#\"".contains(&byte));
-    if host.is_empty() || !plain {
-        let reason =
-            format!("`{origin}` is not an origin; write one such as https://api.example.com");
-        return Err(ServeError::Setting {
-            name: "--origin",
-            reason,
-        });
-    }
-    Ok(origin.trim_end_matches('/').to_owned())
-}
-
-fn s3_url(text: &str) -> Result<S3Url, ServeError> {
-    match text.parse::<S3Url>() {
-        Ok(url) => Ok(url),
-        Err(error) => Err(ServeError::Setting {
-            name: "--files",
-            reason: error.to_string(),
-        }),
-    }
 }
 
 async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
@@ -187,7 +161,7 @@ async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
     Ok(Listeners { main, site })
 }
 
-fn options(backend: &Backend, args: &ServeArgs, found: &[FoundSecret]) -> RuntimeOptions {
+fn runtime_options(backend: &Backend, args: &ServeArgs, found: &[FoundSecret]) -> RuntimeOptions {
     let secrets: HashMap<String, Secret> = found
         .iter()
         .filter(|secret| secret.name != ADMIN_KEY)

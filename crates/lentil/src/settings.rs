@@ -1,9 +1,12 @@
+use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use lentil_server::TrustedProxies;
+use lentil_files::S3Url;
+use lentil_server::{AuthConfig, TrustedProxies};
 
+use crate::error::ServeError;
 use crate::memory;
 
 /// The settings of `serve`. Each is a flag and an environment variable.
@@ -97,4 +100,54 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object per event.
     Json,
+}
+
+impl ServeArgs {
+    /// Returns the providers whose tokens sign users in. The default is none.
+    pub(crate) fn auth_config(&self) -> Result<AuthConfig, ServeError> {
+        let json = match (&self.auth_config, &self.auth_config_json) {
+            (Some(path), _) => fs::read_to_string(path).map_err(|io| ServeError::Setting {
+                name: "--auth-config",
+                reason: format!("{}: {io}", path.display()),
+            })?,
+            (None, Some(json)) => json.clone(),
+            (None, None) => return Ok(AuthConfig::default()),
+        };
+        AuthConfig::parse(&json).map_err(ServeError::Auth)
+    }
+
+    /// Returns the origin without a `/` at its end, if one is set.
+    pub(crate) fn origin(&self) -> Result<Option<String>, ServeError> {
+        let Some(origin) = &self.origin else {
+            return Ok(None);
+        };
+        let host = origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"))
+            .unwrap_or_default();
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\"".contains(&byte);
+        if host.is_empty() || !host.bytes().all(is_plain) {
+            return Err(ServeError::Setting {
+                name: "--origin",
+                reason: format!(
+                    "`{origin}` is not an origin; write one such as https://api.example.com"
+                ),
+            });
+        }
+        Ok(Some(origin.trim_end_matches('/').to_owned()))
+    }
+
+    /// Returns the location of files on S3, if one is set.
+    pub(crate) fn files_url(&self) -> Result<Option<S3Url>, ServeError> {
+        let Some(url) = &self.files else {
+            return Ok(None);
+        };
+        match url.parse() {
+            Ok(url) => Ok(Some(url)),
+            Err(error) => Err(ServeError::Setting {
+                name: "--files",
+                reason: lentil_files::S3UrlError::to_string(&error),
+            }),
+        }
+    }
 }
