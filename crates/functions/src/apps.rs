@@ -111,8 +111,8 @@ async fn free_slug(ctx: &mut MutationCtx, app_name: &str) -> Result<String> {
     Ok(slug)
 }
 
-/// Returns the name in lower case, with one dash for each sequence of other characters; "app" if the name has no
-/// letters or digits from a–z and 0–9.
+/// Returns the name in lower case, with one dash for each sequence of characters other than a–z and 0–9. If nothing
+/// else is left, returns "app".
 fn slug_of(app_name: &str, length: usize) -> String {
     let lower = app_name.to_lowercase();
     let words = lower
