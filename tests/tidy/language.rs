@@ -39,6 +39,7 @@ const CLEAN: &[&str] = &[
     "crates/http",
     "crates/lentil",
     "crates/lentil-files",
+    "crates/lentil-sqlite",
     "crates/lentil-testing",
     "docs",
     "examples",

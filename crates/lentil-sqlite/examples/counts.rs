@@ -1,5 +1,6 @@
-//! How long it takes to count 100,000 entries of an index, beside reading their documents:
-//! `cargo run --release -p lentil-sqlite --example counts`.
+//! Measures how long counting 100,000 entries of an index takes, and reading their documents.
+//!
+//! `cargo run --release -p lentil-sqlite --example counts`
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +42,10 @@ async fn main() {
         .is_some()
     {}
     for first in (0..DOCUMENTS).step_by(BATCH as usize) {
-        let transaction = store.begin().await.expect("the turn is free");
+        let transaction = store
+            .begin()
+            .await
+            .expect("no other mutation holds the write lock");
         let mut buffer = WriteBuffer::new(store.catalog());
         for which in first..first + BATCH {
             let creation_time = which as f64;
@@ -66,39 +70,42 @@ async fn main() {
         transaction
             .commit(buffer.into_write_set())
             .await
-            .expect("nothing is in the way");
+            .expect("the commit succeeds");
     }
     for name in ["by_jobId", "by_creation_time"] {
-        let index = catalog.tables["jobs"].index_ref(name).expect("it is there");
-        let (counted, read) = (count(&store, index).await, scan(&store, index).await);
+        let index = catalog.tables["jobs"]
+            .index_ref(name)
+            .expect("the index exists");
+        let counted = count(&store, index).await;
+        let read = scan(&store, index).await;
         println!("{name:<17} count {counted:>8.1?}   documents {read:>8.1?}");
     }
     store.close().await.expect("the store closes");
 }
 
-/// How long a count takes, on average.
+/// Returns the average duration of a count.
 async fn count(store: &SqliteStore, index: IndexRef) -> Duration {
-    let mut snapshot = store.snapshot().await.expect("there is room");
+    let mut snapshot = store.snapshot().await.expect("a connection is free");
     let began = Instant::now();
     for _ in 0..RUNS {
         let counted = snapshot
             .count(index, &Interval::all(), usize::MAX)
             .await
-            .expect("it can be read");
+            .expect("the index can be read");
         assert_eq!(counted as u64, DOCUMENTS);
     }
     began.elapsed() / RUNS
 }
 
-/// How long reading the documents takes, on average.
+/// Returns the average duration of reading all documents.
 async fn scan(store: &SqliteStore, index: IndexRef) -> Duration {
-    let mut snapshot = store.snapshot().await.expect("there is room");
+    let mut snapshot = store.snapshot().await.expect("a connection is free");
     let began = Instant::now();
     for _ in 0..RUNS {
         let rows = snapshot
             .scan(index, &Interval::all(), Order::Asc, usize::MAX)
             .await
-            .expect("it can be read");
+            .expect("the index can be read");
         assert_eq!(rows.len() as u64, DOCUMENTS);
     }
     began.elapsed() / RUNS

@@ -1,6 +1,6 @@
-//! Prints how many upserts a second the store commits, each durable before the next of its task begins.
+//! Prints how many upserts per second the store commits. Each task waits until its upsert is durable.
 //!
-//! `cargo run --release -p lentil-sqlite --example upserts [folder]`; the folder decides which disk is measured.
+//! `cargo run --release -p lentil-sqlite --example upserts [folder]`; the folder selects the disk.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use lentil_values::{
     DocumentId, FieldName, FieldPath, InternalId, Interval, KeyWriter, Object, TableNumber, Value,
 };
 
-const RUN: Duration = Duration::from_secs(3);
+const RUN_TIME: Duration = Duration::from_secs(3);
 
-/// A table of jobs, the index they are found by, and numbers for new ones.
+/// A table of jobs with an index, and numbers for new jobs.
 struct Jobs {
     store: SqliteStore,
     table: TableNumber,
@@ -38,7 +38,7 @@ async fn main() {
             let row = if is_hot { "one hot row" } else { "new rows" };
             println!(
                 "{tasks:>4} tasks, {row:<12} {:>8.0} upserts/s",
-                done as f64 / RUN.as_secs_f64()
+                done as f64 / RUN_TIME.as_secs_f64()
             );
             jobs.store.close().await.expect("the store closes");
         }
@@ -78,9 +78,9 @@ async fn open(folder: &std::path::Path) -> Jobs {
     }
 }
 
-/// Runs upserts in as many tasks; returns how many there were.
+/// Runs upserts in this many tasks; returns the number of upserts.
 async fn run(jobs: &Arc<Jobs>, tasks: u64, is_hot: bool) -> u64 {
-    let end = Instant::now() + RUN;
+    let end = Instant::now() + RUN_TIME;
     let task = |_| {
         let jobs = Arc::clone(jobs);
         tokio::spawn(async move {
@@ -103,7 +103,11 @@ async fn run(jobs: &Arc<Jobs>, tasks: u64, is_hot: bool) -> u64 {
 
 impl Jobs {
     async fn upsert(&self, job: u64, number: u64) {
-        let mut transaction = self.store.begin().await.expect("the turn comes");
+        let mut transaction = self
+            .store
+            .begin()
+            .await
+            .expect("the write lock is acquired in time");
         let job_id = Value::String(format!("8c7f2d1e-0000-4000-8000-{job:012}"));
         let mut prefix = KeyWriter::new();
         prefix.push(Some(&job_id));
@@ -121,7 +125,7 @@ impl Jobs {
         transaction
             .commit(buffer.into_write_set())
             .await
-            .expect("nothing is in the way");
+            .expect("the commit succeeds");
     }
 
     fn insert(&self, job_id: Value, number: u64) -> StoredDocument {

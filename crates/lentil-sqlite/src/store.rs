@@ -13,14 +13,15 @@ use parking_lot::Mutex;
 use crate::catalog::CurrentCatalog;
 use crate::checkpointer::Checkpointer;
 use crate::error::failed_task;
-use crate::group_commit::{Committer, GroupCommit, Writer};
+use crate::group_commit::{Committer, GroupCommit, WriteConnection, Writer};
 use crate::open::error::refused;
 use crate::open::{self, OpenError, Opened};
+use crate::options::SqliteOptions;
 use crate::snapshots::{CommitTracker, Purpose, ReaderPool, SqliteSnapshot};
 use crate::stop_signal::StopSignal;
 use crate::transaction::SqliteTransaction;
-use crate::verify::Verifier;
-use crate::{SqliteOptions, Verification, connection, maintain};
+use crate::verify::{Verification, Verifier};
+use crate::{connection, maintain};
 
 /// The store on SQLite.
 pub struct SqliteStore {
@@ -59,8 +60,9 @@ impl SqliteStore {
 
         let tracker = Arc::new(CommitTracker::at(last));
         let readers = ReaderPool::new(path.clone(), Arc::clone(&tracker), &options);
-        let writer = Writer::new(path.clone(), writer, wal, tracker, last, base)
+        let connection = WriteConnection::new(path.clone(), writer, wal)
             .map_err(|error| refused(&path, error))?;
+        let writer = Writer::new(connection, tracker, last, base);
         let group_commit = Arc::new(GroupCommit::new(writer, &options));
         let catalog = Arc::new(CurrentCatalog::new(catalog));
         let verifier = Verifier {

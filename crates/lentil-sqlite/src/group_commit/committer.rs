@@ -39,10 +39,7 @@ impl Committer {
             match wake {
                 Wake::Timeout => {}
                 Wake::Close => self.commit_batch(),
-                Wake::Stop => {
-                    self.commit_batch();
-                    return self.lock_writer().close();
-                }
+                Wake::Stop => return self.close(),
             }
         }
     }
@@ -66,6 +63,15 @@ impl Committer {
         if let Err(error) = writer.restart_log(self.wal_limit, timeout) {
             tracing::warn!(%error, "cannot restart the write-ahead log; the next checkpoint retries");
         }
+    }
+
+    /// Commits the open batch and closes the writer.
+    fn close(&self) -> Result<(), StoreError> {
+        // One lock for both: a transaction that outlives the store must not open a batch in between.
+        let mut writer = self.lock_writer();
+        let committed = self.try_commit(&mut writer);
+        self.finish(committed);
+        writer.close()
     }
 
     /// Commits the open batch. Returns `None` if nothing was applied, or if the batch was aborted.

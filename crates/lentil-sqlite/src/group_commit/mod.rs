@@ -54,6 +54,7 @@ mod policy;
 mod published;
 mod queue;
 mod shared;
+mod write_connection;
 mod write_lock;
 mod writer;
 
@@ -62,5 +63,6 @@ pub(crate) use committer::Committer;
 pub(crate) use policy::YIELD_EVERY;
 pub(crate) use queue::BatchGuard;
 pub(crate) use shared::GroupCommit;
+pub(crate) use write_connection::WriteConnection;
 pub(crate) use write_lock::WriterPermit;
 pub(crate) use writer::Writer;

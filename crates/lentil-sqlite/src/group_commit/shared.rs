@@ -10,8 +10,8 @@ use super::published::PublishedTimestamp;
 use super::queue::CommitQueue;
 use super::write_lock::WriteLock;
 use super::writer::Writer;
-use crate::SqliteOptions;
 use crate::error::store_error;
+use crate::options::SqliteOptions;
 
 /// The state that transactions, the committer and maintenance share.
 ///

@@ -1,39 +1,27 @@
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lentil_store::{StoreError, Timestamp, WriteSet};
 use rusqlite::{Connection, ErrorCode};
 
 use super::batch::Batch;
-use crate::connection::{self, BUSY_TIMEOUT, run};
-use crate::error::{failed_io, store_error};
+use super::write_connection::{self, WriteConnection};
+use crate::connection::run;
+use crate::error::store_error;
 use crate::snapshots::{CommitProbe, CommitTracker};
 use crate::tables::foreign::ForeignTables;
 use crate::tables::{format, write_set};
 use crate::wal::acknowledged::Note;
-use crate::wal::checkpoint::{self, CheckpointState, Mode};
+use crate::wal::checkpoint::{self, CheckpointState};
 use crate::wal::log::Wal;
-use crate::wal::run_mark;
 
 /// The only connection that writes, and the batch that is open on it.
 pub(crate) struct Writer {
-    path: PathBuf,
-    /// `None` after an abort, until the connection is needed again.
-    conn: Option<Connection>,
-    /// The log to which the connection writes.
-    wal: Arc<Wal>,
-    /// The number of frames in the log after the connection's last commit.
-    frames: Arc<AtomicU32>,
+    connection: WriteConnection,
     checkpoints: CheckpointState,
     tracker: Arc<CommitTracker>,
-    /// SQLite's number for the state of the database, which other connections' commits change. `None` if such a commit
-    /// may have been missed.
-    data_version: Option<i64>,
     /// The timestamp lease that the start has copied into the database file.
     base: Timestamp,
-    is_closed: bool,
     epoch: u64,
     batch: Option<Batch>,
     last_batch: u64,
@@ -71,24 +59,16 @@ impl Writer {
     /// Creates the writer of a database whose last commit is at `last`. `base` is the timestamp lease of the database
     /// file without its log.
     pub(crate) fn new(
-        path: PathBuf,
-        mut conn: Connection,
-        wal: Wal,
+        connection: WriteConnection,
         tracker: Arc<CommitTracker>,
         last: Timestamp,
         base: Timestamp,
-    ) -> rusqlite::Result<Writer> {
-        let frames = connection::count_frames(&mut conn)?;
-        Ok(Writer {
-            path,
-            data_version: Some(connection::data_version(&conn)?),
-            conn: Some(conn),
-            wal: Arc::new(wal),
-            frames,
+    ) -> Writer {
+        Writer {
+            connection,
             checkpoints: CheckpointState::default(),
             tracker,
             base,
-            is_closed: false,
             epoch: 0,
             batch: None,
             last_batch: 0,
@@ -97,39 +77,22 @@ impl Writer {
             allotted: last,
             lease: last,
             foreign: ForeignTables::default(),
-        })
+        }
     }
 
     /// Returns the connection; opens a new one after an abort.
     pub(crate) fn conn(&mut self) -> Result<&Connection, StoreError> {
-        if self.is_closed {
-            return Err(StoreError::Closed);
+        if !self.connection.is_open() {
+            self.connection.reopen()?;
+            // While no connection was open, checkpoints were not counted.
+            self.checkpoints.note_other_end();
         }
-        if self.conn.is_none() {
-            self.reconnect()?;
-        }
-        Ok(self.conn.as_ref().expect("it was just opened"))
-    }
-
-    fn reconnect(&mut self) -> Result<(), StoreError> {
-        let mut conn = connection::writer(&self.path).map_err(store_error)?;
-        // SQLite opens the log with the first read.
-        format::read_version(&conn).map_err(store_error)?;
-        connection::disable_commit_fsync(&conn).map_err(store_error)?;
-        self.frames = connection::count_frames(&mut conn).map_err(store_error)?;
-        let wal = Wal::of(&conn, &self.path, self.wal.notes()).map_err(failed_io)?;
-        // The old guard checks that the new connection has opened the same files.
-        self.wal.check_files();
-        self.wal = Arc::new(wal);
-        self.checkpoints.note_other_end();
-        self.data_version = None;
-        self.conn = Some(conn);
-        Ok(())
+        self.connection.get()
     }
 
     /// Returns whether the connection is open. An abort closes it.
     pub(crate) fn is_open(&self) -> bool {
-        self.conn.is_some()
+        self.connection.is_open()
     }
 
     /// Returns a number that increases when batches are aborted or another program has changed the database. Then the
@@ -155,7 +118,7 @@ impl Writer {
 
     /// Ends the process if a file of the database was removed or replaced.
     pub(crate) fn check_files(&self) {
-        self.wal.check_files();
+        self.connection.check_files();
     }
 
     pub(crate) fn checkpoints(&mut self) -> &mut CheckpointState {
@@ -167,7 +130,7 @@ impl Writer {
         if let Some(batch) = &self.batch {
             return Ok(Some(batch.number));
         }
-        match begin(self.conn()?) {
+        match write_connection::begin(self.conn()?) {
             Ok(()) => {
                 self.last_batch += 1;
                 self.batch = Some(Batch::open(self.last_batch));
@@ -185,7 +148,7 @@ impl Writer {
         writes: WriteSet,
         now: Timestamp,
     ) -> rusqlite::Result<Timestamp> {
-        let conn = self.conn.as_ref().expect("a batch is open on it");
+        let conn = self.connection.get_open();
         let batch = self.batch.as_mut().expect("a batch is open");
         let foreign = &mut self.foreign;
         let bytes = write_set::apply(conn, foreign, &writes)
@@ -206,7 +169,7 @@ impl Writer {
             self.committed < self.applied,
             "the batch has applied something"
         );
-        let conn = self.conn.as_ref().expect("a batch is open on it");
+        let conn = self.connection.get_open();
         let keeps_lease = self.applied <= self.lease && !self.checkpoints.requires_lease();
         let probe = CommitProbe::document(&batch.commits).filter(|_| keeps_lease);
         let (probe, lease) = match probe {
@@ -228,10 +191,9 @@ impl Writer {
 
     /// Returns the connection's last commit.
     pub(crate) fn unsynced(&mut self) -> Unsynced {
-        // Relaxed: SQLite calls the hook that counts frames on the committing thread, under the writer's mutex.
-        let end = self.wal.end(self.frames.load(Ordering::Relaxed));
+        let end = self.connection.log_end();
         Unsynced {
-            wal: Arc::clone(&self.wal),
+            wal: self.connection.wal(),
             note: Note {
                 end,
                 copied: self.checkpoints.copied(&end),
@@ -267,8 +229,8 @@ impl Writer {
 
     /// Returns whether another program has, or may have, committed since [`Writer::accept_outside_changes`].
     pub(crate) fn is_changed_outside(&mut self) -> Result<bool, StoreError> {
-        let version = connection::data_version(self.conn()?).map_err(store_error)?;
-        Ok(self.data_version != Some(version))
+        self.conn()?;
+        self.connection.is_changed_outside()
     }
 
     /// Accepts the state of the database as the base of later checks. Returns a timestamp for the changes before it.
@@ -277,9 +239,8 @@ impl Writer {
     /// execute again. The other program may have restored a copy with an older timestamp lease, so the next commit
     /// extends the lease.
     pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
-        let conn = self.conn.as_ref().expect("it has just been used");
-        self.data_version = Some(connection::data_version(conn)?);
-        self.lease = format::read_timestamp_lease(conn)?;
+        self.connection.accept_outside_changes()?;
+        self.lease = format::read_timestamp_lease(self.connection.get_open())?;
         self.checkpoints.note_other_end();
         self.epoch += 1;
         self.allotted = self.allotted.next(now);
@@ -291,14 +252,14 @@ impl Writer {
 
     /// Returns whether SQLite has rolled back the open batch by itself, as it does when the disk is full.
     pub(crate) fn has_lost_batch(&self) -> bool {
-        self.batch.is_some() && self.conn.as_ref().is_none_or(Connection::is_autocommit)
+        self.batch.is_some() && !self.connection.is_in_transaction()
     }
 
     /// Rolls back a batch to which nothing was applied.
     pub(crate) fn end_empty_batch(&mut self) {
         let empty = self.batch.take_if(|batch| batch.commits.is_empty());
         if empty.is_some() {
-            self.roll_back();
+            self.connection.roll_back();
         }
     }
 
@@ -307,18 +268,9 @@ impl Writer {
         self.epoch += 1;
         self.applied = self.committed;
         self.foreign = ForeignTables::default();
-        self.roll_back();
-        self.conn = None;
+        self.connection.roll_back();
+        self.connection.disconnect();
         self.batch.take()
-    }
-
-    fn roll_back(&mut self) {
-        let Some(conn) = &self.conn else {
-            return;
-        };
-        if !conn.is_autocommit() && run(conn, "ROLLBACK").is_err() {
-            self.conn = None;
-        }
     }
 
     /// Restarts the log if the snapshots that read it end within `timeout`.
@@ -327,26 +279,10 @@ impl Writer {
         checkpoint::restart_log(self.conn()?, limit, timeout)
     }
 
-    /// Copies the whole log into the database and empties it, unless another connection reads it. Then closes.
-    ///
-    /// If the log cannot be emptied, the notes keep describing it for the next start.
+    /// Empties the log if possible, and closes the connection.
     pub(crate) fn close(&mut self) -> Result<(), StoreError> {
-        let emptied = self.empty_log();
-        self.is_closed = true;
-        self.conn = None;
-        emptied
-    }
-
-    fn empty_log(&mut self) -> Result<(), StoreError> {
-        let wal = Arc::clone(&self.wal);
-        let conn = self.conn()?;
-        if !checkpoint::copy_all(conn, Mode::Full)? {
-            return Ok(());
-        }
-        // Before the log is truncated: after a crash in between, the notes would report its commits as missing.
-        wal.claim_nothing().map_err(failed_io)?;
-        checkpoint::checkpoint(conn, Mode::Truncate)?;
-        run_mark::end(&self.path).map_err(failed_io)
+        debug_assert!(self.batch.is_none(), "the last batch was committed");
+        self.connection.close()
     }
 }
 
@@ -372,19 +308,11 @@ fn try_redo(
     commits: &[(Timestamp, WriteSet)],
 ) -> rusqlite::Result<()> {
     run(conn, "ROLLBACK")?;
-    begin(conn)?;
+    write_connection::begin(conn)?;
     for (_, writes) in commits {
         write_set::apply(conn, foreign, writes)?;
     }
     Ok(())
-}
-
-/// Begins a transaction that writes. It does not wait for another program, because it runs on a tokio worker.
-fn begin(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(Duration::ZERO)?;
-    let began = run(conn, "BEGIN IMMEDIATE");
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    began
 }
 
 #[cfg(test)]
@@ -395,6 +323,7 @@ mod tests {
     use crate::files;
     use crate::tables::fixture::{Database, database, document};
     use crate::wal::acknowledged::NoteFile;
+    use crate::wal::checkpoint::Mode;
 
     /// The timestamp lease in the database file of [`writer`].
     const BASE: Timestamp = Timestamp::MIN;
@@ -405,9 +334,9 @@ mod tests {
         std::fs::write(files::lock(&path), "").unwrap();
         let notes = Arc::new(NoteFile::open(&path).unwrap());
         let wal = Wal::of(&conn, &path, notes).unwrap();
+        let connection = WriteConnection::new(path, conn, wal).unwrap();
         let tracker = Arc::new(CommitTracker::at(BASE));
-        let writer = Writer::new(path, conn, wal, tracker, BASE, BASE).unwrap();
-        (folder, writer)
+        (folder, Writer::new(connection, tracker, BASE, BASE))
     }
 
     /// Returns a write set that inserts documents of these creation times.
@@ -455,7 +384,7 @@ mod tests {
             writer.apply(inserting(&[time]), BASE).unwrap();
             writer.commit().unwrap().unwrap().unsynced.note
         };
-        let path = writer.path.clone();
+        let path = folder.path().join(files::DATABASE);
         let lease_without_log = || {
             let copy = folder.path().join("copy");
             std::fs::copy(&path, &copy).unwrap();

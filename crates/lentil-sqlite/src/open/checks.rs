@@ -7,10 +7,11 @@ use lentil_store::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{OpenError, of_file, refused, shown};
+use crate::files;
+use crate::options::SqliteOptions;
 use crate::tables::format;
 use crate::wal::loss::{self, Loss};
 use crate::wal::run_mark;
-use crate::{SqliteOptions, files};
 
 const HOUR_NANOS: u64 = 60 * 60 * 1_000_000_000;
 /// The time by which a last commit may be ahead of the clock.

@@ -8,9 +8,10 @@ use rusqlite::Connection;
 
 use super::checks::accept_loss;
 use super::error::{OpenError, of_file, shown};
+use crate::files;
+use crate::options::SqliteOptions;
 use crate::tables::format;
 use crate::wal::loss::Loss;
-use crate::{SqliteOptions, files};
 
 /// Creates a database. It gets its name only when it is complete and durable.
 pub(super) fn create(folder: &Path, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {

@@ -13,13 +13,14 @@ use super::create::create;
 use super::error::{OpenError, damaged, of_file, refused, shown};
 use super::header::Header;
 use super::upgrade::{keep_copy, upgrade};
+use crate::options::SqliteOptions;
 use crate::tables::format;
 use crate::wal::acknowledged::NoteFile;
 use crate::wal::checkpoint::{self, Mode};
 use crate::wal::log::Wal;
 use crate::wal::loss::LogState;
 use crate::wal::run_mark;
-use crate::{SqliteOptions, connection, files};
+use crate::{connection, files};
 
 /// An opened database.
 pub(crate) struct Opened {

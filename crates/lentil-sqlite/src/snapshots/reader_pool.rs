@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::commit_tracker::{CommitTracker, ReadSnapshot};
-use crate::SqliteOptions;
 use crate::connection::{self, run};
 use crate::error::store_error;
+use crate::options::SqliteOptions;
 
 /// The connections that read. Each serves one snapshot at a time, inside a SQLite transaction.
 ///

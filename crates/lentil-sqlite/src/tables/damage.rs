@@ -27,8 +27,8 @@ pub(crate) fn of_row(
     };
     let reason = format!(
         "{what} (row {rowid} of {document_table}). Restore it from a backup. If you edited this row by hand, set its \
-         checksum to NULL: UPDATE {document_table} SET checksum = NULL WHERE number = {rowid}. To give the document \
-         up: DELETE FROM {document_table} WHERE number = {rowid}; {}",
+         checksum to NULL: UPDATE {document_table} SET checksum = NULL WHERE number = {rowid}. To delete the \
+         document: DELETE FROM {document_table} WHERE number = {rowid}; {}",
         delete_entries_sql(table, id, rowid)
     );
     damaged(conn, table, id, reason)
@@ -67,8 +67,8 @@ fn hex(bytes: &[u8]) -> String {
 pub(crate) fn of_missing(conn: &Connection, index: IndexRef, id: DocumentId) -> StoreError {
     let index = index_name(conn, index);
     let reason = format!(
-        "the index {index} has an entry for it, and its row is missing. Restore it from a backup. To give the \
-         document up: {}",
+        "the index {index} has an entry for it, and its row is missing. Restore it from a backup. To delete the \
+         document: {}",
         delete_entries_sql(id.table, Some(id), rowid_of(id.internal))
     );
     damaged(conn, id.table, Some(id), reason)

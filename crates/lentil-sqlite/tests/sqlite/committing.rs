@@ -9,29 +9,29 @@ use lentil_store::{Order, Store, WriteBuffer, WriteSet};
 use lentil_values::Interval;
 use parking_lot::Mutex;
 
-use crate::{Observes, eventually, look, open, shared, tasks_in_file};
+use crate::{OnCommit, as_store, eventually, open, open_outside, tasks_in_file};
 
 #[tokio::test]
-async fn a_commit_is_in_the_file_before_it_is_told() {
+async fn commit_is_in_the_file_before_the_observer_sees_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let path = folder.path().to_owned();
-    let told = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&told);
-    store.observe(Arc::new(Observes(move |_: &lentil_store::Commit| {
-        let told = count.fetch_add(1, Ordering::SeqCst) + 1;
+    let observed = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&observed);
+    store.observe(Arc::new(OnCommit(move |_: &lentil_store::Commit| {
+        let observed = count.fetch_add(1, Ordering::SeqCst) + 1;
         assert!(
-            tasks_in_file(&path) >= told,
-            "told before it was in the file"
+            tasks_in_file(&path) >= observed,
+            "the commit is not in the file"
         );
     })));
     for which in 0..10 {
         fill(&*store, [which]).await;
     }
-    assert_eq!(told.load(Ordering::SeqCst), 10);
+    assert_eq!(observed.load(Ordering::SeqCst), 10);
 }
 
-/// Commits this many at once, each by `change`; how many batches that made.
+/// Commits `count` write sets of `change` concurrently; returns the number of batches.
 async fn batches_of(
     count: u64,
     change: impl Fn(&dyn Store, u64) -> lentil_store::WriteSet + Copy + Send + 'static,
@@ -39,28 +39,32 @@ async fn batches_of(
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let published = Arc::new(Mutex::new(BTreeSet::new()));
-    let (seen, of) = (Arc::clone(&published), Arc::downgrade(&store));
-    store.observe(Arc::new(Observes(move |_: &lentil_store::Commit| {
-        // What is published stays as it was until a whole batch is told.
-        seen.lock()
-            .extend(of.upgrade().map(|store| store.published()));
+    let seen = Arc::clone(&published);
+    // Weak, because the store owns the observer.
+    let weak = Arc::downgrade(&store);
+    store.observe(Arc::new(OnCommit(move |_: &lentil_store::Commit| {
+        // The published timestamp advances once per batch, after the observer has seen the whole batch.
+        if let Some(store) = weak.upgrade() {
+            seen.lock().insert(store.published());
+        }
     })));
-    let writes = (0..count).map(|which| {
-        let store = shared(&store);
-        tokio::spawn(async move {
+    let mut mutations = Vec::new();
+    for which in 0..count {
+        let store = as_store(&store);
+        mutations.push(tokio::spawn(async move {
             let transaction = store.begin().await.unwrap();
             let writes = change(&*store, which);
             transaction.commit(writes).await.unwrap();
-        })
-    });
-    for write in writes.collect::<Vec<_>>() {
-        write.await.unwrap();
+        }));
+    }
+    for mutation in mutations {
+        mutation.await.unwrap();
     }
     published.lock().len()
 }
 
 #[tokio::test]
-async fn mutations_side_by_side_share_their_fsync() {
+async fn concurrent_mutations_share_an_fsync() {
     let new_rows = |store: &dyn Store, which: u64| {
         let mut buffer = WriteBuffer::new(store.catalog());
         buffer.put(None, Some(task(store, which, None)));
@@ -82,22 +86,22 @@ async fn mutations_side_by_side_share_their_fsync() {
 }
 
 #[tokio::test]
-async fn a_batch_does_not_wait_for_a_slow_function() {
+async fn batch_does_not_wait_for_a_slow_function() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let first = store.begin().await.unwrap();
     let second = {
-        let store = shared(&store);
+        let store = as_store(&store);
         tokio::spawn(async move { store.begin().await })
     };
-    // The second is waiting, so that the first leaves the batch open for it to join.
+    // The second mutation is queued, so the first leaves the batch open.
     tokio::task::yield_now().await;
     let mut buffer = WriteBuffer::new(store.catalog());
     buffer.put(None, Some(task(&*store, 1, None)));
     let committed = first.commit(buffer.into_write_set());
     tokio::time::timeout(Duration::from_secs(10), committed)
         .await
-        .expect("it does not wait")
+        .expect("the batch closes at its age limit")
         .unwrap();
     let mut second = second.await.unwrap().unwrap();
     assert!(
@@ -110,7 +114,7 @@ async fn a_batch_does_not_wait_for_a_slow_function() {
 }
 
 #[tokio::test]
-async fn a_commit_goes_on_without_the_one_who_asked_for_it() {
+async fn commit_completes_after_its_caller_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let transaction = store.begin().await.unwrap();
@@ -123,7 +127,7 @@ async fn a_commit_goes_on_without_the_one_who_asked_for_it() {
     assert!(!is_ready, "a commit takes an fsync");
     drop(commit);
     eventually("the commit is in the file", async || {
-        look(folder.path())
+        open_outside(folder.path())
             .query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
             .unwrap()
             == 1
@@ -132,17 +136,17 @@ async fn a_commit_goes_on_without_the_one_who_asked_for_it() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
+async fn mutation_without_writes_leaves_no_transaction_open() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, [1]).await;
     let index = index(&*store, "by_n");
     let is_free = || {
-        look(folder.path())
+        open_outside(folder.path())
             .execute_batch("BEGIN IMMEDIATE; ROLLBACK")
             .is_ok()
     };
-    let other = look(folder.path());
+    let other = open_outside(folder.path());
     other.busy_timeout(Duration::ZERO).unwrap();
 
     let mut transaction = store.begin().await.unwrap();
@@ -154,7 +158,7 @@ async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
     assert_eq!(
         held.sqlite_error_code(),
         Some(rusqlite::ErrorCode::DatabaseBusy),
-        "it reads where it will write"
+        "the mutation reads in the transaction in which it would write"
     );
     let timestamp = transaction.timestamp();
     assert_eq!(
@@ -173,7 +177,7 @@ async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
         1
     );
     drop(dropped);
-    eventually("what a dropped mutation has begun is ended", async || {
+    eventually("the transaction of a dropped mutation ends", async || {
         is_free()
     })
     .await;
@@ -187,10 +191,10 @@ async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
             .is_some()
     );
     let declared = {
-        let store = shared(&store);
+        let store = as_store(&store);
         tokio::spawn(async move { declare(&*store, &[tasks(&["n", "which"])]).await })
     };
-    // It waits for the turn when the mutation is dropped, so that nobody is idle.
+    // The declaration is queued for the write lock when the mutation is dropped.
     tokio::task::yield_now().await;
     drop(dropped);
     declared.await.unwrap();
@@ -198,7 +202,7 @@ async fn a_mutation_that_writes_nothing_leaves_nothing_open() {
 }
 
 #[tokio::test]
-async fn a_person_can_read_the_documents() {
+async fn documents_are_readable_with_sqlite3() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let one = task(&*store, 1, Some(5));
@@ -211,7 +215,9 @@ async fn a_person_can_read_the_documents() {
             row.get::<_, String>(2)?,
         ))
     };
-    let (id, creation_time, n) = look(folder.path()).query_row(read, [], row).unwrap();
+    let (id, creation_time, n) = open_outside(folder.path())
+        .query_row(read, [], row)
+        .unwrap();
     assert_eq!(
         (id, creation_time, n.as_str()),
         (one.id.to_string(), one.creation_time, "BQAAAAAAAAA=")

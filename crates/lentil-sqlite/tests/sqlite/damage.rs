@@ -1,4 +1,7 @@
-//! Damaged files. A read of a damaged document once returned wrong values without an error.
+//! Damaged files.
+//!
+//! Before documents had checksums, a read of a damaged document could return wrong values without an error: SQLite
+//! checks the structure of a page, but not its content.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,9 +15,9 @@ use lentil_store::conformance::support::{
 use lentil_store::{Order, Store, StoreError, StoredDocument};
 use lentil_values::{DocumentId, FieldName, Interval};
 
-use crate::{look, open};
+use crate::{open, open_outside};
 
-/// A task with a text long enough to fill pages.
+/// Returns a task with a text, so that a few tasks fill a page.
 fn large_task(store: &dyn Store, which: u64, is_foreign: bool) -> Arc<StoredDocument> {
     let n = Some(which as i64);
     let mut task = match is_foreign {
@@ -27,7 +30,7 @@ fn large_task(store: &dyn Store, which: u64, is_foreign: bool) -> Arc<StoredDocu
     Arc::new(task)
 }
 
-/// A closed store with large tasks, of which six cannot be found by their ids alone.
+/// Creates and closes a store with 60 native and 8 foreign tasks; returns the tasks.
 async fn closed_store(folder: &Path) -> BTreeMap<DocumentId, Arc<StoredDocument>> {
     let store = open(folder, SqliteOptions::default()).await;
     let documents = (0..60).map(|which| large_task(&*store, which + 8, false));
@@ -49,15 +52,15 @@ fn is_damage(error: &StoreError) -> bool {
     )
 }
 
-/// The results of reading a damaged file.
+/// The number of failed reads of a damaged file.
 #[derive(Default)]
 struct Outcome {
     errors: usize,
-    /// Documents that are not found. No read can know that they were there.
+    /// Documents that are not found. A read cannot know that they existed.
     lost: usize,
 }
 
-/// Reads everything in every way: a value that is read is the right one.
+/// Reads all documents by id and by index. Each document that is read must be the one that was written.
 async fn read_all(
     store: &SqliteStore,
     documents: &BTreeMap<DocumentId, Arc<StoredDocument>>,
@@ -97,7 +100,7 @@ async fn read_all(
     outcome
 }
 
-/// Pseudo-random numbers, the same each time.
+/// Returns the next pseudo-random number (SplitMix64).
 fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut random = *seed;
@@ -107,12 +110,16 @@ fn random(seed: &mut u64) -> u64 {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_never_gives_a_wrong_document() {
-    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+async fn flipped_bit_never_gives_a_wrong_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
     let documents = closed_store(folder.path()).await;
     let file = "lentil.sqlite3";
     let intact = fs::read(folder.path().join(file)).unwrap();
-    let (mut seed, mut total, mut refused, mut found) = (1, Outcome::default(), 0, 0);
+    let mut seed = 1;
+    let mut total = Outcome::default();
+    let mut refused = 0;
+    let mut found = 0;
     for _ in 0..300 {
         let bit = random(&mut seed) as usize % (intact.len() * 8);
         let mut damaged = intact.clone();
@@ -129,7 +136,7 @@ async fn a_flipped_bit_never_gives_a_wrong_document() {
             let is_found = !store.verify().await.is_ok_and(|found| found.damaged == 0);
             assert!(
                 is_found,
-                "the verifying thread does not find the flip of bit {bit}"
+                "the verification does not find the flip of bit {bit}"
             );
             found += 1;
         }
@@ -139,11 +146,11 @@ async fn a_flipped_bit_never_gives_a_wrong_document() {
         "{refused} refused, {found} found, {} reads failed, {} found nothing",
         total.errors, total.lost
     );
-    assert!(found > 100, "flips in free space alone prove nothing");
+    assert!(found > 100, "too few flips have hit a document or an entry");
 }
 
 #[tokio::test]
-async fn a_damaged_document_is_named_and_the_others_are_read() {
+async fn damaged_document_is_named_and_others_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 0..10).await;
@@ -152,7 +159,7 @@ async fn a_damaged_document_is_named_and_the_others_are_read() {
     drop(store);
     let update = "UPDATE _documents_10001 SET json = replace(json, '\"which\"', '\"whicH\"') WHERE json ->> '$._id' = ?1";
     assert_eq!(
-        look(folder.path()).execute(update, [damaged.to_string()]),
+        open_outside(folder.path()).execute(update, [damaged.to_string()]),
         Ok(1)
     );
 
@@ -189,7 +196,7 @@ async fn a_damaged_document_is_named_and_the_others_are_read() {
     drop(transaction);
     fill(&store, 10..20).await;
 
-    // A new index cannot leave it out.
+    // The build of a new index fails at the damaged document.
     store.declare(&[tasks(&["n", "which"])]).await.unwrap();
     let failed = store.maintain(100).await.unwrap_err();
     assert!(matches!(failed, StoreError::DamagedDocument(_)), "{failed}");
@@ -201,10 +208,10 @@ async fn a_damaged_document_is_named_and_the_others_are_read() {
         "{found:?}"
     );
 
-    // The hint of the error makes it readable as it is.
+    // The statement in the error makes the document readable.
     let unset = "UPDATE _documents_10001 SET checksum = NULL WHERE json ->> '$._id' = ?1";
     assert_eq!(
-        look(folder.path()).execute(unset, [damaged.to_string()]),
+        open_outside(folder.path()).execute(unset, [damaged.to_string()]),
         Ok(1)
     );
     let edited = store.snapshot().await.unwrap().get(damaged).await.unwrap();
@@ -214,7 +221,7 @@ async fn a_damaged_document_is_named_and_the_others_are_read() {
 }
 
 #[tokio::test]
-async fn a_damaged_document_is_given_up_as_the_error_says() {
+async fn damaged_document_can_be_deleted_as_the_error_says() {
     let damages = ["replace(json, '\"which\"', '\"whicH\"')", "'{}'"];
     for (json, is_foreign) in damages
         .into_iter()
@@ -227,7 +234,7 @@ async fn a_damaged_document_is_given_up_as_the_error_says() {
         let update =
             format!("UPDATE _documents_10001 SET json = {json} WHERE json ->> '$._id' = ?1");
         assert_eq!(
-            look(folder.path()).execute(&update, [damaged.to_string()]),
+            open_outside(folder.path()).execute(&update, [damaged.to_string()]),
             Ok(1)
         );
         let error = store
@@ -239,9 +246,11 @@ async fn a_damaged_document_is_given_up_as_the_error_says() {
             .unwrap_err();
         let sentence = error.to_string();
         assert!(sentence.contains(&damaged.to_string()), "{sentence}");
-        let (_, statements) = sentence.split_once("To give the document up: ").unwrap();
+        let (_, statements) = sentence.split_once("To delete the document: ").unwrap();
         drop(store);
-        look(folder.path()).execute_batch(statements).unwrap();
+        open_outside(folder.path())
+            .execute_batch(statements)
+            .unwrap();
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
         let mut snapshot = store.snapshot().await.unwrap();
         for name in ["by_id", "by_creation_time", "by_n"] {
@@ -253,7 +262,7 @@ async fn a_damaged_document_is_given_up_as_the_error_says() {
 }
 
 #[tokio::test]
-async fn a_row_edited_by_hand_is_read_and_stamped_if_it_is_still_a_document() {
+async fn row_edited_by_hand_is_read_and_gets_a_checksum() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 0..3).await;
@@ -262,7 +271,10 @@ async fn a_row_edited_by_hand_is_read_and_stamped_if_it_is_still_a_document() {
         let update =
             format!("UPDATE _documents_10001 SET json = {json}, checksum = NULL WHERE number = ?1");
         let number = (1_000.0 + which as f64).to_bits() as i64;
-        assert_eq!(look(folder.path()).execute(&update, [number]), Ok(1));
+        assert_eq!(
+            open_outside(folder.path()).execute(&update, [number]),
+            Ok(1)
+        );
     };
     edit(0, "json_set(json, '$.note', 'by hand')");
     edit(1, "json || ','");
@@ -327,7 +339,7 @@ async fn index_entries_and_documents_are_compared_both_ways() {
             (intact.documents, intact.entries, intact.damaged),
             (68, 68 + 12, 0)
         );
-        look(folder.path()).execute(sql, []).unwrap();
+        open_outside(folder.path()).execute(sql, []).unwrap();
         let found = store.verify().await.unwrap();
         let is_named = found.findings.iter().any(|finding| finding.contains(what));
         assert!(is_named, "{sql}: {found:?}");
@@ -341,7 +353,7 @@ async fn verifying_does_not_disturb_concurrent_writes() {
     fill(&*store, 0..1_000).await;
     store.close().await.unwrap();
     drop(store);
-    look(folder.path())
+    open_outside(folder.path())
         .execute("UPDATE _documents_10001 SET checksum = NULL", [])
         .unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
@@ -371,7 +383,7 @@ async fn verifying_does_not_disturb_concurrent_writes() {
 }
 
 #[tokio::test]
-async fn a_damaged_catalog_or_a_missing_table_is_refused() {
+async fn damaged_catalog_or_missing_table_is_refused() {
     let damages = [
         "UPDATE _meta SET value = replace(value, '\"tasks\"', '\"tasls\"') WHERE name = 'catalog'",
         "ALTER TABLE _documents_10001 RENAME TO _documents_10003",
@@ -379,14 +391,14 @@ async fn a_damaged_catalog_or_a_missing_table_is_refused() {
     for sql in damages {
         let folder = tempfile::tempdir().unwrap();
         closed_store(folder.path()).await;
-        look(folder.path()).execute_batch(sql).unwrap();
+        open_outside(folder.path()).execute_batch(sql).unwrap();
         let refused = SqliteStore::open(folder.path(), SqliteOptions::default()).err();
         assert!(refused.is_some(), "{sql}");
     }
 }
 
 #[tokio::test]
-async fn a_person_sees_documents_of_other_databases_in_order_of_creation() {
+async fn view_shows_foreign_documents_in_order_of_creation() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let documents = [
@@ -398,7 +410,7 @@ async fn a_person_sees_documents_of_other_databases_in_order_of_creation() {
     for new in &documents {
         commit(&*store, [(None, Some(Arc::clone(new)))]).await;
     }
-    let times: String = look(folder.path())
+    let times: String = open_outside(folder.path())
         .query_row(
             "SELECT group_concat(json ->> '$._creationTime') FROM tasks",
             [],

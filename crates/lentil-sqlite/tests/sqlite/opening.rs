@@ -6,10 +6,10 @@ use lentil_store::conformance::support::{ManualClock, all, fill, index, tasks};
 use lentil_store::{Order, Store};
 use lentil_values::{DocumentId, InternalId, Interval, TableNumber};
 
-use crate::{look, open, tasks_in_file};
+use crate::{open, open_outside, tasks_in_file};
 
 #[tokio::test]
-async fn what_was_written_is_there_again_and_time_goes_on() {
+async fn reopened_store_has_its_documents_and_later_timestamps() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(5_000);
     let options = || SqliteOptions {
@@ -26,7 +26,7 @@ async fn what_was_written_is_there_again_and_time_goes_on() {
     let begun = store.published();
     assert!(
         begun > before,
-        "each start has a timestamp of its own, though the clock has gone back"
+        "a start takes a later timestamp although the clock has gone back"
     );
     assert_eq!(
         all(
@@ -42,7 +42,7 @@ async fn what_was_written_is_there_again_and_time_goes_on() {
 }
 
 #[tokio::test]
-async fn timestamps_go_on_above_what_was_committed_whatever_becomes_of_the_server() {
+async fn timestamps_after_a_crash_exceed_every_commit() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(5_000);
     let options = || SqliteOptions {
@@ -53,7 +53,7 @@ async fn timestamps_go_on_above_what_was_committed_whatever_becomes_of_the_serve
     for now in [5_000, 5_001, 900_000_000, 1_900_000_000, 60_000_000_000] {
         clock.set(now);
         fill(&*store, [now]).await;
-        // What is in the file now is what a server that is killed leaves.
+        // A server that is killed now leaves these files.
         let copy = tempfile::tempdir().unwrap();
         for file in ["lentil.sqlite3", "lentil.sqlite3-wal"] {
             std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
@@ -65,7 +65,7 @@ async fn timestamps_go_on_above_what_was_committed_whatever_becomes_of_the_serve
 }
 
 #[tokio::test]
-async fn building_an_index_goes_on_where_it_stopped() {
+async fn index_build_continues_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 0..30).await;
@@ -83,7 +83,7 @@ async fn building_an_index_goes_on_where_it_stopped() {
     assert!(built.into_iter().eq(0..30));
 }
 
-/// Makes a file of tasks one of format 1. Their numbers order as their `n`.
+/// Converts a file of tasks to format 1. The tasks' rowids order as their `n`.
 const FORMAT_1: &str = "
     DROP VIEW tasks;
     CREATE TABLE _documents (
@@ -98,7 +98,7 @@ const FORMAT_1: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// The same for format 2.
+/// Converts a file of tasks to format 2.
 const FORMAT_2: &str = "
     DROP VIEW tasks;
     CREATE TABLE _documents (number INTEGER PRIMARY KEY, json TEXT NOT NULL);
@@ -117,7 +117,7 @@ const FORMAT_2: &str = "
     PRAGMA user_version = 2;
 ";
 
-/// Adds a document of the creation time of another to a file of format 1 or 2; returns its id.
+/// Adds a document with the creation time of another one to a file of format 1 or 2; returns its id.
 fn insert_twin(folder: &Path, table: &str) -> DocumentId {
     let creation_time = 1_001.0;
     let id = DocumentId {
@@ -125,7 +125,7 @@ fn insert_twin(folder: &Path, table: &str) -> DocumentId {
         internal: InternalId::at(creation_time, u64::MAX),
     };
     let json = format!(r#"{{"_creationTime":{creation_time},"_id":"{id}"}}"#);
-    let (older, key) = (look(folder), id.internal.as_bytes());
+    let (older, key) = (open_outside(folder), id.internal.as_bytes());
     if table == "_documents" {
         let insert = "INSERT INTO _documents VALUES (10001, ?1, ?2)";
         older.execute(insert, (key, json)).unwrap();
@@ -139,8 +139,8 @@ fn insert_twin(folder: &Path, table: &str) -> DocumentId {
 }
 
 #[tokio::test]
-async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
-    // A document whose JSON says another id belongs nowhere; such a file is refused as it is.
+async fn older_format_is_rewritten_as_a_whole_or_refused() {
+    // A row whose JSON contains another id. A file with such a row is refused.
     let twins = [
         (
             FORMAT_1,
@@ -169,15 +169,15 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
             .unwrap();
         store.close().await.unwrap();
         drop(store);
-        look(folder.path()).execute_batch(format).unwrap();
+        open_outside(folder.path()).execute_batch(format).unwrap();
         let insert = format!("INSERT INTO {table} SELECT {twin} FROM {table} ORDER BY 1 LIMIT 1");
-        assert_eq!(look(folder.path()).execute(&insert, []), Ok(1));
+        assert_eq!(open_outside(folder.path()).execute(&insert, []), Ok(1));
         let refused = SqliteStore::open(folder.path(), SqliteOptions::default())
             .err()
             .unwrap();
         assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
         let delete = format!("DELETE FROM {table} WHERE substr({id}, 9) = zeroblob(8)");
-        assert_eq!(look(folder.path()).execute(&delete, []), Ok(1));
+        assert_eq!(open_outside(folder.path()).execute(&delete, []), Ok(1));
         let twin = insert_twin(folder.path(), table);
 
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
@@ -198,9 +198,11 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
         }
         assert!(snapshot.get(twin).await.unwrap().is_some());
         let count = |from| {
-            look(folder.path()).query_row(&format!("SELECT count(*) FROM {from}"), [], |row| {
-                row.get(0)
-            })
+            open_outside(folder.path()).query_row(
+                &format!("SELECT count(*) FROM {from}"),
+                [],
+                |row| row.get(0),
+            )
         };
         assert_eq!(count("tasks"), Ok(31));
         assert_eq!(
@@ -213,7 +215,7 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
         assert_eq!(
             store.verify().await.unwrap().damaged,
             1,
-            "the twin is in no index"
+            "the twin has no index entry"
         );
         store.close().await.unwrap();
         drop(store);
@@ -221,9 +223,9 @@ async fn a_file_of_an_older_format_is_rewritten_whole_or_not_at_all() {
     }
 }
 
-/// Makes a file of tasks one of format 3 or 4.
+/// Converts a file of tasks to format 3 or 4.
 fn downgrade(folder: &Path, version: u32) {
-    let older = look(folder);
+    let older = open_outside(folder);
     let sql = "DROP VIEW tasks;
         ALTER TABLE _documents_10001 DROP COLUMN checksum;
         CREATE VIEW tasks AS SELECT json ->> '$._id' AS _id, json FROM _documents_10001 ORDER BY number;
@@ -232,14 +234,16 @@ fn downgrade(folder: &Path, version: u32) {
     older.pragma_update(None, "user_version", version).unwrap();
 }
 
-/// Returns the number of tasks that have a checksum in the file.
+/// Counts the tasks that have a checksum in the file.
 fn stamped(folder: &Path) -> u32 {
     let count = "SELECT count(checksum) FROM _documents_10001";
-    look(folder).query_row(count, [], |row| row.get(0)).unwrap()
+    open_outside(folder)
+        .query_row(count, [], |row| row.get(0))
+        .unwrap()
 }
 
 #[tokio::test]
-async fn a_file_of_format_3_or_4_gets_checksums_and_a_copy_of_it_is_kept() {
+async fn formats_3_and_4_get_checksums_and_a_copy_is_kept() {
     for version in [3, 4] {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), SqliteOptions::default()).await;
@@ -256,7 +260,7 @@ async fn a_file_of_format_3_or_4_gets_checksums_and_a_copy_of_it_is_kept() {
             (20, 10)
         );
         let version_of = |folder: &Path| {
-            look(folder)
+            open_outside(folder)
                 .pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
                 .unwrap()
         };
@@ -274,10 +278,10 @@ async fn a_file_of_format_3_or_4_gets_checksums_and_a_copy_of_it_is_kept() {
 }
 
 #[tokio::test]
-async fn a_file_of_a_later_format_is_refused() {
+async fn newer_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
-    look(folder.path())
+    open_outside(folder.path())
         .pragma_update(None, "user_version", 6)
         .unwrap();
     let refused = SqliteStore::open(folder.path(), SqliteOptions::default())
@@ -288,7 +292,7 @@ async fn a_file_of_a_later_format_is_refused() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_far_behind_is_refused() {
+async fn clock_far_behind_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let hour = 3_600_000_000_000;
     let at = |nanos| SqliteOptions {
@@ -307,7 +311,7 @@ async fn a_clock_that_is_far_behind_is_refused() {
 }
 
 #[tokio::test]
-async fn one_store_at_a_time_has_a_folder_and_others_may_look() {
+async fn second_store_is_refused_and_readers_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path(), SqliteOptions::default()).await;
     fill(&*first, [1]).await;
@@ -316,7 +320,7 @@ async fn one_store_at_a_time_has_a_folder_and_others_may_look() {
         .unwrap();
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
     assert_eq!(
-        look(folder.path())
+        open_outside(folder.path())
             .query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
             .unwrap(),
         1
@@ -326,7 +330,7 @@ async fn one_store_at_a_time_has_a_folder_and_others_may_look() {
 }
 
 #[test]
-fn what_a_start_that_failed_has_left_is_made_anew() {
+fn unfinished_database_of_a_failed_start_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("lentil.sqlite3.new"), "half a database").unwrap();
     SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
@@ -334,10 +338,10 @@ fn what_a_start_that_failed_has_left_is_made_anew() {
 }
 
 #[test]
-fn a_damaged_catalog_is_refused() {
+fn damaged_catalog_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
-    look(folder.path())
+    open_outside(folder.path())
         .execute("UPDATE _meta SET value = '{' WHERE name = 'catalog'", [])
         .unwrap();
     let refused = SqliteStore::open(folder.path(), SqliteOptions::default())

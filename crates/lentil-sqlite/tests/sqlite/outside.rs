@@ -8,9 +8,9 @@ use lentil_store::conformance::support::{all, fill, index};
 use lentil_store::{Commit, CommitObserver, Store, StoreError, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{eventually, look, open};
+use crate::{eventually, open, open_outside};
 
-/// Notes when everything changed.
+/// Records the timestamps at which everything changed.
 #[derive(Default)]
 struct Changes(Mutex<Vec<Timestamp>>);
 
@@ -23,23 +23,23 @@ impl CommitObserver for Changes {
 }
 
 #[tokio::test]
-async fn a_change_by_another_program_is_noticed_when_nothing_is_committed() {
+async fn change_by_another_program_is_found_without_commits() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let changes = Arc::new(Changes::default());
     store.observe(Arc::clone(&changes) as Arc<dyn CommitObserver>);
     fill(&*store, 0..5).await;
-    // A snapshot that is given back stays open to be lent again.
+    // A returned snapshot stays open for reuse.
     drop(store.snapshot().await.unwrap());
     let before = store.published();
 
-    look(folder.path())
+    open_outside(folder.path())
         .execute(
             "DELETE FROM _index_entries WHERE key IN (SELECT max(key) FROM _index_entries)",
             [],
         )
         .unwrap();
-    eventually("the change is noticed", async || store.published() > before).await;
+    eventually("the change is found", async || store.published() > before).await;
     let timestamp = store.published();
     assert_eq!(*changes.0.lock(), [timestamp]);
     let mut snapshot = store.snapshot().await.unwrap();
@@ -47,9 +47,9 @@ async fn a_change_by_another_program_is_noticed_when_nothing_is_committed() {
     let found = all(&mut *snapshot, index(&*store, "by_n")).await;
     assert_eq!(found.len(), 4);
 
-    // The store's own commits change nothing outside, and neither does reading the file.
+    // The store's own commits are no outside changes, and neither is a read by another program.
     fill(&*store, 5..10).await;
-    look(folder.path())
+    open_outside(folder.path())
         .query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -58,14 +58,14 @@ async fn a_change_by_another_program_is_noticed_when_nothing_is_committed() {
 }
 
 #[tokio::test]
-async fn a_mutation_is_refused_while_another_program_keeps_the_write_lock() {
+async fn mutation_is_refused_while_another_program_writes() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     fill(&*store, 0..5).await;
     let mut transaction = store.begin().await.unwrap();
     let index = index(&*store, "by_n");
     assert_eq!(all(&mut *transaction, index).await.len(), 5);
-    let other = look(folder.path());
+    let other = open_outside(folder.path());
     other.busy_timeout(Duration::ZERO).unwrap();
     assert!(
         other.execute_batch("BEGIN IMMEDIATE").is_err(),
@@ -80,6 +80,6 @@ async fn a_mutation_is_refused_while_another_program_keeps_the_write_lock() {
     other.execute_batch("COMMIT").unwrap();
     assert!(
         store.begin().await.is_ok(),
-        "it continues when the other program has ended"
+        "mutations continue after the other program has committed"
     );
 }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lentil_sqlite::SqliteOptions;
@@ -7,10 +7,10 @@ use lentil_store::conformance::support::{all, fill, index};
 use lentil_store::{Store, StoreError};
 use parking_lot::Mutex;
 
-use crate::{Observes, eventually, open, shared, wal_size};
+use crate::{OnCommit, as_store, eventually, open, wal_size};
 
 #[tokio::test]
-async fn an_old_snapshot_ends_so_that_the_log_can_be_reused() {
+async fn old_snapshot_expires() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions {
         snapshot_max_age: Duration::from_millis(50),
@@ -20,7 +20,7 @@ async fn an_old_snapshot_ends_so_that_the_log_can_be_reused() {
     fill(&*store, [1]).await;
     let mut old = store.snapshot().await.unwrap();
     let by_n = index(&*store, "by_n");
-    eventually("the snapshot has ended", async || {
+    eventually("the snapshot expires", async || {
         let read = old
             .scan(
                 by_n,
@@ -36,7 +36,7 @@ async fn an_old_snapshot_ends_so_that_the_log_can_be_reused() {
 }
 
 #[tokio::test]
-async fn readers_wait_for_each_other_in_turn_and_not_for_ever() {
+async fn readers_wait_in_order_with_a_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions {
         readers: 1,
@@ -50,7 +50,7 @@ async fn readers_wait_for_each_other_in_turn_and_not_for_ever() {
         Some(StoreError::Busy { .. })
     ));
     let waiting = {
-        let store = shared(&store);
+        let store = as_store(&store);
         tokio::spawn(async move { store.snapshot().await.map(drop) })
     };
     tokio::task::yield_now().await;
@@ -59,7 +59,7 @@ async fn readers_wait_for_each_other_in_turn_and_not_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_stays_bounded_under_writes_and_overlapping_snapshots() {
+async fn log_stays_bounded_under_writes_and_overlapping_snapshots() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions {
         snapshot_max_age: Duration::from_millis(200),
@@ -70,8 +70,8 @@ async fn the_log_stays_bounded_under_writes_and_overlapping_snapshots() {
     let store = open(folder.path(), options).await;
     let readers: Vec<_> = (0..4)
         .map(|_| {
-            let store = shared(&store);
-            // Never all gone at once: each holds a snapshot while the others change theirs.
+            let store = as_store(&store);
+            // The snapshots overlap, so that the log always has a reader.
             tokio::spawn(async move {
                 loop {
                     let snapshot = store.snapshot().await.unwrap();
@@ -86,32 +86,32 @@ async fn the_log_stays_bounded_under_writes_and_overlapping_snapshots() {
         fill(&*store, round * 50..(round + 1) * 50).await;
         most = most.max(wal_size(folder.path()));
     }
-    readers.iter().for_each(tokio::task::JoinHandle::abort);
+    for reader in &readers {
+        reader.abort();
+    }
     assert!(most < 24 << 20, "the log grew to {most} bytes");
-    eventually(
-        "the log begins anew when it is over its limit",
-        async || {
-            fill(&*store, [u64::from(rand_number())]).await;
-            wal_size(folder.path()) <= 2 << 20
-        },
-    )
+    eventually("a log above its limit restarts", async || {
+        fill(&*store, [next_number()]).await;
+        wal_size(folder.path()) <= 2 << 20
+    })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_has_just_the_commits_up_to_its_timestamp() {
+async fn snapshot_has_exactly_the_commits_up_to_its_timestamp() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), SqliteOptions::default()).await;
     let by_n = index(&*store, "by_n");
     let committed = Arc::new(Mutex::new(Vec::new()));
     let commits = Arc::clone(&committed);
-    store.observe(Arc::new(Observes(move |commit: &lentil_store::Commit| {
+    store.observe(Arc::new(OnCommit(move |commit: &lentil_store::Commit| {
         commits.lock().push(commit.timestamp)
     })));
     let done = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..3)
         .map(|_| {
-            let (store, done) = (shared(&store), Arc::clone(&done));
+            let store = as_store(&store);
+            let done = Arc::clone(&done);
             tokio::spawn(async move {
                 let mut seen = Vec::new();
                 while !done.load(Ordering::SeqCst) {
@@ -131,20 +131,14 @@ async fn a_snapshot_has_just_the_commits_up_to_its_timestamp() {
         let seen = reader.await.unwrap();
         assert!(!seen.is_empty());
         for (timestamp, documents) in seen {
-            assert_eq!(
-                documents,
-                committed
-                    .iter()
-                    .filter(|commit| **commit <= timestamp)
-                    .count()
-            );
+            let expected = committed.iter().filter(|commit| **commit <= timestamp);
+            assert_eq!(documents, expected.count());
         }
     }
 }
 
-/// A number that was not used before.
-fn rand_number() -> u32 {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(1_000_000);
+/// Returns a number that no document has yet.
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
