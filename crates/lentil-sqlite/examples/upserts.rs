@@ -1,4 +1,5 @@
-//! Prints how many upserts per second the store commits. Each task waits until its upsert is durable.
+//! Prints how many upserts per second the store commits. Each task waits until its upsert is
+//! durable.
 //!
 //! `cargo run --release -p lentil-sqlite --example upserts [folder]`; the folder selects the disk.
 

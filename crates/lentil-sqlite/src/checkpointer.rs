@@ -1,18 +1,19 @@
 //! Checkpoints in the background, which keep the write-ahead log small.
 //!
-//! Every half second a thread looks how much of the log is not in the database yet. It copies that part beside running
-//! mutations, as far as the oldest snapshot allows. SQLite restarts the log when all of it is copied and nobody reads
-//! it. Under steady load that never happens, and the log grows. Above its limit the committer copies the rest between two
-//! batches while mutations wait, and the log restarts. If snapshots prevent that, mutations go on after a moment. At
-//! twice the limit these snapshots end.
+//! Every half second a thread looks how much of the log is not in the database yet. It copies that
+//! part beside running mutations, as far as the oldest snapshot allows. SQLite restarts the log
+//! when all of it is copied and nobody reads it. Under steady load that never happens, and the log
+//! grows. Above its limit the committer copies the rest between two batches while mutations wait,
+//! and the log restarts. If snapshots prevent that, mutations go on after a moment. At twice the
+//! limit these snapshots end.
 //!
 //! ```text
 //! size   0 ··········· checkpoint_bytes ··········· wal_limit ··········· 2 × wal_limit
 //!          nothing                     copied                restarted              snapshots end, restarted
 //! ```
 //!
-//! A restarted log overwrites its file, of which up to twice the limit is kept. An fsync of a file that grows takes
-//! nearly twice as long.
+//! A restarted log overwrites its file, of which up to twice the limit is kept. An fsync of a file
+//! that grows takes nearly twice as long.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,16 +32,16 @@ use crate::wal::checkpoint::{Mode, checkpoint};
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The time for which a held snapshot can be read while the log is above its limit.
 ///
-/// A series of held snapshots would otherwise keep the log from restarting until it reaches twice the limit, where the
-/// snapshots of short reads end too.
+/// A series of held snapshots would otherwise keep the log from restarting until it reaches twice
+/// the limit, where the snapshots of short reads end too.
 const HELD_SNAPSHOT_TIMEOUT_ABOVE_LIMIT: Duration = Duration::from_secs(5);
 /// How long mutations wait for snapshots to end, so that a log above its limit can restart.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The thread that runs checkpoints and ends old snapshots.
 ///
-/// Its connection is always open, so that the writer's connection is never the last one when an abort closes it: SQLite
-/// removes the log with the last connection.
+/// Its connection is always open, so that the writer's connection is never the last one when an
+/// abort closes it: SQLite removes the log with the last connection.
 pub(crate) struct Checkpointer {
     pub(crate) path: PathBuf,
     pub(crate) conn: Connection,
@@ -61,7 +62,8 @@ impl Checkpointer {
             self.readers.release_idle_snapshots();
             if let Err(error) = self.check_log() {
                 tracing::warn!(%error, "a checkpoint failed; the next one retries");
-                // The assignment closes the old connection after the new one is open, so one is always open.
+                // The assignment closes the old connection after the new one is open, so one is
+                // always open.
                 if let Ok(new) = connection::writer(&self.path) {
                     self.conn = new;
                 }

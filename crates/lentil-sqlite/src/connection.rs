@@ -6,7 +6,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// The timeout of a connection that waits for another program's lock, such as that of an open `sqlite3`.
+/// The timeout of a connection that waits for another program's lock, such as that of an open
+/// `sqlite3`.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens a connection that writes.
@@ -50,7 +51,8 @@ pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a connection to an existing database. It reads and writes nothing yet.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // SQLite needs no mutex: Rust's `&mut` or our mutex lets one thread at a time use the connection.
+    // SQLite needs no mutex: Rust's `&mut` or our mutex lets one thread at a time use the
+    // connection.
     let conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -59,12 +61,14 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     conn.set_prepared_statement_cache_capacity(128);
     // Detects a damaged page when it is first read.
     conn.pragma_update(None, "cell_size_check", true)?;
-    // Otherwise the planner uses the values bound to a statement, and prepares it again when they change.
+    // Otherwise the planner uses the values bound to a statement, and prepares it again when they
+    // change.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 
-/// Opens a connection that reads the database file alone: without its write-ahead log, without locks, without changes.
+/// Opens a connection that reads the database file alone: without its write-ahead log, without
+/// locks, without changes.
 pub(crate) fn open_without_log(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -97,7 +101,8 @@ mod tests {
 
     use super::*;
 
-    /// Without `ENABLE_QPSG` SQLite prepared each statement with a `LIMIT` parameter again on every use.
+    /// Without `ENABLE_QPSG` SQLite prepared each statement with a `LIMIT` parameter again on every
+    /// use.
     #[test]
     fn statement_is_prepared_once() {
         let folder = tempfile::tempdir().unwrap();

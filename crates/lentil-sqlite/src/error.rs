@@ -35,8 +35,9 @@ pub(crate) fn failed_task(error: JoinError) -> StoreError {
 
 /// Ends the process if the error is a failed fsync.
 ///
-/// After a failed fsync the kernel may have dropped the pages and marked them clean. This process can then trust
-/// nothing that it reads from the file, and a retry could succeed without writing anything.
+/// After a failed fsync the kernel may have dropped the pages and marked them clean. This process
+/// can then trust nothing that it reads from the file, and a retry could succeed without writing
+/// anything.
 pub(crate) fn end_after_failed_fsync(error: &rusqlite::Error) {
     if is_failed_fsync(error) {
         end_after_failed_write(error);

@@ -1,9 +1,9 @@
 //! The embedded store: SQLite, one file in the data folder.
 //!
-//! Mutations execute one after another behind a fair write lock, and share SQLite transactions (`group_commit`). Queries
-//! read on pooled connections, each in its own snapshot (`snapshots`), and never wait for a mutation. Documents are
-//! stored as JSON, and each table of the application is a view, so that a person can read them with `sqlite3`
-//! (`tables`).
+//! Mutations execute one after another behind a fair write lock, and share SQLite transactions
+//! (`group_commit`). Queries read on pooled connections, each in its own snapshot (`snapshots`),
+//! and never wait for a mutation. Documents are stored as JSON, and each table of the application
+//! is a view, so that a person can read them with `sqlite3` (`tables`).
 //!
 //! A module imports only modules below it:
 //!

@@ -1,5 +1,5 @@
-//! Declaring tables and indexes, and building and dropping indexes in steps. Each step is a SQLite transaction of its
-//! own.
+//! Declaring tables and indexes, and building and dropping indexes in steps. Each step is a SQLite
+//! transaction of its own.
 
 use std::sync::Arc;
 
@@ -32,7 +32,8 @@ pub(crate) async fn exclusively<T: Send + 'static>(
     let group_commit = Arc::clone(group_commit);
     let done = tokio::task::spawn_blocking(move || {
         let result = work(&mut group_commit.writer.blocking_lock());
-        // Moves the permit here: a caller that is dropped must not release the write lock during the work.
+        // Moves the permit here: a caller that is dropped must not release the write lock during
+        // the work.
         drop(permit);
         result
     });
@@ -54,7 +55,8 @@ pub(crate) fn declare(
     Ok(next)
 }
 
-/// Builds or drops about `batch` entries of the next unfinished index. Returns `None` if there is no such index.
+/// Builds or drops about `batch` entries of the next unfinished index. Returns `None` if there is
+/// no such index.
 pub(crate) fn step(
     writer: &mut Writer,
     current: &CurrentCatalog,
@@ -121,7 +123,8 @@ fn steps_name(id: IndexId) -> String {
 }
 
 impl Steps {
-    /// Reads the progress of an index. In the first step it counts the entries of `counted`, which are to be done.
+    /// Reads the progress of an index. In the first step it counts the entries of `counted`, which
+    /// are to be done.
     fn read_or_count(
         conn: &Connection,
         id: IndexId,

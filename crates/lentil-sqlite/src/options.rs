@@ -8,7 +8,8 @@ use lentil_store::{Clock, SystemClock};
 pub struct SqliteOptions {
     /// The clock that gives timestamps.
     pub clock: Arc<dyn Clock>,
-    /// The timeout of a mutation that waits for the write lock, and of a query that waits for a connection.
+    /// The timeout of a mutation that waits for the write lock, and of a query that waits for a
+    /// connection.
     pub max_wait: Duration,
     /// The maximum number of mutations in a batch, which is one SQLite transaction.
     pub batch_commits: usize,
@@ -22,15 +23,18 @@ pub struct SqliteOptions {
     pub held_snapshots: usize,
     /// The maximum age of a snapshot. An older one would keep the write-ahead log from restarting.
     pub snapshot_max_age: Duration,
-    /// The number of log bytes after which a background checkpoint copies the log into the database.
+    /// The number of log bytes after which a background checkpoint copies the log into the
+    /// database.
     pub checkpoint_bytes: u64,
-    /// The log size above which mutations wait until the log can restart. Its file keeps at most twice this size.
+    /// The log size above which mutations wait until the log can restart. Its file keeps at most
+    /// twice this size.
     pub wal_limit: u64,
     /// Whether to open a database from which acknowledged commits are missing.
     pub accept_data_loss: bool,
     /// Whether to open a database whose last commit is far ahead of the clock.
     pub accept_clock_change: bool,
-    /// The delay from the start to the first background verification of all documents and index entries.
+    /// The delay from the start to the first background verification of all documents and index
+    /// entries.
     pub verify_delay: Duration,
     /// The interval between later verifications.
     pub verify_interval: Duration,

@@ -137,7 +137,8 @@ impl SqliteStore {
 
     /// Compares all documents with their checksums and index entries, now and without pauses.
     ///
-    /// The store does the same in the background ([`SqliteOptions::verify_delay`]), and logs the result.
+    /// The store does the same in the background ([`SqliteOptions::verify_delay`]), and logs the
+    /// result.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -227,7 +228,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        // Waits for the mutation that executes now. If it takes too long, the store closes without it.
+        // Waits for the mutation that executes now. If it takes too long, the store closes without
+        // it.
         let permit = self.group_commit.write_lock.acquire().await;
         let threads = self.stop();
         drop(permit);

@@ -25,22 +25,26 @@ const OUTSIDE_WRITER_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A mutation's transaction. It holds the write lock, and reads on the connection that writes.
 ///
-/// It reads in the batch to which it will write, and opens one if none is open: one BEGIN serves both.
+/// It reads in the batch to which it will write, and opens one if none is open: one BEGIN serves
+/// both.
 pub(crate) struct SqliteTransaction {
     group_commit: Arc<GroupCommit>,
     catalog: Arc<CurrentCatalog>,
     clock: Arc<dyn Clock>,
     timestamp: Timestamp,
     epoch: u64,
-    /// Dropped before `batch`: the policy decides about a batch after its transaction has released the write lock.
+    /// Dropped before `batch`: the policy decides about a batch after its transaction has released
+    /// the write lock.
     permit: WriterPermit,
     batch: BatchGuard,
 }
 
 impl SqliteTransaction {
-    /// Begins in the open batch, or in a new one. Waits for a limited time while another program writes.
+    /// Begins in the open batch, or in a new one. Waits for a limited time while another program
+    /// writes.
     ///
-    /// It waits here and not in the first read, so that the wait does not count as the mutation's own time.
+    /// It waits here and not in the first read, so that the wait does not count as the mutation's
+    /// own time.
     pub(crate) async fn begin(
         group_commit: Arc<GroupCommit>,
         catalog: Arc<CurrentCatalog>,
@@ -88,11 +92,12 @@ impl SqliteTransaction {
         Ok(writer)
     }
 
-    /// Locks the writer with an open batch. The committer may have closed the batch in which the transaction began; then
-    /// the transaction goes on in a new one.
+    /// Locks the writer with an open batch. The committer may have closed the batch in which the
+    /// transaction began; then the transaction goes on in a new one.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if another program may have changed the database between the two batches.
+    /// [`StoreError::Conflict`] if another program may have changed the database between the two
+    /// batches.
     async fn writer_in_batch(&mut self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
         let mut writer = self.writer().await?;
         let Some(number) = writer.open_batch()? else {
@@ -220,7 +225,8 @@ impl Transaction for SqliteTransaction {
     }
 }
 
-/// Returns whether each write has a key for every index of its table that exists now, and for no other index.
+/// Returns whether each write has a key for every index of its table that exists now, and for no
+/// other index.
 fn has_every_key(catalog: &Catalog, writes: &WriteSet) -> bool {
     writes.writes.iter().all(|write| {
         let table = write.id.table;

@@ -14,7 +14,8 @@ use crate::error::{end_after_failed_fsync, end_process, store_error};
 use crate::snapshots::ReaderPool;
 use crate::tables::format;
 
-/// The interval between checks of the files and of changes by other programs, which must be found within a second.
+/// The interval between checks of the files and of changes by other programs, which must be found
+/// within a second.
 const OUTSIDE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The thread that commits batches and acknowledges them.
@@ -67,7 +68,8 @@ impl Committer {
 
     /// Commits the open batch and closes the writer.
     fn close(&self) -> Result<(), StoreError> {
-        // One lock for both: a transaction that outlives the store must not open a batch in between.
+        // One lock for both: a transaction that outlives the store must not open a batch in
+        // between.
         let mut writer = self.lock_writer();
         let committed = self.try_commit(&mut writer);
         self.finish(committed);
@@ -131,7 +133,8 @@ impl Committer {
         }
     }
 
-    /// Checks that the files keep their paths, and whether another program has changed the database.
+    /// Checks that the files keep their paths, and whether another program has changed the
+    /// database.
     fn check_outside(&self) {
         let mut writer = self.lock_writer();
         // After an abort, a new connection is checked when it is in use.
@@ -151,7 +154,8 @@ impl Committer {
 
     /// Invalidates everything that was read before another program changed the database.
     ///
-    /// The changes get a timestamp after the open batch, because that batch began after them or is empty.
+    /// The changes get a timestamp after the open batch, because that batch began after them or is
+    /// empty.
     fn publish_outside_changes(
         &self,
         mut writer: MutexGuard<'_, Writer>,

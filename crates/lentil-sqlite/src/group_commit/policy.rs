@@ -7,16 +7,19 @@ pub(crate) const YIELD_EVERY: usize = 4;
 
 /// Decides when a batch closes.
 ///
-/// **A batch closes when a mutation leaves it and it is full, or no other mutation is queued and the commit delay has
-/// passed; at the latest it closes at its age limit, or when maintenance needs the connection.**
+/// **A batch closes when a mutation leaves it and it is full, or no other mutation is queued and
+/// the commit delay has passed; at the latest it closes at its age limit, or when maintenance needs
+/// the connection.**
 ///
-/// The *commit delay*: clients that have just received a response often send the next request at once. A batch that
-/// closes before these requests arrive is small, and they wait for its fsync and for their own; on a slow disk small and
-/// large batches would alternate. So a batch that is smaller than the previous one waits for a quarter of the last
-/// fsync's duration. A lone client never waits, because each of its batches has one mutation.
+/// The *commit delay*: clients that have just received a response often send the next request at
+/// once. A batch that closes before these requests arrive is small, and they wait for its fsync and
+/// for their own; on a slow disk small and large batches would alternate. So a batch that is
+/// smaller than the previous one waits for a quarter of the last fsync's duration. A lone client
+/// never waits, because each of its batches has one mutation.
 ///
-/// The policy is a state machine without clocks, locks or I/O: [`Policy::next`] maps a state and an event to the next
-/// state and an action. [`CommitQueue`](super::queue::CommitQueue) carries out the action.
+/// The policy is a state machine without clocks, locks or I/O: [`Policy::next`] maps a state and an
+/// event to the next state and an action. [`CommitQueue`](super::queue::CommitQueue) carries out
+/// the action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     limits: Limits,
@@ -77,8 +80,8 @@ pub(crate) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     None,
-    /// The mutation yields to the scheduler once, then reports [`Event::Yielded`]. Meanwhile the server reads requests
-    /// that have arrived, and their mutations are queued.
+    /// The mutation yields to the scheduler once, then reports [`Event::Yielded`]. Meanwhile the
+    /// server reads requests that have arrived, and their mutations are queued.
     Yield,
     /// The committer closes the batch at this time, unless a later event decides otherwise.
     CloseAt(Instant),
@@ -157,7 +160,8 @@ impl Policy {
         Action::CloseAt(batch.opened + self.limits.age)
     }
 
-    /// Closes a batch once: each of its mutations may find that it is the last, and the committer would wake for each.
+    /// Closes a batch once: each of its mutations may find that it is the last, and the committer
+    /// would wake for each.
     fn close(&mut self, number: u64) -> Action {
         if self.is_closed(number) {
             return Action::None;

@@ -37,7 +37,8 @@ impl PublishedTimestamp {
         self.state.read().published
     }
 
-    /// Publishes the commits up to `timestamp`. They must be durable, and the observer must know them.
+    /// Publishes the commits up to `timestamp`. They must be durable, and the observer must know
+    /// them.
     pub(crate) fn advance(&self, timestamp: Timestamp) {
         self.change(|state| {
             debug_assert!(state.published < timestamp, "the timestamp never goes back");
@@ -45,7 +46,8 @@ impl PublishedTimestamp {
         });
     }
 
-    /// Records that the commits with these timestamps were aborted. `committed` is the last commit before them.
+    /// Records that the commits with these timestamps were aborted. `committed` is the last commit
+    /// before them.
     pub(crate) fn abort(&self, aborted: RangeInclusive<Timestamp>, committed: Timestamp) {
         self.change(|state| state.abort(aborted, committed));
     }
@@ -95,7 +97,8 @@ impl State {
         }
     }
 
-    /// Adds a range. Ranges without a commit between them merge, so that a disk that stays full adds one range.
+    /// Adds a range. Ranges without a commit between them merge, so that a disk that stays full
+    /// adds one range.
     fn abort(&mut self, aborted: RangeInclusive<Timestamp>, committed: Timestamp) {
         match self.aborted.last_mut() {
             Some(last) if *last.start() > committed => *last = *last.start()..=*aborted.end(),

@@ -108,8 +108,8 @@ impl CommitQueue {
     }
 }
 
-/// A transaction's part in a batch. It reports to the policy how the transaction leaves the batch, also when the
-/// transaction's caller is dropped.
+/// A transaction's part in a batch. It reports to the policy how the transaction leaves the batch,
+/// also when the transaction's caller is dropped.
 pub(crate) struct BatchGuard {
     queue: Arc<CommitQueue>,
     number: u64,

@@ -15,7 +15,8 @@ use crate::options::SqliteOptions;
 
 /// The state that transactions, the committer and maintenance share.
 ///
-/// Lock order: the write lock, then the writer's mutex, then the others, which are never held together.
+/// Lock order: the write lock, then the writer's mutex, then the others, which are never held
+/// together.
 pub(crate) struct GroupCommit {
     pub(crate) write_lock: WriteLock,
     /// An `Arc`, so that a scan on a blocking thread can own its guard.
@@ -49,7 +50,8 @@ impl GroupCommit {
         self.queue.report(Event::Maintenance);
     }
 
-    /// Makes the committer restart the log after the open batch. Mutations wait for that, at most for `timeout`.
+    /// Makes the committer restart the log after the open batch. Mutations wait for that, at most
+    /// for `timeout`.
     pub(crate) fn request_log_restart(&self, timeout: Duration) {
         // Before the committer wakes, so that it finds the request.
         *self.log_restart.lock() = Some(timeout);
@@ -61,7 +63,8 @@ impl GroupCommit {
         self.log_restart.lock().take()
     }
 
-    /// Returns the error of a write set that could not be applied. Aborts the batch if SQLite has rolled it back.
+    /// Returns the error of a write set that could not be applied. Aborts the batch if SQLite has
+    /// rolled it back.
     pub(crate) fn failed_to_apply(
         &self,
         writer: &mut Writer,

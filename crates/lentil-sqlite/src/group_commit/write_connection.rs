@@ -22,8 +22,8 @@ pub(crate) struct WriteConnection {
     wal: Arc<Wal>,
     /// The number of frames in the log after the connection's last commit.
     frames: Arc<AtomicU32>,
-    /// SQLite's number for the state of the database, which other connections' commits change. `None` if such a commit
-    /// may have been missed.
+    /// SQLite's number for the state of the database, which other connections' commits change.
+    /// `None` if such a commit may have been missed.
     data_version: Option<i64>,
     is_closed: bool,
 }
@@ -110,7 +110,8 @@ impl WriteConnection {
 
     /// Returns the end of the connection's last commit in the log.
     pub(super) fn log_end(&self) -> LogEnd {
-        // Relaxed: SQLite calls the hook that counts frames on the committing thread, under the writer's mutex.
+        // Relaxed: SQLite calls the hook that counts frames on the committing thread, under the
+        // writer's mutex.
         self.wal.end(self.frames.load(Ordering::Relaxed))
     }
 
@@ -132,7 +133,8 @@ impl WriteConnection {
         Ok(())
     }
 
-    /// Copies the whole log into the database and empties it, unless another connection reads it. Then closes.
+    /// Copies the whole log into the database and empties it, unless another connection reads it.
+    /// Then closes.
     ///
     /// If the log cannot be emptied, the notes keep describing it for the next start.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
@@ -150,14 +152,16 @@ impl WriteConnection {
         if !checkpoint::copy_all(conn, Mode::Full)? {
             return Ok(());
         }
-        // Before the log is truncated: after a crash in between, the notes would report its commits as missing.
+        // Before the log is truncated: after a crash in between, the notes would report its commits
+        // as missing.
         self.wal.claim_nothing().map_err(failed_io)?;
         checkpoint::checkpoint(conn, Mode::Truncate)?;
         run_mark::end(&self.path).map_err(failed_io)
     }
 }
 
-/// Begins a transaction that writes. It does not wait for another program, because it runs on a tokio worker.
+/// Begins a transaction that writes. It does not wait for another program, because it runs on a
+/// tokio worker.
 pub(super) fn begin(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::ZERO)?;
     let began = run(conn, "BEGIN IMMEDIATE");

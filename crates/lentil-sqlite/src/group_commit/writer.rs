@@ -41,8 +41,8 @@ pub(crate) struct CommittedBatch {
     pub(crate) unsynced: Unsynced,
 }
 
-/// A commit of the connection before its fsync. It does not borrow the writer, so that the next mutations execute during
-/// the fsync.
+/// A commit of the connection before its fsync. It does not borrow the writer, so that the next
+/// mutations execute during the fsync.
 pub(crate) struct Unsynced {
     wal: Arc<Wal>,
     note: Note,
@@ -56,8 +56,8 @@ impl Unsynced {
 }
 
 impl Writer {
-    /// Creates the writer of a database whose last commit is at `last`. `base` is the timestamp lease of the database
-    /// file without its log.
+    /// Creates the writer of a database whose last commit is at `last`. `base` is the timestamp
+    /// lease of the database file without its log.
     pub(crate) fn new(
         connection: WriteConnection,
         tracker: Arc<CommitTracker>,
@@ -95,13 +95,14 @@ impl Writer {
         self.connection.is_open()
     }
 
-    /// Returns a number that increases when batches are aborted or another program has changed the database. Then the
-    /// reads of a transaction that began before must not be used.
+    /// Returns a number that increases when batches are aborted or another program has changed the
+    /// database. Then the reads of a transaction that began before must not be used.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Returns the last commit that is applied and not aborted: a transaction that begins now reads it.
+    /// Returns the last commit that is applied and not aborted: a transaction that begins now reads
+    /// it.
     pub(crate) fn applied(&self) -> Timestamp {
         self.applied
     }
@@ -125,7 +126,8 @@ impl Writer {
         &mut self.checkpoints
     }
 
-    /// Opens a batch unless one is open; returns its number. Returns `None` while another program writes.
+    /// Opens a batch unless one is open; returns its number. Returns `None` while another program
+    /// writes.
     pub(crate) fn open_batch(&mut self) -> Result<Option<u64>, StoreError> {
         if let Some(batch) = &self.batch {
             return Ok(Some(batch.number));
@@ -141,8 +143,8 @@ impl Writer {
         }
     }
 
-    /// Applies a write set in the open batch. A failure undoes only this write set, unless SQLite has ended the whole
-    /// batch ([`Writer::has_lost_batch`]).
+    /// Applies a write set in the open batch. A failure undoes only this write set, unless SQLite
+    /// has ended the whole batch ([`Writer::has_lost_batch`]).
     pub(crate) fn apply(
         &mut self,
         writes: WriteSet,
@@ -203,7 +205,8 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a SQLite transaction of its own, which is durable when this returns. No batch may be open.
+    /// Runs `work` in a SQLite transaction of its own, which is durable when this returns. No batch
+    /// may be open.
     pub(crate) fn in_transaction<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -227,17 +230,19 @@ impl Writer {
         result
     }
 
-    /// Returns whether another program has, or may have, committed since [`Writer::accept_outside_changes`].
+    /// Returns whether another program has, or may have, committed since
+    /// [`Writer::accept_outside_changes`].
     pub(crate) fn is_changed_outside(&mut self) -> Result<bool, StoreError> {
         self.conn()?;
         self.connection.is_changed_outside()
     }
 
-    /// Accepts the state of the database as the base of later checks. Returns a timestamp for the changes before it.
+    /// Accepts the state of the database as the base of later checks. Returns a timestamp for the
+    /// changes before it.
     ///
-    /// A transaction that executes now may have read the state before the changes, so the epoch increases and it must
-    /// execute again. The other program may have restored a copy with an older timestamp lease, so the next commit
-    /// extends the lease.
+    /// A transaction that executes now may have read the state before the changes, so the epoch
+    /// increases and it must execute again. The other program may have restored a copy with an
+    /// older timestamp lease, so the next commit extends the lease.
     pub(crate) fn accept_outside_changes(&mut self, now: Timestamp) -> rusqlite::Result<Timestamp> {
         self.connection.accept_outside_changes()?;
         self.lease = format::read_timestamp_lease(self.connection.get_open())?;
@@ -250,7 +255,8 @@ impl Writer {
         Ok(self.committed)
     }
 
-    /// Returns whether SQLite has rolled back the open batch by itself, as it does when the disk is full.
+    /// Returns whether SQLite has rolled back the open batch by itself, as it does when the disk is
+    /// full.
     pub(crate) fn has_lost_batch(&self) -> bool {
         self.batch.is_some() && !self.connection.is_in_transaction()
     }
@@ -263,7 +269,8 @@ impl Writer {
         }
     }
 
-    /// Rolls back the open batch and closes the connection. Later transactions begin from the last commit.
+    /// Rolls back the open batch and closes the connection. Later transactions begin from the last
+    /// commit.
     pub(crate) fn abort_batch(&mut self) -> Option<Batch> {
         self.epoch += 1;
         self.applied = self.committed;
@@ -286,11 +293,11 @@ impl Writer {
     }
 }
 
-/// Undoes a write set that was applied in part: rolls back the batch, and applies its other write sets again. If that
-/// fails too, the whole batch is rolled back.
+/// Undoes a write set that was applied in part: rolls back the batch, and applies its other write
+/// sets again. If that fails too, the whole batch is rolled back.
 ///
-/// A savepoint before each write set would undo it alone. But with savepoints SQLite copies every page that a write set
-/// changes, and write sets fail only when the disk or the file does.
+/// A savepoint before each write set would undo it alone. But with savepoints SQLite copies every
+/// page that a write set changes, and write sets fail only when the disk or the file does.
 fn redo(conn: &Connection, foreign: &mut ForeignTables, commits: &[(Timestamp, WriteSet)]) {
     *foreign = ForeignTables::default();
     if conn.is_autocommit() {

@@ -17,7 +17,8 @@ const HOUR_NANOS: u64 = 60 * 60 * 1_000_000_000;
 /// The time by which a last commit may be ahead of the clock.
 const MAX_AHEAD_NANOS: u64 = 24 * HOUR_NANOS;
 
-/// Refuses a database from which acknowledged commits are missing, unless the operator accepts that.
+/// Refuses a database from which acknowledged commits are missing, unless the operator accepts
+/// that.
 pub(super) fn accept_loss(
     path: &Path,
     loss: &Loss,
@@ -46,7 +47,8 @@ pub(super) fn accept_loss(
         .map_err(|io| OpenError::File { path: log, io })
 }
 
-/// Refuses a database without notes whose last server did not stop cleanly, unless the operator accepts that.
+/// Refuses a database without notes whose last server did not stop cleanly, unless the operator
+/// accepts that.
 pub(super) fn accept_missing_notes(
     path: &Path,
     conn: &Connection,
@@ -84,9 +86,11 @@ pub(super) fn check_structure(path: &Path, conn: &Connection) -> Result<(), Open
     }
 }
 
-/// Refuses a last commit that is far ahead of the clock, unless the operator accepts or has accepted its time.
+/// Refuses a last commit that is far ahead of the clock, unless the operator accepts or has
+/// accepted its time.
 ///
-/// The acceptance lasts until the clock has caught up, because timestamps continue from the last commit.
+/// The acceptance lasts until the clock has caught up, because timestamps continue from the last
+/// commit.
 pub(super) fn check_clock(
     path: &Path,
     conn: &Connection,

@@ -49,7 +49,8 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     upgrade(&writer, &catalog).map_err(failed)?;
     format::check_tables(&writer, &catalog).map_err(|error| damaged(&path, error))?;
 
-    // A client may have seen a later state before this folder was restored from a copy. That state must not be ahead.
+    // A client may have seen a later state before this folder was restored from a copy. That state
+    // must not be ahead.
     let last = last.next(options.clock.now());
     format::write_timestamp_lease(&writer, last).map_err(failed)?;
     format::write_run(&writer, last).map_err(failed)?;
@@ -175,7 +176,8 @@ fn foreign_log(path: &Path) -> OpenError {
 
 /// Reads the timestamp lease in the database file alone. Its own log can only extend it.
 ///
-/// Returns `None` if the file cannot be read alone, as when the log holds the rest of an interrupted checkpoint.
+/// Returns `None` if the file cannot be read alone, as when the log holds the rest of an
+/// interrupted checkpoint.
 fn read_lease_without_log(path: &Path) -> Option<Timestamp> {
     let conn = connection::open_without_log(path).ok()?;
     format::read_timestamp_lease(&conn).ok()

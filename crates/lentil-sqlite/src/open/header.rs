@@ -17,8 +17,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the header without SQLite, which would change files before the database is accepted. Returns `None` if the
-    /// file does not exist.
+    /// Reads the header without SQLite, which would change files before the database is accepted.
+    /// Returns `None` if the file does not exist.
     pub(super) fn read(path: &Path) -> Result<Option<Header>, OpenError> {
         let failed = of_file(path);
         // For writing too, so that a file without permission is refused here.

@@ -1,4 +1,5 @@
-//! Opening the data folder: the lock, the checks that nothing acknowledged is missing, and upgrades.
+//! Opening the data folder: the lock, the checks that nothing acknowledged is missing, and
+//! upgrades.
 //!
 //! ```text
 //! database      lock, check, upgrade, begin new notes

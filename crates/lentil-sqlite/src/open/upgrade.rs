@@ -12,8 +12,9 @@
 //! format 4   _documents_<n>   number, json
 //! ```
 //!
-//! Formats 1 and 2 are rewritten. Formats 3 and 4 get a column, which takes no longer for a large file. Earlier versions
-//! refuse the upgraded file, so a copy of a file up to 1 GiB is kept beside it.
+//! Formats 1 and 2 are rewritten. Formats 3 and 4 get a column, which takes no longer for a large
+//! file. Earlier versions refuse the upgraded file, so a copy of a file up to 1 GiB is kept beside
+//! it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -42,7 +43,8 @@ const DOCUMENTS_2: &str =
 
 /// Copies a database of an older format into a folder beside it, unless it is large.
 ///
-/// It must run before any connection is open: closing the copied file drops the POSIX locks of a connection.
+/// It must run before any connection is open: closing the copied file drops the POSIX locks of a
+/// connection.
 ///
 /// # Errors
 /// An I/O error; the partial copy is removed.

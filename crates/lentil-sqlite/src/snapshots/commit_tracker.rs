@@ -1,9 +1,10 @@
 //! Finds the last commit that a snapshot contains.
 //!
-//! SQLite has no API for that. A row with the last timestamp would answer it, but each commit would write one more page,
-//! and each snapshot would look that page up in a log full of older copies. The tracker works like a *seqlock* instead:
-//! the committer increments a version before and after each COMMIT, and a reader compares the version from before its
-//! BEGIN with the version afterwards.
+//! SQLite has no API for that. A row with the last timestamp would answer it, but each commit would
+//! write one more page, and each snapshot would look that page up in a log full of older copies.
+//! The tracker works like a *seqlock* instead: the committer increments a version before and after
+//! each COMMIT, and a reader compares the version from before its BEGIN with the version
+//! afterwards.
 //!
 //! ```text
 //! version       4            │ 5                               │ 6
@@ -15,12 +16,13 @@
 //! snapshot c                 │                           ├ BEGIN ┤            5 ≠ 6   begins again
 //! ```
 //!
-//! In the case of `b` the COMMIT may take effect before or after the BEGIN. A *probe* decides: the snapshot looks for
-//! a change that the batch makes. This is the last document that the batch writes, or, if the batch leaves that document
-//! as it was, an extended timestamp lease.
+//! In the case of `b` the COMMIT may take effect before or after the BEGIN. A *probe* decides: the
+//! snapshot looks for a change that the batch makes. This is the last document that the batch
+//! writes, or, if the batch leaves that document as it was, an extended timestamp lease.
 //!
-//! The *timestamp lease* is the only timestamp in the file: no commit in the file is later. A commit extends it by a
-//! second when it expires, so that most commits do not write it. After a crash timestamps continue from its end.
+//! The *timestamp lease* is the only timestamp in the file: no commit in the file is later. A
+//! commit extends it by a second when it expires, so that most commits do not write it. After a
+//! crash timestamps continue from its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +48,8 @@ struct State {
     last: Timestamp,
     /// The batch whose COMMIT runs.
     in_flight: Option<Arc<InFlight>>,
-    /// Incremented when a COMMIT begins or ends, and by every other change that makes older snapshots outdated.
+    /// Incremented when a COMMIT begins or ends, and by every other change that makes older
+    /// snapshots outdated.
     version: u64,
 }
 
@@ -126,8 +129,8 @@ impl CommitTracker {
         self.0.read().version == snapshot.version
     }
 
-    /// Sets the timestamp of later snapshots to `last`: another program has changed the file, and they contain the
-    /// change.
+    /// Sets the timestamp of later snapshots to `last`: another program has changed the file, and
+    /// they contain the change.
     pub(crate) fn advance(&self, last: Timestamp) {
         self.change(|state| state.last = last);
     }
@@ -165,7 +168,8 @@ impl CommitProbe {
         (before != after).then(|| CommitProbe::Document(last.id, last.new.clone()))
     }
 
-    /// Extends the timestamp lease for a commit at `last` and later ones. Returns the probe and the lease's end.
+    /// Extends the timestamp lease for a commit at `last` and later ones. Returns the probe and the
+    /// lease's end.
     pub(crate) fn extend_lease(
         conn: &Connection,
         last: Timestamp,

@@ -15,8 +15,8 @@ use crate::options::SqliteOptions;
 
 /// The connections that read. Each serves one snapshot at a time, inside a SQLite transaction.
 ///
-/// A returned connection keeps its snapshot open, and the next read reuses it if nothing was committed since: beginning
-/// a snapshot is a good part of the time of a short read.
+/// A returned connection keeps its snapshot open, and the next read reuses it if nothing was
+/// committed since: beginning a snapshot is a good part of the time of a short read.
 pub(crate) struct ReaderPool {
     path: PathBuf,
     tracker: Arc<CommitTracker>,
@@ -100,7 +100,8 @@ impl Reader {
     }
 }
 
-/// A connection that a snapshot has acquired. The pool takes it away when the snapshot grows too old.
+/// A connection that a snapshot has acquired. The pool takes it away when the snapshot grows too
+/// old.
 pub(crate) struct PooledReader {
     pool: Arc<ReaderPool>,
     /// The last commit in the snapshot.
@@ -176,7 +177,8 @@ impl ReaderPool {
         Ok(pooled)
     }
 
-    /// Ends the snapshots that are older than `max_age`. A snapshot that is being read ends after that read.
+    /// Ends the snapshots that are older than `max_age`. A snapshot that is being read ends after
+    /// that read.
     pub(crate) fn expire(&self, max_age: Duration) {
         self.expire_if(|pooled| pooled.since.elapsed() >= max_age);
     }
@@ -189,7 +191,8 @@ impl ReaderPool {
     }
 
     fn expire_if(&self, is_too_old: impl Fn(&PooledReader) -> bool) {
-        // Upgrade first, expire later: dropping the last reference under the lock would lock `idle` inside `acquired`.
+        // Upgrade first, expire later: dropping the last reference under the lock would lock `idle`
+        // inside `acquired`.
         let acquired: Vec<_> = {
             let acquired = self.acquired.lock();
             acquired.iter().filter_map(Weak::upgrade).collect()
@@ -198,7 +201,8 @@ impl ReaderPool {
             if !is_too_old(&pooled) {
                 continue;
             }
-            // Set before `try_lock`: a read that holds the lock looks at the flag when it ends. SeqCst orders the two.
+            // Set before `try_lock`: a read that holds the lock looks at the flag when it ends.
+            // SeqCst orders the two.
             pooled.is_expired.store(true, Ordering::SeqCst);
             if let Some(mut reader) = pooled.reader.try_lock() {
                 pooled.end(&mut reader);
@@ -206,8 +210,8 @@ impl ReaderPool {
         }
     }
 
-    /// Ends the snapshots of idle connections. Acquired ones end when they are returned. The log is then free of idle
-    /// readers and can restart.
+    /// Ends the snapshots of idle connections. Acquired ones end when they are returned. The log is
+    /// then free of idle readers and can restart.
     pub(crate) fn release_idle_snapshots(&self) {
         self.tracker.invalidate();
         self.idle

@@ -9,7 +9,8 @@ use super::rowid_range::rowid_range;
 use super::{foreign, format, index_entries};
 use crate::error::store_error;
 
-/// The number of entries that are counted on the calling thread. More are counted on a blocking thread.
+/// The number of entries that are counted on the calling thread. More are counted on a blocking
+/// thread.
 const INLINE_LIMIT: usize = 1_024;
 
 /// A count of the entries of an index in an interval, up to `limit`. It decodes no documents.
@@ -21,8 +22,8 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Counts up to [`INLINE_LIMIT`] entries, which takes no longer than changing threads. Returns `None` if there
-    /// may be more.
+    /// Counts up to [`INLINE_LIMIT`] entries, which takes no longer than changing threads. Returns
+    /// `None` if there may be more.
     pub(crate) fn begin(&self, conn: &Connection) -> Result<Option<usize>, StoreError> {
         let counted = self.count_up_to(conn, self.limit.min(INLINE_LIMIT))?;
         let is_complete = counted < INLINE_LIMIT || counted == self.limit;
@@ -35,8 +36,8 @@ impl Count {
         if is_declared || self.interval != Interval::all() {
             return self.count_up_to(conn, self.limit);
         }
-        // Each document has one entry in each index of its table. Entries are smaller than documents, so counting
-        // them reads less.
+        // Each document has one entry in each index of its table. Entries are smaller than
+        // documents, so counting them reads less.
         let catalog = format::read_catalog(conn)?;
         let table = self.index.table();
         let declared = catalog.table_by_number(table).and_then(|entry| {

@@ -74,7 +74,8 @@ pub(crate) fn of_missing(conn: &Connection, index: IndexRef, id: DocumentId) -> 
     damaged(conn, id.table, Some(id), reason)
 }
 
-/// Returns the error of a row that SQLite failed to read. If its pages are damaged, the error names the row.
+/// Returns the error of a row that SQLite failed to read. If its pages are damaged, the error names
+/// the row.
 pub(crate) fn of_unreadable_row(
     conn: &Connection,
     table: TableNumber,

@@ -6,7 +6,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use crate::error::store_error;
 
-/// The columns of a document table, in the order in which [`StoredRow::of`](super::row::StoredRow::of) reads them.
+/// The columns of a document table, in the order in which
+/// [`StoredRow::of`](super::row::StoredRow::of) reads them.
 pub(crate) const COLUMNS: &str = "number, json, checksum";
 
 /// The SQLite table that holds the documents of one table. It displays as its name.
@@ -16,7 +17,8 @@ pub(crate) struct DocumentTable(pub(crate) TableNumber);
 impl DocumentTable {
     /// Returns a statement with the table's name between `before` and `after`.
     ///
-    /// The statements of single documents use this: formatting takes longer than SQLite needs to find a row.
+    /// The statements of single documents use this: formatting takes longer than SQLite needs to
+    /// find a row.
     pub(crate) fn sql(self, before: &str, after: &str) -> String {
         let mut sql = String::with_capacity(before.len() + after.len() + 24);
         sql.push_str(before);
@@ -54,7 +56,8 @@ impl DocumentTable {
         }
     }
 
-    /// Returns the statement that reads rows in rowid order: `?1` is the first rowid, `?2` the number of rows.
+    /// Returns the statement that reads rows in rowid order: `?1` is the first rowid, `?2` the
+    /// number of rows.
     pub(crate) fn walk_sql(self) -> String {
         format!("SELECT {COLUMNS} FROM {self} WHERE number >= ?1 ORDER BY number LIMIT ?2")
     }

@@ -1,9 +1,9 @@
 //! Foreign documents: documents whose ids do not encode their rowids.
 //!
-//! A native document's id begins with its creation time, which gives its rowid (`rowid`). A document imported from
-//! another database may have any id and any creation time, or its rowid may be taken. Such a foreign document gets a
-//! rowid below those of all native documents. It also gets entries in `by_id` and `by_creation_time`, which native
-//! documents do not need:
+//! A native document's id begins with its creation time, which gives its rowid (`rowid`). A
+//! document imported from another database may have any id and any creation time, or its rowid may
+//! be taken. Such a foreign document gets a rowid below those of all native documents. It also gets
+//! entries in `by_id` and `by_creation_time`, which native documents do not need:
 //!
 //! ```text
 //! _documents_10001   number (the rowid)   json
@@ -105,10 +105,11 @@ pub(crate) fn entries(document: &StoredDocument, rowid: i64) -> [(IndexRef, Vec<
     keys.map(|(index, key)| (index, [key.as_bytes(), &rowid.to_be_bytes()].concat()))
 }
 
-/// Returns the interval of the entries whose keys are in an interval of `by_id` or `by_creation_time`.
+/// Returns the interval of the entries whose keys are in an interval of `by_id` or
+/// `by_creation_time`.
 ///
-/// All keys of an index have the same length, and an entry adds the rowid. So a bound that is longer than a key is
-/// replaced by the least key above it.
+/// All keys of an index have the same length, and an entry adds the rowid. So a bound that is
+/// longer than a key is replaced by the least key above it.
 pub(crate) fn interval_of_entries(index: IndexRef, interval: &Interval) -> Interval {
     let length = match index {
         IndexRef::ById(_) => ID_KEY_LENGTH,

@@ -9,13 +9,14 @@
 //!                                                    `accepted time`, `steps <index>`
 //! ```
 //!
-//! The column `number` is the rowid; the first eight bytes of a document's id give it (`rowid`). So an id finds its
-//! document without an index, new documents append to their table, and `by_id` and `by_creation_time` need no entries.
-//! Documents of other databases have entries in both (`foreign`).
+//! The column `number` is the rowid; the first eight bytes of a document's id give it (`rowid`). So
+//! an id finds its document without an index, new documents append to their table, and `by_id` and
+//! `by_creation_time` need no entries. Documents of other databases have entries in both
+//! (`foreign`).
 //!
-//! The checksum is a CRC-32C of the table's number, the rowid and the JSON; NULL means "not verified" (`row`). All
-//! names begin with `_`, which an application's table cannot. Each table of the application is a view, so that a person
-//! can read it with `sqlite3`.
+//! The checksum is a CRC-32C of the table's number, the rowid and the JSON; NULL means "not
+//! verified" (`row`). All names begin with `_`, which an application's table cannot. Each table of
+//! the application is a view, so that a person can read it with `sqlite3`.
 
 use lentil_store::{Catalog, StoreError, Timestamp};
 use lentil_values::{TableNames, TableNumber};
@@ -147,8 +148,8 @@ fn create_view(
     ))
 }
 
-/// Recreates the view of a table so that it orders by creation time. A table with foreign documents needs this: their
-/// rowids do not follow their creation times.
+/// Recreates the view of a table so that it orders by creation time. A table with foreign documents
+/// needs this: their rowids do not follow their creation times.
 pub(crate) fn order_view_by_creation_time(
     conn: &Connection,
     table: TableNumber,
@@ -165,7 +166,8 @@ pub(crate) fn order_view_by_creation_time(
 /// Checks that the file has the document table of each table, and the table of index entries.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] if one is missing. Without this check its documents would seem to be deleted.
+/// [`StoreError::Corrupt`] if one is missing. Without this check its documents would seem to be
+/// deleted.
 pub(crate) fn check_tables(conn: &Connection, catalog: &Catalog) -> Result<(), StoreError> {
     for (name, table) in &catalog.tables {
         let document_table = DocumentTable(table.number);

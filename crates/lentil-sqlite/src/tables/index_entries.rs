@@ -4,7 +4,8 @@ use lentil_store::{IndexRef, Order};
 use lentil_values::{Interval, TableNumber};
 use rusqlite::{Connection, OptionalExtension, Rows, Statement, params};
 
-/// Returns the `index_id` of an index: positive for a declared index, negative for `by_id` and `by_creation_time`.
+/// Returns the `index_id` of an index: positive for a declared index, negative for `by_id` and
+/// `by_creation_time`.
 pub(crate) fn index_id(index: IndexRef) -> i64 {
     match index {
         IndexRef::Declared(_, index) => index.0.into(),

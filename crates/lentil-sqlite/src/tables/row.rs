@@ -11,8 +11,8 @@ use super::rowid::{FIRST_NATIVE, native_rowid};
 
 /// A row of a document table.
 ///
-/// A row whose checksum is NULL is not verified: an older format wrote it, or a person edited it. The background
-/// verification adds the checksum (`verify`).
+/// A row whose checksum is NULL is not verified: an older format wrote it, or a person edited it.
+/// The background verification adds the checksum (`verify`).
 pub(crate) struct StoredRow<'r> {
     pub(crate) rowid: i64,
     /// The bytes of the column `json`; empty if it is not text.
@@ -81,8 +81,9 @@ impl<'r> StoredRow<'r> {
 
 /// Returns the CRC-32C of a document's table, rowid and JSON.
 ///
-/// It covers the place where the document is stored, so that intact JSON under another rowid does not pass. The file
-/// stores it as a signed number, which takes four bytes: SQLite overwrites a row in place if its size stays the same.
+/// It covers the place where the document is stored, so that intact JSON under another rowid does
+/// not pass. The file stores it as a signed number, which takes four bytes: SQLite overwrites a row
+/// in place if its size stays the same.
 pub(crate) fn checksum(table: TableNumber, rowid: i64, json: &[u8]) -> i32 {
     let mut place = [0; 12];
     place[..4].copy_from_slice(&table.get().to_be_bytes());

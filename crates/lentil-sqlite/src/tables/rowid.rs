@@ -1,8 +1,8 @@
 //! The rowids of native documents, and how keys of `by_id` and `by_creation_time` map to them.
 //!
-//! The first eight bytes of a native document's id are its creation time. They also give its rowid (the column
-//! `number`), and no other native document of the table has the same eight bytes. So rowids order as ids do, and
-//! neither index needs entries:
+//! The first eight bytes of a native document's id are its creation time. They also give its rowid
+//! (the column `number`), and no other native document of the table has the same eight bytes. So
+//! rowids order as ids do, and neither index needs entries:
 //!
 //! ```text
 //! id                        time (8 bytes) ‖ random (8 bytes)
@@ -11,17 +11,18 @@
 //! rowid                     time, as a signed integer
 //! ```
 //!
-//! An interval of `by_creation_time` is therefore an interval of ids, and an interval of ids is an interval of rowids
-//! ([`rowid_range`](super::rowid_range)).
+//! An interval of `by_creation_time` is therefore an interval of ids, and an interval of ids is an
+//! interval of rowids ([`rowid_range`](super::rowid_range)).
 
 use lentil_store::{IndexRef, StoredDocument};
 use lentil_values::{IndexKey, InternalId, Interval, KeyWriter, Value, after_prefix};
 
-/// The least rowid of a native document: of one created at minus infinity. Only a NaN gives a lower one.
+/// The least rowid of a native document: of one created at minus infinity. Only a NaN gives a lower
+/// one.
 pub(crate) const FIRST_NATIVE: i64 = i64::MIN + (1 << 52) - 1;
 
-/// Returns the rowid that a document's id encodes. Returns `None` if only a foreign document can have its id and
-/// creation time.
+/// Returns the rowid that a document's id encodes. Returns `None` if only a foreign document can
+/// have its id and creation time.
 pub(crate) fn native_rowid(document: &StoredDocument) -> Option<i64> {
     let rowid = rowid_of(document.id.internal);
     let is_native =
@@ -39,7 +40,8 @@ pub(crate) fn id_prefix(rowid: i64) -> [u8; 8] {
     (rowid as u64 ^ 1 << 63).to_be_bytes()
 }
 
-/// Returns the rowid of ids that begin with the first eight of these bytes; missing bytes count as zeros.
+/// Returns the rowid of ids that begin with the first eight of these bytes; missing bytes count as
+/// zeros.
 pub(super) fn rowid_of_prefix(id: &[u8]) -> i64 {
     let mut first = [0; 8];
     let given = id.len().min(8);
@@ -60,7 +62,8 @@ pub(crate) fn creation_time_key(document: &StoredDocument) -> IndexKey {
     key.finish()
 }
 
-/// Returns the interval of the keys in `by_id` or `by_creation_time` that documents with this rowid can have.
+/// Returns the interval of the keys in `by_id` or `by_creation_time` that documents with this rowid
+/// can have.
 pub(crate) fn keys_of(index: IndexRef, rowid: i64) -> Interval {
     let prefix = id_prefix(rowid);
     match index {
@@ -71,7 +74,8 @@ pub(crate) fn keys_of(index: IndexRef, rowid: i64) -> Interval {
     }
 }
 
-/// Returns the interval of the ids of native documents whose keys in `by_creation_time` are in `interval`.
+/// Returns the interval of the ids of native documents whose keys in `by_creation_time` are in
+/// `interval`.
 pub(super) fn ids_created_in(interval: &Interval) -> Interval {
     let Some(start) = least_id_from(&interval.start) else {
         return Interval::none();
@@ -82,8 +86,8 @@ pub(super) fn ids_created_in(interval: &Interval) -> Interval {
     }
 }
 
-/// Returns the least id of a native document whose key in `by_creation_time` is at or above `bound`, or `None` if
-/// there is no such id.
+/// Returns the least id of a native document whose key in `by_creation_time` is at or above
+/// `bound`, or `None` if there is no such id.
 fn least_id_from(bound: &[u8]) -> Option<Vec<u8>> {
     let tag = creation_time_tag();
     let rest = match bound.split_first() {
@@ -124,7 +128,8 @@ mod tests {
         }
     }
 
-    /// A bound of an interval of `by_creation_time`: any bytes, or a key with a byte changed and the end cut off.
+    /// A bound of an interval of `by_creation_time`: any bytes, or a key with a byte changed and
+    /// the end cut off.
     fn bound() -> impl Strategy<Value = Vec<u8>> {
         let near_a_key = (
             any::<f64>(),

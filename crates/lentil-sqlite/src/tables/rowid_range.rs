@@ -11,7 +11,8 @@ use super::rowid::{FIRST_NATIVE, ids_created_in, rowid_of_prefix};
 /// A range without rowids.
 const EMPTY: RangeInclusive<i64> = RangeInclusive::new(0, -1);
 
-/// Returns the rowids of the native documents in an interval of the table's `by_id` or `by_creation_time`.
+/// Returns the rowids of the native documents in an interval of the table's `by_id` or
+/// `by_creation_time`.
 pub(crate) fn rowid_range(
     conn: &Connection,
     index: IndexRef,
@@ -40,7 +41,8 @@ pub(crate) fn rowid_range(
     })
 }
 
-/// Returns the least rowid from which on all ids are at or above `bound`, or `None` if there is no such rowid.
+/// Returns the least rowid from which on all ids are at or above `bound`, or `None` if there is no
+/// such rowid.
 fn least_rowid(
     conn: &Connection,
     table: TableNumber,
@@ -50,7 +52,8 @@ fn least_rowid(
     if bound.len() <= 8 || rowid < FIRST_NATIVE {
         return Ok(Some(rowid));
     }
-    // The bound goes on after the part that the rowid encodes, so the document with this rowid decides.
+    // The bound goes on after the part that the rowid encodes, so the document with this rowid
+    // decides.
     let found = match Documents::of(conn, table)? {
         Some(mut documents) => documents.at(rowid)?,
         None => None,

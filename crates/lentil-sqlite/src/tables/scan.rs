@@ -105,7 +105,8 @@ impl Scan {
         Ok(())
     }
 
-    /// Reads `by_id` or `by_creation_time`: merges the native and the foreign documents by their keys.
+    /// Reads `by_id` or `by_creation_time`: merges the native and the foreign documents by their
+    /// keys.
     fn read_system(&self, conn: &Connection, read: &mut ReadRows) -> Result<(), StoreError> {
         let table = DocumentTable(self.index.table());
         let direction = match self.order {
@@ -160,7 +161,8 @@ impl Scan {
         row: &Row<'_>,
         key: &IndexKey,
     ) -> Result<bool, StoreError> {
-        // The rowid decides in most cases: it encodes the creation time and the beginning of the id.
+        // The rowid decides in most cases: it encodes the creation time and the beginning of the
+        // id.
         let prefix = id_prefix(row.get(0).map_err(store_error)?);
         let tag = usize::from(matches!(self.index, IndexRef::ByCreationTime(_)));
         match prefix[..].cmp(&key.as_bytes()[tag..tag + 8]) {

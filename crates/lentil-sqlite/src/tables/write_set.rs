@@ -46,7 +46,8 @@ fn apply_document(
 fn apply_entries(conn: &Connection, write: &DocumentWrite) -> rusqlite::Result<usize> {
     let mut bytes = 0;
     for change in &write.keys {
-        // Only foreign documents have entries in `by_id` and `by_creation_time`; `documents` writes those.
+        // Only foreign documents have entries in `by_id` and `by_creation_time`; `documents` writes
+        // those.
         if change.old == change.new || !matches!(change.index, IndexRef::Declared(..)) {
             continue;
         }

@@ -1,16 +1,17 @@
 //! The background verification, which finds damage before a read meets it.
 //!
-//! A thread compares all documents with their checksums, documents with their index entries, and entries with their
-//! documents: soon after the start, then once a day. It reads 256 rows at a time, each time in a new snapshot, and
-//! pauses in between. So it takes a tenth of one processor and does not delay checkpoints:
+//! A thread compares all documents with their checksums, documents with their index entries, and
+//! entries with their documents: soon after the start, then once a day. It reads 256 rows at a
+//! time, each time in a new snapshot, and pauses in between. So it takes a tenth of one processor
+//! and does not delay checkpoints:
 //!
 //! ```text
 //! snapshot   ├ 256 documents ┤              ├ 256 documents ┤       …  ├ 256 entries ┤
 //! writer                       256 checksums
 //! ```
 //!
-//! It adds the checksum to intact documents that have none, in a small transaction between two batches. That changes no
-//! document, so it takes no timestamp and invalidates nothing.
+//! It adds the checksum to intact documents that have none, in a small transaction between two
+//! batches. That changes no document, so it takes no timestamp and invalidates nothing.
 
 mod view;
 
@@ -79,8 +80,8 @@ impl Verifier {
         }
     }
 
-    /// Verifies everything once. Calls `pause` after each step with the step's duration; returns `None` if `pause`
-    /// returns false.
+    /// Verifies everything once. Calls `pause` after each step with the step's duration; returns
+    /// `None` if `pause` returns false.
     pub(crate) fn verify(
         &self,
         pause: &dyn Fn(Duration) -> bool,
@@ -180,7 +181,8 @@ impl Pass<'_> {
         self.result.findings.push(sentence);
     }
 
-    /// Verifies the documents of a table from this rowid on; returns the rowid at which to continue.
+    /// Verifies the documents of a table from this rowid on; returns the rowid at which to
+    /// continue.
     fn verify_documents(
         &mut self,
         table: TableNumber,

@@ -56,8 +56,8 @@ impl<'c> View<'c> {
         })
     }
 
-    /// Verifies up to [`STEP_ROWS`] documents of a table from this rowid on. Adds the rowids of intact documents without
-    /// a checksum to `unstamped`.
+    /// Verifies up to [`STEP_ROWS`] documents of a table from this rowid on. Adds the rowids of
+    /// intact documents without a checksum to `unstamped`.
     pub(super) fn verify_documents(
         &mut self,
         table: TableNumber,

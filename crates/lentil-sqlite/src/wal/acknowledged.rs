@@ -1,16 +1,16 @@
 //! Notes on acknowledged commits, which the next start compares with the log.
 //!
-//! SQLite treats a damaged, cut or missing log as one that ends earlier. It opens the database without an error, and
-//! acknowledged commits are missing. So the committer writes a note of where the acknowledged commits end in the log,
-//! into a small file beside the database:
+//! SQLite treats a damaged, cut or missing log as one that ends earlier. It opens the database
+//! without an error, and acknowledged commits are missing. So the committer writes a note of where
+//! the acknowledged commits end in the log, into a small file beside the database:
 //!
 //! ```text
 //! committer   COMMIT ─ fsync of the log ─ pwrite of the note ─ acknowledge
 //! ```
 //!
-//! The note is not fsynced. After a power loss the file may hold an older note, which claims less; it never claims
-//! more than the log holds durably. Notes are written alternately into two slots, each with a checksum, so that a torn
-//! write leaves the previous note.
+//! The note is not fsynced. After a power loss the file may hold an older note, which claims less;
+//! it never claims more than the log holds durably. Notes are written alternately into two slots,
+//! each with a checksum, so that a torn write leaves the previous note.
 //!
 //! A start compares the note with the log before SQLite opens it:
 //!
@@ -19,16 +19,18 @@
 //! another log, or none             every noted frame must be in the database (the timestamp lease tells)
 //! ```
 //!
-//! The second case arises when SQLite restarts the log or another program empties it. SQLite does either only after all
-//! of the log is in the database. The *timestamp lease* distinguishes this from a lost log. The lease is a timestamp in
-//! the database that no commit exceeds (`snapshots::commit_tracker`), and each note names the lease at its commit. The
-//! committer extends the lease in the first commit after a checkpoint, and in each commit during one. So the database
-//! without its log has an older lease than any commit that only the log holds.
+//! The second case arises when SQLite restarts the log or another program empties it. SQLite does
+//! either only after all of the log is in the database. The *timestamp lease* distinguishes this
+//! from a lost log. The lease is a timestamp in the database that no commit exceeds
+//! (`snapshots::commit_tracker`), and each note names the lease at its commit. The committer
+//! extends the lease in the first commit after a checkpoint, and in each commit during one. So the
+//! database without its log has an older lease than any commit that only the log holds.
 //!
-//! A start copies the whole log into the database. The lease at that moment is the *base* of its notes. A database
-//! whose lease is older than the base is a copy from before the start that was restored, and the note does not apply to
-//! it. When a server stops and the whole log is in the database, the note claims nothing. A start without a note is
-//! refused if the last server crashed, which the run mark shows (`run_mark`).
+//! A start copies the whole log into the database. The lease at that moment is the *base* of its
+//! notes. A database whose lease is older than the base is a copy from before the start that was
+//! restored, and the note does not apply to it. When a server stops and the whole log is in the
+//! database, the note claims nothing. A start without a note is refused if the last server crashed,
+//! which the run mark shows (`run_mark`).
 
 use std::fs::File;
 use std::io;
@@ -55,7 +57,8 @@ pub(crate) struct Note {
     pub(crate) copied: u32,
     /// The timestamp lease in the database with these frames.
     pub(crate) lease: Timestamp,
-    /// The timestamp lease in the database file at the server's start; zero if the start could not copy it there.
+    /// The timestamp lease in the database file at the server's start; zero if the start could not
+    /// copy it there.
     pub(crate) base: Timestamp,
 }
 

@@ -60,8 +60,8 @@ pub(crate) fn copy_all(conn: &Connection, mode: Mode) -> Result<bool, StoreError
     Ok(log.copied == log.bytes)
 }
 
-/// Copies the whole log if the snapshots that read it end within `timeout`. The next commit then restarts the log, in a
-/// file of at most twice `limit` bytes.
+/// Copies the whole log if the snapshots that read it end within `timeout`. The next commit then
+/// restarts the log, in a file of at most twice `limit` bytes.
 pub(crate) fn restart_log(
     conn: &Connection,
     limit: u64,
@@ -77,12 +77,13 @@ pub(crate) fn restart_log(
 
 /// The state of checkpoints that commits depend on.
 ///
-/// A commit extends the timestamp lease if a checkpoint may have copied the last lease into the database without that
-/// commit: in the first commit after a checkpoint, and in each commit during one. So the lease of a database without
-/// its log shows that it lacks a commit (see `acknowledged`).
+/// A commit extends the timestamp lease if a checkpoint may have copied the last lease into the
+/// database without that commit: in the first commit after a checkpoint, and in each commit during
+/// one. So the lease of a database without its log shows that it lacks a commit (see
+/// `acknowledged`).
 ///
-/// The start of a checkpoint is recorded under the writer's mutex, so that every COMMIT knows whether a checkpoint runs
-/// beside it.
+/// The start of a checkpoint is recorded under the writer's mutex, so that every COMMIT knows
+/// whether a checkpoint runs beside it.
 #[derive(Default)]
 pub(crate) struct CheckpointState {
     is_running: bool,

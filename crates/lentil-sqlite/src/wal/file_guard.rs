@@ -1,11 +1,13 @@
 //! Detects that the store's files were removed or replaced while the server runs.
 //!
-//! SQLite continues to work with open files whose names are gone. Each commit then succeeds, and the next start finds
-//! none of them. So the committer compares the paths with the opened files: after each fsync, before it acknowledges
-//! the batch, and twice a second while the store is idle. If a path leads to another file, the process ends.
+//! SQLite continues to work with open files whose names are gone. Each commit then succeeds, and
+//! the next start finds none of them. So the committer compares the paths with the opened files:
+//! after each fsync, before it acknowledges the batch, and twice a second while the store is idle.
+//! If a path leads to another file, the process ends.
 //!
-//! The guard only calls `stat`. It never opens the database, because closing any descriptor of it would drop the POSIX
-//! locks that SQLite holds in this process. A path that leads to the same inode also proves that the file has a link.
+//! The guard only calls `stat`. It never opens the database, because closing any descriptor of it
+//! would drop the POSIX locks that SQLite holds in this process. A path that leads to the same
+//! inode also proves that the file has a link.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -43,7 +45,8 @@ impl Identity {
 impl FileGuard {
     /// Guards the files that these paths lead to now.
     ///
-    /// The files must be open, because a new file can get the inode of a removed one that is closed.
+    /// The files must be open, because a new file can get the inode of a removed one that is
+    /// closed.
     pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<FileGuard> {
         let guarded = paths.into_iter().map(|path| {
             let path = CString::new(path.into_os_string().into_vec())?;

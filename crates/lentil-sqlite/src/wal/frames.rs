@@ -8,9 +8,10 @@
 //! frame    page number · database size, if it ends a commit · salts · checksum · page
 //! ```
 //!
-//! Numbers are big-endian and have four bytes; salts and checksums are two numbers each. Each checksum continues the
-//! previous one, so the checksum of a frame covers the log from its first byte. When SQLite restarts the log, it writes
-//! from the beginning with new salts. The salts distinguish new frames from the old frames behind them.
+//! Numbers are big-endian and have four bytes; salts and checksums are two numbers each. Each
+//! checksum continues the previous one, so the checksum of a frame covers the log from its first
+//! byte. When SQLite restarts the log, it writes from the beginning with new salts. The salts
+//! distinguish new frames from the old frames behind them.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -34,8 +35,8 @@ pub(crate) struct LogEnd {
 }
 
 impl LogEnd {
-    /// Reads the end of the commit that left the log with this many frames. Returns an end without frames if another
-    /// program has emptied the log since.
+    /// Reads the end of the commit that left the log with this many frames. Returns an end without
+    /// frames if another program has emptied the log since.
     pub(crate) fn read(log: &File, frames: u32, page_size: u32) -> io::Result<LogEnd> {
         let frame_size = FRAME_HEADER_SIZE as u64 + u64::from(page_size);
         let Some(before) = frames.checked_sub(1) else {
@@ -188,7 +189,8 @@ mod tests {
 
     use super::*;
 
-    /// Writes a log of three commits; returns its path and end. The log exists until the connection closes.
+    /// Writes a log of three commits; returns its path and end. The log exists until the connection
+    /// closes.
     fn log(folder: &Path) -> (PathBuf, LogEnd, Connection) {
         let database = folder.join("a");
         let conn = Connection::open(&database).unwrap();

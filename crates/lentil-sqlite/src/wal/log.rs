@@ -1,20 +1,22 @@
 //! Making commits durable.
 //!
-//! With `synchronous=FULL`, COMMIT would fsync and block the write connection meanwhile. So COMMIT only writes the
-//! log (`synchronous=NORMAL`), and the committer fsyncs the log afterwards, while the mutations of the next batch
-//! execute:
+//! With `synchronous=FULL`, COMMIT would fsync and block the write connection meanwhile. So COMMIT
+//! only writes the log (`synchronous=NORMAL`), and the committer fsyncs the log afterwards, while
+//! the mutations of the next batch execute:
 //!
 //! ```text
 //! connection   batch 1 ──┐        ┌ batch 2 ·············─┐        ┌ batch 3 ···
 //! committer              └ COMMIT ┴ fsync · notify, …     └ COMMIT ┴ fsync · notify, …
 //! ```
 //!
-//! A commit is neither published nor acknowledged before its log frames are fsynced. A power loss removes the end of
-//! the log, and with it the newest batches, each as a whole. SQLite fsyncs the log before a checkpoint copies it into
-//! the database, so the database never holds a commit that the log could lose.
+//! A commit is neither published nor acknowledged before its log frames are fsynced. A power loss
+//! removes the end of the log, and with it the newest batches, each as a whole. SQLite fsyncs the
+//! log before a checkpoint copies it into the database, so the database never holds a commit that
+//! the log could lose.
 //!
-//! After the fsync the committer writes a note of how far the log is acknowledged (`acknowledged`). It also checks that
-//! the paths still lead to the open files, so that the next start finds them (`file_guard`).
+//! After the fsync the committer writes a note of how far the log is acknowledged (`acknowledged`).
+//! It also checks that the paths still lead to the open files, so that the next start finds them
+//! (`file_guard`).
 
 use std::fs::File;
 use std::io;
@@ -70,7 +72,8 @@ impl Wal {
             .unwrap_or_else(|error| end_after_failed_write(&error))
     }
 
-    /// Makes everything written so far durable, and writes the note on it. Ends the process if the fsync fails.
+    /// Makes everything written so far durable, and writes the note on it. Ends the process if the
+    /// fsync fails.
     pub(crate) fn make_durable(&self, note: &Note) {
         if let Err(error) = self.file.sync_data() {
             end_after_failed_write(&error);

@@ -35,7 +35,8 @@ pub(crate) struct Loss {
 }
 
 impl LogState {
-    /// Compares the log of a database with the last note. SQLite must not have opened the database yet.
+    /// Compares the log of a database with the last note. SQLite must not have opened the database
+    /// yet.
     pub(crate) fn find(database: &Path) -> io::Result<LogState> {
         let Some(note) = acknowledged::read(database)? else {
             return Ok(LogState::Unnoted);
@@ -56,7 +57,8 @@ impl LogState {
         }))
     }
 
-    /// Returns whether the database file is an older copy, which lacks what the start had copied into it.
+    /// Returns whether the database file is an older copy, which lacks what the start had copied
+    /// into it.
     ///
     /// `lease` is the timestamp lease of the database file alone.
     pub(crate) fn is_ahead_of(&self, lease: Option<Timestamp>) -> bool {
@@ -66,7 +68,8 @@ impl LogState {
         }
     }
 
-    /// Returns whether the log is older than the database, given the timestamp leases without and with the log.
+    /// Returns whether the log is older than the database, given the timestamp leases without and
+    /// with the log.
     pub(crate) fn is_behind(&self, without_log: Option<Timestamp>, with_log: Timestamp) -> bool {
         let is_unknown = matches!(self, LogState::Other(_) | LogState::Unnoted);
         is_unknown && without_log > Some(with_log)
@@ -77,7 +80,8 @@ impl LogState {
         match self {
             LogState::Whole { .. } | LogState::Unnoted => None,
             LogState::Damaged(loss) => Some(*loss),
-            // A database with a lease older than the base is a restored copy, to which the note does not apply.
+            // A database with a lease older than the base is a restored copy, to which the note
+            // does not apply.
             LogState::Other(note) => {
                 let is_missing = (note.base..note.lease).contains(&lease);
                 is_missing.then_some(Loss {
@@ -101,8 +105,8 @@ impl Loss {
         }))
     }
 
-    /// Copies the damaged log to another name. Removes the log if the database is ahead of the log's intact part, whose
-    /// older pages would replace newer ones.
+    /// Copies the damaged log to another name. Removes the log if the database is ahead of the
+    /// log's intact part, whose older pages would replace newer ones.
     pub(crate) fn set_log_aside(&self, database: &Path) -> io::Result<()> {
         let log = files::wal(database);
         if !log.exists() {
@@ -116,7 +120,8 @@ impl Loss {
     }
 }
 
-/// Returns the fault that SQLite finds in the structure of a database from which commits are missing.
+/// Returns the fault that SQLite finds in the structure of a database from which commits are
+/// missing.
 pub(crate) fn find_damage(conn: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     Ok((found != "ok").then_some(found))

@@ -1,4 +1,5 @@
-//! The write-ahead log: durability, checkpoints, and the checks that no acknowledged commit is missing.
+//! The write-ahead log: durability, checkpoints, and the checks that no acknowledged commit is
+//! missing.
 //!
 //! ```text
 //!   log            loss                  fsync after COMMIT · the check at the start

@@ -1,9 +1,10 @@
-//! The mark of a running server in the lock file. After a crash it tells the next start that notes on acknowledged
-//! commits must exist.
+//! The mark of a running server in the lock file. After a crash it tells the next start that notes
+//! on acknowledged commits must exist.
 //!
-//! Without notes a start cannot distinguish an intact log from a damaged one. But a database that was stopped cleanly,
-//! or restored from a copy, needs no notes. So each server writes the number of its run into the database and then a
-//! mark into the lock file, and a clean stop removes the mark:
+//! Without notes a start cannot distinguish an intact log from a damaged one. But a database that
+//! was stopped cleanly, or restored from a copy, needs no notes. So each server writes the number
+//! of its run into the database and then a mark into the lock file, and a clean stop removes the
+//! mark:
 //!
 //! ```text
 //! no mark, or the mark of a run that the database does not name    a clean stop, or a copy of another run
@@ -11,7 +12,8 @@
 //! the mark of this run, and it names this database file            a crash: notes must exist
 //! ```
 //!
-//! A mark that was copied with the whole folder names files elsewhere. Then only the number of the run counts.
+//! A mark that was copied with the whole folder names files elsewhere. Then only the number of the
+//! run counts.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -60,8 +62,8 @@ impl RunMark {
 
 /// Returns a file's inode and creation time.
 ///
-/// The inode is not enough, because a new file may get it. The device is left out, because its number changes when the
-/// machine restarts.
+/// The inode is not enough, because a new file may get it. The device is left out, because its
+/// number changes when the machine restarts.
 fn identity(file: &Metadata) -> String {
     let created = file.created().ok();
     let created = created.and_then(|created| created.duration_since(UNIX_EPOCH).ok());

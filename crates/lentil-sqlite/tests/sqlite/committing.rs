@@ -43,7 +43,8 @@ async fn batches_of(
     // Weak, because the store owns the observer.
     let weak = Arc::downgrade(&store);
     store.observe(Arc::new(OnCommit(move |_: &lentil_store::Commit| {
-        // The published timestamp advances once per batch, after the observer has seen the whole batch.
+        // The published timestamp advances once per batch, after the observer has seen the whole
+        // batch.
         if let Some(store) = weak.upgrade() {
             seen.lock().insert(store.published());
         }

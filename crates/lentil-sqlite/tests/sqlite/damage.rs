@@ -1,7 +1,7 @@
 //! Damaged files.
 //!
-//! Before documents had checksums, a read of a damaged document could return wrong values without an error: SQLite
-//! checks the structure of a page, but not its content.
+//! Before documents had checksums, a read of a damaged document could return wrong values without
+//! an error: SQLite checks the structure of a page, but not its content.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,8 @@ struct Outcome {
     lost: usize,
 }
 
-/// Reads all documents by id and by index. Each document that is read must be the one that was written.
+/// Reads all documents by id and by index. Each document that is read must be the one that was
+/// written.
 async fn read_all(
     store: &SqliteStore,
     documents: &BTreeMap<DocumentId, Arc<StoredDocument>>,

@@ -117,7 +117,8 @@ const FORMAT_2: &str = "
     PRAGMA user_version = 2;
 ";
 
-/// Adds a document with the creation time of another one to a file of format 1 or 2; returns its id.
+/// Adds a document with the creation time of another one to a file of format 1 or 2; returns its
+/// id.
 fn insert_twin(folder: &Path, table: &str) -> DocumentId {
     let creation_time = 1_001.0;
     let id = DocumentId {
