@@ -2,7 +2,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Where every call's own generator is seeded from: the operating system's randomness, or a test's seed.
+/// Seeds the generators of calls, from the operating system or from the seed of a test.
 pub struct Seeds(Mutex<StdRng>);
 
 impl Seeds {
@@ -17,35 +17,42 @@ impl Seeds {
         StdRng::from_rng(&mut *self.0.lock())
     }
 
-    /// A number for one who needs no more than one.
+    /// Returns one random number.
     pub fn next_u64(&self) -> u64 {
         self.0.lock().next_u64()
     }
 }
 
-/// One call's randomness, seeded when it is first asked for; apart, so that calls which do not ask carry no generator.
+/// The random numbers of one call.
+///
+/// The generator is seeded at its first use and boxed, so that a call which needs no randomness
+/// carries no generator.
 #[derive(Default)]
-pub struct Random(Option<Box<StdRng>>);
+pub struct Random(Mutex<Option<Box<StdRng>>>);
 
 impl Random {
-    fn generator(&mut self, seeds: &Seeds) -> &mut StdRng {
-        self.0.get_or_insert_with(|| Box::new(seeds.generator()))
+    fn with<R>(&self, seeds: &Seeds, draw: impl FnOnce(&mut StdRng) -> R) -> R {
+        draw(
+            self.0
+                .lock()
+                .get_or_insert_with(|| Box::new(seeds.generator())),
+        )
     }
 
     /// Returns a random number.
-    pub fn next_u64(&mut self, seeds: &Seeds) -> u64 {
-        self.generator(seeds).next_u64()
+    pub fn next_u64(&self, seeds: &Seeds) -> u64 {
+        self.with(seeds, StdRng::next_u64)
     }
 
-    /// Returns 32 random bytes, enough for a key.
-    pub fn bytes(&mut self, seeds: &Seeds) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        self.generator(seeds).fill_bytes(&mut bytes);
+    /// Returns random bytes.
+    pub fn bytes(&self, count: usize, seeds: &Seeds) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.with(seeds, |generator| generator.fill_bytes(&mut bytes));
         bytes
     }
 
-    /// A number in `[0, 1)` with 53 random bits, as `Math.random()`.
-    pub fn next_f64(&mut self, seeds: &Seeds) -> f64 {
+    /// Returns a number in `[0, 1)` with 53 random bits, as `Math.random()` does.
+    pub fn next_f64(&self, seeds: &Seeds) -> f64 {
         (self.next_u64(seeds) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

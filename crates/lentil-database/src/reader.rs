@@ -26,7 +26,8 @@ impl DatabaseReader {
     /// # Errors
     /// [`Code::InvalidId`] when the id is one of another table; when a limit of reading is passed, or the stored
     /// document does not decode as `T`.
-    pub async fn get<T: Document>(&mut self, id: &Id<T>) -> Result<Option<Doc<T>>> {
+    pub async fn get<T: Document>(&mut self, id: impl Into<Id<T>>) -> Result<Option<Doc<T>>> {
+        let id = id.into();
         self.check_id("db.get", id)?;
         let found = self.get_stored(id.document_id()).await?;
         found
@@ -79,7 +80,7 @@ impl DatabaseReader {
     }
 
     /// Checks that an id is one of `T`'s table.
-    pub(crate) fn check_id<T: Document>(&mut self, call: &str, id: &Id<T>) -> Result<()> {
+    pub(crate) fn check_id<T: Document>(&self, call: &str, id: Id<T>) -> Result<()> {
         let transaction = self.transaction()?;
         transaction
             .env()

@@ -26,9 +26,9 @@ impl SystemReader {
     ///
     /// # Errors
     /// When the id is not of this table, or a limit of reading is passed.
-    pub async fn get<T: SystemDocument>(&mut self, id: &Id<T>) -> Result<Option<Doc<T>>> {
+    pub async fn get<T: SystemDocument>(&mut self, id: impl Into<Id<T>>) -> Result<Option<Doc<T>>> {
         let mut transaction = self.slot.lock()?;
-        let id = id.document_id();
+        let id = id.into().document_id();
         transaction
             .env()
             .tables

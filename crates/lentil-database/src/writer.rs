@@ -2,13 +2,13 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use lentil_call::{Code, Error, Result, check_size};
-use lentil_schema::{Document, Id, Patch};
+use lentil_schema::{Doc, Document, Id, IntoRange, Patch};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, FieldName, Object, TableNumber, Value};
 
 use crate::tables::OpenTable;
 use crate::transaction::size_of;
-use crate::{DatabaseEnv, DatabaseReader, Transaction, TransactionCell};
+use crate::{DatabaseEnv, DatabaseReader, Query, Transaction, TransactionCell};
 
 /// The database as a mutation sees it, `ctx.db`: reads as a [`DatabaseReader`] does, and writes.
 ///
@@ -28,6 +28,23 @@ impl DatabaseWriter {
             .map(Id::new)
     }
 
+    /// Reads a document, as [`DatabaseReader::get`] does.
+    ///
+    /// The methods of the reader that take arguments are repeated here, because an argument may read
+    /// the context (`ctx.db.query(Job::BY_TIME.lt(ctx.now()?))`). The compiler allows that for
+    /// a method of `ctx.db` itself, and not for one behind a dereference.
+    ///
+    /// # Errors
+    /// As [`DatabaseReader::get`].
+    pub async fn get<T: Document>(&mut self, id: impl Into<Id<T>>) -> Result<Option<Doc<T>>> {
+        self.reader.get(id).await
+    }
+
+    /// Returns a query over a range of an index, as [`DatabaseReader::query`] does.
+    pub fn query<'f, T: Document>(&mut self, range: impl IntoRange<T>) -> Query<'_, 'f, Doc<T>> {
+        self.reader.query(range)
+    }
+
     /// Changes the named fields of a document; the others stay.
     ///
     /// A change that leaves the document as it was writes nothing.
@@ -36,9 +53,10 @@ impl DatabaseWriter {
     /// [`Code::NonexistentDocument`] when it is not there, [`Code::InvalidId`] when the id is one of another table.
     pub async fn patch<T: Document>(
         &mut self,
-        id: &Id<T>,
+        id: impl Into<Id<T>>,
         patch: impl Into<Patch<T>>,
     ) -> Result<()> {
+        let id = id.into();
         self.reader.check_id("db.patch", id)?;
         self.patch_object(id.document_id(), patch.into().changes)
             .await
@@ -48,7 +66,8 @@ impl DatabaseWriter {
     ///
     /// # Errors
     /// As [`DatabaseWriter::patch`].
-    pub async fn replace<T: Document>(&mut self, id: &Id<T>, document: T) -> Result<()> {
+    pub async fn replace<T: Document>(&mut self, id: impl Into<Id<T>>, document: T) -> Result<()> {
+        let id = id.into();
         self.reader.check_id("db.replace", id)?;
         self.replace_object(id.document_id(), document.into_fields())
             .await
@@ -58,7 +77,8 @@ impl DatabaseWriter {
     ///
     /// # Errors
     /// As [`DatabaseWriter::patch`]: deleting twice is an error.
-    pub async fn delete<T: Document>(&mut self, id: &Id<T>) -> Result<()> {
+    pub async fn delete<T: Document>(&mut self, id: impl Into<Id<T>>) -> Result<()> {
+        let id = id.into();
         self.reader.check_id("db.delete", id)?;
         self.delete_object(id.document_id()).await
     }

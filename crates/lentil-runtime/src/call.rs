@@ -84,8 +84,4 @@ impl Call {
         let (function, request_id) = (self.log.function(), &self.source.request_id);
         tracing::debug_span!("call", function, %request_id)
     }
-
-    pub(crate) fn random(&mut self) -> f64 {
-        self.random.next_f64(self.runtime.seeds())
-    }
 }

@@ -251,7 +251,7 @@ impl Runtime {
         let seeds = Seeds::new(options.seed);
         let upload_key = match &options.upload_secret {
             Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
-            None => UploadKey::new(&Random::default().bytes(&seeds)),
+            None => UploadKey::new(&Random::default().bytes(32, &seeds)),
         };
         let process = seeds.next_u64();
         Ok(Runtime(Arc::new(Inner {

@@ -45,6 +45,12 @@ impl<T> From<Id<T>> for Value {
     }
 }
 
+impl<T> From<&Id<T>> for Id<T> {
+    fn from(id: &Id<T>) -> Id<T> {
+        *id
+    }
+}
+
 impl<T> FromStr for Id<T> {
     type Err = IdError;
 

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use lentil_call::{Log, Random};
+use lentil_call::Log;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
-use parking_lot::Mutex;
 
 use crate::call::Call;
 use crate::context::{Auth, Meta};
@@ -29,7 +28,6 @@ pub struct ActionCtx {
     /// Stored files.
     pub storage: StorageActions,
     call: Call,
-    random: Mutex<Random>,
 }
 
 impl ActionCtx {
@@ -44,7 +42,6 @@ impl ActionCtx {
             scheduler,
             storage,
             call,
-            random: Mutex::default(),
         }
     }
 
@@ -57,9 +54,14 @@ impl ActionCtx {
         self.call.runtime.now_ms().floor()
     }
 
-    /// A random number in `[0, 1)`.
+    /// Returns a random number in `[0, 1)`.
     pub fn random(&self) -> f64 {
-        self.random.lock().next_f64(self.call.runtime.seeds())
+        self.call.random.next_f64(self.call.runtime.seeds())
+    }
+
+    /// Returns `count` random bytes. No one can predict them: they are fit for keys and tokens.
+    pub fn random_bytes(&self, count: usize) -> Vec<u8> {
+        self.call.random.bytes(count, self.call.runtime.seeds())
     }
 
     /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.

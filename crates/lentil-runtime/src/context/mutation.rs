@@ -1,3 +1,4 @@
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use lentil_call::Log;
@@ -8,73 +9,88 @@ use crate::call::Call;
 use crate::context::{Auth, Meta};
 use crate::function::BoxFuture;
 use crate::handler::Handler;
-use crate::run::{arguments, call_nested_mutation, call_nested_query, typed};
-use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter, system};
+use crate::run::{arguments, call_nested_mutation, typed};
+use crate::{DatabaseReader, DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter};
 
-/// A mutation's context.
+/// The context of a mutation: its first argument.
+///
+/// It dereferences to a [`QueryCtx`] in the same transaction, which has `now`, `env` and `random`.
+/// A helper that takes `&mut QueryCtx` sees what the mutation has written.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use lentil::{Args, Document, MutationCtx, Result};
+/// #[derive(Document, Clone)]
+/// #[table("invitations")]
+/// struct Invitation {
+///     email: String,
+///     expires_at: f64,
+/// }
+///
+/// #[derive(Args)]
+/// struct Invite {
+///     email: String,
+/// }
+///
+/// async fn invite(ctx: &mut MutationCtx, args: Invite) -> Result<()> {
+///     let day = Duration::from_secs(24 * 60 * 60);
+///     ctx.db
+///         .insert(Invitation {
+///             email: args.email,
+///             expires_at: ctx.now()? + day.as_secs_f64() * 1e3,
+///         })
+///         .await?;
+///     ctx.scheduler.run_after(day, delete_expired, ()).await?;
+///     Ok(())
+/// }
+///
+/// async fn delete_expired(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+///     let now = ctx.now()?;
+///     for invitation in ctx.db.query(Invitation::all()).collect().await? {
+///         if invitation.expires_at <= now {
+///             ctx.db.delete(invitation.id).await?;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct MutationCtx {
     /// The database, to read and to write.
     pub db: DatabaseWriter,
     /// The mutation's log lines.
     pub log: Log,
-    /// Who is signed in.
+    /// The signed-in user.
     pub auth: Auth,
-    /// The request behind the call.
+    /// The request that caused the call.
     pub meta: Meta,
-    /// Runs functions later, if this mutation succeeds.
+    /// Schedules functions, which run if this mutation succeeds.
     pub scheduler: Scheduler,
     /// Stored files.
     pub storage: StorageWriter,
-    pub(crate) call: Call,
+    /// The same transaction, to be read only.
+    query: QueryCtx,
 }
 
 impl MutationCtx {
     pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
-        let scheduler = Scheduler::of_mutation(&call, db.slot());
-        let storage = StorageWriter::new(db.slot(), &call.runtime);
         MutationCtx {
-            db,
             log: call.log.clone(),
             auth: call.auth.clone(),
             meta: Meta::new(Arc::clone(&call.source)),
-            scheduler,
-            storage,
-            call,
+            scheduler: Scheduler::of_mutation(&call, db.slot()),
+            storage: StorageWriter::new(db.slot(), &call.runtime),
+            query: QueryCtx::new(DatabaseReader::on(db.slot()), call),
+            db,
         }
-    }
-
-    /// Returns the time at which the mutation began, in whole milliseconds since the Unix epoch.
-    ///
-    /// It is the same all through the mutation.
-    ///
-    /// # Errors
-    /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
-    pub fn now(&mut self) -> Result<f64> {
-        Ok(self.db.transaction()?.now_ms.floor())
-    }
-
-    /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
-    ///
-    /// It counts as read: a live query runs again when the stored variable changes.
-    ///
-    /// # Errors
-    /// When a limit of reading is passed.
-    pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
-        system::read_environment(&self.call.runtime, &self.db, name).await
-    }
-
-    /// A random number in `[0, 1)` from the mutation's own seed.
-    pub fn random(&mut self) -> f64 {
-        self.call.random()
     }
 
     /// Runs a query that sees what this mutation has written.
     ///
     /// # Errors
-    /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
+    /// As [`QueryCtx::run_query`].
     pub fn run_query<'c, A, M, R, F>(
         &'c mut self,
-        _query: F,
+        query: F,
         args: impl IntoArgs<A>,
     ) -> BoxFuture<'c, Result<R>>
     where
@@ -82,19 +98,16 @@ impl MutationCtx {
         R: ReturnType + 'c,
         F: Handler<QueryCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
-        let args = arguments(args);
-        Box::pin(async move {
-            typed(call_nested_query(&mut self.db, &self.call, function?, args?).await)
-        })
+        self.query.run_query(query, args)
     }
 
     /// Runs another mutation as a part of this one.
     ///
-    /// When it fails, what it wrote is undone and nothing else: the error may be handled, and this mutation go on.
+    /// A nested mutation that fails undoes its own writes only. This mutation may handle the error
+    /// and go on.
     ///
     /// # Errors
-    /// As [`MutationCtx::run_query`].
+    /// As [`QueryCtx::run_query`].
     pub fn run_mutation<'c, A, M, R, F>(
         &'c mut self,
         _mutation: F,
@@ -108,5 +121,19 @@ impl MutationCtx {
         let function = self.call.runtime.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move { typed(call_nested_mutation(self, function?, args?).await) })
+    }
+}
+
+impl Deref for MutationCtx {
+    type Target = QueryCtx;
+
+    fn deref(&self) -> &QueryCtx {
+        &self.query
+    }
+}
+
+impl DerefMut for MutationCtx {
+    fn deref_mut(&mut self) -> &mut QueryCtx {
+        &mut self.query
     }
 }

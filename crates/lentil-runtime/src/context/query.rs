@@ -9,13 +9,46 @@ use crate::handler::Handler;
 use crate::run::{arguments, call_nested_query, typed};
 use crate::{DatabaseReader, Result, StorageReader, system};
 
-/// A query's context.
+/// The context of a query: its first argument.
+///
+/// [`MutationCtx`](crate::MutationCtx) dereferences to it, so one helper reads in both:
+///
+/// ```
+/// # use lentil::{Args, Doc, Document, Id, MutationCtx, QueryCtx, Result};
+/// #[derive(Document, Clone)]
+/// #[table("members")]
+/// #[index(by_name(name))]
+/// struct Member {
+///     name: String,
+///     joined_at: f64,
+/// }
+///
+/// #[derive(Args)]
+/// struct ByName {
+///     name: String,
+/// }
+///
+/// async fn find(ctx: &mut QueryCtx, name: &str) -> Result<Option<Doc<Member>>> {
+///     ctx.db.query(Member::BY_NAME.eq(name)).first().await
+/// }
+///
+/// async fn is_member(ctx: &mut QueryCtx, args: ByName) -> Result<bool> {
+///     Ok(find(ctx, &args.name).await?.is_some())
+/// }
+///
+/// async fn join(ctx: &mut MutationCtx, args: ByName) -> Result<Id<Member>> {
+///     match find(ctx, &args.name).await? {
+///         Some(member) => Ok(member.id),
+///         None => ctx.db.insert(Member { name: args.name, joined_at: ctx.now()? }).await,
+///     }
+/// }
+/// ```
 pub struct QueryCtx {
     /// The database at the query's timestamp.
     pub db: DatabaseReader,
     /// The query's log lines.
     pub log: Log,
-    /// Who is signed in.
+    /// The signed-in user.
     pub auth: Auth,
     /// Stored files.
     pub storage: StorageReader,
@@ -24,25 +57,24 @@ pub struct QueryCtx {
 
 impl QueryCtx {
     pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
-        let storage = StorageReader::new(db.slot(), &call.runtime);
         QueryCtx {
+            storage: StorageReader::new(db.slot(), &call.runtime),
             db,
             log: call.log.clone(),
             auth: call.auth.clone(),
-            storage,
             call,
         }
     }
 
-    /// Returns the time at which the query began, in whole milliseconds since the Unix epoch.
+    /// Returns the time at which the function began, in whole milliseconds since the Unix epoch.
     ///
-    /// It is the same all through the query.
-    ///
-    /// A result that has seen the time is reused for a few seconds at most.
+    /// It does not change while the function runs. The cache keeps the result of a query that
+    /// reads the time for a few seconds at most.
     ///
     /// # Errors
-    /// [`crate::Code::Abandoned`] after a nested call was dropped before it finished.
-    pub fn now(&mut self) -> Result<f64> {
+    /// [`Code::Abandoned`](crate::Code::Abandoned) after a nested call was dropped before it
+    /// finished.
+    pub fn now(&self) -> Result<f64> {
         let mut transaction = self.db.transaction()?;
         let now_ms = transaction.now_ms;
         if let Some(read_set) = transaction.read_set() {
@@ -51,25 +83,34 @@ impl QueryCtx {
         Ok(now_ms.floor())
     }
 
-    /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
+    /// Returns an environment variable: of the process, or the value that the administrator
+    /// stored, or a declared secret.
     ///
-    /// It counts as read: a live query runs again when the stored variable changes.
+    /// The variable is part of what the function read: a live query runs again when the stored
+    /// value changes.
     ///
     /// # Errors
-    /// When a limit of reading is passed.
-    pub async fn env(&mut self, name: &str) -> Result<Option<String>> {
+    /// When the function has read more than its limits allow.
+    pub async fn env(&self, name: &str) -> Result<Option<String>> {
         system::read_environment(&self.call.runtime, &self.db, name).await
     }
 
-    /// A random number in `[0, 1)` from the query's own seed.
-    pub fn random(&mut self) -> f64 {
-        self.call.random()
+    /// Returns a random number in `[0, 1)` from the function's own seed.
+    pub fn random(&self) -> f64 {
+        self.call.random.next_f64(self.call.runtime.seeds())
     }
 
-    /// Runs another query on the same snapshot.
+    /// Returns `count` random bytes from the function's own seed. No one can predict them: they
+    /// are fit for keys and tokens.
+    pub fn random_bytes(&self, count: usize) -> Vec<u8> {
+        self.call.random.bytes(count, self.call.runtime.seeds())
+    }
+
+    /// Runs another query in the same transaction.
     ///
     /// # Errors
-    /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
+    /// The error of the query. Fails if the query is not registered, or if its arguments or its
+    /// result do not match its validators.
     pub fn run_query<'c, A, M, R, F>(
         &'c mut self,
         _query: F,
