@@ -1,4 +1,4 @@
-//! Who the client is, and until when.
+//! The identity of a sync client, and its expiry.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -13,25 +13,25 @@ use crate::error::ApiError;
 use crate::identity;
 use crate::server::Server;
 
-/// Who a client has shown to be.
+/// The longest wait in seconds. Tokio's timers have a limit.
+const MAX_WAIT_S: f64 = 1e9;
+
+/// The identity of a client.
 #[derive(Default)]
 pub(super) struct SignedIn {
     pub(super) identity: Identity,
-    /// When that ends, in milliseconds since the Unix epoch.
+    /// The time at which the identity expires, in milliseconds since the Unix epoch.
     pub(super) expires_at_ms: Option<f64>,
 }
 
-/// Believes a token, or closes the connection; `base_version` is that of the identity last told.
+/// Verifies a token, or returns the reason to close the connection. `base_version` is the version
+/// of the identity that the client was sent last.
 pub(super) async fn authenticate(
     server: &Server,
     client: IpAddr,
     token: Token,
     base_version: u32,
 ) -> Result<SignedIn, CloseReason> {
-    let for_ever = |identity| SignedIn {
-        identity,
-        expires_at_ms: None,
-    };
     let signed_in = match token {
         Token::None => Ok(SignedIn::default()),
         Token::User(token) => {
@@ -42,7 +42,11 @@ pub(super) async fn authenticate(
             })
         }
         Token::Admin { key, acting_as } => {
-            identity::admin(server, client, &key, acting_as.as_ref()).map(for_ever)
+            let admin = identity::admin(server, client, &key, acting_as.as_ref());
+            admin.map(|identity| SignedIn {
+                identity,
+                expires_at_ms: None,
+            })
         }
     };
     signed_in.map_err(|error| refused(&error, base_version))
@@ -50,35 +54,31 @@ pub(super) async fn authenticate(
 
 fn refused(error: &ApiError, base_version: u32) -> CloseReason {
     if error.status.is_server_error() || error.status == StatusCode::TOO_MANY_REQUESTS {
-        // The token may be good: the client comes back with it when the provider is up, or after a while.
+        // The token may be valid, so the client sends it again after it reconnects.
         return CloseReason::busy(error.code);
     }
-    let error = error.message.clone();
-    CloseReason::Said(ServerMessage::AuthError {
-        error,
+    CloseReason::Explained(ServerMessage::AuthError {
+        error: error.message.clone(),
         base_version,
         auth_update_attempted: true,
     })
 }
 
-/// The client's token has expired.
+/// Returns the reason to close a connection whose token has expired.
 pub(super) fn expired(base_version: u32) -> CloseReason {
-    let error = "the token has expired".to_owned();
-    CloseReason::Said(ServerMessage::AuthError {
-        error,
+    CloseReason::Explained(ServerMessage::AuthError {
+        error: "the token has expired".to_owned(),
         base_version,
         auth_update_attempted: false,
     })
 }
 
-/// Waits for the time to come; for ever without one.
-pub(super) async fn until(at_ms: Option<f64>, now_ms: f64) {
+/// Waits until a time. Never returns without one.
+pub(super) async fn wait_until(at_ms: Option<f64>, now_ms: f64) {
     match at_ms {
         Some(at_ms) => {
-            tokio::time::sleep(Duration::from_secs_f64(
-                ((at_ms - now_ms) / 1e3).clamp(0.0, 1e9),
-            ))
-            .await
+            let wait_s = ((at_ms - now_ms) / 1e3).clamp(0.0, MAX_WAIT_S);
+            tokio::time::sleep(Duration::from_secs_f64(wait_s)).await;
         }
         None => pending().await,
     }

@@ -1,7 +1,7 @@
-//! A client's mutations, one after another, and its actions, side by side.
+//! The calls of one client: its mutations, one after another, and its actions, concurrently.
 
 use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::pin::Pin;
 
 use futures_util::StreamExt;
@@ -11,44 +11,43 @@ use lentil_runtime::{FunctionCall, FunctionKind, FunctionOutcome, Runtime};
 
 use super::close_reason::CloseReason;
 
-/// Calls of a kind that may wait or run at a time.
-const MOST_CALLS: usize = 1_000;
-/// Bytes of memory of their arguments, over which nothing more is read.
-const MOST_BYTES: usize = 32 << 20;
+/// The most waiting mutations, and the most running actions, of one client.
+const MAX_CALLS: usize = 1_000;
+/// The bytes of unfinished calls above which the server reads nothing more from the client.
+const MAX_CALL_BYTES: usize = 32 << 20;
+/// Estimated bytes of a call beside its arguments, its future included.
+const CALL_OVERHEAD_BYTES: usize = 4 << 10;
 
-/// Bytes of a call beside its arguments, its future included.
-const CALL_BYTES: usize = 4 << 10;
-
-/// A call that a client has made.
-pub(super) struct Asked {
+/// A call that a client requested.
+pub(super) struct RequestedCall {
     pub(super) kind: FunctionKind,
     pub(super) request_id: u32,
     pub(super) call: FunctionCall,
 }
 
-/// A call that has come to its end.
-pub(super) struct Answered {
+/// A call that has finished.
+pub(super) struct FinishedCall {
     pub(super) kind: FunctionKind,
     pub(super) request_id: u32,
     pub(super) outcome: FunctionOutcome,
     bytes: usize,
 }
 
-type Running = Pin<Box<dyn Future<Output = Answered> + Send>>;
+type RunningCall = Pin<Box<dyn Future<Output = FinishedCall> + Send>>;
 
-/// The calls of one client that have no answer yet.
+/// The unfinished calls of one client.
 #[derive(Default)]
 pub(super) struct Calls {
-    waiting: VecDeque<Asked>,
-    mutation: Option<Running>,
-    actions: FuturesUnordered<Running>,
+    waiting_mutations: VecDeque<RequestedCall>,
+    mutation: Option<RunningCall>,
+    actions: FuturesUnordered<RunningCall>,
     bytes: usize,
 }
 
 impl Calls {
-    /// Returns whether more may be asked.
+    /// Returns whether the client may request more calls.
     pub(super) fn has_room(&self) -> bool {
-        self.bytes < MOST_BYTES
+        self.bytes < MAX_CALL_BYTES
     }
 
     /// Returns whether a mutation is running.
@@ -56,43 +55,46 @@ impl Calls {
         self.mutation.is_some()
     }
 
-    /// Accepts a call, and charges the client for its arguments.
+    /// Adds a call, and charges the client for its arguments.
     pub(super) fn add(
         &mut self,
         runtime: &Runtime,
         account: &Account,
-        mut asked: Asked,
+        mut requested: RequestedCall,
     ) -> Result<(), CloseReason> {
-        let (count, too_many) = match asked.kind {
-            FunctionKind::Mutation => (self.waiting.len(), "TooManyConcurrentMutations"),
-            _ => (self.actions.len(), "TooManyConcurrentActions"),
-        };
-        if count >= MOST_CALLS {
-            return Err(CloseReason::busy(too_many));
+        let is_mutation = requested.kind == FunctionKind::Mutation;
+        if is_mutation && self.waiting_mutations.len() >= MAX_CALLS {
+            return Err(CloseReason::busy("TooManyConcurrentMutations"));
         }
-        let bytes = CALL_BYTES + asked.call.args.heap_size();
+        if !is_mutation && self.actions.len() >= MAX_CALLS {
+            return Err(CloseReason::busy("TooManyConcurrentActions"));
+        }
+        let bytes = CALL_OVERHEAD_BYTES + requested.call.args.heap_size();
         let charge = account.try_charge(bytes);
-        asked.call.charge = charge.map_err(|_| CloseReason::over_budget())?;
+        requested.call.charge = charge.map_err(|_| CloseReason::over_budget())?;
         self.bytes += bytes;
-        match asked.kind {
-            FunctionKind::Mutation => {
-                self.waiting.push_back(asked);
-                self.start_next(runtime);
-            }
-            _ => self.actions.push(run(runtime, asked)),
+
+        if is_mutation {
+            self.waiting_mutations.push_back(requested);
+            self.start_next_mutation(runtime);
+        } else {
+            self.actions.push(start(runtime, requested));
         }
         Ok(())
     }
 
     /// Starts the next mutation if none is running.
-    fn start_next(&mut self, runtime: &Runtime) {
-        if self.mutation.is_none() {
-            self.mutation = self.waiting.pop_front().map(|asked| run(runtime, asked));
+    fn start_next_mutation(&mut self, runtime: &Runtime) {
+        if self.mutation.is_none()
+            && let Some(requested) = self.waiting_mutations.pop_front()
+        {
+            self.mutation = Some(start(runtime, requested));
         }
     }
 
-    /// The next call that comes to its end; never, when there is none. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Answered {
+    /// Returns the next call that finishes. Waits forever while none is running. Cancelling the
+    /// future loses no data.
+    pub(super) async fn next(&mut self) -> FinishedCall {
         let mutation = async {
             match &mut self.mutation {
                 Some(mutation) => mutation.await,
@@ -101,34 +103,38 @@ impl Calls {
         };
         let action = async {
             match self.actions.next().await {
-                Some(answered) => answered,
+                Some(finished) => finished,
                 None => pending().await,
             }
         };
-        tokio::select! { answered = mutation => answered, answered = action => answered }
+        tokio::select! {
+            finished = mutation => finished,
+            finished = action => finished,
+        }
     }
 
-    /// Notes that a call's answer is on its way, and starts what has waited for that.
-    pub(super) fn ended(&mut self, answered: &Answered, runtime: &Runtime) {
-        self.bytes -= answered.bytes;
-        if answered.kind == FunctionKind::Mutation {
+    /// Removes a finished call once its response is on its way, and starts the next mutation.
+    pub(super) fn remove(&mut self, finished: &FinishedCall, runtime: &Runtime) {
+        self.bytes -= finished.bytes;
+        if finished.kind == FunctionKind::Mutation {
             self.mutation = None;
-            self.start_next(runtime);
+            self.start_next_mutation(runtime);
         }
     }
 }
 
-/// Runs a call, which goes on when the connection ends.
-fn run(runtime: &Runtime, asked: Asked) -> Running {
-    let Asked {
+/// Starts a call. Its function runs to completion also if the connection ends.
+fn start(runtime: &Runtime, requested: RequestedCall) -> RunningCall {
+    let RequestedCall {
         kind,
         request_id,
         call,
-    } = asked;
-    let (runtime, bytes) = (runtime.clone(), call.charge.bytes());
+    } = requested;
+    let runtime = runtime.clone();
+    let bytes = call.charge.bytes();
     Box::pin(async move {
         let outcome = runtime.call(call, Some(kind)).await;
-        Answered {
+        FinishedCall {
             kind,
             request_id,
             outcome,

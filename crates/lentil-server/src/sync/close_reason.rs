@@ -4,26 +4,41 @@ use bytes::Bytes;
 use lentil_protocol::ProtocolError;
 use lentil_protocol::sync::ServerMessage;
 
-/// Bytes of the reason in a close frame.
+/// The most bytes of the reason in a close frame.
 const MAX_REASON_BYTES: usize = 123;
 
-/// Why a connection ends, as the client is told.
+/// Close codes of RFC 6455 and its registry.
+const NORMAL: u16 = 1000;
+const PROTOCOL_ERROR: u16 = 1002;
+pub(super) const MESSAGE_TOO_BIG: u16 = 1009;
+const INTERNAL_ERROR: u16 = 1011;
+const SERVICE_RESTART: u16 = 1012;
+const TRY_AGAIN_LATER: u16 = 1013;
+
+/// The reason why a sync connection ends.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum CloseReason {
-    /// The client has hung up.
-    Gone,
-    /// The client has closed the connection.
+    /// The client hung up, or the socket failed.
+    Disconnected,
+    /// The client closed the connection.
     ByClient,
-    /// A last message, and a close frame without a code.
-    Said(ServerMessage),
-    /// The client has sent something invalid, and must not retry it unchanged.
+    /// A last message explains the reason. The close frame has no code.
+    Explained(ServerMessage),
+    /// The client sent something invalid, and must not send it again unchanged.
     Fatal { error: String, code: Option<u16> },
-    /// A close frame: 1011, 1012 and 1013 bring the client back, later.
+    /// A close code and a reason.
     Coded(u16, Cow<'static, str>),
 }
 
+/// The server's last frames on a connection.
+pub(super) struct Farewell {
+    pub(super) message: Option<String>,
+    /// The payload of the close frame.
+    pub(super) close_frame: Bytes,
+}
+
 impl CloseReason {
-    /// The client has broken the protocol and must not come back as it is.
+    /// The client broke the protocol, and must not reconnect unchanged.
     pub(super) fn fatal(error: impl Into<String>) -> CloseReason {
         CloseReason::Fatal {
             error: error.into(),
@@ -31,71 +46,87 @@ impl CloseReason {
         }
     }
 
-    /// There is too much to do: the client may come back later.
+    /// The server is overloaded. The client may reconnect later.
     pub(super) fn busy(code: &'static str) -> CloseReason {
-        CloseReason::Coded(1013, Cow::Borrowed(code))
+        CloseReason::Coded(TRY_AGAIN_LATER, Cow::Borrowed(code))
     }
 
-    /// The server would hold more for the client than one client may have. Official clients treat this prefix as
-    /// overload, and wait longer before they reconnect.
+    /// The client would exceed its memory limit. Official clients treat this prefix as overload,
+    /// and wait longer before they reconnect.
     pub(super) fn over_budget() -> CloseReason {
         CloseReason::busy("TooManyConcurrentRequests: this client holds too much memory")
     }
 
-    /// All clients together hold too much, and this one the most.
+    /// The server is short of memory, and this client holds the most.
     pub(super) fn evicted() -> CloseReason {
         CloseReason::busy("TooManyConcurrentRequests: the server is short of memory")
     }
 
-    /// The last message, if there is one, and the payload of the close frame; nothing for a client that is gone.
-    pub(super) fn last_words(&self) -> Option<(Option<String>, Bytes)> {
-        let coded = |code: u16, reason: &str| {
-            let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
-            Bytes::from([&code.to_be_bytes(), reason.as_bytes()].concat())
-        };
-        Some(match self {
-            CloseReason::Gone => return None,
-            CloseReason::ByClient => (None, Bytes::new()),
-            CloseReason::Said(message) => (Some(message.to_json()), Bytes::new()),
+    /// The server is shutting down. The client may reconnect immediately.
+    pub(super) fn restarting() -> CloseReason {
+        CloseReason::Coded(SERVICE_RESTART, Cow::Borrowed("ServerIsStopping"))
+    }
+
+    /// The server failed. The client may reconnect.
+    pub(super) fn internal(reason: &'static str) -> CloseReason {
+        CloseReason::Coded(INTERNAL_ERROR, Cow::Borrowed(reason))
+    }
+
+    /// The client sent no `Connect` in time.
+    pub(super) fn not_connected() -> CloseReason {
+        let reason = "ConnectTimeout: send `Connect` first";
+        CloseReason::Coded(PROTOCOL_ERROR, Cow::Borrowed(reason))
+    }
+
+    /// The client has sent nothing for too long.
+    pub(super) fn inactive() -> CloseReason {
+        CloseReason::Coded(NORMAL, Cow::Borrowed("InactiveClient"))
+    }
+
+    /// Returns the server's last frames, or `None` if the client is disconnected.
+    pub(super) fn farewell(&self) -> Option<Farewell> {
+        let farewell = match self {
+            CloseReason::Disconnected => return None,
+            CloseReason::ByClient => Farewell {
+                message: None,
+                close_frame: Bytes::new(),
+            },
+            CloseReason::Explained(message) => Farewell {
+                message: Some(message.to_json()),
+                close_frame: Bytes::new(),
+            },
             CloseReason::Fatal { error, code } => {
                 let message = ServerMessage::FatalError {
                     error: error.clone(),
                 };
-                let frame = code.map(|code| coded(code, error)).unwrap_or_default();
-                (Some(message.to_json()), frame)
+                Farewell {
+                    message: Some(message.to_json()),
+                    close_frame: code
+                        .map(|code| close_frame(code, error))
+                        .unwrap_or_default(),
+                }
             }
-            CloseReason::Coded(code, reason) => (None, coded(*code, reason)),
-        })
+            CloseReason::Coded(code, reason) => Farewell {
+                message: None,
+                close_frame: close_frame(*code, reason),
+            },
+        };
+        Some(farewell)
     }
+}
 
-    /// The server is stopping: the client may come back at once.
-    pub(super) fn restarting() -> CloseReason {
-        CloseReason::Coded(1012, Cow::Borrowed("ServerIsStopping"))
-    }
-
-    /// Something went wrong that coming back may mend.
-    pub(super) fn internal(reason: &'static str) -> CloseReason {
-        CloseReason::Coded(1011, Cow::Borrowed(reason))
-    }
-
-    /// The client has sent no `Connect`.
-    pub(super) fn not_connected() -> CloseReason {
-        CloseReason::Coded(1002, Cow::Borrowed("ConnectTimeout: send `Connect` first"))
-    }
-
-    /// The client says nothing any more.
-    pub(super) fn silent() -> CloseReason {
-        CloseReason::Coded(1000, Cow::Borrowed("InactiveClient"))
-    }
+/// Encodes the payload of a close frame.
+fn close_frame(code: u16, reason: &str) -> Bytes {
+    let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
+    Bytes::from([&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
 impl From<ProtocolError> for CloseReason {
     fn from(error: ProtocolError) -> CloseReason {
-        let before = if error.code == "WSMessageInvalidJson" {
-            "Received Invalid JSON on websocket: "
-        } else {
-            ""
+        let prefix = match error.code {
+            "WSMessageInvalidJson" => "Received Invalid JSON on websocket: ",
+            _ => "",
         };
-        CloseReason::fatal(format!("{before}{}", error.message))
+        CloseReason::fatal(format!("{prefix}{}", error.message))
     }
 }

@@ -1,21 +1,30 @@
-//! The sync WebSocket: a client's live queries, its mutations and actions, over one connection.
+//! The sync WebSocket: a client's live queries, mutations and actions over one connection.
 //!
 //! ```text
-//! Socket ◄─► Session (one task) ─► Calls            mutations one after another, actions side by side
-//!                               └─► Queries ◄─ wakes   all live queries, at one timestamp
+//! Socket ◄─► Session (one task) ─┬► Calls              mutations one after another, actions concurrently
+//!                                ├► Queries            all live queries, at one timestamp
+//!                                └► PendingResponses   responses that wait for their transition
 //! ```
 //!
-//! What keeps the promises to a client: a transition begins where the last one ended; the response to a mutation
-//! goes before any transition that shows it; after every response a transition follows that has it. What keeps a
-//! slow client small: a new transition is computed only once the last ones are on their way, and nothing more is
-//! read from a client that does not take its answers.
+//! Guarantees to a client:
+//!
+//! - A transition begins at the version at which the last one ended.
+//! - The response to a mutation is sent before any transition that shows the mutation.
+//! - After every response a transition follows that includes it.
+//!
+//! Bounds for a slow client: a transition is computed only when the client has read the last ones,
+//! and the server reads nothing from a client that does not read its responses.
 
 mod auth;
 mod calls;
 mod close_reason;
-mod frames;
+mod decoder;
+mod frame;
+mod outbox;
+mod pending_responses;
 mod queries;
 mod session;
+mod session_record;
 mod socket;
 mod upgrade;
 

@@ -1,7 +1,7 @@
-//! A client's live queries, and the transitions that move them.
+//! A client's live queries, and the transitions between their results.
 
 use std::collections::HashSet;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,38 +15,42 @@ use lentil_runtime::{
 use super::close_reason::CloseReason;
 use crate::audience::Audience;
 
-/// Bytes of a change beside its arguments.
-const CHANGE_BYTES: usize = 256;
+/// Estimated bytes of a change beside its arguments.
+const CHANGE_OVERHEAD_BYTES: usize = 256;
 
-type Refreshing = Pin<Box<dyn Future<Output = (Subscriber, Update)> + Send>>;
+type Refresh = Pin<Box<dyn Future<Output = (Subscriber, Update)> + Send>>;
 
-/// A client's queries: where it is, where it wants to be, and the refresh that is under way.
+/// The live queries of one client.
+///
+/// The client requests changes. The next refresh applies them and evaluates the queries. Its update
+/// is sent as a transition, which moves the client to the requested version.
 pub(super) struct Queries {
     account: Account,
-    /// Here, unless a refresh has it.
+    /// `None` while a refresh has it.
     subscriber: Option<Subscriber>,
-    refreshing: Option<Refreshing>,
+    refresh: Option<Refresh>,
     wakes: Wakes,
-    /// What the client wants changed and no refresh has taken up yet.
+    /// The requested changes that no refresh has applied.
     changes: Vec<Change>,
-    /// The numbers of the queries as the client has them.
-    numbers: HashSet<u32>,
-    /// As the client was told last.
-    told: StateVersion,
-    /// As the client has asked for last.
-    asked: StateVersion,
-    /// A transition has to follow, to this timestamp or later.
-    owes: Option<Timestamp>,
-    /// What the refresh that is under way will tell beside its update.
-    coming: Coming,
+    /// The query set that the client requested last.
+    query_ids: HashSet<u32>,
+    /// The version that the client was sent last.
+    sent: StateVersion,
+    /// The version that the client requested last.
+    requested: StateVersion,
+    /// A transition to this timestamp or a later one must follow, even without changed results.
+    pending_transition: Option<Timestamp>,
+    /// The part of the next transition that does not come from the running refresh.
+    next: NextTransition,
     audience: Audience,
     /// The client's clock minus the server's, measured when the client connected.
     pub(super) client_clock_skew_ms: Option<i64>,
 }
 
+/// A change that the client requested.
 enum Change {
     Add {
-        number: u32,
+        query_id: u32,
         path: FunctionPath,
         args: Object,
         journal: Option<String>,
@@ -54,28 +58,18 @@ enum Change {
         charge: Charge,
     },
     Remove {
-        number: u32,
+        query_id: u32,
         _charge: Charge,
     },
     Identity(Identity, Audience),
 }
 
 #[derive(Default)]
-struct Coming {
+struct NextTransition {
     version: StateVersion,
     removed: Vec<u32>,
-    is_owed: bool,
-}
-
-/// Refuses a journal that this server cannot have given out, as the query would hold it.
-fn check_journal(journal: Option<&str>) -> Result<(), CloseReason> {
-    let bytes = journal.map_or(0, str::len);
-    if bytes <= MAX_CURSOR_BYTES {
-        return Ok(());
-    }
-    Err(CloseReason::fatal(format!(
-        "a journal of {bytes} bytes; the longest has {MAX_CURSOR_BYTES}: send back the one that came with the result"
-    )))
+    /// Whether the transition is sent even without changed results.
+    is_required: bool,
 }
 
 impl Queries {
@@ -87,137 +81,147 @@ impl Queries {
             account,
             wakes: subscriber.wakes(),
             subscriber: Some(subscriber),
-            refreshing: None,
+            refresh: None,
             changes: Vec::new(),
-            numbers: HashSet::new(),
-            told: StateVersion::default(),
-            asked: StateVersion::default(),
-            owes: None,
-            coming: Coming::default(),
+            query_ids: HashSet::new(),
+            sent: StateVersion::default(),
+            requested: StateVersion::default(),
+            pending_transition: None,
+            next: NextTransition::default(),
             audience,
             client_clock_skew_ms: None,
         }
     }
 
-    /// What tells when a query may have changed.
+    /// Returns the signal that a query may have changed.
     pub(super) fn wakes(&self) -> Wakes {
         self.wakes.clone()
     }
 
-    /// The version of the identity that the client was told last.
-    pub(super) fn told_identity(&self) -> u32 {
-        self.told.identity
+    /// Returns the version of the identity that the client was sent last.
+    pub(super) fn sent_identity_version(&self) -> u32 {
+        self.sent.identity
     }
 
-    /// Takes up a change of the set of queries.
+    /// Accepts a change of the query set from version `base` to version `new`.
     pub(super) fn modify(
         &mut self,
         base: u32,
         new: u32,
         changes: Vec<QuerySetChange>,
     ) -> Result<(), CloseReason> {
-        let was = self.asked.query_set;
-        if base != was || new <= base {
-            let message = format!(
-                "BaseVersionMismatch: the query set is at {was}; it cannot go from {base} to {new}"
-            );
-            return Err(CloseReason::fatal(message));
+        let current = self.requested.query_set;
+        if base != current || new <= base {
+            return Err(CloseReason::fatal(format!(
+                "BaseVersionMismatch: the query set is at {current}; it cannot go from {base} to {new}"
+            )));
         }
         for change in changes {
-            let (is_right, change) = match change {
+            let change = match change {
                 QuerySetChange::Add {
-                    query_id: number,
+                    query_id,
                     path,
                     args,
                     journal,
-                } => {
-                    let path = FunctionPath::parse(&path)
-                        .map_err(|error| CloseReason::fatal(error.to_string()))?;
-                    check_journal(journal.as_deref())?;
-                    let journal_bytes = journal.as_ref().map_or(0, String::capacity);
-                    let charge = self.charge(args.heap_size() + journal_bytes)?;
-                    (
-                        self.numbers.insert(number),
-                        Change::Add {
-                            number,
-                            path,
-                            args,
-                            journal,
-                            charge,
-                        },
-                    )
-                }
-                QuerySetChange::Remove { query_id } => {
-                    let _charge = self.charge(0)?;
-                    (
-                        self.numbers.remove(&query_id),
-                        Change::Remove {
-                            number: query_id,
-                            _charge,
-                        },
-                    )
-                }
+                } => self.add(query_id, &path, args, journal)?,
+                QuerySetChange::Remove { query_id } => self.remove(query_id)?,
             };
-            if !is_right {
-                return Err(CloseReason::internal("QueryAddedTwiceOrRemovedUnknown"));
-            }
             self.changes.push(change);
         }
-        self.asked.query_set = new;
-        self.owe(Timestamp::MIN);
+        self.requested.query_set = new;
+        self.require_transition(Timestamp::MIN);
         Ok(())
     }
 
+    fn add(
+        &mut self,
+        query_id: u32,
+        path: &str,
+        args: Object,
+        journal: Option<String>,
+    ) -> Result<Change, CloseReason> {
+        let path =
+            FunctionPath::parse(path).map_err(|error| CloseReason::fatal(error.to_string()))?;
+        check_journal(journal.as_deref())?;
+        let journal_bytes = journal.as_ref().map_or(0, String::capacity);
+        let charge = self.charge_change(args.heap_size() + journal_bytes)?;
+        if !self.query_ids.insert(query_id) {
+            return Err(invalid_query_id());
+        }
+        Ok(Change::Add {
+            query_id,
+            path,
+            args,
+            journal,
+            charge,
+        })
+    }
+
+    fn remove(&mut self, query_id: u32) -> Result<Change, CloseReason> {
+        let charge = self.charge_change(0)?;
+        if !self.query_ids.remove(&query_id) {
+            return Err(invalid_query_id());
+        }
+        Ok(Change::Remove {
+            query_id,
+            _charge: charge,
+        })
+    }
+
     /// Charges the client for a change.
-    fn charge(&self, bytes: usize) -> Result<Charge, CloseReason> {
-        let charge = self.account.try_charge(CHANGE_BYTES + bytes);
+    fn charge_change(&self, bytes: usize) -> Result<Charge, CloseReason> {
+        let charge = self.account.try_charge(CHANGE_OVERHEAD_BYTES + bytes);
         charge.map_err(|_| CloseReason::over_budget())
     }
 
-    /// Checks what a change of the identity builds on.
-    pub(super) fn check_identity(&self, base: u32) -> Result<(), CloseReason> {
-        let was = self.asked.identity;
-        if base == was {
+    /// Checks that a change of the identity starts at the current version.
+    pub(super) fn check_identity_version(&self, base: u32) -> Result<(), CloseReason> {
+        let current = self.requested.identity;
+        if base == current {
             return Ok(());
         }
         Err(CloseReason::fatal(format!(
-            "BaseVersionMismatch: the identity is at version {was}, not {base}"
+            "BaseVersionMismatch: the identity is at version {current}, not {base}"
         )))
     }
 
-    /// Takes up a change of the identity.
+    /// Accepts a change of the identity.
     pub(super) fn set_identity(&mut self, identity: Identity, audience: Audience) {
         self.changes.push(Change::Identity(identity, audience));
-        self.asked.identity += 1;
-        self.owe(Timestamp::MIN);
+        self.requested.identity += 1;
+        self.require_transition(Timestamp::MIN);
     }
 
-    /// Notes that the client is owed a transition to this timestamp or later.
-    pub(super) fn owe(&mut self, timestamp: Timestamp) {
-        self.owes = self.owes.max(Some(timestamp));
+    /// Requires a transition to this timestamp or a later one.
+    pub(super) fn require_transition(&mut self, timestamp: Timestamp) {
+        self.pending_transition = self.pending_transition.max(Some(timestamp));
     }
 
-    /// Begins a refresh if there is reason for one and none is under way.
+    /// Begins a refresh if it is due and none is running.
     pub(super) fn begin_refresh(&mut self) {
-        let is_due = |subscriber: &mut Subscriber| self.owes.is_some() || subscriber.is_stale();
-        let Some(mut subscriber) = self.subscriber.take_if(is_due) else {
+        let is_required = self.pending_transition.is_some();
+        let due = self
+            .subscriber
+            .take_if(|subscriber| is_required || subscriber.is_stale());
+        let Some(mut subscriber) = due else {
             return;
         };
         for change in self.changes.drain(..) {
             match change {
                 Change::Add {
-                    number,
+                    query_id,
                     path,
                     args,
                     journal,
                     charge,
                 } => {
+                    // The subscriber charges for the query itself.
                     drop(charge);
-                    subscriber.add(number, path, args, journal);
+                    subscriber.add(query_id, path, args, journal);
                 }
-                Change::Remove { number, .. } => {
-                    subscriber.remove(number);
-                    self.coming.removed.push(number);
+                Change::Remove { query_id, .. } => {
+                    subscriber.remove(query_id);
+                    self.next.removed.push(query_id);
                 }
                 Change::Identity(identity, audience) => {
                     subscriber.set_identity(identity);
@@ -225,73 +229,76 @@ impl Queries {
                 }
             }
         }
-        let owed = self.owes.take();
-        self.coming.version = self.asked;
-        self.coming.is_owed = owed.is_some();
-        self.refreshing = Some(Box::pin(async move {
-            let update = subscriber.refresh(owed.unwrap_or(Timestamp::MIN)).await;
+        let timestamp = self.pending_transition.take().unwrap_or(Timestamp::MIN);
+        self.next.version = self.requested;
+        self.next.is_required = is_required;
+        self.refresh = Some(Box::pin(async move {
+            let update = subscriber.refresh(timestamp).await;
             (subscriber, update)
         }));
     }
 
-    /// What the refresh under way comes to; never, when there is none. Dropping the future loses nothing.
+    /// Returns the update of the running refresh. Waits forever while none is running. Cancelling
+    /// the future loses no data.
     pub(super) async fn refreshed(&mut self) -> Update {
-        let Some(refreshing) = &mut self.refreshing else {
+        let Some(refresh) = &mut self.refresh else {
             return pending().await;
         };
-        let (subscriber, update) = refreshing.await;
-        self.refreshing = None;
+        let (subscriber, update) = refresh.await;
+        self.refresh = None;
         self.subscriber = Some(subscriber);
         update
     }
 
-    /// The transition that tells an update, if the client is owed one or there is something to tell.
+    /// Converts an update to a transition. Returns `None` if the update changes nothing and no
+    /// transition is required.
     pub(super) fn transition(&mut self, update: Update, now_ms: f64) -> Option<ServerMessage> {
-        let Coming {
+        let NextTransition {
             version,
             removed,
-            mut is_owed,
-        } = std::mem::take(&mut self.coming);
-        // What is owed since the refresh began may be in it all the same: a second transition would say nothing.
-        if self.changes.is_empty() {
-            is_owed |= self
-                .owes
-                .take_if(|owed| *owed <= update.timestamp)
-                .is_some();
+            mut is_required,
+        } = std::mem::take(&mut self.next);
+        // The update may also cover a transition that became required while the refresh ran. Then
+        // no second one follows.
+        if self.changes.is_empty()
+            && self
+                .pending_transition
+                .is_some_and(|required| required <= update.timestamp)
+        {
+            self.pending_transition = None;
+            is_required = true;
         }
-        if !is_owed && update.changes.is_empty() {
+        if !is_required && update.changes.is_empty() {
             return None;
         }
-        let removed = removed
-            .into_iter()
-            .map(|query_id| StateModification::QueryRemoved { query_id });
-        let changed = update.changes.into_iter().map(|(query_id, run)| {
-            let (log_lines, journal) =
-                (self.audience.log_lines(&run.log_lines), run.journal.clone());
-            match &run.result {
+
+        let mut modifications = Vec::with_capacity(removed.len() + update.changes.len());
+        for query_id in removed {
+            modifications.push(StateModification::QueryRemoved { query_id });
+        }
+        for (query_id, run) in update.changes {
+            let log_lines = self.audience.log_lines(&run.log_lines);
+            let journal = run.journal.clone();
+            modifications.push(match &run.result {
                 Ok(value) => StateModification::QueryUpdated {
                     query_id,
                     value: Arc::clone(value),
                     log_lines,
                     journal,
                 },
-                Err(error) => {
-                    let failure = self.audience.failure(error, &run.request_id);
-                    StateModification::QueryFailed {
-                        query_id,
-                        failure,
-                        log_lines,
-                        journal,
-                    }
-                }
-            }
-        });
-        let modifications = removed.chain(changed).collect();
+                Err(error) => StateModification::QueryFailed {
+                    query_id,
+                    failure: self.audience.failure(error, &run.request_id),
+                    log_lines,
+                    journal,
+                },
+            });
+        }
         let end = StateVersion {
             ts: WireTimestamp(update.timestamp.as_nanos()),
             ..version
         };
-        let start = std::mem::replace(&mut self.told, end);
+        let start = std::mem::replace(&mut self.sent, end);
         Some(ServerMessage::Transition {
             start,
             end,
@@ -300,4 +307,22 @@ impl Queries {
             server_ns: (now_ms * 1e6) as u64,
         })
     }
+}
+
+/// Returns the reason to close a connection that added a query twice, or removed an unknown one.
+fn invalid_query_id() -> CloseReason {
+    CloseReason::internal("QueryAddedTwiceOrRemovedUnknown")
+}
+
+/// Refuses a journal that is longer than any that this server gives out, because the query would
+/// hold it.
+fn check_journal(journal: Option<&str>) -> Result<(), CloseReason> {
+    let bytes = journal.map_or(0, str::len);
+    if bytes <= MAX_CURSOR_BYTES {
+        return Ok(());
+    }
+    Err(CloseReason::fatal(format!(
+        "a journal of {bytes} bytes; the longest has {MAX_CURSOR_BYTES}: \
+         send the journal that came with the result"
+    )))
 }

@@ -1,49 +1,39 @@
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
-use bytes::Bytes;
 use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{Chunks, ClientMessage, ServerMessage};
 use lentil_runtime::memory::Account;
 use lentil_runtime::{
-    CallSource, Error, FunctionCall, FunctionKind, FunctionPath, Object, RequestId, SessionRequest,
-    Timestamp, Update, Uuid, Value, json_parse_size,
+    CallSource, FunctionCall, FunctionKind, FunctionPath, Object, Update, Uuid, json_parse_size,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
 use super::auth::{self, SignedIn};
-use super::calls::{Answered, Asked, Calls};
-use super::close_reason::CloseReason;
-use super::frames::Received;
+use super::calls::{Calls, FinishedCall, RequestedCall};
+use super::close_reason::{CloseReason, MESSAGE_TOO_BIG};
+use super::decoder::TextMessage;
+use super::pending_responses::PendingResponses;
 use super::queries::Queries;
-use super::socket::{Event, Reading, Socket};
+use super::session_record::SessionRecord;
+use super::socket::{Reading, Socket, SocketEvent};
 use super::upgrade::Upgrade;
 use crate::audience::Audience;
 use crate::server::Server;
 
-/// A client that hears nothing for a minute believes the connection lost; one of the WebSocket's pings comes with
-/// each of ours.
-const PING_EVERY: Duration = Duration::from_secs(15);
-/// How long a client may say nothing, not even a pong.
-const SILENCE: Duration = Duration::from_secs(120);
-/// Of a transition, when it is told in chunks.
-const CHUNK_BYTES: usize = 5_000_000;
-/// The close code of a message that is too large.
-const TOO_LONG: u16 = 1009;
-/// Responses that wait for their transitions, over which nothing more is done for a client.
-const MOST_RESPONSES: usize = 256;
-/// The most bytes of them.
-const MOST_RESPONSE_BYTES: usize = 4 << 20;
+/// The interval of pings. A client that receives nothing for a minute assumes that the connection
+/// is lost.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// The longest time in which a client may send nothing, not even a pong.
+const INACTIVITY_TIMEOUT: Duration = Duration::from_secs(120);
 /// The time within which a client must send `Connect`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Answers that are recorded for one session; over it the client is told to come back later.
-const SESSION_BYTES: usize = 64 << 20;
+/// The length above which a transition is sent in chunks, and the length of each chunk.
+const CHUNK_BYTES: usize = 5_000_000;
 
-/// One connection of a client's.
+/// One sync connection of a client.
 pub(super) struct Session<S> {
     server: Arc<Server>,
     account: Account,
@@ -56,20 +46,11 @@ pub(super) struct Session<S> {
     signed_in: SignedIn,
     queries: Queries,
     calls: Calls,
-    /// Responses to mutations, with their timestamps, each of which goes right before a transition that has it: some
-    /// clients take the next transition, whatever it is, for the one that shows their mutation.
-    responses: VecDeque<(Timestamp, Bytes)>,
-    /// An update that must wait for the mutation that runs: it may show what that has written.
-    held: Option<Update>,
-    record: Record,
+    pending_responses: PendingResponses,
+    /// An update that waits for the running mutation, whose writes it may show.
+    held_update: Option<Update>,
+    record: SessionRecord,
     is_connected: bool,
-}
-
-/// The session whose answers are recorded, so that a mutation asked for again runs once.
-#[derive(Default)]
-struct Record {
-    session_id: Option<Uuid>,
-    bytes: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -92,63 +73,71 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             signed_in,
             queries,
             calls: Calls::default(),
-            responses: VecDeque::new(),
-            held: None,
-            record: Record::default(),
+            pending_responses: PendingResponses::default(),
+            held_update: None,
+            record: SessionRecord::default(),
             is_connected: false,
         }
     }
 
-    /// Serves the client until one side ends it; returns the socket, for the last words.
+    /// Serves the client until one side ends the connection. Returns the socket, to close it.
     pub(super) async fn run(mut self) -> (Socket<S>, CloseReason) {
-        let closing = self.serve().await.unwrap_or_else(|closing| closing);
-        (self.socket, closing)
+        let reason = self.serve().await.unwrap_or_else(|reason| reason);
+        (self.socket, reason)
     }
 
     async fn serve(&mut self) -> Result<CloseReason, CloseReason> {
-        let (wakes, shutdown) = (self.queries.wakes(), self.server.shutdown.clone());
-        let connect_by = Instant::now() + CONNECT_TIMEOUT;
-        let (mut next_ping, mut last_heard) = (Instant::now() + PING_EVERY, Instant::now());
+        let wakes = self.queries.wakes();
+        let shutdown = self.server.shutdown.clone();
         let account = self.account.clone();
-        let mut is_its_turn = false;
+        let connect_by = Instant::now() + CONNECT_TIMEOUT;
+        let mut next_ping = Instant::now() + PING_INTERVAL;
+        let mut last_active = Instant::now();
+        // Set when the account lets this client read once although it holds more than its share.
+        let mut may_read_once = false;
         loop {
-            if self.held.is_none() && self.socket.takes_transition() {
+            if self.held_update.is_none() && self.socket.takes_transition() {
                 self.queries.begin_refresh();
             }
-            let has_room = self.has_room();
-            let would_read = has_room && self.calls.has_room();
-            let reading = match would_read && (is_its_turn || account.is_readable()) {
-                true => Reading::Allowed,
-                false => Reading::Paused,
+            let has_room = self.socket.has_room() && self.pending_responses.has_room();
+            let wants_to_read = has_room && self.calls.has_room();
+            let reading = if wants_to_read && (may_read_once || account.is_readable()) {
+                Reading::Allowed
+            } else {
+                Reading::Paused
             };
-            let is_held_back = would_read && reading == Reading::Paused;
-            if reading == Reading::Paused || self.socket.is_moving() {
-                // A pong that is not read, or that comes within a message, cannot be noticed.
-                last_heard = Instant::now();
+            let waits_for_memory = wants_to_read && reading == Reading::Paused;
+            if reading == Reading::Paused || self.socket.is_transferring() {
+                // The client may be active: its pong is not read, or comes only after a message.
+                last_active = Instant::now();
             }
             tokio::select! {
                 event = self.socket.next(reading) => match event? {
-                    Event::Text(received) => {
-                        (last_heard, is_its_turn) = (Instant::now(), false);
-                        self.hear(received).await?;
+                    SocketEvent::Message(message) => {
+                        last_active = Instant::now();
+                        may_read_once = false;
+                        self.receive(message).await?;
                     }
-                    Event::Heard => (last_heard, is_its_turn) = (Instant::now(), false),
-                    Event::Sent => {}
+                    SocketEvent::Active => {
+                        last_active = Instant::now();
+                        may_read_once = false;
+                    }
+                    SocketEvent::Sent => {}
                 },
-                answered = self.calls.next(), if has_room => self.answer(answered)?,
-                update = self.queries.refreshed() => self.updated(update)?,
+                finished = self.calls.next(), if has_room => self.finish_call(finished)?,
+                update = self.queries.refreshed() => self.handle_update(update)?,
                 () = wakes.woken() => {}
-                () = account.readable(), if is_held_back => is_its_turn = true,
+                () = account.readable(), if waits_for_memory => may_read_once = true,
                 () = account.evicted() => return Ok(CloseReason::evicted()),
                 () = sleep_until(next_ping) => {
-                    next_ping = Instant::now() + PING_EVERY;
+                    next_ping = Instant::now() + PING_INTERVAL;
                     self.ping();
-                    if last_heard.elapsed() > SILENCE {
-                        return Ok(CloseReason::silent());
+                    if last_active.elapsed() > INACTIVITY_TIMEOUT {
+                        return Ok(CloseReason::inactive());
                     }
                 }
-                () = auth::until(self.signed_in.expires_at_ms, self.server.runtime.now_ms()) => {
-                    return Ok(auth::expired(self.queries.told_identity()));
+                () = auth::wait_until(self.signed_in.expires_at_ms, self.server.runtime.now_ms()) => {
+                    return Ok(auth::expired(self.queries.sent_identity_version()));
                 }
                 () = sleep_until(connect_by), if !self.is_connected => {
                     return Ok(CloseReason::not_connected());
@@ -158,15 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Returns whether the client keeps up with its responses, those included that wait for their transitions.
-    fn has_room(&self) -> bool {
-        let bytes: usize = self.responses.iter().map(|(_, text)| text.len()).sum();
-        self.socket.has_room()
-            && self.responses.len() < MOST_RESPONSES
-            && bytes < MOST_RESPONSE_BYTES
-    }
-
-    /// Shows the client that the connection lives; a message that is on its way does the same.
+    /// Shows the client that the connection is alive. A message on its way shows the same.
     fn ping(&mut self) {
         if self.socket.is_idle() {
             self.socket.send(ServerMessage::Ping.to_json());
@@ -174,25 +155,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.socket.ping();
     }
 
-    /// Reads a message. Its memory after parsing is estimated and charged before.
-    async fn hear(&mut self, received: Received) -> Result<(), CloseReason> {
-        let decoded = json_parse_size(received.text.as_bytes());
-        let alone = decoded + received.text.len();
-        let parsing = self.account.try_charge(decoded).map_err(|over| {
-            if alone <= over.limit {
+    /// Parses a message and handles it. The estimated memory of the parsed message is charged
+    /// before.
+    async fn receive(&mut self, message: TextMessage) -> Result<(), CloseReason> {
+        let parsed_bytes = json_parse_size(message.text.as_bytes());
+        let total_bytes = parsed_bytes + message.text.len();
+        let charge = self.account.try_charge(parsed_bytes).map_err(|over| {
+            if total_bytes <= over.limit {
                 return CloseReason::over_budget();
             }
             CloseReason::Fatal {
-                error: format!("the message would take {alone} bytes of memory: {over}"),
-                code: Some(TOO_LONG),
+                error: format!("the message would take {total_bytes} bytes of memory: {over}"),
+                code: Some(MESSAGE_TOO_BIG),
             }
         })?;
-        let message = ClientMessage::parse(&received.text)?;
-        drop((parsing, received));
-        self.take_up(message).await
+        let parsed = ClientMessage::parse(&message.text)?;
+        drop(charge);
+        drop(message);
+        self.handle(parsed).await
     }
 
-    async fn take_up(&mut self, message: ClientMessage) -> Result<(), CloseReason> {
+    async fn handle(&mut self, message: ClientMessage) -> Result<(), CloseReason> {
         match message {
             ClientMessage::Connect {
                 session_id,
@@ -201,8 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 client_ts,
                 ..
             } => {
+                let now_ms = self.server.runtime.now_ms();
                 self.queries.client_clock_skew_ms =
-                    client_ts.and_then(|ms| clock_skew_ms(ms, self.server.runtime.now_ms()));
+                    client_ts.and_then(|client_ms| clock_skew_ms(client_ms, now_ms));
                 self.connect(session_id, connection_count, max_observed_timestamp)
                     .await
             }
@@ -231,14 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 base_version,
                 token,
             } => {
-                self.queries.check_identity(base_version)?;
-                self.signed_in = auth::authenticate(
-                    &self.server,
-                    self.client,
-                    token,
-                    self.queries.told_identity(),
-                )
-                .await?;
+                self.queries.check_identity_version(base_version)?;
+                let sent_version = self.queries.sent_identity_version();
+                self.signed_in =
+                    auth::authenticate(&self.server, self.client, token, sent_version).await?;
                 let identity = self.signed_in.identity.clone();
                 let audience = Audience::of(&self.server, &identity);
                 self.queries.set_identity(identity, audience);
@@ -260,24 +240,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if std::mem::replace(&mut self.is_connected, true) {
             return Err(CloseReason::fatal("a second `Connect` on one connection"));
         }
-        let published = self.server.runtime.published();
+        let runtime = &self.server.runtime;
+        let published = runtime.published();
         if max_observed.is_some_and(|observed| observed.0 > published.as_nanos()) {
-            // It has seen what is not here: a database was put back that is older than what clients were told.
             tracing::error!(
-                "a client has seen a later timestamp than this database has; was an old copy restored?"
+                "a client has observed a later timestamp than this database has; was an old copy restored?"
             );
             return Err(CloseReason::internal("ClientIsAheadOfTheDatabase"));
         }
-        if connection_count > 0 {
-            let bytes = self
-                .server
-                .runtime
-                .session_bytes(session_id, SESSION_BYTES)
-                .await;
-            self.record.bytes = bytes.map_err(|error| unread(&error))?;
-        }
-        self.record.session_id = Some(session_id);
-        Ok(())
+        self.record
+            .begin(runtime, session_id, connection_count)
+            .await
     }
 
     async fn call(
@@ -289,122 +262,97 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<(), CloseReason> {
         let path =
             FunctionPath::parse(path).map_err(|error| CloseReason::fatal(error.to_string()))?;
-        let source = self.source.clone();
-        let source = source.with_request_id(self.request_id(request_id));
+        let runtime = &self.server.runtime;
+        let id = self.record.request_id_of_call(runtime, request_id);
+        let source = self.source.clone().with_request_id(id);
         let identity = self.signed_in.identity.clone();
         let mut call = FunctionCall::new(path, args, identity).with_source(source);
-        if kind == FunctionKind::Mutation
-            && let Some(session_id) = self.record.session_id
-        {
-            self.keep_within_budget(session_id).await?;
-            call.request = Some(SessionRequest {
-                session_id,
-                request_id,
-            });
+        if kind == FunctionKind::Mutation {
+            call.request = self.record.request(runtime, request_id).await?;
         }
-        let asked = Asked {
+        let requested = RequestedCall {
             kind,
             request_id,
             call,
         };
-        self.calls.add(&self.server.runtime, &self.account, asked)
+        self.calls.add(runtime, &self.account, requested)
     }
 
-    /// The id of a call, as Convex makes it: of the session and the call's number in it, so that it stays the same
-    /// when the client asks again.
-    fn request_id(&self, number: u32) -> RequestId {
-        let Some(session_id) = &self.record.session_id else {
-            return self.server.runtime.new_request_id();
-        };
-        let named = format!("{session_id}|{number}");
-        let hash = digest::digest(&digest::SHA256, named.as_bytes());
-        let first = hash.as_ref().first_chunk().copied().unwrap_or_default();
-        RequestId::made(u64::from_be_bytes(first))
-    }
-
-    /// Makes room for the answers of a session that has recorded too many, or has the client come back later.
-    async fn keep_within_budget(&mut self, session_id: Uuid) -> Result<(), CloseReason> {
-        if self.record.bytes < SESSION_BYTES {
-            return Ok(());
-        }
-        let runtime = &self.server.runtime;
-        let pruned = async {
-            runtime.prune_session(session_id).await?;
-            runtime.session_bytes(session_id, SESSION_BYTES).await
-        };
-        self.record.bytes = pruned.await.map_err(|error| unread(&error))?;
-        if self.record.bytes < SESSION_BYTES {
-            Ok(())
-        } else {
-            Err(CloseReason::busy("TooManySessionRequests"))
-        }
-    }
-
-    /// Sends a call's response, or has it wait for its transition; sends what has waited for it.
-    fn answer(&mut self, answered: Answered) -> Result<(), CloseReason> {
-        let audience = Audience::of(&self.server, &self.signed_in.identity);
-        let log_lines = audience.log_lines(&answered.outcome.log_lines);
-        let (request_id, timestamp) = (answered.request_id, answered.outcome.timestamp);
-        if let Err(error) = &answered.outcome.result
+    /// Sends the response to a call, or keeps it until its transition. Then sends the update that
+    /// waited for the call.
+    fn finish_call(&mut self, finished: FinishedCall) -> Result<(), CloseReason> {
+        if let Err(error) = &finished.outcome.result
             && error.code().may_pass()
         {
-            // The client comes back, and a mutation is asked for again.
+            // The client reconnects, and requests a mutation again.
             return Err(CloseReason::busy(error.code().as_str()));
         }
-        let result = answered.outcome.result.as_ref();
-        let result = result
-            .map_err(|error| audience.failure(error, &answered.outcome.request_id))
-            .cloned();
-        if answered.kind == FunctionKind::Mutation {
-            let has_written = result.is_ok();
-            self.record.bytes += result.as_ref().map_or(0, Value::size) + 128;
-            let result = result.map(|value| (value, WireTimestamp(timestamp.as_nanos())));
-            let response = ServerMessage::MutationResponse {
-                request_id,
-                result,
-                log_lines,
-            }
-            .to_json();
-            if has_written {
-                let response = self.socket.charged(response);
-                self.responses.push_back((timestamp, response));
-            } else {
-                self.socket.send(response);
-            }
-        } else {
-            self.socket.send(
-                ServerMessage::ActionResponse {
-                    request_id,
-                    result,
-                    log_lines,
-                }
-                .to_json(),
-            );
+        let timestamp = finished.outcome.timestamp;
+        match finished.kind {
+            FunctionKind::Mutation => self.respond_to_mutation(&finished),
+            _ => self.respond_to_action(&finished),
         }
-        self.queries.owe(timestamp);
-        self.calls.ended(&answered, &self.server.runtime);
-        if let Some(update) = self
-            .held
-            .take_if(|_| answered.kind == FunctionKind::Mutation)
+        self.queries.require_transition(timestamp);
+        self.calls.remove(&finished, &self.server.runtime);
+        if finished.kind == FunctionKind::Mutation
+            && let Some(update) = self.held_update.take()
         {
-            self.tell(update)?;
+            self.send_update(update)?;
         }
         Ok(())
     }
 
-    fn updated(&mut self, update: Update) -> Result<(), CloseReason> {
-        if self.calls.has_mutation() {
-            self.held = Some(update);
-            return Ok(());
+    fn respond_to_mutation(&mut self, finished: &FinishedCall) {
+        let outcome = &finished.outcome;
+        let audience = self.audience();
+        let ts = WireTimestamp(outcome.timestamp.as_nanos());
+        let response = ServerMessage::MutationResponse {
+            request_id: finished.request_id,
+            result: match &outcome.result {
+                Ok(value) => Ok((value.clone(), ts)),
+                Err(error) => Err(audience.failure(error, &outcome.request_id)),
+            },
+            log_lines: audience.log_lines(&outcome.log_lines),
+        };
+        let response = response.to_json();
+        self.record.count_result(outcome.result.as_ref().ok());
+        if outcome.result.is_ok() {
+            let response = self.socket.charge(response);
+            self.pending_responses.push(outcome.timestamp, response);
+        } else {
+            self.socket.send(response);
         }
-        self.tell(update)
     }
 
-    fn tell(&mut self, update: Update) -> Result<(), CloseReason> {
-        while let Some((_, response)) = self
-            .responses
-            .pop_front_if(|(ts, _)| *ts <= update.timestamp)
-        {
+    fn respond_to_action(&mut self, finished: &FinishedCall) {
+        let outcome = &finished.outcome;
+        let audience = self.audience();
+        let response = ServerMessage::ActionResponse {
+            request_id: finished.request_id,
+            result: match &outcome.result {
+                Ok(value) => Ok(value.clone()),
+                Err(error) => Err(audience.failure(error, &outcome.request_id)),
+            },
+            log_lines: audience.log_lines(&outcome.log_lines),
+        };
+        self.socket.send(response.to_json());
+    }
+
+    fn audience(&self) -> Audience {
+        Audience::of(&self.server, &self.signed_in.identity)
+    }
+
+    /// Sends an update, unless a mutation is running whose writes it may show.
+    fn handle_update(&mut self, update: Update) -> Result<(), CloseReason> {
+        if self.calls.has_mutation() {
+            self.held_update = Some(update);
+            return Ok(());
+        }
+        self.send_update(update)
+    }
+
+    fn send_update(&mut self, update: Update) -> Result<(), CloseReason> {
+        while let Some(response) = self.pending_responses.pop_included(update.timestamp) {
             self.socket.send_charged(response);
         }
         let now_ms = self.server.runtime.now_ms();
@@ -424,13 +372,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-/// The client's clock minus the server's. Clients without a clock send 0, which is not a time.
+/// Returns the client's clock minus the server's. Clients without a clock send 0, which is not a
+/// time.
 fn clock_skew_ms(client_ms: f64, server_ms: f64) -> Option<i64> {
     (client_ms != 0.0).then(|| (client_ms - server_ms).round() as i64)
-}
-
-/// The record of a session could not be read.
-fn unread(error: &Error) -> CloseReason {
-    tracing::error!(%error, "the record of a session could not be read");
-    CloseReason::internal("InternalServerError")
 }

@@ -111,7 +111,8 @@ fn takes_chunks(path: &str) -> bool {
     }
 }
 
-/// Serves a connection as a WebSocket until its end. `read` are the bytes that followed the request.
+/// Serves a connection as a WebSocket until its end. `read` are the bytes that followed the
+/// request.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     server: Arc<Server>,
     stream: S,

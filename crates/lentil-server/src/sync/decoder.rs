@@ -1,48 +1,50 @@
-//! Assembles a client's frames (RFC 6455) to messages, and counts their memory as it grows.
+//! Decodes a client's frames (RFC 6455) to messages, and charges their memory as they arrive.
 //!
-//! This file does no I/O. The server keeps its own reader because it must know what each connection holds: a received
-//! message is charged to the client from its first byte on, and nothing of it is kept once it has been handed over.
+//! This file does no I/O. The server has its own decoder because it must know the memory that each
+//! connection holds: a message is charged to the client from its first byte, and the decoder keeps
+//! nothing of it afterwards.
 
 use lentil_runtime::memory::{Account, Charge, OverBudget, Segments};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Bytes of one message. Both limits are tungstenite's defaults, which Convex appears to use.
+use super::frame::{BINARY, CLOSE, CONTINUATION, FINAL, PING, PONG, TEXT};
+
+/// The most bytes of one message. Both limits are tungstenite's defaults, which Convex appears to
+/// use.
 pub(super) const MAX_MESSAGE_BYTES: usize = 64 << 20;
-/// Bytes of one frame of a message.
+/// The most bytes of one frame.
 const MAX_FRAME_BYTES: usize = 16 << 20;
-/// Bytes of a control frame's payload.
+/// The most bytes of a control frame's payload.
 const MAX_CONTROL_BYTES: usize = 125;
 /// The longest head: two bytes, an eight-byte length, and the mask.
 const MAX_HEAD_BYTES: usize = 14;
+const MASK_BYTES: usize = 4;
 
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
+/// The bit in the second byte of a frame with a mask.
+const MASKED: u8 = 0x80;
+const RESERVED_BITS: u8 = 0x70;
+const OPCODE_BITS: u8 = 0x0f;
 
-/// Something that a client has sent whole.
+/// A complete message or control frame of a client.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    Text(Received),
+    Text(TextMessage),
     Ping(Vec<u8>),
     Pong,
     Close,
 }
 
-/// A message, and the memory that it takes.
+/// A message, and the charge for its memory.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(super) struct TextMessage {
     pub(super) text: String,
-    /// The charge for the text.
     pub(super) _charge: Charge,
 }
 
-/// Invalid frames. Nothing after them can be read.
+/// An invalid frame. Nothing after it can be decoded.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(super) enum FrameError {
-    #[error("the WebSocket protocol was broken: {0}")]
+    #[error("the client broke the WebSocket protocol: {0}")]
     Protocol(&'static str),
     #[error("a binary message; messages are text")]
     Binary,
@@ -59,7 +61,7 @@ pub(super) enum FrameError {
 }
 
 impl FrameError {
-    /// Returns the close code for the error, where there is one.
+    /// Returns the close code for the error if there is one.
     pub(super) fn close_code(&self) -> Option<CloseCode> {
         match self {
             FrameError::Protocol(_) => Some(CloseCode::Protocol),
@@ -70,30 +72,32 @@ impl FrameError {
     }
 }
 
-/// Reads frames, wherever they are cut.
-pub(super) struct Frames {
+/// Decodes frames from parts of any length.
+pub(super) struct FrameDecoder {
     account: Account,
-    /// The beginning of a frame's head.
+    /// The received part of a frame's head.
     head: Vec<u8>,
-    frame: Option<Frame>,
+    frame: Option<IncompleteFrame>,
     /// The incomplete message.
     message: Option<Segments>,
+    /// The payload of the incomplete control frame.
     control: Vec<u8>,
 }
 
-/// A frame whose payload is being read.
-struct Frame {
+/// A frame whose head is decoded.
+struct IncompleteFrame {
     opcode: u8,
     is_final: bool,
     mask: [u8; 4],
-    /// The bytes of the payload that were read, and that are still to come.
-    read: usize,
-    left: usize,
+    /// The number of bytes of the payload that are decoded.
+    decoded: usize,
+    /// The number of bytes of the payload that are missing.
+    missing: usize,
 }
 
-impl Frames {
-    pub(super) fn new(account: Account) -> Frames {
-        Frames {
+impl FrameDecoder {
+    pub(super) fn new(account: Account) -> FrameDecoder {
+        FrameDecoder {
             account,
             head: Vec::new(),
             frame: None,
@@ -102,24 +106,25 @@ impl Frames {
         }
     }
 
-    /// Returns the number of bytes received of the incomplete message; `None` without one.
+    /// Returns the number of bytes received of the incomplete message, or `None` without one.
     pub(super) fn incomplete(&self) -> Option<u64> {
         let message = self.message.as_ref();
         let is_incomplete = message.is_some() || self.frame.is_some() || !self.head.is_empty();
         is_incomplete.then(|| message.map_or(0, |message| message.len() as u64))
     }
 
-    /// Takes bytes off the front of `input` until something is whole, or they are used up.
-    pub(super) fn take(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, FrameError> {
+    /// Decodes from the front of `input` until a message or control frame is complete, or the input
+    /// ends.
+    pub(super) fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, FrameError> {
         loop {
             if self.frame.is_none() {
-                let Some(frame) = self.take_head(input)? else {
+                let Some(frame) = self.decode_head(input)? else {
                     return Ok(None);
                 };
                 self.frame = Some(frame);
             }
-            self.take_payload(input)?;
-            if self.frame.as_ref().is_some_and(|frame| frame.left > 0) {
+            self.decode_payload(input)?;
+            if self.frame.as_ref().is_some_and(|frame| frame.missing > 0) {
                 return Ok(None);
             }
             if let Some(frame) = self.frame.take()
@@ -130,16 +135,16 @@ impl Frames {
         }
     }
 
-    /// Reads a head, once all of it is there.
-    fn take_head(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {
+    /// Decodes a head if all of it has arrived.
+    fn decode_head(&mut self, input: &mut &[u8]) -> Result<Option<IncompleteFrame>, FrameError> {
         while let Some((byte, rest)) = input.split_first() {
             self.head.push(*byte);
             *input = rest;
-            if self.head.len() == 2 && self.head[1] & 0x80 == 0 {
-                return Err(FrameError::Protocol("a client's frames have a mask"));
+            if self.head.len() == 2 && self.head[1] & MASKED == 0 {
+                return Err(FrameError::Protocol("a client's frame must have a mask"));
             }
             if self.head.len() >= 2 && self.head.len() == head_length(self.head[1]) {
-                let frame = self.read_head()?;
+                let frame = self.parse_head()?;
                 self.head.clear();
                 return Ok(Some(frame));
             }
@@ -148,24 +153,29 @@ impl Frames {
         Ok(None)
     }
 
-    fn read_head(&mut self) -> Result<Frame, FrameError> {
-        let (first, second) = (self.head[0], self.head[1]);
-        let (middle, mask) = self.head[2..].split_at(self.head.len() - 6);
+    /// Parses the complete head, and begins the message or control frame.
+    fn parse_head(&mut self) -> Result<IncompleteFrame, FrameError> {
+        let first = self.head[0];
+        let second = self.head[1];
+        let (length_bytes, mask) = self.head[2..].split_at(self.head.len() - 2 - MASK_BYTES);
         let mask = mask.try_into().expect("a mask has four bytes");
-        let length = match middle.len() {
-            0 => u64::from(second & 0x7f),
-            _ => middle
-                .iter()
-                .fold(0, |length, byte| length << 8 | u64::from(*byte)),
-        };
-        let (opcode, is_final) = (first & 0x0f, first & 0x80 != 0);
-        if first & 0x70 != 0 {
+        let mut length = 0_u64;
+        for byte in length_bytes {
+            length = length << 8 | u64::from(*byte);
+        }
+        if length_bytes.is_empty() {
+            length = u64::from(second & !MASKED);
+        }
+        let opcode = first & OPCODE_BITS;
+        let is_final = first & FINAL != 0;
+        if first & RESERVED_BITS != 0 {
             return Err(FrameError::Protocol("a reserved bit is set"));
         }
-        let left = usize::try_from(length).unwrap_or(usize::MAX);
+        let missing = usize::try_from(length).unwrap_or(usize::MAX);
         match opcode {
-            CLOSE | PING | PONG if !is_final || left > MAX_CONTROL_BYTES => {
-                return Err(FrameError::Protocol("a control frame is long or in parts"));
+            CLOSE | PING | PONG if !is_final || missing > MAX_CONTROL_BYTES => {
+                let reason = "a control frame is too long or fragmented";
+                return Err(FrameError::Protocol(reason));
             }
             CLOSE | PING | PONG => self.control.clear(),
             BINARY => return Err(FrameError::Binary),
@@ -179,40 +189,41 @@ impl Frames {
             CONTINUATION => {}
             _ => return Err(FrameError::Protocol("an unknown opcode")),
         }
-        let before = self.message.as_ref().map_or(0, Segments::len);
-        if left > MAX_FRAME_BYTES {
+        if missing > MAX_FRAME_BYTES {
             return Err(FrameError::FrameTooLong);
         }
-        if opcode < CLOSE && left > MAX_MESSAGE_BYTES - before {
+        let received = self.message.as_ref().map_or(0, Segments::len);
+        if opcode < CLOSE && missing > MAX_MESSAGE_BYTES - received {
             return Err(FrameError::MessageTooLong);
         }
-        Ok(Frame {
+        Ok(IncompleteFrame {
             opcode,
             is_final,
             mask,
-            read: 0,
-            left,
+            decoded: 0,
+            missing,
         })
     }
 
-    fn take_payload(&mut self, input: &mut &[u8]) -> Result<(), FrameError> {
+    fn decode_payload(&mut self, input: &mut &[u8]) -> Result<(), FrameError> {
         let Some(frame) = &mut self.frame else {
             return Ok(());
         };
-        let (now, rest) = input.split_at(input.len().min(frame.left));
+        let (part, rest) = input.split_at(input.len().min(frame.missing));
         *input = rest;
-        let mut plain = now.to_vec();
-        unmask(&mut plain, frame.mask, frame.read);
+        let mut plain = part.to_vec();
+        unmask(&mut plain, frame.mask, frame.decoded);
         match &mut self.message {
             Some(message) if frame.opcode < CLOSE => message.push(&plain)?,
             _ => self.control.append(&mut plain),
         }
-        frame.read += now.len();
-        frame.left -= now.len();
+        frame.decoded += part.len();
+        frame.missing -= part.len();
         Ok(())
     }
 
-    fn finish(&mut self, frame: &Frame) -> Result<Option<Incoming>, FrameError> {
+    /// Returns the message or control frame that a complete frame ends.
+    fn finish(&mut self, frame: &IncompleteFrame) -> Result<Option<Incoming>, FrameError> {
         Ok(match frame.opcode {
             CLOSE => Some(Incoming::Close),
             PING => Some(Incoming::Ping(std::mem::take(&mut self.control))),
@@ -220,9 +231,11 @@ impl Frames {
             _ if !frame.is_final => None,
             _ => {
                 let message = self.message.take();
-                let (bytes, charge) = message.expect("its frames have begun it").finish();
+                let (bytes, charge) = message
+                    .expect("a text frame has begun the message")
+                    .finish();
                 let text = String::from_utf8(bytes).map_err(|_| FrameError::Utf8)?;
-                Some(Incoming::Text(Received {
+                Some(Incoming::Text(TextMessage {
                     text,
                     _charge: charge,
                 }))
@@ -231,23 +244,29 @@ impl Frames {
     }
 }
 
-/// The bytes of a head with this second byte, the mask included: a client's frames always have one.
+/// Returns the length of a head with this second byte, the mask included.
 fn head_length(second: u8) -> usize {
-    match second & 0x7f {
-        126 => 8,
+    match second & !MASKED {
+        126 => 2 + 2 + MASK_BYTES,
         127 => MAX_HEAD_BYTES,
-        _ => 6,
+        _ => 2 + MASK_BYTES,
     }
 }
 
-/// Takes the mask off a part of a payload that begins at `at`.
+/// Removes the mask from a part of a payload that begins at `at`.
 fn unmask(bytes: &mut [u8], mut mask: [u8; 4], at: usize) {
-    mask.rotate_left(at % 4);
-    let eight = u64::from_ne_bytes([mask, mask].concat().try_into().expect("twice four bytes"));
+    mask.rotate_left(at % MASK_BYTES);
+    // Eight bytes at a time.
+    let mask_word = u64::from_ne_bytes(
+        [mask, mask]
+            .concat()
+            .try_into()
+            .expect("two masks have eight bytes"),
+    );
     let mut words = bytes.chunks_exact_mut(8);
     for word in &mut words {
-        let masked = u64::from_ne_bytes((&*word).try_into().expect("eight bytes"));
-        word.copy_from_slice(&(masked ^ eight).to_ne_bytes());
+        let masked = u64::from_ne_bytes((&*word).try_into().expect("a chunk has eight bytes"));
+        word.copy_from_slice(&(masked ^ mask_word).to_ne_bytes());
     }
     for (byte, key) in words.into_remainder().iter_mut().zip(mask.iter().cycle()) {
         *byte ^= key;
@@ -285,7 +304,8 @@ mod tests {
         bytes
     }
 
-    fn words(incoming: &Incoming) -> String {
+    /// Describes what was decoded.
+    fn describe(incoming: &Incoming) -> String {
         match incoming {
             Incoming::Text(received) => received.text.clone(),
             Incoming::Ping(payload) => format!("ping {}", payload.len()),
@@ -294,20 +314,20 @@ mod tests {
         }
     }
 
-    /// Returns the messages in the bytes, received in parts of `part` bytes.
-    fn read(bytes: &[u8], part: usize) -> Result<Vec<String>, FrameError> {
-        let mut frames = Frames::new(Memory::default().client());
-        let mut heard = Vec::new();
+    /// Decodes bytes that arrive in parts of `part` bytes.
+    fn decode(bytes: &[u8], part: usize) -> Result<Vec<String>, FrameError> {
+        let mut decoder = FrameDecoder::new(Memory::default().client());
+        let mut decoded = Vec::new();
         for mut input in bytes.chunks(part) {
-            while let Some(incoming) = frames.take(&mut input)? {
-                heard.push(words(&incoming));
+            while let Some(incoming) = decoder.decode(&mut input)? {
+                decoded.push(describe(&incoming));
             }
         }
-        Ok(heard)
+        Ok(decoded)
     }
 
     #[test]
-    fn control_frames_come_between_the_parts_of_a_message() {
+    fn control_frames_may_come_within_a_message() {
         let bytes = [
             frame(TEXT, b"one "),
             frame(0x80 | PING, b"?"),
@@ -318,13 +338,13 @@ mod tests {
         ]
         .concat();
         for part in [1, 2, 3, 7, 1_000] {
-            let heard = read(&bytes, part).unwrap();
-            assert_eq!(heard, ["ping 1", "one message", "pong", "close"]);
+            let decoded = decode(&bytes, part).unwrap();
+            assert_eq!(decoded, ["ping 1", "one message", "pong", "close"]);
         }
     }
 
     #[test]
-    fn frames_that_break_the_protocol_are_refused_with_their_code() {
+    fn invalid_frames_are_refused_with_their_close_code() {
         let long = |first: u8, length: u64| {
             let mut bytes = vec![first, 0xff];
             bytes.extend(length.to_be_bytes());
@@ -342,71 +362,71 @@ mod tests {
             (long(0x80 | TEXT, MAX_FRAME_BYTES as u64 + 1), 1009),
             (long(0x80 | TEXT, u64::MAX), 1009),
         ] {
-            let error = read(&bytes, 5).unwrap_err();
+            let error = decode(&bytes, 5).unwrap_err();
             assert_eq!(error.close_code().map(u16::from), Some(code), "{error}");
         }
         let unmasked = [0x81, 1, b'a', 0, 0, 0];
-        assert!(read(&unmasked, 9).is_err());
+        assert!(decode(&unmasked, 9).is_err());
         assert_eq!(
-            read(&frame(0x80 | BINARY, b"a"), 9),
+            decode(&frame(0x80 | BINARY, b"a"), 9),
             Err(FrameError::Binary)
         );
     }
 
     #[test]
-    fn a_message_in_frames_within_their_limit_is_refused_above_its_own() {
+    fn message_above_its_limit_is_refused_in_small_frames() {
         let limits = MemoryLimits {
             process: 1 << 30,
             client: 1 << 30,
         };
-        let mut frames = Frames::new(Memory::new(limits).client());
+        let mut decoder = FrameDecoder::new(Memory::new(limits).client());
         let largest = vec![b'x'; MAX_FRAME_BYTES];
         for first in [TEXT, CONTINUATION, CONTINUATION, CONTINUATION] {
-            let taken = frames.take(&mut frame(first, &largest).as_slice());
-            assert!(taken.unwrap().is_none());
+            let decoded = decoder.decode(&mut frame(first, &largest).as_slice());
+            assert!(decoded.unwrap().is_none());
         }
-        let more = frames.take(&mut frame(0x80 | CONTINUATION, b"x").as_slice());
+        let more = decoder.decode(&mut frame(0x80 | CONTINUATION, b"x").as_slice());
         assert_eq!(more.unwrap_err(), FrameError::MessageTooLong);
     }
 
     #[test]
-    fn a_message_is_charged_as_it_comes_in_and_not_as_announced() {
+    fn message_is_charged_as_it_arrives_and_not_as_announced() {
         let limits = MemoryLimits {
             process: 1 << 30,
             client: 4 << 20,
         };
         let account = Memory::new(limits).client();
-        let mut frames = Frames::new(account.clone());
+        let mut decoder = FrameDecoder::new(account.clone());
         let bytes = frame(0x80 | TEXT, &vec![b'x'; 6 << 20]);
-        assert!(frames.take(&mut &bytes[..20]).unwrap().is_none());
+        assert!(decoder.decode(&mut &bytes[..20]).unwrap().is_none());
         assert!(account.held() <= 4_096);
-        assert!(frames.take(&mut &bytes[20..200_020]).unwrap().is_none());
+        assert!(decoder.decode(&mut &bytes[20..200_020]).unwrap().is_none());
         assert!(
             (200_000..=1_200_000).contains(&account.held()),
             "{}",
             account.held()
         );
-        let rest = frames.take(&mut &bytes[200_020..]);
+        let rest = decoder.decode(&mut &bytes[200_020..]);
         assert_eq!(
             rest.unwrap_err(),
             FrameError::OverBudget(OverBudget { limit: 4 << 20 })
         );
-        drop(frames);
+        drop(decoder);
         assert_eq!(account.held(), 0);
     }
 
     proptest! {
         #[test]
-        fn messages_are_read_wherever_they_are_cut(
+        fn messages_are_decoded_from_parts_of_any_length(
             texts in prop::collection::vec(".{0,200}", 1..5), part in 1..300_usize,
         ) {
             let bytes: Vec<u8> = texts.iter().flat_map(|text| frame(0x80 | TEXT, text.as_bytes())).collect();
-            prop_assert_eq!(read(&bytes, part).unwrap(), texts);
+            prop_assert_eq!(decode(&bytes, part).unwrap(), texts);
         }
 
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, part in 1..20_usize) {
-            let _ = read(&bytes, part);
+            let _ = decode(&bytes, part);
         }
     }
 }
