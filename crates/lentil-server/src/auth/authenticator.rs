@@ -6,96 +6,92 @@ use super::claims;
 use super::config::AuthConfig;
 use super::error::AuthError;
 use super::fetch::Fetcher;
-use super::key_cache::KeyCache;
+use super::key_cache::{KeyCache, NowMs};
 use super::key_set::KeySet;
 use super::provider::{KeySource, Provider};
 use super::token::Token;
 
-/// The time now, in milliseconds since 1970.
-pub(super) type NowMs = Arc<dyn Fn() -> f64 + Send + Sync>;
+/// The latest time that a JavaScript `Date` can represent, in milliseconds since 1970.
+const MAX_DATE_MS: f64 = 8.64e15;
 
-/// The last moment that a JavaScript `Date` knows.
-const END_OF_TIME_MS: f64 = 8.64e15;
-
-/// Verifies users' tokens, and keeps the providers' keys for that.
+/// Verifies users' tokens with the keys of their providers.
 pub struct Authenticator {
-    trusted: Vec<Trusted>,
+    trusted: Vec<TrustedProvider>,
     now_ms: NowMs,
 }
 
-struct Trusted {
+struct TrustedProvider {
     provider: Provider,
-    keys: Keys,
+    keys: ProviderKeys,
 }
 
-enum Keys {
+enum ProviderKeys {
     Inline(Arc<KeySet>),
     Published(Arc<KeyCache>),
 }
 
-/// A user whose token is good.
+/// A user with a valid token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedUser {
-    /// Who it is.
+    /// The identity that the token's claims describe.
     pub identity: UserIdentity,
-    /// When the token ends, in milliseconds since 1970; never after what a JavaScript `Date` can hold.
+    /// The time at which the token expires, in milliseconds since 1970. A JavaScript `Date` can
+    /// represent it.
     pub expires_at_ms: f64,
 }
 
 impl Authenticator {
-    /// Believes what `config` says; `now_ms` tells the time, in milliseconds since 1970. Nothing is fetched yet.
+    /// Trusts the providers of `config`. `now_ms` returns the time in milliseconds since 1970. Keys
+    /// are fetched later, when a token needs them.
     pub fn new(
         config: AuthConfig,
         now_ms: impl Fn() -> f64 + Send + Sync + 'static,
     ) -> Authenticator {
-        let (fetcher, now_ms) = (Fetcher::new(), Arc::new(now_ms) as NowMs);
-        let trust = |provider: Provider| {
+        let fetcher = Fetcher::new();
+        let now_ms: NowMs = Arc::new(now_ms);
+        let mut trusted = Vec::new();
+        for provider in config.providers {
             let keys = match &provider.keys {
-                KeySource::Inline(keys) => Keys::Inline(Arc::clone(keys)),
-                KeySource::Published(published) => {
-                    let (issuer, published) = (provider.issuer.clone(), published.clone());
-                    Keys::Published(Arc::new(KeyCache::new(
-                        issuer,
-                        published,
-                        fetcher.clone(),
-                        Arc::clone(&now_ms),
-                    )))
-                }
+                KeySource::Inline(keys) => ProviderKeys::Inline(Arc::clone(keys)),
+                KeySource::Published(location) => ProviderKeys::Published(Arc::new(KeyCache::new(
+                    provider.issuer.clone(),
+                    location.clone(),
+                    fetcher.clone(),
+                    Arc::clone(&now_ms),
+                ))),
             };
-            Trusted { provider, keys }
-        };
-        Authenticator {
-            trusted: config.providers.into_iter().map(trust).collect(),
-            now_ms,
+            trusted.push(TrustedProvider { provider, keys });
         }
+        Authenticator { trusted, now_ms }
     }
 
-    /// Who has signed in with this token, if it is good: of a provider that is believed, for its audience, signed
-    /// with its key, and not expired. It is to be called within Tokio, and may wait five seconds for the keys.
+    /// Returns the user of a valid token: issued by a trusted provider for its audience, signed
+    /// with its key, and not expired. Must be called within a Tokio runtime. Waits at most five
+    /// seconds for the keys.
     ///
     /// # Errors
-    /// As [`AuthError`] says.
+    /// The reason why the token is refused.
     pub async fn verify(&self, token: &str) -> Result<VerifiedUser, AuthError> {
         let token = Token::parse(token)?;
-        let takes = |trusted: &&Trusted| trusted.provider.takes(&token);
-        let Trusted { provider, keys } = self
+        let TrustedProvider { provider, keys } = self
             .trusted
             .iter()
-            .find(takes)
+            .find(|trusted| trusted.provider.matches(&token))
             .ok_or(AuthError::NoAuthProvider)?;
+        // Checked first, so that no keys are fetched for a token that is refused anyway.
         provider
-            .check(&token, (self.now_ms)())
-            .map_err(|reason| provider.refuses(reason))?;
+            .check_claims(&token, (self.now_ms)())
+            .map_err(|reason| provider.refusal(reason))?;
         let keys = match keys {
-            Keys::Inline(keys) => Arc::clone(keys),
-            // Apart, so that requests without a token do not carry the room that fetching takes.
-            Keys::Published(cache) => Box::pin(cache.keys_for(&token))
+            ProviderKeys::Inline(keys) => Arc::clone(keys),
+            // Boxed, so that requests without a token do not carry the size of a fetch.
+            ProviderKeys::Published(cache) => Box::pin(cache.keys_for(&token))
                 .await
-                .ok_or_else(|| provider.is_unavailable())?,
+                .ok_or_else(|| provider.unavailable())?,
         };
         keys.verify(&token)
-            .map_err(|reason| provider.refuses(reason))?;
-        let expires_at_ms = (token.claims.expires_s * 1e3).min(END_OF_TIME_MS);
+            .map_err(|reason| provider.refusal(reason))?;
+        let expires_at_ms = (token.claims.expires_s * 1e3).min(MAX_DATE_MS);
         Ok(VerifiedUser {
             identity: claims::identity(provider.kind, token.claims),
             expires_at_ms,

@@ -1,11 +1,11 @@
 use lentil_runtime::{FieldName, UserIdentity, Value};
 use serde_json::{Map, Value as Json};
 
-use super::provider::Kind;
+use super::provider::ProviderKind;
 use super::token::Claims;
 
-/// OpenID Connect's claims that are texts, and what they are called in an identity.
-const TEXTS: &[(&str, &str)] = &[
+/// OpenID Connect's claims that are strings, and their names in an identity.
+const STRING_CLAIMS: &[(&str, &str)] = &[
     ("name", "name"),
     ("given_name", "givenName"),
     ("family_name", "familyName"),
@@ -21,72 +21,78 @@ const TEXTS: &[(&str, &str)] = &[
     ("locale", "language"),
     ("phone_number", "phoneNumber"),
 ];
-const TRUTHS: &[(&str, &str)] = &[
+/// OpenID Connect's claims that are booleans, and their names in an identity.
+const BOOLEAN_CLAIMS: &[(&str, &str)] = &[
     ("email_verified", "emailVerified"),
     ("phone_number_verified", "phoneNumberVerified"),
 ];
 
-/// Flattened claims may have longer names than in the token: this bounds the identity that a connection holds.
+/// The most attributes from flattened claims. Their names can be longer than in the token, and a
+/// connection holds the identity.
 const MAX_FLATTENED_CLAIMS: usize = 1_024;
 
-/// The user whom the claims describe. Claims whose names or values no document could hold are left out.
-pub(super) fn identity(kind: Kind, claims: Claims) -> UserIdentity {
+/// Converts claims to the identity of a user. Claims with invalid names or values are skipped.
+pub(super) fn identity(kind: ProviderKind, claims: Claims) -> UserIdentity {
     let identity = UserIdentity::new(&claims.issuer, &claims.subject);
     match kind {
-        Kind::Oidc => with_oidc(identity, claims.user),
-        Kind::CustomJwt(_) => with_flattened(identity, "", claims.user),
+        ProviderKind::Oidc => with_oidc(identity, claims.user),
+        ProviderKind::CustomJwt(_) => with_flattened(identity, "", claims.user),
     }
 }
 
-/// OpenID Connect's claims under Convex's names, all others under their own.
-fn with_oidc(identity: UserIdentity, mut claims: Map<String, Json>) -> UserIdentity {
+/// Adds OpenID Connect's claims under Convex's names, and all others under their own.
+fn with_oidc(mut identity: UserIdentity, mut claims: Map<String, Json>) -> UserIdentity {
     let mut standard = Vec::new();
-    for (claim, name) in TEXTS {
+    for (claim, name) in STRING_CLAIMS {
         standard.push((*name, claims.remove(*claim).filter(Json::is_string)));
     }
-    for (claim, name) in TRUTHS {
-        standard.push((*name, claims.remove(*claim).and_then(truth)));
+    for (claim, name) in BOOLEAN_CLAIMS {
+        standard.push((*name, claims.remove(*claim).and_then(boolean)));
     }
     standard.push(("address", claims.remove("address").and_then(address)));
-    standard.push(("updatedAt", claims.remove("updated_at").and_then(moment)));
-    let identity = claims
-        .into_iter()
-        .fold(identity, |identity, (name, claim)| {
-            with(identity, &name, claim)
-        });
-    // They come last, for no other claim is to stand in for one of them.
-    let standard = standard
-        .into_iter()
-        .filter_map(|(name, claim)| Some((name, claim?)));
-    standard.fold(identity, |identity, (name, claim)| {
-        with(identity, name, claim)
-    })
+    standard.push(("updatedAt", claims.remove("updated_at").and_then(date_time)));
+    for (name, claim) in claims {
+        identity = with_claim(identity, &name, claim);
+    }
+    // The standard claims are added last, so that no other claim replaces them.
+    for (name, claim) in standard {
+        if let Some(claim) = claim {
+            identity = with_claim(identity, name, claim);
+        }
+    }
+    identity
 }
 
-/// Objects' fields as attributes of their own: `{"a": {"b": 1}}` is `a.b`. Those after the first
-/// [`MAX_FLATTENED_CLAIMS`] are left out.
-fn with_flattened(identity: UserIdentity, prefix: &str, claims: Map<String, Json>) -> UserIdentity {
-    claims
-        .into_iter()
-        .fold(identity, |identity, (name, claim)| {
-            let name = format!("{prefix}{name}");
-            match claim {
-                Json::Object(fields) => with_flattened(identity, &format!("{name}."), fields),
-                _ if identity.attributes().len() >= MAX_FLATTENED_CLAIMS => identity,
-                claim => with(identity, &name, claim),
-            }
-        })
+/// Adds the fields of objects as separate attributes: `{"a": {"b": 1}}` becomes `a.b`. Attributes
+/// above [`MAX_FLATTENED_CLAIMS`] are skipped.
+fn with_flattened(
+    mut identity: UserIdentity,
+    prefix: &str,
+    claims: Map<String, Json>,
+) -> UserIdentity {
+    for (name, claim) in claims {
+        let name = format!("{prefix}{name}");
+        identity = match claim {
+            Json::Object(fields) => with_flattened(identity, &format!("{name}."), fields),
+            _ if identity.attributes().len() >= MAX_FLATTENED_CLAIMS => identity,
+            claim => with_claim(identity, &name, claim),
+        };
+    }
+    identity
 }
 
-fn with(identity: UserIdentity, name: &str, claim: Json) -> UserIdentity {
+/// Adds a claim if its name and value are valid.
+fn with_claim(identity: UserIdentity, name: &str, claim: Json) -> UserIdentity {
     match (FieldName::new(name.to_owned()), Value::from_json(claim)) {
-        (Ok(_), Ok(value)) => identity.with(name, value).expect("the name is a field's"),
+        (Ok(_), Ok(value)) => identity
+            .with(name, value)
+            .expect("the name has been checked"),
         _ => identity,
     }
 }
 
-/// Some providers write truths as texts.
-fn truth(claim: Json) -> Option<Json> {
+/// Reads a boolean claim. Some providers write it as a string.
+fn boolean(claim: Json) -> Option<Json> {
     match claim.as_str() {
         Some("true") => Some(Json::Bool(true)),
         Some("false") => Some(Json::Bool(false)),
@@ -94,37 +100,38 @@ fn truth(claim: Json) -> Option<Json> {
     }
 }
 
-/// OpenID Connect's address is an object with the whole of it in one field.
+/// Reads an address. OpenID Connect's is an object that has the complete address in one field.
 fn address(mut claim: Json) -> Option<Json> {
-    let whole = if claim.is_object() {
+    let address = if claim.is_object() {
         claim["formatted"].take()
     } else {
         claim
     };
-    Some(whole).filter(Json::is_string)
+    Some(address).filter(Json::is_string)
 }
 
-/// A time in RFC 3339; OpenID Connect's are seconds since 1970, some providers' are texts already.
-fn moment(claim: Json) -> Option<Json> {
+/// Converts a time to RFC 3339. OpenID Connect's times are seconds since 1970. Some providers write
+/// strings, which are kept.
+fn date_time(claim: Json) -> Option<Json> {
     match claim.as_f64() {
         Some(seconds) => rfc3339(seconds).map(Json::String),
         None => Some(claim).filter(Json::is_string),
     }
 }
 
-/// Seconds since 1970 as text, down to the second, for the years 0 to 9999.
+/// Formats seconds since 1970, without fractions, for the years 0 to 9999.
 fn rfc3339(seconds: f64) -> Option<String> {
     if !(-62_167_219_200.0..253_402_300_800.0).contains(&seconds) {
         return None;
     }
     let seconds = seconds.floor() as i64;
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years begin in March here, so that the leap day is a year's last; 400 of them have 146,097 days.
-    let since_march_0 = days + 719_468;
-    let (era, day) = (
-        since_march_0.div_euclid(146_097),
-        since_march_0.rem_euclid(146_097),
-    );
+    let days = seconds.div_euclid(86_400);
+    let second = seconds.rem_euclid(86_400);
+    // Years begin in March here, so that the leap day is the last day of a year. 400 years have
+    // 146,097 days.
+    let days_since_march_0 = days + 719_468;
+    let era = days_since_march_0.div_euclid(146_097);
+    let day = days_since_march_0.rem_euclid(146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month_from_march = (5 * day + 2) / 153;
@@ -135,7 +142,9 @@ fn rfc3339(seconds: f64) -> Option<String> {
         month_from_march - 9
     };
     let year = era * 400 + year + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let hour = second / 3_600;
+    let minute = second / 60 % 60;
+    let second = second % 60;
     Some(format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00"
     ))
@@ -146,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_in_rfc_3339() {
+    fn times_are_formatted_by_rfc_3339() {
         let cases = [
             (0.0, "1970-01-01T00:00:00+00:00"),
             (951_782_400.0, "2000-02-29T00:00:00+00:00"),

@@ -4,16 +4,16 @@ use http::Uri;
 use serde_json::{Map, Value as Json};
 
 use super::key_set::{Algorithm, KeySet};
-use super::provider::{KeySource, Kind, Provider, Published, issuer_url};
+use super::provider::{KeyLocation, KeySource, Provider, ProviderKind, issuer_url};
 use super::{data_url, fetch};
 
-/// Which tokens are believed; by default none.
+/// The providers whose tokens are trusted. The default trusts none.
 #[derive(Clone, Debug, Default)]
 pub struct AuthConfig {
     pub(super) providers: Vec<Provider>,
 }
 
-/// A configuration that is none.
+/// An invalid configuration: the field, and the expected value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("auth config: {place}: {reason}")]
 pub struct AuthConfigError {
@@ -22,7 +22,8 @@ pub struct AuthConfigError {
 }
 
 impl AuthConfig {
-    /// Reads what Convex's `auth.config` exports, as JSON: `{"providers": […]}`, where a provider is one of
+    /// Parses the JSON form of Convex's `auth.config`: `{"providers": […]}`, with providers of two
+    /// kinds:
     ///
     /// ```json
     /// {"domain": "https://login.example.com", "applicationID": "my-app"}
@@ -30,12 +31,13 @@ impl AuthConfig {
     ///  "algorithm": "RS256", "applicationID": "my-app"}
     /// ```
     ///
-    /// `algorithm` is `RS256`, `ES256` or `EdDSA`. `jwks` is a URL, a `data:` URL, or the JWKS itself, and
-    /// `applicationID` may be left out, in a `customJwt` provider. The first provider with a token's issuer and
-    /// audience counts. URLs begin with `https://`; with `http://` only for this machine.
+    /// In a `customJwt` provider, `algorithm` is `RS256`, `ES256` or `EdDSA`; `jwks` is a URL, a
+    /// `data:` URL, or the JWKS itself; and `applicationID` is optional. A token is checked with
+    /// the first provider that has its issuer and audience. URLs begin with `https://`, or with
+    /// `http://` for this machine.
     ///
     /// # Errors
-    /// At the first field that is unknown, missing or wrong: which one it is, and what it should be.
+    /// The first field that is unknown, missing or invalid.
     pub fn parse(json: &str) -> Result<AuthConfig, AuthConfigError> {
         let json = serde_json::from_str(json)
             .map_err(|error| wrong("the text", format!("not JSON: {error}")))?;
@@ -45,14 +47,12 @@ impl AuthConfig {
             _ => return Err(config.wrong("providers", "expected a list of providers")),
         };
         config.none_left("providers")?;
-        let place = |index| format!("providers[{index}]");
-        let parsed = providers
+        let providers = providers
             .into_iter()
             .enumerate()
-            .map(|(index, json)| provider(&place(index), json));
-        Ok(AuthConfig {
-            providers: parsed.collect::<Result<_, _>>()?,
-        })
+            .map(|(index, json)| provider(&format!("providers[{index}]"), json))
+            .collect::<Result<_, _>>()?;
+        Ok(AuthConfig { providers })
     }
 }
 
@@ -74,28 +74,25 @@ fn oidc(mut fields: Fields) -> Result<Provider, AuthConfigError> {
         "the issuer's URL, e.g. \"https://login.example.com\"",
     )?);
     let discovery = discovery(&issuer).map_err(|reason| fields.wrong("domain", reason))?;
-    let application_id = fields.text("applicationID", "whom the tokens are for: their `aud`")?;
+    let application_id = fields.text("applicationID", "the tokens' audience: their `aud`")?;
     fields.none_left("domain, applicationID; or type, issuer, jwks, algorithm, applicationID")?;
-    let (application_id, keys) = (
-        Some(application_id),
-        KeySource::Published(Published::Discovery(discovery)),
-    );
     Ok(Provider {
         issuer,
-        application_id,
-        kind: Kind::Oidc,
-        keys,
+        application_id: Some(application_id),
+        kind: ProviderKind::Oidc,
+        keys: KeySource::Published(KeyLocation::Discovery(discovery)),
     })
 }
 
-/// Where the OpenID Connect configuration of an issuer is.
+/// Returns the URL of an issuer's OpenID Connect configuration.
 fn discovery(issuer: &str) -> Result<Uri, &'static str> {
-    // By itself first: with the path behind it, what is no URL may have become one.
-    fetch::url(issuer)?;
+    // The issuer is checked alone first, because appending the path can turn an invalid URL into a
+    // valid one.
+    fetch::parse_url(issuer)?;
     if issuer.contains(['?', '#']) {
         return Err("expected a URL without `?` and `#`");
     }
-    fetch::url(&format!("{issuer}/.well-known/openid-configuration"))
+    fetch::parse_url(&format!("{issuer}/.well-known/openid-configuration"))
 }
 
 fn custom_jwt(mut fields: Fields) -> Result<Provider, AuthConfigError> {
@@ -106,18 +103,17 @@ fn custom_jwt(mut fields: Fields) -> Result<Provider, AuthConfigError> {
         algorithm.ok_or_else(|| fields.wrong("algorithm", format!("expected {expected}")))?;
     let jwks = fields.take("jwks").unwrap_or_default();
     let keys = key_source(&jwks, algorithm).map_err(|reason| fields.wrong("jwks", reason))?;
-    let application_id = match fields.has("applicationID") {
-        true => Some(fields.text(
-            "applicationID",
-            "whom the tokens are for (their `aud`), or no such field",
-        )?),
-        false => None,
+    let application_id = if fields.has("applicationID") {
+        let expected = "the tokens' audience (their `aud`), or no such field";
+        Some(fields.text("applicationID", expected)?)
+    } else {
+        None
     };
     fields.none_left("type, issuer, jwks, algorithm, applicationID")?;
     Ok(Provider {
         issuer,
         application_id,
-        kind: Kind::CustomJwt(algorithm),
+        kind: ProviderKind::CustomJwt(algorithm),
         keys,
     })
 }
@@ -131,13 +127,14 @@ fn key_source(jwks: &Json, algorithm: Algorithm) -> Result<KeySource, &'static s
             )
         }
         Json::String(url) => {
-            return fetch::url(url).map(|url| KeySource::Published(Published::Jwks(url)));
+            let url = fetch::parse_url(url)?;
+            return Ok(KeySource::Published(KeyLocation::Jwks(url)));
         }
         Json::Object(_) => KeySet::parse(jwks),
         _ => return Err("expected the URL of a JWKS, or the JWKS itself"),
     };
     let keys = inline.map_err(|_| "expected a JWKS: {\"keys\": […]}")?;
-    if keys.can_verify(|its| its == algorithm) {
+    if keys.can_verify(|key| key == algorithm) {
         Ok(KeySource::Inline(Arc::new(keys)))
     } else {
         Err("expected a public key for the provider's algorithm")
@@ -151,7 +148,7 @@ fn wrong(place: &str, reason: impl Into<String>) -> AuthConfigError {
     }
 }
 
-/// An object whose fields are taken out one by one, so that those nobody knows are left.
+/// The fields of a JSON object that are not parsed yet. Unknown fields are left at the end.
 struct Fields {
     place: String,
     fields: Map<String, Json>,
@@ -187,7 +184,10 @@ impl Fields {
     fn none_left(self, known: &str) -> Result<(), AuthConfigError> {
         match self.fields.keys().next() {
             None => Ok(()),
-            Some(unknown) => Err(self.wrong(unknown, format!("unknown field; there are {known}"))),
+            Some(unknown) => Err(self.wrong(
+                unknown,
+                format!("unknown field; the known fields are {known}"),
+            )),
         }
     }
 

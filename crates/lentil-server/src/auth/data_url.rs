@@ -1,18 +1,18 @@
 use data_encoding::BASE64_NOPAD;
 use percent_encoding::percent_decode_str;
 
-/// What a `data:` URL (RFC 2397) holds, `None` when it is malformed.
+/// Decodes the data of a `data:` URL (RFC 2397). Returns `None` if it is malformed.
 pub(super) fn decode(url: &str) -> Option<Vec<u8>> {
     let (media_type, data) = url.strip_prefix("data:")?.split_once(',')?;
     let data: Vec<u8> = percent_decode_str(data).collect();
     if !media_type.ends_with(";base64") {
         return Some(data);
     }
-    let unpadded = data
-        .iter()
-        .rposition(|byte| *byte != b'=')
-        .map_or(0, |last| last + 1);
-    BASE64_NOPAD.decode(&data[..unpadded]).ok()
+    let mut unpadded = &data[..];
+    while let Some(rest) = unpadded.strip_suffix(b"=") {
+        unpadded = rest;
+    }
+    BASE64_NOPAD.decode(unpadded).ok()
 }
 
 #[cfg(test)]

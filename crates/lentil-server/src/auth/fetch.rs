@@ -14,42 +14,43 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value as Json;
 
 use super::key_set::KeySet;
-use super::provider::{Published, issuer_url};
+use super::provider::{KeyLocation, issuer_url};
 
-/// How long a JWKS may take, with the document that names it.
-const FETCH_TIME: Duration = Duration::from_secs(5);
+/// The longest time to fetch a JWKS, and the document that names it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Gets providers' keys. It follows no redirects: a JWKS is where its provider says.
+/// Fetches providers' keys. It follows no redirects, because another host must not supply the keys.
 #[derive(Clone)]
 pub(super) struct Fetcher(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
 
-/// Why there are no keys; for the log.
+/// The reason why a fetch failed, for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    #[error("it took more than {} s", FETCH_TIME.as_secs())]
+    #[error("the provider did not respond within {} s", FETCH_TIMEOUT.as_secs())]
     TooSlow,
     #[error("the request failed: {0:?}")]
     Request(#[from] legacy::Error),
-    #[error("the answer is {0}")]
+    #[error("the response has the status {0}")]
     Status(StatusCode),
-    #[error("the answer broke off or is too large: {0}")]
+    #[error("the response is incomplete or too large: {0}")]
     Body(Box<dyn Error + Send + Sync>),
-    #[error("the answer is {0}")]
+    #[error("the response is {0}")]
     Malformed(&'static str),
 }
 
-/// Keys, and how long their provider lets them be kept.
+/// Fetched keys.
 pub(super) struct Fetched {
     pub(super) keys: KeySet,
+    /// The time for which the provider allows to cache the keys.
     pub(super) max_age: Option<Duration>,
 }
 
-/// A URL that may be fetched: encrypted, or on this machine.
+/// Parses a URL that may be fetched: with TLS, or on this machine.
 ///
 /// # Errors
-/// What is expected instead.
-pub(super) fn url(text: &str) -> Result<Uri, &'static str> {
+/// A description of the expected URL.
+pub(super) fn parse_url(text: &str) -> Result<Uri, &'static str> {
     let expected =
         "expected an https:// URL (http:// is for this machine only, e.g. http://localhost:8080)";
     let url: Uri = text.parse().map_err(|_| expected)?;
@@ -68,53 +69,52 @@ impl Fetcher {
     pub(super) fn new() -> Fetcher {
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
-            .expect("the cryptography has TLS 1.2 and 1.3")
+            .expect("aws-lc-rs supports TLS 1.2 and 1.3")
             .https_or_http()
             .enable_http1()
             .build();
-        // Fetches are minutes apart; an idle connection would be closed by then.
-        Fetcher(
-            Client::builder(TokioExecutor::new())
-                .pool_max_idle_per_host(0)
-                .build(connector),
-        )
+        // Fetches are minutes apart, and the provider would have closed an idle connection.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        Fetcher(client)
     }
 
-    /// The keys that `issuer` publishes.
+    /// Fetches the keys that `issuer` publishes.
     pub(super) async fn fetch(
         &self,
         issuer: &str,
-        published: &Published,
+        location: &KeyLocation,
     ) -> Result<Fetched, FetchError> {
         let fetch = async {
-            match published {
-                Published::Discovery(configuration) => {
-                    self.keys(&self.discover(issuer, configuration).await?)
-                        .await
+            match location {
+                KeyLocation::Discovery(configuration) => {
+                    let jwks = self.discover(issuer, configuration).await?;
+                    self.fetch_keys(&jwks).await
                 }
-                Published::Jwks(jwks) => self.keys(jwks).await,
+                KeyLocation::Jwks(jwks) => self.fetch_keys(jwks).await,
             }
         };
-        tokio::time::timeout(FETCH_TIME, fetch)
+        tokio::time::timeout(FETCH_TIMEOUT, fetch)
             .await
             .unwrap_or(Err(FetchError::TooSlow))
     }
 
-    /// Where the JWKS is.
+    /// Fetches the OpenID Connect configuration of an issuer, and returns the URL of its JWKS.
     async fn discover(&self, issuer: &str, configuration: &Uri) -> Result<Uri, FetchError> {
-        let (configuration, _) = self.json(configuration).await?;
+        let (configuration, _) = self.fetch_json(configuration).await?;
         let text = |field| configuration.get(field).and_then(Json::as_str);
         if text("issuer").map(issuer_url).as_deref() != Some(issuer) {
             return Err(FetchError::Malformed("the configuration of another issuer"));
         }
-        let jwks = text("jwks_uri").and_then(|jwks| url(jwks).ok());
+        let jwks = text("jwks_uri").and_then(|jwks| parse_url(jwks).ok());
         jwks.ok_or(FetchError::Malformed(
             "a configuration without a `jwks_uri` to fetch",
         ))
     }
 
-    async fn keys(&self, jwks: &Uri) -> Result<Fetched, FetchError> {
-        let (json, headers) = self.json(jwks).await?;
+    async fn fetch_keys(&self, jwks: &Uri) -> Result<Fetched, FetchError> {
+        let (json, headers) = self.fetch_json(jwks).await?;
         let keys = KeySet::parse(&json).map_err(FetchError::Malformed)?;
         Ok(Fetched {
             keys,
@@ -122,7 +122,7 @@ impl Fetcher {
         })
     }
 
-    async fn json(&self, url: &Uri) -> Result<(Json, HeaderMap), FetchError> {
+    async fn fetch_json(&self, url: &Uri) -> Result<(Json, HeaderMap), FetchError> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = url.clone();
         request
@@ -142,24 +142,24 @@ impl Fetcher {
     }
 }
 
-/// How long an answer may be kept, if it says so.
+/// Returns the time for which a response may be cached, if its headers limit it.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers
+    headers
         .get_all(CACHE_CONTROL)
         .iter()
-        .filter_map(|value| value.to_str().ok());
-    let age = |directive: &str| match directive.trim().to_ascii_lowercase().as_str() {
-        "no-cache" | "no-store" => Some(Duration::ZERO),
-        directive => directive
-            .strip_prefix("max-age=")?
-            .parse()
-            .ok()
-            .map(Duration::from_secs),
-    };
-    values
+        .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(age)
+        .filter_map(age_of_directive)
         .min()
+}
+
+fn age_of_directive(directive: &str) -> Option<Duration> {
+    let directive = directive.trim().to_ascii_lowercase();
+    if directive == "no-cache" || directive == "no-store" {
+        return Some(Duration::ZERO);
+    }
+    let seconds = directive.strip_prefix("max-age=")?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -167,14 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_encrypted_or_on_this_machine_is_fetched() {
+    fn only_urls_with_tls_or_on_this_machine_are_fetched() {
         for fetched in [
             "https://a.example/b",
             "http://localhost:1/",
             "http://127.8.0.1",
             "http://[::1]:8080/x",
         ] {
-            assert!(url(fetched).is_ok(), "{fetched}");
+            assert!(parse_url(fetched).is_ok(), "{fetched}");
         }
         let refused = [
             "http://a.example",
@@ -189,12 +189,12 @@ mod tests {
             .into_iter()
             .chain(["http://127.0.0.1.a.example", "http://10.0.0.1"])
         {
-            assert!(url(refused).is_err(), "{refused}");
+            assert!(parse_url(refused).is_err(), "{refused}");
         }
     }
 
     #[test]
-    fn the_shortest_age_counts() {
+    fn shortest_age_is_used() {
         let age = |value: &'static str| {
             max_age(&HeaderMap::from_iter([(
                 CACHE_CONTROL,

@@ -4,148 +4,167 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::authenticator::NowMs;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::key_set::KeySet;
-use super::provider::Published;
+use super::provider::KeyLocation;
 use super::token::Token;
 
-/// How long keys are used without asking for newer ones, unless their provider says shorter.
-const MAX_AGE: Duration = Duration::from_secs(600);
-/// The least time from one fetch to the next, however many tokens name unknown keys.
-const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
+/// Returns the time in milliseconds since 1970.
+pub(super) type NowMs = Arc<dyn Fn() -> f64 + Send + Sync>;
 
-/// One provider's keys, fetched when they are needed.
+/// The longest time that keys are used without a new fetch. The provider may shorten it.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// The shortest interval between two fetches, also if tokens name unknown keys.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// One provider's keys, fetched on demand.
 ///
-/// They are fetched when there are none, when they have become old, and when they do not suffice for a token: when it
-/// names a key that is not among them, or names none and they do not verify it, since the provider may have replaced
-/// its only key. In any case they are fetched only some time after the last fetch began. A fetch runs in its own task:
-/// callers wait for it, and one that stops waiting does not end it for the others. If it fails, the old keys stay in
-/// use, and until a fetch succeeds, tokens signed with them do not wait for one.
+/// A token causes a fetch in three cases:
+///
+/// - There are no keys, or they are too old.
+/// - The token names a key that is not among them.
+/// - The token names no key and they do not verify it: the provider may have replaced its only key.
+///
+/// Between two fetches there is a minimum interval. A fetch is a task of its own, so a caller that
+/// stops waiting does not cancel it for the others. If it fails, the old keys remain in use. Until
+/// a fetch succeeds, tokens that the old keys verify do not wait for one.
 pub(super) struct KeyCache {
     issuer: String,
-    published: Published,
+    location: KeyLocation,
     fetcher: Fetcher,
     now_ms: NowMs,
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
 }
 
 #[derive(Default)]
-struct State {
-    kept: Option<Kept>,
+struct CacheState {
+    cached: Option<CachedKeys>,
+    /// Whether the last fetch failed.
     is_failing: bool,
-    began_ms: Option<f64>,
-    /// Closed when the fetch that began last has ended.
-    running: Option<watch::Receiver<()>>,
+    /// The time at which the last fetch began.
+    fetch_began_ms: Option<f64>,
+    /// Closed when the last fetch ends.
+    fetch: Option<watch::Receiver<()>>,
 }
 
-struct Kept {
+struct CachedKeys {
     keys: Arc<KeySet>,
-    since_ms: f64,
+    fetched_at_ms: f64,
     max_age: Duration,
 }
 
 impl KeyCache {
     pub(super) fn new(
         issuer: String,
-        published: Published,
+        location: KeyLocation,
         fetcher: Fetcher,
         now_ms: NowMs,
     ) -> KeyCache {
         KeyCache {
             issuer,
-            published,
+            location,
             fetcher,
             now_ms,
             state: Mutex::default(),
         }
     }
 
-    /// Returns the keys to verify a token with; `None` when there are none and none can be fetched now.
+    /// Returns the keys to verify a token with, or `None` if none are cached and none can be
+    /// fetched now.
     pub(super) async fn keys_for(self: &Arc<Self>, token: &Token<'_>) -> Option<Arc<KeySet>> {
-        // Without the lock, since it may verify a signature.
-        let suffices = self.kept().is_some_and(|keys| match &token.key_id {
-            Some(id) => keys.knows(id),
-            None => keys.verify(token).is_ok(),
-        });
-        if let Some(mut running) = self.to_wait_for(suffices) {
-            // Nothing is ever sent: this ends, with an error, when the fetch does.
-            let _ = running.changed().await;
+        // Checked without the lock, because it may verify a signature.
+        let fit = match (self.cached(), &token.key_id) {
+            (Some(keys), Some(id)) if keys.has_id(id) => KeyFit::Fits,
+            (Some(keys), None) if keys.verify(token).is_ok() => KeyFit::Fits,
+            _ => KeyFit::Missing,
+        };
+        if let Some(mut fetch) = self.fetch_to_await(fit) {
+            // Nothing is ever sent. The wait ends with an error when the fetch ends.
+            let _ = fetch.changed().await;
         }
-        self.kept()
+        self.cached()
     }
 
-    fn kept(&self) -> Option<Arc<KeySet>> {
+    fn cached(&self) -> Option<Arc<KeySet>> {
         let state = self.state.lock();
-        state.kept.as_ref().map(|kept| Arc::clone(&kept.keys))
+        state.cached.as_ref().map(|cached| Arc::clone(&cached.keys))
     }
 
-    /// Begins a fetch if one is due; returns the one to wait for. `suffices` says whether the keys of before do.
-    fn to_wait_for(self: &Arc<Self>, suffices: bool) -> Option<watch::Receiver<()>> {
+    /// Begins a fetch if one is due. Returns the fetch that the token must wait for.
+    fn fetch_to_await(self: &Arc<Self>, fit: KeyFit) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
         let now_ms = (self.now_ms)();
-        let is_new = state
-            .kept
+        let is_fresh = state
+            .cached
             .as_ref()
-            .is_some_and(|kept| !has_passed(kept.max_age, kept.since_ms, now_ms));
-        if suffices && is_new {
+            .is_some_and(|cached| !has_passed(cached.max_age, cached.fetched_at_ms, now_ms));
+        if fit == KeyFit::Fits && is_fresh {
             return None;
         }
         if state.may_fetch(now_ms) {
-            state.began_ms = Some(now_ms);
-            state.running = Some(self.begin());
+            state.fetch_began_ms = Some(now_ms);
+            state.fetch = Some(self.begin_fetch());
         }
-        if suffices && state.is_failing {
+        if fit == KeyFit::Fits && state.is_failing {
             None
         } else {
-            state.running.clone()
+            state.fetch.clone()
         }
     }
 
-    fn begin(self: &Arc<Self>) -> watch::Receiver<()> {
-        let (done, running) = watch::channel(());
+    fn begin_fetch(self: &Arc<Self>) -> watch::Receiver<()> {
+        let (done, fetch) = watch::channel(());
         let cache = Arc::clone(self);
         tokio::spawn(async move {
-            cache.settle(cache.fetcher.fetch(&cache.issuer, &cache.published).await);
+            let fetched = cache.fetcher.fetch(&cache.issuer, &cache.location).await;
+            cache.finish_fetch(fetched);
+            // Wakes the waiting callers, which then read the new keys.
             drop(done);
         });
-        running
+        fetch
     }
 
-    fn settle(&self, fetched: Result<Fetched, FetchError>) {
-        let since_ms = (self.now_ms)();
+    fn finish_fetch(&self, fetched: Result<Fetched, FetchError>) {
+        let fetched_at_ms = (self.now_ms)();
         let mut state = self.state.lock();
         state.is_failing = fetched.is_err();
         match fetched {
             Ok(Fetched { keys, max_age }) => {
-                let max_age = max_age.map_or(MAX_AGE, |max_age| max_age.min(MAX_AGE));
-                state.kept = Some(Kept {
+                state.cached = Some(CachedKeys {
                     keys: Arc::new(keys),
-                    since_ms,
-                    max_age,
+                    fetched_at_ms,
+                    max_age: max_age.unwrap_or(MAX_AGE).min(MAX_AGE),
                 });
             }
             Err(error) => {
-                tracing::warn!(issuer = self.issuer, %error, "the keys of an auth provider could not be fetched");
+                tracing::warn!(issuer = self.issuer, %error, "failed to fetch the keys of an auth provider");
             }
         }
     }
 }
 
-impl State {
+/// Whether the cached keys can decide about a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyFit {
+    Fits,
+    Missing,
+}
+
+impl CacheState {
     fn may_fetch(&self, now_ms: f64) -> bool {
-        let is_running = self
-            .running
+        let is_fetching = self
+            .fetch
             .as_ref()
-            .is_some_and(|running| running.has_changed().is_ok());
-        !is_running
-            && self
-                .began_ms
-                .is_none_or(|began_ms| has_passed(BETWEEN_FETCHES, began_ms, now_ms))
+            .is_some_and(|fetch| fetch.has_changed().is_ok());
+        let is_due = self
+            .fetch_began_ms
+            .is_none_or(|began_ms| has_passed(MIN_FETCH_INTERVAL, began_ms, now_ms));
+        is_due && !is_fetching
     }
 }
 
-/// Returns whether so much time has passed; a clock that was set back has let it pass.
+/// Returns whether a time has passed since `since_ms`. After the clock was set back, it counts as
+/// passed.
 fn has_passed(time: Duration, since_ms: f64, now_ms: f64) -> bool {
     !(0.0..time.as_secs_f64() * 1e3).contains(&(now_ms - since_ms))
 }

@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use super::token::Token;
 
-/// What tokens may be signed with: each is of another kind of key, so that a key has one.
+/// The signature algorithms of tokens. Each has its own type of key, so a key has one algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
-    /// RSA (PKCS #1 v1.5) with SHA-256; keys have 2048 bits at least.
+    /// RSA (PKCS #1 v1.5) with SHA-256 and keys of at least 2,048 bits.
     Rs256,
     /// ECDSA on P-256 with SHA-256.
     Es256,
@@ -19,7 +19,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm of this name in headers, keys and the configuration.
+    /// Returns the algorithm of this name in headers, keys and the configuration.
     pub(super) fn named(name: &str) -> Option<Algorithm> {
         match name {
             "RS256" => Some(Algorithm::Rs256),
@@ -65,39 +65,39 @@ struct Key {
 }
 
 impl KeySet {
-    /// Reads a JWKS, `{"keys": […]}`. Keys that cannot verify tokens are left out.
+    /// Parses a JWKS, `{"keys": […]}`. Keys that cannot verify tokens are skipped.
     ///
     /// # Errors
-    /// When it is no JWKS.
+    /// The value is not a JWKS.
     pub(super) fn parse(jwks: &Json) -> Result<KeySet, &'static str> {
         let keys = jwks
             .get("keys")
             .and_then(Json::as_array)
-            .ok_or("no JWKS: {\"keys\": […]}")?;
+            .ok_or("not a JWKS: {\"keys\": […]}")?;
         Ok(KeySet(keys.iter().filter_map(Key::parse).collect()))
     }
 
-    /// Returns whether there is a key for tokens of these algorithms.
+    /// Returns whether a key has an accepted algorithm.
     pub(super) fn can_verify(&self, accepts: impl Fn(Algorithm) -> bool) -> bool {
         self.0.iter().any(|key| accepts(key.algorithm))
     }
 
-    /// Returns whether there is a key of this name.
-    pub(super) fn knows(&self, id: &str) -> bool {
+    /// Returns whether a key has this id.
+    pub(super) fn has_id(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
-    /// Checks that the key which the token names made its signature. A token that names no key is checked with the
-    /// only key for its algorithm.
+    /// Verifies the token's signature with the key that the token names. A token without a key id
+    /// is verified with the only key of its algorithm.
     ///
     /// # Errors
-    /// The reason, if no key or more than one fits, or the signature is wrong.
+    /// The reason why the token is refused.
     pub(super) fn verify(&self, token: &Token<'_>) -> Result<(), &'static str> {
         let is_verified = match &token.key_id {
             Some(id) => self
-                .named(id, token.algorithm)?
-                .any(|key| key.made_signature_of(token)),
-            None => self.only(token.algorithm)?.made_signature_of(token),
+                .with_id(id, token.algorithm)?
+                .any(|key| key.verifies(token)),
+            None => self.only_key(token.algorithm)?.verifies(token),
         };
         if is_verified {
             Ok(())
@@ -106,32 +106,35 @@ impl KeySet {
         }
     }
 
-    /// The keys of this name and algorithm: names need not be unique among keys of different kinds.
-    fn named(
+    /// Returns the keys with this id and algorithm. Keys of different types may share an id.
+    fn with_id(
         &self,
         id: &str,
         algorithm: Algorithm,
     ) -> Result<impl Iterator<Item = &Key>, &'static str> {
-        if !self.knows(id) {
-            return Err("its provider has no key of the name in its header (`kid`)");
+        if !self.has_id(id) {
+            return Err("its provider has no key with the id in its header (`kid`)");
         }
-        let is_meant =
-            move |key: &&Key| key.id.as_deref() == Some(id) && key.algorithm == algorithm;
-        let mut keys = self.0.iter().filter(is_meant).peekable();
-        match keys.peek() {
-            Some(_) => Ok(keys),
-            None => Err("its algorithm (`alg`) is not the one of the key that it names"),
+        let mut keys = self
+            .0
+            .iter()
+            .filter(move |key| key.id.as_deref() == Some(id) && key.algorithm == algorithm)
+            .peekable();
+        if keys.peek().is_none() {
+            return Err("its algorithm (`alg`) is not that of the key that it names");
         }
+        Ok(keys)
     }
 
-    fn only(&self, algorithm: Algorithm) -> Result<&Key, &'static str> {
+    /// Returns the only key with this algorithm.
+    fn only_key(&self, algorithm: Algorithm) -> Result<&Key, &'static str> {
         let mut keys = self.0.iter().filter(|key| key.algorithm == algorithm);
         match (keys.next(), keys.next()) {
             (Some(key), None) => Ok(key),
             (None, _) => Err("its provider has no key for its algorithm (`alg`)"),
-            (Some(_), Some(_)) => {
-                Err("its header names no key (`kid`), and several keys of its provider fit")
-            }
+            (Some(_), Some(_)) => Err(
+                "its header has no key id (`kid`), and its provider has several keys for its algorithm",
+            ),
         }
     }
 }
@@ -140,7 +143,7 @@ impl Key {
     fn parse(jwk: &Json) -> Option<Key> {
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
         let algorithm = Algorithm::of(&jwk)?;
-        if !verifies(&jwk.common, algorithm) {
+        if !may_verify(&jwk.common, algorithm) {
             return None;
         }
         let key = DecodingKey::from_jwk(&jwk).ok()?;
@@ -151,24 +154,27 @@ impl Key {
         })
     }
 
-    fn made_signature_of(&self, token: &Token<'_>) -> bool {
-        let (signature, message) = (token.signature, token.message.as_bytes());
-        jsonwebtoken::crypto::verify(signature, message, &self.key, self.algorithm.into())
+    /// Returns whether this key made the token's signature.
+    fn verifies(&self, token: &Token<'_>) -> bool {
+        let message = token.message.as_bytes();
+        let algorithm = self.algorithm.into();
+        jsonwebtoken::crypto::verify(token.signature, message, &self.key, algorithm)
             .unwrap_or(false)
     }
 }
 
-/// Returns whether a key's own fields allow it to verify signatures of this algorithm.
-fn verifies(key: &CommonParameters, algorithm: Algorithm) -> bool {
-    let is_for_signatures = key
+/// Returns whether the fields `use`, `key_ops` and `alg` of a key, if present, allow it to verify
+/// signatures of this algorithm.
+fn may_verify(key: &CommonParameters, algorithm: Algorithm) -> bool {
+    let allows_signatures = key
         .public_key_use
         .as_ref()
-        .is_none_or(|its_use| *its_use == PublicKeyUse::Signature);
-    let may_verify = key
+        .is_none_or(|key_use| *key_use == PublicKeyUse::Signature);
+    let allows_verification = key
         .key_operations
         .as_ref()
         .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-    let its_own = KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm));
-    let is_for_algorithm = key.key_algorithm.is_none_or(|named| named == its_own);
-    is_for_signatures && may_verify && is_for_algorithm
+    let expected = KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm));
+    let allows_algorithm = key.key_algorithm.is_none_or(|named| named == expected);
+    allows_signatures && allows_verification && allows_algorithm
 }

@@ -1,18 +1,20 @@
-//! Believes users' tokens, or does not.
+//! Verification of users' tokens.
 //!
-//! A token (a JWT) names its issuer, its audience and the key that signed it. The configuration ([`AuthConfig`]) says
-//! which issuers are believed for which audience and where their keys are published; the [`Authenticator`] finds the
-//! provider, checks the claims, gets the key, and makes a [`lentil_runtime::UserIdentity`] of what the token claims.
+//! A token (a JWT) names its issuer, its audience and the key that signed it. The configuration
+//! ([`AuthConfig`]) lists the trusted issuers, the audience of each, and where their keys are
+//! published. The [`Authenticator`] finds the provider, checks the claims, gets the key, verifies
+//! the signature, and converts the claims to a [`lentil_runtime::UserIdentity`].
 //!
 //! ```text
-//! token.rs       what a token says, nothing of it believed yet
-//! config.rs      the configuration's JSON          provider.rs   whom a provider's tokens are for, and for how long
-//! key_set.rs     keys, and what each may verify    key_cache.rs  when a provider's keys are fetched
-//! fetch.rs       how they are fetched              claims.rs     what becomes of the claims
+//! token.rs       parses a token, trusts nothing      provider.rs   checks issuer, audience and times
+//! config.rs      parses the configuration            key_set.rs    verifies signatures
+//! key_cache.rs   decides when to fetch keys          fetch.rs      fetches keys
+//! claims.rs      converts claims to an identity
 //! ```
 //!
-//! The algorithm is the key's, and the provider's if it names one; a token that says otherwise is refused. So neither
-//! `none` nor a signature made with a public key as the secret gets anywhere.
+//! The algorithm is that of the key, and of the provider if it names one. A token with another
+//! algorithm is refused. So an attacker can use neither `none`, nor a public key as the secret of a
+//! symmetric algorithm.
 
 mod authenticator;
 mod claims;

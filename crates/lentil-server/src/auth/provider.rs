@@ -6,47 +6,48 @@ use super::error::AuthError;
 use super::key_set::{Algorithm, KeySet};
 use super::token::Token;
 
-/// How far the clocks of a provider and this machine may differ.
+/// The most by which the clocks of a provider and this machine may differ.
 const LEEWAY_MS: f64 = 5_000.0;
 
-/// Somebody whose tokens are believed.
+/// An issuer of tokens that the server trusts.
 #[derive(Clone, Debug)]
 pub(super) struct Provider {
-    /// As [`issuer_url`] writes it.
+    /// The issuer as [`issuer_url`] normalizes it.
     pub(super) issuer: String,
-    /// Whom its tokens must be for; `None` believes them whomever they are for.
+    /// The audience that tokens must have. `None` accepts every audience.
     pub(super) application_id: Option<String>,
-    pub(super) kind: Kind,
+    pub(super) kind: ProviderKind,
     pub(super) keys: KeySource,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// OpenID Connect: any algorithm that its keys have, for one audience only.
+pub(super) enum ProviderKind {
+    /// OpenID Connect: tokens of any algorithm that the keys have, with exactly one audience.
     Oidc,
-    /// Tokens of one's own making, all with one algorithm.
+    /// Convex's `customJwt`: all tokens have this algorithm.
     CustomJwt(Algorithm),
 }
 
-/// Where a provider's keys are.
+/// The source of a provider's keys.
 #[derive(Clone, Debug)]
 pub(super) enum KeySource {
-    /// In the configuration itself.
+    /// The configuration contains the keys.
     Inline(Arc<KeySet>),
-    /// At the provider's.
-    Published(Published),
+    /// The provider publishes the keys.
+    Published(KeyLocation),
 }
 
-/// Where a provider publishes its keys.
+/// The place at which a provider publishes its keys.
 #[derive(Clone, Debug)]
-pub(super) enum Published {
-    /// In the JWKS that the OpenID Connect configuration at this URL names.
+pub(super) enum KeyLocation {
+    /// The JWKS that the OpenID Connect configuration at this URL names.
     Discovery(Uri),
-    /// In the JWKS at this URL.
+    /// The JWKS at this URL.
     Jwks(Uri),
 }
 
-/// An issuer as it is compared: with a scheme, `https://` if it had none, and without a `/` at its end.
+/// Normalizes an issuer for comparisons: adds the scheme `https://` if it has none, and removes a
+/// `/` at its end.
 pub(super) fn issuer_url(issuer: &str) -> String {
     let scheme = if issuer.contains("://") {
         ""
@@ -57,54 +58,59 @@ pub(super) fn issuer_url(issuer: &str) -> String {
 }
 
 impl Provider {
-    /// Returns whether tokens of this issuer for this audience are to be checked with this provider.
-    pub(super) fn takes(&self, token: &Token<'_>) -> bool {
-        let is_for_us = |application_id| token.claims.audience.contains(application_id);
-        self.issuer == issuer_url(&token.claims.issuer)
-            && self.application_id.as_ref().is_none_or(is_for_us)
+    /// Returns whether a token has this provider's issuer and audience.
+    pub(super) fn matches(&self, token: &Token<'_>) -> bool {
+        let claims = &token.claims;
+        let has_audience = match &self.application_id {
+            Some(application_id) => claims.audience.contains(application_id),
+            None => true,
+        };
+        has_audience && self.issuer == issuer_url(&claims.issuer)
     }
 
-    /// Returns whether tokens may be signed so.
+    /// Returns whether tokens may have this algorithm.
     pub(super) fn accepts(&self, algorithm: Algorithm) -> bool {
         match self.kind {
-            Kind::Oidc => true,
-            Kind::CustomJwt(its) => its == algorithm,
+            ProviderKind::Oidc => true,
+            ProviderKind::CustomJwt(own) => own == algorithm,
         }
     }
 
-    /// Checks all but the signature, so that keys are not fetched for tokens that would be refused anyway.
-    pub(super) fn check(&self, token: &Token<'_>, now_ms: f64) -> Result<(), &'static str> {
-        if self.kind == Kind::Oidc && token.claims.audience.len() != 1 {
-            return Err("it is for several audiences (`aud`)");
+    /// Checks everything except the signature.
+    ///
+    /// # Errors
+    /// The reason why the token is refused.
+    pub(super) fn check_claims(&self, token: &Token<'_>, now_ms: f64) -> Result<(), &'static str> {
+        let claims = &token.claims;
+        if self.kind == ProviderKind::Oidc && claims.audience.len() != 1 {
+            return Err("it has several audiences (`aud`)");
         }
         if !self.accepts(token.algorithm) {
             return Err("its algorithm (`alg`) is not its provider's");
         }
-        if now_ms >= token.claims.expires_s * 1e3 + LEEWAY_MS {
+        if now_ms >= claims.expires_s * 1e3 + LEEWAY_MS {
             return Err("it has expired (`exp`)");
         }
-        if token
-            .claims
-            .not_before_s
-            .is_some_and(|begins_s| now_ms < begins_s * 1e3 - LEEWAY_MS)
+        if let Some(not_before_s) = claims.not_before_s
+            && now_ms < not_before_s * 1e3 - LEEWAY_MS
         {
             return Err("it is not valid yet (`nbf`)");
         }
         Ok(())
     }
 
-    /// The error while its keys cannot be had.
-    pub(super) fn is_unavailable(&self) -> AuthError {
+    /// Returns the error while the provider's keys cannot be fetched.
+    pub(super) fn unavailable(&self) -> AuthError {
         AuthError::AuthProviderDiscoveryFailed {
             issuer: self.issuer.clone(),
         }
     }
 
-    /// The error for a token that this provider does not stand by.
-    pub(super) fn refuses(&self, reason: &'static str) -> AuthError {
+    /// Returns the error for an invalid token of this provider.
+    pub(super) fn refusal(&self, reason: &'static str) -> AuthError {
         match self.kind {
-            Kind::Oidc => AuthError::Unauthenticated(reason),
-            Kind::CustomJwt(_) => AuthError::InvalidAuthHeader(reason),
+            ProviderKind::Oidc => AuthError::Unauthenticated(reason),
+            ProviderKind::CustomJwt(_) => AuthError::InvalidAuthHeader(reason),
         }
     }
 }

@@ -4,56 +4,56 @@ use serde_json::{Map, Value as Json};
 use super::error::AuthError;
 use super::key_set::Algorithm;
 
-/// Far above what providers issue; parsing more would be work for whoever asks.
+/// Far above the length of real tokens. A longer one would cost time to parse.
 const MAX_TOKEN_BYTES: usize = 64 << 10;
 
-/// A token taken apart. Nothing of it is believed yet.
+/// A parsed token. Its signature and its claims are not checked yet.
 pub(super) struct Token<'t> {
-    /// What it says it is signed with.
+    /// The algorithm that the header names.
     pub(super) algorithm: Algorithm,
-    /// The name of the key that it says it is signed with, if it names one.
+    /// The id of the key that the header names.
     pub(super) key_id: Option<String>,
     pub(super) claims: Claims,
-    /// What is signed.
+    /// The signed part of the text.
     pub(super) message: &'t str,
-    /// In base64url.
+    /// The signature in base64url.
     pub(super) signature: &'t str,
 }
 
-/// What a token claims. Times are seconds since 1970.
+/// The claims of a token. Times are seconds since 1970.
 pub(super) struct Claims {
     pub(super) issuer: String,
     pub(super) subject: String,
     pub(super) audience: Vec<String>,
     pub(super) expires_s: f64,
     pub(super) not_before_s: Option<f64>,
-    /// The claims that describe the user; those that describe the token are taken out.
+    /// The claims that describe the user, without those that describe the token.
     pub(super) user: Map<String, Json>,
 }
 
 impl<'t> Token<'t> {
-    /// Takes a compact JWS apart.
+    /// Parses a compact JWS.
     ///
     /// # Errors
-    /// When it is none, or `iss`, `sub` or `exp` is missing.
+    /// The token is malformed, or `iss`, `sub` or `exp` is missing.
     pub(super) fn parse(token: &'t str) -> Result<Token<'t>, AuthError> {
-        Token::parts(token).map_err(AuthError::InvalidAuthHeader)
+        Token::parse_parts(token).map_err(AuthError::InvalidAuthHeader)
     }
 
-    fn parts(token: &'t str) -> Result<Token<'t>, &'static str> {
+    fn parse_parts(token: &'t str) -> Result<Token<'t>, &'static str> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err("it is longer than 64 KiB");
         }
-        let not_three = "it is not three parts with dots between";
+        let not_three = "it does not consist of three parts with dots between";
         let (message, signature) = token.rsplit_once('.').ok_or(not_three)?;
         let (header, claims) = message.split_once('.').ok_or(not_three)?;
         if claims.contains('.') {
             return Err(not_three);
         }
-        let mut header = object(header).ok_or("its header is no JSON object in base64url")?;
-        let claims = object(claims).ok_or("its claims are no JSON object in base64url")?;
+        let mut header = object(header).ok_or("its header is not a JSON object in base64url")?;
+        let claims = object(claims).ok_or("its claims are not a JSON object in base64url")?;
         if header.contains_key("crit") {
-            return Err("its header has extensions (`crit`), and none is known here");
+            return Err("its header requires extensions (`crit`), and this server has none");
         }
         let algorithm = header
             .get("alg")
@@ -62,11 +62,10 @@ impl<'t> Token<'t> {
         let key_id = match header.remove("kid") {
             None => None,
             Some(Json::String(key_id)) => Some(key_id),
-            Some(_) => return Err("its key's name (`kid`) is no text"),
+            Some(_) => return Err("its key id (`kid`) is not a string"),
         };
         Ok(Token {
-            algorithm: algorithm
-                .ok_or("its algorithm (`alg`) is none of RS256, ES256 and EdDSA")?,
+            algorithm: algorithm.ok_or("its algorithm (`alg`) is not RS256, ES256 or EdDSA")?,
             key_id,
             claims: Claims::parse(claims)?,
             message,
@@ -77,49 +76,55 @@ impl<'t> Token<'t> {
 
 impl Claims {
     fn parse(mut claims: Map<String, Json>) -> Result<Claims, &'static str> {
-        let mut text = |name| match claims.remove(name) {
-            Some(Json::String(text)) if !text.is_empty() => Some(text),
+        let mut string = |name| match claims.remove(name) {
+            Some(Json::String(string)) if !string.is_empty() => Some(string),
             _ => None,
         };
-        let issuer = text("iss").ok_or("its issuer (`iss`) is missing")?;
-        let subject = text("sub").ok_or("its subject (`sub`) is missing")?;
+        let issuer = string("iss").ok_or("its issuer (`iss`) is missing")?;
+        let subject = string("sub").ok_or("its subject (`sub`) is missing")?;
         let audience = audience(claims.remove("aud"))
-            .ok_or("its audience (`aud`) is neither a text nor texts")?;
+            .ok_or("its audience (`aud`) is neither a string nor an array of strings")?;
         let expires = claims.remove("exp").and_then(|time| time.as_f64());
         let not_before = claims.remove("nbf");
-        for about_the_token in ["iat", "jti", "fva"] {
-            claims.remove(about_the_token);
+        for token_claim in ["iat", "jti", "fva"] {
+            claims.remove(token_claim);
         }
         Ok(Claims {
             issuer,
             subject,
             audience,
-            expires_s: expires.ok_or("its end (`exp`) is missing")?,
+            expires_s: expires.ok_or("its expiry (`exp`) is missing")?,
             not_before_s: match not_before {
                 None => None,
-                Some(time) => Some(time.as_f64().ok_or("its beginning (`nbf`) is no number")?),
+                Some(time) => Some(
+                    time.as_f64()
+                        .ok_or("its beginning (`nbf`) is not a number")?,
+                ),
             },
             user: claims,
         })
     }
 }
 
+/// Decodes a part of a token.
 fn object(part: &str) -> Option<Map<String, Json>> {
     let json = BASE64URL_NOPAD.decode(part.as_bytes()).ok()?;
     serde_json::from_slice(&json).ok()
 }
 
+/// Reads `aud`, which is absent, a string, or an array of strings.
 fn audience(claim: Option<Json>) -> Option<Vec<String>> {
-    let text = |json| {
-        if let Json::String(text) = json {
-            Some(text)
-        } else {
-            None
-        }
+    let elements = match claim {
+        None => Vec::new(),
+        Some(Json::Array(elements)) => elements,
+        Some(single) => vec![single],
     };
-    match claim {
-        None => Some(Vec::new()),
-        Some(Json::Array(several)) => several.into_iter().map(text).collect(),
-        Some(one) => Some(vec![text(one)?]),
+    let mut audience = Vec::with_capacity(elements.len());
+    for element in elements {
+        let Json::String(element) = element else {
+            return None;
+        };
+        audience.push(element);
     }
+    Some(audience)
 }
