@@ -24,8 +24,8 @@ impl Audience {
 
     /// Converts a function's error to the failure that the client receives.
     ///
-    /// Every client receives the message of a rejected call (unknown function, invalid arguments): it reveals only the
-    /// call itself.
+    /// Every client receives the message of a rejected call (unknown function, invalid arguments):
+    /// it reveals only the call itself.
     pub(crate) fn failure(self, error: &Error, request_id: &RequestId) -> Failure {
         let mut message = format!("[Request ID: {request_id}] Server Error");
         if self == Audience::Insider || error.is_rejected_call() {

@@ -104,8 +104,8 @@ async fn housekeeping(server: Arc<Server>) {
     let runtime = &server.runtime;
     let began = Instant::now();
     let began_ms = runtime.now_ms();
-    // Records are first deleted after an hour. Until then the operator can set a clock that was wrong
-    // at boot.
+    // Records are first deleted after an hour. Until then the operator can set a clock that was
+    // wrong at boot.
     for interval in 1_u64.. {
         server.snapshot_leases.release_expired();
         if interval.is_multiple_of(INTERVALS_PER_HOUR) {

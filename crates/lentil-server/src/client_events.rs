@@ -1,9 +1,10 @@
 use lentil_protocol::sync::ClientEvent;
 use parking_lot::Mutex;
 
-/// Measurements that clients have reported since the server started: of each kind the count and the last values.
+/// The measurements that clients have reported since the start: the count and the last values of
+/// each kind.
 ///
-/// Clients choose these values; no behaviour depends on them.
+/// Clients choose these values, so no behaviour depends on them.
 #[derive(Default)]
 pub(crate) struct ClientEvents(Mutex<EventTotals>);
 
@@ -21,10 +22,10 @@ struct EventTotals {
 }
 
 impl ClientEvents {
-    /// Counts an event, and logs it at the level `debug`.
+    /// Counts an event and logs it at the level `debug`.
     pub(crate) fn record(&self, event: ClientEvent) {
         let totals = self.0.lock().add(event);
-        tracing::debug!(?event, ?totals, "a client reports a measurement");
+        tracing::debug!(?event, ?totals, "a client reported a measurement");
     }
 }
 
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_counted_and_the_last_values_kept() {
+    fn events_are_counted_with_their_last_values() {
         let events = ClientEvents::default();
         let transition = |transit_ms, bytes| ClientEvent::ReceivedTransition { transit_ms, bytes };
         events.record(transition(1.0, 2.0));

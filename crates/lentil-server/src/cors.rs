@@ -1,5 +1,5 @@
-//! Cross-origin access to the server's own paths. Every origin is allowed, with credentials, on success
-//! and error: the caller's token decides what it may do.
+//! Cross-origin access to the server's own paths. Every origin is allowed, with credentials, on
+//! success and error: the caller's token decides what it may do.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use lentil_runtime::http::Body;

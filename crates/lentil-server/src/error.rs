@@ -58,8 +58,8 @@ impl ApiError {
         }
     }
 
-    /// Returns the error of a request that the server cannot serve now. `problem` is the beginning of a
-    /// sentence, such as "the server cannot answer". The caller logs the cause.
+    /// Returns the error of a request that the server cannot serve now. `problem` is the beginning
+    /// of a sentence, such as "the server cannot answer". The caller logs the cause.
     pub(crate) fn unavailable(request_id: &RequestId, problem: &str) -> ApiError {
         let message = format!("[Request ID: {request_id}] {problem} now; try again later");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
@@ -77,8 +77,8 @@ impl ApiError {
         )
     }
 
-    /// Converts a call's error if the server is at fault. Returns `None` if the function is. The runtime
-    /// logs the cause.
+    /// Converts a call's error if the server is at fault. Returns `None` if the function is. The
+    /// runtime logs the cause.
     pub(crate) fn of_system(error: &Error, request_id: &RequestId) -> Option<ApiError> {
         if !error.code().is_system() {
             return None;

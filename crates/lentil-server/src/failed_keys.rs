@@ -5,16 +5,17 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Wrong keys that an address may present at once.
+/// The number of wrong keys that an address may present in a burst.
 const MAX_FAILURES: u32 = 10;
-/// The time after which one of them is forgotten.
+/// The interval after which an address may present one more.
 const FORGET_INTERVAL: Duration = Duration::from_secs(6);
-/// Addresses that are remembered; each takes about 50 bytes.
+/// The most addresses in the table. Each takes about 50 bytes.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// The addresses that have presented wrong administrator keys. Each may try only a few a minute.
+/// The addresses that have presented wrong admin keys. Each may present only a few per minute.
 ///
-/// An address that has tried too many is refused before its key is compared, so that it learns nothing.
+/// An address over the limit is refused before its key is compared, so that the response reveals
+/// nothing about the key.
 #[derive(Default)]
 pub(crate) struct FailedKeys {
     /// The time at which all failures of an address are forgotten.
@@ -22,7 +23,8 @@ pub(crate) struct FailedKeys {
 }
 
 impl FailedKeys {
-    /// Returns the time that this address must wait before it may present a key; `None` if it may now.
+    /// Returns the time that this address must wait before it may present a key, or `None` if it
+    /// may now.
     pub(crate) fn wait(&self, address: IpAddr) -> Option<Duration> {
         let forgotten_at = *self.forgotten_at.lock().get(&address)?;
         let allowed = FORGET_INTERVAL * (MAX_FAILURES - 1);
@@ -42,11 +44,13 @@ impl FailedKeys {
     }
 }
 
+/// Removes the addresses without failures, or if there are none, any address.
 fn make_room(forgotten_at: &mut HashMap<IpAddr, Instant>, now: Instant) {
     forgotten_at.retain(|_, at| *at > now);
-    if forgotten_at.len() >= MAX_ADDRESSES {
-        let any = forgotten_at.keys().next().copied();
-        any.and_then(|address| forgotten_at.remove(&address));
+    if forgotten_at.len() >= MAX_ADDRESSES
+        && let Some(address) = forgotten_at.keys().next().copied()
+    {
+        forgotten_at.remove(&address);
     }
 }
 
@@ -61,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_with_many_failures_waits_and_others_do_not() {
+    async fn address_with_many_failures_waits_and_others_do_not() {
         let failed = FailedKeys::default();
         for _ in 0..MAX_FAILURES {
             assert_eq!(failed.wait(address(1)), None);
@@ -81,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_table_is_bounded() {
+    async fn table_is_bounded() {
         let failed = FailedKeys::default();
         for number in 0..2 * MAX_ADDRESSES as u32 {
             failed.record(address(number));

@@ -1,17 +1,17 @@
-//! Checks the host that a request names, as RFC 9112, 3.2 and RFC 9113, 8.3.1 demand.
+//! The host that a request names (RFC 9112, section 3.2, and RFC 9113, section 8.3.1).
 
 use std::net::Ipv6Addr;
 
 use http::request::Parts;
 use http::{HeaderValue, Version, header};
 
-/// Checks that the request names one host, in a well-formed way.
+/// Checks that the request names one well-formed host.
 ///
-/// HTTP/1.1 requires the header `Host` also beside an absolute target, HTTP/1.0 does not, and in HTTP/2 the
-/// pseudo-header `:authority` takes its place.
+/// HTTP/1.1 requires the header `Host`, also with an absolute target. HTTP/1.0 does not require it.
+/// In HTTP/2 the pseudo-header `:authority` replaces it.
 ///
 /// # Errors
-/// The sentence that the client receives.
+/// The message that the client receives.
 pub(crate) fn check(request: &Parts) -> Result<(), &'static str> {
     let mut hosts = request.headers.get_all(header::HOST).into_iter();
     let host = hosts.next();
@@ -53,10 +53,10 @@ fn is_authority(text: &[u8]) -> bool {
         let Some(end) = literal.iter().position(|&byte| byte == b']') else {
             return false;
         };
-        let (address, rest) = (&literal[..end], &literal[end + 1..]);
-        let is_ipv6 =
-            str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
-        return is_ipv6 && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port));
+        let address = str::from_utf8(&literal[..end]).unwrap_or_default();
+        let rest = &literal[end + 1..];
+        let has_valid_rest = rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port);
+        return address.parse::<Ipv6Addr>().is_ok() && has_valid_rest;
     }
     let end = text.iter().position(|&byte| byte == b':');
     let (name, port) = match end {
@@ -66,7 +66,7 @@ fn is_authority(text: &[u8]) -> bool {
     !name.is_empty() && is_name(name) && is_port(port)
 }
 
-/// Returns whether this is a `reg-name`, which an IPv4 address is too.
+/// Returns whether this is a `reg-name`. An IPv4 address is one too.
 fn is_name(name: &[u8]) -> bool {
     let mut rest = name;
     while let [first, after @ ..] = rest {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_accepted_as_rfc_3986_writes_them() {
+    fn hosts_follow_rfc_3986() {
         for host in [
             "test",
             "example.com:3210",
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    fn checked(version: Version, uri: &str, hosts: &[&str]) -> bool {
+    fn is_accepted(version: Version, uri: &str, hosts: &[&str]) -> bool {
         let mut request = Request::builder().version(version).uri(uri);
         for host in hosts {
             request = request.header(header::HOST, *host);
@@ -133,8 +133,10 @@ mod tests {
 
     #[test]
     fn each_version_has_its_own_rule() {
-        let (http10, http11, http2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
-        for (version, uri, hosts, is_good) in [
+        let http10 = Version::HTTP_10;
+        let http11 = Version::HTTP_11;
+        let http2 = Version::HTTP_2;
+        for (version, uri, hosts, expected) in [
             (http11, "/", &["a"][..], true),
             (http11, "/", &[], false),
             (http11, "/", &["a", "a"], false),
@@ -155,8 +157,8 @@ mod tests {
             (http2, "/", &[], false),
         ] {
             assert_eq!(
-                checked(version, uri, hosts),
-                is_good,
+                is_accepted(version, uri, hosts),
+                expected,
                 "{version:?} {uri} {hosts:?}"
             );
         }

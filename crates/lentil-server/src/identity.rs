@@ -12,11 +12,12 @@ use crate::peer::share_address;
 use crate::server::Server;
 use crate::uri::query_parameter;
 
-/// The most bytes of JSON in the identity that an administrator acts as. A user's token may have as many.
+/// The most bytes of JSON in the identity that an administrator acts as. A user's token may have as
+/// many.
 const MAX_ACTING_AS_BYTES: usize = 64 << 10;
 
-/// Returns the caller of one of the server's own paths, by its `Authorization` header, or without one by
-/// the query parameter `adminKey`.
+/// Returns the caller of one of the server's own paths, by its `Authorization` header, or without
+/// one by the query parameter `adminKey`.
 pub(crate) async fn of_request(
     server: &Server,
     client: IpAddr,
@@ -36,8 +37,8 @@ pub(crate) async fn of_request(
     }
 }
 
-/// Returns the caller of one of the application's routes. An `Authorization` header that the server does
-/// not recognise is ignored, since the application may define its own scheme.
+/// Returns the caller of one of the application's routes. An `Authorization` header that the server
+/// does not recognise is ignored, since the application may define its own scheme.
 pub(crate) async fn of_route(server: &Server, client: IpAddr, headers: &HeaderMap) -> Identity {
     let header = headers
         .get(header::AUTHORIZATION)
@@ -114,7 +115,8 @@ fn is_admin_key(server: &Server, key: &str) -> bool {
     own.matches(key.as_bytes()) | own.matches(Authorization::strip_kind(key).as_bytes())
 }
 
-/// Reads the user that an administrator acts as: attributes as `ctx.auth.getUserIdentity()` returns them.
+/// Reads the user that an administrator acts as: attributes as `ctx.auth.getUserIdentity()` returns
+/// them.
 fn acted_user(json: &serde_json::Value) -> Result<Arc<UserIdentity>, ApiError> {
     let invalid = |message: String| ApiError::bad_request("InvalidIdentity", message);
     let Some(attributes) = json.as_object() else {

@@ -1,7 +1,7 @@
 //! Serves a [`lentil_runtime::Runtime`] over HTTP/1.1 and HTTP/2.
 //!
-//! `routes.rs` lists the server's own paths; all other paths belong to the application. [`ServerOptions`]
-//! bounds the time and memory that slow, greedy and malformed clients can take.
+//! `routes.rs` lists the server's own paths; all other paths belong to the application.
+//! [`ServerOptions`] bounds the time and memory that slow, greedy and malformed clients can take.
 
 mod api;
 mod audience;

@@ -5,49 +5,55 @@ use lentil_runtime::http::Secret;
 use crate::auth::AuthConfig;
 use crate::peer::TrustedProxies;
 
-/// What the server tells of itself, and what a client may take. The defaults are for production.
+/// The settings of the server: its name, its keys, and the limits of clients. The defaults are for
+/// production.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// What `GET /version` answers.
+    /// The response of `GET /version`.
     pub version: String,
-    /// What `GET /instance_name` answers, and what stands before the `|` of the admin key.
+    /// The response of `GET /instance_name`, and the part of the admin key before its `|`.
     pub instance_name: String,
-    /// The administrator's key; without one nobody is the administrator.
+    /// The administrator's key. Without one no caller is the administrator.
     pub admin_key: Option<Secret>,
-    /// Whose tokens sign users in.
+    /// The providers whose tokens sign users in.
     pub auth: AuthConfig,
-    /// The proxies whose headers give the addresses of their clients.
+    /// The proxies whose headers about their clients' addresses are trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Connections at the same time; further ones wait to be accepted.
+    /// The most open connections. Further ones wait to be accepted.
     pub max_connections: usize,
-    /// Connections of one client's address, or IPv6 /64, at the same time; further ones are refused with 503. Trusted
-    /// proxies have no limit: behind them, the WebSockets of each client are counted.
+    /// The most open connections of one client's address, or IPv6 /64. Further ones are refused
+    /// with 503. Trusted proxies have no limit. Behind them, the limit applies to the WebSockets of
+    /// each client.
     pub max_connections_per_address: usize,
-    /// Bytes of a request's head.
+    /// The most bytes of a request head.
     pub max_head_bytes: usize,
-    /// How long a request's head may take, from the connection's or the last answer's end on; so also how long an
-    /// idle connection is kept. Longer than the pools of the usual clients keep theirs.
+    /// The time for a request head, which is also the keep-alive timeout. It begins when the
+    /// connection is accepted, or when the last response ends. The default is longer than the
+    /// timeouts of usual client pools, so that a client seldom reuses a connection that the server
+    /// is closing.
     pub head_timeout: Duration,
-    /// How long a connection may take to show whether it speaks HTTP/1 or HTTP/2.
+    /// The time for the first bytes of a connection, which show whether it speaks HTTP/1 or HTTP/2.
     pub first_byte_timeout: Duration,
-    /// Bytes of a request's body.
+    /// The most bytes of a request body for a route of the application.
     pub max_body_bytes: usize,
-    /// The longest time in which none of a client's bytes move while some wait for it, or its request's body is
-    /// incomplete. The execution time of functions does not count.
+    /// The longest time without progress while bytes wait for the client, or while its request body
+    /// is incomplete. The execution time of functions does not count.
     pub progress_timeout: Duration,
-    /// The waiting time after which the rate of a client's bytes matters.
+    /// The waiting time after which `min_bytes_per_second` applies.
     pub progress_grace: Duration,
-    /// Bytes a second that a client must take or send then, on average over the time that it was waited for.
+    /// The lowest rate at which a client may read or send, on average over the time that the server
+    /// has waited for it.
     pub min_bytes_per_second: u32,
-    /// Uploads whose bytes are stored at the same time. An upload that waits for its client does not count.
+    /// The most uploads that store bytes concurrently. An upload that waits for its client does not
+    /// count.
     pub max_uploads: usize,
-    /// Unfinished uploads of one client's address; further ones are refused with 429.
+    /// The most unfinished uploads of one client's address. Further ones are refused with 429.
     pub max_uploads_per_address: usize,
-    /// Unfinished uploads with one upload token; further ones are refused with 429.
+    /// The most unfinished uploads with one upload token. Further ones are refused with 429.
     pub max_uploads_per_token: usize,
-    /// Streams at the same time on one HTTP/2 connection.
+    /// The most concurrent streams of one HTTP/2 connection.
     pub max_streams: u32,
-    /// How long running requests have to finish when the server stops.
+    /// The time that running requests have to finish when the server shuts down.
     pub drain_timeout: Duration,
 }
 

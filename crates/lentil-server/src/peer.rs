@@ -1,4 +1,4 @@
-//! The client's address of a connection or a request, also behind proxies.
+//! The address of a client, directly connected or behind proxies.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -9,11 +9,11 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The proxies whose headers about their clients' addresses are trusted.
 ///
-/// It is read from a list such as `10.0.0.0/8, ::1`.
+/// It is parsed from a list such as `10.0.0.0/8, ::1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
-/// An address, and the number of its first bits that count.
+/// A network: an address, and the number of its leading bits that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
@@ -26,35 +26,37 @@ struct Network {
 pub struct NetworkError(String);
 
 impl TrustedProxies {
-    /// Returns whether this address is a trusted proxy's.
+    /// Returns whether this is the address of a trusted proxy.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The client's address: the peer's, or the right-most one that the trusted proxies have forwarded and that is
-    /// not itself a trusted proxy's.
+    /// Returns the client's address: the peer's, or behind trusted proxies the right-most forwarded
+    /// address that is not a trusted proxy.
     ///
-    /// A client can write anything to the left of that entry. `Forwarded` counts where there is no
-    /// `X-Forwarded-For`. At an entry that is not an address the search ends with the proxy that wrote it.
+    /// A client can write anything to the left of that entry. `Forwarded` is used if there is no
+    /// `X-Forwarded-For`. At an entry that is not an address, the search ends with the proxy that
+    /// wrote it.
     pub fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.ip().to_canonical();
         if !self.contains(peer) {
             return peer;
         }
-        let has_list = headers.contains_key(FORWARDED_FOR);
-        let name = if has_list {
-            FORWARDED_FOR
+        let (name, parse): (_, fn(&[u8]) -> Option<IpAddr>) = if headers.contains_key(FORWARDED_FOR)
+        {
+            (FORWARDED_FOR, parse_address)
         } else {
-            header::FORWARDED
+            (header::FORWARDED, parse_forwarded)
         };
-        let read = if has_list { address_of } else { forwarded_for };
-        // Commas in quotation marks separate too: a client could open a quotation that hides what a proxy appends.
+        // A comma separates entries also within quotation marks. Otherwise a client could open a
+        // quotation that hides the entry that a proxy appends.
         let lines = headers.get_all(name).into_iter().rev();
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
-        self.last_untrusted(peer, entries.map(|entry| read(entry.trim_ascii())))
+        self.last_untrusted(peer, entries.map(|entry| parse(entry.trim_ascii())))
     }
 
+    /// Returns the first address, from the peer on, that is not a trusted proxy.
     fn last_untrusted(
         &self,
         peer: IpAddr,
@@ -122,7 +124,8 @@ impl Network {
     }
 }
 
-/// The address under which a client's share is counted: an IPv6 client commands a whole /64.
+/// Returns the address under which a client's limits are counted. An IPv6 client controls a whole
+/// /64.
 pub(crate) fn share_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -130,8 +133,8 @@ pub(crate) fn share_address(address: IpAddr) -> IpAddr {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
-fn address_of(text: &[u8]) -> Option<IpAddr> {
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?;
     let in_brackets = text
         .strip_prefix('[')
@@ -140,14 +143,15 @@ fn address_of(text: &[u8]) -> Option<IpAddr> {
         Some(address) => address.parse().ok().filter(IpAddr::is_ipv6),
         None => text.parse().ok(),
     };
-    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    address
-        .or_else(with_port)
-        .map(|address| address.to_canonical())
+    let address = match address {
+        Some(address) => address,
+        None => text.parse::<SocketAddr>().ok()?.ip(),
+    };
+    Some(address.to_canonical())
 }
 
-/// The address in an element of `Forwarded`, such as `for="[2001:db8::1]:4711";proto=https`.
-fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+/// Parses the address in an element of `Forwarded`, such as `for="[2001:db8::1]:4711";proto=https`.
+fn parse_forwarded(element: &[u8]) -> Option<IpAddr> {
     let value = element.split(|&byte| byte == b';').find_map(|pair| {
         let at = pair.iter().position(|&byte| byte == b'=')?;
         let name = pair[..at].trim_ascii();
@@ -157,7 +161,7 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     let quoted = value
         .strip_prefix(b"\"")
         .and_then(|rest| rest.strip_suffix(b"\""));
-    address_of(quoted.unwrap_or(value))
+    parse_address(quoted.unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_untrusted_peers_are_ignored() {
+    fn forwarding_headers_of_untrusted_peers_are_ignored() {
         let line = [(FORWARDED_FOR, "192.0.2.1")];
         assert_eq!(client("", "10.0.0.1", &line), "10.0.0.1");
         assert_eq!(client("10.1.0.0/16", "10.0.0.1", &line), "10.0.0.1");
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_most_untrusted_entry_is_the_client() {
+    fn right_most_untrusted_entry_is_the_client() {
         for (lines, expected) in [
             (&["6.6.6.6, 192.0.2.1"][..], "192.0.2.1"),
             (&["6.6.6.6, 192.0.2.1, 10.0.0.2"], "192.0.2.1"),
@@ -200,7 +204,7 @@ mod tests {
             (&["[2001:db8::1]"], "2001:db8::1"),
             (&["[2001:db8::1]:80"], "2001:db8::1"),
             (&["::ffff:192.0.2.1"], "192.0.2.1"),
-            // What cannot be read is taken for the proxy that wrote it.
+            // An entry that is not an address counts as the proxy that wrote it.
             (&["6.6.6.6, unknown"], "10.0.0.1"),
             (&["6.6.6.6, unknown, 10.0.0.2"], "10.0.0.2"),
             (&["192.0.2.1,"], "10.0.0.1"),
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_where_there_is_no_x_forwarded_for() {
+    fn forwarded_is_used_without_x_forwarded_for() {
         for (line, expected) in [
             ("for=192.0.2.1", "192.0.2.1"),
             (
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_something_else_in_it_is_refused() {
+    fn list_with_an_invalid_entry_is_refused() {
         for list in [
             "10.0.0.0/33",
             "::1/129",
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_is_counted_with_its_network() {
+    fn ipv6_client_is_counted_with_its_network() {
         let shared = |text: &str| share_address(text.parse().unwrap()).to_string();
         assert_eq!(shared("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(shared("::ffff:192.0.2.1"), "192.0.2.1");

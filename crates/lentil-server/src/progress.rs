@@ -1,9 +1,14 @@
-//! One rule for request bodies, responses and WebSocket messages: a peer must take or send its bytes.
+//! One rule for request bodies, responses and WebSocket messages: a peer must read or send fast
+//! enough.
 //!
-//! While bytes wait for a peer, or a body of the peer's is incomplete, a [`PeerTimer`] runs. The peer is late when none
-//! of its bytes have moved for [`ProgressRule::timeout`], or when, after [`ProgressRule::grace`], fewer than
-//! [`ProgressRule::min_rate`] have moved on average since it is waited for, the grace included. The time that the server
-//! itself takes does not count.
+//! A [`PeerTimer`] runs while bytes wait for a peer, or while its body is incomplete. The peer is
+//! late in two cases:
+//!
+//! - None of its bytes have moved for [`ProgressRule::timeout`].
+//! - After [`ProgressRule::grace`], its average rate is below [`ProgressRule::min_rate`]. The
+//!   average covers the time that the server has waited for the peer, the grace included.
+//!
+//! The time in which the server does not wait for the peer does not count.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,19 +18,19 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-/// The time after which a peer is cut off during shutdown.
+/// The longest time without progress during the shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// The interval between two checks of a peer that the server waits for.
+/// The interval between two checks of a peer.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The limits of a slow peer.
 #[derive(Debug)]
 pub(crate) struct ProgressRule {
-    /// The longest time in which none of the peer's bytes move.
+    /// The longest time without progress.
     pub(crate) timeout: Duration,
-    /// The waiting time in which the rate does not matter.
+    /// The waiting time in which the rate does not count.
     pub(crate) grace: Duration,
-    /// Bytes a second, on average over the time that the server waited for the peer.
+    /// The lowest average rate in bytes per second.
     pub(crate) min_rate: f64,
     pub(crate) shutdown: CancellationToken,
 }
@@ -44,16 +49,16 @@ impl ProgressRule {
     }
 }
 
-/// Counts the time that the server waits for a peer.
+/// Measures the time that the server waits for a peer, and the peer's progress.
 pub(crate) struct PeerTimer {
     rule: Arc<ProgressRule>,
     next_check: Pin<Box<Sleep>>,
-    /// Bytes at the last check; none before the first.
+    /// The bytes moved at the last check. `None` before the first check.
     moved: Option<u64>,
     progress_at: Instant,
-    /// The start of the present wait; `None` while the server does not wait.
+    /// The start of the current wait. `None` while the server does not wait.
     waiting_since: Option<Instant>,
-    /// The total of the waits before that.
+    /// The total time of the earlier waits.
     waited: Duration,
 }
 
@@ -69,10 +74,11 @@ impl PeerTimer {
         }
     }
 
-    /// Polls whether the peer is late, and begins to wait for it if the server did not wait yet.
+    /// Polls whether the peer is late. Begins a wait if none is running.
     ///
-    /// `moved` returns how many bytes of the body, message or blocked response the peer has taken or sent so far. It
-    /// returns `None` while something other than the peer delays them, and then the time begins again.
+    /// `moved` returns the number of bytes of the body, message or blocked response that the peer
+    /// has read or sent so far. It returns `None` while something other than the peer delays them,
+    /// which restarts the timer.
     pub(crate) fn poll_late(
         &mut self,
         cx: &mut Context<'_>,
@@ -98,7 +104,8 @@ impl PeerTimer {
         }
     }
 
-    /// Ends the wait for the peer; bytes that it moves later still count for the average.
+    /// Ends the current wait. Bytes that the peer moves until the next one still count for the
+    /// average.
     pub(crate) fn pause(&mut self) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
@@ -110,7 +117,7 @@ impl PeerTimer {
         self.progress_at = now;
     }
 
-    /// Resets the counts.
+    /// Resets the timer.
     pub(crate) fn restart(&mut self) {
         self.waiting_since = None;
         self.waited = Duration::ZERO;
@@ -120,16 +127,18 @@ impl PeerTimer {
     fn is_late(&mut self, now: Instant, moved: u64) -> bool {
         let last = *self.moved.get_or_insert(moved);
         if moved != last {
-            (self.moved, self.progress_at) = (Some(moved), now);
+            self.moved = Some(moved);
+            self.progress_at = now;
         }
         let rule = &self.rule;
-        let waiting = self
-            .waiting_since
-            .map_or(Duration::ZERO, |since| now - since);
-        let waited = self.waited + waiting;
-        let is_below_rate =
-            waited > rule.grace && (moved as f64) < waited.as_secs_f64() * rule.min_rate;
-        now - self.progress_at >= rule.timeout_now() || is_below_rate
+        if now - self.progress_at >= rule.timeout_now() {
+            return true;
+        }
+        let mut waited = self.waited;
+        if let Some(since) = self.waiting_since {
+            waited += now - since;
+        }
+        waited > rule.grace && (moved as f64) < waited.as_secs_f64() * rule.min_rate
     }
 }
 
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_is_late_without_progress_or_below_the_rate() {
+    async fn peer_is_late_without_progress_or_below_the_rate() {
         let rule = rule();
         let (second, often) = (Duration::from_secs(1), Duration::from_secs(29));
         assert_eq!(late_after(&rule, 0, second).await, Some(30));
@@ -186,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_the_peer_is_not_waited_for_does_not_count() {
+    async fn only_time_spent_waiting_counts() {
         let rule = rule();
         let mut timer = PeerTimer::new(&rule);
         for _ in 0..10 {
@@ -199,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_without_progress_does_not_hold_up_the_shutdown() {
+    async fn peer_without_progress_does_not_hold_up_the_shutdown() {
         let rule = rule();
         rule.shutdown.cancel();
         let second = Duration::from_secs(1);

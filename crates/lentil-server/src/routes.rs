@@ -1,7 +1,7 @@
 //! The server's own paths: one table of path, methods, access and handler.
 //!
-//! Dispatch, the check of the admin key, and the paths that applications cannot route all derive from
-//! [`ROUTES`]. A new endpoint is one row here and one handler in `api`.
+//! Dispatch, the check of the admin key, and the paths that applications cannot route all derive
+//! from [`ROUTES`]. A new endpoint is one row here and one handler in `api`.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -144,8 +144,8 @@ pub(crate) fn find(router: &HttpRouter, request: &Parts) -> Option<Target> {
     }
 }
 
-/// Returns whether a path, or all paths below it, belong to the server, so that an application cannot
-/// route it.
+/// Returns whether a path, or all paths below it, belong to the server, so that an application
+/// cannot route it.
 fn is_reserved(path: &str) -> bool {
     let is_at_or_below = |folder: &str| match path.strip_prefix(folder.trim_end_matches('/')) {
         Some(rest) => rest.is_empty() || rest.starts_with('/'),
@@ -261,8 +261,8 @@ impl Methods {
     }
 }
 
-/// Refuses with 400: Convex's command line repeats a request after a 404, and after a 5xx if the method
-/// is idempotent.
+/// Refuses with 400: Convex's command line repeats a request after a 404, and after a 5xx if the
+/// method is idempotent.
 fn refuse_unsupported(
     request: &ApiRequest<'_>,
     advice: &'static str,

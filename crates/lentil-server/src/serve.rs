@@ -91,7 +91,8 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts connections until the server shuts down. Returns the connections that are still open.
+    /// Accepts connections until the server shuts down. Returns the connections that are still
+    /// open.
     async fn accept(self, listener: TcpListener, kind: ListenerKind) -> JoinSet<()> {
         let mut connections = JoinSet::new();
         loop {
@@ -135,7 +136,8 @@ impl Acceptor {
     }
 }
 
-/// Accepts the next connection. If the system has no room for one, retries with exponential back-off.
+/// Accepts the next connection. If the system has no room for one, retries with exponential
+/// back-off.
 async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut backoff = MIN_ACCEPT_BACKOFF;
     loop {

@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 
 use crate::options::ServerOptions;
 
-/// The shares of each client. Addresses are those of [`crate::peer::share_address`].
+/// The limits of each client. Addresses are those of [`crate::peer::share_address`].
 pub(crate) struct ClientShares {
-    /// Connections of a peer's address.
+    /// Open connections of a peer's address.
     pub(crate) connections: Arc<Shares<IpAddr>>,
-    /// WebSockets of a client's address, which differs from the peer's behind a trusted proxy.
+    /// Open WebSockets of a client's address, which differs from the peer's behind a trusted proxy.
     pub(crate) sockets: Arc<Shares<IpAddr>>,
     /// Unfinished uploads of a client's address.
     pub(crate) uploads: Arc<Shares<IpAddr>>,
@@ -30,22 +30,22 @@ impl ClientShares {
     }
 }
 
-/// Counts each holder's part of a scarce resource, so that none has more than its share.
+/// Counts each holder's units of a resource, and limits them to a share.
 ///
-/// Only holders that have something are remembered.
+/// Only holders with a unit take memory.
 pub(crate) struct Shares<K> {
     limit: usize,
     held: Mutex<HashMap<K, usize>>,
 }
 
-/// One unit of a holder's share, until it is dropped.
+/// One unit of a holder. Dropping it returns the unit.
 pub(crate) struct Share<K: Hash + Eq> {
     shares: Arc<Shares<K>>,
     holder: K,
 }
 
 impl<K: Hash + Eq + Clone> Shares<K> {
-    /// Shares of at most `limit`.
+    /// Creates shares of at most `limit` units.
     pub(crate) fn new(limit: usize) -> Arc<Shares<K>> {
         Arc::new(Shares {
             limit,
@@ -53,7 +53,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         })
     }
 
-    /// Takes one more for this holder; `None` if it has its share.
+    /// Takes a unit for this holder. Returns `None` if it has its share.
     pub(crate) fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
         let mut held = self.held.lock();
         let count = held.get(&holder).copied().unwrap_or(0);
@@ -87,12 +87,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_has_at_most_its_share_and_is_forgotten_without_one() {
+    fn holder_has_at_most_its_share_and_takes_no_memory_without_units() {
         let shares = Shares::new(2);
         let (first, second) = (shares.take("a"), shares.take("a"));
         assert!(first.is_some() && second.is_some());
         assert!(shares.take("a").is_none());
-        assert!(shares.take("b").is_some(), "another has its own");
+        assert!(
+            shares.take("b").is_some(),
+            "another holder has its own share"
+        );
         drop(first);
         assert!(shares.take("a").is_some());
         drop(second);

@@ -1,10 +1,10 @@
 //! Snapshots that are kept for `query_at_ts`.
 //!
-//! The store keeps no history. `query_ts` therefore takes a lease on a snapshot. A later `query_at_ts` reads the
-//! snapshot if the data that it reads has changed since.
+//! The store keeps no history. `query_ts` therefore takes a lease on a snapshot. A later
+//! `query_at_ts` reads the snapshot if the data that it reads has changed since.
 //!
-//! Clients can request many timestamps at little cost, so the number of leases is bounded: requests at one timestamp
-//! share a lease, and the oldest lease ends when there are too many.
+//! Clients can request many timestamps at little cost, so the number of leases is bounded: requests
+//! at one timestamp share a lease, and the oldest lease ends when there are too many.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -61,7 +61,8 @@ impl SnapshotLeases {
         } else {
             None
         };
-        // Dropping a snapshot executes a statement on its connection, so the lock is released first.
+        // Dropping a snapshot executes a statement on its connection, so the lock is released
+        // first.
         drop(leases);
         drop(replaced);
         drop(evicted);

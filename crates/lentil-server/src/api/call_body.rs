@@ -12,8 +12,8 @@ use crate::server::Server;
 /// The most bytes of a body beside its 16 MiB of arguments.
 const ENVELOPE_BYTES: usize = 2_000;
 
-/// The number of copies of its arguments that a call holds: the values, the text in the cache's key, a
-/// result of their size, and its copy.
+/// The number of copies of its arguments that a call holds: the values, the text in the cache's
+/// key, a result of their size, and its copy.
 const COPIES_OF_ARGS: usize = 4;
 
 /// The JSON body of a call. The client is charged for its text and its values.

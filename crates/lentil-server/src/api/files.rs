@@ -27,8 +27,8 @@ const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=2592000");
 const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'",
 );
-/// The policy of a PDF. Browsers do not open one in a sandbox, and their viewers give its scripts no
-/// access to the origin.
+/// The policy of a PDF. Browsers do not open one in a sandbox, and their viewers give its scripts
+/// no access to the origin.
 const PDF_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; object-src 'self'; style-src 'unsafe-inline'");
 const EXPOSED: HeaderValue =
@@ -65,8 +65,8 @@ fn too_many_uploads(by: &str) -> ApiError {
     ApiError::too_many("TooManyConcurrentUploads", message, Duration::from_secs(1))
 }
 
-/// Wraps a body so that it holds a permit only while a chunk is stored. An upload that waits for its
-/// client holds none, so that it does not delay others.
+/// Wraps a body so that it holds a permit only while a chunk is stored. An upload that waits for
+/// its client holds none, so that it does not delay others.
 fn with_permits(body: Body, permits: &Arc<Semaphore>) -> Body {
     let permits = Arc::clone(permits);
     let none: Option<OwnedSemaphorePermit> = None;
@@ -231,7 +231,8 @@ fn add_file_headers(file: &FileInfo, request: &HeaderMap, response: &mut HeaderM
     if request.contains_key(header::ORIGIN) {
         response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     } else {
-        // A cache must not give this response, which has no CORS headers, to a page of another origin.
+        // A cache must not give this response, which has no CORS headers, to a page of another
+        // origin.
         response.insert(header::VARY, HeaderValue::from_static("Origin"));
     }
 }

@@ -8,8 +8,8 @@ use super::request::ApiRequest;
 use crate::error::ApiError;
 use crate::response::text;
 
-/// The largest body of an echo: the most that `npx convex network-test` sends, except to measure the
-/// speed.
+/// The largest body of an echo: the most that `npx convex network-test` sends, except to measure
+/// the speed.
 const MAX_ECHO_BYTES: usize = 4 << 20;
 
 /// `GET /`, unless the application has a route for it.

@@ -14,11 +14,11 @@ use crate::server::Server;
 /// The longest time that a request waits for an execution.
 const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// `GET /api/stream_function_logs?cursor=<ms>` returns the executions after the cursor, and the cursor
-/// for the next request.
+/// `GET /api/stream_function_logs?cursor=<ms>` returns the executions after the cursor, and the
+/// cursor for the next request.
 ///
-/// If there is none, the request waits for the first. A cursor of 0 requests all remembered executions,
-/// without waiting.
+/// If there is none, the request waits for the first. A cursor of 0 requests all remembered
+/// executions, without waiting.
 pub(crate) async fn stream(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
     let cursor = parse_cursor(request.parameter("cursor").as_deref())?;
     let server = request.server;

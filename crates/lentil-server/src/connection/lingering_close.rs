@@ -13,9 +13,9 @@ const SHUTDOWN_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Closes a connection so that the client can still read the last response.
 ///
-/// Closing a socket with unread bytes resets the connection. A client that is still sending, because
-/// the server refused its request early, would see the reset instead of the response. So the server
-/// shuts down its own direction, and reads and discards for a short time.
+/// Closing a socket with unread bytes resets the connection. A client that is still sending,
+/// because the server refused its request early, would see the reset instead of the response. So
+/// the server shuts down its own direction, and reads and discards for a short time.
 pub(super) async fn lingering_close(mut stream: ClientStream, shutdown: &CancellationToken) {
     if stream.is_late() {
         return;

@@ -25,8 +25,8 @@ pub(super) fn head_size(headers: &HeaderMap) -> usize {
     size
 }
 
-/// Returns when the connection must end because its client holds too much memory. By then a response
-/// that reports the eviction has been started.
+/// Returns when the connection must end because its client holds too much memory. By then a
+/// response that reports the eviction has been started.
 pub(super) async fn evicted(account: &Account) {
     account.evicted().await;
     tokio::time::sleep(LAST_RESPONSE_TIMEOUT).await;

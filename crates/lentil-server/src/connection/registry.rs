@@ -1,7 +1,8 @@
 //! The open HTTP/1 connections. One task closes the connections whose next request head is late. At
 //! shutdown it ends all connections without a request in flight.
 //!
-//! The alternative, a timer and a channel for each connection, would be polled twice for each request.
+//! The alternative, a timer and a channel for each connection, would be polled twice for each
+//! request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,8 +60,8 @@ impl ConnectionRegistry {
     }
 
     /// Closes connections whose next head takes longer than `timeout`, with a delay of at most one
-    /// check. After `shutdown` it ends the connections without a request in flight, and shortens the
-    /// timeout.
+    /// check. After `shutdown` it ends the connections without a request in flight, and shortens
+    /// the timeout.
     pub(crate) async fn supervise(&self, timeout: Duration, shutdown: CancellationToken) {
         tokio::select! {
             () = self.close_late(timeout) => {}

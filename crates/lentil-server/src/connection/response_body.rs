@@ -89,8 +89,8 @@ impl ResponseBody {
         }
     }
 
-    /// Returns the part of a chunk to send now, and keeps the rest. HTTP/2 receives one slice each time it
-    /// has room.
+    /// Returns the part of a chunk to send now, and keeps the rest. HTTP/2 receives one slice each
+    /// time it has room.
     fn next_slice(&mut self, mut chunk: Bytes) -> Bytes {
         let Observer::Stream(stream) = &self.observer else {
             return chunk;

@@ -8,8 +8,8 @@
 //!        └───────────────── InFlightRequest dropped ──────────────┘
 //! ```
 //!
-//! The registry reads the phase, decides later that its head is late, and then times out that phase.
-//! If the head arrived in between, the phase has moved on and the time-out has no effect.
+//! The registry reads the phase, decides later that its head is late, and then times out that
+//! phase. If the head arrived in between, the phase has moved on and the time-out has no effect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -93,7 +93,8 @@ impl ClientStream {
         buffer.put_slice(&self.first[..length]);
         self.first.advance(length);
         if self.first.is_empty() && buffer.remaining() > 0 {
-            // Adds the bytes that have arrived since. A later read reports an end or an error again.
+            // Adds the bytes that have arrived since. A later read reports an end or an error
+            // again.
             let _ = Pin::new(&mut self.tcp).poll_read(cx, buffer);
         }
     }

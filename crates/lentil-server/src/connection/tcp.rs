@@ -2,12 +2,13 @@
 
 use tokio::net::TcpStream;
 
-/// The most unsent bytes in the kernel. With a larger limit the server would notice a slow peer late.
+/// The most unsent bytes in the kernel. With a larger limit the server would notice a slow peer
+/// late.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// Sets the options of an accepted connection. They fail if the peer has hung up, which the first read
-/// reports.
+/// Sets the options of an accepted connection. They fail if the peer has hung up, which the first
+/// read reports.
 pub(super) fn prepare(stream: &TcpStream) {
     // Responses are small and awaited, so waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
@@ -15,8 +16,8 @@ pub(super) fn prepare(stream: &TcpStream) {
     let _ = nix::sys::socket::setsockopt(stream, linux::UnsentLimit, &UNSENT_BYTES);
 }
 
-/// Returns the number of bytes that the peer has acknowledged, or `None` if the system does not report
-/// it.
+/// Returns the number of bytes that the peer has acknowledged, or `None` if the system does not
+/// report it.
 pub(super) fn acknowledged(stream: &TcpStream) -> Option<u64> {
     #[cfg(target_os = "linux")]
     let info = nix::sys::socket::getsockopt(stream, linux::TcpInfo).ok();
@@ -30,8 +31,8 @@ pub(super) fn acknowledged(stream: &TcpStream) -> Option<u64> {
 mod linux {
     use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
-    /// The index of `tcpi_bytes_acked` among the eight-byte words of `struct tcp_info`. It is the same
-    /// since Linux 4.1.
+    /// The index of `tcpi_bytes_acked` among the eight-byte words of `struct tcp_info`. It is the
+    /// same since Linux 4.1.
     pub(super) const BYTES_ACKED: usize = 15;
 
     sockopt_impl!(
