@@ -43,11 +43,16 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return peer;
         }
-        let (name, parse): (_, fn(&[u8]) -> Option<IpAddr>) = if headers.contains_key(FORWARDED_FOR)
-        {
-            (FORWARDED_FOR, parse_address)
+        let has_forwarded_for = headers.contains_key(FORWARDED_FOR);
+        let name = if has_forwarded_for {
+            FORWARDED_FOR
         } else {
-            (header::FORWARDED, parse_forwarded)
+            header::FORWARDED
+        };
+        let parse = if has_forwarded_for {
+            parse_address
+        } else {
+            parse_forwarded
         };
         // A comma separates entries also within quotation marks. Otherwise a client could open a
         // quotation that hides the entry that a proxy appends.
