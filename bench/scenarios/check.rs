@@ -1,7 +1,7 @@
-//! Instruction counts, compared with those that are kept in the repository.
+//! Compares instruction counts with the counts recorded in the repository.
 //!
-//! Callgrind counts the same on a busy machine as on an idle one. It emulates one processor, but the C library picks
-//! its routines by what the real one can do, and hash tables are seeded: up to [`TOLERANCE`] is not told apart.
+//! Callgrind's counts do not depend on the load of the machine. They still vary a little: the C library selects its
+//! routines by the features of the real processor, and hash tables have random seeds. So changes up to [`TOLERANCE`] pass.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,41 +10,49 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use crate::SCENARIOS;
-
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
-/// The share by which a count may be greater than the one that is kept.
+/// The share by which a count may exceed the recorded one.
 const TOLERANCE: f64 = 0.05;
 
-/// What is kept: how many instructions each scenario took, and with what it was compiled.
+/// The recorded counts.
 #[derive(Deserialize, Serialize)]
-struct Kept {
+struct Counts {
+    /// The compiler that built the scenarios.
     toolchain: String,
     instructions: BTreeMap<String, u64>,
 }
 
-/// Counts each scenario and compares it with what is kept, or keeps it.
+/// The use of new counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They are compared with the recorded counts.
+    Compare,
+    /// They replace the recorded counts.
+    Record,
+}
+
+/// Counts the instructions of each scenario, and compares or records them.
 ///
 /// # Errors
-/// A sentence that says what is wrong, and what to do about it.
-pub(crate) fn check(is_to_record: bool) -> Result<(), String> {
+/// A sentence that says what is wrong and what to do.
+pub(crate) fn check(scenarios: &[&str], mode: Mode) -> Result<(), String> {
     if !is_available("valgrind")? {
         return Ok(());
     }
-    let counted = SCENARIOS
+    let counted = scenarios
         .iter()
-        .map(|(name, _)| Ok(((*name).to_owned(), count(name)?)));
-    let now = Kept {
+        .map(|name| Ok(((*name).to_owned(), count(name)?)));
+    let now = Counts {
         toolchain: toolchain(),
         instructions: counted.collect::<Result<_, String>>()?,
     };
-    if is_to_record {
+    if mode == Mode::Record {
         let text = serde_json::to_string_pretty(&now).expect("counts are JSON");
         return fs::write(FILE, text + "\n").map_err(|error| format!("{FILE}: {error}"));
     }
     let text = fs::read_to_string(FILE).map_err(|error| format!("{FILE}: {error}"))?;
-    let kept = serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}"))?;
-    compare(&kept, &now)
+    let recorded = serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}"))?;
+    compare(&recorded, &now)
 }
 
 fn is_available(tool: &str) -> Result<bool, String> {
@@ -58,11 +66,11 @@ fn is_available(tool: &str) -> Result<bool, String> {
     ) {
         (true, _) => Ok(true),
         (false, None) => {
-            println!("SKIPPED: instructions are not counted, for there is no {tool}");
+            println!("SKIPPED the instruction counts: `{tool}` is not on this machine");
             Ok(false)
         }
         (false, Some(_)) => Err(format!(
-            "there is no {tool}; install it, or unset LENTIL_TEST_ALL"
+            "`{tool}` is not on this machine; install it, or unset LENTIL_TEST_ALL"
         )),
     }
 }
@@ -74,7 +82,7 @@ fn toolchain() -> String {
     })
 }
 
-/// The profile that callgrind leaves of a scenario, beside this program.
+/// Returns the path of callgrind's profile of a scenario, in this program's folder.
 fn profile(scenario: &str) -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
     program.with_file_name(format!("callgrind.{scenario}"))
@@ -110,19 +118,19 @@ fn instructions(profile: &Path) -> Result<u64, String> {
     let counted = summary
         .and_then(|number| number.trim().parse().ok())
         .filter(|count| *count > 0);
-    counted.ok_or_else(|| format!("{} has counted nothing", profile.display()))
+    counted.ok_or_else(|| format!("{} has no instruction count", profile.display()))
 }
 
-fn compare(kept: &Kept, now: &Kept) -> Result<(), String> {
+fn compare(recorded: &Counts, now: &Counts) -> Result<(), String> {
     let mut regressions = Vec::new();
     for (scenario, count) in &now.instructions {
-        let before = kept.instructions.get(scenario).copied().unwrap_or(0);
+        let before = recorded.instructions.get(scenario).copied().unwrap_or(0);
         let change = *count as f64 / before as f64 - 1.0;
         println!(
-            "{scenario:6} {count:>12} instructions, {before:>12} kept: {:+.2} %",
+            "{scenario:6} {count:>12} instructions, {before:>12} recorded: {:+.2} %",
             100.0 * change
         );
-        // A scenario that is not kept yet has grown without bounds.
+        // A scenario without a recorded count has an infinite change.
         if change > TOLERANCE {
             let profile = profile(scenario);
             regressions.push(format!(
@@ -135,16 +143,16 @@ fn compare(kept: &Kept, now: &Kept) -> Result<(), String> {
     if regressions.is_empty() {
         return Ok(());
     }
-    let other = if kept.toolchain == now.toolchain {
+    let other = if recorded.toolchain == now.toolchain {
         String::new()
     } else {
         format!(
-            "The counts that are kept were made by {}, these by {}. ",
-            kept.toolchain, now.toolchain
+            "The recorded counts were made with {}, these with {}. ",
+            recorded.toolchain, now.toolchain
         )
     };
     Err(format!(
-        "more instructions than before:\n  {}\n{other}Make it cheaper, or, if it is worth it, keep the new counts with \
+        "more instructions than recorded:\n  {}\n{other}Reduce them, or record the new counts with \
          `just bench-check --record`.",
         regressions.join("\n  ")
     ))
@@ -154,30 +162,30 @@ fn compare(kept: &Kept, now: &Kept) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn kept(count: u64) -> Kept {
-        Kept {
+    fn counts(count: u64) -> Counts {
+        Counts {
             toolchain: "rustc".into(),
             instructions: BTreeMap::from([("get".to_owned(), count)]),
         }
     }
 
     #[test]
-    fn less_than_five_percent_more_are_let_pass_and_six_are_not() {
-        compare(&kept(1_000), &kept(1_049)).unwrap();
-        let refused = compare(&kept(1_000), &kept(1_060)).unwrap_err();
+    fn growth_up_to_the_tolerance_passes() {
+        compare(&counts(1_000), &counts(1_049)).unwrap();
+        let failed = compare(&counts(1_000), &counts(1_060)).unwrap_err();
         assert!(
-            refused.contains("`get` by 6.0 %") && refused.contains("--record"),
-            "{refused}"
+            failed.contains("`get` by 6.0 %") && failed.contains("--record"),
+            "{failed}"
         );
-        compare(&kept(1_000), &kept(500)).unwrap();
+        compare(&counts(1_000), &counts(500)).unwrap();
     }
 
     #[test]
-    fn a_scenario_that_is_not_kept_is_refused() {
-        let none = Kept {
+    fn a_scenario_without_a_recorded_count_fails() {
+        let none = Counts {
             toolchain: String::new(),
             instructions: BTreeMap::new(),
         };
-        assert!(compare(&none, &kept(1)).is_err());
+        assert!(compare(&none, &counts(1)).is_err());
     }
 }

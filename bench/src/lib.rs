@@ -1,14 +1,14 @@
-//! What the micro-benchmarks and the counted scenarios work on: jobs like those of the clonk backend.
+//! The data of the micro-benchmarks and of the counted scenarios: jobs like those of the clonk backend.
 
 use clonk_functions::jobs::Upsert;
 use lentil_values::Object;
 
-/// The number of a job as the backend's clients give it.
+/// Returns the id of a job.
 pub fn job_id(number: u64) -> String {
     format!("8c7f2d1e-0000-4000-8000-{number:012}")
 }
 
-/// The body of a report of a job.
+/// Returns the request body that reports a job.
 pub fn body(number: u64) -> String {
     let job_id = job_id(number);
     format!(
@@ -16,7 +16,7 @@ pub fn body(number: u64) -> String {
     )
 }
 
-/// The same report as arguments.
+/// Returns the same report as arguments.
 pub fn report(number: u64) -> Upsert {
     Upsert {
         job_id: job_id(number),
@@ -29,7 +29,7 @@ pub fn report(number: u64) -> Upsert {
     }
 }
 
-/// The same job as a document's fields.
+/// Returns the same job as the fields of a document.
 pub fn fields(number: u64) -> Object {
     let value =
         lentil_values::Value::parse_json(body(number).as_bytes()).expect("the body is JSON");

@@ -1,36 +1,15 @@
-//! Measures clonk beside what people would use instead, interleaved in one run on this machine.
+//! Compares clonk with its alternatives, interleaved in one run on this machine.
 //!
-//! `just bench` builds and runs it. Each *cell* (what is asked, over how many connections or at which rate) is asked of
-//! several *subjects*, programs of their own on a core of their own: `bare`, hyper that checks the key and answers a
-//! constant; `axum`, the two routes by hand over rusqlite with one transaction a request; loops of SQLite alone; and
-//! `clonk` itself, as it is built for its users. What is compared is measured in turns, in rounds; the tables show
-//! medians and spreads, and hold the targets beside what was found.
+//! `just bench` builds and runs it. A *case* is a load: the kind of requests, and the number of connections or the rate.
+//! Each case runs on several *contenders*, processes on a core of their own: `bare`, hyper that checks the key and
+//! returns a constant; `axum`, the two routes written by hand over rusqlite with one transaction for each request; loops
+//! of SQLite without a server; and `clonk`, built as for its users. Contenders are measured in turn, in several rounds.
+//! The tables show medians and spreads, and compare them with the targets.
 
-mod answer;
-mod axum_service;
-mod bare;
-mod big;
-mod cells;
-mod clients;
-mod cores;
-mod drive;
-mod file_server;
-mod fleet;
-mod gallery;
-mod jobs;
-mod live;
-mod machine;
-mod process;
-mod results;
-mod rounds;
-mod server;
-mod slow_disk;
-mod subscribers;
-mod tables;
-mod targets;
-mod test_backend;
-mod whole;
-mod write_loop;
+mod contenders;
+mod load;
+mod report;
+mod suites;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,18 +17,18 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use cells::{Group, groups};
-use cores::Cores;
-use fleet::Fleet;
-use machine::Machine;
-use results::{Results, Settings};
-use rounds::Fleets;
-use slow_disk::Shim;
+use contenders::cores::Cores;
+use contenders::running::Contenders;
+use contenders::slow_disk::Shim;
+use contenders::{axum_service, bare, file_server, write_loop};
+use report::machine::Machine;
+use report::results::{Figure, Results, Row, Settings};
+use report::{tables, targets};
+use suites::cases::{Group, groups};
+use suites::rounds::Disks;
+use suites::{big, gallery, live, rounds, test_backend, whole};
 
-/// The key that all servers are started with.
-const KEY: &str = "a-key-for-the-bench";
-
-/// Measures clonk beside what people would use instead.
+/// Compares clonk with its alternatives.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -61,26 +40,26 @@ struct Cli {
 
 #[derive(Args)]
 struct RunArgs {
-    /// What to measure: get, post, known, hot (the last three with -slow too), mixed, tail, live, gallery, whole, tests,
-    /// big; all but big unless told.
+    /// The measurements: get, post, known, hot (the last three also with -slow), mixed, tail, live, gallery, whole,
+    /// tests, big; by default all but big.
     #[arg(value_parser = known_name)]
     names: Vec<String>,
-    /// Fewer cells, and shorter: about two minutes.
+    /// Measures fewer cases and for a shorter time, about two minutes.
     #[arg(long)]
     quick: bool,
-    /// Ten million jobs too, which takes some minutes and 10 GB of disk.
+    /// Also measures ten million jobs, which takes some minutes and 10 GB of disk.
     #[arg(long)]
     big: bool,
-    /// How often each cell is measured.
+    /// The number of rounds.
     #[arg(long)]
     rounds: Option<usize>,
-    /// How long a round of a cell takes.
+    /// The duration of a round of a case.
     #[arg(long)]
     seconds: Option<f64>,
-    /// Where databases and results go; the disk it is on is the one that is measured.
+    /// The folder of databases and results. Its disk is the one that is measured.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// Writes the figures into this document.
+    /// Also writes the figures into this document.
     #[arg(long)]
     into: Option<PathBuf>,
 }
@@ -90,7 +69,7 @@ enum Verb {
     /// Prints the tables of a run from its JSON.
     Report {
         json: PathBuf,
-        /// Writes them into this document instead.
+        /// Writes the tables into this document instead.
         #[arg(long)]
         into: Option<PathBuf>,
     },
@@ -116,7 +95,10 @@ fn known_name(name: &str) -> Result<String, String> {
     if known.contains(&name) {
         Ok(name.to_owned())
     } else {
-        Err(format!("there are: {}", known.join(" ")))
+        Err(format!(
+            "unknown measurement; there are: {}",
+            known.join(" ")
+        ))
     }
 }
 
@@ -184,7 +166,7 @@ fn run(args: &RunArgs) -> Result<(), String> {
         seconds,
         quick: args.quick,
     };
-    let machine = Machine::look(data.path());
+    let machine = Machine::describe(data.path());
     let results = measure(args, cores, data.path(), machine, settings);
     let json = args
         .folder
@@ -242,22 +224,22 @@ fn measure(
     results
 }
 
-/// The rows of the groups, and the memory that the programs took for them.
+/// Measures the groups. Returns their rows, and the memory of the contenders after them.
 fn measure_groups(
     groups: &[Group],
     cores: Cores,
     data: &Path,
     settings: Settings,
-) -> (Vec<results::Row>, Vec<results::Figure>) {
+) -> (Vec<Row>, Vec<Figure>) {
     let shim = Shim::compile(data);
-    let counted = shim.map(|shim| Fleet::new(cores, data.join("counted"), Some(shim)));
-    let mut fleets = Fleets {
-        plain: Fleet::new(cores, data.join("plain"), None),
+    let counted = shim.map(|shim| Contenders::new(cores, data.join("counted"), Some(shim)));
+    let mut disks = Disks {
+        plain: Contenders::new(cores, data.join("plain"), None),
         counted,
     };
     let rows = groups
         .iter()
-        .flat_map(|group| rounds::measure(group, &mut fleets, settings))
+        .flat_map(|group| rounds::measure(group, &mut disks, settings))
         .collect();
-    (rows, whole::memory_after(&fleets.plain))
+    (rows, whole::memory_after(&disks.plain))
 }

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::Subject;
-use crate::machine::Machine;
+use crate::contenders::running::Contender;
+use crate::report::machine::Machine;
+use crate::report::statistics::{median, spread};
 
-/// All that a run has measured: what the JSON file holds and the tables show.
+/// The results of a run, saved as JSON and shown as tables.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
@@ -12,16 +13,16 @@ pub(crate) struct Results {
     pub(crate) figures: Vec<Figure>,
 }
 
-/// How it was measured.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) rounds: usize,
-    /// How long each round of each cell takes.
+    /// The duration of a round of a case.
     pub(crate) seconds: f64,
     pub(crate) quick: bool,
 }
 
-/// The disk that a server writes to.
+/// The disk of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Disk {
     AsIs,
@@ -29,42 +30,42 @@ pub(crate) enum Disk {
     Slow,
 }
 
-/// A cell on a subject: a row of the table.
+/// A case on a contender, which is a row of the table.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) cell: String,
+    pub(crate) case: String,
     pub(crate) disk: Disk,
-    pub(crate) subject: Subject,
+    pub(crate) contender: Contender,
     pub(crate) rounds: Vec<Round>,
-    /// What was found out about durability, of rows that write.
+    /// The counted fsyncs, for rows that write.
     pub(crate) durability: Option<Durability>,
 }
 
-/// What one round came to.
+/// The result of one round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Round {
     /// Operations a second.
     pub(crate) rate: f64,
     pub(crate) errors: u64,
-    /// Milliseconds; none of a loop without requests.
+    /// In milliseconds. Meaningless for the write loops, which have no requests.
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) p999_ms: f64,
-    /// Of the server, for 1,000 operations.
+    /// The CPU time of the server for 1,000 operations.
     pub(crate) cpu_seconds: f64,
-    /// The share of its core that the server used; at less than 1 something else is the limit.
+    /// The share of its core that the server used. If it is less than 1, something else is the limit.
     pub(crate) server_busy: f64,
-    /// The share of its core that the generator used; at a fixed rate it waits by looking, and uses all of it.
+    /// The share of its core that the load generator used. At a fixed rate it polls and uses all of it.
     pub(crate) generator_busy: f64,
 }
 
-/// How often the disk was told to keep what was acknowledged.
+/// The number of fsyncs and of acknowledged writes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Durability {
     pub(crate) fsyncs: u64,
     pub(crate) writes: u64,
-    /// How many writes one fsync can be for: those that wait at the same time.
-    pub(crate) at_once: u64,
+    /// The most writes that one fsync can cover: those in flight at the same time.
+    pub(crate) in_flight: u64,
 }
 
 impl Durability {
@@ -72,21 +73,21 @@ impl Durability {
         self.fsyncs as f64 * 1_000.0 / self.writes.max(1) as f64
     }
 
-    /// Whether there were enough fsyncs for each write to have waited for one.
+    /// Returns whether there were enough fsyncs for each write to have waited for one.
     pub(crate) fn is_durable(self) -> bool {
-        self.fsyncs * self.at_once >= self.writes
+        self.fsyncs * self.in_flight >= self.writes
     }
 }
 
-/// A number that is no rate, or one that is wanted: a target.
+/// A measured number, perhaps with a target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) unit: String,
-    /// One for each round.
+    /// One value for each round.
     pub(crate) values: Vec<f64>,
     pub(crate) wanted: Option<Wanted>,
-    /// Why it does not count.
+    /// The reason why the figure does not count.
     pub(crate) void: Option<String>,
 }
 
@@ -133,7 +134,7 @@ impl Figure {
         }
     }
 
-    /// What became of the target.
+    /// Returns whether the target was met.
     pub(crate) fn verdict(&self) -> &str {
         match (&self.void, self.wanted) {
             (Some(_), _) => "void",
@@ -149,34 +150,15 @@ impl Row {
         self.rounds.iter().map(|round| round.errors).sum()
     }
 
-    /// The median over the rounds.
+    /// Returns the median over the rounds.
     pub(crate) fn median(&self, pick: impl Fn(&Round) -> f64) -> f64 {
         median(&self.rounds.iter().map(pick).collect::<Vec<_>>())
     }
 
-    /// The least and the greatest of the rounds.
+    /// Returns the least and the greatest value of the rounds.
     pub(crate) fn spread(&self, pick: impl Fn(&Round) -> f64) -> (f64, f64) {
         spread(&self.rounds.iter().map(pick).collect::<Vec<_>>())
     }
-}
-
-/// The middle one; of an even number, the mean of both.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match (
-        sorted.get(sorted.len().saturating_sub(1) / 2),
-        sorted.get(sorted.len() / 2),
-    ) {
-        (Some(low), Some(high)) => f64::midpoint(*low, *high),
-        _ => f64::NAN,
-    }
-}
-
-/// The least and the greatest.
-pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
-    let of = |fold: fn(f64, f64) -> f64| values.iter().copied().reduce(fold).unwrap_or(f64::NAN);
-    (of(f64::min), of(f64::max))
 }
 
 #[cfg(test)]
@@ -201,7 +183,7 @@ mod tests {
             Durability {
                 fsyncs: 10,
                 writes: 640,
-                at_once: 64
+                in_flight: 64
             }
             .is_durable()
         );
@@ -209,7 +191,7 @@ mod tests {
             !Durability {
                 fsyncs: 10,
                 writes: 641,
-                at_once: 64
+                in_flight: 64
             }
             .is_durable()
         );

@@ -8,22 +8,22 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::KEY;
+use crate::load::jobs::KEY;
 
-/// About what a job is.
+/// A constant of about the size of a job.
 const ANSWER: &[u8] = br#"{"_creationTime":1767225600000.25,"_id":"j57c4yh0grb2z9ew1gmbvdff3431rnrd","createdAt":1767225600000,"idea":"an app that counts the birds in my garden and draws them","jobId":"known-123","stage":"stage-1234567","status":"processing","username":"ada","result":"https://example.test/app"}"#;
 
-/// Serves a constant to whoever has the key: the limit of what hyper can do here.
+/// Serves a constant to requests with the key. Its rate is the limit of hyper on this machine.
 pub(crate) fn serve() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!(
             "bare on http://{}",
-            listener.local_addr().expect("it is bound")
+            listener.local_addr().expect("the socket is bound")
         );
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -32,7 +32,7 @@ pub(crate) fn serve() {
             let _ = stream.set_nodelay(true);
             tokio::spawn(async move {
                 let connection = hyper::server::conn::http1::Builder::new();
-                // The load generator just hangs up.
+                // An error is expected: the load generator closes connections without notice.
                 let _ = connection
                     .serve_connection(TokioIo::new(stream), service_fn(answer))
                     .await;

@@ -4,9 +4,9 @@ use clonk_functions::jobs::{self, GetByJobId, Upsert};
 use clonk_schema::schema;
 use lentil_testing::TestBackend;
 
-use crate::results::{Figure, Settings};
+use crate::report::results::{Figure, Settings};
 
-/// How many tests of a mutation run in a second on one core, each with a backend of its own.
+/// Measures the number of tests of a mutation in a second on one core, each with a new backend.
 pub(crate) fn tests_a_second(settings: Settings) -> Figure {
     let rates = (0..settings.rounds).map(|_| {
         let (began, moment, mut done) = (
@@ -23,12 +23,12 @@ pub(crate) fn tests_a_second(settings: Settings) -> Figure {
     Figure::new("TestBackend: mutation tests a second", "", rates.collect()).at_least(200.0)
 }
 
-/// A test as `#[tokio::test]` makes one.
+/// Executes a test as `#[tokio::test]` does.
 fn test() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     runtime.block_on(async {
         let t = TestBackend::new(schema()).functions(jobs::functions());
         for status in ["queued", "done"] {

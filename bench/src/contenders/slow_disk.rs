@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The preloaded library of `slow_fsync.c`, compiled.
+/// The compiled library of `slow_fsync.c`, which servers preload.
 #[derive(Clone, Debug)]
 pub(crate) struct Shim(PathBuf);
 
 impl Shim {
-    /// Compiles it; `None`, said loudly, where that cannot be done.
+    /// Compiles it. Prints a warning and returns `None` if there is no C compiler.
     pub(crate) fn compile(folder: &Path) -> Option<Shim> {
         let source = folder.join("slow_fsync.c");
         let library = folder.join("slow_fsync.so");
@@ -21,14 +21,14 @@ impl Shim {
             .status();
         if !compiled.is_ok_and(|status| status.success()) {
             println!(
-                "NO C COMPILER (`cc`): fsyncs are not counted, and rows of a slow disk are left out.\n"
+                "NO C COMPILER (`cc`): fsyncs are not counted, and the rows of the slow disk are missing.\n"
             );
             return None;
         }
         Some(Shim(library))
     }
 
-    /// Has a program's fsyncs counted, and delayed when that is asked for; `file` is shared with it.
+    /// Makes a program count its fsyncs and delay them on request. It shares `file` with this process.
     pub(crate) fn preload(&self, command: &mut Command, file: &Path) -> Fsyncs {
         fs::write(file, [0; 16]).expect("the folder can be written to");
         command
@@ -48,7 +48,7 @@ impl Shim {
 pub(crate) struct Fsyncs(File);
 
 impl Fsyncs {
-    /// How many there were so far.
+    /// Returns the number so far.
     pub(crate) fn count(&self) -> u64 {
         let mut number = [0; 8];
         self.0
@@ -57,7 +57,7 @@ impl Fsyncs {
         u64::from_le_bytes(number)
     }
 
-    /// Has each take this much longer from now on.
+    /// Adds this delay to each later one.
     pub(crate) fn delay(&self, by: Duration) {
         self.0
             .write_all_at(&(by.as_micros() as u64).to_le_bytes(), 8)

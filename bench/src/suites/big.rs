@@ -1,4 +1,4 @@
-//! Databases of another size: ten million jobs beside ten thousand.
+//! A large database: ten million jobs compared with ten thousand.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{Store, StoredDocument, WriteBuffer};
 use lentil_values::{DocumentId, InternalId, Object, Value};
 
-use crate::axum_service;
-use crate::cells::of_any_size;
-use crate::cores::Cores;
-use crate::fleet::{KNOWN, Member};
-use crate::jobs::{Jobs, job_id, mix};
-use crate::results::{Figure, Round, Settings};
-use crate::rounds::once;
-use crate::server::{Server, clonk, own};
-use crate::whole::{killed, ms};
+use crate::contenders::axum_service;
+use crate::contenders::cores::Cores;
+use crate::contenders::running::{KNOWN, RunningContender};
+use crate::contenders::server::{Server, clonk, own};
+use crate::load::jobs::{Jobs, job_id, mix};
+use crate::report::results::{Figure, Round, Settings};
+use crate::suites::cases::of_any_size;
+use crate::suites::rounds::measure_once;
+use crate::suites::whole::{killed, ms};
 
-/// About a gigabyte.
+/// The number of jobs in a database of about a gigabyte.
 const GIGABYTE: u64 = 2_700_000;
 const MANY: u64 = 10_000_000;
-/// Documents in a commit while filling.
+/// The number of documents in a commit while filling.
 const STEP: usize = 20_000;
 
-/// A database that is filled by hand, through the store, and then served.
+/// A database that is filled through the store and then served.
 struct Filled {
     folder: PathBuf,
     cores: Cores,
     known: u64,
 }
 
-/// Measures starts on a gigabyte, then rates and memory on ten million jobs beside ten thousand.
+/// Measures starts on a gigabyte, then rates and memory on ten million jobs compared with ten thousand.
 pub(crate) fn big(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
     let mut large = Filled {
         folder: folder.join("big"),
@@ -48,21 +48,21 @@ pub(crate) fn big(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure
     let mut figures = large.starts(settings);
     large = large.filled(MANY);
     figures.extend(compare(large.served(), small.served(), settings));
-    figures.extend(by_hand(cores, folder, settings));
+    figures.extend(measure_axum(cores, folder, settings));
     figures
 }
 
-/// The service by hand on as many jobs: what is SQLite's and the disk's of the difference.
-fn by_hand(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
+/// Measures the axum service on as many jobs, to show the share of SQLite and of the disk in the difference.
+fn measure_axum(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
     let served = |name: &str, known: u64| {
-        println!("filling a database of the service by hand up to {known} jobs …");
+        println!("filling a database of the axum service with {known} jobs …");
         let folder = folder.join(name);
         let mut job_ids: Vec<String> = (0..known).map(job_id).collect();
         job_ids.sort_unstable();
         axum_service::fill(&folder, &job_ids);
         let mut command = own("serve-axum");
         command.arg(&folder);
-        Member::of(Server::start(command, cores), Jobs::new(known))
+        RunningContender::of(Server::start(command, cores), Jobs::new(known))
     };
     let (large, small) = (served("big-by-hand", MANY), served("small-by-hand", KNOWN));
     let figures = compare(large, small, settings).into_iter();
@@ -76,9 +76,9 @@ fn by_hand(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
 }
 
 impl Filled {
-    /// Adds jobs until there are so many.
+    /// Adds jobs up to this number.
     fn filled(self, known: u64) -> Filled {
-        println!("filling a database up to {known} jobs …");
+        println!("filling a database with {known} jobs …");
         // The first start declares the tables.
         Server::start(clonk(&self.folder), self.cores)
             .process
@@ -86,7 +86,7 @@ impl Filled {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .expect("a runtime");
+            .expect("a Tokio runtime starts");
         runtime.block_on(fill(&self.folder, self.known..known));
         Filled { known, ..self }
     }
@@ -107,21 +107,25 @@ impl Filled {
         ]
     }
 
-    fn served(&self) -> Member {
-        Member::of(
+    fn served(&self) -> RunningContender {
+        RunningContender::of(
             Server::start(clonk(&self.folder), self.cores),
             Jobs::new(self.known),
         )
     }
 }
 
-fn compare(mut large: Member, mut small: Member, settings: Settings) -> Vec<Figure> {
+fn compare(
+    mut large: RunningContender,
+    mut small: RunningContender,
+    settings: Settings,
+) -> Vec<Figure> {
     let moment = Duration::from_secs_f64(settings.seconds);
-    let figures = of_any_size().into_iter().flat_map(|cell| {
+    let figures = of_any_size().into_iter().flat_map(|case| {
         let mut round = |_| {
             [
-                once(&cell, &mut large, moment).0,
-                once(&cell, &mut small, moment).0,
+                measure_once(&case, &mut large, moment).0,
+                measure_once(&case, &mut small, moment).0,
             ]
         };
         let rounds: Vec<[Round; 2]> = (0..settings.rounds).map(&mut round).collect();
@@ -129,7 +133,7 @@ fn compare(mut large: Member, mut small: Member, settings: Settings) -> Vec<Figu
         let void = (errors > 0).then(|| format!("{errors} errors"));
         let of = |what: &str, pick: fn(&[Round; 2]) -> f64| {
             let figure = Figure::new(
-                &format!("{}: {what}", cell.name),
+                &format!("{}: {what}", case.name),
                 "",
                 rounds.iter().map(pick).collect(),
             );
@@ -161,8 +165,8 @@ fn compare(mut large: Member, mut small: Member, settings: Settings) -> Vec<Figu
     figures
 }
 
-/// Writes jobs as the engine would, in large commits. Within each, jobs go in the order of their ids, which spares the
-/// index most of what a random order costs.
+/// Writes jobs as the engine does, in large commits. Each commit is sorted by job id, because inserts into an index in
+/// random order are slow.
 async fn fill(folder: &Path, jobs: std::ops::Range<u64>) {
     let store = SqliteStore::open(folder, SqliteOptions::default()).expect("the database opens");
     let table = store.catalog().tables["jobs"].number;
@@ -203,18 +207,6 @@ fn fields(job_id: &str) -> Object {
         ("stage", text("stage-0")),
         ("createdAt", Value::Float64(1_767_225_600_000.0)),
     ])
-}
-
-/// What a stored job is about. Ideas are of different lengths: were all documents equally large, how much room their
-/// pages have left when one grows would be all or nothing.
-pub(crate) fn idea(job_id: &str) -> &'static str {
-    const LONGEST: &str = "an app that counts the birds in my garden and draws them in the colours that my daughter likes best";
-    let length = job_id
-        .bytes()
-        .rev()
-        .take(2)
-        .fold(0, |sum, byte| 7 * sum + usize::from(byte));
-    &LONGEST[..16 + length % 81]
 }
 
 fn size_gb(folder: &Path) -> f64 {

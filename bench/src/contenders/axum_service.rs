@@ -1,4 +1,4 @@
-//! What a good Rust developer writes in an afternoon: the two routes over one table, one transaction a request.
+//! The two routes as a Rust developer writes them in an afternoon: one table, and one transaction for each request.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,8 +11,8 @@ use axum::{Json, Router};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use crate::KEY;
-use crate::big::idea;
+use crate::load::jobs::KEY;
+use crate::load::jobs::idea;
 
 #[derive(Clone)]
 struct Service {
@@ -53,7 +53,7 @@ pub(crate) const UPSERT: &str = "INSERT INTO jobs (job_id, idea, username, statu
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job_id) DO UPDATE
      SET status = excluded.status, stage = excluded.stage, result = coalesce(excluded.result, result)";
 
-/// Opens the database in this folder, so that what is committed is durable.
+/// Opens the database in this folder with durable commits.
 fn open(folder: &Path) -> Connection {
     let connection = Connection::open(folder.join("jobs.sqlite3")).expect("the database opens");
     connection
@@ -65,9 +65,9 @@ fn open(folder: &Path) -> Connection {
     connection
 }
 
-/// The database in this folder, with the table of jobs; both are made where there are none.
+/// Opens the database in this folder and creates the table of jobs if necessary.
 pub(crate) fn create(folder: &Path) -> Connection {
-    std::fs::create_dir_all(folder).expect("the folder can be made");
+    std::fs::create_dir_all(folder).expect("the folder can be created");
     let connection = open(folder);
     connection.execute(SCHEMA, []).expect("the table is made");
     connection
@@ -78,7 +78,7 @@ pub(crate) fn fill(folder: &Path, job_ids: &[String]) {
     let mut writer = create(folder);
     for job_ids in job_ids.chunks(20_000) {
         let transaction = writer.transaction().expect("nobody else writes");
-        let mut statement = transaction.prepare(UPSERT).expect("the statement is one");
+        let mut statement = transaction.prepare(UPSERT).expect("the statement is valid");
         for job_id in job_ids {
             let job = params![
                 job_id,
@@ -107,14 +107,14 @@ pub(crate) fn serve(folder: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a free port");
         println!(
             "axum on http://{}",
-            listener.local_addr().expect("it is bound")
+            listener.local_addr().expect("the socket is bound")
         );
         let routes = Router::new()
             .route("/api/job", post(post_job).get(get_job))
@@ -175,7 +175,7 @@ async fn get_job(
     if !is_known(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    // A point read is quicker than the hop to another thread.
+    // A point read takes less time than a switch to another thread.
     let free = service
         .readers
         .iter()

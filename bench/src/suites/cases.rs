@@ -1,40 +1,40 @@
-use crate::drive::{Pace, Pool};
-use crate::fleet::Subject;
-use crate::jobs::Load;
-use crate::results::Disk;
+use crate::contenders::running::Contender;
+use crate::load::drive::{Pace, Pool};
+use crate::load::jobs::Load;
+use crate::report::results::Disk;
 
-/// Something that is asked of several subjects in turns.
+/// A load that several contenders get in turn.
 #[derive(Clone, Debug)]
-pub(crate) struct Cell {
+pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) disk: Disk,
-    /// The first is what the row is about; the others are there beside it.
+    /// The row shows the first pool. The others run beside it.
     pub(crate) pools: Vec<Pool>,
-    pub(crate) subjects: Vec<Subject>,
+    pub(crate) contenders: Vec<Contender>,
 }
 
-/// Cells that are compared with each other, and so interleaved.
+/// Cases that are compared with each other and therefore interleaved.
 pub(crate) struct Group {
-    /// By which it is chosen on the command line.
+    /// The name on the command line.
     pub(crate) name: &'static str,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cases: Vec<Case>,
 }
 
-const READERS: &[Subject] = &[Subject::Bare, Subject::Axum, Subject::Clonk];
-const WRITERS: &[Subject] = &[Subject::Axum, Subject::Clonk];
-const LOOPS: &[Subject] = &[
-    Subject::Bare,
-    Subject::Axum,
-    Subject::Clonk,
-    Subject::Loop1,
-    Subject::Loop64,
+const READERS: &[Contender] = &[Contender::Bare, Contender::Axum, Contender::Clonk];
+const WRITERS: &[Contender] = &[Contender::Axum, Contender::Clonk];
+const LOOPS: &[Contender] = &[
+    Contender::Bare,
+    Contender::Axum,
+    Contender::Clonk,
+    Contender::Loop1,
+    Contender::Loop64,
 ];
-const CLONK: &[Subject] = &[Subject::Clonk];
+const CLONK: &[Contender] = &[Contender::Clonk];
 
-/// At these many a second, whatever the server makes of it, the latency of GETs is measured beside writes.
+/// The fixed rate at which the latency of GETs beside writes is measured.
 pub(crate) const TAIL_RATE: f64 = 2_000.0;
 
-/// Every group there is; a quick run leaves out what no target needs.
+/// Returns all groups. A quick run leaves out cases that no target needs.
 pub(crate) fn groups(quick: bool) -> Vec<Group> {
     let (as_is, slow) = (Disk::AsIs, Disk::Slow);
     let mut groups = vec![
@@ -60,13 +60,13 @@ fn get(quick: bool) -> Group {
     };
     let closed = connections
         .iter()
-        .map(|connections| cell("GET", Load::Get, *connections, Disk::AsIs, READERS));
+        .map(|connections| case("GET", Load::Get, *connections, Disk::AsIs, READERS));
     let open = rates
         .iter()
         .map(|rate| open("GET", Load::Get, *rate, READERS));
     Group {
         name: "get",
-        cells: closed.chain(open).collect(),
+        cases: closed.chain(open).collect(),
     }
 }
 
@@ -77,24 +77,24 @@ fn post(quick: bool, disk: Disk) -> Group {
     } else {
         &[500.0, 2_000.0, 6_000.0]
     };
-    // A server that does not write is not slowed down by a disk.
-    let subjects = if disk == Disk::AsIs {
+    // Bare hyper does not write, so a slow disk does not matter.
+    let contenders = if disk == Disk::AsIs {
         LOOPS
     } else {
         &LOOPS[1..]
     };
-    let without_loops: Vec<Subject> = subjects
+    let without_loops: Vec<Contender> = contenders
         .iter()
         .copied()
-        .filter(|subject| *subject < Subject::Loop1)
+        .filter(|contender| *contender < Contender::Loop1)
         .collect();
     let closed = connections.iter().map(|connections| {
-        let subjects = if *connections == 64 {
-            subjects
+        let contenders = if *connections == 64 {
+            contenders
         } else {
             &without_loops
         };
-        cell("POST new", Load::PostNew, *connections, disk, subjects)
+        case("POST new", Load::PostNew, *connections, disk, contenders)
     });
     let open = rates
         .iter()
@@ -106,7 +106,7 @@ fn post(quick: bool, disk: Disk) -> Group {
         } else {
             "post-slow"
         },
-        cells: closed.chain(open).collect(),
+        cases: closed.chain(open).collect(),
     }
 }
 
@@ -118,33 +118,33 @@ fn known(disk: Disk) -> Group {
     };
     Group {
         name,
-        cells: vec![cell("POST known", Load::PostKnown, 64, disk, WRITERS)],
+        cases: vec![case("POST known", Load::PostKnown, 64, disk, WRITERS)],
     }
 }
 
 fn hot(disk: Disk) -> Group {
-    let one = cell("POST one hot job", Load::PostHot, 64, disk, WRITERS);
-    let own = cell("POST a job each", Load::PostOwn, 64, disk, WRITERS);
+    let one = case("POST one hot job", Load::PostHot, 64, disk, WRITERS);
+    let own = case("POST a job each", Load::PostOwn, 64, disk, WRITERS);
     Group {
         name: if disk == Disk::AsIs {
             "hot"
         } else {
             "hot-slow"
         },
-        cells: vec![one, own],
+        cases: vec![one, own],
     }
 }
 
 fn mixed() -> Group {
-    let of = |name, load| cell(name, load, 64, Disk::AsIs, WRITERS);
-    let cells = vec![
+    let of = |name, load| case(name, load, 64, Disk::AsIs, WRITERS);
+    let cases = vec![
         of("80 % GET, 20 % POST, Zipf", Load::Mixed),
         of("GET Zipf", Load::GetZipf),
         of("POST Zipf", Load::PostZipf),
     ];
     Group {
         name: "mixed",
-        cells,
+        cases,
     }
 }
 
@@ -157,13 +157,13 @@ fn tail() -> Group {
     let steady = pool(Load::Get, 16, Pace::PerSecond(TAIL_RATE));
     let closed = pool(Load::Get, 64, Pace::Closed);
     let writers = pool(Load::PostKnown, 64, Pace::Closed);
-    let of = |name: &str, pools: &[Pool]| Cell {
+    let of = |name: &str, pools: &[Pool]| Case {
         name: name.to_owned(),
         disk: Disk::AsIs,
         pools: pools.to_vec(),
-        subjects: WRITERS.to_vec(),
+        contenders: WRITERS.to_vec(),
     };
-    let cells = vec![
+    let cases = vec![
         of("GET steady, alone", &[steady]),
         of("GET steady, POST @64 beside", &[steady, writers]),
         of("GET @64, alone", &[closed]),
@@ -171,13 +171,13 @@ fn tail() -> Group {
     ];
     Group {
         name: "tail",
-        cells,
+        cases,
     }
 }
 
-/// The cells that a database of another size is measured by.
-pub(crate) fn of_any_size() -> Vec<Cell> {
-    let of = |name, load| cell(name, load, 64, Disk::AsIs, CLONK);
+/// Returns the cases for a large database.
+pub(crate) fn of_any_size() -> Vec<Case> {
+    let of = |name, load| case(name, load, 64, Disk::AsIs, CLONK);
     vec![
         of("GET", Load::Get),
         of("GET Zipf", Load::GetZipf),
@@ -186,42 +186,42 @@ pub(crate) fn of_any_size() -> Vec<Cell> {
     ]
 }
 
-/// A cell of live queries.
-pub(crate) fn untouched() -> Cell {
-    cell(
+/// Returns the case of mutations that invalidate no live query.
+pub(crate) fn untouched() -> Case {
+    case(
         "mutation",
         Load::AddToCounter,
         16,
         Disk::AsIs,
-        &[Subject::Testapp],
+        &[Contender::Testapp],
     )
 }
 
-fn cell(name: &str, load: Load, connections: usize, disk: Disk, subjects: &[Subject]) -> Cell {
+fn case(name: &str, load: Load, connections: usize, disk: Disk, contenders: &[Contender]) -> Case {
     let pools = vec![Pool {
         load,
         connections,
         pace: Pace::Closed,
     }];
-    Cell {
+    Case {
         name: format!("{name} @{connections}"),
         disk,
         pools,
-        subjects: subjects.to_vec(),
+        contenders: contenders.to_vec(),
     }
 }
 
-/// A fixed rate over enough connections that none is missing.
-fn open(name: &str, load: Load, rate: f64, subjects: &[Subject]) -> Cell {
+/// Makes a case with a fixed rate over enough connections.
+fn open(name: &str, load: Load, rate: f64, contenders: &[Contender]) -> Case {
     let pools = vec![Pool {
         load,
         connections: 64,
         pace: Pace::PerSecond(rate),
     }];
-    Cell {
+    Case {
         name: format!("{name}, {rate}/s"),
         disk: Disk::AsIs,
         pools,
-        subjects: subjects.to_vec(),
+        contenders: contenders.to_vec(),
     }
 }

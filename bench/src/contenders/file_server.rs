@@ -16,25 +16,25 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-/// How much of a file is read at once.
-const CHUNK: usize = 64 << 10;
+/// The number of bytes that are read at once.
+const CHUNK_SIZE: usize = 64 << 10;
 
 type Answer = Response<BoxBody<Bytes, io::Error>>;
 
-/// Serves the files of a folder, and takes files into it: what one writes by hand over hyper. A file that is taken is
-/// written to a name of its own, synced and renamed.
+/// Serves the files of a folder and accepts uploads, as a developer would write it over hyper. An upload is written to
+/// a temporary name, synced and renamed.
 pub(crate) fn serve(folder: &Path) {
-    std::fs::create_dir_all(folder).expect("the folder can be made");
+    std::fs::create_dir_all(folder).expect("the folder can be created");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     let folder: Arc<Path> = folder.into();
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!(
             "files on http://{}",
-            listener.local_addr().expect("it is bound")
+            listener.local_addr().expect("the socket is bound")
         );
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -45,7 +45,7 @@ pub(crate) fn serve(folder: &Path) {
             tokio::spawn(async move {
                 let answer = service_fn(move |request| answer(Arc::clone(&folder), request));
                 let connection = hyper::server::conn::http1::Builder::new();
-                // The load generator just hangs up.
+                // An error is expected: the load generator closes connections without notice.
                 let _ = connection
                     .serve_connection(TokioIo::new(stream), answer)
                     .await;
@@ -84,7 +84,7 @@ async fn read(path: &Path) -> io::Result<Answer> {
 
 fn chunks(file: tokio::fs::File) -> impl Stream<Item = io::Result<Bytes>> {
     stream::try_unfold(file, async |mut file| {
-        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let mut chunk = BytesMut::with_capacity(CHUNK_SIZE);
         let read = file.read_buf(&mut chunk).await?;
         Ok((read > 0).then(|| (chunk.freeze(), file)))
     })

@@ -1,58 +1,59 @@
 use std::io::Write;
 
-use crate::KEY;
+/// The key with which all servers are started.
+pub(crate) const KEY: &str = "a-key-for-the-bench";
 
-/// What is asked of a server.
+/// The kind of requests that a server gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// Jobs that exist, each as often as the others.
+    /// Reads existing jobs, all equally often.
     Get,
-    /// Jobs that exist, a few of them mostly.
+    /// Reads existing jobs in a Zipf distribution.
     GetZipf,
-    /// Each job that is to exist, once.
+    /// Creates each job once.
     Fill,
-    /// Jobs that are new.
+    /// Creates new jobs.
     PostNew,
-    /// Jobs that exist, each as often as the others.
+    /// Updates existing jobs, all equally often.
     PostKnown,
-    /// Jobs that exist, a few of them mostly.
+    /// Updates existing jobs in a Zipf distribution.
     PostZipf,
-    /// One job, over and over.
+    /// Updates one job.
     PostHot,
-    /// A job for each connection, over and over.
+    /// Updates one job for each connection.
     PostOwn,
-    /// Four `GetZipf` to one `PostZipf`.
+    /// Sends four `GetZipf` to one `PostZipf`.
     Mixed,
-    /// `counters:add` of `testapp`, of a few counters.
+    /// Calls `counters:add` of `testapp` on a few counters.
     AddToCounter,
 }
 
 impl Load {
-    /// Whether every request must be durable when it is answered.
+    /// Returns whether every request is a write.
     pub(crate) fn is_writes(self) -> bool {
         !matches!(self, Load::Get | Load::GetZipf | Load::Mixed)
     }
 }
 
-/// Makes requests: which job is asked for, and the bytes that ask.
+/// The generator of requests.
 pub(crate) struct Jobs {
-    /// How many jobs exist.
+    /// The number of existing jobs.
     known: u64,
     next: u64,
     random: u64,
-    /// For each job, in the order of how often it is asked for, the share of what is asked for up to it.
+    /// The cumulative Zipf distribution over the ranks.
     shares: Vec<f64>,
 }
 
-/// How skewed Zipf is: the customary exponent of key-value benchmarks.
-const SKEW: f64 = 0.99;
-/// How many of the jobs the skewed loads choose from.
-const SKEWED: u64 = 10_000;
+/// The exponent of the Zipf distribution that key-value benchmarks use.
+const ZIPF_EXPONENT: f64 = 0.99;
+/// The number of ranks of the Zipf distribution.
+const ZIPF_RANKS: u64 = 10_000;
 
 impl Jobs {
-    /// Jobs of a server on which the first `known` exist.
+    /// Makes requests to a server on which the first `known` jobs exist.
     pub(crate) fn new(known: u64) -> Jobs {
-        let weights = (1..=known.min(SKEWED)).map(|rank| (rank as f64).powf(-SKEW));
+        let weights = (1..=known.min(ZIPF_RANKS)).map(|rank| (rank as f64).powf(-ZIPF_EXPONENT));
         let mut shares: Vec<f64> = weights
             .scan(0.0, |sum, weight| {
                 *sum += weight;
@@ -78,7 +79,7 @@ impl Jobs {
         self.random() % self.known
     }
 
-    /// A job by Zipf; ranks are spread over the jobs, which makes no difference to a hash and some to a tree.
+    /// Picks a job by the Zipf distribution. The popular jobs are spread over the ids, which matters to a b-tree.
     fn popular(&mut self) -> u64 {
         let share = self.random() as f64 / u64::MAX as f64;
         let rank = self.shares.partition_point(|upto| *upto < share) as u64;
@@ -114,7 +115,7 @@ impl Jobs {
     }
 }
 
-/// Spreads numbers over all numbers, no two to one (splitmix64).
+/// Maps numbers to numbers one to one, as splitmix64 does.
 pub(crate) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -122,7 +123,7 @@ pub(crate) fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The UUID of a job.
+/// Returns the UUID of a job.
 pub(crate) fn job_id(job: u64) -> String {
     let (high, low) = (mix(job), mix(job ^ (1 << 63)));
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xfff);
@@ -131,6 +132,18 @@ pub(crate) fn job_id(job: u64) -> String {
         (low >> 48) & 0xfff,
         low & 0xffff_ffff_ffff
     )
+}
+
+/// Returns the idea of a job. The lengths differ: if all documents had the same size, either all or none of their pages
+/// would overflow when documents grow.
+pub(crate) fn idea(job_id: &str) -> &'static str {
+    const LONGEST: &str = "an app that counts the birds in my garden and draws them in the colours that my daughter likes best";
+    let length = job_id
+        .bytes()
+        .rev()
+        .take(2)
+        .fold(0, |sum, byte| 7 * sum + usize::from(byte));
+    &LONGEST[..16 + length % 81]
 }
 
 fn get(job: u64, into: &mut Vec<u8>) {
@@ -155,7 +168,7 @@ fn post(job: u64, stage: u64, into: &mut Vec<u8>) {
     written.expect("memory takes it");
 }
 
-/// A mutation of `testapp`, which adds 1 to a counter.
+/// Writes a mutation of `testapp` that adds 1 to a counter.
 pub(crate) fn add(counter: &str, into: &mut Vec<u8>) {
     let body = format!(
         r#"{{"path":"counters:add","args":{{"name":"{counter}","by":{{"$integer":"AQAAAAAAAAA="}}}}}}"#
@@ -175,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_job_has_a_uuid_of_its_own() {
+    fn each_job_has_its_own_uuid() {
         let ids: BTreeSet<String> = (0..20_000).map(job_id).collect();
         assert_eq!(ids.len(), 20_000);
         let id = ids.first().unwrap();
@@ -187,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_jobs_are_asked_for_mostly() {
+    fn a_few_jobs_are_popular() {
         let mut jobs = Jobs::new(10_000);
         let mut asked = std::collections::HashMap::<u64, usize>::new();
         for _ in 0..100_000 {
@@ -198,13 +211,13 @@ mod tests {
         assert!((8_000..12_000).contains(most), "{most}");
         assert!(
             asked.len() > 5_000,
-            "the others are asked for too: {}",
+            "unpopular jobs are requested too: {}",
             asked.len()
         );
     }
 
     #[test]
-    fn new_jobs_are_not_among_the_known() {
+    fn new_jobs_do_not_exist_yet() {
         let (mut jobs, mut request) = (Jobs::new(100), Vec::new());
         let known: Vec<String> = (0..100).map(job_id).collect();
         for _ in 0..100 {

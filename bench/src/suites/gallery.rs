@@ -1,4 +1,4 @@
-//! The app gallery and the files under it: publishing with a screenshot, listing, uploads and downloads, beside a plain
+//! The app gallery and file storage: publishing with a screenshot, listing, uploads and downloads, compared with a plain
 //! file server over hyper.
 
 use std::path::Path;
@@ -9,20 +9,20 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::KEY;
-use crate::clients::{Asked, Clients};
-use crate::cores::Cores;
-use crate::jobs::mix;
-use crate::results::{Figure, Settings};
-use crate::server::{Server, clonk, own, testapp};
+use crate::contenders::cores::Cores;
+use crate::contenders::server::{Server, clonk, own, testapp};
+use crate::load::clients::{ClientStats, Clients};
+use crate::load::jobs::KEY;
+use crate::load::jobs::mix;
+use crate::report::results::{Figure, Settings};
 
 const SCREENSHOT: usize = 200_000;
 const LARGE: usize = 8 << 20;
 const APPS: u64 = 100_000;
 const PAGE: usize = 50;
-/// How often a first page is asked for that has changed; no multiple of a page, so that every page is another then.
+/// The number of reads of a changed first page. It is not a multiple of the page size, so that later pages differ too.
 const PUBLISHED: u64 = 103;
-/// How many pages are walked.
+/// The number of pages that are read one after another.
 const PAGES: usize = 200;
 
 /// Measures the gallery and its files.
@@ -30,7 +30,7 @@ pub(crate) fn gallery(cores: Cores, folder: &Path, settings: Settings) -> Vec<Fi
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     let moment = Duration::from_secs_f64(settings.seconds);
     runtime.block_on(async {
         let mut files = Files::start(cores, folder).await;
@@ -63,20 +63,20 @@ fn call(verb: &str, path: &str, args: &Value) -> Asking {
     request
 }
 
-/// The value that a function has returned.
+/// Returns the result of a function.
 fn value(answer: &[u8]) -> Value {
     let answer: Value = serde_json::from_slice(answer).expect("the API answers in JSON");
     assert_eq!(answer["status"], "success", "{answer}");
     answer["value"].clone()
 }
 
-/// The path of a URL of the API.
+/// Returns the path of a URL of the API.
 fn path(url: &Value) -> String {
     let url = url.as_str().expect("it is a URL");
     url[url.find("/api/").expect("it is one of the API")..].to_owned()
 }
 
-/// Bytes that begin as a PNG does, and are like no other's.
+/// Returns unique bytes with the header of a PNG.
 fn picture(length: usize, number: u64) -> Bytes {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let words = (0..).flat_map(|at: u64| mix(at ^ (number << 32)).to_le_bytes());
@@ -84,14 +84,14 @@ fn picture(length: usize, number: u64) -> Bytes {
     bytes.into()
 }
 
-/// `testapp`, whose clients may upload, beside the plain file server.
+/// `testapp`, whose clients may upload, and the plain file server.
 struct Files {
     ours: Server,
     plain: Server,
     next: u64,
 }
 
-/// A file that both have.
+/// The paths of a file that both servers have.
 struct Known {
     ours: String,
     plain: String,
@@ -134,7 +134,7 @@ impl Files {
         figures
     }
 
-    /// Different contents: what is there already would not be written again.
+    /// Returns different blobs, because an existing blob is not written again.
     fn pictures(&mut self, length: usize) -> impl Iterator<Item = (u64, Bytes)> {
         let first = picture(length, 0);
         std::iter::from_fn(move || {
@@ -145,21 +145,23 @@ impl Files {
         })
     }
 
-    /// A file on both servers.
+    /// Stores a file on both servers.
     async fn put(&mut self, length: usize) -> Known {
         let content = picture(length, u64::from(u32::MAX));
         let mut plain = Clients::connect(self.plain.address, 1).await;
-        plain.ask(request("PUT", "/known", content.clone())).await;
+        plain
+            .send_one(request("PUT", "/known", content.clone()))
+            .await;
         let mut ours = Clients::connect(self.ours.address, 1).await;
         let url = ours
-            .ask(call("mutation", "files:uploadUrl", &json!({})))
+            .send_one(call("mutation", "files:uploadUrl", &json!({})))
             .await;
         let stored = ours
-            .ask(request("POST", &path(&value(&url)), content))
+            .send_one(request("POST", &path(&value(&url)), content))
             .await;
         let stored: Value = serde_json::from_slice(&stored).expect("an upload is answered in JSON");
         let url = ours
-            .ask(call(
+            .send_one(call(
                 "query",
                 "files:url",
                 &json!({"id": stored["storageId"]}),
@@ -171,11 +173,11 @@ impl Files {
         }
     }
 
-    async fn upload(&mut self, length: usize, connections: usize, moment: Duration) -> Asked {
+    async fn upload(&mut self, length: usize, connections: usize, moment: Duration) -> ClientStats {
         let mut clients = Clients::connect(self.ours.address, connections).await;
         let url = path(&value(
             &clients
-                .ask(call("mutation", "files:uploadUrl", &json!({})))
+                .send_one(call("mutation", "files:uploadUrl", &json!({})))
                 .await,
         ));
         clients
@@ -192,7 +194,7 @@ impl Files {
         length: usize,
         connections: usize,
         moment: Duration,
-    ) -> Asked {
+    ) -> ClientStats {
         let mut clients = Clients::connect(self.plain.address, connections).await;
         let requests = self
             .pictures(length)
@@ -201,7 +203,7 @@ impl Files {
     }
 }
 
-async fn get(server: &Server, path: &str, connections: usize, moment: Duration) -> Asked {
+async fn get(server: &Server, path: &str, connections: usize, moment: Duration) -> ClientStats {
     let mut clients = Clients::connect(server.address, connections).await;
     clients
         .drive(
@@ -211,7 +213,7 @@ async fn get(server: &Server, path: &str, connections: usize, moment: Duration) 
         .await
 }
 
-/// Megabytes a second of both, and their ratio, for each round.
+/// The throughput of both servers in megabytes a second, and the ratio, for each round.
 #[derive(Default)]
 struct Compared {
     ours: Vec<f64>,
@@ -220,7 +222,7 @@ struct Compared {
 }
 
 impl Compared {
-    fn add(&mut self, ours: &Asked, plain: &Asked, length: usize) {
+    fn add(&mut self, ours: &ClientStats, plain: &ClientStats, length: usize) {
         let [ours, plain] = [ours, plain].map(|asked| asked.per_second() * length as f64 / 1e6);
         self.ours.push(ours);
         self.plain.push(plain);
@@ -272,7 +274,7 @@ async fn publish(cores: Cores, folder: &Path, rounds: usize, moment: Duration) -
     figures
 }
 
-/// A page of the gallery, and where the next begins.
+/// Makes the request for a page of the gallery.
 fn page(cursor: &Value) -> Asking {
     call(
         "query",
@@ -324,24 +326,24 @@ async fn list(cores: Cores, folder: &Path, rounds: usize, moment: Duration) -> V
     ]
 }
 
-/// The time of a first page that a publish has just changed.
+/// Measures reads of a first page that a publish has just changed.
 async fn after_each_publish(clients: &mut Clients, first: u64) -> f64 {
-    let mut asked = crate::drive::histogram();
+    let mut asked = crate::load::drive::histogram();
     for number in first..first + PUBLISHED {
-        clients.ask(publishing(number, Bytes::new())).await;
+        clients.send_one(publishing(number, Bytes::new())).await;
         let began = std::time::Instant::now();
-        clients.ask(page(&Value::Null)).await;
+        clients.send_one(page(&Value::Null)).await;
         asked.saturating_record(began.elapsed().as_nanos() as u64);
     }
     asked.value_at_quantile(0.5) as f64 / 1e6
 }
 
-/// The time of a page that nobody has asked for.
+/// Measures reads of pages that are not cached.
 async fn walk(clients: &mut Clients) -> f64 {
-    let (mut asked, mut cursor) = (crate::drive::histogram(), Value::Null);
+    let (mut asked, mut cursor) = (crate::load::drive::histogram(), Value::Null);
     for _ in 0..PAGES {
         let began = std::time::Instant::now();
-        let answer = clients.ask(page(&cursor)).await;
+        let answer = clients.send_one(page(&cursor)).await;
         asked.saturating_record(began.elapsed().as_nanos() as u64);
         let list = value(&answer);
         assert_eq!(list["page"].as_array().map(Vec::len), Some(PAGE));

@@ -6,25 +6,25 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::results::median;
+use crate::report::statistics::median;
 
-/// Where and when it was measured.
+/// The machine, the date and the commit of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) date: String,
-    /// The commit, with a `+` when the files differed from it.
+    /// The commit, with a `+` if the files differ from it.
     pub(crate) commit: String,
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) memory_gb: f64,
     pub(crate) kernel: String,
-    /// How long the disk takes to keep 4 KiB more of a file.
+    /// The time to append 4 KiB to a file and sync it.
     pub(crate) fdatasync_ms: f64,
 }
 
 impl Machine {
-    /// Looks at this machine, and at the disk that the folder is on.
-    pub(crate) fn look(folder: &Path) -> Machine {
+    /// Describes this machine and the disk of the folder.
+    pub(crate) fn describe(folder: &Path) -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text
@@ -62,7 +62,7 @@ impl Machine {
     }
 }
 
-/// What a program says; nothing when it is not there.
+/// Returns the output of a program, or nothing if it is missing.
 pub(crate) fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output();
     output.map_or(String::new(), |output| {
@@ -84,7 +84,7 @@ fn fdatasync_ms(folder: &Path) -> f64 {
     median(&times)
 }
 
-/// The time in UTC, as `2026-01-31T12:00Z`.
+/// Formats a time in UTC, such as `2026-01-31T12:00Z`.
 fn date(time: SystemTime) -> String {
     let seconds = time
         .duration_since(UNIX_EPOCH)

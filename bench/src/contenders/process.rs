@@ -4,16 +4,16 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cores::Cores;
+use crate::contenders::cores::Cores;
 
-/// A process under measurement, on a core of its own.
+/// A process under measurement on the server's core. It is killed when dropped.
 pub(crate) struct Process(Child);
 
-/// How often a second the system counts whose time it is.
-const TICKS: f64 = 100.0;
+/// The number of clock ticks in a second, the unit of CPU times.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Process {
-    /// Starts a program; hands back what it reads, and the lines that it writes.
+    /// Starts a program. Returns its standard input and the lines of its standard output.
     pub(crate) fn start(
         mut command: Command,
         cores: Cores,
@@ -27,17 +27,17 @@ impl Process {
         (Process(child), input, screen)
     }
 
-    /// User and system time so far.
+    /// Returns the user and system time so far.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         cpu_seconds(&self.0.id().to_string())
     }
 
-    /// The memory it takes now, in megabytes.
+    /// Returns the current resident memory in megabytes.
     pub(crate) fn resident_mb(&self) -> f64 {
         self.status_mb("VmRSS:")
     }
 
-    /// The most memory it ever took, in megabytes.
+    /// Returns the maximum of the resident memory in megabytes.
     pub(crate) fn most_resident_mb(&self) -> f64 {
         self.status_mb("VmHWM:")
     }
@@ -57,7 +57,7 @@ impl Process {
         kib * 1024.0 / 1e6
     }
 
-    /// Has it end as an operator would, and waits for that.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(mut self) {
         let pid = Pid::from_child(&self.0);
         kill_process(pid, Signal::TERM).expect("the process lives");
@@ -73,7 +73,7 @@ impl Drop for Process {
     }
 }
 
-/// User and system time of the generator so far.
+/// Returns the user and system time of the load generator so far.
 pub(crate) fn own_cpu_seconds() -> f64 {
     cpu_seconds("self")
 }
@@ -86,5 +86,5 @@ fn cpu_seconds(process: &str) -> f64 {
         .iter()
         .map(|at| fields[*at].parse::<u64>().expect("times are numbers"))
         .sum();
-    ticks as f64 / TICKS
+    ticks as f64 / TICKS_PER_SECOND
 }

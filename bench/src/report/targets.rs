@@ -1,14 +1,13 @@
-//! The targets that compare rows, each as a ratio within each round.
+//! The performance targets that compare rows, each as a ratio within each round.
 //!
-//! Two are limits that are derived. A write can be no faster than reading its request and doing its share of the
-//! writing: with P requests a second read and answered by bare hyper, and L upserts a second by the loop of 64 a
-//! transaction, one core does at most 1/(1/P + 1/L). And reads and writes mixed 80 to 20 go at
-//! 1/(0.8/GET + 0.2/POST).
+//! Two of them compare with a computed limit. Bare hyper serves P requests a second, and the write loop with 64 upserts
+//! in a transaction makes L upserts a second. One core that does both makes at most 1/(1/P + 1/L). A mix of 80 % reads
+//! and 20 % writes has at most the rate 1/(0.8/GET + 0.2/POST).
 
-use crate::fleet::Subject::{self, Axum, Bare, Clonk, Loop64};
-use crate::results::{Disk, Figure, Round, Row};
+use crate::contenders::running::Contender::{self, Axum, Bare, Clonk, Loop64};
+use crate::report::results::{Disk, Figure, Round, Row};
 
-/// Every target whose rows were measured.
+/// Returns every target whose rows were measured.
 pub(crate) fn targets(rows: &[Row]) -> Vec<Figure> {
     let of = Rows(rows);
     [
@@ -24,8 +23,8 @@ pub(crate) fn targets(rows: &[Row]) -> Vec<Figure> {
 
 struct Rows<'r>(&'r [Row]);
 
-/// A row, by its cell, its disk and its subject.
-type Place<'p> = (&'p str, Disk, Subject);
+/// The case, disk and contender of a row.
+type RowKey<'p> = (&'p str, Disk, Contender);
 type Pick = fn(&Round) -> f64;
 
 const RATE: Pick = |round| round.rate;
@@ -34,7 +33,7 @@ const P99: Pick = |round| round.p99_ms;
 
 impl Rows<'_> {
     fn get(&self) -> Vec<Figure> {
-        let at = |subject| ("GET @64", Disk::AsIs, subject);
+        let at = |contender| ("GET @64", Disk::AsIs, contender);
         let ratio = |name, pick, other| self.ratio(name, pick, at(Clonk), at(other));
         let figures = [
             ratio("GET @64: rate / bare hyper", RATE, Bare).map(|figure| figure.at_least(0.85)),
@@ -47,13 +46,13 @@ impl Rows<'_> {
 
     fn post(&self, disk: Disk) -> Vec<Figure> {
         let title = if disk == Disk::AsIs { "" } else { " at 2 ms" };
-        let at = |cell, subject| (cell, disk, subject);
-        let to_axum = |cell: &str, pick, what: &str| {
+        let at = |case, contender| (case, disk, contender);
+        let to_axum = |case: &str, pick, what: &str| {
             self.ratio(
-                &format!("{cell}{title}: {what} / axum"),
+                &format!("{case}{title}: {what} / axum"),
                 pick,
-                (cell, disk, Clonk),
-                (cell, disk, Axum),
+                (case, disk, Clonk),
+                (case, disk, Axum),
             )
         };
         let wanted = if disk == Disk::AsIs { 2.0 } else { 20.0 };
@@ -79,7 +78,7 @@ impl Rows<'_> {
     }
 
     fn hot(&self) -> Vec<Figure> {
-        let at = |disk, cell| (cell, disk, Clonk);
+        let at = |disk, case| (case, disk, Clonk);
         let ratio = |name, disk| {
             self.ratio(
                 name,
@@ -100,7 +99,7 @@ impl Rows<'_> {
     }
 
     fn mixed(&self) -> Vec<Figure> {
-        let cells = [
+        let cases = [
             "80 % GET, 20 % POST, Zipf @64",
             "GET Zipf @64",
             "POST Zipf @64",
@@ -108,7 +107,7 @@ impl Rows<'_> {
         let name = "mixed @64: rate / 1/(0.8/GET + 0.2/POST)";
         let figure = self.combine(
             name,
-            cells.map(|cell| (cell, Disk::AsIs, Clonk)),
+            cases.map(|case| (case, Disk::AsIs, Clonk)),
             |[mixed, get, post]| mixed.rate * (0.8 / get.rate + 0.2 / post.rate),
         );
         figure
@@ -138,15 +137,15 @@ impl Rows<'_> {
             .collect()
     }
 
-    fn ratio(&self, name: &str, pick: Pick, of: Place<'_>, to: Place<'_>) -> Option<Figure> {
+    fn ratio(&self, name: &str, pick: Pick, of: RowKey<'_>, to: RowKey<'_>) -> Option<Figure> {
         self.combine(name, [of, to], |[of, to]| pick(of) / pick(to))
     }
 
-    /// A figure of several rows, round by round; void where one of them has errors.
+    /// Computes a figure from several rows, round by round. It is void if one of them has errors.
     fn combine<const N: usize>(
         &self,
         name: &str,
-        places: [Place<'_>; N],
+        places: [RowKey<'_>; N],
         figure: impl Fn([&Round; N]) -> f64,
     ) -> Option<Figure> {
         let rows: Vec<&Row> = places
@@ -158,18 +157,24 @@ impl Rows<'_> {
             .map(|round| figure(std::array::from_fn(|at| &rows[at].rounds[round])))
             .collect();
         let void = rows.iter().find(|row| row.errors() > 0);
-        let void =
-            void.map(|row| format!("{} errors of {} at {}", row.errors(), row.subject, row.cell));
+        let void = void.map(|row| {
+            format!(
+                "{} errors of {} at {}",
+                row.errors(),
+                row.contender,
+                row.case
+            )
+        });
         Some(Figure {
             void,
             ..Figure::new(name, "", values)
         })
     }
 
-    fn row(&self, (cell, disk, subject): Place<'_>) -> Option<&Row> {
+    fn row(&self, (case, disk, contender): RowKey<'_>) -> Option<&Row> {
         self.0
             .iter()
-            .find(|row| row.cell == cell && row.disk == disk && row.subject == subject)
+            .find(|row| row.case == case && row.disk == disk && row.contender == contender)
     }
 }
 
@@ -177,7 +182,7 @@ impl Rows<'_> {
 mod tests {
     use super::*;
 
-    fn row(cell: &str, subject: Subject, rates: &[f64], errors: u64) -> Row {
+    fn row(case: &str, contender: Contender, rates: &[f64], errors: u64) -> Row {
         let round = |rate: &f64| Round {
             rate: *rate,
             errors,
@@ -190,9 +195,9 @@ mod tests {
         };
         let rounds = rates.iter().map(round).collect();
         Row {
-            cell: cell.to_owned(),
+            case: case.to_owned(),
             disk: Disk::AsIs,
-            subject,
+            contender,
             rounds,
             durability: None,
         }
@@ -206,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_taken_within_a_round() {
+    fn ratios_are_computed_within_a_round() {
         let rows = [
             row("GET @64", Clonk, &[90.0, 50.0], 0),
             row("GET @64", Bare, &[100.0, 100.0], 0),
@@ -218,13 +223,13 @@ mod tests {
         assert_eq!(
             values(&rows, "GET @64: rate / axum"),
             None,
-            "what was not measured is no target"
+            "a target without measured rows is left out"
         );
     }
 
     #[test]
-    fn the_limit_of_writes_is_derived() {
-        let at = |subject, rate| row("POST new @64", subject, &[rate], 0);
+    fn the_limit_of_writes_is_computed() {
+        let at = |contender, rate| row("POST new @64", contender, &[rate], 0);
         let rows = [at(Clonk, 30.0), at(Bare, 100.0), at(Loop64, 100.0)];
         assert_eq!(
             values(&rows, "POST new @64: rate / 1/(1/P + 1/L)").unwrap(),

@@ -1,4 +1,4 @@
-//! SQLite without a server: upserts one after another in one process, the limit for writes.
+//! SQLite without a server: upserts one after another in one process. Its rate is the limit for writes.
 
 use std::io::{BufReader, Lines, Write};
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use crate::axum_service::{UPSERT, create};
-use crate::cores::Cores;
-use crate::jobs::job_id;
-use crate::process::Process;
+use crate::contenders::axum_service::{UPSERT, create};
+use crate::contenders::cores::Cores;
+use crate::contenders::process::Process;
+use crate::load::jobs::job_id;
 
-/// The loop, as the one who measures sees it.
+/// The write loop, controlled by the measuring process.
 pub(crate) struct WriteLoop {
     pub(crate) process: Process,
     input: ChildStdin,
@@ -29,20 +29,20 @@ impl WriteLoop {
         }
     }
 
-    /// Has it write for a moment; returns how many upserts it made durable.
+    /// Lets the loop write for a moment. Returns the number of durable upserts.
     pub(crate) fn run(&mut self, moment: Duration) -> u64 {
         writeln!(self.input, "{}", moment.as_millis()).expect("the loop listens");
         let line = self
             .screen
             .next()
-            .expect("the loop answers")
-            .expect("it says text");
-        line.parse().expect("it says how many")
+            .expect("the loop responds")
+            .expect("the output is text");
+        line.parse().expect("the output is a number")
     }
 }
 
-/// The loop itself: for each number of milliseconds that it is told, it writes so long and says how many upserts that
-/// were, `batch` in each transaction.
+/// Executes the loop: for each line with a number of milliseconds, it writes for that time with `batch` upserts in each
+/// transaction, and prints the number of upserts.
 pub(crate) fn serve(folder: &Path, batch: u64) {
     let mut connection = create(folder);
     let mut done = 0;
@@ -53,10 +53,10 @@ pub(crate) fn serve(folder: &Path, batch: u64) {
             .map(Duration::from_millis);
         let (first, end) = (
             done,
-            Instant::now() + moment.expect("it is told how many milliseconds"),
+            Instant::now() + moment.expect("the line is a number of milliseconds"),
         );
         while Instant::now() < end {
-            upsert(&mut connection, done..done + batch).expect("it can be written");
+            upsert(&mut connection, done..done + batch).expect("the disk has room");
             done += batch;
         }
         println!("{}", done - first);

@@ -1,6 +1,6 @@
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The two cores of a measurement: one for the server, one for who drives it.
+/// The two cores of a measurement: one for the server, one for the load generator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     generator: usize,
@@ -8,7 +8,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Takes the first and the last core that this process may use, and stays on the first.
+    /// Takes the first and the last core that this process may use, and pins this thread to the first.
     pub(crate) fn take() -> Cores {
         let allowed = sched_getaffinity(None).expect("Linux tells a process its cores");
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -19,14 +19,14 @@ impl Cores {
         };
         if taken.server == taken.generator {
             println!(
-                "ONE CORE ALONE: server and generator share it, and no figure below means much.\n"
+                "ONLY ONE CORE: server and load generator share it, so the figures below mean little.\n"
             );
         }
         pin(taken.generator);
         taken
     }
 
-    /// Does `work`, and has the processes that it starts stay on the server's core.
+    /// Does `work`. The processes that it starts are pinned to the server's core.
     pub(crate) fn on_servers<T>(self, work: impl FnOnce() -> T) -> T {
         pin(self.server);
         let done = work();
@@ -35,7 +35,7 @@ impl Cores {
     }
 }
 
-/// Has this thread, and the processes and threads that it starts, run on one core.
+/// Pins this thread, and the processes and threads that it starts, to one core.
 fn pin(core: usize) {
     let mut cores = CpuSet::new();
     cores.set(core);

@@ -1,20 +1,20 @@
-//! What an operator sees of the whole program: its size, its memory, how long it takes to start.
+//! The whole program: its size, its memory and its start time.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::cores::Cores;
-use crate::drive::{Pace, Pool, Span};
-use crate::fleet::{Fleet, KNOWN, Member, Subject};
-use crate::jobs::{Jobs, Load};
-use crate::results::{Figure, Settings};
-use crate::server::{Server, beside, clonk};
+use crate::contenders::cores::Cores;
+use crate::contenders::running::{Contender, Contenders, KNOWN, RunningContender};
+use crate::contenders::server::{Server, beside, clonk};
+use crate::load::drive::{Pace, Pool, Span};
+use crate::load::jobs::{Jobs, Load};
+use crate::report::results::{Figure, Settings};
 
-/// The write-ahead log may be as long as that of this much writing when a server is killed.
-const WRITING: Duration = Duration::from_secs(2);
+/// The duration of writing before a server is killed. It determines the length of the write-ahead log.
+const WRITE_TIME: Duration = Duration::from_secs(2);
 
-/// Size, and start and memory on an empty database.
+/// Measures the size, and the start time and memory on an empty database.
 pub(crate) fn whole(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> {
     let (mut starts, mut idle) = (Vec::new(), Vec::new());
     for round in 0..settings.rounds {
@@ -33,20 +33,20 @@ pub(crate) fn whole(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figu
             cores,
             settings,
             |server| {
-                Member::of(server, Jobs::new(KNOWN)).fill(KNOWN);
+                RunningContender::of(server, Jobs::new(KNOWN)).fill(KNOWN);
             },
         ),
     ]
 }
 
-/// Memory of the programs that rows were measured on; there is none where no row was.
-pub(crate) fn memory_after(fleet: &Fleet) -> Vec<Figure> {
-    let subjects = [Subject::Axum, Subject::Clonk];
-    let figures = subjects.into_iter().flat_map(|subject| {
-        let process = fleet.running(subject).map(Member::process);
+/// Returns the memory of the contenders after their rows.
+pub(crate) fn memory_after(contenders: &Contenders) -> Vec<Figure> {
+    let contenders = [Contender::Axum, Contender::Clonk];
+    let figures = contenders.into_iter().flat_map(|contender| {
+        let process = contenders.running(contender).map(RunningContender::process);
         let of = |what: &str, mb: f64| {
             Figure::new(
-                &format!("{subject}: {what} after all rows"),
+                &format!("{contender}: {what} after all rows"),
                 " MB",
                 vec![mb],
             )
@@ -54,7 +54,7 @@ pub(crate) fn memory_after(fleet: &Fleet) -> Vec<Figure> {
         let figures = process.map(|process| {
             let now = of("memory", process.resident_mb());
             [
-                if subject == Subject::Clonk {
+                if contender == Contender::Clonk {
                     now.at_most(64.0)
                 } else {
                     now
@@ -67,7 +67,7 @@ pub(crate) fn memory_after(fleet: &Fleet) -> Vec<Figure> {
     figures.collect()
 }
 
-/// Opening a database whose server was killed while it wrote.
+/// Measures the start on a database whose server was killed while it wrote.
 pub(crate) fn killed(
     what: &str,
     folder: &Path,
@@ -77,15 +77,16 @@ pub(crate) fn killed(
 ) -> Figure {
     prepare(Server::start(clonk(folder), cores));
     let mut opened = |_| {
-        let mut member = Member::of(Server::start(clonk(folder), cores), Jobs::new(KNOWN));
+        let mut running =
+            RunningContender::of(Server::start(clonk(folder), cores), Jobs::new(KNOWN));
         let pool = Pool {
             load: Load::PostKnown,
             connections: 64,
             pace: Pace::Closed,
         };
-        member.drive(&[pool], Span::For(WRITING));
-        // Dropped, it is killed.
-        drop(member);
+        running.drive(&[pool], Span::For(WRITE_TIME));
+        // Dropping it kills the server.
+        drop(running);
         ms(Server::start(clonk(folder), cores).start_time)
     };
     let times = (0..settings.rounds.min(3)).map(&mut opened).collect();
@@ -101,8 +102,8 @@ pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The size of the binary without symbols, which the release build leaves out already; where `strip` is missing, that
-/// is believed.
+/// Returns the size of the binary without symbols. The release build already strips it, so a missing `strip` does not
+/// matter.
 fn stripped_mb(folder: &Path) -> f64 {
     let (binary, stripped) = (beside("clonk"), folder.join("stripped"));
     let done = Command::new("strip")

@@ -5,36 +5,36 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::KEY;
-use crate::cores::Cores;
-use crate::process::Process;
+use crate::contenders::cores::Cores;
+use crate::contenders::process::Process;
+use crate::load::jobs::KEY;
 
 /// A server under measurement.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
-    /// From the start of the process to its first answer.
+    /// The time from the start of the process to its first response.
     pub(crate) start_time: Duration,
 }
 
 impl Server {
-    /// Starts a server that says `http://address` on its standard output once it listens.
+    /// Starts a server that prints `http://address` when it listens.
     pub(crate) fn start(command: Command, cores: Cores) -> Server {
         let began = Instant::now();
         let (process, _, mut screen) = Process::start(command, cores);
         let address = loop {
             let line = screen
                 .next()
-                .expect("the server says where it listens")
-                .expect("it says text");
+                .expect("the server prints its address")
+                .expect("the output is text");
             if let Some((_, rest)) = line.split_once("http://") {
                 let address = rest.split_whitespace().next().unwrap_or_default();
-                break address.parse().expect("the server says where it listens");
+                break address.parse().expect("the server prints its address");
             }
         };
-        ask(address);
+        await_response(address);
         let start_time = began.elapsed();
-        // The rest of the screen is read so that the server never waits for a reader.
+        // The rest of the output is read so that the server never blocks on a full pipe.
         std::thread::spawn(move || screen.for_each(drop));
         Server {
             process,
@@ -44,8 +44,8 @@ impl Server {
     }
 }
 
-/// Asks for a job until there is an answer, whatever it is.
-fn ask(address: SocketAddr) {
+/// Requests a job until there is any response.
+fn await_response(address: SocketAddr) {
     let request =
         format!("GET /api/job?id=x HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
     let mut answer = [0; 12];
@@ -57,7 +57,7 @@ fn ask(address: SocketAddr) {
     while asked().is_err() {}
 }
 
-/// The real binary, as `cargo build --release -p clonk` leaves it, with its default settings.
+/// Returns the command of the real binary, built by `cargo build --release -p clonk`, with its default settings.
 pub(crate) fn clonk(folder: &Path) -> Command {
     let mut command = Command::new(beside("clonk"));
     command
@@ -68,7 +68,7 @@ pub(crate) fn clonk(folder: &Path) -> Command {
     command
 }
 
-/// The application of the whole-system tests, which has public functions to subscribe to.
+/// Returns the command of the whole-system tests' application, which has public functions for subscriptions.
 pub(crate) fn testapp(folder: &Path) -> Command {
     let mut command = Command::new(beside("testapp"));
     command
@@ -78,7 +78,7 @@ pub(crate) fn testapp(folder: &Path) -> Command {
     command
 }
 
-/// A file for what a server logs: it logs what it does by default.
+/// Opens the log file of a server.
 fn log(folder: &Path) -> File {
     std::fs::create_dir_all(folder.parent().expect("a data folder is in a folder"))
         .expect("folders can be made");
@@ -89,14 +89,14 @@ fn log(folder: &Path) -> File {
         .expect("the folder can be written to")
 }
 
-/// One of the programs within this one.
+/// Returns the command of a contender within this program.
 pub(crate) fn own(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.arg(name);
     command
 }
 
-/// A program that was built with this one.
+/// Returns the path of another program that was built in the same folder.
 pub(crate) fn beside(name: &str) -> PathBuf {
     let path = std::env::current_exe()
         .expect("this program has a path")

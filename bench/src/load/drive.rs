@@ -1,13 +1,13 @@
 //! The load generator: one thread, one request at a time on each connection.
 //!
-//! A *pool* is connections that ask for the same. In a closed loop each sends its next request when the last is
-//! answered, so that a slow server is asked less. At a fixed rate, requests are due whether or not the server keeps up;
-//! one that finds no free connection waits, and its latency is counted from when it was due:
+//! A *pool* is a set of connections with the same load. In a closed loop, a connection sends its next request after the
+//! last response, so a slow server gets fewer requests. At a fixed rate (an open loop), requests are due at fixed times.
+//! A request without a free connection waits, and its latency counts from the time when it was due:
 //!
 //! ```text
 //! due     1    2    3    4    5    6                      a stall of the server, with one connection
 //! sent    1    2··············3 4 5 6                     3, 4, 5 were late before they were sent:
-//! latency ▏    ▏▁▁▁▁▁▁▁▁▁▁▁▁▁▁                            they count from where they were due
+//! latency ▏    ▏▁▁▁▁▁▁▁▁▁▁▁▁▁▁                            their latency counts from there
 //! ```
 
 use std::io::{self, Read, Write};
@@ -18,10 +18,10 @@ use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::answer::Answer;
-use crate::jobs::{Jobs, Load};
+use crate::load::jobs::{Jobs, Load};
+use crate::load::response::HttpResponse;
 
-/// Connections that ask for the same, at the same pace.
+/// Connections with the same load and pace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
     pub(crate) load: Load,
@@ -32,44 +32,44 @@ pub(crate) struct Pool {
 /// When the next request is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pace {
-    /// When the last is answered.
+    /// After the response to the last one: a closed loop.
     Closed,
-    /// So many a second, all connections together.
+    /// At this number a second, over all connections: an open loop.
     PerSecond(f64),
 }
 
-/// How long to drive.
+/// The end of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Span {
     For(Duration),
-    /// Until so many requests were sent.
+    /// After this number of requests.
     Requests(u64),
 }
 
-/// What a pool came to.
-pub(crate) struct Driven {
+/// The result of a pool.
+pub(crate) struct PoolResult {
     pub(crate) requests: u64,
     pub(crate) errors: u64,
-    /// Nanoseconds.
+    /// In nanoseconds.
     pub(crate) latency: Histogram<u64>,
     pub(crate) seconds: f64,
 }
 
-/// How long an answer is waited for before it counts as an error.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The system's timers are coarser than the times at which requests are due: the rest is spent looking.
-const COARSE: Duration = Duration::from_millis(2);
+/// The time after which a missing response is an error.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The resolution of the system's timers. Shorter waits poll, because requests are due at exact times.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(2);
 
-/// Drives a server with all pools at once.
+/// Sends requests to a server from all pools at once.
 ///
 /// # Errors
-/// When the server does not take connections.
+/// If the server does not accept connections.
 pub(crate) fn drive(
     address: SocketAddr,
     pools: &[Pool],
     span: Span,
     jobs: &mut Jobs,
-) -> io::Result<Vec<Driven>> {
+) -> io::Result<Vec<PoolResult>> {
     let mut generator = Generator::connect(address, pools)?;
     generator.run(span, jobs)?;
     Ok(generator
@@ -90,9 +90,9 @@ struct Generator {
 struct PoolState {
     pool: Pool,
     idle: Vec<usize>,
-    /// Requests sent so far: at a fixed rate it tells when the next is due.
+    /// The number of sent requests. At a fixed rate it determines when the next one is due.
     sent: u64,
-    driven: Driven,
+    driven: PoolResult,
 }
 
 struct Connection {
@@ -105,8 +105,8 @@ struct Connection {
     is_waiting: bool,
 }
 
-/// What has come over a connection.
-enum Heard {
+/// The data that a connection has received.
+enum Received {
     Nothing,
     Status(u16),
     HangUp,
@@ -124,7 +124,7 @@ impl Generator {
                     .register(&mut connection.stream, Token(at), Interest::READABLE)?;
                 connections.push(connection);
             }
-            let driven = Driven {
+            let driven = PoolResult {
                 requests: 0,
                 errors: 0,
                 latency: histogram(),
@@ -158,15 +158,15 @@ impl Generator {
             u64::MAX
         };
         let mut events = Events::with_capacity(1_024);
-        let mut heard_last = began;
+        let mut last_received = began;
         loop {
             let now = Instant::now();
             let next_due = self.send_due(began, now, end, most, jobs);
             if self.in_flight == 0 && next_due.is_none() {
                 break;
             }
-            if now.duration_since(heard_last) > PATIENCE {
-                self.give_up();
+            if now.duration_since(last_received) > RESPONSE_TIMEOUT {
+                self.count_missing();
                 break;
             }
             let rest = next_due.map_or(Duration::from_millis(100), |due| {
@@ -174,15 +174,15 @@ impl Generator {
             });
             self.poll.poll(
                 &mut events,
-                Some(if rest < COARSE {
+                Some(if rest < TIMER_RESOLUTION {
                     Duration::ZERO
                 } else {
-                    rest - COARSE / 2
+                    rest - TIMER_RESOLUTION / 2
                 }),
             )?;
             for event in &events {
-                heard_last = Instant::now();
-                self.hear(event.token().0);
+                last_received = Instant::now();
+                self.receive(event.token().0);
             }
         }
         let seconds = began.elapsed().as_secs_f64();
@@ -192,7 +192,7 @@ impl Generator {
         Ok(())
     }
 
-    /// Sends what is due; returns when the next is, unless that is for an answer to tell or there is none.
+    /// Sends the due requests. Returns the time of the next one, unless it depends on a response or there is none.
     fn send_due(
         &mut self,
         began: Instant,
@@ -233,7 +233,7 @@ impl Generator {
         let state = &mut self.pools[connection.pool];
         jobs.request(state.pool.load, number, &mut connection.request);
         self.sent += 1;
-        // A request fits into a socket's empty buffer.
+        // A request fits into the empty send buffer of a socket.
         match connection.stream.write(&connection.request) {
             Ok(written) if written == connection.request.len() => {
                 (connection.due, connection.is_waiting, connection.filled) = (due, true, 0);
@@ -243,12 +243,12 @@ impl Generator {
         }
     }
 
-    fn hear(&mut self, number: usize) {
+    fn receive(&mut self, number: usize) {
         let connection = &mut self.connections[number];
         let driven = &mut self.pools[connection.pool].driven;
-        match connection.hear() {
-            Heard::Nothing => return,
-            Heard::Status(status) if connection.is_waiting => {
+        match connection.receive() {
+            Received::Nothing => return,
+            Received::Status(status) if connection.is_waiting => {
                 driven
                     .latency
                     .saturating_record(connection.due.elapsed().as_nanos() as u64);
@@ -256,14 +256,14 @@ impl Generator {
                 driven.errors += u64::from(status != 200);
                 self.pools[connection.pool].idle.push(number);
             }
-            // It is not asked again.
-            Heard::Status(_) | Heard::HangUp => driven.errors += 1,
+            // The connection gets no more requests.
+            Received::Status(_) | Received::HangUp => driven.errors += 1,
         }
         self.in_flight -= usize::from(std::mem::take(&mut connection.is_waiting));
     }
 
-    /// Counts what was never answered.
-    fn give_up(&mut self) {
+    /// Counts the missing responses as errors.
+    fn count_missing(&mut self) {
         for connection in self
             .connections
             .iter()
@@ -291,26 +291,28 @@ impl Connection {
         })
     }
 
-    /// Reads what there is. Nothing follows a whole answer, so that reading ends there.
-    fn hear(&mut self) -> Heard {
+    /// Reads the available bytes. A response is complete when nothing follows, since the server gets no other request.
+    fn receive(&mut self) -> Received {
         loop {
             if self.filled == self.answer.len() {
                 self.answer.resize(2 * self.filled, 0);
             }
             match self.stream.read(&mut self.answer[self.filled..]) {
-                Ok(0) => return Heard::HangUp,
+                Ok(0) => return Received::HangUp,
                 Ok(read) => self.filled += read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
-                Err(_) => return Heard::HangUp,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Received::Nothing;
+                }
+                Err(_) => return Received::HangUp,
             }
-            if let Some(answer) = Answer::parse(&self.answer[..self.filled]) {
-                return Heard::Status(answer.status);
+            if let Some(answer) = HttpResponse::parse(&self.answer[..self.filled]) {
+                return Received::Status(answer.status);
             }
         }
     }
 }
 
-/// For latencies from 100 ns to a minute.
+/// Makes a histogram for latencies from 100 ns to a minute.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(100, 60_000_000_000, 3).expect("the bounds are sound")
 }
@@ -321,7 +323,7 @@ mod tests {
 
     use super::*;
 
-    /// A server of one connection that stalls once, and answers each request at once else.
+    /// Starts a server for one connection. It stalls once, and otherwise responds at once.
     fn stalls_once(stall: Duration, status: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -335,7 +337,7 @@ mod tests {
                 if number == 5 {
                     std::thread::sleep(stall);
                 }
-                // In one piece, or the system waits for more.
+                // The response is written in one piece, because the system delays a second small packet.
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
                 let _ = stream.write_all(answer.as_bytes());
             }
@@ -343,7 +345,7 @@ mod tests {
         address
     }
 
-    fn driven(address: SocketAddr, pace: Pace, span: Span) -> Driven {
+    fn driven(address: SocketAddr, pace: Pace, span: Span) -> PoolResult {
         let pool = Pool {
             load: Load::Get,
             connections: 1,
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_counts_for_every_request_that_was_due_in_it() {
+    fn a_stall_delays_every_request_that_was_due_in_it() {
         let address = stalls_once(Duration::from_millis(400), "200 OK");
         let driven = driven(
             address,
@@ -365,7 +367,7 @@ mod tests {
         assert_eq!(
             (driven.requests, driven.errors),
             (50, 0),
-            "what was due is sent, if late"
+            "every due request is sent, even if late"
         );
         assert!(
             driven.latency.value_at_quantile(0.5) > 100_000_000,
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_than_200_are_errors() {
+    fn a_status_other_than_200_is_an_error() {
         let address = stalls_once(Duration::ZERO, "503 Busy");
         assert_eq!(driven(address, Pace::Closed, Span::Requests(50)).errors, 50);
     }

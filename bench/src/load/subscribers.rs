@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::answer::Answer;
-use crate::jobs::add;
+use crate::load::jobs::add;
+use crate::load::response::HttpResponse;
 
-/// How many subscriptions share a connection.
-const EACH: usize = 100;
+/// The number of subscriptions of a connection.
+const SUBSCRIPTIONS_PER_CONNECTION: usize = 100;
 
-/// Whether the subscriptions are one query, or each its own.
+/// The queries of the subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Same,
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The counter that a subscription looks at.
+    /// Returns the counter of a subscription.
     pub(crate) fn counter(self, number: usize) -> String {
         match self {
             Kind::Same => "same".to_owned(),
@@ -31,39 +31,40 @@ impl Kind {
     }
 }
 
-/// Subscriptions over raw WebSockets that tell when a change has come.
+/// Subscriptions over raw WebSockets.
 pub(crate) struct Subscribers {
-    hears: mpsc::UnboundedReceiver<(Instant, usize)>,
-    /// How long it took until each had its first answer.
+    changes_received: mpsc::UnboundedReceiver<(Instant, usize)>,
+    /// The time until each had its first result.
     pub(crate) took: Duration,
 }
 
 impl Subscribers {
-    /// Opens `count` subscriptions, a hundred over each connection, and waits until each has its first answer.
+    /// Opens `count` subscriptions, a hundred over each connection, and waits for their first results.
     pub(crate) async fn open(address: SocketAddr, kind: Kind, count: usize) -> Subscribers {
-        let (heard, hears) = mpsc::unbounded_channel();
+        let (heard, changes_received) = mpsc::unbounded_channel();
         let began = Instant::now();
         let mut subscribers = Subscribers {
-            hears,
+            changes_received,
             took: Duration::ZERO,
         };
         let names: Vec<String> = (0..count).map(|number| kind.counter(number)).collect();
-        for names in names.chunks(EACH) {
+        for names in names.chunks(SUBSCRIPTIONS_PER_CONNECTION) {
             subscribe(address, names, heard.clone()).await;
         }
-        subscribers.hear(count).await;
+        subscribers.receive(count).await;
         subscribers.took = began.elapsed();
         subscribers
     }
 
-    /// Waits for this many changes; when the last came.
-    pub(crate) async fn hear(&mut self, count: usize) -> Instant {
+    /// Waits for this number of changes. Returns the time of the last.
+    pub(crate) async fn receive(&mut self, count: usize) -> Instant {
         let (mut last, mut heard) = (Instant::now(), 0);
         while heard < count {
-            let next = tokio::time::timeout(Duration::from_secs(60), self.hears.recv()).await;
+            let next =
+                tokio::time::timeout(Duration::from_secs(60), self.changes_received.recv()).await;
             let (at, changes) = next
-                .expect("a change is told within a minute")
-                .expect("subscribers live");
+                .expect("a change arrives within a minute")
+                .expect("the connections are open");
             last = at;
             heard += changes;
         }
@@ -96,7 +97,7 @@ async fn subscribe(
     });
 }
 
-/// Opens a connection that has subscribed to nothing yet.
+/// Opens a connection without subscriptions.
 pub(crate) async fn connect(address: SocketAddr) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(address)
         .await
@@ -121,7 +122,7 @@ async fn send(socket: &mut WebSocketStream<TcpStream>, message: &serde_json::Val
         .expect("the server reads");
 }
 
-/// Who commits, one after another, while others on this thread listen.
+/// A client that commits one mutation after another while subscribers on the same thread wait.
 pub(crate) struct Writer {
     stream: TcpStream,
     request: Vec<u8>,
@@ -153,7 +154,7 @@ impl Writer {
                 .read_buf(&mut answer)
                 .await
                 .expect("the server answers");
-            if let Some(answer) = Answer::parse(&answer) {
+            if let Some(answer) = HttpResponse::parse(&answer) {
                 break answer;
             }
         };

@@ -2,14 +2,15 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::fleet::Subject;
-use crate::results::{Disk, Figure, Results, Row, Wanted, median, spread};
+use crate::contenders::running::Contender;
+use crate::report::results::{Disk, Figure, Results, Row, Wanted};
+use crate::report::statistics::{median, spread};
 
-/// Between these two lines BENCHMARKS.md has what a run has measured.
+/// The lines in BENCHMARKS.md between which the figures stand.
 const BEGIN: &str = "<!-- figures: begin -->\n";
 const END: &str = "<!-- figures: end -->\n";
 
-/// The results as Markdown.
+/// Formats the results as Markdown.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut text = conditions(results);
     let (targets, others): (Vec<_>, Vec<_>) = results
@@ -30,10 +31,10 @@ pub(crate) fn markdown(results: &Results) -> String {
     text
 }
 
-/// Puts the results into a document, in the place of the last ones.
+/// Replaces the figures in a document.
 ///
 /// # Errors
-/// When the document cannot be read or written, or has no such place.
+/// If the document cannot be read or written, or has no place for the figures.
 pub(crate) fn write_into(document: &Path, results: &Results) -> Result<(), String> {
     let text = fs::read_to_string(document).map_err(|error| error.to_string())?;
     let place = text
@@ -107,7 +108,7 @@ fn range(figure: &Figure) -> String {
     format!("{}–{}", number(least), number(greatest))
 }
 
-/// Three figures that mean something, and no more.
+/// Formats a number with three significant digits.
 fn number(number: f64) -> String {
     match number.abs() {
         size if size >= 100.0 => grouped(number.round() as i64),
@@ -117,7 +118,7 @@ fn number(number: f64) -> String {
     }
 }
 
-/// With a comma before each thousand.
+/// Formats a number with commas between the thousands.
 fn grouped(number: i64) -> String {
     let mut text = String::new();
     for (at, digit) in number.to_string().chars().rev().enumerate() {
@@ -132,14 +133,14 @@ fn grouped(number: i64) -> String {
 const ROW_HEAD: &str = "| | | a second | spread | p50 ms | p99 ms | p99.9 ms | CPU s per 1,000 | server, generator busy | \
      fsyncs per 1,000 writes |\n|---|---|---|---|---|---|---|---|---|---|\n";
 
-/// Shows a row as soon as it is measured.
+/// Prints a row.
 pub(crate) fn print_row(row: &Row) {
     print!("{}", line(row));
 }
 
 fn line(row: &Row) -> String {
     let disk = if row.disk == Disk::AsIs { "" } else { ", 2 ms" };
-    let mut line = format!("| {}{disk} | {} ", row.cell, row.subject);
+    let mut line = format!("| {}{disk} | {} ", row.case, row.contender);
     if row.errors() > 0 {
         return line + &format!("| VOID: {} errors | | | | | | | |\n", row.errors());
     }
@@ -158,8 +159,8 @@ fn line(row: &Row) -> String {
         row.median(|round| round.p99_ms),
         row.median(|round| round.p999_ms),
     ];
-    // The loops have no requests.
-    let has_latency = !matches!(row.subject, Subject::Loop1 | Subject::Loop64);
+    // The write loops have no requests.
+    let has_latency = !matches!(row.contender, Contender::Loop1 | Contender::Loop64);
     latencies.iter().for_each(|ms| {
         line += &if has_latency {
             format!("| {ms:.3} ")
@@ -167,7 +168,7 @@ fn line(row: &Row) -> String {
             "| ".to_owned()
         }
     });
-    let busy = |pick: fn(&crate::results::Round) -> f64| row.median(pick) * 100.0;
+    let busy = |pick: fn(&crate::report::results::Round) -> f64| row.median(pick) * 100.0;
     let cpu = row.median(|round| round.cpu_seconds);
     let (server, generator) = (
         busy(|round| round.server_busy),
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_as_long_as_they_mean_something() {
+    fn numbers_have_three_significant_digits() {
         let shown = [1_234_567.0, 100.4, 99.94, 1.234, 0.0123, -1_500.0].map(number);
         assert_eq!(
             shown,

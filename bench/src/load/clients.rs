@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::case::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,22 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::drive::histogram;
+use crate::load::drive::histogram;
 
-/// Connections for requests and answers of any length, each of which asks again when it is answered. They take more of
-/// their core than the generator of `drive.rs` does.
+/// Connections in a closed loop for requests and responses of any length. They need more CPU than the generator of
+/// `drive.rs`.
 pub(crate) struct Clients(Vec<SendRequest<Full<Bytes>>>);
 
-/// What a moment of asking came to.
-pub(crate) struct Asked {
-    /// Nanoseconds.
+/// The result of driving clients for a moment.
+pub(crate) struct ClientStats {
+    /// In nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// In the bodies of answers.
+    /// The bytes of response bodies.
     pub(crate) bytes: u64,
     pub(crate) seconds: f64,
 }
 
-impl Asked {
+impl ClientStats {
     pub(crate) fn per_second(&self) -> f64 {
         self.latency.len() as f64 / self.seconds
     }
@@ -39,7 +39,7 @@ impl Clients {
         for _ in 0..count {
             let stream = TcpStream::connect(address)
                 .await
-                .expect("the server takes connections");
+                .expect("the server accepts connections");
             stream
                 .set_nodelay(true)
                 .expect("a connection can be set up");
@@ -52,24 +52,24 @@ impl Clients {
         Clients(clients)
     }
 
-    /// Asks over the first connection, and reads the answer whole.
-    pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Bytes {
+    /// Sends a request over the first connection and reads the whole response.
+    pub(crate) async fn send_one(&mut self, request: Request<Full<Bytes>>) -> Bytes {
         let answer = send(&mut self.0[0], request).await;
         answer
             .into_body()
             .collect()
             .await
-            .expect("an answer comes whole")
+            .expect("the response is complete")
             .to_bytes()
     }
 
-    /// Asks over all connections until the moment is over or there are no more requests.
+    /// Sends requests over all connections until the moment is over or there are no more.
     pub(crate) async fn drive(
         &mut self,
         moment: Duration,
         requests: impl Iterator<Item = Request<Full<Bytes>>>,
-    ) -> Asked {
-        let asked = RefCell::new(Asked {
+    ) -> ClientStats {
+        let asked = RefCell::new(ClientStats {
             latency: histogram(),
             bytes: 0,
             seconds: 0.0,
@@ -85,7 +85,7 @@ impl Clients {
                 let mut bytes = 0;
                 while let Some(frame) = body.frame().await {
                     bytes += frame
-                        .expect("an answer comes whole")
+                        .expect("the response is complete")
                         .data_ref()
                         .map_or(0, Bytes::len) as u64;
                 }
@@ -97,7 +97,7 @@ impl Clients {
             }
         }))
         .await;
-        Asked {
+        ClientStats {
             seconds: began.elapsed().as_secs_f64(),
             ..asked.into_inner()
         }
@@ -116,7 +116,7 @@ async fn send(
     let answer = client
         .send_request(request)
         .await
-        .expect("the server answers");
+        .expect("the server responds");
     assert_eq!(answer.status(), 200, "{what}");
     answer
 }
