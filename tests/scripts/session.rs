@@ -1,3 +1,20 @@
+//! Sessions of the sync WebSocket: the messages that clients send and the messages that they get.
+//!
+//! ```text
+//! a> connect s1 [COUNT [NANOS]]           sends `Connect` with the session `s1`
+//! a> modify 0->1 add 0 lists:all {…}      sends `ModifyQuerySet`; `;` separates the changes
+//! a> mutation 0 lists:push {…}            also `action`
+//! a> auth 0 user ada [for SECONDS]        also `auth 0 admin [KEY [as USER]]` and `auth 0 none`
+//! a> raw TEXT, a> binary                  sends any text, or a binary message
+//! > wait 2                                lets two seconds pass
+//! > drain                                 stops the server, as SIGTERM does
+//! ```
+//!
+//! After each step the runner waits until nothing happens any more, and prints the messages that the clients got. Time
+//! is paused, so that this takes no time. Clients in capitals do not accept chunked transitions. The runner checks that
+//! each transition begins where the last one ended, that timestamps do not go back, and that the transition after a
+//! response to a mutation includes it.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,64 +26,79 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::application::{ADMIN_KEY, Running};
+use crate::golden::{Line, Script, Transcript};
 
-/// How long something that is expected may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long nothing is waited for.
-const SILENCE: Duration = Duration::from_millis(60);
+/// The pause after which nothing more happens. Paused time advances only when no task can run.
+const SETTLE_TIME: Duration = Duration::from_millis(50);
 
-/// Runs a script against a server of its own; see the crate's documentation for the language.
-pub(crate) async fn run(script: &str) {
-    let mut stage = Stage {
-        server: Running::start().await,
-        clients: BTreeMap::new(),
-        transcript: String::new(),
-    };
-    for line in script
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        stage.transcript.push_str(&format!("{line}\n"));
-        stage.step(line).await;
-    }
-    for (name, mut client) in std::mem::take(&mut stage.clients) {
-        let heard = client.hear(SILENCE).await;
-        assert!(
-            matches!(heard.as_deref(), None | Some("closed")),
-            "{name} hears at the end: {heard:?}\n{}",
-            stage.transcript
-        );
-    }
-    stage.server.end().await;
+#[tokio::test(start_paused = true)]
+async fn sync() {
+    run_folder("sync").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn live() {
+    run_folder("live").await;
+}
+
+async fn run_folder(folder: &str) {
+    for script in Script::of_folder(folder) {
+        let mut stage = Stage {
+            server: Running::start().await,
+            clients: BTreeMap::new(),
+        };
+        let mut transcript = Transcript::default();
+        for line in script.lines() {
+            match line {
+                Line::Comment(line) => transcript.add_line(line),
+                Line::Step(step) => {
+                    transcript.add_line(step);
+                    stage.execute(step).await;
+                    for line in stage.received().await {
+                        transcript.add_output(&line);
+                    }
+                }
+            }
+        }
+        drop(stage.clients);
+        tokio::time::sleep(SETTLE_TIME).await;
+        stage.server.end().await;
+        script.check(&transcript);
+    }
+}
+
+/// A server and its clients.
 struct Stage {
     server: Running,
     clients: BTreeMap<String, Client>,
-    transcript: String,
 }
 
-/// A client, and where it is.
+/// A client and the state of its session.
 struct Client {
     socket: WebSocketStream<TcpStream>,
     version: Json,
-    /// The timestamp of the last response that no transition has covered.
-    owed: u64,
+    /// The timestamp of the last response that no transition has included yet.
+    response_ts: u64,
     chunks: String,
 }
 
 impl Stage {
-    async fn step(&mut self, line: &str) {
-        if line == "drain" {
-            return self.server.drain();
+    async fn execute(&mut self, line: &str) {
+        let (name, step) = line.split_once("> ").expect("a step is `client> step`");
+        if name.is_empty() {
+            match step.split_once(' ') {
+                Some(("wait", seconds)) => {
+                    let seconds = seconds.parse().expect("a number of seconds");
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
+                None if step == "drain" => self.server.drain(),
+                _ => panic!("unknown step: {step}"),
+            }
+            return;
         }
-        let (name, rest) = line
-            .split_once(' ')
-            .expect("a line is a client and what it does");
         if !self.clients.contains_key(name) {
-            // An npm client, which puts chunks together; those in capitals are others.
-            let path = if name.chars().all(char::is_uppercase) {
+            // The path tells the server which client it is. A client of the npm package puts chunks together.
+            let path = if name.starts_with(char::is_uppercase) {
                 "/api/sync"
             } else {
                 "/api/1.48.0/sync"
@@ -74,39 +106,41 @@ impl Stage {
             let client = Client::connect(&self.server, path).await;
             self.clients.insert(name.to_owned(), client);
         }
-        let client = self.clients.get_mut(name).expect("it is there");
-        if rest == "." {
-            let heard = client.hear(SILENCE).await;
-            assert_eq!(
-                heard, None,
-                "{name} should hear nothing\n{}",
-                self.transcript
-            );
-        } else if let Some(expected) = rest.strip_prefix("< ") {
-            let heard = client
-                .hear(PATIENCE)
-                .await
-                .unwrap_or_else(|| "nothing".to_owned());
-            assert_eq!(heard, expected, "what {name} hears\n{}", self.transcript);
-        } else {
-            let said = rest
-                .strip_prefix("> ")
-                .expect("a client says (`>`), hears (`<`) or hears nothing (`.`)");
-            let message = message(&self.server, said).await;
-            client.socket.send(message).await.expect("the server reads");
+        let message = message(&self.server, step).await;
+        let client = self.clients.get_mut(name).expect("the client is connected");
+        client.socket.send(message).await.expect("the server reads");
+    }
+
+    /// Waits until nothing happens any more, and returns the messages that the clients got.
+    async fn received(&mut self) -> Vec<String> {
+        tokio::time::sleep(SETTLE_TIME).await;
+        let mut lines = Vec::new();
+        let mut closed = Vec::new();
+        for (name, client) in &mut self.clients {
+            while let Some(words) = client.next_message().await {
+                if words == "closed" {
+                    closed.push(name.clone());
+                    break;
+                }
+                lines.push(format!("{name} < {words}"));
+            }
         }
+        for name in closed {
+            self.clients.remove(&name);
+        }
+        lines
     }
 }
 
-/// The UUID of the session that scripts call by this name, six letters at most.
+/// Returns the UUID of the session with this name, which has six letters at most.
 fn session(name: &str) -> String {
     let digits = data_encoding::HEXLOWER.encode(name.as_bytes());
     format!("00000000-0000-4000-8000-{digits:0>12}")
 }
 
-/// What a client says, in the words of the protocol.
-async fn message(server: &Running, said: &str) -> Message {
-    let (word, rest) = said.split_once(' ').unwrap_or((said, ""));
+/// Returns the message of a step.
+async fn message(server: &Running, step: &str) -> Message {
+    let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
     let parsed = |text: &str| {
         serde_json::from_str::<Json>(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     };
@@ -134,7 +168,7 @@ async fn message(server: &Running, said: &str) -> Message {
                 let id: u64 = words[1].parse().expect("a number");
                 match words[0] {
                     "remove" => json!({"type": "Remove", "queryId": id}),
-                    // With a journal, the arguments are an array of both.
+                    // An array has the arguments and a journal.
                     _ => match parsed(words[3]) {
                         Json::Array(both) => json!({"type": "Add", "queryId": id, "udfPath": words[2], "args": [both[0]], "journal": both[1]}),
                         args => json!({"type": "Add", "queryId": id, "udfPath": words[2], "args": [args]}),
@@ -178,7 +212,7 @@ async fn message(server: &Running, said: &str) -> Message {
             }
             authenticate
         }
-        _ => panic!("`{word}` is nothing that a client says"),
+        _ => panic!("unknown step: {word}"),
     };
     Message::text(json.to_string())
 }
@@ -206,18 +240,16 @@ impl Client {
         Client {
             socket,
             version,
-            owed: 0,
+            response_ts: 0,
             chunks: String::new(),
         }
     }
 
-    /// The next message in the script's words; `None` when nothing comes in time.
-    async fn hear(&mut self, patience: Duration) -> Option<String> {
+    /// Returns the next message in the words of the scripts, or `None` if none has come.
+    async fn next_message(&mut self) -> Option<String> {
         loop {
-            let message = match tokio::time::timeout(patience, self.socket.next())
-                .await
-                .ok()?
-            {
+            let next = tokio::time::timeout(SETTLE_TIME, self.socket.next());
+            let message = match next.await.ok()? {
                 Some(Ok(message)) => message,
                 _ => return Some("closed".to_owned()),
             };
@@ -257,7 +289,7 @@ impl Client {
             "Transition" => self.transition(json),
             "MutationResponse" | "ActionResponse" => {
                 if json["ts"].is_string() {
-                    self.owed = nanos(&json["ts"]);
+                    self.response_ts = nanos(&json["ts"]);
                 }
                 let id = &json["requestId"];
                 match json["success"].as_bool() {
@@ -284,8 +316,11 @@ impl Client {
         let end = &json["endVersion"];
         let (before, now) = (nanos(&self.version["ts"]), nanos(&end["ts"]));
         assert!(now >= before, "timestamps never go back");
-        assert!(now >= self.owed, "the transition after a response has it");
-        self.owed = 0;
+        assert!(
+            now >= self.response_ts,
+            "the transition after a response includes it"
+        );
+        self.response_ts = 0;
         self.version = end.clone();
         let mut words = format!("Transition {}.{}", end["querySet"], end["identity"]);
         for change in json["modifications"]
@@ -320,7 +355,7 @@ fn shortened(value: &Json) -> String {
     }
 }
 
-/// An error without its request's id, and its data.
+/// Returns the text of an error without its request id, and its data.
 fn failure(message: &Json, data: Option<&Json>) -> String {
     let message = message.as_str().expect("an error is text");
     let (id, rest) = message

@@ -63,11 +63,24 @@ async fn count(ctx: &mut QueryCtx, args: Of) -> Result<f64> {
     Ok(all(ctx, args).await?.len() as f64)
 }
 
+async fn is_empty(ctx: &mut QueryCtx, args: Of) -> Result<bool> {
+    Ok(count(ctx, args).await? == 0.0)
+}
+
 async fn must_be_empty(ctx: &mut QueryCtx, args: Of) -> Result<()> {
     match count(ctx, args).await? {
         0.0 => Ok(()),
         count => Err(Error::application(count)),
     }
+}
+
+/// Deletes a list.
+async fn clear(ctx: &mut MutationCtx, args: Of) -> Result<()> {
+    let lines = ctx.db.query(Line::BY_LIST.eq(args.list)).collect().await?;
+    for line in lines {
+        ctx.db.delete(line.id).await?;
+    }
+    Ok(())
 }
 
 async fn push(ctx: &mut MutationCtx, args: Push) -> Result<f64> {
@@ -131,8 +144,10 @@ fn functions() -> Functions {
         .query("all", all)
         .query("page", page)
         .query("count", count)
+        .query("isEmpty", is_empty)
         .query("mustBeEmpty", must_be_empty)
         .mutation("push", push)
+        .mutation("clear", clear)
         .mutation("fail", fail)
         .mutation("breakDown", break_down)
         .action("shout", shout)

@@ -276,17 +276,57 @@ async fn increment(store: &dyn Store) {
     }
 }
 
+/// An exclusive transaction commits at the first attempt, whatever others write meanwhile.
+pub async fn an_exclusive_transaction_never_conflicts<M: Future<Output = TestStore>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
+    let (made, _) = open(make).await;
+    let store = &*made.store;
+    fill(store, [0]).await;
+    let exclusive = async {
+        let mut transaction = store.begin_exclusive().await.unwrap();
+        // The others get the chance to commit.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let old = transaction.get(task(store, 0, None).id).await.unwrap();
+        let old = old.expect("the document exists");
+        let mut buffer = WriteBuffer::new(store.catalog());
+        let new = task(store, 0, Some(n(&old) + 1));
+        buffer.put(Some(old), Some(new));
+        transaction.commit(buffer.into_write_set()).await.unwrap();
+    };
+    let others = join_all((0..50).map(|_| increment(store)).collect());
+    tokio::join!(exclusive, others);
+    let mut snapshot = store.snapshot().await.unwrap();
+    let counted = snapshot.get(task(store, 0, None).id).await.unwrap();
+    assert_eq!(n(&counted.expect("the document exists")), 51);
+}
+
+/// `catch_up` returns a published timestamp at or after every acknowledged commit.
+pub async fn catching_up_reaches_every_acknowledged_commit<M: Future<Output = TestStore>>(
+    make: &impl Fn(Arc<dyn Clock>) -> M,
+) {
+    let (made, _) = open(make).await;
+    let store = &*made.store;
+    for which in 0..10 {
+        let acknowledged = commit(store, [(None, Some(task(store, which, None)))]).await;
+        let caught_up = store.catch_up().await.unwrap();
+        assert!(acknowledged <= caught_up && caught_up <= store.published());
+    }
+}
+
 /// A transaction that waits too long for the write lock fails. Runs with paused time.
 pub async fn waiting_too_long_for_the_write_lock_fails<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
     let (made, _) = open(make).await;
     let store = &*made.store;
-    let holder = store.begin().await.unwrap();
-    let refused = store.begin().await.err().expect("the write lock is held");
+    let holder = store.begin_exclusive().await.unwrap();
+    let refused = store.begin_exclusive().await.err().expect("the write lock is held");
     assert!(matches!(refused, StoreError::Busy { .. }), "{refused}");
     drop(holder);
-    store.begin().await.expect("the write lock is free again");
+    store.begin_exclusive().await.expect("the write lock is free again");
 }
 
 /// A closed store rejects later calls.

@@ -13,10 +13,12 @@ pub mod files;
 pub mod foreign;
 pub mod growing;
 pub mod model;
+pub mod optimistic;
 pub mod reading;
 pub mod support;
 pub mod unique;
 
+pub use optimistic::OptimisticStore;
 pub use support::{ManualClock, TestStore};
 
 /// Makes a module with the tests of the suite. Each runs on a new store.
@@ -44,7 +46,8 @@ macro_rules! conformance_suite {
                     timestamps_increase_when_the_clock_does_not, an_empty_commit_allocates_no_timestamp,
                     the_observer_is_notified_once_in_order_before_publication, an_acknowledged_commit_is_published,
                     a_commit_reports_old_and_new_keys, a_closed_store_rejects_calls,
-                    a_commit_with_a_dropped_caller_is_atomic, concurrent_increments_are_all_kept;
+                    a_commit_with_a_dropped_caller_is_atomic, concurrent_increments_are_all_kept,
+                    an_exclusive_transaction_never_conflicts, catching_up_reaches_every_acknowledged_commit;
                 growing: an_index_is_built_in_steps,
                     an_undeclared_index_is_removed, table_numbers_are_never_reused;
             }
