@@ -62,7 +62,11 @@ impl Script {
             );
         }
         let rest: Vec<&str> = expected.collect();
-        assert!(rest.is_empty(), "{}: missing output {rest:?}", self.path.display());
+        assert!(
+            rest.is_empty(),
+            "{}: missing output {rest:?}",
+            self.path.display()
+        );
     }
 }
 

@@ -11,6 +11,7 @@
 //! put KEY NUMBER           writes a document; prints nothing
 //! add KEY NUMBER           reads a document and writes the sum
 //! delete KEY               deletes a document
+//! leave KEY                writes 0 if another document has the number 1 too
 //! savepoint, release, rollback
 //! commit, abort            ends the transaction or the view
 //! retry                    executes the transaction again if its commit met a conflict
@@ -25,8 +26,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use lentil_store::conformance::support::{all, commit, index, n, task, which};
-use lentil_store::{CommitError, IndexRef, Order, Snapshot, Store, StoreError, Transaction, WriteBuffer};
+use lentil_store::conformance::support::{commit, index, n, task, which};
+use lentil_store::{
+    CommitError, IndexRef, Order, Snapshot, Store, StoreError, Transaction, WriteBuffer,
+};
 use lentil_values::{IndexKey, Interval, KeyWriter, Value};
 
 use crate::golden::{Line, Script, Transcript};
@@ -147,7 +150,10 @@ impl Stage {
                 let pair = |pair: &str| {
                     let (key, number) = pair.split_once('=').expect("set KEY=NUMBER");
                     let number = number.parse().expect("a number");
-                    (None, Some(task(store, key.parse().expect("a key"), Some(number))))
+                    (
+                        None,
+                        Some(task(store, key.parse().expect("a key"), Some(number))),
+                    )
                 };
                 commit(store, pairs.split(' ').map(pair)).await;
                 Vec::new()
@@ -155,10 +161,18 @@ impl Stage {
             None if step == "all" => {
                 let mut snapshot = store.snapshot().await.expect("a snapshot is taken");
                 let rows = snapshot
-                    .scan(index(store, "by_id"), &Interval::all(), Order::Asc, usize::MAX)
+                    .scan(
+                        index(store, "by_id"),
+                        &Interval::all(),
+                        Order::Asc,
+                        usize::MAX,
+                    )
                     .await
                     .expect("the index can be scanned");
-                vec![print_documents(rows.iter().map(|row| (which(&row.document), n(&row.document))))]
+                vec![print_documents(
+                    rows.iter()
+                        .map(|row| (which(&row.document), n(&row.document))),
+                )]
             }
             _ => panic!("unknown step: {step}"),
         }
@@ -180,7 +194,8 @@ impl Stage {
                 panic!("{name} does not wait");
             };
             let transaction = begin.await.expect("the write lock is free");
-            client.state = ClientState::Writing(transaction, WriteBuffer::new(self.store.catalog()));
+            client.state =
+                ClientState::Writing(transaction, WriteBuffer::new(self.store.catalog()));
             output.push(format!("{name}> begin: has the write lock"));
             for step in steps {
                 let mut lines = Vec::new();
@@ -192,10 +207,19 @@ impl Stage {
     }
 
     /// Executes a step of a client that does not wait.
-    async fn step(&mut self, name: &str, client: &mut Client, step: &str, output: &mut Vec<String>) {
+    async fn step(
+        &mut self,
+        name: &str,
+        client: &mut Client,
+        step: &str,
+        output: &mut Vec<String>,
+    ) {
         let words: Vec<&str> = step.split(' ').collect();
         match words[0] {
-            "begin" => self.begin(name, client, words.get(1) == Some(&"exclusive"), output).await,
+            "begin" => {
+                self.begin(name, client, words.get(1) == Some(&"exclusive"), output)
+                    .await
+            }
             "snapshot" => {
                 let snapshot = self.store.snapshot().await.expect("a snapshot is taken");
                 client.state = ClientState::Reading(snapshot);
@@ -225,7 +249,13 @@ impl Stage {
         }
     }
 
-    async fn begin(&mut self, name: &str, client: &mut Client, exclusive: bool, output: &mut Vec<String>) {
+    async fn begin(
+        &mut self,
+        name: &str,
+        client: &mut Client,
+        exclusive: bool,
+        output: &mut Vec<String>,
+    ) {
         let store = Arc::clone(&self.store);
         let mut begin: Begin = Box::pin(async move {
             if exclusive {
@@ -280,7 +310,9 @@ impl Client {
                 let number = number.map_or("none".to_owned(), |number| number.to_string());
                 Some(format!("{}={number}", key()))
             }
-            "scan" => Some(print_documents(self.scan(store, words[1]).await.into_iter())),
+            "scan" => Some(print_documents(
+                self.scan(store, words[1]).await.into_iter(),
+            )),
             "count" => Some(self.count(store, words[1]).await.to_string()),
             "put" => {
                 self.put(store, key(), Some(number())).await;
@@ -294,6 +326,13 @@ impl Client {
             "delete" => {
                 self.put(store, key(), None).await;
                 None
+            }
+            "leave" => {
+                if self.count(store, "1..2").await < 2 {
+                    return Some("stays".to_owned());
+                }
+                self.put(store, key(), Some(0)).await;
+                Some("leaves".to_owned())
             }
             word => {
                 let ClientState::Writing(_, buffer) = &mut self.state else {
@@ -337,20 +376,30 @@ impl Client {
         let rows = match &mut self.state {
             ClientState::Writing(transaction, buffer) => {
                 let limit = usize::MAX;
-                buffer.scan(&mut **transaction, index, &interval, Order::Asc, limit).await
+                buffer
+                    .scan(&mut **transaction, index, &interval, Order::Asc, limit)
+                    .await
             }
-            ClientState::Reading(snapshot) => snapshot.scan(index, &interval, Order::Asc, usize::MAX).await,
+            ClientState::Reading(snapshot) => {
+                snapshot
+                    .scan(index, &interval, Order::Asc, usize::MAX)
+                    .await
+            }
             _ => panic!("a read needs a transaction or a view"),
         };
         let rows = rows.expect("the read succeeds");
-        rows.iter().map(|row| (which(&row.document), n(&row.document))).collect()
+        rows.iter()
+            .map(|row| (which(&row.document), n(&row.document)))
+            .collect()
     }
 
     async fn count(&mut self, store: &dyn Store, range: &str) -> usize {
         let (index, interval) = by_number(store, range);
         let count = match &mut self.state {
             ClientState::Writing(transaction, buffer) => {
-                buffer.count(&mut **transaction, index, &interval, usize::MAX).await
+                buffer
+                    .count(&mut **transaction, index, &interval, usize::MAX)
+                    .await
             }
             ClientState::Reading(snapshot) => snapshot.count(index, &interval, usize::MAX).await,
             _ => panic!("a read needs a transaction or a view"),
@@ -375,7 +424,9 @@ fn by_number(store: &dyn Store, range: &str) -> (IndexRef, Interval) {
 }
 
 fn print_documents(documents: impl Iterator<Item = (i64, i64)>) -> String {
-    let documents: Vec<String> = documents.map(|(key, number)| format!("{key}={number}")).collect();
+    let documents: Vec<String> = documents
+        .map(|(key, number)| format!("{key}={number}"))
+        .collect();
     if documents.is_empty() {
         "none".to_owned()
     } else {

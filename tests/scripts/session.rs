@@ -233,6 +233,8 @@ impl Client {
         let stream = TcpStream::connect(server.address)
             .await
             .expect("the server listens");
+        // Otherwise a second small message waits for the system's acknowledgement of the first, in real time.
+        stream.set_nodelay(true).expect("the option exists");
         let (socket, _) = client_async(format!("ws://{}{path}", server.address), stream)
             .await
             .expect("a WebSocket");

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lentil_sqlite::{SqliteOptions, SqliteStore};
+use lentil_store::MemoryStore;
 use lentil_store::conformance::support::{declare, tasks};
 use lentil_store::conformance::{ManualClock, OptimisticStore, TestStore};
-use lentil_store::MemoryStore;
 
 /// A new store of each kind, with its name and the table `tasks`.
 pub(crate) async fn new_stores() -> Vec<(&'static str, TestStore)> {

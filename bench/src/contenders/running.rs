@@ -78,7 +78,7 @@ impl Contenders {
     }
 
     /// Returns a running contender with its jobs, and starts it if necessary.
-    pub(crate) fn running(&mut self, contender: Contender) -> &mut RunningContender {
+    pub(crate) fn started(&mut self, contender: Contender) -> &mut RunningContender {
         if !self.running.contains_key(&contender) {
             let running = self.start(contender);
             self.running.insert(contender, running);

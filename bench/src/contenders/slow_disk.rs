@@ -13,7 +13,8 @@ impl Shim {
     pub(crate) fn compile(folder: &Path) -> Option<Shim> {
         let source = folder.join("slow_fsync.c");
         let library = folder.join("slow_fsync.so");
-        fs::write(&source, include_str!("../slow_fsync.c")).expect("the folder can be written to");
+        fs::write(&source, include_str!("../../slow_fsync.c"))
+            .expect("the folder can be written to");
         let compiled = Command::new("cc")
             .args(["-O2", "-shared", "-fPIC", "-o"])
             .arg(&library)

@@ -1,4 +1,4 @@
-use std::case::RefCell;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,7 @@ use crate::contenders::axum_service;
 use crate::contenders::cores::Cores;
 use crate::contenders::running::{KNOWN, RunningContender};
 use crate::contenders::server::{Server, clonk, own};
-use crate::load::jobs::{Jobs, job_id, mix};
+use crate::load::jobs::{Jobs, idea, job_id, mix};
 use crate::report::results::{Figure, Round, Settings};
 use crate::suites::cases::of_any_size;
 use crate::suites::rounds::measure_once;

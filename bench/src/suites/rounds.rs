@@ -101,7 +101,7 @@ fn measure_round(
     moment: Duration,
     found: &mut Option<Durability>,
 ) -> Round {
-    let running = contenders.running(contender);
+    let running = contenders.started(contender);
     running.delay_fsyncs(if case.disk == Disk::Slow {
         SLOW_FSYNC_DELAY
     } else {

@@ -40,31 +40,25 @@ pub(crate) fn whole(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figu
 }
 
 /// Returns the memory of the contenders after their rows.
-pub(crate) fn memory_after(contenders: &Contenders) -> Vec<Figure> {
-    let contenders = [Contender::Axum, Contender::Clonk];
-    let figures = contenders.into_iter().flat_map(|contender| {
-        let process = contenders.running(contender).map(RunningContender::process);
-        let of = |what: &str, mb: f64| {
-            Figure::new(
-                &format!("{contender}: {what} after all rows"),
-                " MB",
-                vec![mb],
-            )
+pub(crate) fn memory_after(running: &Contenders) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for contender in [Contender::Axum, Contender::Clonk] {
+        let Some(process) = running.running(contender).map(RunningContender::process) else {
+            continue;
         };
-        let figures = process.map(|process| {
-            let now = of("memory", process.resident_mb());
-            [
-                if contender == Contender::Clonk {
-                    now.at_most(64.0)
-                } else {
-                    now
-                },
-                of("most memory", process.most_resident_mb()),
-            ]
+        let figure = |what: &str, mb: f64| {
+            let name = format!("{contender}: {what} after all rows");
+            Figure::new(&name, " MB", vec![mb])
+        };
+        let current = figure("memory", process.resident_mb());
+        figures.push(if contender == Contender::Clonk {
+            current.at_most(64.0)
+        } else {
+            current
         });
-        figures.into_iter().flatten()
-    });
-    figures.collect()
+        figures.push(figure("most memory", process.most_resident_mb()));
+    }
+    figures
 }
 
 /// Measures the start on a database whose server was killed while it wrote.

@@ -78,7 +78,7 @@ async fn must_be_empty(ctx: &mut QueryCtx, args: Of) -> Result<()> {
 async fn clear(ctx: &mut MutationCtx, args: Of) -> Result<()> {
     let lines = ctx.db.query(Line::BY_LIST.eq(args.list)).collect().await?;
     for line in lines {
-        ctx.db.delete(line.id).await?;
+        ctx.db.delete(&line.id).await?;
     }
     Ok(())
 }
