@@ -323,10 +323,17 @@ pub async fn waiting_too_long_for_the_write_lock_fails<M: Future<Output = TestSt
     let (made, _) = open(make).await;
     let store = &*made.store;
     let holder = store.begin_exclusive().await.unwrap();
-    let refused = store.begin_exclusive().await.err().expect("the write lock is held");
+    let refused = store
+        .begin_exclusive()
+        .await
+        .err()
+        .expect("the write lock is held");
     assert!(matches!(refused, StoreError::Busy { .. }), "{refused}");
     drop(holder);
-    store.begin_exclusive().await.expect("the write lock is free again");
+    store
+        .begin_exclusive()
+        .await
+        .expect("the write lock is free again");
 }
 
 /// A closed store rejects later calls.
