@@ -1,6 +1,6 @@
 //! The check of the key, as in `crates/http/src/api.rs`.
 
-use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
+use lentil::{ActionCtx, Request, Response, Result, StatusCode, object};
 
 /// The name of the key that the routes need.
 pub const API_KEY: &str = "CLONK_API_KEY";
@@ -10,6 +10,6 @@ pub(crate) async fn is_authorized(ctx: &ActionCtx, request: &Request) -> Result<
 }
 
 pub(crate) fn unauthorized() -> Response {
-    let body = Object::from([("error", "Unauthorized")]);
+    let body = object! { "error": "Unauthorized" };
     Response::json(StatusCode::UNAUTHORIZED, body)
 }

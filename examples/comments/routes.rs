@@ -1,6 +1,6 @@
 // [route]
 use clonk_functions::comments::{self, Add};
-use lentil::{ActionCtx, Request, Response, Result, StatusCode};
+use lentil::{ActionCtx, Request, Response, Result, StatusCode, object};
 
 use crate::api::{is_authorized, unauthorized};
 
@@ -14,6 +14,6 @@ pub(crate) async fn post_comment(ctx: &ActionCtx, request: Request) -> Result<Re
         .run_mutation(comments::add, comment)
         .await
         .map_err(|error| error.bad_request())?;
-    Ok(Response::json(StatusCode::OK, id))
+    Ok(Response::json(StatusCode::OK, object! { "id": id }))
 }
 // [end]

@@ -266,7 +266,7 @@ pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Resul
 #[cfg(test)]
 mod tests {
     use clonk_schema::schema;
-    use lentil::Object;
+    use lentil::{Object, object};
     use lentil_testing::TestBackend;
 
     use super::*;
@@ -481,7 +481,7 @@ mod tests {
         assert_eq!(first.get("screenshotUrl"), Some(&lentil::Value::Null));
         let options = ValueType::into_value(PaginationOptions::first(10));
         let page = t
-            .call_public("apps:list", Object::from([("paginationOpts", options)]))
+            .call_public("apps:list", object! { "paginationOpts": options })
             .await
             .unwrap();
         assert_eq!(page.as_object().unwrap().get("page"), Some(&array));

@@ -159,7 +159,7 @@ pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use clonk_schema::schema;
-    use lentil::{Code, FieldName, Object, Value};
+    use lentil::{Code, FieldName, Value, object};
     use lentil_testing::TestBackend;
 
     use super::*;
@@ -294,18 +294,18 @@ mod tests {
         };
         upserted(&t, [done]).await;
         let known = t
-            .call_public("jobs:progress", Object::from([("jobId", "job-1")]))
+            .call_public("jobs:progress", object! { "jobId": "job-1" })
             .await
             .unwrap();
-        let expected = Object::from([
-            ("status", Value::from("done")),
-            ("stage", "done".into()),
-            ("result", "https://…".into()),
-            ("createdAt", 1.0.into()),
-        ]);
+        let expected = object! {
+            "status": "done",
+            "stage": "done",
+            "result": "https://…",
+            "createdAt": 1.0,
+        };
         assert_eq!(known, Value::Object(expected));
         assert_eq!(
-            t.call_public("jobs:progress", Object::from([("jobId", "job-2")]))
+            t.call_public("jobs:progress", object! { "jobId": "job-2" })
                 .await
                 .unwrap(),
             Value::Null
@@ -412,7 +412,7 @@ mod tests {
     #[tokio::test]
     async fn internal_functions_are_hidden_from_clients() {
         let t = backend();
-        let args = || Object::from([("jobId", "job-1")]);
+        let args = || object! { "jobId": "job-1" };
         assert_eq!(
             t.call("jobs:getByJobId", args()).await.unwrap(),
             Value::Null

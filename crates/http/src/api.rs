@@ -1,6 +1,6 @@
 //! The check of the key and the error responses, for all routes of the API.
 
-use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
+use lentil::{ActionCtx, Request, Response, Result, StatusCode, object};
 
 /// The name of the key that the factory server presents.
 pub const API_KEY: &str = "CLONK_API_KEY";
@@ -15,5 +15,5 @@ pub(crate) fn unauthorized() -> Response {
 }
 
 pub(crate) fn error(status: StatusCode, message: impl Into<String>) -> Response {
-    Response::json(status, Object::from([("error", message.into())]))
+    Response::json(status, object! { "error": message.into() })
 }

@@ -1,5 +1,5 @@
 use clonk_functions::jobs::{self, GetByJobId, Upsert};
-use lentil::{ActionCtx, Object, Request, Response, Result, StatusCode};
+use lentil::{ActionCtx, Request, Response, Result, StatusCode, object};
 
 use crate::api::{error, is_authorized, unauthorized};
 
@@ -12,7 +12,7 @@ pub(crate) async fn post_job(ctx: &ActionCtx, request: Request) -> Result<Respon
     ctx.run_mutation(jobs::upsert, job)
         .await
         .map_err(|error| error.bad_request())?;
-    Ok(Response::json(StatusCode::OK, Object::from([("ok", true)])))
+    Ok(Response::json(StatusCode::OK, object! { "ok": true }))
 }
 
 /// `GET /api/job?id=…`: returns the job with this id.
