@@ -5,8 +5,7 @@
 use std::process::ExitCode;
 
 use lentil::{
-    Args, Auth, Backend, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result,
-    Schema, bail,
+    Args, Backend, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result, Schema, bail,
 };
 
 #[derive(Document, Clone, Debug)]
@@ -23,23 +22,23 @@ struct Add {
     text: String,
 }
 
-/// Returns the identifier of the user, which is unique across all providers.
-fn user(auth: &Auth) -> Result<String> {
-    let Some(user) = auth.user_identity() else {
+/// Returns the identifier of the user, which is unique across all providers. Mutations can call it too.
+fn user(ctx: &QueryCtx) -> Result<String> {
+    let Some(user) = ctx.auth.user_identity() else {
         bail!(Error::application("Sign in first"));
     };
     Ok(user.token_identifier().to_owned())
 }
 
 async fn add(ctx: &mut MutationCtx, args: Add) -> Result<Id<Note>> {
-    let owner = user(&ctx.auth)?;
+    let owner = user(ctx)?;
     let text = args.text;
     ctx.db.insert(Note { owner, text }).await
 }
 
 /// Lists the user's own notes. The result is cached for each user.
 async fn list(ctx: &mut QueryCtx, (): ()) -> Result<Vec<Doc<Note>>> {
-    let owner = user(&ctx.auth)?;
+    let owner = user(ctx)?;
     ctx.db.query(Note::BY_OWNER.eq(owner)).collect().await
 }
 

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lentil::{Args, Backend, Crons, Document, Functions, Id, MutationCtx, Order, Result, Schema};
+use lentil::{Args, Backend, Crons, Document, Functions, Id, MutationCtx, Result, Schema};
 
 #[derive(Document, Clone)]
 #[table("reminders")]
@@ -42,7 +42,7 @@ struct Send {
 /// Marks a reminder as sent. It runs exactly once, even if the server is killed.
 async fn send(ctx: &mut MutationCtx, args: Send) -> Result<()> {
     ctx.db
-        .patch(&args.reminder, Reminder::patch().is_sent(true))
+        .patch(args.reminder, Reminder::patch().is_sent(true))
         .await
 }
 
@@ -54,15 +54,10 @@ const STEP_SIZE: usize = 100;
 /// Deletes old reminders in steps, so that no transaction is large.
 async fn delete_old(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     let before = ctx.now()? - RETENTION.as_secs_f64() * 1e3;
-    let range = Reminder::BY_CREATION_TIME.lt(before);
-    let old = ctx
-        .db
-        .query(range)
-        .order(Order::Asc)
-        .take(STEP_SIZE)
-        .await?;
+    let old = ctx.db.query(Reminder::BY_CREATION_TIME.lt(before));
+    let old = old.take(STEP_SIZE).await?;
     for reminder in &old {
-        ctx.db.delete(&reminder.id).await?;
+        ctx.db.delete(reminder.id).await?;
     }
     if old.len() == STEP_SIZE {
         ctx.scheduler

@@ -50,9 +50,9 @@ struct Remove {
 
 /// Deletes a photo and its file in one transaction.
 async fn remove(ctx: &mut MutationCtx, args: Remove) -> Result<()> {
-    if let Some(photo) = ctx.db.get(&args.photo).await? {
+    if let Some(photo) = ctx.db.get(args.photo).await? {
         ctx.storage.delete(&photo.file).await?;
-        ctx.db.delete(&photo.id).await?;
+        ctx.db.delete(photo.id).await?;
     }
     Ok(())
 }

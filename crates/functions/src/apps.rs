@@ -90,25 +90,21 @@ const MAX_SLUG_LENGTH: usize = 60;
 /// The length of the random suffix of a slug that was taken.
 const SUFFIX_LENGTH: usize = 5;
 
-/// Returns the name as a slug, with a suffix if the slug is taken.
-async fn free_slug(ctx: &mut MutationCtx, app_name: &str) -> Result<String> {
+/// Returns the name as a slug, with a random suffix if the slug is taken.
+async fn free_slug(ctx: &mut QueryCtx, app_name: &str) -> Result<String> {
     let mut slug = slug_of(app_name, MAX_SLUG_LENGTH);
-    while ctx
-        .db
-        .query(App::BY_SLUG.eq(&slug))
-        .unique()
-        .await?
-        .is_some()
-    {
-        let suffix: String = (0..SUFFIX_LENGTH)
-            .map(|_| suffix_char(ctx.random()))
-            .collect();
-        slug = format!(
-            "{}-{suffix}",
-            slug_of(app_name, MAX_SLUG_LENGTH - 1 - SUFFIX_LENGTH)
-        );
+    loop {
+        let taken = ctx.db.query(App::BY_SLUG.eq(&slug)).unique().await?;
+        if taken.is_none() {
+            return Ok(slug);
+        }
+        let mut suffix = String::new();
+        for _ in 0..SUFFIX_LENGTH {
+            suffix.push(suffix_char(ctx.random()));
+        }
+        let start = slug_of(app_name, MAX_SLUG_LENGTH - 1 - SUFFIX_LENGTH);
+        slug = format!("{start}-{suffix}");
     }
-    Ok(slug)
 }
 
 /// Returns the name in lower case, with one dash for each sequence of characters other than a–z and 0–9. If nothing

@@ -57,7 +57,7 @@ pub async fn upsert(ctx: &mut MutationCtx, args: Upsert) -> Result<()> {
             .status(args.status)
             .stage(args.stage)
             .result_if_some(args.result);
-        return ctx.db.patch(&job.id, progress).await;
+        return ctx.db.patch(job.id, progress).await;
     }
     let job = Job {
         job_id: args.job_id,
@@ -144,7 +144,7 @@ pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
             job.status
         );
         ctx.db
-            .patch(&job.id, Job::patch().status("error").result(result))
+            .patch(job.id, Job::patch().status("error").result(result))
             .await?;
     }
     walks::advance(ctx, TASK, last.creation_time).await?;

@@ -1,10 +1,10 @@
 //! The progress of tasks that process a table in steps, from the oldest document to the newest, each document once.
 
 use clonk_schema::Walk;
-use lentil::{Document, MutationCtx, Result};
+use lentil::{Document, MutationCtx, QueryCtx, Result};
 
 /// Returns the `_creationTime` of the last document that the task has processed, or 0 before the first.
-pub(crate) async fn position(ctx: &mut MutationCtx, task: &str) -> Result<f64> {
+pub(crate) async fn position(ctx: &mut QueryCtx, task: &str) -> Result<f64> {
     let walk = ctx.db.query(Walk::BY_NAME.eq(task)).unique().await?;
     match walk {
         Some(walk) => Ok(walk.position),
@@ -17,7 +17,7 @@ pub(crate) async fn advance(ctx: &mut MutationCtx, task: &str, position: f64) ->
     match ctx.db.query(Walk::BY_NAME.eq(task)).unique().await? {
         Some(walk) => {
             ctx.db
-                .patch(&walk.id, Walk::patch().position(position))
+                .patch(walk.id, Walk::patch().position(position))
                 .await?;
         }
         None => {
