@@ -4,43 +4,43 @@ use std::time::Duration;
 use lentil_store::{Clock, Timestamp};
 use parking_lot::Mutex;
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until the test moves it. Clones share the time.
 #[derive(Clone)]
-pub struct TestClock(Arc<Mutex<Hands>>);
+pub struct TestClock(Arc<Mutex<Time>>);
 
 #[derive(Default)]
-struct Hands {
+struct Time {
     now_nanos: u64,
     /// The clock's time before it was first advanced.
     start_nanos: Option<u64>,
 }
 
 impl TestClock {
-    /// A clock that shows this time, in milliseconds since the Unix epoch.
+    /// Returns a clock at this time, in milliseconds since the Unix epoch.
     pub fn at_ms(now_ms: f64) -> TestClock {
         let clock = TestClock(Arc::default());
         clock.set_ms(now_ms);
         clock
     }
 
-    /// Shows another time from now on, in milliseconds since the Unix epoch.
+    /// Sets the time, in milliseconds since the Unix epoch.
     pub fn set_ms(&self, now_ms: f64) {
         self.0.lock().now_nanos = (now_ms * 1e6) as u64;
     }
 
-    /// Moves on.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
-        let mut hands = self.0.lock();
-        let now_nanos = hands.now_nanos;
-        hands.start_nanos.get_or_insert(now_nanos);
-        hands.now_nanos += by.as_nanos() as u64;
+        let mut time = self.0.lock();
+        let now_nanos = time.now_nanos;
+        time.start_nanos.get_or_insert(now_nanos);
+        time.now_nanos += by.as_nanos() as u64;
     }
 
-    /// When the test began, in milliseconds: time that has passed since then has passed for the backend too, also
-    /// where it is first used later.
+    /// Returns the time at which the test began, in milliseconds: before the clock was advanced.
+    /// Crons start then, even if the backend opens later.
     pub(crate) fn start_ms(&self) -> f64 {
-        let hands = self.0.lock();
-        let start_nanos = hands.start_nanos.unwrap_or(hands.now_nanos);
+        let time = self.0.lock();
+        let start_nanos = time.start_nanos.unwrap_or(time.now_nanos);
         Timestamp::from_nanos(start_nanos).as_millis()
     }
 }

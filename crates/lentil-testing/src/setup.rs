@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+
+use lentil_files::LocalFiles;
+use lentil_runtime::http::{HttpRouter, Secret};
+use lentil_runtime::{Application, Crons, Functions, Limits, Runtime, RuntimeOptions};
+use lentil_schema::Schema;
+use lentil_sqlite::{SqliteOptions, SqliteStore};
+use lentil_store::{FileStore, MemoryFiles, MemoryStore, Store};
+use tempfile::TempDir;
+
+use crate::TestClock;
+
+/// The application and the options of a backend that is not open yet.
+pub(crate) struct Setup {
+    application: Application,
+    secrets: HashMap<String, Secret>,
+    environment: HashMap<String, String>,
+    pub(crate) seed: u64,
+    pub(crate) limits: Limits,
+    pub(crate) dev: bool,
+    pub(crate) on_sqlite: bool,
+}
+
+/// An open backend.
+pub(crate) struct Opened {
+    pub(crate) runtime: Runtime,
+    /// The folder of a store on disk. It is declared after the runtime, which uses it until its drop.
+    _folder: Option<TempDir>,
+}
+
+impl Setup {
+    pub(crate) fn new(schema: Schema) -> Setup {
+        Setup {
+            application: Application::new(schema),
+            secrets: HashMap::new(),
+            environment: HashMap::new(),
+            seed: 0,
+            limits: Limits::default(),
+            dev: true,
+            on_sqlite: false,
+        }
+    }
+
+    pub(crate) fn functions(&mut self, functions: Functions) {
+        self.application = mem::take(&mut self.application).functions(functions);
+    }
+
+    pub(crate) fn crons(&mut self, crons: Crons) {
+        self.application = mem::take(&mut self.application).crons(crons);
+    }
+
+    pub(crate) fn http(&mut self, router: HttpRouter) {
+        self.application = mem::take(&mut self.application).http(router);
+    }
+
+    pub(crate) fn secret(&mut self, name: &str, value: &str) {
+        self.application = mem::take(&mut self.application).secret(name);
+        self.secrets.insert(name.to_owned(), Secret::new(value));
+    }
+
+    pub(crate) fn env(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Opens the application on a new store.
+    pub(crate) async fn open(self, clock: &TestClock, files: &MemoryFiles) -> Opened {
+        let start_ms = clock.start_ms();
+        let clock = Arc::new(clock.clone());
+        let folder = self
+            .on_sqlite
+            .then(|| tempfile::tempdir().expect("a temporary folder can be made"));
+        let store: Arc<dyn Store>;
+        let file_store: Arc<dyn FileStore>;
+        match &folder {
+            None => {
+                store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _));
+                file_store = Arc::new(files.clone());
+            }
+            Some(folder) => {
+                let options = SqliteOptions {
+                    clock: Arc::clone(&clock) as _,
+                    ..SqliteOptions::default()
+                };
+                let opened = SqliteStore::open(folder.path(), options);
+                store = Arc::new(opened.expect("a new store opens"));
+                let opened = LocalFiles::open(&folder.path().join("files"));
+                file_store = Arc::new(opened.expect("a new folder opens"));
+            }
+        }
+        let environment = self.environment;
+        let options = RuntimeOptions {
+            clock,
+            seed: Some(self.seed),
+            limits: self.limits,
+            secrets: self.secrets,
+            dev: self.dev,
+            environment: Box::new(move |name: &str| environment.get(name).cloned()),
+            files: file_store,
+            ..RuntimeOptions::default()
+        };
+        let runtime = Runtime::open(self.application, store, options)
+            .await
+            .unwrap_or_else(|error| panic!("the backend opens: {error}"));
+        runtime
+            .declare_crons(start_ms)
+            .await
+            .unwrap_or_else(|error| panic!("the crons are declared: {error}"));
+        Opened {
+            runtime,
+            _folder: folder,
+        }
+    }
+}
