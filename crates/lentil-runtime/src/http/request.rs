@@ -14,14 +14,37 @@ use super::{Body, BodyError};
 use crate::memory::Charge;
 use crate::{Code, Error, Result, Runtime};
 
-/// An HTTP action's request.
+/// The request of an HTTP action.
 ///
-/// The body is read when it is asked for, so that a handler can refuse a request before it has come.
+/// The body is read on demand, so that an action can reject a request before its body arrives.
+///
+/// ```
+/// use lentil::{ActionCtx, Args, MutationCtx, Request, Response, Result, StatusCode};
+///
+/// #[derive(Args)]
+/// struct Add {
+///     name: String,
+///     by: f64,
+/// }
+///
+/// async fn add(_ctx: &mut MutationCtx, args: Add) -> Result<f64> {
+///     Ok(args.by)
+/// }
+///
+/// async fn post_add(ctx: &ActionCtx, request: Request) -> Result<Response> {
+///     if request.header("x-api-version") != Some("2") {
+///         return Ok(Response::text(StatusCode::BAD_REQUEST, "expected X-Api-Version: 2"));
+///     }
+///     let args: Add = request.args().await?;
+///     let sum = ctx.run_mutation(add, args).await.map_err(|error| error.bad_request())?;
+///     Ok(Response::json(StatusCode::OK, sum))
+/// }
+/// ```
 pub struct Request {
     parts: Box<Parts>,
     body: Body,
     runtime: Runtime,
-    /// The charge for the part of the body that was read, until the action ends.
+    /// The memory charged for the part of the body that was read, until the action ends.
     charge: Arc<Mutex<Charge>>,
 }
 
@@ -35,42 +58,44 @@ impl Request {
         }
     }
 
-    /// The charge for the request, held while its action runs.
+    /// Returns the memory charge of the request, which is held while its action runs.
     pub(crate) fn charge(&self) -> Arc<Mutex<Charge>> {
         Arc::clone(&self.charge)
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.parts.method
     }
 
-    /// The path, still percent-encoded.
+    /// Returns the path, percent-encoded.
     pub fn path(&self) -> &str {
         self.parts.uri.path()
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
 
-    /// The URL as the client sees it: scheme from `X-Forwarded-Proto` or `Forwarded`, host from `Host`.
+    /// Returns the first header of this name, in any case, if it is ASCII text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the URL as the client sees it: the scheme from `X-Forwarded-Proto` or `Forwarded`,
+    /// the host from `Host`.
     pub fn url(&self) -> String {
-        let text = |name: &str| {
-            self.parts
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let forwarded = text("forwarded").and_then(|forwarded| {
+        let forwarded = self.header("forwarded").and_then(|forwarded| {
             let parts = forwarded.split([',', ';']).map(str::trim);
             parts
                 .filter_map(|part| part.split_once('='))
                 .find(|(name, _)| name.eq_ignore_ascii_case("proto"))
         });
-        let scheme = text("x-forwarded-proto").or(forwarded.map(|(_, scheme)| scheme));
-        let host = text(header::HOST.as_str()).or(self.parts.uri.host());
+        let scheme = self
+            .header("x-forwarded-proto")
+            .or(forwarded.map(|(_, scheme)| scheme));
+        let host = self.header(header::HOST.as_str()).or(self.parts.uri.host());
         let target = self
             .parts
             .uri
@@ -83,14 +108,14 @@ impl Request {
         )
     }
 
-    /// The first value of a query parameter, decoded.
+    /// Returns the first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         self.queries()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     }
 
-    /// Every query parameter, decoded, in order.
+    /// Returns every query parameter, decoded, in order.
     pub fn queries(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         let pairs = self
             .parts
@@ -102,21 +127,21 @@ impl Request {
         pairs.filter_map(decoded)
     }
 
-    /// The body, to be read chunk by chunk.
+    /// Returns the body, to be read in chunks.
     pub fn into_body(self) -> Body {
         self.body
     }
 
-    /// All of the body.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// Here and below, with the status that the client is answered: 413 when the body is over the server's limit,
-    /// 408 when it comes too slowly, 400 when it is cut off or not what is expected.
+    /// With the status of the response: 413 when the body is over the server's limit, 408 when it
+    /// arrives too slowly, 400 when it is incomplete or malformed.
     pub async fn bytes(self) -> Result<Bytes> {
         Ok(self.body.bytes().await?)
     }
 
-    /// All of the body, as text.
+    /// Reads the whole body as text.
     ///
     /// # Errors
     /// As [`Request::bytes`].
@@ -126,12 +151,12 @@ impl Request {
             let at = error.utf8_error().valid_up_to();
             Error::new(
                 Code::BadRequest,
-                format!("the body is not UTF-8: the byte at {at} belongs to no character"),
+                format!("the body is not UTF-8 at byte {at}"),
             )
         })
     }
 
-    /// All of the body, as JSON in Convex's encoding.
+    /// Reads the whole body as JSON in Convex's encoding.
     ///
     /// # Errors
     /// As [`Request::bytes`].
@@ -139,7 +164,7 @@ impl Request {
         let (account, charge) = (self.body.account().cloned(), Arc::clone(&self.charge));
         let bytes = self.bytes().await?;
         if let Some(account) = account {
-            // A short text may take much memory as values: charge for it before it is parsed.
+            // Values take more memory than their text. Charge for them before parsing.
             let parsed = account.try_charge(json_parse_size(&bytes));
             *charge.lock() = parsed.map_err(BodyError::OverBudget)?;
         }
@@ -149,7 +174,8 @@ impl Request {
         Ok(value)
     }
 
-    /// All of the body, as the arguments of a function: a JSON object that matches their validator.
+    /// Reads the whole body as the arguments of a function: a JSON object that matches their
+    /// validator.
     ///
     /// # Errors
     /// As [`Request::bytes`].
@@ -168,9 +194,9 @@ impl Request {
     }
 }
 
-/// The name and the value of one query parameter.
+/// Decodes the name and the value of one query parameter.
 fn decoded(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    // Most have nothing to decode, and need not be looked at byte by byte.
+    // Most parameters have nothing to decode; this search is faster than the decoder.
     if pair.as_bytes().contains(&b'%') || pair.as_bytes().contains(&b'+') {
         return form_urlencoded::parse(pair.as_bytes()).next();
     }
