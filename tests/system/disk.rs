@@ -154,7 +154,7 @@ fn a_failed_fsync_ends_the_server_and_what_it_was_for_is_not_acknowledged() {
     assert_eq!(clonk.stop().code(), Some(1));
     let log = fs::read_to_string(data.with_extension("log")).unwrap();
     assert!(
-        log.contains("the disk failed to store written data"),
+        log.contains("the disk failed to keep what was written"),
         "{log}"
     );
     let clonk = Clonk::start(&data);

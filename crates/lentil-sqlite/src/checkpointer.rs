@@ -89,7 +89,10 @@ impl Checkpointer {
         let group_commit = Arc::clone(&self.group_commit);
         group_commit.writer.blocking_lock().checkpoints().start();
         let log = checkpoint(&self.conn, Mode::Passive);
-        let copied_frames = log.as_ref().map_or(0, |log| log.copied_frames);
+        let copied_frames = match &log {
+            Ok(log) => log.copied_frames,
+            Err(_) => 0,
+        };
         let mut writer = group_commit.writer.blocking_lock();
         writer.checkpoints().end(copied_frames);
         drop(writer);

@@ -47,7 +47,7 @@ pub(crate) fn end_after_failed_fsync(error: &rusqlite::Error) {
 /// Ends the process because the disk did not store data that SQLite regards as written.
 pub(crate) fn end_after_failed_write(error: &dyn Display) -> ! {
     end_process(&format!(
-        "the disk failed to store written data ({error}); check the disk, then start again"
+        "the disk failed to keep what was written ({error}); check the disk, then start again"
     ))
 }
 

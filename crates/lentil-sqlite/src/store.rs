@@ -45,9 +45,6 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`]. A database that is refused stays unchanged.
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
-        let opened = open::open(folder, &options)?;
-        let to_open_error = |error| refused(&opened.path, error);
-        let checkpoint_conn = connection::writer(&opened.path).map_err(to_open_error)?;
         let Opened {
             path,
             writer,
@@ -56,12 +53,13 @@ impl SqliteStore {
             last,
             base,
             lock,
-        } = opened;
+        } = open::open(folder, &options)?;
+        let refused = |error| refused(&path, error);
+        let checkpoint_conn = connection::writer(&path).map_err(refused)?;
+        let connection = WriteConnection::new(path.clone(), writer, wal).map_err(refused)?;
 
         let tracker = Arc::new(CommitTracker::at(last));
         let readers = ReaderPool::new(path.clone(), Arc::clone(&tracker), &options);
-        let connection = WriteConnection::new(path.clone(), writer, wal)
-            .map_err(|error| refused(&path, error))?;
         let writer = Writer::new(connection, tracker, last, base);
         let group_commit = Arc::new(GroupCommit::new(writer, &options));
         let catalog = Arc::new(CurrentCatalog::new(catalog));

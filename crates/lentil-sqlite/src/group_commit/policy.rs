@@ -186,8 +186,11 @@ impl Policy {
     }
 }
 
+/// Each test is a table: events in order, and the action that each requires.
 #[cfg(test)]
 mod tests {
+    use super::Action::{Close, CloseAt, Yield};
+    use super::Event::{Dequeued, Durable, Ended, Left, Maintenance, Queued};
     use super::*;
 
     const LIMITS: Limits = Limits {
@@ -196,143 +199,173 @@ mod tests {
         age: Duration::from_micros(2_000),
     };
 
-    fn micros(micros: u64) -> Duration {
-        Duration::from_micros(micros)
-    }
-
-    /// Runs events from a new state; checks the action of each.
-    fn check(name: &str, steps: &[(Event, Action)]) {
+    /// Runs events from a new state, and checks the action of each.
+    fn check(steps: &[(Event, Action)]) {
         let mut policy = Policy::new(LIMITS);
         for (step, (event, expected)) in steps.iter().enumerate() {
             let (next, action) = policy.next(*event);
-            assert_eq!(action, *expected, "{name}: step {step}, {event:?}");
+            assert_eq!(action, *expected, "step {step}: {event:?}");
             policy = next;
         }
     }
 
-    #[test]
-    fn actions_follow_the_table() {
-        use Action::{Close, CloseAt, Yield};
-        use Event::{Dequeued, Durable, Ended, Joined, Left, Maintenance, Queued, Yielded};
+    /// The time at which every batch opens; events happen some microseconds later.
+    #[derive(Clone, Copy)]
+    struct Opening(Instant);
 
-        // Each batch opens at zero.
-        let zero = Instant::now();
-        let at = |time| zero + micros(time);
-        let batch = |number, commits| OpenBatch {
-            number,
+    impl Opening {
+        fn now() -> Opening {
+            Opening(Instant::now())
+        }
+
+        fn at(self, micros: u64) -> Instant {
+            self.0 + Duration::from_micros(micros)
+        }
+
+        fn batch(self, number: u64, commits: usize) -> OpenBatch {
+            OpenBatch {
+                number,
+                commits,
+                bytes: 10 * commits,
+                opened: self.0,
+            }
+        }
+
+        fn joined(self, number: u64, commits: usize, micros: u64) -> Event {
+            Event::Joined {
+                batch: self.batch(number, commits),
+                now: self.at(micros),
+            }
+        }
+
+        fn yielded(self, number: u64, commits: usize, micros: u64) -> Event {
+            Event::Yielded {
+                batch: self.batch(number, commits),
+                now: self.at(micros),
+            }
+        }
+
+        fn close_at_age_limit(self) -> Action {
+            CloseAt(self.0 + LIMITS.age)
+        }
+    }
+
+    fn durable(commits: usize, fsync_micros: u64) -> Event {
+        Durable {
             commits,
-            bytes: 10 * commits,
-            opened: zero,
-        };
-        let joined = |number, commits, now| Joined {
-            batch: batch(number, commits),
-            now: at(now),
-        };
-        let yielded = |number, commits, now| Yielded {
-            batch: batch(number, commits),
-            now: at(now),
-        };
-        let age_limit = CloseAt(at(2_000));
-        let three_in_400_micros = Durable {
-            commits: 3,
-            fsync: micros(400),
-        };
+            fsync: Duration::from_micros(fsync_micros),
+        }
+    }
 
-        check(
-            "a lone mutation closes its batch after it has yielded",
-            &[(joined(1, 1, 50), Yield), (yielded(1, 1, 60), Close)],
-        );
-        check(
-            "a queued mutation keeps the batch open, and closes it itself",
-            &[
-                (Queued, Action::None),
-                (joined(1, 1, 50), age_limit),
-                (Dequeued, Action::None),
-                (joined(1, 2, 90), Yield),
-                (yielded(1, 2, 95), Close),
-            ],
-        );
-        check(
-            "a mutation that is queued during the yield keeps the batch open",
-            &[
-                (joined(1, 1, 50), Yield),
-                (Queued, Action::None),
-                (yielded(1, 1, 60), age_limit),
-            ],
-        );
-        check(
-            "a full batch closes although mutations are queued, and only once",
-            &[
-                (Queued, Action::None),
-                (joined(1, 3, 50), Close),
-                (yielded(1, 2, 60), Action::None),
-                (joined(1, 3, 61), Action::None),
-                (joined(2, 1, 70), age_limit),
-            ],
-        );
-        check(
-            "a batch closes at its size in bytes",
-            &[(
-                Joined {
-                    batch: OpenBatch {
-                        bytes: 1_000,
-                        ..batch(1, 1)
-                    },
-                    now: at(50),
-                },
-                Close,
-            )],
-        );
-        check(
-            "a batch closes at its age limit",
-            &[(Queued, Action::None), (joined(1, 1, 2_000), Close)],
-        );
-        check(
-            "a batch smaller than the previous one waits a quarter of the fsync",
-            &[
-                (three_in_400_micros, Action::None),
-                (joined(1, 2, 50), Yield),
-                (yielded(1, 2, 60), CloseAt(at(160))),
-                (yielded(1, 2, 1_990), age_limit),
-            ],
-        );
-        check(
-            "a batch as large as the previous one does not wait",
-            &[
-                (
-                    Durable {
-                        commits: 1,
-                        fsync: micros(400),
-                    },
-                    Action::None,
-                ),
-                (joined(1, 1, 50), Yield),
-                (yielded(1, 1, 60), Close),
-            ],
-        );
-        check(
-            "a transaction without writes closes its batch if nobody is queued",
-            &[
-                (Queued, Action::None),
-                (Left { number: 1 }, Action::None),
-                (Dequeued, Action::None),
-                (Left { number: 1 }, Close),
-                (Left { number: 1 }, Action::None),
-            ],
-        );
-        check(
-            "a batch that has ended is not closed again",
-            &[
-                (joined(1, 1, 50), Yield),
-                (Ended { number: 1 }, Action::None),
-                (yielded(1, 1, 60), Action::None),
-                (Left { number: 1 }, Action::None),
-                (Left { number: 2 }, Close),
-            ],
-        );
-        check(
-            "maintenance closes any batch",
-            &[(Queued, Action::None), (Maintenance, Close)],
-        );
+    #[test]
+    fn lone_mutation_closes_its_batch_after_it_has_yielded() {
+        let opening = Opening::now();
+        check(&[
+            (opening.joined(1, 1, 50), Yield),
+            (opening.yielded(1, 1, 60), Close),
+        ]);
+    }
+
+    #[test]
+    fn queued_mutation_keeps_the_batch_open_and_closes_it_itself() {
+        let opening = Opening::now();
+        check(&[
+            (Queued, Action::None),
+            (opening.joined(1, 1, 50), opening.close_at_age_limit()),
+            (Dequeued, Action::None),
+            (opening.joined(1, 2, 90), Yield),
+            (opening.yielded(1, 2, 95), Close),
+        ]);
+    }
+
+    #[test]
+    fn mutation_queued_during_the_yield_keeps_the_batch_open() {
+        let opening = Opening::now();
+        check(&[
+            (opening.joined(1, 1, 50), Yield),
+            (Queued, Action::None),
+            (opening.yielded(1, 1, 60), opening.close_at_age_limit()),
+        ]);
+    }
+
+    #[test]
+    fn full_batch_closes_once_although_mutations_are_queued() {
+        let opening = Opening::now();
+        check(&[
+            (Queued, Action::None),
+            (opening.joined(1, 3, 50), Close),
+            (opening.yielded(1, 2, 60), Action::None),
+            (opening.joined(1, 3, 61), Action::None),
+            (opening.joined(2, 1, 70), opening.close_at_age_limit()),
+        ]);
+    }
+
+    #[test]
+    fn batch_closes_at_its_size_in_bytes() {
+        let opening = Opening::now();
+        let batch = OpenBatch {
+            bytes: LIMITS.bytes,
+            ..opening.batch(1, 1)
+        };
+        let joined = Event::Joined {
+            batch,
+            now: opening.at(50),
+        };
+        check(&[(Queued, Action::None), (joined, Close)]);
+    }
+
+    #[test]
+    fn batch_closes_at_its_age_limit() {
+        let opening = Opening::now();
+        check(&[(Queued, Action::None), (opening.joined(1, 1, 2_000), Close)]);
+    }
+
+    #[test]
+    fn batch_smaller_than_the_previous_one_waits_a_quarter_of_the_fsync() {
+        let opening = Opening::now();
+        check(&[
+            (durable(3, 400), Action::None),
+            (opening.joined(1, 2, 50), Yield),
+            (opening.yielded(1, 2, 60), CloseAt(opening.at(160))),
+            (opening.yielded(1, 2, 1_990), opening.close_at_age_limit()),
+        ]);
+    }
+
+    #[test]
+    fn batch_as_large_as_the_previous_one_does_not_wait() {
+        let opening = Opening::now();
+        check(&[
+            (durable(1, 400), Action::None),
+            (opening.joined(1, 1, 50), Yield),
+            (opening.yielded(1, 1, 60), Close),
+        ]);
+    }
+
+    #[test]
+    fn transaction_without_writes_closes_its_batch_if_nobody_is_queued() {
+        check(&[
+            (Queued, Action::None),
+            (Left { number: 1 }, Action::None),
+            (Dequeued, Action::None),
+            (Left { number: 1 }, Close),
+            (Left { number: 1 }, Action::None),
+        ]);
+    }
+
+    #[test]
+    fn ended_batch_is_not_closed_again() {
+        let opening = Opening::now();
+        check(&[
+            (opening.joined(1, 1, 50), Yield),
+            (Ended { number: 1 }, Action::None),
+            (opening.yielded(1, 1, 60), Action::None),
+            (Left { number: 1 }, Action::None),
+            (Left { number: 2 }, Close),
+        ]);
+    }
+
+    #[test]
+    fn maintenance_closes_any_batch() {
+        check(&[(Queued, Action::None), (Maintenance, Close)]);
     }
 }

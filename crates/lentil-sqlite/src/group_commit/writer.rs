@@ -361,6 +361,7 @@ mod tests {
         WriteSet { writes }
     }
 
+    /// Without savepoints SQLite keeps the part of a write set that it applied before the failure.
     #[test]
     fn failed_write_set_leaves_nothing_and_its_batch_stays() {
         let (_folder, mut writer) = writer(database());

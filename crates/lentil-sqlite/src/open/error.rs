@@ -105,7 +105,7 @@ pub enum OpenError {
     },
     /// Move the log away.
     #[error(
-        "the write-ahead log {log} belongs to another database or to another state of this one; move the log away, then start again"
+        "the write-ahead log {log} belongs to another database than the one beside it, or to another state of it; move the log away, then start again"
     )]
     ForeignLog {
         /// The log.

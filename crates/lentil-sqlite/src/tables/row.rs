@@ -70,12 +70,17 @@ impl<'r> StoredRow<'r> {
             return Err(Fault::Checksum);
         }
         let document = decode(self.json).map_err(Fault::Content)?;
-        let is_native = || native_rowid(&document) == Some(self.rowid);
-        if document.id.table != table || self.rowid >= FIRST_NATIVE && !is_native() {
+        if !self.belongs_here(&document, table) {
             let what = "its `_id` or `_creationTime` does not match its rowid";
             return Err(Fault::Content(what.to_owned()));
         }
         Ok(document)
+    }
+
+    /// Returns whether a document of this id and creation time is stored under this rowid.
+    fn belongs_here(&self, document: &StoredDocument, table: TableNumber) -> bool {
+        let is_foreign = self.rowid < FIRST_NATIVE;
+        document.id.table == table && (is_foreign || native_rowid(document) == Some(self.rowid))
     }
 }
 

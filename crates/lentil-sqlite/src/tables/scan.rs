@@ -144,7 +144,9 @@ impl Scan {
                 read.push(self.key_of(&found.document), found);
                 native = natives.next().map_err(store_error)?;
             } else if let Some((key, rowid)) = foreign {
-                let found = self.read_foreign(conn, &key, rowid)?;
+                let found = self.read_foreign(conn, &key, rowid).map_err(|error| {
+                    damage::with_entries(error, Interval::prefix(key.as_bytes()))
+                })?;
                 read.push(key, found);
                 foreign = next_foreign(&mut foreigns)?;
             } else {
@@ -188,20 +190,18 @@ impl Scan {
         key: &IndexKey,
         rowid: i64,
     ) -> Result<FoundDocument, StoreError> {
-        let find = || {
-            let id = DocumentId {
-                table: self.index.table(),
-                internal: key.id().ok_or_else(malformed_entry)?,
-            };
-            let found = match Documents::of(conn, id.table)? {
-                Some(mut documents) => documents.at(rowid)?,
-                None => None,
-            };
-            found
-                .filter(|found| found.document.id == id)
-                .ok_or_else(|| damage::of_missing(conn, self.index, id))
+        let id = DocumentId {
+            table: self.index.table(),
+            internal: key.id().ok_or_else(malformed_entry)?,
         };
-        find().map_err(|error| damage::with_entries(error, Interval::prefix(key.as_bytes())))
+        let found = match Documents::of(conn, id.table)? {
+            Some(mut documents) => documents.at(rowid)?,
+            None => None,
+        };
+        match found {
+            Some(found) if found.document.id == id => Ok(found),
+            _ => Err(damage::of_missing(conn, self.index, id)),
+        }
     }
 
     /// Returns a document's key in the scanned index, which is `by_id` or `by_creation_time`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lentil_store::StoreError;
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use super::frames::LogEnd;
 use crate::connection::BUSY_TIMEOUT;
@@ -40,8 +40,9 @@ pub(crate) fn checkpoint(conn: &Connection, mode: Mode) -> Result<LogSize, Store
         Mode::Restart => "PRAGMA wal_checkpoint(RESTART)",
         Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
-    let frames = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-    let (frames, copied) = conn.query_row(pragma, [], frames).map_err(store_error)?;
+    let (frames, copied) = conn
+        .query_row(pragma, [], |row| Ok((row.get(1)?, row.get::<_, i64>(2)?)))
+        .map_err(store_error)?;
     let page_size: i64 = conn
         .query_row("PRAGMA page_size", [], |row| row.get(0))
         .map_err(store_error)?;

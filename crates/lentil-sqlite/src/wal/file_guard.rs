@@ -89,6 +89,7 @@ mod tests {
 
     use super::*;
 
+    /// A server whose files were removed acknowledged commits that no start could find.
     #[test]
     fn removed_or_replaced_file_is_detected() {
         let folder = tempfile::tempdir().unwrap();

@@ -114,6 +114,7 @@ async fn batch_does_not_wait_for_a_slow_function() {
     );
 }
 
+/// A caller is dropped when its client disconnects. The batch must close without it.
 #[tokio::test]
 async fn commit_completes_after_its_caller_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,6 +137,8 @@ async fn commit_completes_after_its_caller_is_dropped() {
     .await;
 }
 
+/// A mutation begins a SQLite transaction with its first read. If it writes nothing, that
+/// transaction must end with it: an open one locks out other programs and delays maintenance.
 #[tokio::test]
 async fn mutation_without_writes_leaves_no_transaction_open() {
     let folder = tempfile::tempdir().unwrap();

@@ -347,6 +347,8 @@ async fn index_entries_and_documents_are_compared_both_ways() {
     }
 }
 
+/// The verification writes checksums between batches. It must neither change a document that a
+/// mutation has changed since, nor report one as damaged.
 #[tokio::test]
 async fn verifying_does_not_disturb_concurrent_writes() {
     let folder = tempfile::tempdir().unwrap();

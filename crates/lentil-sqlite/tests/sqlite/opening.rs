@@ -41,6 +41,8 @@ async fn reopened_store_has_its_documents_and_later_timestamps() {
     assert!(store.published() > begun);
 }
 
+/// The file holds a timestamp lease, not the timestamp of the last commit. A start that continued
+/// below a commit would show clients a time that goes back.
 #[tokio::test]
 async fn timestamps_after_a_crash_exceed_every_commit() {
     let folder = tempfile::tempdir().unwrap();

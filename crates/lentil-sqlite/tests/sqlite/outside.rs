@@ -22,6 +22,8 @@ impl CommitObserver for Changes {
     }
 }
 
+/// Only commits of the store invalidated cached results, so after a change with `sqlite3` queries
+/// returned stale results without end.
 #[tokio::test]
 async fn change_by_another_program_is_found_without_commits() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,6 +59,7 @@ async fn change_by_another_program_is_found_without_commits() {
     assert!(store.published() > timestamp);
 }
 
+/// BEGIN must not wait on a tokio worker, so the store polls for the lock instead, with a timeout.
 #[tokio::test]
 async fn mutation_is_refused_while_another_program_writes() {
     let folder = tempfile::tempdir().unwrap();
