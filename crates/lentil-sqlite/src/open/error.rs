@@ -46,7 +46,8 @@ pub enum OpenError {
     },
     /// Use the newer version that wrote the file.
     #[error(
-        "the database {path} has format {found}, and this version knows formats up to {FORMAT_VERSION}; use a newer version"
+        "the database {path} has format {found}, and this version knows formats up to \
+         {FORMAT_VERSION}; use a newer version"
     )]
     Newer {
         /// The file.
@@ -56,7 +57,8 @@ pub enum OpenError {
     },
     /// End the other program's transaction.
     #[error(
-        "the database {path} is locked by another program; end that program's transaction, then start again"
+        "the database {path} is locked by another program; end that program's transaction, then \
+         start again"
     )]
     Busy {
         /// The file.
@@ -64,7 +66,8 @@ pub enum OpenError {
     },
     /// Put the database back beside its log, or move the log away.
     #[error(
-        "the database {path} is missing, and its write-ahead log exists; put the database back, or move the log away"
+        "the database {path} is missing, and its write-ahead log exists; put the database back, or \
+         move the log away"
     )]
     DatabaseMissing {
         /// The missing database.
@@ -80,10 +83,11 @@ pub enum OpenError {
     },
     /// Restore the log or a copy, or accept the loss.
     #[error(
-        "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} that held them, \
-         {intact} are intact. The log was damaged, cut or removed, or the folder was copied while a server wrote. \
-         Restore the log or a copy of the data folder. Or pass --accept-data-loss to continue without the missing \
-         commits, also if you have just restored a copy of the database alone"
+        "acknowledged commits are missing: of {acknowledged} frames of the write-ahead log {log} \
+         that held them, {intact} are intact. The log was damaged, cut or removed, or the folder \
+         was copied while a server wrote. Restore the log or a copy of the data folder. Or pass \
+         --accept-data-loss to continue without the missing commits, also if you have just \
+         restored a copy of the database alone"
     )]
     DataLoss {
         /// The log.
@@ -95,9 +99,10 @@ pub enum OpenError {
     },
     /// Restore the file or a copy, or accept that commits may be missing.
     #[error(
-        "{notes} is missing or damaged, and the last server did not stop cleanly. Without this file acknowledged \
-         commits may be missing undetected. Restore it or a copy of the data folder. Or pass --accept-data-loss to \
-         continue with the database and its log as they are, also if you have just restored a copy of the database alone"
+        "{notes} is missing or damaged, and the last server did not stop cleanly. Without this \
+         file acknowledged commits may be missing undetected. Restore it or a copy of the data \
+         folder. Or pass --accept-data-loss to continue with the database and its log as they \
+         are, also if you have just restored a copy of the database alone"
     )]
     NotesMissing {
         /// The file with the notes on acknowledged commits.
@@ -105,7 +110,8 @@ pub enum OpenError {
     },
     /// Move the log away.
     #[error(
-        "the write-ahead log {log} belongs to another database than the one beside it, or to another state of it; move the log away, then start again"
+        "the write-ahead log {log} belongs to another database than the one beside it, or to \
+         another state of it; move the log away, then start again"
     )]
     ForeignLog {
         /// The log.
@@ -113,9 +119,9 @@ pub enum OpenError {
     },
     /// Set the clock, or accept the time of the last commit.
     #[error(
-        "the last commit in {path} is {hours} hours ahead of the clock. If the clock is behind, set it right. If the \
-         clock was ahead when the server last ran, pass --accept-clock-change to continue from the time of the last \
-         commit"
+        "the last commit in {path} is {hours} hours ahead of the clock. Either the clock was ahead \
+         when the server last ran, or it is behind now. If it is behind, set it right; if it was \
+         ahead, pass --accept-clock-change to continue from the time of the last commit"
     )]
     ClockBehind {
         /// The file.

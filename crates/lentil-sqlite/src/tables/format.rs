@@ -37,7 +37,8 @@ const TIMESTAMP_LEASE: &str = "timestamp";
 const ACCEPTED_TIME: &str = "accepted time";
 const RUN: &str = "run";
 
-const CREATE_INDEX_ENTRIES: &str = "CREATE TABLE _index_entries (index_id INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (index_id, key)) WITHOUT ROWID";
+const CREATE_INDEX_ENTRIES: &str = "CREATE TABLE _index_entries \
+    (index_id INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (index_id, key)) WITHOUT ROWID";
 const CREATE_META: &str =
     "CREATE TABLE _meta (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID";
 
@@ -144,7 +145,8 @@ fn create_view(
     }
     let table = DocumentTable(table);
     conn.execute_batch(&format!(
-        "CREATE VIEW IF NOT EXISTS \"{name}\" AS SELECT json ->> '$._id' AS _id, json FROM {table} ORDER BY {order}"
+        "CREATE VIEW IF NOT EXISTS \"{name}\" AS \
+         SELECT json ->> '$._id' AS _id, json FROM {table} ORDER BY {order}"
     ))
 }
 
@@ -189,7 +191,8 @@ pub(crate) fn read_meta<T: FromSql>(conn: &Connection, name: &str) -> rusqlite::
 }
 
 pub(crate) fn write_meta(conn: &Connection, name: &str, value: impl ToSql) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO _meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let upsert = "INSERT INTO _meta (name, value) VALUES (?1, ?2) \
+                  ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     conn.prepare_cached(upsert)?.execute(params![name, value])?;
     Ok(())
 }
