@@ -21,14 +21,22 @@ impl TransactionCell {
     /// # Errors
     /// [`Code::Abandoned`] when it is not there.
     pub fn lock(&self) -> Result<TransactionGuard> {
-        let transaction = self.take().ok_or_else(abandoned)?;
+        let transaction = self.lend()?;
         Ok(TransactionGuard {
             slot: self.clone(),
             transaction: Some(transaction),
         })
     }
 
-    /// Takes the transaction out, for a nested call; `None` when it is not there.
+    /// Takes the transaction out, for a nested call.
+    ///
+    /// # Errors
+    /// [`Code::Abandoned`] when it is not there.
+    pub fn lend(&self) -> Result<Box<Transaction>> {
+        self.take().ok_or_else(abandoned)
+    }
+
+    /// Takes the transaction out; `None` when it is not there.
     pub fn take(&self) -> Option<Box<Transaction>> {
         self.0.lock().take()
     }
@@ -69,7 +77,7 @@ impl Drop for TransactionGuard {
     }
 }
 
-pub(crate) fn abandoned() -> Error {
+fn abandoned() -> Error {
     let message = "a nested call was dropped before it finished, or two are made side by side; \
                    this transaction cannot go on";
     Error::new(Code::Abandoned, message)

@@ -5,11 +5,11 @@ use lentil_schema::{Doc, Document, Id, IntoRange, RangeSpec};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, Object, TableNames, TableNumber};
 
-use crate::cell::{TransactionCell, TransactionGuard, abandoned};
+use crate::Pages;
+use crate::cell::{TransactionCell, TransactionGuard};
 use crate::decode::Decode;
 use crate::query::{Query, Scope};
 use crate::system::SystemReader;
-use crate::{Pages, Transaction};
 
 /// The database as a query sees it, `ctx.db`: everything committed when the query began, and nothing later.
 ///
@@ -92,11 +92,6 @@ impl DatabaseReader {
 // For the runtime, which owns the contexts.
 #[doc(hidden)]
 impl DatabaseReader {
-    /// Returns a reader over a transaction.
-    pub fn over(transaction: Box<Transaction>) -> DatabaseReader {
-        DatabaseReader::on(TransactionCell::new(transaction))
-    }
-
     /// Returns a reader that shares the transaction in a cell.
     pub fn on(slot: TransactionCell) -> DatabaseReader {
         DatabaseReader {
@@ -110,24 +105,9 @@ impl DatabaseReader {
         self.slot.lock()
     }
 
-    /// Returns the transaction's cell, for the context's other fields.
-    pub fn slot(&self) -> TransactionCell {
-        self.slot.clone()
-    }
-
-    /// Hands the transaction to a nested call.
-    pub fn lend(&mut self) -> Result<Box<Transaction>> {
-        self.slot.take().ok_or_else(abandoned)
-    }
-
-    /// Takes it back; `None` when the nested call was dropped with it.
-    pub fn restore(&mut self, transaction: Option<Box<Transaction>>) {
-        self.slot.put(transaction);
-    }
-
-    /// Returns the transaction, unless a nested call was dropped with it.
-    pub fn into_transaction(self) -> Option<Box<Transaction>> {
-        self.slot.take()
+    /// Returns the transaction's cell, for the context's other fields and nested calls.
+    pub fn slot(&self) -> &TransactionCell {
+        &self.slot
     }
 }
 

@@ -32,7 +32,7 @@ impl<T: Document> SystemTable<T> {
     /// # Errors
     /// [`lentil_call::Code::Abandoned`] after a nested call was dropped before it finished.
     pub fn of(db: &DatabaseReader) -> Result<SystemTable<T>> {
-        SystemTable::open(&db.slot())
+        SystemTable::open(db.slot())
     }
 
     /// As [`SystemTable::of`], in the transaction of this cell.

@@ -8,7 +8,7 @@ use lentil_values::{DocumentId, FieldName, Object, TableNumber, Value};
 
 use crate::tables::OpenTable;
 use crate::transaction::size_of;
-use crate::{DatabaseEnv, DatabaseReader, Query, Transaction, TransactionCell};
+use crate::{DatabaseEnv, DatabaseReader, Query, TransactionCell};
 
 /// The database as a mutation sees it, `ctx.db`: reads as a [`DatabaseReader`] does, and writes.
 ///
@@ -221,21 +221,11 @@ impl DatabaseWriter {
 // For the runtime, which owns the contexts.
 #[doc(hidden)]
 impl DatabaseWriter {
-    /// Returns a writer over a transaction.
-    pub fn over(transaction: Box<Transaction>) -> DatabaseWriter {
+    /// Returns a writer that shares the transaction in a cell.
+    pub fn on(cell: TransactionCell) -> DatabaseWriter {
         DatabaseWriter {
-            reader: DatabaseReader::over(transaction),
+            reader: DatabaseReader::on(cell),
         }
-    }
-
-    /// Returns the transaction's cell, for the context's other fields.
-    pub fn slot(&self) -> TransactionCell {
-        self.reader.slot()
-    }
-
-    /// Returns the reader, and drops the right to write.
-    pub fn into_reader(self) -> DatabaseReader {
-        self.reader
     }
 }
 

@@ -1,7 +1,9 @@
 use lentil_schema::Schema;
 
-use crate::http::HttpRouter;
-use crate::{Crons, Function, Functions, FunctionsError};
+use crate::engine::Function;
+use crate::functions::{Functions, FunctionsError};
+use crate::router::HttpRouter;
+use crate::schedule::Crons;
 
 /// What an application is made of: its tables, its functions, its HTTP routes and the names of its secrets.
 #[derive(Default)]

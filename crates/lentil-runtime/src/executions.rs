@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::call::Call;
 use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
 /// How many executions are remembered.
@@ -99,6 +98,14 @@ struct Kept {
     bytes: usize,
 }
 
+/// The call that an execution served.
+pub(crate) struct ExecutedCall<'a> {
+    pub(crate) id: ExecutionId,
+    pub(crate) parent: Option<ExecutionId>,
+    pub(crate) identity: &'static str,
+    pub(crate) source: &'a Arc<CallSource>,
+}
+
 /// The end of an execution.
 pub(crate) struct Ended<'a, T> {
     pub(crate) identifier: Arc<str>,
@@ -107,26 +114,6 @@ pub(crate) struct Ended<'a, T> {
     pub(crate) began: Instant,
     pub(crate) is_cached: bool,
     pub(crate) result: &'a Result<T>,
-}
-
-impl<'a, T> Ended<'a, T> {
-    /// An execution that ran by itself, and logged what its call has logged.
-    pub(crate) fn of(
-        call: &Call,
-        identifier: Arc<str>,
-        kind: Option<FunctionKind>,
-        began: Instant,
-        result: &'a Result<T>,
-    ) -> Ended<'a, T> {
-        Ended {
-            identifier,
-            kind,
-            log_lines: call.log.lines(),
-            began,
-            is_cached: false,
-            result,
-        }
-    }
 }
 
 impl Executions {
@@ -148,7 +135,7 @@ impl Executions {
         }
     }
 
-    pub(crate) fn record<T>(&self, now_ms: f64, call: &Call, ended: Ended<'_, T>) {
+    pub(crate) fn record<T>(&self, now_ms: f64, call: ExecutedCall<'_>, ended: Ended<'_, T>) {
         let error = ended.result.as_ref().err().map(Error::to_string);
         let error = error.map(|error| cut(error, MAX_ERROR_BYTES));
         let duration = ended.began.elapsed();
@@ -163,11 +150,11 @@ impl Executions {
             log_lines: ended.log_lines,
             duration,
             error,
-            id: call.execution,
+            id: call.id,
             parent: call.parent,
-            identity: call.auth.identity().name(),
+            identity: call.identity,
             is_cached: ended.is_cached,
-            source: Arc::clone(&call.source),
+            source: Arc::clone(call.source),
         });
         drop(kept);
         self.next.notify_waiters();

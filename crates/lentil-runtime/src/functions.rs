@@ -1,15 +1,14 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lentil_schema::Args;
-use lentil_values::{ReturnType, Validator};
+use lentil_values::{Object, ReturnType, Validator};
 
-use crate::function::{Item, Run};
+use crate::engine::{Function, FunctionTypeId, Runner};
 use crate::handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
-use crate::system;
 use crate::{
-    ActionCtx, Code, Error, Function, FunctionPath, FunctionPathError, MutationCtx, QueryCtx,
-    Result, Visibility,
+    ActionCtx, Code, Error, FunctionPath, FunctionPathError, MutationCtx, QueryCtx, Result,
+    Visibility,
 };
 
 /// The functions of one module, or of an application, with the names exactly as clients see them.
@@ -28,8 +27,8 @@ struct Declared {
     visibility: Visibility,
     args: lentil_values::ObjectValidator,
     returns: Validator,
-    run: Run,
-    item: Item,
+    runner: Runner,
+    type_id: FunctionTypeId,
 }
 
 /// Two functions have one name, or a name is none.
@@ -80,8 +79,8 @@ impl Functions {
         self.declare::<A, R>(
             name,
             Visibility::Public,
-            Item::of::<F>(),
-            Run::query(handler),
+            FunctionTypeId::of::<F>(),
+            query_runner(handler),
         )
     }
 
@@ -97,8 +96,8 @@ impl Functions {
         self.declare::<A, R>(
             name,
             Visibility::Internal,
-            Item::of::<F>(),
-            Run::query(handler),
+            FunctionTypeId::of::<F>(),
+            query_runner(handler),
         )
     }
 
@@ -114,8 +113,8 @@ impl Functions {
         self.declare::<A, R>(
             name,
             Visibility::Public,
-            Item::of::<F>(),
-            Run::mutation(handler),
+            FunctionTypeId::of::<F>(),
+            mutation_runner(handler),
         )
     }
 
@@ -131,8 +130,8 @@ impl Functions {
         self.declare::<A, R>(
             name,
             Visibility::Internal,
-            Item::of::<F>(),
-            Run::mutation(handler),
+            FunctionTypeId::of::<F>(),
+            mutation_runner(handler),
         )
     }
 
@@ -148,8 +147,8 @@ impl Functions {
         self.declare::<A, R>(
             name,
             Visibility::Public,
-            Item::of::<F>(),
-            Run::action(handler),
+            FunctionTypeId::of::<F>(),
+            action_runner(handler),
         )
     }
 
@@ -165,8 +164,8 @@ impl Functions {
         self.declare::<A, R>(
             name,
             Visibility::Internal,
-            Item::of::<F>(),
-            Run::action(handler),
+            FunctionTypeId::of::<F>(),
+            action_runner(handler),
         )
     }
 
@@ -174,8 +173,8 @@ impl Functions {
         mut self,
         name: &str,
         visibility: Visibility,
-        item: Item,
-        run: Run,
+        type_id: FunctionTypeId,
+        runner: Runner,
     ) -> Self {
         let path = format!("{}:{name}", self.module);
         let (args, returns) = (A::validator().clone(), R::return_validator());
@@ -185,8 +184,8 @@ impl Functions {
                 visibility,
                 args,
                 returns,
-                run,
-                item,
+                runner,
+                type_id,
             },
         ));
         self
@@ -204,8 +203,8 @@ impl Functions {
         }
     }
 
-    /// As [`Functions::list`], with the system's own functions.
-    fn named(&self) -> Result<Vec<Function>, FunctionsError> {
+    /// As [`Functions::list`], with functions in the system's own module.
+    pub(crate) fn named(&self) -> Result<Vec<Function>, FunctionsError> {
         let mut listed = BTreeMap::new();
         for (path, declared) in &self.declared {
             let path = FunctionPath::parse(path)?;
@@ -213,16 +212,16 @@ impl Functions {
                 visibility,
                 args,
                 returns,
-                run,
-                item,
+                runner,
+                type_id,
             } = declared.clone();
             let function = Function {
                 path: path.clone(),
                 visibility,
                 args,
                 returns,
-                run,
-                item,
+                runner,
+                type_id,
             };
             if listed.insert(path.clone(), function).is_some() {
                 return Err(FunctionsError::Duplicate(path));
@@ -232,68 +231,61 @@ impl Functions {
     }
 }
 
-/// The functions of a running application, by name and by Rust function.
-pub(crate) struct Registry {
-    by_path: HashMap<FunctionPath, Arc<Function>>,
-    by_item: BTreeMap<Item, Arc<Function>>,
+fn query_runner<A, M, R, F>(handler: F) -> Runner
+where
+    A: Args,
+    R: ReturnType + Send,
+    F: Handler<QueryCtx, A, M, Returns = R> + Send + Sync,
+    for<'a> <F as HandlerOn<'a, QueryCtx, A, M>>::Future: Send,
+{
+    let handler = Arc::new(handler);
+    Runner::Query(Arc::new(move |cell, call, args| {
+        let handler = Arc::clone(&handler);
+        Box::pin(async move {
+            let args = decode(args)?;
+            let mut ctx = QueryCtx::new(cell, call);
+            handler.call(&mut ctx, args).await.map(R::into_return)
+        })
+    }))
 }
 
-impl Registry {
-    pub(crate) fn new(functions: &Functions) -> Result<Registry, FunctionsError> {
-        let mut registry = Registry {
-            by_path: HashMap::new(),
-            by_item: BTreeMap::new(),
-        };
-        let own = system::functions().named()?;
-        for function in functions.list()?.into_iter().chain(own) {
-            let function = Arc::new(function);
-            registry
-                .by_item
-                .entry(function.item)
-                .or_insert_with(|| Arc::clone(&function));
-            registry.by_path.insert(function.path.clone(), function);
-        }
-        Ok(registry)
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Function>> {
-        self.by_path.values()
-    }
-
-    /// The function of this name, if the caller may know of it: to the public, an internal one does not exist.
-    pub(crate) fn named(&self, path: &FunctionPath, caller: Visibility) -> Result<Arc<Function>> {
-        let found = self.by_path.get(path);
-        let visible = |function: &&Arc<Function>| {
-            caller == Visibility::Internal || function.visibility == Visibility::Public
-        };
-        let public = if caller == Visibility::Public {
-            "public "
-        } else {
-            ""
-        };
-        found.filter(visible).cloned().ok_or_else(|| {
-            let mut message = format!("Could not find {public}function for '{path}'");
-            if caller == Visibility::Internal && path.as_str().starts_with("_system/") {
-                message.push_str(": this server does not have that part of Convex's system");
-            }
-            Error::new(Code::FunctionNotFound, message).into_rejected_call()
+fn mutation_runner<A, M, R, F>(handler: F) -> Runner
+where
+    A: Args,
+    R: ReturnType + Send,
+    F: Handler<MutationCtx, A, M, Returns = R> + Send + Sync,
+    for<'a> <F as HandlerOn<'a, MutationCtx, A, M>>::Future: Send,
+{
+    let handler = Arc::new(handler);
+    Runner::Mutation(Arc::new(move |cell, call, args| {
+        let handler = Arc::clone(&handler);
+        Box::pin(async move {
+            let args = decode(args)?;
+            let mut ctx = MutationCtx::new(cell, call);
+            handler.call(&mut ctx, args).await.map(R::into_return)
         })
-    }
+    }))
+}
 
-    /// The registered function that an item stands for.
-    pub(crate) fn of_item(&self, item: Item) -> Option<&Arc<Function>> {
-        self.by_item.get(&item).filter(|_| item.is_unique())
-    }
-
-    /// The registered function whose handler is `F`.
-    pub(crate) fn handled_by<F: 'static>(&self) -> Result<Arc<Function>> {
-        let item = Item::of::<F>();
-        self.of_item(item).cloned().ok_or_else(|| {
-            let name = std::any::type_name::<F>();
-            let message = format!(
-                "`{name}` is not registered: add it to `functions()` of its module, and call it as the named function"
-            );
-            Error::new(Code::FunctionNotFound, message)
+fn action_runner<A, M, R, F>(handler: F) -> Runner
+where
+    A: Args,
+    R: ReturnType + Send,
+    F: ActionHandler<ActionCtx, A, M, Returns = R> + Send + Sync,
+    for<'a> <F as ActionHandlerOn<'a, ActionCtx, A, M>>::Future: Send,
+{
+    let handler = Arc::new(handler);
+    Runner::Action(Arc::new(move |call, args| {
+        let handler = Arc::clone(&handler);
+        Box::pin(async move {
+            let args = decode(args)?;
+            let ctx = ActionCtx::new(call);
+            handler.call(&ctx, args).await.map(R::into_return)
         })
-    }
+    }))
+}
+
+fn decode<A: Args>(args: Object) -> Result<A> {
+    A::from_object(args)
+        .map_err(|error| Error::new(Code::ArgumentValidation, format!("argument {error}")))
 }

@@ -9,30 +9,39 @@
 extern crate lentil_schema as lentil;
 
 mod application;
+mod auth;
 pub mod cache;
-mod call;
 mod context;
-mod database {
-    pub(crate) use lentil_database::{Journal, Transaction};
-}
+mod dispatch;
+mod engine;
 mod executions;
-mod function;
+mod fetch;
+mod function_call;
 mod functions;
 mod handler;
 pub mod http;
 mod live;
 pub mod memory;
 mod open;
+mod options;
+mod query_snapshot;
+mod router;
 mod run;
 mod runtime;
 mod schedule;
+mod server_paths;
 mod storage;
+mod subscriber;
 mod system;
+mod typed;
+mod write_lock;
 
 pub use application::Application;
-pub use context::{ActionCtx, Auth, Meta, MutationCtx, QueryCtx, RequestMetadata};
+pub use auth::Auth;
+pub use context::{ActionCtx, Meta, MutationCtx, QueryCtx, RequestMetadata};
+pub use engine::Function;
 pub use executions::{Execution, ExecutionId};
-pub use function::Function;
+pub use function_call::{FunctionCall, FunctionOutcome};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use lentil_call::{
@@ -45,17 +54,18 @@ pub use lentil_database::{
 };
 pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
 pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_parse_size};
-pub use live::{Subscriber, Update, Wakes};
 pub use open::{Misfits, OpenError, OpenProgress};
-pub use run::QuerySnapshot;
-pub use runtime::{
-    Environment, FunctionCall, FunctionOutcome, Runtime, RuntimeOptions, ServerPaths,
-};
+pub use options::{Environment, RuntimeOptions};
+pub use query_snapshot::QuerySnapshot;
+pub use router::{HttpRouter, RouterError};
+pub use runtime::Runtime;
 pub use schedule::{
     CronError, Crons, Schedulable, ScheduledExecution, ScheduledFunction, ScheduledState, Scheduler,
 };
+pub use server_paths::ServerPaths;
 pub use storage::{
     File, FileInfo, FileMetadata, Files, StorageActions, StorageReader, StorageWriter,
     StoreFileError, StoredFile, UploadTokenError,
 };
+pub use subscriber::{Subscriber, Update, Wakes};
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

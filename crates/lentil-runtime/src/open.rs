@@ -14,10 +14,13 @@ use lentil_store::{
 };
 use lentil_values::{Interval, KeyWriter, TableNames, TableNumber, Value};
 
-use crate::functions::{FunctionsError, Registry};
-use crate::http::RouterError;
+use crate::application::Application;
+use crate::engine::Registry;
+use crate::functions::FunctionsError;
+use crate::options::RuntimeOptions;
+use crate::router::RouterError;
 use crate::schedule::OpenCron;
-use crate::{Application, CronError, RuntimeOptions, system};
+use crate::{CronError, system};
 
 const BATCH: usize = 1_000;
 const SHOWN_MISFITS: usize = 10;
@@ -103,7 +106,9 @@ pub(crate) async fn open(
 ) -> Result<Opened, OpenError> {
     application.schema.check()?;
     application.http.check(options.server_paths.is_reserved)?;
-    let registry = Registry::new(&application.functions)?;
+    let mut functions = application.functions.list()?;
+    functions.extend(system::functions().named()?);
+    let registry = Registry::new(functions);
     let crons = std::mem::take(&mut application.crons).open(&registry)?;
     if let Some(missing) = application
         .secrets

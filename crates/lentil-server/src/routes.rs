@@ -8,7 +8,8 @@ use std::pin::Pin;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
-use lentil_runtime::http::{Body, HttpRouter};
+use lentil_runtime::HttpRouter;
+use lentil_runtime::http::Body;
 use lentil_runtime::{Excerpt, Identity, ServerPaths};
 
 use crate::api::{ApiRequest, admin, files, functions, instance, logs, query_at_ts, websocket};

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use lentil_runtime::http::{Body, HttpRouter};
+use lentil_runtime::http::Body;
 use lentil_runtime::{
     ActionCtx, ActionHandler, CallSource, Caller, Code, Crons, Error, FunctionCall, FunctionPath,
-    Functions, Handler, Identity, Limits, MutationCtx, QueryCtx, RequestId, Result, Runtime,
-    UserIdentity,
+    Functions, Handler, HttpRouter, Identity, Limits, MutationCtx, QueryCtx, RequestId, Result,
+    Runtime, UserIdentity,
 };
 use lentil_schema::{Args, Doc, Document, IntoArgs, RangeSpec, Schema};
 use lentil_store::MemoryFiles;

@@ -3,7 +3,8 @@ use std::mem;
 use std::sync::Arc;
 
 use lentil_files::LocalFiles;
-use lentil_runtime::http::{HttpRouter, Secret};
+use lentil_runtime::HttpRouter;
+use lentil_runtime::http::Secret;
 use lentil_runtime::{Application, Crons, Functions, Limits, Runtime, RuntimeOptions};
 use lentil_schema::Schema;
 use lentil_sqlite::{SqliteOptions, SqliteStore};

@@ -1,4 +1,4 @@
-use lentil_runtime::http::HttpRouter;
+use lentil_runtime::HttpRouter;
 use lentil_runtime::{Application, Crons, Functions, Limits};
 use lentil_schema::Schema;
 

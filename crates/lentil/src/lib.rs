@@ -27,13 +27,12 @@ mod startup_banner;
 pub use backend::Backend;
 pub use lentil_macros::{Args, Document, ValueType};
 pub use lentil_runtime::http::{
-    Body, HeaderMap, HttpRequest, HttpRouter, Json, Method, Request, Response, Secret, StatusCode,
-    header,
+    Body, HeaderMap, HttpRequest, Json, Method, Request, Response, Secret, StatusCode, header,
 };
 pub use lentil_runtime::{
     ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File,
-    FileMetadata, Functions, Limits, Log, Meta, MutationCtx, OrError, PageStatus, Pages,
-    PaginationOptions, PaginationResult, Query, QueryCtx, RequestMetadata, Result,
+    FileMetadata, Functions, HttpRouter, Limits, Log, Meta, MutationCtx, OrError, PageStatus,
+    Pages, PaginationOptions, PaginationResult, Query, QueryCtx, RequestMetadata, Result,
     ScheduledFunction, ScheduledState, Scheduler, StorageActions, StorageReader, StorageWriter,
     StoredFile, SystemReader, UniqueViolation, UserIdentity, bail, ensure,
 };

@@ -4,12 +4,13 @@ use lentil_call::Log;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
-use crate::call::Call;
-use crate::context::{Auth, Meta};
-use crate::function::BoxFuture;
+use crate::auth::Auth;
+use crate::context::Meta;
+use crate::engine::{BoxFuture, Call};
 use crate::handler::{ActionHandler, Handler};
 use crate::http::{Json, Secret};
-use crate::run::{arguments, typed};
+use crate::run::{Idempotency, into_value, run_action, run_mutation, run_query};
+use crate::typed::{arguments, typed};
 use crate::{Error, MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
 
 /// An action's, or an HTTP action's, context.
@@ -27,13 +28,13 @@ pub struct ActionCtx {
     pub scheduler: Scheduler,
     /// Stored files.
     pub storage: StorageActions,
-    call: Call,
+    call: Arc<Call>,
 }
 
 impl ActionCtx {
-    pub(crate) fn new(call: Call) -> ActionCtx {
+    pub(crate) fn new(call: Arc<Call>) -> ActionCtx {
         let scheduler = Scheduler::of_action(&call);
-        let storage = StorageActions::new(&call.runtime);
+        let storage = StorageActions::new(&call.engine);
         let (log, auth) = (call.log.clone(), call.auth.clone());
         ActionCtx {
             log,
@@ -45,23 +46,19 @@ impl ActionCtx {
         }
     }
 
-    pub(crate) fn call(&self) -> &Call {
-        &self.call
-    }
-
     /// Returns the current time, in whole milliseconds since the Unix epoch.
     pub fn now(&self) -> f64 {
-        self.call.runtime.now_ms().floor()
+        self.call.engine.now_ms().floor()
     }
 
     /// Returns a random number in `[0, 1)`.
     pub fn random(&self) -> f64 {
-        self.call.random.next_f64(self.call.runtime.seeds())
+        self.call.random.next_f64(self.call.engine.seeds())
     }
 
     /// Returns `count` random bytes. No one can predict them: they are fit for keys and tokens.
     pub fn random_bytes(&self, count: usize) -> Vec<u8> {
-        self.call.random.bytes(count, self.call.runtime.seeds())
+        self.call.random.bytes(count, self.call.engine.seeds())
     }
 
     /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
@@ -69,7 +66,7 @@ impl ActionCtx {
     /// # Errors
     /// When the store fails.
     pub async fn env(&self, name: &str) -> Result<Option<String>> {
-        self.call.runtime.environment(name).await
+        self.call.engine.environment(name).await
     }
 
     /// The secret that the application declared under this name, found where [`ActionCtx::env`] looks.
@@ -77,7 +74,7 @@ impl ActionCtx {
     /// # Errors
     /// When it declared none.
     pub async fn secret(&self, name: &str) -> Result<Secret> {
-        self.call.runtime.secret(name).await
+        self.call.engine.secret(name).await
     }
 
     /// Runs a query on what is committed now.
@@ -94,15 +91,13 @@ impl ActionCtx {
         R: ReturnType + 'c,
         F: Handler<QueryCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
+        let function = self.call.engine.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move {
-            typed(
-                self.call
-                    .runtime
-                    .query_from_action(&self.call, function?, args?)
-                    .await,
-            )
+            let function = function?;
+            let call = self.call.nested(&function.path)?;
+            let run = run_query(&function, args?, None, &call).await;
+            typed(run.and_then(|run| into_value(&run)))
         })
     }
 
@@ -121,15 +116,14 @@ impl ActionCtx {
         R: ReturnType + 'c,
         F: Handler<QueryCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
+        let function = self.call.engine.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move {
-            let answered = self
-                .call
-                .runtime
-                .json_from_action(&self.call, function?, args?)
-                .await;
-            answered.map_err(Error::into_callee_error)
+            let function = function?;
+            let call = self.call.nested(&function.path)?;
+            let run = run_query(&function, args?, None, &call).await;
+            let json = run.and_then(|run| run.json());
+            json.map(Json::new).map_err(Error::into_callee_error)
         })
     }
 
@@ -147,15 +141,13 @@ impl ActionCtx {
         R: ReturnType + 'c,
         F: Handler<MutationCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
+        let function = self.call.engine.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move {
-            typed(
-                self.call
-                    .runtime
-                    .mutation_from_action(&self.call, function?, args?)
-                    .await,
-            )
+            let function = function?;
+            let call = self.call.nested(&function.path)?;
+            let result = run_mutation(&function, args?, &call, Idempotency::None).await;
+            typed(result.map(|(value, _)| value))
         })
     }
 
@@ -173,15 +165,12 @@ impl ActionCtx {
         R: ReturnType + 'c,
         F: ActionHandler<ActionCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
+        let function = self.call.engine.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move {
-            typed(
-                self.call
-                    .runtime
-                    .action_from_action(&self.call, function?, args?)
-                    .await,
-            )
+            let function = function?;
+            let call = self.call.nested(&function.path)?;
+            typed(run_action(&function, args?, call).await)
         })
     }
 }

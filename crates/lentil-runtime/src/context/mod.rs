@@ -1,13 +1,11 @@
 //! The contexts that functions get as their first argument.
 
 mod action;
-mod auth;
 mod meta;
 mod mutation;
 mod query;
 
 pub use action::ActionCtx;
-pub use auth::Auth;
 pub use meta::{Meta, RequestMetadata};
 pub use mutation::MutationCtx;
 pub use query::QueryCtx;

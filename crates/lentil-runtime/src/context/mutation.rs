@@ -2,15 +2,17 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use lentil_call::Log;
+use lentil_database::TransactionCell;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
-use crate::call::Call;
-use crate::context::{Auth, Meta};
-use crate::function::BoxFuture;
+use crate::auth::Auth;
+use crate::context::Meta;
+use crate::engine::{BoxFuture, Call};
 use crate::handler::Handler;
-use crate::run::{arguments, call_nested_mutation, typed};
-use crate::{DatabaseReader, DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter};
+use crate::run::call_nested_mutation;
+use crate::typed::{arguments, typed};
+use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter};
 
 /// The context of a mutation: its first argument.
 ///
@@ -72,15 +74,15 @@ pub struct MutationCtx {
 }
 
 impl MutationCtx {
-    pub(crate) fn new(db: DatabaseWriter, call: Call) -> MutationCtx {
+    pub(crate) fn new(cell: TransactionCell, call: Call) -> MutationCtx {
         MutationCtx {
+            db: DatabaseWriter::on(cell.clone()),
             log: call.log.clone(),
             auth: call.auth.clone(),
             meta: Meta::new(Arc::clone(&call.source)),
-            scheduler: Scheduler::of_mutation(&call, db.slot()),
-            storage: StorageWriter::new(db.slot(), &call.runtime),
-            query: QueryCtx::new(DatabaseReader::on(db.slot()), call),
-            db,
+            scheduler: Scheduler::of_mutation(&call, cell.clone()),
+            storage: StorageWriter::new(cell.clone(), &call.engine),
+            query: QueryCtx::new(cell, call),
         }
     }
 
@@ -118,9 +120,12 @@ impl MutationCtx {
         R: ReturnType + 'c,
         F: Handler<MutationCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
+        let function = self.call.engine.registry().handled_by::<F>();
         let args = arguments(args);
-        Box::pin(async move { typed(call_nested_mutation(self, function?, args?).await) })
+        Box::pin(async move {
+            let function = function?;
+            typed(call_nested_mutation(self.db.slot(), &self.call, &function, args?).await)
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 use lentil_call::Log;
+use lentil_database::TransactionCell;
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
-use crate::call::Call;
-use crate::context::Auth;
-use crate::function::BoxFuture;
+use crate::auth::Auth;
+use crate::engine::{BoxFuture, Call};
 use crate::handler::Handler;
-use crate::run::{arguments, call_nested_query, typed};
+use crate::run::call_nested_query;
+use crate::typed::{arguments, typed};
 use crate::{DatabaseReader, Result, StorageReader, system};
 
 /// The context of a query: its first argument.
@@ -56,10 +57,10 @@ pub struct QueryCtx {
 }
 
 impl QueryCtx {
-    pub(crate) fn new(db: DatabaseReader, call: Call) -> QueryCtx {
+    pub(crate) fn new(cell: TransactionCell, call: Call) -> QueryCtx {
         QueryCtx {
-            storage: StorageReader::new(db.slot(), &call.runtime),
-            db,
+            storage: StorageReader::new(cell.clone(), &call.engine),
+            db: DatabaseReader::on(cell),
             log: call.log.clone(),
             auth: call.auth.clone(),
             call,
@@ -92,18 +93,18 @@ impl QueryCtx {
     /// # Errors
     /// When the function has read more than its limits allow.
     pub async fn env(&self, name: &str) -> Result<Option<String>> {
-        system::read_environment(&self.call.runtime, &self.db, name).await
+        system::read_environment(&self.call.engine, &self.db, name).await
     }
 
     /// Returns a random number in `[0, 1)` from the function's own seed.
     pub fn random(&self) -> f64 {
-        self.call.random.next_f64(self.call.runtime.seeds())
+        self.call.random.next_f64(self.call.engine.seeds())
     }
 
     /// Returns `count` random bytes from the function's own seed. No one can predict them: they
     /// are fit for keys and tokens.
     pub fn random_bytes(&self, count: usize) -> Vec<u8> {
-        self.call.random.bytes(count, self.call.runtime.seeds())
+        self.call.random.bytes(count, self.call.engine.seeds())
     }
 
     /// Runs another query in the same transaction.
@@ -121,10 +122,11 @@ impl QueryCtx {
         R: ReturnType + 'c,
         F: Handler<QueryCtx, A, M, Returns = R>,
     {
-        let function = self.call.runtime.registry().handled_by::<F>();
+        let function = self.call.engine.registry().handled_by::<F>();
         let args = arguments(args);
         Box::pin(async move {
-            typed(call_nested_query(&mut self.db, &self.call, function?, args?).await)
+            let function = function?;
+            typed(call_nested_query(self.db.slot(), &self.call, &function, args?).await)
         })
     }
 }

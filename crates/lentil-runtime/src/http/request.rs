@@ -6,13 +6,14 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use lentil_call::check_size;
+use lentil_database::DatabaseEnv;
 use lentil_schema::Args;
 use lentil_values::{Object, Value, json_parse_size};
 use parking_lot::Mutex;
 
 use super::{Body, BodyError};
 use crate::memory::Charge;
-use crate::{Code, Error, Result, Runtime};
+use crate::{Code, Error, Result};
 
 /// The request of an HTTP action.
 ///
@@ -43,17 +44,17 @@ use crate::{Code, Error, Result, Runtime};
 pub struct Request {
     parts: Box<Parts>,
     body: Body,
-    runtime: Runtime,
+    database: Arc<DatabaseEnv>,
     /// The memory charged for the part of the body that was read, until the action ends.
     charge: Arc<Mutex<Charge>>,
 }
 
 impl Request {
-    pub(crate) fn new(parts: Box<Parts>, body: Body, runtime: Runtime) -> Request {
+    pub(crate) fn new(parts: Box<Parts>, body: Body, database: Arc<DatabaseEnv>) -> Request {
         Request {
             parts,
             body,
-            runtime,
+            database,
             charge: Arc::default(),
         }
     }
@@ -180,7 +181,7 @@ impl Request {
     /// # Errors
     /// As [`Request::bytes`].
     pub async fn args<A: Args>(self) -> Result<A> {
-        let runtime = self.runtime.clone();
+        let database = Arc::clone(&self.database);
         let object = match self.json().await? {
             Value::Object(object) => object,
             other => {
@@ -190,7 +191,7 @@ impl Request {
                 ));
             }
         };
-        read_args(&runtime, object).map_err(Error::bad_request)
+        read_args(&database, object).map_err(Error::bad_request)
     }
 }
 
@@ -204,11 +205,11 @@ fn decoded(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     Some((name.into(), value.into()))
 }
 
-fn read_args<A: Args>(runtime: &Runtime, object: Object) -> Result<A> {
+fn read_args<A: Args>(database: &DatabaseEnv, object: Object) -> Result<A> {
     check_size(
         "the body's arguments",
         object.size(),
-        runtime.limits().argument_bytes,
+        database.limits.argument_bytes,
     )?;
     let too_large = |error| {
         Error::new(
@@ -219,7 +220,7 @@ fn read_args<A: Args>(runtime: &Runtime, object: Object) -> Result<A> {
     object.check_limits().map_err(too_large)?;
     let invalid = |error| Error::new(Code::ArgumentValidation, format!("field {error}"));
     A::validator()
-        .validate(&object, runtime.tables())
+        .validate(&object, &database.tables)
         .map_err(invalid)?;
     A::from_object(object)
         .map_err(|error| Error::new(Code::ArgumentValidation, format!("field {error}")))

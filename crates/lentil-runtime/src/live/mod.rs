@@ -11,8 +11,5 @@
 //! answer that holds.
 
 mod queries;
-mod refresh;
-mod subscriber;
 
-pub(crate) use queries::LiveQueries;
-pub use subscriber::{Subscriber, Update, Wakes};
+pub(crate) use queries::{LiveQueries, Mark, Watcher};

@@ -1,19 +1,19 @@
-use lentil_call::check_size;
+use lentil_call::{Code, Error, Result, check_size};
 use lentil_values::{Object, Value};
 
-use crate::{Code, Error, Function, Result, Runtime};
+use crate::engine::{Engine, Function};
 
 /// Holds arguments against the size limit and the function's validator.
-pub(crate) fn check_args(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
-    fits(runtime, function, args).map_err(Error::into_rejected_call)
+pub(crate) fn check_args(engine: &Engine, function: &Function, args: &Object) -> Result<()> {
+    fits(engine, function, args).map_err(Error::into_rejected_call)
 }
 
-fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
+fn fits(engine: &Engine, function: &Function, args: &Object) -> Result<()> {
     let path = &function.path;
     check_size(
         format_args!("the arguments of `{path}`"),
         args.size(),
-        runtime.limits().argument_bytes,
+        engine.limits().argument_bytes,
     )?;
     let checked = args.check_limits();
     checked.map_err(|error| {
@@ -24,17 +24,17 @@ fn fits(runtime: &Runtime, function: &Function, args: &Object) -> Result<()> {
     })?;
     function
         .args
-        .validate(args, runtime.tables())
+        .validate(args, engine.tables())
         .map_err(|error| Error::new(Code::ArgumentValidation, format!("argument {error}")))
 }
 
 /// Holds a result against the size limit and the function's validator.
-pub(crate) fn check_result(runtime: &Runtime, function: &Function, result: &Value) -> Result<()> {
+pub(crate) fn check_result(engine: &Engine, function: &Function, result: &Value) -> Result<()> {
     let path = &function.path;
     check_size(
         format_args!("the result of `{path}`"),
         result.size(),
-        runtime.limits().result_bytes,
+        engine.limits().result_bytes,
     )?;
     let checked = result.check_limits();
     checked.map_err(|error| {
@@ -45,7 +45,7 @@ pub(crate) fn check_result(runtime: &Runtime, function: &Function, result: &Valu
     })?;
     function
         .returns
-        .validate(result, runtime.tables())
+        .validate(result, engine.tables())
         .map_err(|error| {
             Error::new(
                 Code::ReturnsValidation,

@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lentil_call::{Code, Error, Result};
 use tokio::time::Instant;
-
-use crate::{Code, Error, Result};
 
 /// Runs a function's future so that a panic fails this call alone.
 ///

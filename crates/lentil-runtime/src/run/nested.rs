@@ -1,71 +1,81 @@
-use std::sync::Arc;
-
+use lentil_call::{Code, Error, FunctionKind, Result};
+use lentil_database::{Transaction, TransactionCell};
 use lentil_values::{Object, Value};
 
 use super::check::{check_args, check_result};
 use super::guard::catch_panic;
-use crate::call::Call;
-use crate::function::Run;
-use crate::{
-    Code, DatabaseReader, DatabaseWriter, Error, Function, FunctionKind, MutationCtx, QueryCtx,
-    Result,
-};
+use crate::engine::{Call, Function, Runner};
 
 /// Runs a query within its caller's transaction.
 pub(crate) async fn call_nested_query(
-    db: &mut DatabaseReader,
+    cell: &TransactionCell,
     caller: &Call,
-    function: Arc<Function>,
+    function: &Function,
     args: Object,
 ) -> Result<Value> {
-    let Run::Query(run) = &function.run else {
-        return Err(wrong_kind(&function, FunctionKind::Query));
+    let Runner::Query(run) = &function.runner else {
+        return Err(wrong_kind(function, FunctionKind::Query));
     };
     let call = caller.nested(&function.path)?;
-    check_args(&caller.runtime, &function, &args)?;
-    let mut ctx = QueryCtx::new(DatabaseReader::over(db.lend()?), call);
-    let result = catch_panic(function.path.as_str(), run(&mut ctx, args).as_mut()).await;
-    db.restore(ctx.db.into_transaction());
+    check_args(&caller.engine, function, &args)?;
+
+    // The nested call gets a cell of its own, so that the caller cannot use the transaction meanwhile.
+    let own = TransactionCell::new(cell.lend()?);
+    let mut running = run(own.clone(), call, args);
+    let result = catch_panic(function.path.as_str(), running.as_mut()).await;
+    // A function that panicked may still hold the transaction; it returns to the cell when the future is dropped.
+    drop(running);
+    cell.put(own.take());
     let value = result?;
-    check_result(&caller.runtime, &function, &value)?;
+    check_result(&caller.engine, function, &value)?;
     Ok(value)
 }
 
-/// Runs a mutation as a layer of its caller's transaction: kept when it succeeds, undone when it fails.
+/// Runs a mutation within its caller's transaction, after a savepoint. A failure rolls back to the savepoint.
 pub(crate) async fn call_nested_mutation(
-    caller: &mut MutationCtx,
-    function: Arc<Function>,
+    cell: &TransactionCell,
+    caller: &Call,
+    function: &Function,
     args: Object,
 ) -> Result<Value> {
-    let Run::Mutation(run) = &function.run else {
-        return Err(wrong_kind(&function, FunctionKind::Mutation));
+    let Runner::Mutation(run) = &function.runner else {
+        return Err(wrong_kind(function, FunctionKind::Mutation));
     };
-    let runtime = caller.call.runtime.clone();
-    let call = caller.call.nested(&function.path)?;
-    check_args(&runtime, &function, &args)?;
-    let mut transaction = caller.db.lend()?;
+    let call = caller.nested(&function.path)?;
+    check_args(&caller.engine, function, &args)?;
+
+    let mut transaction = cell.lend()?;
     transaction.push_savepoint();
-    let mut ctx = MutationCtx::new(DatabaseWriter::over(transaction), call);
-    let result = catch_panic(function.path.as_str(), run(&mut ctx, args).as_mut()).await;
-    let mut result =
-        result.and_then(|value| check_result(&runtime, &function, &value).map(|()| value));
-    let mut transaction = ctx.db.into_reader().into_transaction();
-    if let Some(transaction) = &mut transaction {
-        // A mutation answers for the unique indexes when it ends, also as a part of another: so that can catch it.
-        if result.is_ok()
-            && let Err(error) = transaction.check_unique().await
-        {
-            result = Err(error);
-        }
-        match &result {
-            Ok(_) => transaction.release_savepoint(),
-            Err(_) => transaction.roll_back_to_savepoint(),
-        }
-    }
-    caller.db.restore(transaction);
+    let own = TransactionCell::new(transaction);
+    let mut running = run(own.clone(), call, args);
+    let result = catch_panic(function.path.as_str(), running.as_mut()).await;
+    drop(running);
+    let result =
+        result.and_then(|value| check_result(&caller.engine, function, &value).map(|()| value));
+    let mut transaction = own.take();
+    let result = match &mut transaction {
+        Some(transaction) => end_savepoint(transaction, result).await,
+        None => result,
+    };
+    cell.put(transaction);
     result
 }
 
+/// Keeps the writes since the savepoint if the mutation succeeded and violates no unique index.
+async fn end_savepoint(transaction: &mut Transaction, result: Result<Value>) -> Result<Value> {
+    let result = match result {
+        // The check comes at the end of each nested mutation, so that its caller can handle the error.
+        Ok(value) => transaction.check_unique().await.map(|()| value),
+        Err(error) => Err(error),
+    };
+    match &result {
+        Ok(_) => transaction.release_savepoint(),
+        Err(_) => transaction.roll_back_to_savepoint(),
+    }
+    result
+}
+
+/// Returns the error of a call of a function as another kind than it is.
 pub(crate) fn wrong_kind(function: &Function, called_as: FunctionKind) -> Error {
     let message = format!(
         "`{}` is a {:?}, and was called as a {called_as:?}",

@@ -1,7 +1,8 @@
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use lentil_call::store_error;
+use lentil_call::{Code, Error, FunctionKind, Result, store_error};
+use lentil_database::{Journal, Transaction, TransactionCell};
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
 use tokio::time::Instant;
@@ -10,272 +11,233 @@ use super::check::{check_args, check_result};
 use super::guard::guard;
 use super::nested::wrong_kind;
 use crate::cache::{CacheKey, CachedRun, Gate, Lookup, args_json};
-use crate::call::Call;
-use crate::database::{Journal, Transaction};
+use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
-use crate::function::Run;
-use crate::{
-    Caller, Code, DatabaseReader, Error, Function, FunctionKind, Identity, QueryCtx, Result,
-    Runtime,
-};
 
-impl Runtime {
-    /// Answers a query, from the cache where that has an answer that still holds.
-    ///
-    /// # Errors
-    /// The server's, and that the arguments or the kind are wrong; the function's own is in the answer.
-    pub(crate) async fn run_query(
-        &self,
-        function: &Arc<Function>,
-        args: Object,
-        journal: Option<String>,
-        call: &Call,
-    ) -> Result<Arc<CachedRun>> {
-        let began = Instant::now();
-        let key = self.key_of(function, args_json(&args), journal.as_deref());
-        let answered = async {
-            let since = self.store().catch_up().await.map_err(store_error)?;
-            let run = self
-                .look_up(function, key, args, journal, call, since, None)
-                .await?;
-            let published = self.store().wait_published(run.timestamp).await;
-            published.map_err(store_error).map(|()| run)
-        };
-        let answered = answered.await;
-        if let Ok(run) = &answered {
-            if run.read_set.reads_identity() {
-                call.auth.note_asked();
-            }
-            call.log.extend(&run.log_lines);
+/// Evaluates a query, from the cache where it has a valid result, and records the execution.
+///
+/// # Errors
+/// The server's, and that the arguments or the kind are wrong; the function's own is in the result.
+pub(crate) async fn run_query(
+    function: &Function,
+    args: Object,
+    journal: Option<String>,
+    call: &Call,
+) -> Result<Arc<CachedRun>> {
+    let began = Instant::now();
+    let result = query_published(function, args, journal, call).await;
+    if let Ok(run) = &result {
+        if run.read_set.reads_identity() {
+            call.auth.note_asked();
         }
-        self.record_query(function, call, began, &answered);
-        answered
+        call.log.extend(&run.log_lines);
+    }
+    record_query(function, call, began, &result);
+    result
+}
+
+/// Looks a query up, and waits until the commits that its result includes are published.
+async fn query_published(
+    function: &Function,
+    args: Object,
+    journal: Option<String>,
+    call: &Call,
+) -> Result<Arc<CachedRun>> {
+    let store = call.engine.store();
+    let query = CachedQuery {
+        function,
+        key: key_of(function, args_json(&args), journal.as_deref()),
+        args,
+        journal,
+        since: store.catch_up().await.map_err(store_error)?,
+        gate: None,
+    };
+    let run = look_up(query, call).await?;
+    store
+        .wait_published(run.timestamp)
+        .await
+        .map_err(store_error)?;
+    Ok(run)
+}
+
+/// Records the execution of a query, whether it ran itself or got the result of another execution.
+fn record_query(function: &Function, call: &Call, began: Instant, result: &Result<Arc<CachedRun>>) {
+    let run = result.as_ref().ok();
+    let outcome = match result {
+        Ok(run) => run.result.as_ref().map(drop).map_err(Error::clone),
+        Err(error) => Err(error.clone()),
+    };
+    let ended = Ended {
+        identifier: function.path.shared(),
+        kind: Some(FunctionKind::Query),
+        log_lines: run.map_or_else(Vec::new, |run| run.log_lines.clone()),
+        began,
+        is_cached: run.is_some_and(|run| run.execution != call.execution),
+        result: &outcome,
+    };
+    call.engine.record(call, ended);
+}
+
+/// Returns the cache key of a call; `args` is JSON.
+pub(crate) fn key_of(function: &Function, args: Arc<[u8]>, journal: Option<&str>) -> CacheKey {
+    CacheKey::of_json(function.path.shared(), args, journal, function.visibility)
+}
+
+/// A query that the cache may answer.
+pub(crate) struct CachedQuery<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) key: CacheKey,
+    pub(crate) args: Object,
+    pub(crate) journal: Option<String>,
+    /// The result includes every commit up to this timestamp.
+    pub(crate) since: Timestamp,
+    pub(crate) gate: Option<Gate<'a>>,
+}
+
+/// Returns a valid result of a query. Its timestamp may not be published yet.
+pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<CachedRun>> {
+    let engine = &call.engine;
+    check_args(engine, query.function, &query.args)?;
+    let lookup = Lookup {
+        key: query.key,
+        user: call.auth.identity().key(),
+        since: query.since,
+        now_ms: engine.now_ms(),
+        gate: query.gate,
+    };
+    if let Some(run) = engine.cache().get(&lookup) {
+        return Ok(run);
+    }
+    let running = async {
+        let snapshot = engine.store().snapshot().await.map_err(store_error)?;
+        let executed = execute_query(query.function, query.args, query.journal, call, snapshot);
+        Ok(executed.await?.0)
+    };
+    // Boxed, because a call that hits the cache should not carry the large future of an execution.
+    Box::pin(engine.cache().get_or_run(lookup, running)).await
+}
+
+/// Executes a query on a snapshot, and returns the snapshot if the function left it usable.
+///
+/// # Errors
+/// The server's; the function's own is in the result.
+pub(crate) async fn execute_query(
+    function: &Function,
+    args: Object,
+    journal: Option<String>,
+    call: &Call,
+    snapshot: Box<dyn Snapshot>,
+) -> Result<(CachedRun, Box<dyn Snapshot>)> {
+    let Runner::Query(run) = &function.runner else {
+        return Err(wrong_kind(function, FunctionKind::Query));
+    };
+    let engine = &call.engine;
+    let name = function.path.shared();
+    let timestamp = snapshot.timestamp();
+    let own = call.attempt(&name);
+    let log = own.log.clone();
+    let auth = own.auth.clone();
+    let cell = query_cell(engine, snapshot, journal);
+    let began = Instant::now();
+    let limit = engine.limits().query_time;
+    let result = guard(&name, began, limit, run(cell.clone(), own, args).as_mut()).await;
+    let result = result.and_then(|value| check_result(engine, function, &value).map(|()| value));
+    if let Err(error) = &result
+        && error.code().may_pass()
+    {
+        let published = engine.store().wait_published(timestamp).await;
+        published.map_err(store_error)?;
+        return Err(error.clone());
     }
 
-    /// Records the answer to a query, from its own execution or from another.
-    fn record_query(
-        &self,
-        function: &Function,
-        call: &Call,
-        began: Instant,
-        answered: &Result<Arc<CachedRun>>,
-    ) {
-        let result = match answered {
-            Ok(run) => run.result.as_ref().map(drop).map_err(Error::clone),
-            Err(error) => Err(error.clone()),
-        };
-        let run = answered.as_ref().ok();
-        let ended = Ended {
-            identifier: function.path.shared(),
-            kind: Some(FunctionKind::Query),
-            log_lines: run.map_or_else(Vec::new, |run| run.log_lines.clone()),
-            began,
-            is_cached: run.is_some_and(|run| run.execution != call.execution),
-            result: &result,
-        };
-        self.record(call, ended);
+    let Some(transaction) = cell.take() else {
+        return Err(result.err().unwrap_or_else(|| abandoned(&name)));
+    };
+    let (snapshot, mut read_set, journal) = transaction.into_query();
+    if auth.was_asked() {
+        read_set.note_identity();
     }
+    let mut run = CachedRun {
+        result: result.map(Arc::new),
+        log_lines: log.lines(),
+        read_set,
+        timestamp,
+        journal: journal.now,
+        json: OnceLock::new(),
+        charge: engine.memory().charge(0),
+        request_id: call.source.request_id.clone(),
+        execution: call.execution,
+    };
+    run.charge.set(run.heap_size());
+    Ok((run, snapshot))
+}
 
-    /// The cache's key of a call; `args` are as JSON.
-    pub(crate) fn key_of(
-        &self,
-        function: &Function,
-        args: Arc<[u8]>,
-        journal: Option<&str>,
-    ) -> CacheKey {
-        CacheKey::of_json(function.path.shared(), args, journal, function.visibility)
-    }
+/// Returns a query's transaction on a snapshot.
+fn query_cell(
+    engine: &Engine,
+    snapshot: Box<dyn Snapshot>,
+    journal: Option<String>,
+) -> TransactionCell {
+    let journal = Journal {
+        before: journal,
+        now: None,
+    };
+    let database = Arc::clone(engine.database());
+    TransactionCell::new(Box::new(Transaction::query(database, snapshot, journal)))
+}
 
-    /// An answer that includes every commit up to `since`; its timestamp may not be published yet.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is another part of one call"
-    )]
-    pub(crate) async fn look_up(
-        &self,
-        function: &Arc<Function>,
-        key: CacheKey,
-        args: Object,
-        journal: Option<String>,
-        call: &Call,
-        since: Timestamp,
-        gate: Option<Gate<'_>>,
-    ) -> Result<Arc<CachedRun>> {
-        check_args(self, function, &args)?;
-        let lookup = Lookup {
-            key,
-            user: call.auth.identity().key(),
-            since,
-            now_ms: self.now_ms(),
-            gate,
-        };
-        match self.cache().get(&lookup) {
-            Some(run) => Ok(run),
-            // Apart, so that calls which the cache answers do not carry the room that running takes.
-            None => Box::pin(self.get_or_run(lookup, function, args, journal, call)).await,
-        }
+/// Runs `body` as a query on the latest snapshot, without the cache.
+pub(crate) async fn read<R, F>(
+    name: &Arc<str>,
+    call: Call,
+    body: impl FnOnce(TransactionCell, Call) -> F,
+) -> Result<R>
+where
+    F: Future<Output = Result<R>>,
+{
+    let engine = call.engine.clone();
+    let store = engine.store();
+    let snapshot = store.snapshot().await.map_err(store_error)?;
+    let timestamp = snapshot.timestamp();
+    let cell = query_cell(&engine, snapshot, None);
+    let limit = engine.limits().query_time;
+    let running = body(cell.clone(), call);
+    let result = guard(name, Instant::now(), limit, pin!(running)).await;
+    let is_abandoned = cell.take().is_none();
+    // The result or the error is returned when all commits that it depends on are published.
+    store.wait_published(timestamp).await.map_err(store_error)?;
+    match result {
+        Ok(_) if is_abandoned => Err(abandoned(name)),
+        result => result,
     }
+}
 
-    async fn get_or_run(
-        &self,
-        lookup: Lookup<'_>,
-        function: &Arc<Function>,
-        args: Object,
-        journal: Option<String>,
-        call: &Call,
-    ) -> Result<Arc<CachedRun>> {
-        let run = async {
-            let snapshot = self.store().snapshot().await.map_err(store_error)?;
-            Ok(self
-                .execute_query(function, args, journal, call, snapshot)
-                .await?
-                .0)
-        };
-        self.cache().get_or_run(lookup, run).await
-    }
+/// Opens a snapshot of published commits.
+pub(crate) async fn published_snapshot(engine: &Engine) -> Result<Box<dyn Snapshot>, StoreError> {
+    once_published(engine, engine.store().snapshot()).await
+}
 
-    /// Runs a query on a snapshot, and gives that back where the function has left it.
-    ///
-    /// # Errors
-    /// The server's; the function's own is in the answer.
-    pub(crate) async fn execute_query(
-        &self,
-        function: &Arc<Function>,
-        args: Object,
-        journal: Option<String>,
-        call: &Call,
-        snapshot: Box<dyn Snapshot>,
-    ) -> Result<(CachedRun, Box<dyn Snapshot>)> {
-        let Run::Query(run) = &function.run else {
-            return Err(wrong_kind(function, FunctionKind::Query));
-        };
-        let name = function.path.as_str();
-        let timestamp = snapshot.timestamp();
-        let own = call.attempt(&function.path.shared());
-        let (log, auth) = (own.log.clone(), own.auth.clone());
-        let mut ctx = self.query_ctx(own, snapshot, journal);
-        let began = Instant::now();
-        let result = guard(
-            name,
-            began,
-            self.limits().query_time,
-            run(&mut ctx, args).as_mut(),
-        )
-        .await;
-        let result = result.and_then(|value| check_result(self, function, &value).map(|()| value));
-        if let Err(error) = &result
-            && error.code().may_pass()
-        {
-            self.store()
-                .wait_published(timestamp)
-                .await
-                .map_err(store_error)?;
-            return Err(error.clone());
-        }
-        let (snapshot, mut read_set, journal) = match ctx.db.into_transaction() {
-            Some(transaction) => transaction.into_query(),
-            None => return Err(result.err().unwrap_or_else(|| abandoned(name))),
-        };
-        if auth.was_asked() {
-            read_set.note_identity();
-        }
-        let log_lines = log.lines();
-        let (result, journal, json) = (result.map(Arc::new), journal.now, OnceLock::new());
-        let mut run = CachedRun {
-            result,
-            log_lines,
-            read_set,
-            timestamp,
-            journal,
-            json,
-            charge: self.memory().charge(0),
-            request_id: call.source.request_id.clone(),
-            execution: call.execution,
-        };
-        run.charge.set(run.heap_size());
-        Ok((run, snapshot))
-    }
-
-    /// A query's context on a snapshot.
-    fn query_ctx(
-        &self,
-        call: Call,
-        snapshot: Box<dyn Snapshot>,
-        journal: Option<String>,
-    ) -> QueryCtx {
-        let transaction = Transaction::query(
-            Arc::clone(self.database()),
-            snapshot,
-            Journal {
-                before: journal,
-                now: None,
-            },
-        );
-        QueryCtx::new(DatabaseReader::over(Box::new(transaction)), call)
-    }
-
-    /// Runs `body` as a query on what is committed now.
-    pub(crate) async fn read<R>(
-        &self,
-        identity: Identity,
-        body: impl AsyncFnOnce(&mut QueryCtx) -> Result<R>,
-    ) -> Result<R> {
-        let name: Arc<str> = "a query without a name".into();
-        let source = self.new_source(Caller::Tester);
-        let call = Call::outermost(self.clone(), identity, source, &name);
-        let snapshot = self.store().snapshot().await.map_err(store_error)?;
-        let timestamp = snapshot.timestamp();
-        let mut ctx = self.query_ctx(call, snapshot, None);
-        let result = guard(
-            &name,
-            Instant::now(),
-            self.limits().query_time,
-            pin!(body(&mut ctx)),
-        )
-        .await;
-        let lent = ctx.db.into_transaction().is_none();
-        // Be it a value or an error: it is released when what it rests on is shown.
-        self.store()
-            .wait_published(timestamp)
-            .await
-            .map_err(store_error)?;
-        result.and_then(|value| {
-            if lent {
-                Err(abandoned(&name))
-            } else {
-                Ok(value)
-            }
-        })
-    }
-
-    /// Opens a snapshot of which everything may be shown.
-    pub(crate) async fn published_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.once_published(self.store().snapshot()).await
-    }
-
-    /// Waits until everything in a snapshot may be shown.
-    pub(crate) async fn once_published(
-        &self,
-        snapshot: impl Future<Output = Result<Box<dyn Snapshot>, StoreError>>,
-    ) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.store().catch_up().await?;
-        let snapshot = snapshot.await?;
-        self.store().wait_published(snapshot.timestamp()).await?;
-        Ok(snapshot)
-    }
+/// Opens a snapshot, and waits until all commits in it are published.
+pub(crate) async fn once_published(
+    engine: &Engine,
+    snapshot: impl Future<Output = Result<Box<dyn Snapshot>, StoreError>>,
+) -> Result<Box<dyn Snapshot>, StoreError> {
+    let store = engine.store();
+    store.catch_up().await?;
+    let snapshot = snapshot.await?;
+    store.wait_published(snapshot.timestamp()).await?;
+    Ok(snapshot)
 }
 
 fn abandoned(name: &str) -> Error {
-    Error::new(
-        Code::Abandoned,
-        format!("`{name}` dropped a nested call before it finished"),
-    )
+    let message = format!("`{name}` dropped a nested call before it finished");
+    Error::new(Code::Abandoned, message)
 }
 
-/// What a query answers, owned by its caller.
+/// Returns a copy of a query's result.
 pub(crate) fn into_value(run: &CachedRun) -> Result<Value> {
-    run.result
-        .as_ref()
-        .map(|value| Value::clone(value))
-        .map_err(Error::clone)
+    match &run.result {
+        Ok(value) => Ok(Value::clone(value)),
+        Err(error) => Err(error.clone()),
+    }
 }

@@ -7,7 +7,8 @@ use lentil_values::{DocumentId, Object, Value};
 
 use super::scheduled_function::ScheduledCall;
 use super::{CLOCK_STEP_MS, ScheduledFunction, ScheduledState};
-use crate::{Code, Error, FunctionPath, Functions, MutationCtx, QueryCtx, Result, Runtime};
+use crate::engine::Engine;
+use crate::{Code, Error, FunctionPath, Functions, MutationCtx, QueryCtx, Result};
 
 /// Calls that one transaction deletes or changes; each may have megabytes of arguments.
 pub(super) const BATCH: usize = 64;
@@ -30,8 +31,8 @@ pub(crate) struct ScheduledRun(pub(crate) DocumentId);
 
 impl ScheduledRun {
     /// Returns whether the call has not run yet.
-    pub(crate) async fn is_pending(self, ctx: &mut MutationCtx) -> Result<bool> {
-        let mut calls = SystemTable::<ScheduledCall>::of(&ctx.db)?;
+    pub(crate) async fn is_pending(self, db: &DatabaseReader) -> Result<bool> {
+        let mut calls = SystemTable::<ScheduledCall>::of(db)?;
         let found = calls.get_uncounted(self.0).await?;
         Ok(found.is_some_and(|call| call.state == ScheduledState::Pending))
     }
@@ -40,8 +41,8 @@ impl ScheduledRun {
     ///
     /// # Errors
     /// [`Code::CancelsItself`] when the mutation has canceled itself.
-    pub(crate) async fn succeed(self, ctx: &mut MutationCtx) -> Result<()> {
-        if end(&ctx.db, self.0, ScheduledState::Success).await? {
+    pub(crate) async fn succeed(self, db: &DatabaseReader) -> Result<()> {
+        if end(db, self.0, ScheduledState::Success).await? {
             return Ok(());
         }
         let message =
@@ -118,7 +119,7 @@ pub(super) async fn write(cell: &TransactionCell, order: Order) -> Result<Id<Sch
 }
 
 pub(super) async fn order(ctx: &mut MutationCtx, args: Order) -> Result<Id<ScheduledFunction>> {
-    write(&ctx.db.slot(), args).await
+    write(ctx.db.slot(), args).await
 }
 
 #[derive(Args)]
@@ -138,7 +139,7 @@ pub(super) async fn cancel_in(cell: &TransactionCell, id: &Id<ScheduledFunction>
 }
 
 pub(super) async fn cancel(ctx: &mut MutationCtx, args: Call) -> Result<()> {
-    cancel_in(&ctx.db.slot(), &args.id).await
+    cancel_in(ctx.db.slot(), &args.id).await
 }
 
 /// Returns whether a call has ended, or does not exist.
@@ -267,8 +268,8 @@ pub(super) async fn prune(ctx: &mut MutationCtx, args: Prune) -> Result<usize> {
 }
 
 /// Returns the arguments of a scheduled call; `None` if it does not exist.
-pub(super) async fn args_of(runtime: &Runtime, id: DocumentId) -> Result<Option<Object>> {
-    let mut calls = SystemTable::<ScheduledCall>::of(&runtime.reading().await?)?;
+pub(super) async fn args_of(engine: &Engine, id: DocumentId) -> Result<Option<Object>> {
+    let mut calls = SystemTable::<ScheduledCall>::of(&engine.reading().await?)?;
     let found = calls.get_uncounted(id).await?;
     let args = found.and_then(|call| call.fields.args.into_iter().next());
     match args {

@@ -136,7 +136,7 @@ async fn fire(ctx: &mut MutationCtx, args: Fire) -> Result<bool> {
             delayed_from: Some(now_ms),
             caller: None,
         };
-        patch = patch.last_call(calls::write(&ctx.db.slot(), order).await?);
+        patch = patch.last_call(calls::write(ctx.db.slot(), order).await?);
     }
     SystemTable::of(&ctx.db)?.patch(&due.id, patch).await?;
     Ok(is_free)
@@ -149,7 +149,7 @@ impl Runtime {
     /// When the store fails.
     pub async fn declare_crons(&self, now_ms: f64) -> Result<()> {
         let mut crons = Vec::new();
-        for cron in self.crons() {
+        for cron in &self.engine.parts().crons {
             if let Some(next_time) = cron.schedule.first(now_ms) {
                 crons.push(Planned {
                     name: cron.name.clone(),
@@ -168,7 +168,13 @@ impl Runtime {
             name, next_time, ..
         } in planned
         {
-            let Some(cron) = self.crons().iter().find(|cron| cron.name == *name) else {
+            let Some(cron) = self
+                .engine
+                .parts()
+                .crons
+                .iter()
+                .find(|cron| cron.name == *name)
+            else {
                 continue;
             };
             let (due_ms, now_ms) = (*next_time, self.now_ms());

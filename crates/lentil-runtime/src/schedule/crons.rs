@@ -9,9 +9,9 @@ use lentil_schema::{Args, IntoArgs};
 use lentil_values::Object;
 
 use super::{CLOCK_STEP_MS, Schedulable};
-use crate::function::Item;
-use crate::functions::Registry;
-use crate::run::arguments;
+use crate::engine::FunctionTypeId;
+use crate::engine::Registry;
+use crate::typed::arguments;
 use crate::{FunctionPath, Result};
 
 /// What an application has run again and again, beside its functions.
@@ -32,7 +32,7 @@ pub struct Crons {
 struct Declared {
     name: String,
     schedule: Result<Schedule, String>,
-    item: Item,
+    item: FunctionTypeId,
     function: &'static str,
     args: Result<Object>,
 }
@@ -124,7 +124,7 @@ impl Crons {
         A: Args,
         F: Schedulable<A, C>,
     {
-        let (item, function) = (Item::of::<F>(), std::any::type_name::<F>());
+        let (item, function) = (FunctionTypeId::of::<F>(), std::any::type_name::<F>());
         self.declared.push(Declared {
             name: name.to_owned(),
             schedule,
@@ -164,7 +164,7 @@ impl Crons {
                 return Err(wrong("there are two of this name".to_owned()));
             }
             let schedule = schedule.map_err(wrong)?;
-            let found = registry.of_item(item);
+            let found = registry.of_type(item);
             let found = found
                 .ok_or_else(|| wrong(format!("`{function}` is not registered as a function")))?;
             let args = args.map_err(|error| wrong(error.message().to_owned()))?;

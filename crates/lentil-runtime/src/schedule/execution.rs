@@ -8,11 +8,11 @@ use tracing::Instrument;
 
 use super::ScheduledFunction;
 use super::calls::{self, ScheduledRun};
-use crate::call::Call;
-use crate::run::Once;
+use crate::engine::{Call, Engine, Function};
+use crate::run::{Idempotency, run_action, run_mutation};
 use crate::{
-    CallSource, Caller, Code, Error, Function, FunctionKind, FunctionPath, Identity, Result,
-    Runtime, Visibility,
+    CallSource, Caller, Code, Error, FunctionKind, FunctionPath, Identity, Result, Runtime,
+    Visibility,
 };
 
 /// The first and the longest pause between attempts while the server itself fails.
@@ -21,7 +21,7 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// The execution of a scheduled call, from its document to the record of its end.
 pub struct ScheduledExecution {
-    runtime: Runtime,
+    engine: Engine,
     id: Id<ScheduledFunction>,
     source: Arc<CallSource>,
     /// The name in the call's document, in its canonical spelling if it is a function path.
@@ -48,7 +48,7 @@ impl ScheduledExecution {
             ..runtime.new_source(Caller::Scheduler)
         };
         ScheduledExecution {
-            runtime: runtime.clone(),
+            engine: runtime.engine.clone(),
             id,
             source: Arc::new(source),
             name,
@@ -68,12 +68,7 @@ impl ScheduledExecution {
 
     fn call(&self) -> Call {
         let source = Arc::clone(&self.source);
-        Call::outermost(
-            self.runtime.clone(),
-            Identity::Anonymous,
-            source,
-            &self.name,
-        )
+        Call::outermost(self.engine.clone(), Identity::Anonymous, source, &self.name)
     }
 
     /// Runs the call once.
@@ -81,13 +76,13 @@ impl ScheduledExecution {
     /// # Errors
     /// A failure of the server: the call can be tried again. A failure of the function is the call's result.
     async fn attempt(&self, call: Call) -> Result<Attempt> {
-        let args = match calls::args_of(&self.runtime, self.id.document_id()).await {
+        let args = match calls::args_of(&self.engine, self.id.document_id()).await {
             Ok(Some(args)) => args,
             Ok(None) => return Ok(Attempt::Recorded),
             Err(error) if error.code().may_pass() => return Err(error),
             Err(error) => {
                 // The document is damaged, and cannot have the result either.
-                self.runtime
+                self.engine
                     .database()
                     .skipped_documents
                     .log(error.message());
@@ -96,12 +91,8 @@ impl ScheduledExecution {
         };
         let result = match self.function() {
             Ok(function) if function.kind() == FunctionKind::Mutation => {
-                let once = Once::Scheduled(ScheduledRun(self.id.document_id()));
-                match self
-                    .runtime
-                    .run_mutation(&function, args, &call, once)
-                    .await
-                {
+                let once = Idempotency::Scheduled(ScheduledRun(self.id.document_id()));
+                match run_mutation(&function, args, &call, once).await {
                     Ok(_) => return Ok(Attempt::Recorded),
                     Err(error) if error.code().may_pass() => return Err(error),
                     Err(error) => Err(error),
@@ -109,14 +100,11 @@ impl ScheduledExecution {
             }
             Ok(function) => {
                 let begin = calls::Call { id: self.id };
-                if !self.runtime.system_mutation(calls::begin, begin).await? {
+                if !self.engine.system_mutation(calls::begin, begin).await? {
                     return Ok(Attempt::Recorded);
                 }
                 // An action runs at most once: from here on, every failure is its result.
-                self.runtime
-                    .run_action(&function, args, call)
-                    .await
-                    .map(drop)
+                run_action(&function, args, call).await.map(drop)
             }
             Err(error) => Err(error),
         };
@@ -129,7 +117,7 @@ impl ScheduledExecution {
 
     fn function(&self) -> Result<Arc<Function>> {
         let path = FunctionPath::parse(&self.name)?;
-        let function = self.runtime.registry().named(&path, Visibility::Internal)?;
+        let function = self.engine.registry().named(&path, Visibility::Internal)?;
         if function.kind() == FunctionKind::Query {
             let message = "only mutations and actions can be scheduled";
             return Err(Error::new(Code::Uncaught, message));
@@ -139,7 +127,7 @@ impl ScheduledExecution {
 
     async fn finish(&self, error: Option<String>) -> Result<()> {
         let finish = calls::Finish { id: self.id, error };
-        self.runtime.system_mutation(calls::finish, finish).await
+        self.engine.system_mutation(calls::finish, finish).await
     }
 
     /// Repeats `attempt`, with growing pauses, until the server does not fail at it.

@@ -180,7 +180,7 @@ impl Runtime {
 
     async fn try_to_recover(&self) -> Result<()> {
         while self.system_mutation(calls::recover, ()).await? == calls::BATCH {}
-        if self.last_creation_time() > self.now_ms() + CLOCK_STEP_MS {
+        if self.engine.database().creation_times.last() > self.now_ms() + CLOCK_STEP_MS {
             // The clock was ahead when a document was written.
             self.replan_calls().await?;
         }

@@ -7,11 +7,10 @@ use lentil_values::{MAX_NESTING, Object, Value};
 
 use super::ScheduledFunction;
 use super::calls::{self, Order};
-use crate::call::Call;
-use crate::function::BoxFuture;
+use crate::engine::{BoxFuture, Call, Engine};
 use crate::handler::{ActionHandler, Handler};
-use crate::run::arguments;
-use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result, Runtime};
+use crate::typed::arguments;
+use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result};
 
 /// The maximum distance between now and a scheduled time: five years.
 const MAX_DISTANCE_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
@@ -26,7 +25,7 @@ const MAX_DISTANCE_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
 /// This also holds for the mutations and actions that it calls.
 #[derive(Clone)]
 pub struct Scheduler {
-    runtime: Runtime,
+    engine: Engine,
     /// The transaction of a mutation; `None` in an action.
     cell: Option<TransactionCell>,
     /// The scheduled function that schedules, if one does.
@@ -69,7 +68,7 @@ impl Scheduler {
 
     pub(crate) fn of_action(call: &Call) -> Scheduler {
         Scheduler {
-            runtime: call.runtime.clone(),
+            engine: call.engine.clone(),
             cell: None,
             caller: call.source.scheduled.map(Id::new),
         }
@@ -147,7 +146,7 @@ impl Scheduler {
         args: Result<Object>,
     ) -> BoxFuture<'_, Result<Id<ScheduledFunction>>> {
         Box::pin(async move {
-            let function = self.runtime.registry().handled_by::<F>()?;
+            let function = self.engine.registry().handled_by::<F>()?;
             self.order(&function.path, args?, due).await
         })
     }
@@ -158,10 +157,10 @@ impl Scheduler {
         args: Object,
         due: DueTime,
     ) -> Result<Id<ScheduledFunction>> {
-        check_args(&self.runtime, path, &args)?;
+        check_args(&self.engine, path, &args)?;
         let now_ms = match &self.cell {
             Some(cell) => cell.lock()?.now_ms,
-            None => self.runtime.now_ms(),
+            None => self.engine.now_ms(),
         };
         let (at, delayed_from) = match due {
             DueTime::After(delay) => (now_ms + delay.as_secs_f64() * 1e3, Some(now_ms)),
@@ -182,7 +181,7 @@ impl Scheduler {
             caller: self.caller,
         };
         match &self.cell {
-            None => self.runtime.system_mutation(calls::order, order).await,
+            None => self.engine.system_mutation(calls::order, order).await,
             Some(cell) => {
                 self.count_use(cell)?;
                 calls::write(cell, order).await
@@ -200,14 +199,14 @@ impl Scheduler {
     pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
         match &self.cell {
             None => {
-                let tables = self.runtime.tables();
+                let tables = self.engine.tables();
                 tables.check_id(
                     "scheduler.cancel",
                     id.document_id(),
                     ScheduledFunction::TABLE,
                 )?;
                 let call = calls::Call { id: *id };
-                self.runtime.system_mutation(calls::cancel, call).await
+                self.engine.system_mutation(calls::cancel, call).await
             }
             Some(cell) => {
                 self.count_use(cell)?;
@@ -223,11 +222,11 @@ impl Scheduler {
 }
 
 /// Checks that a document can hold the arguments of a call.
-fn check_args(runtime: &Runtime, path: &FunctionPath, args: &Object) -> Result<()> {
+fn check_args(engine: &Engine, path: &FunctionPath, args: &Object) -> Result<()> {
     check_size(
         format_args!("the arguments of `{path}`, which is scheduled,"),
         args.size(),
-        runtime.limits().scheduled_argument_bytes,
+        engine.limits().scheduled_argument_bytes,
     )?;
     // The document holds the arguments two levels down: in an array, which is in a field.
     if Value::Object(args.clone()).nesting() + 2 > MAX_NESTING {

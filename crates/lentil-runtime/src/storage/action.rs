@@ -6,8 +6,9 @@ use lentil_schema::{Doc, Document, Id};
 use super::functions::{Delete, delete};
 use super::stored_file::FileRecord;
 use super::{FileInfo, FileMetadata, Files, StoredFile};
+use crate::engine::Engine;
 use crate::http::Body;
-use crate::{Code, Error, Result, Runtime};
+use crate::{Code, Error, Result};
 
 /// Files in an action, `ctx.storage`: stores and reads them too. Each call is a transaction of its own.
 pub struct StorageActions {
@@ -36,9 +37,9 @@ impl File {
 }
 
 impl StorageActions {
-    pub(crate) fn new(runtime: &Runtime) -> StorageActions {
+    pub(crate) fn new(engine: &Engine) -> StorageActions {
         StorageActions {
-            files: runtime.files(),
+            files: engine.files(),
         }
     }
 
@@ -98,7 +99,7 @@ impl StorageActions {
     }
 
     async fn find(&self, id: &Id<StoredFile>, call: &str) -> Result<Option<Doc<FileRecord>>> {
-        let mut table = SystemTable::of(&self.files.runtime().reading().await?)?;
+        let mut table = SystemTable::of(&self.files.engine().reading().await?)?;
         table.get(call, id.document_id()).await
     }
 
@@ -107,10 +108,10 @@ impl StorageActions {
     /// # Errors
     /// [`Code::NonexistentDocument`] when the file does not exist.
     pub async fn delete(&self, id: &Id<StoredFile>) -> Result<()> {
-        let runtime = self.files.runtime();
-        let tables = runtime.tables();
+        let engine = self.files.engine();
+        let tables = engine.tables();
         tables.check_id("storage.delete", id.document_id(), StoredFile::TABLE)?;
-        runtime.system_mutation(delete, Delete { id: *id }).await
+        engine.system_mutation(delete, Delete { id: *id }).await
     }
 
     /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.
@@ -118,6 +119,6 @@ impl StorageActions {
     /// # Errors
     /// None, today.
     pub async fn generate_upload_url(&self) -> Result<String> {
-        Ok(self.files.upload_url(self.files.runtime().now_ms()))
+        Ok(self.files.upload_url(self.files.engine().now_ms()))
     }
 }

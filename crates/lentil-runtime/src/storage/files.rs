@@ -4,7 +4,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use lentil_call::{BodyError, store_error};
-use lentil_database::{DatabaseReader, Journal, SystemTable, Transaction};
+use lentil_database::{DatabaseReader, Journal, SystemTable, Transaction, TransactionCell};
 use lentil_schema::Document;
 use lentil_store::{ContentHash, DocumentWrite, FileError, FileStore};
 use lentil_values::{TableNames, Uuid};
@@ -12,13 +12,15 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::stored_file::{FileRecord, Sha256};
 use super::{FileInfo, UploadKey, UploadTokenError};
+use crate::engine::Engine;
 use crate::http::Body;
+use crate::run::published_snapshot;
 use crate::{Code, Error, Result, Runtime};
 
 /// The stored files of a running application, as everything outside of a transaction uses them.
 #[derive(Clone)]
 pub struct Files {
-    runtime: Runtime,
+    engine: Engine,
 }
 
 /// The parts of a runtime that only its files use.
@@ -43,17 +45,25 @@ impl Default for BlobLocks {
 impl Runtime {
     /// Returns the stored files.
     pub fn files(&self) -> Files {
+        self.engine.files()
+    }
+}
+
+impl Engine {
+    /// Returns the stored files.
+    pub(crate) fn files(&self) -> Files {
         Files {
-            runtime: self.clone(),
+            engine: self.clone(),
         }
     }
 
     /// Opens a view of what is committed, for the engine's own reads.
     pub(crate) async fn reading(&self) -> Result<DatabaseReader> {
-        let snapshot = self.published_snapshot().await.map_err(store_error)?;
+        let snapshot = published_snapshot(self).await.map_err(store_error)?;
         let transaction =
             Transaction::query(Arc::clone(self.database()), snapshot, Journal::default());
-        Ok(DatabaseReader::over(Box::new(transaction)))
+        let cell = TransactionCell::new(Box::new(transaction));
+        Ok(DatabaseReader::on(cell))
     }
 }
 
@@ -64,7 +74,7 @@ impl Files {
     /// When the store fails.
     pub async fn find(&self, url_id: Uuid) -> Result<Option<FileInfo>> {
         let range = FileRecord::BY_URL_ID.eq(url_id.to_string());
-        let found = SystemTable::of(&self.runtime.reading().await?)?
+        let found = SystemTable::of(&self.engine.reading().await?)?
             .first(range)
             .await?;
         Ok(found.map(|found| found.fields.into()))
@@ -93,12 +103,12 @@ impl Files {
     /// # Errors
     /// As [`UploadTokenError`] says.
     pub fn check_upload_token(&self, token: &str) -> Result<(), UploadTokenError> {
-        self.parts().upload_key.check(token, self.runtime.now_ms())
+        self.parts().upload_key.check(token, self.engine.now_ms())
     }
 
     /// Returns a URL to which a client can upload for an hour from `now_ms` on.
     pub(super) fn upload_url(&self, now_ms: f64) -> String {
-        let nonce = self.runtime.seeds().next_u64();
+        let nonce = self.engine.seeds().next_u64();
         let token = self.parts().upload_key.sign(now_ms, nonce);
         format!("{}/upload?token={token}", self.base_url())
     }
@@ -109,8 +119,8 @@ impl Files {
     }
 
     fn base_url(&self) -> String {
-        let path = self.runtime.server_paths().files;
-        format!("{}{path}", self.runtime.origin())
+        let path = self.engine.parts().server_paths.files;
+        format!("{}{path}", self.engine.origin())
     }
 
     /// Lists the hashes of all blobs, those without a document among them.
@@ -142,7 +152,7 @@ impl Files {
 
     async fn is_used(&self, hash: ContentHash) -> Result<bool> {
         let range = FileRecord::BY_SHA256.eq(Sha256(hash));
-        let found = SystemTable::of(&self.runtime.reading().await?)?
+        let found = SystemTable::of(&self.engine.reading().await?)?
             .first(range)
             .await?;
         Ok(found.is_some())
@@ -150,7 +160,7 @@ impl Files {
 
     /// Returns the blobs of the files that a transaction deletes.
     pub(crate) fn deleted_blobs(&self, writes: &[DocumentWrite]) -> Vec<ContentHash> {
-        let files = self.runtime.tables().number(FileRecord::TABLE);
+        let files = self.engine.tables().number(FileRecord::TABLE);
         let mut blobs = Vec::new();
         for write in writes {
             let is_deleted = write.new.is_none() && files == Some(write.id.table);
@@ -183,11 +193,11 @@ impl Files {
     }
 
     pub(super) fn parts(&self) -> &FileParts {
-        self.runtime.file_parts()
+        &self.engine.parts().files
     }
 
-    pub(super) fn runtime(&self) -> &Runtime {
-        &self.runtime
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 }
 

@@ -36,7 +36,7 @@ impl Insert {
 }
 
 pub(super) async fn insert(ctx: &mut MutationCtx, args: Insert) -> Result<Id<StoredFile>> {
-    let seeds = ctx.call.runtime.seeds();
+    let seeds = ctx.call.engine.seeds();
     let bits = u128::from(seeds.next_u64()) << 64 | u128::from(seeds.next_u64());
     // Unguessable, and unrelated to the document's id.
     let url_id = Uuid::from_random_bits(bits);

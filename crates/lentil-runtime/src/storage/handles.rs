@@ -5,7 +5,8 @@ use lentil_schema::{Doc, Id};
 
 use super::stored_file::FileRecord;
 use super::{FileInfo, FileMetadata, Files, StoredFile};
-use crate::{Code, Error, Result, Runtime};
+use crate::engine::Engine;
+use crate::{Code, Error, Result};
 
 /// Files in a query, `ctx.storage`.
 ///
@@ -16,10 +17,10 @@ pub struct StorageReader {
 }
 
 impl StorageReader {
-    pub(crate) fn new(cell: TransactionCell, runtime: &Runtime) -> StorageReader {
+    pub(crate) fn new(cell: TransactionCell, engine: &Engine) -> StorageReader {
         StorageReader {
             cell,
-            files: runtime.files(),
+            files: engine.files(),
         }
     }
 
@@ -53,9 +54,9 @@ pub struct StorageWriter {
 }
 
 impl StorageWriter {
-    pub(crate) fn new(cell: TransactionCell, runtime: &Runtime) -> StorageWriter {
+    pub(crate) fn new(cell: TransactionCell, engine: &Engine) -> StorageWriter {
         StorageWriter {
-            reader: StorageReader::new(cell, runtime),
+            reader: StorageReader::new(cell, engine),
         }
     }
 

@@ -8,7 +8,7 @@ use super::files::file_error;
 use super::functions::{Insert, insert};
 use super::{Files, StoredFile};
 use crate::http::Body;
-use crate::run::ToItsEnd;
+use crate::run::RunToCompletion;
 use crate::{Code, Error};
 
 /// A media type is two names of 127 bytes at most, and a few parameters.
@@ -94,7 +94,8 @@ impl Files {
 
         // A client that hangs up from here on must not leave a blob without a document.
         let files = self.clone();
-        ToItsEnd::new(async move { files.commit(writer, hash, size, content_type).await }).await
+        RunToCompletion::new(async move { files.commit(writer, hash, size, content_type).await })
+            .await
     }
 
     /// Makes a written blob durable and gives it a document.
@@ -109,7 +110,7 @@ impl Files {
         let stored = async {
             writer.finish(&hash).await?;
             let file = Insert::new(hash, size, content_type);
-            let inserted = self.runtime().system_mutation(insert, file).await;
+            let inserted = self.engine().system_mutation(insert, file).await;
             inserted.map_err(StoreFileError::Failed)
         };
         let stored = stored.await;

@@ -70,7 +70,7 @@ impl OnlyPage {
 
 /// Returns every table of the application.
 async fn tables(ctx: &mut QueryCtx, _: Page) -> Result<OnlyPage> {
-    let mut names: Vec<&str> = ctx.call.runtime.tables().names().collect();
+    let mut names: Vec<&str> = ctx.call.engine.tables().names().collect();
     names.sort_unstable();
     let names = names.into_iter().map(|name| TableName {
         name: name.to_owned(),
@@ -110,7 +110,7 @@ async fn table_data(ctx: &mut QueryCtx, args: TableData) -> Result<Value> {
             let scheduled = ctx.db.system.query(ScheduledFunction::all()).order(order);
             Ok(scheduled.paginate(options).await?.into_value())
         }
-        name if ctx.call.runtime.tables().named(name).is_some() => {
+        name if ctx.call.engine.tables().named(name).is_some() => {
             let range = RangeSpec::all(name.to_owned(), "by_creation_time");
             let documents = ctx.db.query_objects(range).order(order);
             Ok(documents.paginate(options).await?.into_value())
@@ -154,14 +154,15 @@ async fn imports(_: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
 }
 
 async fn cloud_url(ctx: &mut QueryCtx, _: InComponent) -> Result<String> {
-    Ok(ctx.call.runtime.origin().to_owned())
+    Ok(ctx.call.engine.origin().to_owned())
 }
 
 /// Returns every function and route of the application, as `npx convex function-spec` prints them.
 async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
-    let runtime = &ctx.call.runtime;
-    let functions: BTreeMap<_, _> = runtime
-        .functions()
+    let engine = &ctx.call.engine;
+    let functions: BTreeMap<_, _> = engine
+        .registry()
+        .all()
         .filter(|function| !function.path().as_str().starts_with("_system/"))
         .map(|function| (function.path().clone(), function))
         .collect();
@@ -179,7 +180,7 @@ async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
             ("returns", parsed(&function.returns().to_json())?),
         ])));
     }
-    for (method, path) in runtime.router().listed() {
+    for (method, path) in engine.parts().routes.clone() {
         spec.push(Value::Object(Object::from([
             ("functionType", Value::from("HttpAction")),
             ("method", method.into()),

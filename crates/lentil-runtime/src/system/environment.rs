@@ -1,11 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use lentil_database::{DatabaseReader, SystemTable};
 use lentil_macros::{Args, Document, ValueType};
 use lentil_schema::{Doc, Document};
 use lentil_values::Nullable;
 
+use super::StoredEnvironment;
+use crate::engine::Engine;
 use crate::http::Secret;
+use crate::options::Environment;
 use crate::{Code, Error, Functions, MutationCtx, Result, Runtime};
 
 /// A stored environment variable.
@@ -107,22 +111,59 @@ pub(super) async fn all(db: &DatabaseReader) -> Result<Vec<Doc<EnvironmentVariab
         .await
 }
 
+/// The parts of a runtime that only its environment variables use.
+pub(crate) struct EnvironmentParts {
+    process: Environment,
+    secrets: BTreeMap<String, DeclaredSecret>,
+    pub(crate) stored: Arc<StoredEnvironment>,
+}
+
+/// A secret that the application has declared.
+struct DeclaredSecret {
+    secret: Secret,
+    /// Whether a variable of the process has its name. Then a stored one does not count.
+    is_of_process: bool,
+}
+
+impl EnvironmentParts {
+    /// Returns the environment of a runtime. `secrets` holds the generated values of the declared secrets.
+    pub(crate) fn new(process: Environment, secrets: HashMap<String, Secret>) -> EnvironmentParts {
+        let declared = secrets.into_iter().map(|(name, generated)| {
+            let of_process = process(&name);
+            let declared = DeclaredSecret {
+                is_of_process: of_process.is_some(),
+                secret: match of_process {
+                    Some(value) if !value.is_empty() => Secret::new(value),
+                    _ => generated,
+                },
+            };
+            (name, declared)
+        });
+        let secrets = declared.collect();
+        EnvironmentParts {
+            process,
+            secrets,
+            stored: Arc::default(),
+        }
+    }
+}
+
 /// Returns the value of a variable within a transaction.
 ///
 /// The process's own variables come first, then the built-in ones, the stored ones, and the generated secrets.
 pub(crate) async fn read(
-    runtime: &Runtime,
+    engine: &Engine,
     db: &DatabaseReader,
     name: &str,
 ) -> Result<Option<String>> {
-    if let Some(value) = runtime.fixed_variable(name) {
+    if let Some(value) = engine.fixed_variable(name) {
         return Ok(Some(value));
     }
     let stored = stored_value(db, name).await?;
-    Ok(stored.or_else(|| runtime.secret_value(name)))
+    Ok(stored.or_else(|| engine.secret_value(name)))
 }
 
-impl Runtime {
+impl Engine {
     /// The value of an environment variable now: the process's or built-in one, or the stored one, or the generated
     /// secret.
     pub(crate) async fn environment(&self, name: &str) -> Result<Option<String>> {
@@ -136,24 +177,12 @@ impl Runtime {
     /// A variable that cannot change while the server runs.
     fn fixed_variable(&self, name: &str) -> Option<String> {
         let built_in = || BUILT_IN.contains(&name).then(|| self.origin().to_owned());
-        self.process_environment(name).or_else(built_in)
-    }
-
-    /// The stored environment variables, by name.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn environment_variables(&self) -> Result<BTreeMap<String, String>> {
-        let stored = self.stored_environment().await?;
-        Ok(stored
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect())
+        (self.parts().environment.process)(name).or_else(built_in)
     }
 
     /// The secret that the application declared under this name.
     pub(crate) async fn secret(&self, name: &str) -> Result<Secret> {
-        let Some(declared) = self.declared_secret(name) else {
+        let Some(declared) = self.parts().environment.secrets.get(name) else {
             let message = format!(
                 "no secret `{name}` is declared: add `.secret(\"{name}\")` to the application"
             );
@@ -166,6 +195,26 @@ impl Runtime {
         // An empty variable is no key: it would be an open door.
         let stored = stored.get(name).filter(|value| !value.is_empty());
         Ok(stored.map_or_else(|| declared.secret.clone(), Secret::new))
+    }
+
+    /// Returns the generated value of a declared secret.
+    fn secret_value(&self, name: &str) -> Option<String> {
+        let declared = self.parts().environment.secrets.get(name)?;
+        Some(declared.secret.reveal().to_owned())
+    }
+}
+
+impl Runtime {
+    /// The stored environment variables, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn environment_variables(&self) -> Result<BTreeMap<String, String>> {
+        let stored = self.engine.stored_environment().await?;
+        Ok(stored
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
     }
 
     /// Changes stored environment variables, all or none. What read them runs again.
@@ -186,7 +235,7 @@ impl Runtime {
         let changes = Changes {
             changes: changes.collect(),
         };
-        match self.system_mutation(change, changes).await {
+        match self.engine.system_mutation(change, changes).await {
             Ok(()) => Ok(()),
             Err(error) if error.code() == Code::LimitExceeded => Err(EnvironmentError::TooMany),
             Err(error) => Err(EnvironmentError::Failed(error)),

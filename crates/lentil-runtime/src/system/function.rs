@@ -3,17 +3,18 @@
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
-use crate::call::Call;
+use crate::engine::{Call, Engine, Function};
 use crate::handler::Handler;
-use crate::run::{Once, arguments, into_value, typed};
-use crate::{Caller, Function, Identity, MutationCtx, QueryCtx, Result, Runtime};
+use crate::run::{Idempotency, into_value, run_mutation, run_query};
+use crate::typed::{arguments, typed};
+use crate::{Caller, Identity, MutationCtx, QueryCtx, Result, Runtime};
 
-impl Runtime {
+impl Engine {
     /// Runs one of the system's queries on what is committed now.
     ///
     /// # Errors
     /// The query's own, or the store's.
-    pub async fn system_query<A, R, F>(&self, _query: F, args: impl IntoArgs<A>) -> Result<R>
+    pub(crate) async fn system_query<A, R, F>(&self, _query: F, args: impl IntoArgs<A>) -> Result<R>
     where
         A: Args,
         R: ReturnType,
@@ -21,15 +22,20 @@ impl Runtime {
     {
         let function = self.registry().handled_by::<F>()?;
         let call = self.system_call(&function);
-        let run = self.run_query(&function, arguments(args)?, None, &call);
-        typed(into_value(&*run.await?))
+        let run = run_query(&function, arguments(args)?, None, &call);
+        let run = run.await?;
+        typed(into_value(&run))
     }
 
     /// Runs one of the system's mutations; its writes are durable when this returns.
     ///
     /// # Errors
     /// The mutation's own, or the store's.
-    pub async fn system_mutation<A, R, F>(&self, _mutation: F, args: impl IntoArgs<A>) -> Result<R>
+    pub(crate) async fn system_mutation<A, R, F>(
+        &self,
+        _mutation: F,
+        args: impl IntoArgs<A>,
+    ) -> Result<R>
     where
         A: Args,
         R: ReturnType,
@@ -37,7 +43,7 @@ impl Runtime {
     {
         let function = self.registry().handled_by::<F>()?;
         let call = self.system_call(&function);
-        let run = self.run_mutation(&function, arguments(args)?, &call, Once::No);
+        let run = run_mutation(&function, arguments(args)?, &call, Idempotency::None);
         typed(run.await.map(|(value, _)| value))
     }
 
@@ -49,5 +55,33 @@ impl Runtime {
             source,
             &function.path.shared(),
         )
+    }
+}
+
+impl Runtime {
+    /// Runs one of the system's queries on what is committed now.
+    ///
+    /// # Errors
+    /// The query's own, or the store's.
+    pub async fn system_query<A, R, F>(&self, query: F, args: impl IntoArgs<A>) -> Result<R>
+    where
+        A: Args,
+        R: ReturnType,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        self.engine.system_query(query, args).await
+    }
+
+    /// Runs one of the system's mutations; its writes are durable when this returns.
+    ///
+    /// # Errors
+    /// The mutation's own, or the store's.
+    pub async fn system_mutation<A, R, F>(&self, mutation: F, args: impl IntoArgs<A>) -> Result<R>
+    where
+        A: Args,
+        R: ReturnType,
+        F: Handler<MutationCtx, A, Returns = R>,
+    {
+        self.engine.system_mutation(mutation, args).await
     }
 }

@@ -17,8 +17,9 @@ use crate::storage::{self, FileRecord};
 use crate::{Functions, ScheduledFunction, StoredFile};
 
 pub use environment::{EnvironmentChange, EnvironmentError};
-pub(crate) use environment::{EnvironmentVariable, read as read_environment};
+pub(crate) use environment::{EnvironmentParts, EnvironmentVariable, read as read_environment};
 pub use session::SessionRequest;
+pub(crate) use session::recorded_result;
 pub(crate) use stored_environment::StoredEnvironment;
 
 /// The system's tables that functions may name, and read with `ctx.db.system`.

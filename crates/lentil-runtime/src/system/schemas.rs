@@ -5,6 +5,7 @@ use lentil_schema::{Schema, Table};
 use lentil_values::{FieldValidator, Nullable, ObjectValidator, Validator, Value, v};
 use serde_json::{Value as Json, json};
 
+use crate::engine::Engine;
 use crate::{Functions, QueryCtx, Result, Runtime};
 
 pub(super) fn functions() -> Functions {
@@ -29,7 +30,7 @@ struct Schemas {
 
 async fn schemas(ctx: &mut QueryCtx, _: InComponent) -> Result<Schemas> {
     Ok(Schemas {
-        active: schema_json(&ctx.call.runtime).to_string(),
+        active: schema_json(&ctx.call.engine).to_string(),
         in_progress: Nullable::Null,
     })
 }
@@ -44,24 +45,24 @@ impl Runtime {
     ///
     /// Convex infers shapes from the documents. Here documents always fit the declared table.
     pub fn shapes(&self) -> Json {
-        let shapes = self.declared_tables().map(|table| {
+        let shapes = declared_tables(&self.engine).map(|table| {
             let shape = with_system_fields(table.document(), table.name());
             (table.name().to_owned(), shape_json(&shape))
         });
         Json::Object(shapes.collect())
     }
+}
 
-    fn declared_tables(&self) -> impl Iterator<Item = &Table> {
-        let tables = self.tables();
-        tables
-            .names()
-            .filter_map(|name| Some(&tables.named(name)?.table))
-    }
+fn declared_tables(engine: &Engine) -> impl Iterator<Item = &Table> {
+    let tables = engine.tables();
+    tables
+        .names()
+        .filter_map(|name| Some(&tables.named(name)?.table))
 }
 
 /// The schema as `npx convex deploy` would push it.
-fn schema_json(runtime: &Runtime) -> Json {
-    let tables = runtime.declared_tables().cloned();
+fn schema_json(engine: &Engine) -> Json {
+    let tables = declared_tables(engine).cloned();
     tables.fold(Schema::new(), Schema::with).to_json()
 }
 

@@ -3,6 +3,7 @@ use lentil_macros::{Args, Document};
 use lentil_schema::Document;
 use lentil_values::{JsonForm, Uuid, Value};
 
+use crate::engine::Engine;
 use crate::{Code, Error, Functions, MutationCtx, QueryCtx, Result, Runtime};
 
 const MS_PER_DAY: f64 = 24.0 * 60.0 * 60.0 * 1e3;
@@ -41,17 +42,17 @@ pub struct SessionRequest {
 
 impl SessionRequest {
     /// Returns the recorded result, if the mutation has run before.
-    pub(crate) async fn recorded(&self, ctx: &mut MutationCtx) -> Result<Option<Value>> {
-        parse(find(&ctx.db, self.key()).await?)
+    pub(crate) async fn recorded(&self, db: &DatabaseReader) -> Result<Option<Value>> {
+        parse(find(db, self.key()).await?)
     }
 
     /// Records the mutation's result.
-    pub(crate) fn record(&self, ctx: &mut MutationCtx, value: &Value) -> Result<()> {
+    pub(crate) fn record(&self, db: &DatabaseReader, value: &Value) -> Result<()> {
         let Key {
             session_id,
             request_id,
         } = self.key();
-        SystemTable::of(&ctx.db)?.insert(SessionResult {
+        SystemTable::of(db)?.insert(SessionResult {
             session_id,
             request_id,
             result: value.to_json(JsonForm::Encoded),
@@ -150,12 +151,15 @@ async fn prune(ctx: &mut MutationCtx, args: Prune) -> Result<f64> {
     Ok(pruned)
 }
 
-impl Runtime {
-    /// Returns the recorded result of a request, if its mutation has run.
-    pub(crate) async fn recorded_result(&self, request: &SessionRequest) -> Result<Option<Value>> {
-        parse(self.system_query(answer, request.key()).await?)
-    }
+/// Returns the recorded result of a request, if its mutation has run.
+pub(crate) async fn recorded_result(
+    engine: &Engine,
+    request: &SessionRequest,
+) -> Result<Option<Value>> {
+    parse(engine.system_query(answer, request.key()).await?)
+}
 
+impl Runtime {
     /// Returns about how many bytes of results are recorded for a session, at most `limit`.
     ///
     /// # Errors

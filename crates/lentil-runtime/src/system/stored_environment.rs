@@ -7,7 +7,8 @@ use lentil_values::TableNumber;
 use parking_lot::Mutex;
 
 use super::environment;
-use crate::{Result, Runtime};
+use crate::Result;
+use crate::engine::Engine;
 
 /// The stored environment variables, kept at hand until a commit changes them: a route that checks a key asks for one
 /// with each request.
@@ -43,12 +44,12 @@ impl StoredEnvironment {
     }
 }
 
-impl Runtime {
+impl Engine {
     /// The stored environment variables, by name.
     pub(super) async fn stored_environment(&self) -> Result<Arc<HashMap<String, String>>> {
         self.store().catch_up().await.map_err(store_error)?;
         let changes = {
-            let state = self.environment_state().0.lock();
+            let state = self.parts().environment.stored.0.lock();
             if let Some(variables) = &state.variables {
                 return Ok(Arc::clone(variables));
             }
@@ -60,7 +61,7 @@ impl Runtime {
             .into_iter()
             .map(|variable| (variable.fields.name, variable.fields.value));
         let variables = Arc::new(by_name.collect());
-        let mut state = self.environment_state().0.lock();
+        let mut state = self.parts().environment.stored.0.lock();
         if state.changes == changes {
             state.variables = Some(Arc::clone(&variables));
         }

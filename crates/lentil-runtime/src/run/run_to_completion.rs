@@ -9,21 +9,21 @@ use tracing::Instrument;
 /// in a task of its own, in the same span.
 ///
 /// A task from the beginning would do too, and cost two changes of tasks with each request.
-pub(crate) struct ToItsEnd<F: Future<Output: Send> + Send + 'static> {
+pub(crate) struct RunToCompletion<F: Future<Output: Send> + Send + 'static> {
     work: Option<Pin<Box<F>>>,
     has_begun: bool,
 }
 
-impl<F: Future<Output: Send> + Send + 'static> ToItsEnd<F> {
-    pub(crate) fn new(work: F) -> ToItsEnd<F> {
-        ToItsEnd {
+impl<F: Future<Output: Send> + Send + 'static> RunToCompletion<F> {
+    pub(crate) fn new(work: F) -> RunToCompletion<F> {
+        RunToCompletion {
             work: Some(Box::pin(work)),
             has_begun: false,
         }
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
+impl<F: Future<Output: Send> + Send + 'static> Future for RunToCompletion<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -41,7 +41,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
+impl<F: Future<Output: Send> + Send + 'static> Drop for RunToCompletion<F> {
     fn drop(&mut self) {
         let Some(work) = self.work.take().filter(|_| self.has_begun) else {
             return;
@@ -71,7 +71,7 @@ mod tests {
                 done.notify_one();
             }
         };
-        let mut waiting = ToItsEnd::new(work);
+        let mut waiting = RunToCompletion::new(work);
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
         go.notify_one();
@@ -82,12 +82,12 @@ mod tests {
     async fn what_has_not_begun_is_not_done() {
         let (mark, held) = (Arc::new(()), Arc::new(()));
         let kept = Arc::clone(&mark);
-        drop(ToItsEnd::new(async move { drop((kept, held)) }));
+        drop(RunToCompletion::new(async move { drop((kept, held)) }));
         assert_eq!(Arc::strong_count(&mark), 1, "it is gone at once");
     }
 
     #[tokio::test]
     async fn its_answer_is_its_own() {
-        assert_eq!(ToItsEnd::new(async { 7 }).await, 7);
+        assert_eq!(RunToCompletion::new(async { 7 }).await, 7);
     }
 }

@@ -3,20 +3,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use lentil_call::{Backoff, store_error};
+use lentil_call::{Backoff, Caller, Error, FunctionKind, Identity, Result, store_error};
 use lentil_store::Timestamp;
 use lentil_store::conflict::ReadSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::subscriber::{Answer, Subscribed};
-use super::{Subscriber, Update};
+use super::{Answer, Subscribed, Subscriber, Update};
 use crate::cache::{CacheKey, CachedRun, Gate};
-use crate::call::Call;
+use crate::engine::{Call, Engine};
 use crate::executions::Ended;
 use crate::memory::Charge;
-use crate::run::check_args;
-use crate::{Caller, Error, FunctionKind, Identity, Result, Runtime};
+use crate::run::{CachedQuery, check_args, execute_query, key_of, look_up, published_snapshot};
 
 /// Queries of one client that run at the same time.
 const RUNS_OF_ONE: usize = 8;
@@ -54,9 +52,9 @@ impl Subscriber {
     }
 
     async fn answer_all(&mut self, floor: Timestamp) -> Result<Timestamp> {
-        let runtime = self.runtime.clone();
-        let store = runtime.store();
-        let _pin = runtime.live().pin(store.published());
+        let engine = self.engine.clone();
+        let store = engine.store();
+        let _pin = engine.live().pin(store.published());
         let caught_up = store.catch_up().await.map_err(store_error)?;
         let mut timestamp = self.timestamp.max(floor).max(caught_up);
         for _ in 0..LOOSE_ATTEMPTS {
@@ -66,8 +64,8 @@ impl Subscriber {
             }
             let since = store.catch_up().await.map_err(store_error)?;
             let runs = due.into_iter().map(|number| {
-                let (runtime, identity, query) = (&runtime, &self.identity, &self.queries[&number]);
-                async move { Ok::<_, Error>((number, query.run(runtime, identity, since).await?)) }
+                let (engine, identity, query) = (&engine, &self.identity, &self.queries[&number]);
+                async move { Ok::<_, Error>((number, query.run(engine, identity, since).await?)) }
             });
             let runs: Vec<_> = stream::iter(runs)
                 .buffer_unordered(RUNS_OF_ONE)
@@ -88,26 +86,25 @@ impl Subscriber {
 
     /// Answers on one snapshot, one after another: where commits come faster than answers can be made to agree.
     async fn answer_on_a_snapshot(&mut self, timestamp: Timestamp) -> Result<Timestamp> {
-        let runtime = self.runtime.clone();
+        let engine = self.engine.clone();
         if self.due(timestamp).is_empty() {
             return Ok(timestamp);
         }
-        let _place = runtime.live().places.acquire().await;
+        let _place = engine.live().places.acquire().await;
         'fresh: loop {
-            let mut snapshot = runtime.published_snapshot().await.map_err(store_error)?;
+            let mut snapshot = published_snapshot(&engine).await.map_err(store_error)?;
             let timestamp = snapshot.timestamp();
             // An answer that holds here goes on to: a commit that may yet touch it is a later one.
             for number in self.due(timestamp) {
                 let query = &self.queries[&number];
-                let (call, began) = (query.call(&runtime, &self.identity), Instant::now());
+                let (call, began) = (query.call(&engine, &self.identity), Instant::now());
                 let function = query.function.clone();
                 let function =
-                    function.and_then(|it| check_args(&runtime, &it, &query.args).map(|()| it));
+                    function.and_then(|it| check_args(&engine, &it, &query.args).map(|()| it));
                 let ran = match function {
                     Ok(function) => {
                         let (args, journal) = (query.args.clone(), query.journal.clone());
-                        runtime
-                            .execute_query(&function, args, journal, &call, snapshot)
+                        execute_query(&function, args, journal, &call, snapshot)
                             .instrument(call.span())
                             .await
                     }
@@ -145,7 +142,7 @@ impl Subscriber {
 
     /// Takes an answer that is known to hold at `since`, and watches it.
     fn keep(&mut self, number: u32, run: Arc<CachedRun>, since: Timestamp) {
-        let (live, visibility) = (self.runtime.live(), self.identity.visibility());
+        let (live, visibility) = (self.engine.live(), self.identity.visibility());
         let Some(query) = self.queries.get_mut(&number) else {
             return;
         };
@@ -170,24 +167,28 @@ impl Subscriber {
 impl Subscribed {
     async fn run(
         &self,
-        runtime: &Runtime,
+        engine: &Engine,
         identity: &Identity,
         since: Timestamp,
     ) -> Result<Arc<CachedRun>> {
         let gate = Gate {
-            places: &runtime.live().places,
-            store: &**runtime.store(),
+            places: &engine.live().places,
+            store: &**engine.store(),
         };
-        let (call, began) = (self.call(runtime, identity), Instant::now());
+        let (call, began) = (self.call(engine, identity), Instant::now());
         let run = match &self.function {
             Ok(function) => {
                 let (args, journal) = (self.args.clone(), self.journal.clone());
                 let json = Arc::clone(&self.args_json);
-                let key = runtime.key_of(function, json, journal.as_deref());
-                runtime
-                    .look_up(function, key, args, journal, &call, since, Some(gate))
-                    .instrument(call.span())
-                    .await
+                let query = CachedQuery {
+                    function,
+                    key: key_of(function, json, journal.as_deref()),
+                    args,
+                    journal,
+                    since,
+                    gate: Some(gate),
+                };
+                look_up(query, &call).instrument(call.span()).await
             }
             Err(error) => Err(error.clone()),
         };
@@ -199,10 +200,10 @@ impl Subscribed {
         Ok(run)
     }
 
-    fn call(&self, runtime: &Runtime, identity: &Identity) -> Call {
-        let source = runtime.new_source(Caller::SyncWorker);
+    fn call(&self, engine: &Engine, identity: &Identity) -> Call {
+        let source = engine.new_source(Caller::SyncWorker);
         let name = self.path.shared();
-        Call::outermost(runtime.clone(), identity.clone(), source, &name)
+        Call::outermost(engine.clone(), identity.clone(), source, &name)
     }
 
     /// Records an execution, and logs its failure. Does neither for the answer of another call, so that an execution
@@ -222,7 +223,7 @@ impl Subscribed {
             is_cached: false,
             result: &run.result,
         };
-        call.runtime.record(call, ended);
+        call.engine.record(call, ended);
     }
 
     /// What the client is to be told, if it has been told otherwise.

@@ -1,29 +1,32 @@
+mod refresh;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lentil_call::{Error, FunctionKind, FunctionPath, Identity, Result};
 use lentil_store::Timestamp;
 use lentil_values::Object;
 
-use super::queries::{Mark, Watcher};
 use crate::cache::{CacheKey, CachedRun, args_json};
+use crate::engine::{Engine, Function};
+use crate::live::{Mark, Watcher};
 use crate::memory::{Account, Charge, Watched};
 use crate::run::wrong_kind;
-use crate::{Error, Function, FunctionKind, FunctionPath, Identity, Result, Runtime};
 
 /// One client's live queries, which all move together from timestamp to timestamp.
 ///
 /// Queries are added under numbers of the client's choice. [`Subscriber::refresh`] answers those that are new or may
 /// have changed; [`Wakes::woken`] says when that is worth while. Dropping it leaves nothing behind.
 pub struct Subscriber {
-    pub(super) runtime: Runtime,
-    pub(super) identity: Identity,
-    pub(super) user: Arc<str>,
-    pub(super) watcher: Arc<Watcher>,
-    pub(super) queries: BTreeMap<u32, Subscribed>,
+    engine: Engine,
+    identity: Identity,
+    user: Arc<str>,
+    watcher: Arc<Watcher>,
+    queries: BTreeMap<u32, Subscribed>,
     /// The client's.
-    pub(super) account: Account,
+    account: Account,
     /// What the client has been told last.
-    pub(super) timestamp: Timestamp,
+    timestamp: Timestamp,
 }
 
 /// Tells when a subscriber's queries may have changed.
@@ -40,53 +43,46 @@ pub struct Update {
 }
 
 /// A query of the client's.
-pub(super) struct Subscribed {
-    pub(super) path: FunctionPath,
-    pub(super) args: Object,
+struct Subscribed {
+    path: FunctionPath,
+    args: Object,
     /// The same, as the keys of its answers have them.
-    pub(super) args_json: Arc<[u8]>,
+    args_json: Arc<[u8]>,
     /// The charge for the query without its answer.
     _charge: Charge,
     /// Where the page ends that its last run read.
-    pub(super) journal: Option<String>,
-    pub(super) function: Result<Arc<Function>>,
-    pub(super) answer: Option<Answer>,
+    journal: Option<String>,
+    function: Result<Arc<Function>>,
+    answer: Option<Answer>,
     /// What the client has been told last.
-    pub(super) told: Option<Arc<CachedRun>>,
+    told: Option<Arc<CachedRun>>,
 }
 
 /// The answer to a query, watched.
-pub(super) struct Answer {
-    pub(super) run: Arc<CachedRun>,
-    pub(super) key: CacheKey,
-    pub(super) mark: Arc<Mark>,
-    pub(super) _watched: Watched,
+struct Answer {
+    run: Arc<CachedRun>,
+    key: CacheKey,
+    mark: Arc<Mark>,
+    _watched: Watched,
 }
 
 /// Bytes of a live query beside its arguments and its answer, for keys, marks and watchers.
 const QUERY_BYTES: usize = 1_024;
 
-impl Runtime {
-    /// A client without queries yet.
-    pub fn subscriber(&self, identity: Identity) -> Subscriber {
+impl Subscriber {
+    /// Returns a client without queries.
+    pub(crate) fn new(engine: Engine, identity: Identity) -> Subscriber {
         Subscriber {
-            runtime: self.clone(),
             user: identity.key(),
             identity,
-            watcher: self.live().watcher(),
+            watcher: engine.live().watcher(),
             queries: BTreeMap::new(),
-            account: self.memory().internal(),
+            account: engine.memory().internal(),
             timestamp: Timestamp::MIN,
+            engine,
         }
     }
 
-    /// How many distinct queries are being watched.
-    pub fn live_queries(&self) -> usize {
-        self.live().len()
-    }
-}
-
-impl Subscriber {
     /// Charges a client's account, which may be evicted for it.
     #[must_use]
     pub fn charged_to(mut self, account: Account) -> Subscriber {
@@ -123,7 +119,7 @@ impl Subscriber {
             ..
         }) = self.queries.remove(&number)
         {
-            self.runtime.live().unwatch(&answer.key, &self.watcher);
+            self.engine.live().unwatch(&answer.key, &self.watcher);
         }
     }
 
@@ -143,7 +139,7 @@ impl Subscriber {
             };
             query.function = function;
             if let Some(answer) = query.answer.take() {
-                self.runtime.live().unwatch(&answer.key, &self.watcher);
+                self.engine.live().unwatch(&answer.key, &self.watcher);
             }
         }
     }
@@ -173,7 +169,7 @@ impl Subscriber {
 
     fn find(&self, path: &FunctionPath) -> Result<Arc<Function>, Error> {
         let function = self
-            .runtime
+            .engine
             .registry()
             .named(path, self.identity.visibility())?;
         if function.kind() == FunctionKind::Query {
@@ -198,7 +194,7 @@ impl Drop for Subscriber {
             .values()
             .filter_map(|query| query.answer.as_ref())
         {
-            self.runtime.live().unwatch(&answer.key, &self.watcher);
+            self.engine.live().unwatch(&answer.key, &self.watcher);
         }
     }
 }

@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use ::http::Method;
 
-use super::{Request, Response};
-use crate::function::BoxFuture;
+use crate::engine::{BoxFuture, Call};
 use crate::handler::{ActionHandler, ActionHandlerOn};
+use crate::http::{Request, Response};
 use crate::{ActionCtx, Result};
 
 /// An HTTP action, its types erased.
 pub(crate) type HttpAction =
-    Arc<dyn for<'a> Fn(&'a ActionCtx, Request) -> BoxFuture<'a, Result<Response>> + Send + Sync>;
+    Arc<dyn Fn(Arc<Call>, Request) -> BoxFuture<'static, Result<Response>> + Send + Sync>;
 
 /// An application's HTTP routes: a method and a path, or the beginning of a path, and the action that answers.
 ///
@@ -87,9 +87,12 @@ impl HttpRouter {
         for<'a> <F as ActionHandlerOn<'a, ActionCtx, Request, M>>::Future: Send,
     {
         let action = Arc::new(action);
-        let action: HttpAction = Arc::new(move |ctx, request| {
+        let action: HttpAction = Arc::new(move |call, request| {
             let action = Arc::clone(&action);
-            Box::pin(async move { action.call(ctx, request).await })
+            Box::pin(async move {
+                let ctx = ActionCtx::new(call);
+                action.call(&ctx, request).await
+            })
         });
         if !is_prefix {
             self.exact

@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use lentil_call::{Caller, Code, Error, FunctionKind, Result};
+use lentil_store::Timestamp;
+use lentil_values::Value;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::engine::{Call, Engine};
+use crate::function_call::{FunctionCall, FunctionOutcome};
+use crate::memory::Charge;
+use crate::run::{Idempotency, RunToCompletion, into_value, run_action, run_mutation, run_query};
+use crate::system::recorded_result;
+
+/// The memory that copies of a result and its text take, as a multiple of the result's own.
+const COPIES_OF_RESULT: usize = 3;
+
+/// The result of a call, a timestamp that includes all that it wrote and read, and the charge for the result.
+type Done = (Value, Timestamp, Charge);
+
+/// Runs a function by its path to completion: a caller that goes away loses the result, not the work.
+///
+/// `kind` is the kind that the caller expects, if it expects one.
+pub(crate) async fn call(
+    engine: &Engine,
+    mut call: FunctionCall,
+    kind: Option<FunctionKind>,
+) -> FunctionOutcome {
+    let source = call.source.take();
+    let source = source.unwrap_or_else(|| engine.new_source(Caller::Tester));
+    let source = Arc::new(source);
+    let name = call.path.shared();
+    let request_id = source.request_id.clone();
+    let identity = call.identity.clone();
+    let context = Call::outermost(engine.clone(), identity, Arc::clone(&source), &name);
+    let log = context.log.clone();
+    let span = context.span();
+    let running = async move {
+        let done = dispatch_once(call, kind, context).await;
+        if let Err(error) = &done {
+            source.log_failure(&name, error);
+        }
+        done
+    };
+    let (result, timestamp, charge) = match RunToCompletion::new(running.instrument(span)).await {
+        Ok((value, timestamp, charge)) => (Ok(value), timestamp, charge),
+        Err(error) => (Err(error), engine.published(), Charge::default()),
+    };
+    FunctionOutcome {
+        result,
+        log_lines: log.lines(),
+        timestamp,
+        request_id,
+        charge,
+    }
+}
+
+/// Runs a function, or returns the recorded result if the call repeats a request.
+async fn dispatch_once(
+    call: FunctionCall,
+    kind: Option<FunctionKind>,
+    context: Call,
+) -> Result<Done> {
+    let engine = context.engine.clone();
+    let request = call.request.clone();
+    let done = dispatch(call, kind, context).await;
+    match (&done, request) {
+        // The recorded result is valid even if the function's name or arguments have changed since.
+        (Err(error), Some(request)) if error.is_rejected_call() => {
+            match recorded_result(&engine, &request).await? {
+                Some(value) => Ok((value, engine.published(), Charge::default())),
+                None => done,
+            }
+        }
+        _ => done,
+    }
+}
+
+async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call) -> Result<Done> {
+    let engine = context.engine.clone();
+    let began = Instant::now();
+    let visibility = call.identity.visibility();
+    let function = match engine.registry().named(&call.path, visibility) {
+        Ok(function) => function,
+        Err(error) => {
+            let rejected = Err(error);
+            let ended = context.ended(call.path.shared(), kind, began, &rejected);
+            engine.record(&context, ended);
+            return rejected;
+        }
+    };
+    match kind.unwrap_or(function.kind()) {
+        FunctionKind::Query => {
+            let run = run_query(&function, call.args, None, &context).await?;
+            // Each caller of a shared result waits for memory here, before it has a copy of it.
+            let size = run.result.as_ref().map_or(0, |value| value.heap_size());
+            let copies = call.charge.reserve(COPIES_OF_RESULT * size).await;
+            let copies = copies.map_err(|over| Error::new(Code::Overloaded, over.to_string()))?;
+            Ok((into_value(&run)?, run.timestamp, copies))
+        }
+        FunctionKind::Mutation => {
+            let idempotency = match &call.request {
+                Some(request) => Idempotency::Session(request),
+                None => Idempotency::None,
+            };
+            let committed = run_mutation(&function, call.args, &context, idempotency);
+            let (value, timestamp) = committed.await?;
+            Ok((value, timestamp, Charge::default()))
+        }
+        FunctionKind::Action => {
+            let value = run_action(&function, call.args, context).await?;
+            Ok((value, engine.published(), Charge::default()))
+        }
+    }
+}
