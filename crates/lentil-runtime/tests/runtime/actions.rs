@@ -8,7 +8,7 @@ struct Both {
     second: String,
 }
 
-/// Adds for two at once, each in a transaction of its own.
+/// Adds a task for each of two owners, in concurrent transactions.
 async fn add_both(ctx: &ActionCtx, args: Both) -> Result<f64> {
     let adding = |owner: String| ctx.run_mutation(add, Add { owner, rank: 1.0 });
     let (first, second) = tokio::join!(adding(args.first.clone()), adding(args.second));
@@ -30,7 +30,7 @@ async fn through(ctx: &ActionCtx, args: Both) -> Result<f64> {
 }
 
 #[tokio::test]
-async fn an_action_runs_its_calls_as_transactions_of_their_own() {
+async fn each_call_of_an_action_is_a_transaction() {
     for t in backends() {
         let functions = Functions::in_module("more")
             .action("addBoth", add_both)
@@ -49,16 +49,12 @@ async fn an_action_runs_its_calls_as_transactions_of_their_own() {
             .map(|task| task.owner.clone())
             .collect();
         owners.sort();
-        assert_eq!(
-            owners,
-            ["ada", "bob"],
-            "what failed is undone, and the rest stays"
-        );
+        assert_eq!(owners, ["ada", "bob"], "only the failed call is undone");
     }
 }
 
 #[tokio::test]
-async fn an_action_sees_the_time_and_its_secrets() {
+async fn an_action_reads_the_time_secrets_and_random_numbers() {
     let t = backend().secret("API_KEY", "s3cret");
     t.action(async |ctx| {
         let before = ctx.now();

@@ -10,7 +10,7 @@ use lentil_testing::TestBackend;
 use crate::fixture::*;
 
 #[tokio::test]
-async fn a_panic_fails_its_call_alone_and_writes_nothing() {
+async fn a_panic_fails_one_call_and_writes_nothing() {
     for t in backends() {
         let failed = t.mutation(async |ctx| {
             ctx.db.insert(task("ada", 1.0)).await?;
@@ -33,7 +33,7 @@ fn hasty() -> Limits {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_over_its_time_fails_and_lets_the_next_one_in() {
+async fn a_call_over_its_time_limit_fails_and_releases_the_write_lock() {
     let t = backend().limits(hasty());
     let slow = t.mutation(async |ctx| {
         ctx.db.insert(task("ada", 1.0)).await?;
@@ -57,7 +57,7 @@ async fn a_call_over_its_time_fails_and_lets_the_next_one_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_waits_too_long_for_its_turn_is_told_to_come_back() {
+async fn a_mutation_that_waits_too_long_for_the_write_lock_is_overloaded() {
     let mut limits = Limits::default();
     limits.mutation_time = Duration::from_secs(60);
     let t = backend().limits(limits);
@@ -119,7 +119,7 @@ async fn get(t: &TestBackend, path: &str) -> lentil_testing::TestResponse {
 }
 
 #[tokio::test]
-async fn a_failure_of_ours_tells_a_client_its_id_and_no_internals() {
+async fn an_internal_error_shows_clients_only_its_request_id() {
     let t = failing().dev(false);
     for path in ["/panic", "/io"] {
         let response = get(&t, path).await;
@@ -140,7 +140,7 @@ async fn a_failure_of_ours_tells_a_client_its_id_and_no_internals() {
 }
 
 #[tokio::test]
-async fn an_error_laid_at_the_requests_door_is_the_clients() {
+async fn bad_request_makes_an_input_error_a_400() {
     let response = get(&failing().dev(false), "/input").await;
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
     assert!(
@@ -151,7 +151,7 @@ async fn an_error_laid_at_the_requests_door_is_the_clients() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_loses_the_answer_and_not_the_work() {
+async fn a_disconnected_request_runs_to_completion() {
     async fn slow(ctx: &ActionCtx, _request: Request) -> Result<Response> {
         tokio::task::yield_now().await;
         ctx.run_mutation(
@@ -178,7 +178,7 @@ async fn a_client_that_hangs_up_loses_the_answer_and_not_the_work() {
 }
 
 #[tokio::test]
-async fn a_result_that_does_not_match_fails_the_mutation_and_undoes_it() {
+async fn a_mutation_with_an_invalid_result_is_undone() {
     async fn too_much(ctx: &mut lentil::MutationCtx, (): ()) -> Result<String> {
         ctx.db.insert(task("ada", 1.0)).await?;
         Ok("x".repeat(100))

@@ -31,7 +31,7 @@ fn user(name: &str) -> UserIdentity {
 }
 
 #[tokio::test]
-async fn a_function_sees_who_is_signed_in() {
+async fn a_function_reads_the_signed_in_user() {
     let t = signing();
     let ask = async |path: &str| t.call_public(path, lentil::Object::new()).await.unwrap();
     for path in ["me:who", "me:through", "me:greet"] {
@@ -43,13 +43,13 @@ async fn a_function_sees_who_is_signed_in() {
         assert_eq!(
             ask(path).await,
             Value::from("bob"),
-            "{path}: an answer is its user's alone"
+            "{path}: a cached result belongs to one user"
         );
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_did_not_ask_is_shared() {
+async fn a_result_that_does_not_depend_on_the_user_is_shared() {
     let t = signing();
     let list = async || {
         t.call_public("tasks:list", lentil::Object::from([("owner", "ada")]))
@@ -64,7 +64,7 @@ async fn an_answer_that_did_not_ask_is_shared() {
 }
 
 #[test]
-fn an_identity_has_its_three_attributes_whatever_the_token_claims() {
+fn claims_do_not_replace_issuer_and_subject() {
     let ada = user("ada")
         .with("email", "ada@issuer.test")
         .unwrap()

@@ -14,7 +14,7 @@ async fn collect_all(t: &lentil_testing::TestBackend) -> lentil::Result<usize> {
 }
 
 #[tokio::test]
-async fn reading_stops_at_its_limits_and_names_the_call() {
+async fn reads_over_a_limit_fail_and_name_the_call() {
     let t = limited(|limits| limits.documents_read = 5);
     fill(&t, "ada", (0..5).map(f64::from)).await;
     assert_eq!(collect_all(&t).await.unwrap(), 5);
@@ -52,7 +52,7 @@ async fn reading_stops_at_its_limits_and_names_the_call() {
 }
 
 #[tokio::test]
-async fn writing_stops_at_its_limits_and_undoes_the_call() {
+async fn writes_over_a_limit_fail_and_undo_the_mutation() {
     let t = limited(|limits| limits.documents_written = 2);
     let thrice = t.mutation(async |ctx| {
         for rank in 0..3 {
@@ -76,7 +76,7 @@ async fn writing_stops_at_its_limits_and_undoes_the_call() {
 }
 
 #[tokio::test]
-async fn a_document_has_a_size_and_a_depth() {
+async fn documents_are_limited_in_size_and_nesting() {
     let t = limited(|limits| limits.document_bytes = 1_000);
     let large = t
         .mutation(async |ctx| ctx.db.insert(task(&"x".repeat(1_000), 1.0)).await)
@@ -106,7 +106,7 @@ async fn a_document_has_a_size_and_a_depth() {
 }
 
 #[tokio::test]
-async fn arguments_have_a_size() {
+async fn arguments_are_limited_in_size() {
     let t = limited(|limits| limits.argument_bytes = 100);
     let args = Object::from([
         ("owner", Value::from("x".repeat(100))),

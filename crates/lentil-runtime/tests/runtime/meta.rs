@@ -1,4 +1,4 @@
-//! The request behind a call, as functions see it.
+//! `ctx.meta`: the request that caused a call.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn described(request: &RequestMetadata) -> String {
     format!("{ip} {user_agent} {} {scheduled}", request.request_id)
 }
 
-/// Records the request that it sees.
+/// Stores a description of the request.
 async fn note(ctx: &mut MutationCtx, (): ()) -> Result<String> {
     let note = described(&ctx.meta.request());
     let mut task = task("noted", 0.0);
@@ -61,7 +61,7 @@ fn noting() -> TestBackend {
 }
 
 #[tokio::test]
-async fn every_function_that_a_request_causes_sees_the_request() {
+async fn nested_calls_read_the_metadata_of_the_request() {
     let t = noting();
     t.request_from(PEER, "a browser");
     let expected = "192.0.2.7 a browser test false";
@@ -76,7 +76,7 @@ async fn every_function_that_a_request_causes_sees_the_request() {
 }
 
 #[tokio::test]
-async fn a_scheduled_function_sees_that_it_is_scheduled_and_no_peer() {
+async fn a_scheduled_function_has_a_scheduled_id_and_no_address() {
     let t = noting();
     t.request_from(PEER, "a browser");
     t.mutation(async |ctx| {
@@ -107,5 +107,5 @@ async fn a_scheduled_function_sees_that_it_is_scheduled_and_no_peer() {
     let is_over =
         |job: &lentil::Doc<ScheduledFunction>| job.state == lentil::ScheduledState::Success;
     assert!(failed.await.unwrap().iter().all(is_over));
-    assert_ne!(notes[0], notes[1], "each has its own request id");
+    assert_ne!(notes[0], notes[1], "each execution has its own request id");
 }

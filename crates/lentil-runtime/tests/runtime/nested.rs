@@ -15,7 +15,7 @@ async fn stored(t: &TestBackend) -> Vec<f64> {
 }
 
 #[tokio::test]
-async fn a_nested_failure_undoes_its_own_part_and_can_be_handled() {
+async fn a_failed_nested_mutation_undoes_only_its_writes() {
     for t in backends() {
         t.mutation(async |ctx| {
             ctx.run_mutation(add, adding(1.0)).await?;
@@ -32,7 +32,7 @@ async fn a_nested_failure_undoes_its_own_part_and_can_be_handled() {
             assert_eq!(
                 ranks(&seen),
                 [1.0],
-                "a nested query sees what is written, and nothing that was undone"
+                "a nested query reads the writes that were not undone"
             );
             ctx.run_mutation(add, adding(3.0)).await
         })
@@ -43,7 +43,7 @@ async fn a_nested_failure_undoes_its_own_part_and_can_be_handled() {
 }
 
 #[tokio::test]
-async fn what_a_nested_mutation_overwrote_comes_back_when_it_fails() {
+async fn a_failed_nested_mutation_restores_deleted_documents() {
     async fn spoil(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         let mut pages = ctx.db.query(Task::BY_OWNER_AND_RANK).pages(10)?;
         while let Some(tasks) = pages.next(&mut ctx.db).await? {
@@ -66,7 +66,7 @@ async fn what_a_nested_mutation_overwrote_comes_back_when_it_fails() {
 }
 
 #[tokio::test]
-async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
+async fn writes_of_a_failed_nested_mutation_are_not_read() {
     async fn raise(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         for task in ctx.db.query(Task::BY_OWNER_AND_RANK).collect().await? {
             ctx.db
@@ -107,7 +107,7 @@ async fn what_a_failed_mutation_saw_of_its_own_writes_is_not_seen_again() {
 }
 
 #[tokio::test]
-async fn the_outer_failure_undoes_everything() {
+async fn a_failed_mutation_undoes_its_nested_mutations() {
     let t = backend();
     let failed = t.mutation(async |ctx| {
         ctx.run_mutation(add, adding(1.0)).await?;
@@ -118,7 +118,7 @@ async fn the_outer_failure_undoes_everything() {
 }
 
 #[tokio::test]
-async fn a_nested_panic_is_an_error_of_that_call() {
+async fn a_panic_in_a_nested_mutation_fails_that_call() {
     async fn explode(ctx: &mut MutationCtx, args: Add) -> Result<()> {
         add(ctx, args).await?;
         panic!("boom {}", 1);
@@ -158,7 +158,7 @@ async fn down(ctx: &mut QueryCtx, args: Down) -> Result<f64> {
 }
 
 #[tokio::test]
-async fn a_function_may_call_itself_up_to_the_depth_limit() {
+async fn a_function_can_call_itself_up_to_the_depth_limit() {
     let t = backend().functions(Functions::in_module("more").query("down", down));
     assert_eq!(
         t.query(async |ctx| ctx.run_query(down, Down { levels: 6.0 }).await)
@@ -194,7 +194,7 @@ async fn a_function_that_is_not_registered_cannot_be_called() {
 }
 
 #[tokio::test]
-async fn a_value_given_for_arguments_is_validated_at_the_call() {
+async fn arguments_passed_as_a_value_are_validated() {
     let t = backend();
     let call = async |args: lentil::Value| {
         t.mutation(async |ctx| ctx.run_mutation(add, args.clone()).await)
@@ -219,12 +219,12 @@ async fn a_value_given_for_arguments_is_validated_at_the_call() {
 }
 
 #[tokio::test]
-async fn a_nested_call_that_is_dropped_ends_its_transaction() {
+async fn a_dropped_nested_call_aborts_the_transaction() {
     let t = backend();
     let failed = t.mutation(async |ctx| {
         ctx.db.insert(task("ada", 1.0)).await?;
         let mut nested = ctx.run_mutation(add, adding(2.0));
-        // Polled once or never, and gone.
+        // The call is polled once and dropped.
         let polled =
             std::future::poll_fn(|cx| std::task::Poll::Ready(nested.as_mut().poll(cx).is_ready()))
                 .await;
@@ -244,7 +244,7 @@ async fn a_nested_call_that_is_dropped_ends_its_transaction() {
 }
 
 #[tokio::test]
-async fn the_log_lines_of_nested_calls_stand_among_their_callers() {
+async fn log_lines_of_nested_calls_are_in_the_log_of_the_caller() {
     async fn inner(ctx: &mut QueryCtx, (): ()) -> Result<()> {
         ctx.log.warn("inner");
         Ok(())
@@ -268,7 +268,7 @@ async fn the_log_lines_of_nested_calls_stand_among_their_callers() {
         assert_eq!(
             outcome.log_lines,
             ["[LOG] before", "[WARN] inner", "[INFO] after"],
-            "a cached answer logs again"
+            "a cached result has its log lines"
         );
     }
 }
