@@ -8,15 +8,16 @@ use parking_lot::Mutex;
 
 use crate::memory::{Account, Segments};
 
-/// The body of a request or a response: all of it, or chunks as they come.
+/// The body of a request or a response: bytes, or a stream of chunks.
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
-    /// The client that sends it.
+    /// The memory account of the client that sends it.
     account: Option<Account>,
 }
 
-/// The mutex is never locked: it lets a handler keep `&Request` while it waits for something else.
+/// A stream of chunks. The mutex is never locked: it makes a `&Request` `Send`, so that an action can
+/// hold one across an await.
 type Chunks = Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>>;
 
 #[derive(Default)]
@@ -28,12 +29,12 @@ enum Kind {
 }
 
 impl Body {
-    /// No body.
+    /// Returns an empty body.
     pub fn empty() -> Body {
         Body::default()
     }
 
-    /// A body whose chunks are still to come.
+    /// Returns a body that is read from a stream.
     pub fn from_stream(
         chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     ) -> Body {
@@ -43,7 +44,7 @@ impl Body {
         }
     }
 
-    /// Charges this client for the bytes of the body that are held.
+    /// Charges the bytes of the body that are in memory to this client.
     #[must_use]
     pub fn charged_to(self, account: Account) -> Body {
         Body {
@@ -52,12 +53,12 @@ impl Body {
         }
     }
 
-    /// The client that sends the body.
+    /// Returns the memory account of the client that sends the body.
     pub(crate) fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
 
-    /// The next chunk; `None` at the end.
+    /// Reads the next chunk; `None` at the end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
         match &mut self.kind {
             Kind::Empty => None,
@@ -66,10 +67,10 @@ impl Body {
         }
     }
 
-    /// All of it at once.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// When the rest does not come.
+    /// When the rest of the body does not arrive.
     pub async fn bytes(mut self) -> Result<Bytes, BodyError> {
         let Some(first) = self.chunk().await.transpose()? else {
             return Ok(Bytes::new());
@@ -88,18 +89,18 @@ impl Body {
         Ok(charge.attach(bytes))
     }
 
-    /// All of it, if it is there without waiting.
+    /// Takes the whole body if it is in memory; `None` if it is a stream.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        if !matches!(self.kind, Kind::Whole(_) | Kind::Empty) {
-            return None;
-        }
         match std::mem::take(&mut self.kind) {
             Kind::Whole(bytes) => Some(bytes),
-            _ => None,
+            other => {
+                self.kind = other;
+                None
+            }
         }
     }
 
-    /// Returns whether the chunks are still to come.
+    /// Returns whether the body is read from a stream.
     pub fn is_stream(&self) -> bool {
         matches!(self.kind, Kind::Chunks(_))
     }
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_whole_and_charged_until_it_is_dropped() {
+    async fn a_body_is_charged_until_it_is_dropped() {
         let account = Memory::default().client();
         for lengths in [vec![1, 2], vec![5_000, 1, 70_000], vec![30_000; 20]] {
             let chunks: Vec<Bytes> = lengths
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_clients_limit_is_refused_and_freed() {
+    async fn a_body_over_the_limit_of_its_client_is_rejected_and_freed() {
         let limits = MemoryLimits {
             process: 1 << 30,
             client: 1 << 20,

@@ -6,18 +6,19 @@ use lentil_values::{FieldName, JsonForm, Object, Value};
 use super::Response;
 use crate::{Error, RequestId};
 
-/// Seconds after which a client that received a 503 may try again, for `Retry-After`.
+/// The time after which a client that received a 503 may try again, for `Retry-After`.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The answer to a request whose action failed: `{"error": …}`.
+/// Returns the response to a request whose action failed: `{"error": …}`.
 ///
-/// What is the request's fault is said. Anything of ours is a 500 (or a 503) with the request's id, under which the
-/// log has the rest; `dev` shows it to the client too.
+/// The client receives the message of an error that its request caused. For any other error it
+/// receives a 500 or a 503 with the request's id, and the log has the message under that id. With
+/// `dev`, the client receives the message too.
 pub(crate) fn error_response(error: &Error, request_id: &RequestId, dev: bool) -> Response {
     let status = error.code().status();
     let sentence = match status {
         StatusCode::SERVICE_UNAVAILABLE => {
-            format!("[Request ID: {request_id}] the server cannot answer now; try again later")
+            format!("[Request ID: {request_id}] the server cannot respond now; try again later")
         }
         status if status.is_server_error() => format!("[Request ID: {request_id}] Server Error"),
         _ => error.message().to_owned(),

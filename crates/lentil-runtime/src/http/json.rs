@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-/// What a query has returned, as JSON: the body of a [`Response`](super::Response).
+/// The result of a query as JSON, for the body of a [`Response`](super::Response).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Json(Bytes);
 
@@ -9,12 +9,12 @@ impl Json {
         Json(text)
     }
 
-    /// Whether the query has returned null.
+    /// Returns whether the query returned null.
     pub fn is_null(&self) -> bool {
         *self.0 == *b"null"
     }
 
-    /// The text.
+    /// Returns the JSON text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

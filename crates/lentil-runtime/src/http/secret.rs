@@ -5,26 +5,38 @@ use ::http::{HeaderMap, header};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// A key that callers must present. It is compared in constant time and never printed.
+///
+/// ```
+/// use lentil::{HeaderMap, Secret};
+///
+/// let key = Secret::new("s3cret");
+/// let mut headers = HeaderMap::new();
+/// assert!(!key.authorizes(&headers));
+/// headers.insert("authorization", "Bearer s3cret".parse().unwrap());
+/// assert!(key.authorizes(&headers));
+/// assert_eq!(format!("{key:?}"), "Secret(…)");
+/// ```
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// The secret with this value.
+    /// Returns a secret with this value.
     ///
     /// # Panics
-    /// When it is empty: an empty key would be an open door.
+    /// When the value is empty: everyone knows an empty key.
     pub fn new(value: impl Into<String>) -> Secret {
         let value = value.into();
-        assert!(!value.is_empty(), "a secret is not empty");
+        assert!(!value.is_empty(), "a secret must not be empty");
         Secret(value.into())
     }
 
-    /// Whether `presented` is the secret. How long the answer takes tells nothing but the lengths.
+    /// Returns whether `presented` is the secret. The time that it takes depends only on the lengths.
     pub fn matches(&self, presented: &[u8]) -> bool {
         verify_slices_are_equal(self.0.as_bytes(), presented).is_ok()
     }
 
-    /// Whether the request carries `Authorization: Bearer` with this secret, once; the scheme in any case (RFC 9110).
+    /// Returns whether the headers contain exactly one `Authorization: Bearer` with this secret. The
+    /// scheme may be in any case (RFC 9110).
     pub fn authorizes(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         match (values.next(), values.next()) {
@@ -35,13 +47,13 @@ impl Secret {
         }
     }
 
-    /// The secret itself, to be handed on to another service.
+    /// Returns the value, to be sent to another service.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// The token of `Bearer <token>`, with one or more spaces between.
+/// Returns the token of `Bearer <token>`. There may be several spaces between.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
@@ -70,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_of_any_case_and_the_key_is_not() {
+    fn the_scheme_ignores_case_and_the_key_does_not() {
         assert!(
             authorizes(&["Bearer key"])
                 && authorizes(&["bearer key"])
@@ -80,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_opens_nothing() {
+    fn a_malformed_header_does_not_authorize() {
         for value in [
             "",
             "key",
@@ -102,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_printed() {
+    fn debug_does_not_print_the_value() {
         assert_eq!(format!("{:?}", Secret::new("key")), "Secret(…)");
     }
 }
