@@ -40,6 +40,15 @@ bench-check *args:
 bench-micro *args:
     cargo bench -p lentil-bench --bench micro -- {{args}}
 
-# Run the property tests of every decoder that faces input, with this many cases each.
-fuzz cases="200000":
+# Run the property tests with this many cases each.
+proptest cases="200000":
     PROPTEST_CASES={{cases}} cargo test --release -p lentil-values -p lentil-schema -p lentil-store -p lentil-sqlite -p lentil-protocol -p lentil-server
+
+# Fuzz a decoder with libFuzzer: value, key, id, validator, call, sync or authorization. Needs cargo-fuzz and a nightly compiler.
+fuzz target *args:
+    cargo +nightly fuzz run {{target}} -- {{args}}
+
+# Check licences, duplicates and sources of dependencies, and find unused ones. Needs cargo-deny and cargo-machete.
+dependencies:
+    cargo deny check
+    cargo machete

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use lentil_tests::Leftover;
 
-/// The time that killed processes have to be gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time within which killed processes must be gone.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
-fn no_test_has_left_a_process_behind() {
-    let deadline = Instant::now() + PATIENCE;
+fn no_process_is_left_behind() {
+    let deadline = Instant::now() + EXIT_TIMEOUT;
     loop {
         let left = Leftover::of_checkout();
         if left.is_empty() {

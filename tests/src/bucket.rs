@@ -6,13 +6,13 @@ use std::thread;
 
 /// The bucket's name.
 const NAME: &str = "bucket";
-/// Objects that are listed at a time, so few that every list has several pages.
+/// The number of objects of a page of a list. It is small, so that every list has several pages.
 const PAGE: usize = 3;
-/// What S3 wants of every part but the last.
+/// The least size that S3 accepts for every part but the last.
 const MIN_PART: usize = 5 << 20;
 
-/// A bucket in memory that speaks as much of S3's protocol as files need. It takes the keys of [`Bucket::variables`];
-/// it does not compute signatures, and only sees that there is one.
+/// A bucket in memory with the part of S3's protocol that files need. It accepts the keys of [`Bucket::variables`]. It
+/// does not verify signatures, only that a request has one.
 pub struct Bucket {
     /// `host:port`
     pub address: String,
@@ -24,7 +24,7 @@ struct State {
     objects: BTreeMap<String, Arc<Vec<u8>>>,
     uploads: BTreeMap<String, Upload>,
     begun: usize,
-    /// Requests with this in their first line are answered 503.
+    /// Requests with this in their first line fail with 503.
     failing: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Bucket {
     /// Serves an empty bucket until the process ends.
     ///
     /// # Panics
-    /// When there is no port to listen on.
+    /// If there is no free port.
     pub fn start() -> Bucket {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it listens").to_string();
@@ -61,14 +61,14 @@ impl Bucket {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
-                // A client that hangs up ends its thread.
+                // The thread ends with its client's connection.
                 thread::spawn(move || drop(serve(&stream, &state)));
             }
         });
         Bucket { address, state }
     }
 
-    /// The environment in which a server finds it.
+    /// Returns the environment variables with which a server uses it.
     pub fn variables(&self) -> [(&'static str, String); 5] {
         [
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
@@ -79,24 +79,24 @@ impl Bucket {
         ]
     }
 
-    /// The keys of its objects.
+    /// Returns the keys of its objects.
     pub fn keys(&self) -> Vec<String> {
         self.state().objects.keys().cloned().collect()
     }
 
-    /// Uploads that have begun, and were neither completed nor aborted.
+    /// Returns the uploads that were neither completed nor aborted.
     pub fn unfinished(&self) -> usize {
         self.state().uploads.len()
     }
 
-    /// Puts an object there.
+    /// Adds an object.
     pub fn put(&self, key: &str, content: &[u8]) {
         self.state()
             .objects
             .insert(key.to_owned(), Arc::new(content.to_vec()));
     }
 
-    /// From now on requests with this in their first line fail; none, when it is `None`.
+    /// Makes later requests with this in their first line fail; none if it is `None`.
     pub fn fail(&self, part: Option<&str>) {
         self.state().failing = part.map(str::to_owned);
     }
@@ -106,7 +106,7 @@ impl Bucket {
     }
 }
 
-/// Answers the requests of one connection.
+/// Serves the requests of one connection.
 fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
@@ -176,7 +176,7 @@ impl Request {
     }
 }
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoding.
 fn decode(text: &str) -> String {
     let mut parts = text.split('%');
     let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -314,7 +314,7 @@ impl State {
                 ..ok(content.to_vec())
             };
         };
-        let first: usize = first.parse().expect("a range begins");
+        let first: usize = first.parse().expect("a range has a start");
         let end = last
             .parse()
             .map_or(content.len(), |last: usize| content.len().min(last + 1));
@@ -381,7 +381,7 @@ impl State {
         if sizes.iter().rev().skip(1).any(|size| *size < MIN_PART) {
             return error(400, "EntityTooSmall");
         }
-        let Upload { key, parts } = self.uploads.remove(id).expect("it is there");
+        let Upload { key, parts } = self.uploads.remove(id).expect("the upload exists");
         self.objects
             .insert(key, Arc::new(parts.into_values().flatten().collect()));
         ok("<CompleteMultipartUploadResult><ETag>\"tag\"</ETag></CompleteMultipartUploadResult>")

@@ -2,24 +2,24 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A connection to the server that is kept open between requests.
+/// A connection that is kept open between requests.
 pub struct Connection {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer, read whole.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Header names in lower case, with their values.
+    /// The headers; the names are in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }
 
 impl Response {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -32,7 +32,7 @@ impl Connection {
     /// Connects to `host:port`.
     ///
     /// # Errors
-    /// When nothing listens there.
+    /// If nothing listens there.
     pub fn open(address: &str) -> io::Result<Connection> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -42,18 +42,18 @@ impl Connection {
         })
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     ///
     /// # Errors
-    /// When the server has hung up.
+    /// If the server has closed the connection.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads the response.
     ///
     /// # Errors
-    /// When the server hangs up before the answer is whole.
+    /// If the server closes the connection before the response is complete.
     pub fn request(
         &mut self,
         method: &str,
@@ -62,9 +62,9 @@ impl Connection {
         body: &[u8],
     ) -> io::Result<Response> {
         let mut head = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
-        headers
-            .iter()
-            .for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
         if !body.is_empty() || method == "POST" {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
@@ -72,10 +72,10 @@ impl Connection {
         self.read()
     }
 
-    /// Reads the next answer.
+    /// Reads the next response.
     ///
     /// # Errors
-    /// When the server hangs up before it is whole.
+    /// If the server closes the connection before the response is complete.
     pub fn read(&mut self) -> io::Result<Response> {
         let status_line = self.line()?;
         let status = status_line

@@ -22,7 +22,7 @@ pub fn authapp_path() -> PathBuf {
     profile_folder().join("authapp")
 }
 
-/// How to start a server.
+/// The command and options with which a server is started.
 pub struct Start {
     command: Command,
     port: u16,
@@ -30,14 +30,14 @@ pub struct Start {
 }
 
 impl Start {
-    /// On a free port, with this data folder.
+    /// Prepares a start of `clonk` on a free port with this data folder.
     pub fn new(data: &Path) -> Start {
         let mut command = Command::new(clonk_path());
         command.arg0("clonk");
         Start::through(command, data)
     }
 
-    /// By a command that ends with the program, such as `strace clonk`.
+    /// Prepares a start by a command that ends with the program, such as `strace clonk`.
     pub fn through(mut command: Command, data: &Path) -> Start {
         command.arg("serve").arg("--data").arg(data);
         command
@@ -50,31 +50,41 @@ impl Start {
         }
     }
 
-    /// On this port.
+    /// Prepares a start of a program that cannot write files beyond this number of blocks, as on a full disk.
+    ///
+    /// The signal is ignored, so that a write fails instead of ending the program.
+    pub fn with_file_size_limit(program: PathBuf, blocks: u32, data: &Path) -> Start {
+        let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(program);
+        Start::through(command, data)
+    }
+
+    /// Sets the port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Start {
         self.port = port;
         self
     }
 
-    /// With further flags.
+    /// Adds flags.
     #[must_use]
     pub fn args(mut self, args: &[&str]) -> Start {
         self.command.args(args);
         self
     }
 
-    /// With an environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Start {
         self.command.env(name, value.into());
         self
     }
 
-    /// Starts it, and waits for its first screen.
+    /// Starts the server and waits for its startup banner.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn run(mut self) -> Clonk {
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -91,20 +101,18 @@ impl Start {
         while !screen.contains("  try") {
             let line = lines.next().unwrap_or_else(|| {
                 panic!(
-                    "clonk did not start; see {:?}",
+                    "the server did not start; see {:?}",
                     self.data.with_extension("log")
                 )
             });
-            screen.push_str(&line.expect("the screen is text"));
+            screen.push_str(&line.expect("the banner is text"));
             screen.push('\n');
         }
         let address = screen
             .split("http://")
             .nth(1)
             .and_then(|rest| rest.split_whitespace().next());
-        let address = address
-            .expect("the screen says where it listens")
-            .to_owned();
+        let address = address.expect("the banner has the address").to_owned();
         Clonk {
             process,
             address,
@@ -113,10 +121,10 @@ impl Start {
         }
     }
 
-    /// Starts it, expecting it to refuse: its exit code, and what it says on standard error.
+    /// Starts the server, which must fail. Returns its exit code and its standard error.
     ///
     /// # Panics
-    /// When it runs.
+    /// If it starts.
     pub fn refuse(mut self) -> (Option<i32>, String) {
         self.command.args(["--port", &self.port.to_string()]);
         self.command
@@ -124,7 +132,7 @@ impl Start {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut process = Process::start(&mut self.command);
-        eventually("a start that is refused ends", || {
+        eventually("the failed start ends", || {
             matches!(process.try_wait(), Ok(Some(_)))
         });
         let mut said = String::new();
@@ -133,56 +141,56 @@ impl Start {
             .take()
             .expect("standard error is piped")
             .read_to_string(&mut said)
-            .expect("it says text");
-        (process.wait().expect("it has ended").code(), said)
+            .expect("standard error is text");
+        (process.wait().expect("the process has ended").code(), said)
     }
 }
 
-/// A running server; killed when dropped.
+/// A running server. Dropping it kills the process.
 pub struct Clonk {
     process: Process,
-    /// `host:port`
+    /// The address, `host:port`.
     pub address: String,
-    /// What it printed at the start.
+    /// The startup banner.
     pub screen: String,
-    /// Its data folder.
+    /// The data folder.
     pub data: PathBuf,
 }
 
 impl Clonk {
-    /// Starts one on a data folder.
+    /// Starts `clonk` on a data folder.
     pub fn start(data: &Path) -> Clonk {
         Start::new(data).run()
     }
 
-    /// The `Authorization` header that opens the jobs API.
+    /// Returns the `Authorization` header for the jobs API.
     ///
     /// # Panics
-    /// When the key file cannot be read.
+    /// If the key file cannot be read.
     pub fn bearer(&self) -> String {
         let key = std::fs::read_to_string(self.data.join("api-key"))
-            .expect("the first start makes the key");
+            .expect("the first start generates the key");
         format!("Bearer {}", key.trim_end())
     }
 
-    /// A new connection.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// When it does not listen any more.
+    /// If the server does not listen any more.
     pub fn connect(&self) -> io::Result<Connection> {
         Connection::open(&self.address)
     }
 
-    /// One request with the key, on a connection of its own.
+    /// Sends a request with the key over a new connection.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// If there is no response.
     pub fn request(&self, method: &str, target: &str, body: impl AsRef<[u8]>) -> Response {
         let bearer = self.bearer();
-        let mut connection = self.connect().expect("it listens");
+        let mut connection = self.connect().expect("the server listens");
         connection
             .request(method, target, &[("authorization", &bearer)], body.as_ref())
-            .expect("it answers")
+            .expect("the server responds")
     }
 
     /// Reports a job.
@@ -195,24 +203,24 @@ impl Clonk {
         self.request("GET", &format!("/api/job?id={job_id}"), "")
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// `kill -9`.
+    /// Kills the process with SIGKILL.
     ///
     /// # Panics
-    /// When it cannot be killed.
+    /// If it cannot be killed.
     pub fn kill(mut self) {
-        self.process.kill().expect("it can be killed");
-        self.process.wait().expect("it ends");
+        self.process.kill().expect("the process can be killed");
+        self.process.wait().expect("the process ends");
     }
 
     /// Sends SIGTERM.
     ///
     /// # Panics
-    /// When there is no `kill` to do it with.
+    /// If there is no `kill` on this machine.
     pub fn terminate(&self) {
         let killed = Command::new("kill")
             .args(["-TERM", &self.pid().to_string()])
@@ -220,31 +228,31 @@ impl Clonk {
         assert!(killed.expect("kill runs").success());
     }
 
-    /// Waits for it to end by itself.
+    /// Waits until the process ends by itself.
     ///
     /// # Panics
-    /// When it does not end.
+    /// If it does not end.
     pub fn wait(mut self) -> ExitStatus {
         eventually("the server ends by itself", || {
             self.process
                 .try_wait()
-                .expect("it can be waited for")
+                .expect("the process can be awaited")
                 .is_some()
         });
-        self.process.wait().expect("it ends")
+        self.process.wait().expect("the process ends")
     }
 
-    /// Sends SIGTERM, and waits for its end.
+    /// Sends SIGTERM and waits for the end.
     ///
     /// # Panics
-    /// When it does not end.
+    /// If the process does not end.
     pub fn stop(mut self) -> ExitStatus {
         self.terminate();
-        self.process.wait().expect("it ends")
+        self.process.wait().expect("the process ends")
     }
 }
 
-/// A job's report as JSON.
+/// Formats the report of a job as JSON.
 fn job(job_id: &str, stage: &str) -> String {
     format!(
         r#"{{"jobId":"{job_id}","idea":"an idea","username":"ada","status":"processing","stage":"{stage}"}}"#

@@ -1,5 +1,5 @@
-//! Starts and kills the real `clonk` and a test application, and talks to them: over plain sockets, and by the
-//! official Convex clients.
+//! Helpers of the whole-system tests: they start and kill `clonk` and the test applications, and send requests over plain
+//! sockets or through the official Convex clients.
 
 mod bucket;
 mod client;
@@ -17,5 +17,5 @@ pub use clonk::{Clonk, Start, authapp_path, clonk_path, testapp_path};
 pub use packages::Packages;
 pub use process::{Leftover, Process};
 pub use server::Server;
-pub use tools::{available, eventually, folder_state};
+pub use tools::{available, eventually, folder_state, remove_file_size_limit};
 pub use websocket::{Frame, PING, TEXT, WebSocket, frame};

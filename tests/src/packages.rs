@@ -8,19 +8,19 @@ use crate::tools::{is_all_tested, skip};
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 
-/// The programs of one folder of `tests/clients`, in a folder outside of Git with the packages that they import.
+/// The programs of a folder of `tests/clients`, copied to a folder with the packages that they import.
 pub struct Packages {
     pub(crate) folder: PathBuf,
     pub(crate) program: PathBuf,
 }
 
 impl Packages {
-    /// Node programs, and the packages that their `package.json` names.
+    /// Installs Node programs and the packages of their `package.json`.
     pub fn of_node(name: &str) -> Option<Packages> {
         Packages::of_node_with(name, None)
     }
 
-    /// As [`Packages::of_node`], with this version of the package `convex`, in its own folder.
+    /// Installs as [`Packages::of_node`], but with this version of the package `convex` and into another folder.
     pub fn of_node_and_convex(name: &str, version: &str) -> Option<Packages> {
         Packages::of_node_with(name, Some(version))
     }
@@ -50,8 +50,8 @@ impl Packages {
         Packages::install(name, &target, adapt, &lists, "node".into(), steps)
     }
 
-    /// The path of a Node that is new enough for the command line of `convex` from 1.49 on: this machine's, or one from
-    /// a package.
+    /// Returns the path of a Node that is new enough for the CLI of `convex` from 1.49 on: this machine's, or one from a
+    /// package.
     pub fn node_22() -> Option<String> {
         let version = Command::new("node").arg("--version").output().ok()?;
         let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -66,7 +66,7 @@ impl Packages {
         Some(node.to_string_lossy().into_owned())
     }
 
-    /// Python programs, and what their `requirements.txt` names.
+    /// Installs Python programs and the packages of their `requirements.txt`.
     pub fn of_python(name: &str) -> Option<Packages> {
         if !available("python3", name) {
             return None;
@@ -78,10 +78,10 @@ impl Packages {
         let python = installed(name).join("venv/bin/python");
         let lists = ["requirements.txt"];
         let steps = &mut [venv, install];
-        Packages::install(name, name, as_it_is, &lists, python, steps)
+        Packages::install(name, name, unchanged, &lists, python, steps)
     }
 
-    /// The Rust program, built in a workspace of its own.
+    /// Builds the Rust program in its own workspace.
     pub fn of_rust(name: &str) -> Option<Packages> {
         if !is_all_tested() {
             skip(
@@ -94,16 +94,16 @@ impl Packages {
         build.args(["build", "--quiet", "--target-dir", "target"]);
         let program = installed(name).join("target/debug/rust-client");
         let lists = ["Cargo.toml", "main.rs"];
-        Packages::install(name, name, as_it_is, &lists, program, &mut [build])
+        Packages::install(name, name, unchanged, &lists, program, &mut [build])
     }
 
-    /// Where they are.
+    /// Returns the folder of the programs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Copies the programs of the folder `name` to the folder `target`, as `adapt` changes them, and runs the steps
-    /// there if a file of `lists` has changed.
+    /// Copies the programs of the folder `name` to the folder `target` through `adapt`, and runs the steps there if a
+    /// file of `lists` has changed.
     fn install(
         name: &str,
         target: &str,
@@ -114,24 +114,24 @@ impl Packages {
     ) -> Option<Packages> {
         let folder = installed(target);
         fs::create_dir_all(&folder).expect("target can be written to");
-        // One at a time, in this process and in others.
+        // Only one test at a time may install, in this process and in others.
         let lock = File::create(folder.join("lock")).expect("target can be written to");
         lock.lock().expect("a file can be locked");
-        for entry in fs::read_dir(Path::new(SOURCES).join(name)).expect("the programs are there") {
-            let source = entry.expect("the programs are there").path();
+        for entry in fs::read_dir(Path::new(SOURCES).join(name)).expect("the programs exist") {
+            let source = entry.expect("the programs exist").path();
             let file = source.file_name().unwrap_or_default();
             let text = fs::read_to_string(&source).expect("the programs are readable");
             let text = adapt(&file.to_string_lossy(), text);
             let copy = folder.join(file);
             if fs::read_to_string(&copy).ok().as_ref() != Some(&text) {
-                // In one step, as another test may be running the one that was there.
+                // Renaming replaces the file in one step, because another test may be running the old one.
                 let new = copy.with_extension("new");
                 fs::write(&new, text)
                     .and_then(|()| fs::rename(&new, &copy))
                     .expect("target can be written to");
             }
         }
-        let read = |list: &&str| fs::read(folder.join(list)).expect("what to install is there");
+        let read = |list: &&str| fs::read(folder.join(list)).expect("the list exists");
         let wanted: Vec<u8> = lists.iter().flat_map(read).collect();
         let stamp = folder.join("installed");
         if fs::read(&stamp).ok().as_ref() != Some(&wanted) {
@@ -162,11 +162,11 @@ fn installed(name: &str) -> PathBuf {
     target.join("clients").join(name)
 }
 
-fn as_it_is(_file: &str, text: String) -> String {
+fn unchanged(_file: &str, text: String) -> String {
     text
 }
 
-/// A `package.json` with this version of `convex`.
+/// Replaces the version of `convex` in a `package.json`.
 fn with_convex(json: &str, version: &str) -> String {
     let line = |line: &str| match line.split_once("\"convex\": ") {
         Some((before, _)) => format!("{before}\"convex\": \"{version}\","),

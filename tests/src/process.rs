@@ -1,4 +1,4 @@
-//! Programs that end with the test that started them, whatever becomes of the test.
+//! Programs that end with the test that started them, even if the test panics or is killed.
 //!
 //! A program may start others: `strace` its tracee, `node` a browser. All of them inherit an environment variable, the
 //! *mark*, which names the test process and the start. The end of a [`Process`] ends everything with its mark. When the
@@ -15,10 +15,11 @@ use std::{fs, thread};
 
 const VARIABLE: &str = "LENTIL_TEST_PROCESS";
 
-/// The time that programs that are not the test's own children have to end by themselves: `strace` completes its trace.
-const GRACE: Duration = Duration::from_secs(2);
+/// The time within which grandchildren must end by themselves. `strace` needs it to complete its trace.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
-/// Waits until its standard input ends, which the kernel sees to, then kills every process with the mark `$1`.
+/// Waits for the end of its standard input, which the kernel closes with the test process. Then it kills every process
+/// with the mark `$1`.
 const WATCH: &str = r#"
 read -r _
 grep -laF -- "$1" /proc/[0-9]*/environ 2>/dev/null | while read -r environ; do
@@ -26,7 +27,7 @@ grep -laF -- "$1" /proc/[0-9]*/environ 2>/dev/null | while read -r environ; do
     kill -KILL "${pid%/environ}"
 done"#;
 
-/// A program that a test has started. When this is dropped, it is killed, and so is every process it has started.
+/// A program that a test has started. Dropping this kills it and every process that it has started.
 pub struct Process {
     child: Child,
     mark: String,
@@ -36,7 +37,7 @@ impl Process {
     /// Starts a program.
     ///
     /// # Panics
-    /// When it is not there.
+    /// If the program does not exist.
     pub fn start(command: &mut Command) -> Process {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         static WATCHER: OnceLock<Child> = OnceLock::new();
@@ -64,11 +65,11 @@ impl DerefMut for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended before.
+        // The child may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let own = format!("{VARIABLE}={}", self.mark);
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + GRACE_PERIOD;
         loop {
             let left = Leftover::with_mark(&own);
             if left.is_empty() {
@@ -77,9 +78,9 @@ impl Drop for Process {
             if Instant::now() > deadline {
                 kill(&left);
             }
-            if Instant::now() > deadline + GRACE {
+            if Instant::now() > deadline + GRACE_PERIOD {
                 // A panic here would end the test run, and the watcher with it.
-                eprintln!("these programs do not end: {left:?}");
+                eprintln!("these processes do not end: {left:?}");
                 return;
             }
             thread::sleep(Duration::from_millis(5));
@@ -98,23 +99,23 @@ pub(crate) fn profile_folder() -> PathBuf {
         .to_owned()
 }
 
-/// The prefix of all marks of this checkout's tests.
+/// Returns the prefix of all marks of this checkout's tests.
 fn checkout_mark() -> String {
     format!("{}#", profile_folder().display())
 }
 
-/// The prefix of all marks of this test process.
+/// Returns the prefix of all marks of this test process.
 fn run_mark() -> String {
     format!("{}{}.", checkout_mark(), std::process::id())
 }
 
-/// Starts the watcher, which acts when the test process does not hold its standard input any more.
+/// Starts the watcher, which kills the marked processes after the end of the test process.
 fn watch() -> Child {
     let mut watcher = Command::new("sh");
     watcher
         .args(["-c", WATCH, "sh"])
         .arg(format!("{VARIABLE}={}", run_mark()));
-    // Ctrl-C in a terminal is sent to the test's process group.
+    // Its own process group, because Ctrl-C in a terminal is sent to the group of the test.
     watcher.process_group(0);
     watcher
         .stdin(Stdio::piped())
@@ -125,7 +126,7 @@ fn watch() -> Child {
 
 fn kill(processes: &[Leftover]) {
     let pids = processes.iter().map(|process| process.pid.to_string());
-    // Some may have ended just now.
+    // Some may have ended by now.
     let _ = Command::new("kill")
         .arg("-KILL")
         .args(pids)
@@ -133,7 +134,7 @@ fn kill(processes: &[Leftover]) {
         .status();
 }
 
-/// A process that a test has started and that still runs.
+/// A process of a test that still runs.
 #[derive(Debug)]
 pub struct Leftover {
     /// Its process id.
@@ -143,8 +144,9 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Returns the processes that this checkout's tests have left behind: those with one of their marks, and their
-    /// servers without one. A developer's own server may run meanwhile; tests have their data in the folder for temporary files.
+    /// Returns the processes that this checkout's tests have left behind: those with one of their marks, and servers
+    /// without a mark. A developer's own server is left out, because only tests have their data in the folder for
+    /// temporary files.
     pub fn of_checkout() -> Vec<Leftover> {
         let mark = format!("{VARIABLE}={}", checkout_mark());
         let data = std::env::temp_dir().display().to_string();

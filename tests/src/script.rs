@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use crate::{Packages, Process, Server};
 
-/// How long a script may run; those that hang print what they wait for well before.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// The time limit of a script. A script that hangs prints what it waits for well before.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(240);
 
 impl Packages {
-    /// Runs a script against a server until it ends well.
+    /// Runs a script against a server until it ends successfully.
     ///
-    /// It gets the server's URL and further arguments, and `LENTIL_ADMIN_KEY`. A line `@kill`, `@stop`, `@start`
-    /// or `@restart` on its standard output asks for that to happen to the server, and is answered by a line.
+    /// The script gets the server's URL, further arguments, and `LENTIL_ADMIN_KEY`. With a line `@kill`, `@stop`,
+    /// `@start` or `@restart` on its standard output it controls the server; it gets a line when that is done.
     ///
     /// # Panics
-    /// When the script fails or hangs, with all that it and the server have said.
+    /// If the script fails or hangs, with its output and the server's log.
     pub fn run(&self, script: &str, args: &[&str], server: &mut Server) {
         let mut command = Command::new(&self.program);
         command
@@ -35,7 +35,7 @@ impl Packages {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = Process::start(&mut command);
-        let mut answers = child.stdin.take().expect("standard input is piped");
+        let mut input = child.stdin.take().expect("standard input is piped");
         let (send, lines) = mpsc::channel();
         let readers = [
             reader(
@@ -44,12 +44,12 @@ impl Packages {
             ),
             reader(child.stderr.take().expect("standard error is piped"), send),
         ];
-        let deadline = Instant::now() + PATIENCE;
-        let mut said = String::new();
+        let deadline = Instant::now() + SCRIPT_TIMEOUT;
+        let mut output = String::new();
         let ended = loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    said.push_str(&format!("{line}\n"));
+                    output.push_str(&format!("{line}\n"));
                     match line.as_str() {
                         "@kill" => server.kill(),
                         "@stop" => server.stop(),
@@ -57,8 +57,8 @@ impl Packages {
                         "@restart" => server.kill_and_restart(),
                         _ => continue,
                     }
-                    // The script may have given up waiting.
-                    let _ = answers.write_all(b"done\n");
+                    // The script may not wait for the line any more.
+                    let _ = input.write_all(b"done\n");
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => break true,
                 Err(mpsc::RecvTimeoutError::Timeout) => break false,
@@ -69,9 +69,9 @@ impl Packages {
         }
         let status = child.wait().expect("the script ends");
         if ended {
-            readers
-                .into_iter()
-                .for_each(|reader| reader.join().expect("a reader ends"));
+            for reader in readers {
+                reader.join().expect("a reader ends");
+            }
         }
         let hung = if ended { "" } else { ", after it hung" };
         let log = server.log();
@@ -82,9 +82,9 @@ impl Packages {
             .join("\n");
         assert!(
             ended && status.success(),
-            "{script}: {status}{hung}\n{said}\n--- the end of the server's log:\n{log}"
+            "{script}: {status}{hung}\n{output}\n--- the end of the server's log:\n{log}"
         );
-        println!("{script}:\n{said}");
+        println!("{script}:\n{output}");
     }
 }
 
@@ -95,7 +95,7 @@ fn reader(
     thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };
-            // Nobody listens any more when the test has failed.
+            // After a failure of the test nothing receives the lines.
             let _ = lines.send(line);
         }
     })

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::clonk::{authapp_path, clonk_path, testapp_path};
 use crate::{Clonk, Start};
 
-/// A server with a port and a folder that it keeps over restarts, for clients that live through them.
+/// A server that keeps its port and its folder over restarts, for clients that reconnect.
 pub struct Server {
     running: Option<Clonk>,
     program: PathBuf,
@@ -27,7 +27,7 @@ impl Server {
         Server::of(testapp_path(), flags)
     }
 
-    /// Starts the application that users sign in to, which believes the tokens that it issues itself.
+    /// Starts the application that users sign in to. It accepts the tokens that it issues.
     pub fn authapp() -> Server {
         const ITSELF: &str = r#"{"providers":[{"domain":"{origin}","applicationID":"convex"}]}"#;
         Server::of(authapp_path(), &["--dev", "--auth-config-json", ITSELF])
@@ -39,7 +39,7 @@ impl Server {
     }
 
     fn of(program: PathBuf, flags: &'static [&'static str]) -> Server {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Server {
             running: None,
             program,
@@ -51,38 +51,38 @@ impl Server {
         server
     }
 
-    /// `kill -9`, and a new start on the same port and data.
+    /// Kills the server and starts it again on the same port and data.
     ///
     /// # Panics
-    /// When it cannot be killed or does not start.
+    /// If it cannot be killed or does not start.
     pub fn kill_and_restart(&mut self) {
         self.kill();
         self.run();
     }
 
-    /// `kill -9`.
+    /// Kills the server with SIGKILL.
     ///
     /// # Panics
-    /// When it cannot be killed.
+    /// If it cannot be killed.
     pub fn kill(&mut self) {
-        self.running.take().expect("it runs").kill();
+        self.running.take().expect("the server runs").kill();
     }
 
-    /// Sends SIGTERM, and waits for its end.
+    /// Sends SIGTERM and waits for the end.
     ///
     /// # Panics
-    /// When it does not end well.
+    /// If it does not end successfully.
     pub fn stop(&mut self) {
-        let status = self.running.take().expect("it runs").stop();
+        let status = self.running.take().expect("the server runs").stop();
         assert!(status.success(), "it ended with {status}");
     }
 
-    /// Starts it again.
+    /// Starts the server.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn run(&mut self) {
-        // A thousand clients have more than the thousand files that a program may have open by default.
+        // A thousand clients need more open files than the default limit.
         let mut command = Command::new("sh");
         command
             .args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""])
@@ -100,48 +100,48 @@ impl Server {
         );
     }
 
-    /// Where it listens.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The administrator's key.
+    /// Returns the admin key.
     ///
     /// # Panics
-    /// When the key file cannot be read.
+    /// If the key file cannot be read.
     pub fn admin_key(&self) -> String {
         self.key("admin-key")
     }
 
-    /// The key of the application's routes.
+    /// Returns the key of the application's routes.
     ///
     /// # Panics
-    /// When the key file cannot be read.
+    /// If the key file cannot be read.
     pub fn api_key(&self) -> String {
         self.key("api-key")
     }
 
     fn key(&self, file: &str) -> String {
-        let key =
-            std::fs::read_to_string(self.data().join(file)).expect("the first start makes the key");
+        let key = std::fs::read_to_string(self.data().join(file))
+            .expect("the first start generates the key");
         key.trim_end().to_owned()
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.data().with_extension("log")).unwrap_or_default()
     }
 
-    /// Its data folder.
+    /// Returns its data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 }
 
-/// A port that stays free while its server is down: below those that the system gives to outgoing connections.
+/// Finds a port that stays free while its server is down, because the system does not give it to outgoing connections.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at the same time begin at different places.
+    // Test programs that run at the same time begin at different ports.
     let first = (std::process::id() % 200) as u16 * 100;
     loop {
         let port = 10_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Whether a program is on this machine. When it is not, says what is skipped; with `LENTIL_TEST_ALL=1` fails.
+/// Returns whether a program is on this machine. If not, prints that the test is skipped; with `LENTIL_TEST_ALL=1` it
+/// panics.
 pub fn available(program: &str, for_what: &str) -> bool {
     let found = Command::new("sh")
         .args(["-c", &format!("command -v {program}")])
@@ -17,7 +18,7 @@ pub fn available(program: &str, for_what: &str) -> bool {
     false
 }
 
-/// Says what is skipped and why; with `LENTIL_TEST_ALL=1` fails.
+/// Prints that a test is skipped and why. With `LENTIL_TEST_ALL=1` it panics.
 pub(crate) fn skip(what: &str, why: &str) {
     let sentence = format!("SKIPPED {what}: {why}");
     assert!(!is_all_tested(), "{sentence}");
@@ -29,16 +30,16 @@ pub(crate) fn is_all_tested() -> bool {
     std::env::var_os("LENTIL_TEST_ALL").is_some_and(|all| all == "1")
 }
 
-/// Asks again and again until it is so, for half a minute at most.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Polls a condition until it holds, for half a minute at most.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "this never came to be: {what}");
+    while !holds() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Every file of a folder with a hash of what is in it.
+/// Returns every file of a folder with a hash of its content.
 pub fn folder_state(folder: &Path) -> BTreeMap<String, u64> {
     let entries = std::fs::read_dir(folder).expect("the folder can be read");
     let state = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -54,4 +55,19 @@ pub fn folder_state(folder: &Path) -> BTreeMap<String, u64> {
         )
     };
     entries.map(state).collect()
+}
+
+/// Removes the limit of [`crate::Start::with_file_size_limit`] from a running process, as if the disk had room again.
+/// Returns false if `prlimit` is not on this machine.
+///
+/// # Panics
+/// If `prlimit` fails.
+pub fn remove_file_size_limit(pid: u32, for_what: &str) -> bool {
+    if !available("prlimit", for_what) {
+        return false;
+    }
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--fsize=unlimited", "--pid", &pid.to_string()]);
+    assert!(prlimit.status().expect("prlimit runs").success());
+    true
 }

@@ -2,25 +2,25 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A WebSocket client that can misbehave: never read, or stop in the middle of a frame.
+/// A WebSocket client that can misbehave: it may never read, or stop within a frame.
 pub struct WebSocket {
     stream: TcpStream,
 }
 
-/// Something that the server has sent.
+/// A frame of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// A message.
     Text(String),
-    /// The close frame: its code, if it has one, and its reason.
+    /// The close frame with its code, if any, and its reason.
     Close(Option<u16>, String),
 }
 
-/// The first byte of a text that is one frame.
+/// The first byte of a text message of one frame.
 pub const TEXT: u8 = 0x81;
-/// The bit of the first byte that marks the last frame of a message; alone, the first byte of a continuation.
+/// The bit of the last frame of a message. Alone it is the first byte of a continuation frame.
 const FINAL: u8 = 0x80;
-/// Bytes of a message that are sent in one frame.
+/// The largest part of a message that is sent in one frame.
 const FRAME_BYTES: usize = 8 << 20;
 /// The first byte of a ping.
 pub const PING: u8 = 0x89;
@@ -29,7 +29,7 @@ impl WebSocket {
     /// Opens the sync WebSocket at `host:port`.
     ///
     /// # Errors
-    /// When the server does not accept it.
+    /// If the server does not accept it.
     pub fn open(address: &str) -> io::Result<WebSocket> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -38,34 +38,34 @@ impl WebSocket {
         let head = "GET /api/sync HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                     sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
         stream.write_all(head.as_bytes())?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             stream.read_exact(&mut byte)?;
-            answer.push(byte[0]);
+            response.push(byte[0]);
         }
-        if answer.starts_with(b"HTTP/1.1 101 ") {
+        if response.starts_with(b"HTTP/1.1 101 ") {
             Ok(WebSocket { stream })
         } else {
             Err(io::Error::other(
-                String::from_utf8_lossy(&answer).into_owned(),
+                String::from_utf8_lossy(&response).into_owned(),
             ))
         }
     }
 
-    /// Sets the time that a read or a write may wait.
+    /// Sets the timeout of reads and writes.
     ///
     /// # Errors
-    /// When the system refuses the timeout.
-    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.stream.set_read_timeout(Some(patience))?;
-        self.stream.set_write_timeout(Some(patience))
+    /// If the system rejects the timeout.
+    pub fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(timeout))?;
+        self.stream.set_write_timeout(Some(timeout))
     }
 
-    /// Sends a message; one over 8 MiB in several frames.
+    /// Sends a message. A message over 8 MiB is sent in several frames.
     ///
     /// # Errors
-    /// When the server has hung up, or takes nothing.
+    /// If the server has closed the connection or does not read.
     pub fn send(&mut self, text: &str) -> io::Result<()> {
         let mut first = TEXT;
         let mut rest = text.as_bytes();
@@ -77,7 +77,7 @@ impl WebSocket {
         self.send_bytes(&frame(first, rest))
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     ///
     /// # Errors
     /// As [`WebSocket::send`].
@@ -85,10 +85,10 @@ impl WebSocket {
         self.stream.write_all(bytes)
     }
 
-    /// The next message or the close frame; pings and pongs are passed over.
+    /// Reads the next message or the close frame, and skips pings and pongs.
     ///
     /// # Errors
-    /// When the server hangs up without a word.
+    /// If the server closes the connection without a close frame.
     pub fn read(&mut self) -> io::Result<Frame> {
         let mut message = Vec::new();
         loop {
@@ -123,7 +123,7 @@ impl WebSocket {
     }
 }
 
-/// A client's frame, with a mask of zeros.
+/// Makes a frame of a client with a mask of zeros.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {

@@ -18,7 +18,7 @@ fn check(response: &Response, status: u16, says: &str) {
 }
 
 #[test]
-fn the_jobs_api_keeps_to_its_contract() {
+fn the_jobs_api_follows_its_contract() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let created = clonk.request(
@@ -79,7 +79,7 @@ fn the_jobs_api_keeps_to_its_contract() {
 }
 
 #[test]
-fn without_the_key_nobody_gets_in() {
+fn requests_without_the_key_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let bearer = clonk.bearer();
@@ -128,7 +128,7 @@ fn without_the_key_nobody_gets_in() {
 }
 
 #[test]
-fn bad_input_is_refused_with_what_and_where_and_nothing_is_stored() {
+fn bad_input_is_rejected_with_its_place_and_nothing_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let cases: &[(&[u8], &str)] = &[
@@ -223,7 +223,7 @@ fn bad_input_is_refused_with_what_and_where_and_nothing_is_stored() {
 }
 
 #[test]
-fn a_chunked_body_over_the_limit_is_refused_too() {
+fn a_chunked_body_over_the_limit_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let mut connection = clonk.connect().unwrap();
@@ -235,7 +235,7 @@ fn a_chunked_body_over_the_limit_is_refused_too() {
         .send(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes())
         .unwrap();
     let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 0x100000], b"\r\n"].concat();
-    // The server may stop listening once it has seen too much.
+    // The server may close the connection after the limit.
     for _ in 0..22 {
         if connection.send(&chunk).is_err() {
             break;

@@ -46,7 +46,7 @@ clients! {
 }
 
 #[test]
-fn every_verb_of_the_command_line_ends_at_once() {
+fn every_command_of_the_cli_exits_promptly() {
     run(Packages::of_node("js"), "cli_verbs.mjs", Server::testapp);
 }
 

@@ -6,13 +6,13 @@ use rusqlite::Connection;
 const DAY_NANOS: i64 = 24 * 3_600 * 1_000_000_000;
 
 #[test]
-fn a_last_commit_ahead_of_the_clock_is_refused_with_both_causes_and_a_way_to_go_on() {
+fn a_commit_ahead_of_the_clock_refuses_the_start_with_causes_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let clonk = Clonk::start(&data);
     assert_eq!(clonk.post_job("before", "1").status, 200);
     clonk.stop();
-    // As if the clock had been two days ahead.
+    // The data of a server whose clock was two days ahead.
     let update = "UPDATE _meta SET value = value + ?1 WHERE name = 'timestamp'";
     let conn = Connection::open(data.join("lentil.sqlite3")).unwrap();
     assert_eq!(conn.execute(update, [2 * DAY_NANOS]), Ok(1));
@@ -34,7 +34,7 @@ fn a_last_commit_ahead_of_the_clock_is_refused_with_both_causes_and_a_way_to_go_
     assert_eq!(clonk.post_job("after", "1").status, 200);
     clonk.kill();
 
-    // It was accepted, and stays so while the clock catches up.
+    // A start that accepted it once is accepted until the clock has caught up.
     let clonk = Clonk::start(&data);
     assert_eq!(clonk.get_job("after").status, 200);
     assert_eq!(clonk.post_job("after", "2").status, 200);

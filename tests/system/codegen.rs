@@ -4,7 +4,7 @@ use std::process::Command;
 use lentil_tests::{Packages, clonk_path, testapp_path};
 
 #[test]
-fn a_typescript_project_is_checked_against_the_generated_types() {
+fn a_typescript_project_compiles_with_the_generated_types() {
     let older = Packages::of_node_and_convex("codegen", "1.48.0");
     for packages in [Packages::of_node("codegen"), older].iter().flatten() {
         check_types(packages);
@@ -33,7 +33,7 @@ fn check_types(packages: &Packages) {
 }
 
 #[test]
-fn codegen_needs_no_data_and_says_what_is_wrong() {
+fn codegen_needs_no_data_and_explains_errors() {
     let folder = tempfile::tempdir().unwrap();
     let codegen = |args: &[&str]| {
         let mut command = Command::new(clonk_path());

@@ -8,7 +8,7 @@ use lentil_tests::{Clonk, Connection, eventually};
 
 const WRITERS: usize = 32;
 
-/// How often the loops go round: a few times, or as `LENTIL_TEST_ROUNDS` says.
+/// The number of rounds of the loops: a few, or `LENTIL_TEST_ROUNDS`.
 fn rounds() -> u64 {
     std::env::var("LENTIL_TEST_ROUNDS")
         .ok()
@@ -16,14 +16,14 @@ fn rounds() -> u64 {
         .unwrap_or(4)
 }
 
-/// Writers that report jobs until the server is gone; they note what was acknowledged.
+/// Writers that report jobs until the server is gone, and record the acknowledged ones.
 struct Writers {
     acknowledged: Arc<Mutex<Vec<(String, u64)>>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Writers {
-    /// Each writer has jobs of its own, and one that all share; a job's stage counts its reports.
+    /// Each writer has its own jobs and one that all share. The stage of a job counts its reports.
     fn start(clonk: &Clonk, round: u64) -> Writers {
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
         let write = |writer: usize| {
@@ -79,7 +79,7 @@ impl Writers {
     }
 }
 
-/// Every acknowledged report is there, or a later one of the same job; and no job is torn.
+/// Checks that each job has its last acknowledged report or a later one, and that no job is torn.
 fn check_all_there(clonk: &Clonk, acknowledged: &[(String, u64)]) {
     let bearer = clonk.bearer();
     let mut connection = clonk.connect().unwrap();
@@ -107,14 +107,14 @@ fn check_all_there(clonk: &Clonk, acknowledged: &[(String, u64)]) {
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9() {
+fn acknowledged_writes_survive_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut all = Vec::new();
     for round in 0..rounds() {
         let clonk = Clonk::start(&data);
         let writers = Writers::start(&clonk, round);
-        // A different moment each time: after so many acknowledgements.
+        // Each round kills the server after another number of acknowledgements.
         let enough = 50 + 137 * (round as usize % 7);
         eventually("writers are acknowledged", || writers.count() >= enough);
         clonk.kill();
@@ -127,7 +127,7 @@ fn what_was_acknowledged_survives_kill_9() {
 }
 
 #[test]
-fn a_log_that_is_cut_after_the_last_acknowledged_write_loses_none() {
+fn a_wal_cut_after_the_last_acknowledged_write_loses_none() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let mut acknowledged = Vec::new();
@@ -138,7 +138,7 @@ fn a_log_that_is_cut_after_the_last_acknowledged_write_loses_none() {
             assert_eq!(clonk.post_job(&job_id, "1").status, 200);
             acknowledged.push(job_id);
         }
-        // All that is acknowledged is within this length; what is written later may be cut anywhere.
+        // All acknowledged writes are within this length. The bytes after it may be cut anywhere.
         let safe = fs::metadata(clonk.data.join("lentil.sqlite3-wal"))
             .unwrap()
             .len();
@@ -168,7 +168,7 @@ fn a_log_that_is_cut_after_the_last_acknowledged_write_loses_none() {
     }
 }
 
-/// The log last: the database changes only at checkpoints, which this test is too short for.
+/// Copies the log last. The database file changes only at checkpoints, and the test is too short for one.
 fn copy_data(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for name in [
@@ -182,7 +182,7 @@ fn copy_data(from: &Path, to: &Path) {
 }
 
 #[test]
-fn sigterm_lets_running_requests_finish_and_loses_nothing() {
+fn sigterm_completes_running_requests() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let data = clonk.data.clone();
@@ -194,7 +194,7 @@ fn sigterm_lets_running_requests_finish_and_loses_nothing() {
 }
 
 #[test]
-fn a_client_that_hangs_up_before_the_answer_has_written_once() {
+fn a_client_that_disconnects_early_has_written_once() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let bearer = clonk.bearer();
@@ -209,7 +209,7 @@ fn a_client_that_hangs_up_before_the_answer_has_written_once() {
         drop(connection);
     }
     for at in 0..50 {
-        // `unique()` answers 500 if there were two.
+        // `unique()` fails with 500 if there are two.
         eventually("the write happened", || {
             clonk.get_job(&format!("gone-{at}")).status == 200
         });
@@ -217,7 +217,7 @@ fn a_client_that_hangs_up_before_the_answer_has_written_once() {
 }
 
 #[test]
-fn racing_reports_of_one_job_make_one_job() {
+fn concurrent_reports_of_one_job_make_one_job() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let reports = AtomicU64::new(0);

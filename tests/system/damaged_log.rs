@@ -1,5 +1,7 @@
-//! A write-ahead log that is damaged after a crash: SQLite would open the database without the commits in it. The
-//! start refuses that when they were acknowledged, and only then.
+//! A write-ahead log that is damaged after a crash.
+//!
+//! SQLite opens such a database without the commits in the damaged part. The start refuses this if any of them were
+//! acknowledged, and only then.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -12,11 +14,11 @@ const DATABASE: &str = "lentil.sqlite3";
 const LOG: &str = "lentil.sqlite3-wal";
 const NOTES: &str = "lentil.sqlite3-acknowledged";
 const JOBS: usize = 60;
-/// Bytes of the log before its first frame, and of a frame.
+/// The sizes of the header of the log and of a frame in bytes.
 const HEADER: u64 = 32;
 const FRAME: u64 = 24 + 4_096;
 
-/// The data folder of a server that was killed after it acknowledged [`JOBS`] jobs.
+/// Makes the data folder of a server that was killed after it acknowledged [`JOBS`] jobs.
 fn killed(folder: &Path) -> PathBuf {
     let data = folder.join("data");
     let clonk = Clonk::start(&data);
@@ -27,7 +29,7 @@ fn killed(folder: &Path) -> PathBuf {
     data
 }
 
-/// A copy of a data folder, to do something to.
+/// Copies a data folder.
 fn copy(data: &Path, name: &str) -> PathBuf {
     let copy = data.with_file_name(name);
     fs::create_dir(&copy).unwrap();
@@ -57,7 +59,7 @@ fn other_program(data: &Path) -> Connection {
     Connection::open(data.join(DATABASE)).unwrap()
 }
 
-/// Copies the database as the command `.backup` of `sqlite3` does. The connection that is closed removes the log.
+/// Copies the database as the command `.backup` of `sqlite3` does. Closing the connection removes the log.
 fn back_up(data: &Path, copy: &Path) {
     let vacuum = format!("VACUUM INTO '{}'", copy.display());
     other_program(data).execute_batch(&vacuum).unwrap();
@@ -66,7 +68,7 @@ fn back_up(data: &Path, copy: &Path) {
         .unwrap();
 }
 
-/// Starts, finds every acknowledged job, and writes another.
+/// Starts a server, checks every acknowledged job, and writes another job.
 fn assert_starts_with_all(data: &Path, what: &str) {
     let clonk = Clonk::start(data);
     for at in 0..JOBS {
@@ -83,7 +85,7 @@ fn assert_starts_with_all(data: &Path, what: &str) {
 type Change = fn(&Path);
 
 #[test]
-fn a_start_refuses_a_log_that_lost_acknowledged_commits() {
+fn a_wal_that_lost_acknowledged_commits_refuses_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     let damage: [(&str, Change); 10] = [
@@ -148,7 +150,7 @@ fn a_start_refuses_a_log_that_lost_acknowledged_commits() {
 }
 
 #[test]
-fn a_start_after_a_crash_refuses_missing_notes() {
+fn missing_side_files_after_a_crash_refuse_the_start() {
     let damage: [(&str, Change); 4] = [
         ("removed", |data| fs::remove_file(data.join(NOTES)).unwrap()),
         ("removed with the log", |data| {
@@ -186,7 +188,7 @@ fn a_start_after_a_crash_refuses_missing_notes() {
 }
 
 #[test]
-fn a_start_takes_a_database_without_notes_unless_its_server_crashed() {
+fn missing_side_files_after_a_clean_stop_are_accepted() {
     let changes: [(&str, Change); 3] = [
         ("stopped", |data| {
             Clonk::start(data).stop();
@@ -212,7 +214,7 @@ fn a_start_takes_a_database_without_notes_unless_its_server_crashed() {
 }
 
 #[test]
-fn the_intact_part_of_an_accepted_log_is_kept_and_so_is_the_log_itself() {
+fn an_accepted_wal_keeps_its_intact_part_and_a_copy() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     let length = fs::metadata(data.join(LOG)).unwrap().len();
@@ -227,7 +229,7 @@ fn the_intact_part_of_an_accepted_log_is_kept_and_so_is_the_log_itself() {
 }
 
 #[test]
-fn a_start_takes_whatever_has_every_acknowledged_commit() {
+fn a_database_with_every_acknowledged_commit_starts() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     let changes: [(&str, Change); 8] = [
@@ -256,7 +258,7 @@ fn a_start_takes_whatever_has_every_acknowledged_commit() {
         }),
         ("a crash during a transaction of another program", |data| {
             let conn = other_program(data);
-            // The cache is so small that pages reach the log before the transaction ends.
+            // The cache is so small that the transaction writes pages to the log before it ends.
             conn.execute_batch(
                 "PRAGMA cache_size = 1; PRAGMA wal_autocheckpoint = 0; BEGIN; CREATE TABLE t (x);
                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
@@ -297,7 +299,7 @@ fn a_start_takes_whatever_has_every_acknowledged_commit() {
 }
 
 #[test]
-fn a_copy_from_before_the_last_start_may_take_the_place_of_the_database() {
+fn an_older_copy_may_replace_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     Clonk::start(&data).stop();
@@ -315,7 +317,7 @@ fn a_copy_from_before_the_last_start_may_take_the_place_of_the_database() {
 }
 
 #[test]
-fn a_copy_beside_the_log_of_another_database_is_refused() {
+fn a_copy_beside_the_wal_of_another_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     let copied = copy(&data, "copied");
@@ -330,7 +332,7 @@ fn a_copy_beside_the_log_of_another_database_is_refused() {
 }
 
 #[test]
-fn a_log_beside_a_newer_or_an_older_state_of_its_database_is_refused() {
+fn a_wal_beside_another_state_of_its_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = killed(folder.path());
     fs::copy(data.join(LOG), folder.path().join("older")).unwrap();
@@ -361,7 +363,7 @@ fn a_log_beside_a_newer_or_an_older_state_of_its_database_is_refused() {
 }
 
 #[test]
-fn a_log_lost_after_checkpoints_is_refused() {
+fn a_wal_lost_after_checkpoints_refuses_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let clonk = Clonk::start(&data);
@@ -385,7 +387,7 @@ fn a_log_lost_after_checkpoints_is_refused() {
     fs::remove_file(data.join(LOG)).unwrap();
     let (code, said) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
-    // If the crash was during a checkpoint, the database is not whole without its log.
+    // After a crash during a checkpoint the database is not complete without its log.
     let is_refused_for_it =
         said.contains("acknowledged commits are missing") || said.contains("is damaged");
     assert!(is_refused_for_it, "{said}");

@@ -3,19 +3,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
-use lentil_tests::{Clonk, Connection, Start, available, clonk_path};
+use lentil_tests::{Clonk, Connection, Start, available, clonk_path, remove_file_size_limit};
 
 #[test]
-fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() {
+fn a_full_disk_rejects_writes_and_still_serves_reads() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     Clonk::start(&data).stop();
-    // No file may grow beyond 400 blocks; the signal that says so is ignored, so that writing fails instead.
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "trap '' XFSZ; ulimit -S -f 400; exec \"$0\" \"$@\""])
-        .arg(clonk_path());
-    let clonk = Start::through(limited, &data).run();
+    let clonk = Start::with_file_size_limit(clonk_path(), 400, &data).run();
     let large = "x".repeat(20_000);
     let mut acknowledged = Vec::new();
     let mut refused = 0;
@@ -29,7 +24,7 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
     }
     assert!(
         refused > 0 && !acknowledged.is_empty(),
-        "{refused} refused, {} acknowledged",
+        "{refused} rejected, {} acknowledged",
         acknowledged.len()
     );
     for job_id in &acknowledged {
@@ -39,19 +34,11 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
             "{job_id} can be read while the disk is full"
         );
     }
-    if available("prlimit", "writing again when the disk has room again") {
-        let pid = clonk.pid().to_string();
-        assert!(
-            Command::new("prlimit")
-                .args(["--fsize=unlimited", "--pid", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+    if remove_file_size_limit(clonk.pid(), "writing again when the disk has room") {
         assert_eq!(
             clonk.post_job("room-again", &large).status,
             200,
-            "it goes on without a restart"
+            "the server writes again without a restart"
         );
         acknowledged.push("room-again".to_owned());
     }
@@ -67,10 +54,10 @@ fn a_full_disk_refuses_writes_keeps_what_was_acknowledged_and_goes_on_reading() 
     assert_eq!(clonk.post_job("after", "done").status, 200);
 }
 
-/// `strace clonk`, with its trace in this file.
+/// Returns the command `strace clonk` with its trace in this file.
 fn traced(trace: &Path, options: &[&str]) -> Command {
     let mut strace = Command::new("strace");
-    // As its grandchild, so that the child that ends is the program, and not the tracer alone.
+    // With `-D` the tracer is a grandchild, so that the end of the child is the end of the server.
     strace
         .args(["-D", "-f", "-qq", "-s", "4200", "-o"])
         .arg(trace)
@@ -79,7 +66,7 @@ fn traced(trace: &Path, options: &[&str]) -> Command {
     strace
 }
 
-/// How many fdatasyncs a start on this folder takes, at most, in one thread: that is how strace counts them.
+/// Counts the fdatasyncs of a start on this folder, in the thread with the most, because strace counts by thread.
 fn syncs_of_a_start(data: &Path) -> usize {
     let trace = data.with_extension("start");
     Start::through(traced(&trace, &["-e", "trace=fdatasync"]), data)
@@ -103,7 +90,7 @@ fn thread_of(line: &str) -> &str {
     line.split_whitespace().next().unwrap_or_default()
 }
 
-/// Reports a job, if there is anyone to report it to.
+/// Reports a job, if the server still runs.
 fn try_post(address: &str, bearer: &str, job_id: &str) -> io::Result<u16> {
     let body =
         format!(r#"{{"jobId":"{job_id}","idea":"{job_id}","status":"processing","stage":"1"}}"#);
@@ -119,14 +106,14 @@ fn try_post(address: &str, bearer: &str, job_id: &str) -> io::Result<u16> {
 }
 
 #[test]
-fn a_failed_fsync_ends_the_server_and_what_it_was_for_is_not_acknowledged() {
+fn a_failed_fsync_stops_the_server_before_it_acknowledges() {
     if !available("strace", "a failing fsync") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     Clonk::start(&data).stop();
-    // strace counts for each thread: the committer's first ones succeed.
+    // strace counts for each thread. The first fdatasyncs of the committer succeed.
     let succeed = syncs_of_a_start(&data);
     let fail = format!("inject=fdatasync:error=EIO:when={}+", succeed + 1);
     let trace = folder.path().join("trace");
@@ -167,10 +154,10 @@ fn a_failed_fsync_ends_the_server_and_what_it_was_for_is_not_acknowledged() {
     }
 }
 
-/// Reads a trace of system calls: between the write that carries a job into the log and the answer that
-/// acknowledges it there must be an fdatasync.
+/// A trace of system calls has an fdatasync between the write of a job to the log and the response that acknowledges
+/// it.
 #[test]
-fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
+fn an_fsync_comes_between_a_write_and_its_response() {
     if !available("strace", "the system-call trace") {
         return;
     }
@@ -201,17 +188,17 @@ fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
         |from: usize, what: &dyn Fn(&str) -> bool| (from..lines.len()).find(|&at| what(lines[at]));
     let mut answered = 0;
     for at in 0..JOBS {
-        // The first write of the job is the one that counts: a later commit may write its page again.
+        // Only the first write of the job matters, because a later commit may write its page again.
         let job_id = format!("traced-{at}");
         let written = first(0, &|line| {
             line.contains("pwrite64(") && line.contains(&job_id)
         })
-        .expect("it is written");
-        // A call that another thread interrupts is shown in two lines; the second has its result.
+        .expect("the job is written");
+        // A call that another thread interrupts has two lines in the trace. The second has the result.
         let is_sync = |line: &str| line.contains("fdatasync") && line.trim_end().ends_with("= 0");
-        let synced = first(written, &is_sync).expect("it is synced");
+        let synced = first(written, &is_sync).expect("the log is synced");
         answered = first(answered, &|line| line.contains("{\\\"ok\\\":true}"))
-            .expect("it is answered")
+            .expect("the response is sent")
             + 1;
         assert!(
             synced < answered - 1,
@@ -222,7 +209,7 @@ fn between_a_write_and_its_answer_the_disk_is_told_to_keep_it() {
 }
 
 #[test]
-fn a_log_on_a_full_disk_neither_fails_requests_nor_keeps_the_server_from_stopping() {
+fn a_server_log_on_a_full_disk_is_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     symlink("/dev/full", data.with_extension("log")).unwrap();

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lentil_tests::{Clonk, Connection, Response, Start, available, eventually, testapp_path};
+use lentil_tests::{
+    Clonk, Connection, Response, Start, available, eventually, remove_file_size_limit, testapp_path,
+};
 use serde_json::{Value, json};
 
 /// Starts the test application on a data folder.
@@ -14,7 +16,7 @@ pub(crate) fn start(data: &Path) -> Clonk {
     Start::through(Command::new(testapp_path()), data).run()
 }
 
-/// Calls a function; what it returns.
+/// Calls a function and returns its result.
 pub(crate) fn call(address: &str, kind: &str, path: &str, args: &Value) -> std::io::Result<Value> {
     let body = json!({ "path": path, "args": args, "format": "json" }).to_string();
     let headers = [("content-type", "application/json")];
@@ -29,18 +31,21 @@ pub(crate) fn call(address: &str, kind: &str, path: &str, args: &Value) -> std::
     Ok(answer["value"].clone())
 }
 
-/// The path of an upload URL.
+/// Returns the path of an upload URL.
 pub(crate) fn upload_path(address: &str) -> std::io::Result<String> {
     let url = call(address, "mutation", "files:uploadUrl", &json!({}))?;
     Ok(path_of(&url))
 }
 
 pub(crate) fn path_of(url: &Value) -> String {
-    let url = url.as_str().expect("there is a URL");
-    url[url.find("/api/storage/").expect("it is one of a file")..].to_owned()
+    let url = url.as_str().expect("the result is a URL");
+    url[url
+        .find("/api/storage/")
+        .expect("the URL is that of a file")..]
+        .to_owned()
 }
 
-/// Every content in the data folder.
+/// Lists the blobs in the data folder.
 pub(crate) fn contents(data: &Path) -> BTreeSet<String> {
     let names = fs::read_dir(data.join("files"))
         .unwrap()
@@ -52,7 +57,8 @@ pub(crate) fn incoming(data: &Path) -> usize {
     fs::read_dir(data.join("files/incoming")).unwrap().count()
 }
 
-fn upload(clonk: &Clonk, body: &[u8]) -> Response {
+/// Uploads a file.
+pub(crate) fn upload(clonk: &Clonk, body: &[u8]) -> Response {
     let path = upload_path(&clonk.address).unwrap();
     clonk
         .connect()
@@ -62,44 +68,35 @@ fn upload(clonk: &Clonk, body: &[u8]) -> Response {
 }
 
 #[test]
-fn a_file_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing() {
+fn a_file_larger_than_the_disk_is_rejected_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     start(&data).stop();
-    // No file may grow beyond 4000 blocks; the signal that says so is ignored, so that writing fails instead.
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$0\" \"$@\""])
-        .arg(testapp_path());
-    let clonk = Start::through(limited, &data).run();
+    let clonk = Start::with_file_size_limit(testapp_path(), 4_000, &data).run();
     assert_eq!(upload(&clonk, &[b'a'; 100_000]).status, 200);
     for _ in 0..3 {
         let refused = upload(&clonk, &vec![b'b'; 8_000_000]);
         assert_eq!(refused.status, 503, "{}", refused.body);
         assert!(
             !refused.body.contains("files/"),
-            "where files are is nobody's business: {}",
+            "the error shows no path: {}",
             refused.body
         );
         eventually("what was written is removed", || incoming(&data) == 0);
     }
     assert_eq!(contents(&data).len(), 1);
-    assert_eq!(upload(&clonk, &[b'c'; 100_000]).status, 200, "it goes on");
-    if available("prlimit", "uploading again when the disk has room again") {
-        let pid = clonk.pid().to_string();
-        assert!(
-            Command::new("prlimit")
-                .args(["--fsize=unlimited", "--pid", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+    assert_eq!(
+        upload(&clonk, &[b'c'; 100_000]).status,
+        200,
+        "the next upload succeeds"
+    );
+    if remove_file_size_limit(clonk.pid(), "uploading again when the disk has room") {
         assert_eq!(upload(&clonk, &vec![b'b'; 8_000_000]).status, 200);
     }
 }
 
 #[test]
-fn the_folder_of_files_is_nobody_elses() {
+fn the_files_folder_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -112,9 +109,9 @@ fn the_folder_of_files_is_nobody_elses() {
     }
 }
 
-/// Between the answer to an upload and its bytes: a flush of the file, its renaming, a flush of the folder.
+/// Between the bytes of an upload and its response, the file is synced, renamed, and its folder is synced.
 #[test]
-fn a_file_is_on_the_disk_before_it_is_acknowledged() {
+fn a_file_is_synced_before_it_is_acknowledged() {
     if !available("strace", "the system-call trace of an upload") {
         return;
     }
@@ -139,7 +136,7 @@ fn a_file_is_on_the_disk_before_it_is_acknowledged() {
     drop(clonk);
     let trace = fs::read_to_string(&trace).unwrap();
     let mut order = Vec::new();
-    // The thread that is flushing the folder: another's call may stand between its call and its result.
+    // Lines of other threads may be between a call and its result.
     let mut flushing = None;
     for line in trace.lines() {
         let thread = line.split_whitespace().next();
@@ -157,7 +154,7 @@ fn a_file_is_on_the_disk_before_it_is_acknowledged() {
             order.push("answer");
         }
     }
-    // The first flush of the folder is the one at the start.
+    // The first sync of the folder is that of the start.
     let order: Vec<_> = order
         .into_iter()
         .skip_while(|step| *step == "folder")
@@ -165,13 +162,13 @@ fn a_file_is_on_the_disk_before_it_is_acknowledged() {
     assert_eq!(order, ["file", "name", "folder", "answer"]);
 }
 
-/// Peak memory, in bytes.
+/// Returns the peak memory in bytes.
 pub(crate) fn peak(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
         .find(|line| line.starts_with("VmHWM"))
-        .expect("Linux says it");
+        .expect("Linux reports it");
     line.split_whitespace()
         .nth(1)
         .unwrap()
@@ -180,9 +177,9 @@ pub(crate) fn peak(pid: u32) -> u64 {
         << 10
 }
 
-/// A gigabyte where everything is tested, else enough to show that it is not held in memory.
+/// The file has a gigabyte if everything is tested, otherwise more than the allowed memory.
 #[test]
-fn a_large_file_goes_in_and_out_in_little_memory() {
+fn a_large_file_needs_little_memory() {
     const BLOCK: usize = 1 << 20;
     let blocks: usize = if std::env::var_os("LENTIL_TEST_ALL").is_some() {
         1_024
@@ -251,7 +248,7 @@ fn a_large_file_goes_in_and_out_in_little_memory() {
         grown >> 10
     );
     assert!(grown < 24 << 20, "{grown} bytes more for a file of {size}");
-    // An action that passes a stream on holds as little.
+    // An action that forwards a stream needs as little memory.
     call(
         &clonk.address,
         "action",

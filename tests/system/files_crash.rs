@@ -18,7 +18,7 @@ fn rounds() -> u64 {
         .unwrap_or(5)
 }
 
-/// Some contents are many files', some are one's alone; their lengths are of all kinds.
+/// Returns the content of a file. Several files share some contents; the lengths vary.
 fn content(round: u64, uploader: usize, at: usize) -> String {
     let seed = if at.is_multiple_of(3) {
         format!("shared {}", at % 9)
@@ -29,10 +29,10 @@ fn content(round: u64, uploader: usize, at: usize) -> String {
     seed.chars().cycle().take(length).collect()
 }
 
-/// The files whose storing was acknowledged, with their contents, less those that were to be deleted.
+/// The acknowledged files with their contents, without those whose deletion was requested.
 type Stored = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Uploads until the server is gone, and deletes some of it again.
+/// Uploads files until the server is gone, and deletes some of them.
 fn upload_and_delete(
     address: &str,
     round: u64,
@@ -47,7 +47,7 @@ fn upload_and_delete(
         let answer: Value = serde_json::from_str(&answer.body)?;
         let id = answer["storageId"].as_str().unwrap().to_owned();
         if at % 4 == 0 {
-            // Asked for and not acknowledged it may have happened or not; either is told by the list.
+            // A deletion without a response may have happened or not. Both are allowed.
             call(address, "mutation", "files:delete", &json!({ "id": id }))?;
         } else {
             stored.lock().unwrap().push((id, content));
@@ -73,7 +73,7 @@ fn check_all_there(clonk: &Clonk, stored: &[(String, String)]) {
     }
 }
 
-/// What the documents name, in hexadecimal digits.
+/// Returns the hashes in the documents, in hexadecimal digits.
 fn named(clonk: &Clonk) -> BTreeSet<String> {
     let files = call(&clonk.address, "query", "files:list", &json!({})).unwrap();
     let hex = |file: &Value| base64_to_hex(file["sha256"].as_str().unwrap());
@@ -105,7 +105,7 @@ fn has_only_what_is_named(clonk: &Clonk, data: &Path) {
 }
 
 #[test]
-fn acknowledged_files_survive_kill_9_and_nothing_unreachable_does() {
+fn acknowledged_files_survive_kill_9_and_orphans_do_not() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut all = Vec::new();
@@ -118,7 +118,7 @@ fn acknowledged_files_survive_kill_9_and_nothing_unreachable_does() {
                 thread::spawn(move || drop(upload_and_delete(&address, round, uploader, &stored)))
             })
             .collect();
-        // A different moment each time.
+        // Each round kills the server at another moment.
         let enough = 15 + 23 * (round as usize % 5);
         eventually("files are acknowledged", || {
             stored.lock().unwrap().len() >= enough
@@ -138,7 +138,7 @@ fn acknowledged_files_survive_kill_9_and_nothing_unreachable_does() {
 }
 
 #[test]
-fn contents_that_crashes_have_left_are_swept_at_the_start() {
+fn orphans_of_crashes_are_swept_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     start(&data).stop();
@@ -158,7 +158,7 @@ fn contents_that_crashes_have_left_are_swept_at_the_start() {
 }
 
 #[test]
-fn a_digest_is_read() {
+fn base64_converts_to_hex() {
     assert_eq!(
         base64_to_hex("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")[..8],
         *"2cf24dba"

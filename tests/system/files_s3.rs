@@ -5,25 +5,25 @@ use std::process::Command;
 use lentil_tests::{Bucket, Clonk, Response, Start, eventually, testapp_path};
 use serde_json::{Value, json};
 
-use crate::files::{call, path_of, peak, upload_path};
+use crate::files::{call, path_of, peak, upload};
 use crate::refusals::check;
 
 const ON_S3: [&str; 2] = ["--files", "s3://bucket/some/prefix"];
 
-/// With what it takes to find this bucket.
-fn finding(bucket: &Bucket, start: Start) -> Start {
+/// Adds the environment variables for this bucket.
+fn with_bucket(bucket: &Bucket, start: Start) -> Start {
     bucket
         .variables()
         .into_iter()
         .fold(start, |start, (name, value)| start.env(name, value))
 }
 
-/// The test application, with its files in this bucket.
+/// Starts the test application with its files in this bucket.
 fn with(bucket: &Bucket, data: &Path) -> Start {
-    finding(bucket, Start::through(Command::new(testapp_path()), data)).args(&ON_S3)
+    with_bucket(bucket, Start::through(Command::new(testapp_path()), data)).args(&ON_S3)
 }
 
-/// What is in the bucket, apart from whose it is.
+/// Lists the objects in the bucket, without the owner's record.
 fn contents(bucket: &Bucket) -> Vec<String> {
     bucket
         .keys()
@@ -32,16 +32,7 @@ fn contents(bucket: &Bucket) -> Vec<String> {
         .collect()
 }
 
-fn upload(clonk: &Clonk, body: &[u8]) -> Response {
-    let path = upload_path(&clonk.address).unwrap();
-    clonk
-        .connect()
-        .unwrap()
-        .request("POST", &path, &[], body)
-        .unwrap()
-}
-
-/// Uploads a text, and returns its file's id.
+/// Uploads a text and returns the id of its file.
 fn stored(clonk: &Clonk, text: &str) -> Value {
     let answer = upload(clonk, text.as_bytes());
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -117,7 +108,7 @@ fn files_on_s3_are_uploaded_read_in_parts_and_deleted() {
 }
 
 #[test]
-fn what_crashes_have_left_on_s3_is_swept_at_the_start() {
+fn orphans_of_crashes_on_s3_are_swept_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::start();
     let foreign = ["another/object".to_owned(), "some/prefix/README".to_owned()];
@@ -135,7 +126,7 @@ fn what_crashes_have_left_on_s3_is_swept_at_the_start() {
 }
 
 #[test]
-fn when_s3_fails_the_upload_is_refused_and_nothing_left() {
+fn an_upload_fails_with_s3_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::start();
     let clonk = with(&bucket, &folder.path().join("data")).run();
@@ -164,7 +155,7 @@ fn when_s3_fails_the_upload_is_refused_and_nothing_left() {
 }
 
 #[test]
-fn a_large_file_passes_to_s3_in_little_memory() {
+fn a_large_file_to_s3_needs_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::start();
     let clonk = with(&bucket, &folder.path().join("data")).run();
@@ -184,7 +175,7 @@ fn a_large_file_passes_to_s3_in_little_memory() {
 }
 
 #[test]
-fn a_bucket_that_cannot_be_used_is_refused_and_nothing_touched() {
+fn an_unusable_bucket_refuses_the_start_and_is_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let bucket = Bucket::start();
@@ -192,7 +183,7 @@ fn a_bucket_that_cannot_be_used_is_refused_and_nothing_touched() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let start = || finding(&bucket, Start::new(&data));
+    let start = || with_bucket(&bucket, Start::new(&data));
     check(
         start().args(&["--files", "/srv/files"]).refuse(),
         &["--files", "`/srv/files`", "s3://bucket/prefix"],
@@ -228,7 +219,7 @@ fn a_bucket_that_cannot_be_used_is_refused_and_nothing_touched() {
 }
 
 #[test]
-fn a_database_keeps_away_from_the_files_of_another() {
+fn a_bucket_prefix_of_another_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::start();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
@@ -236,7 +227,11 @@ fn a_database_keeps_away_from_the_files_of_another() {
     let id = stored(&clonk, "the first one's");
     clonk.kill();
     let before = bucket.keys();
-    let refused = || finding(&bucket, Start::new(&second)).args(&ON_S3).refuse();
+    let refused = || {
+        with_bucket(&bucket, Start::new(&second))
+            .args(&ON_S3)
+            .refuse()
+    };
     check(
         refused(),
         &[
@@ -247,7 +242,7 @@ fn a_database_keeps_away_from_the_files_of_another() {
         ],
     );
     assert!(!second.exists());
-    finding(&bucket, Start::new(&second))
+    with_bucket(&bucket, Start::new(&second))
         .args(&["--files", "s3://bucket/other"])
         .run()
         .kill();

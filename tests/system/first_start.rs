@@ -21,7 +21,7 @@ fn assert_modes(folder: &Path) {
 }
 
 #[test]
-fn the_first_start_makes_a_folder_for_its_owner_alone() {
+fn the_first_start_makes_a_private_folder() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     clonk.post_job("a", "classifying");
@@ -37,7 +37,7 @@ fn the_first_start_makes_a_folder_for_its_owner_alone() {
 }
 
 #[test]
-fn the_first_screen_has_a_command_that_works() {
+fn the_startup_banner_has_a_working_command() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let address = &clonk.address;
@@ -76,7 +76,7 @@ fn a_second_start_finds_the_keys_and_the_jobs() {
 }
 
 #[test]
-fn a_key_in_the_environment_wins_and_an_empty_one_stops_the_start() {
+fn a_key_in_the_environment_has_precedence_and_must_not_be_empty() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (code, said) = Start::new(&data).env("CLONK_API_KEY", "").refuse();

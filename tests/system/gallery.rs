@@ -12,7 +12,7 @@ fn target(app_name: &str) -> String {
     format!("/api/publish?appName={app_name}&description=d&vercelUrl=v&githubUrl=g&username=ada")
 }
 
-/// What a query tells anyone.
+/// Calls a query without a key and returns its result.
 fn query(connection: &mut Connection, path: &str, args: &Value) -> Value {
     let call = json!({ "path": path, "args": args, "format": "json" }).to_string();
     let headers = [("content-type", "application/json")];
@@ -44,7 +44,7 @@ fn curl(args: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn an_app_is_published_by_curl_and_its_screenshot_read_back() {
+fn an_app_is_published_by_curl_and_its_screenshot_is_read_back() {
     if !available("curl", "publishing by curl") {
         return;
     }
@@ -81,7 +81,7 @@ fn the_gallery_is_live_for_the_official_client() {
     }
 }
 
-/// Publishes until the server is gone; the slugs that were answered.
+/// Publishes apps until the server is gone. Returns the acknowledged slugs.
 fn publish_until_gone(address: &str, bearer: &str, png: &[u8]) -> Vec<String> {
     let headers = [("authorization", bearer), ("content-type", "image/png")];
     let mut slugs = Vec::new();
@@ -112,7 +112,7 @@ fn published_apps_and_their_screenshots_survive_kill_9() {
             let publishers: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| publish_until_gone(&address, &bearer, &png)))
                 .collect();
-            // Wherever they are by then.
+            // The publishers may be anywhere by then.
             thread::sleep(Duration::from_millis(300));
             clonk.kill();
             published.extend(

@@ -3,7 +3,7 @@ use std::process::Command;
 use lentil_tests::{Clonk, Connection, Start, available, eventually};
 
 #[test]
-fn a_thousand_connections_are_served_while_others_dawdle() {
+fn a_thousand_connections_are_served_beside_slow_ones() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     clonk.post_job("a", "classifying");
@@ -14,7 +14,7 @@ fn a_thousand_connections_are_served_while_others_dawdle() {
         let head = format!(
             "POST /api/job HTTP/1.1\r\nhost: test\r\nauthorization: {bearer}\r\ncontent-length: 100\r\n"
         );
-        // Some stop in the head, some in the body.
+        // Some stop within the request head, others within the body.
         connection.send(head.as_bytes()).unwrap();
         if at % 2 == 0 {
             connection.send(b"\r\n{\"jobId\":").unwrap();
@@ -32,7 +32,7 @@ fn a_thousand_connections_are_served_while_others_dawdle() {
 }
 
 #[test]
-fn a_large_body_without_the_key_is_refused_before_it_is_read() {
+fn a_large_body_without_the_key_is_rejected_unread() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let mut connection = clonk.connect().unwrap();
@@ -42,7 +42,7 @@ fn a_large_body_without_the_key_is_refused_before_it_is_read() {
     connection.send(&vec![b'x'; 300_000]).unwrap();
     let response = connection
         .read()
-        .expect("the answer can be read, although the body was not taken");
+        .expect("the response can be read although the body was not");
     assert_eq!(
         (response.status, response.body.as_str()),
         (401, r#"{"error":"Unauthorized"}"#)
@@ -50,7 +50,7 @@ fn a_large_body_without_the_key_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn what_is_no_http_is_refused() {
+fn bytes_that_are_not_http_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let status = |bytes: &[u8]| {
@@ -72,7 +72,7 @@ fn what_is_no_http_is_refused() {
         Some(400)
     );
     assert_eq!(status(b"GET / HTTP/1.1\r\n\r\n"), Some(400));
-    // The key is missing, so that the body is refused; its length is the encoding's.
+    // The body is rejected because the key is missing. Its length is that of the chunked encoding.
     for lengths in [
         "content-length: 5\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 5",
@@ -89,7 +89,7 @@ fn what_is_no_http_is_refused() {
 }
 
 #[test]
-fn http_2_is_spoken_to_those_who_speak_it() {
+fn http_2_is_supported() {
     if !available("curl", "HTTP/2") {
         return;
     }
@@ -114,7 +114,7 @@ fn http_2_is_spoken_to_those_who_speak_it() {
 }
 
 #[test]
-fn an_idle_connection_does_not_hold_up_the_stop() {
+fn an_idle_connection_does_not_delay_the_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let mut idle = clonk.connect().unwrap();
@@ -129,7 +129,7 @@ fn an_idle_connection_does_not_hold_up_the_stop() {
 }
 
 #[test]
-fn a_client_that_makes_no_progress_is_cut_after_the_time_of_the_flag() {
+fn a_client_without_progress_is_disconnected_after_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let start = Start::new(&folder.path().join("data")).args(&["--progress-timeout", "1"]);
     let clonk = start.run();
@@ -144,7 +144,7 @@ fn a_client_that_makes_no_progress_is_cut_after_the_time_of_the_flag() {
 }
 
 #[test]
-fn an_address_has_no_more_connections_than_the_flag_allows() {
+fn an_address_is_limited_to_its_share_of_connections() {
     let folder = tempfile::tempdir().unwrap();
     let start = Start::new(&folder.path().join("data")).args(&["--connections-per-address", "2"]);
     let clonk = start.run();

@@ -1,4 +1,4 @@
-//! Every identifier that a client chooses and the server stores or keeps, and its bound.
+//! The bound of every identifier that a client chooses and the server stores or keeps.
 //!
 //! | Identifier | Where it is stored or kept | Bound |
 //! |---|---|---|
@@ -39,7 +39,7 @@ fn bytes_below(folder: &Path) -> u64 {
 }
 
 #[test]
-fn identifiers_over_their_bounds_are_refused_and_nothing_is_stored() {
+fn identifiers_over_their_bounds_are_rejected_and_not_stored() {
     let Some(js) = Packages::of_node("js") else {
         return;
     };
@@ -47,7 +47,7 @@ fn identifiers_over_their_bounds_are_refused_and_nothing_is_stored() {
     let before = bytes_below(&server.data());
     js.run("identifiers.mjs", &[], &mut server);
     let grown = bytes_below(&server.data()) - before;
-    // The least of the identifiers that were refused is as long, and the log of an empty database grows by that.
+    // The shortest rejected identifier has this length. A stored one would make the log grow by more.
     assert!(
         grown < 2 << 20,
         "the data folder has grown by {grown} bytes"

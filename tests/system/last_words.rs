@@ -14,12 +14,12 @@ fn opened(server: &Server) -> WebSocket {
     let client =
         WebSocket::open(server.url().trim_start_matches("http://")).expect("the server listens");
     client
-        .set_patience(Duration::from_secs(60))
+        .set_timeout(Duration::from_secs(60))
         .expect("a minute is a timeout");
     client
 }
 
-/// The last message, the close code, and that nothing comes after it.
+/// Returns the last message and the close code, and checks that nothing follows.
 fn last_words(client: &mut WebSocket) -> (String, Option<u16>) {
     let Ok(Frame::Text(last)) = client.read() else {
         panic!("the last message arrives");
@@ -38,10 +38,10 @@ fn last_words(client: &mut WebSocket) -> (String, Option<u16>) {
 fn a_client_that_sends_too_much_reads_the_reason() {
     let server = Server::testapp();
     let mut client = opened(&server);
-    // It is all sent before anything is read.
+    // The client sends everything before it reads.
     client
         .send(&"x".repeat(MAX_MESSAGE + 1))
-        .expect("the server reads on");
+        .expect("the server keeps reading");
     let (last, code) = last_words(&mut client);
     assert!(
         last.contains(r#""type":"FatalError","error":"the message is too long"#),
@@ -56,7 +56,7 @@ fn a_client_that_sends_too_large_a_frame_reads_the_reason() {
     let mut client = opened(&server);
     client
         .send_bytes(&frame(TEXT, &vec![b'x'; MAX_FRAME + 1]))
-        .expect("the server reads on");
+        .expect("the server keeps reading");
     let (last, code) = last_words(&mut client);
     assert!(
         last.contains(r#""type":"FatalError","error":"the frame is too long"#),
@@ -73,7 +73,7 @@ fn a_client_that_keeps_sending_after_a_bad_message_reads_the_reason() {
     for _ in 0..20 {
         client
             .send(&"x".repeat(1 << 20))
-            .expect("the server reads on");
+            .expect("the server keeps reading");
     }
     let (last, code) = last_words(&mut client);
     assert!(

@@ -1,4 +1,5 @@
-//! The real `clonk`, started, used, overloaded and killed; and the official clients against a test application.
+//! Tests of the whole system: the real `clonk` is started, used, overloaded and killed, and the official clients call a
+//! test application.
 
 mod bad_input;
 mod clients_js;

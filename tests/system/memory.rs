@@ -1,5 +1,5 @@
-//! Attacks on the server's memory. Without budgets, each takes several times the budget. The process must stay within
-//! one and a half times the budget, and serve a polite client throughout.
+//! Attacks on the server's memory. Without budgets, each attack allocates several times the budget. The process must
+//! stay within one and a half times the budget and serve a polite client throughout.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 const BUDGET: usize = 256 << 20;
 const ATTACK_TIME: Duration = Duration::from_secs(4);
-/// Freed memory goes back to the system this soon, on a loaded machine.
+/// The time after which freed memory is back at the system, on a loaded machine.
 const RETURN_TIME: Duration = Duration::from_secs(60);
 
-/// A server with a small budget, and its memory when idle.
+/// A server with a small budget, and its idle memory.
 struct Target {
     server: Clonk,
     idle: usize,
@@ -41,7 +41,7 @@ impl Target {
         }
     }
 
-    /// Sends messages of so many bytes to the channel `large`.
+    /// Sends messages of this size to the channel `large`.
     fn fill(&self, messages: usize, bytes: usize) {
         let mut connection = self.server.connect().unwrap();
         for _ in 0..messages {
@@ -55,7 +55,7 @@ impl Target {
         }
     }
 
-    /// Runs `clients` attackers, each again and again until the time is over, beside a polite client.
+    /// Runs `clients` attackers, which repeat the attack until the time is over, beside a polite client.
     fn attack(&self, clients: usize, attacker: impl Fn(&str, Instant) -> io::Result<()> + Sync) {
         let (end, is_over) = (Instant::now() + ATTACK_TIME, AtomicBool::new(false));
         thread::scope(|scope| {
@@ -64,7 +64,7 @@ impl Target {
                 .map(|_| {
                     scope.spawn(|| {
                         while Instant::now() < end {
-                            // The server hangs up, as it should.
+                            // An error is expected: the server closes the connection.
                             let _ = attacker(&self.server.address, end);
                         }
                     })
@@ -118,7 +118,7 @@ fn polite_request(connection: &mut Connection, value: u32) -> io::Result<u16> {
         .status)
 }
 
-/// A figure of the process's memory, in bytes.
+/// Returns a value of the process's memory in bytes.
 fn resident(server: &Clonk, name: &str) -> usize {
     let status = Path::new("/proc")
         .join(server.pid().to_string())
@@ -135,7 +135,7 @@ fn resident(server: &Clonk, name: &str) -> usize {
 
 fn connected(address: &str) -> io::Result<WebSocket> {
     let mut client = WebSocket::open(address)?;
-    client.set_patience(Duration::from_millis(500))?;
+    client.set_timeout(Duration::from_millis(500))?;
     let session = "c0ffee00-0000-4000-8000-000000000000";
     client.send(
         &json!({"type": "Connect", "sessionId": session, "connectionCount": 0}).to_string(),
@@ -152,7 +152,20 @@ fn add(id: u32, path: &str, args: Json) -> Json {
     json!({"type": "Add", "queryId": id, "udfPath": path, "args": [args]})
 }
 
-/// A text that no other call of the test run has.
+/// Calls a query and keeps the connection open without reading the response.
+fn query_and_never_read(address: &str, path: &str, args: Json, end: Instant) -> io::Result<()> {
+    let mut connection = Connection::open(address)?;
+    let body = json!({"path": path, "args": args}).to_string();
+    let head = format!(
+        "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.send(&[head.as_bytes(), body.as_bytes()].concat())?;
+    thread::sleep(end.saturating_duration_since(Instant::now()));
+    Ok(())
+}
+
+/// Returns a text that is unique in the test run.
 fn unique(bytes: usize) -> String {
     static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     format!(
@@ -163,7 +176,7 @@ fn unique(bytes: usize) -> String {
 }
 
 #[test]
-fn pings_of_a_client_that_never_reads_take_no_memory() {
+fn pings_of_a_client_that_never_reads_need_no_memory() {
     let target = Target::start();
     let pings = frame(PING, &[b'p'; 125]).repeat(1_000);
     target.attack(4, |address, end| {
@@ -202,7 +215,7 @@ fn arguments_of_live_queries_are_counted() {
     let target = Target::start();
     target.attack(3, |address, end| {
         let mut client = connected(address)?;
-        client.set_patience(Duration::from_secs(5))?;
+        client.set_timeout(Duration::from_secs(5))?;
         for base in 0..73 {
             if Instant::now() >= end {
                 break;
@@ -221,13 +234,13 @@ fn arguments_of_live_queries_are_counted() {
 }
 
 #[test]
-fn live_results_are_counted_and_their_watcher_is_closed() {
+fn live_results_are_counted_and_their_client_is_disconnected() {
     let target = Target::start();
     target.fill(40, 20_000);
     let was_closed = AtomicBool::new(false);
     target.attack(2, |address, _| {
         let mut client = connected(address)?;
-        client.set_patience(Duration::from_secs(30))?;
+        client.set_timeout(Duration::from_secs(30))?;
         for base in 0..60 {
             let pages = (0..10).map(|at| {
                 let options = json!({"numItems": 40, "cursor": null, "id": 10 * base + at});
@@ -272,45 +285,29 @@ fn unfinished_bodies_are_counted_and_freed() {
 fn responses_that_are_never_read_are_counted() {
     let target = Target::start();
     target.attack(40, |address, end| {
-        let mut connection = Connection::open(address)?;
-        let body = json!({"path": "echo/query:any", "args": {"value": unique(10_000_000)}});
-        let body = body.to_string();
-        let head = format!(
-            "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        connection.send(&[head.as_bytes(), body.as_bytes()].concat())?;
-        thread::sleep(end.saturating_duration_since(Instant::now()));
-        Ok(())
+        let args = json!({"value": unique(10_000_000)});
+        query_and_never_read(address, "echo/query:any", args, end)
     });
     target.recovers();
 }
 
 #[test]
-fn copies_of_one_large_result_wait_for_room() {
+fn copies_of_one_large_result_wait_for_memory() {
     let target = Target::start();
     target.fill(16, 800_000);
     target.attack(100, |address, end| {
-        let mut connection = Connection::open(address)?;
-        let body = json!({"path": "messages:list", "args": {"channel": "large"}}).to_string();
-        let head = format!(
-            "POST /api/query HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        connection.send(&[head.as_bytes(), body.as_bytes()].concat())?;
-        thread::sleep(end.saturating_duration_since(Instant::now()));
-        Ok(())
+        query_and_never_read(address, "messages:list", json!({"channel": "large"}), end)
     });
     target.recovers();
 }
 
 #[test]
-fn values_of_few_bytes_are_counted_as_what_they_take() {
+fn small_values_are_counted_at_their_size_in_memory() {
     let target = Target::start();
     let value = format!("[{}[]]", "[],".repeat(4_000_000));
     target.attack(3, |address, _| {
         let mut client = connected(address)?;
-        client.set_patience(Duration::from_secs(20))?;
+        client.set_timeout(Duration::from_secs(20))?;
         client.send(&format!(
             r#"{{"type":"Mutation","requestId":1,"udfPath":"echo/mutation:any","args":[{{"value":{value}}}]}}"#
         ))?;

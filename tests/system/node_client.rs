@@ -17,7 +17,7 @@ fn node(address: &Path, key: &str, builds: usize) -> Command {
 }
 
 #[test]
-fn a_node_service_reports_and_polls_without_a_failed_fetch() {
+fn a_node_service_reports_and_polls_without_failures() {
     if !available("node", "the Node client") {
         return;
     }
@@ -37,7 +37,7 @@ fn a_node_service_reports_and_polls_without_a_failed_fetch() {
 }
 
 #[test]
-fn a_node_service_lives_through_restarts_and_kill_9() {
+fn a_node_service_survives_restarts_and_kill_9() {
     if !available("node", "the Node client") {
         return;
     }
@@ -53,7 +53,7 @@ fn a_node_service_lives_through_restarts_and_kill_9() {
             .stderr(Stdio::piped()),
     );
     for round in 0..4 {
-        // Wherever the client is by then; it must come through from anywhere.
+        // The client may be anywhere by then.
         thread::sleep(Duration::from_millis(60));
         if round % 2 == 0 {
             clonk.kill();

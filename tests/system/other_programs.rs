@@ -12,7 +12,7 @@ fn other_program(data: &Path) -> Connection {
     conn
 }
 
-/// Sets the stage of every job that has the stage `from`, as a person may who edits documents by hand.
+/// Changes the stage of every job that has the stage `from`, as a manual edit does.
 fn edit(data: &Path, from: &str, to: &str) {
     let conn = other_program(data);
     let view = "SELECT sql FROM sqlite_schema WHERE name = 'jobs'";
@@ -26,7 +26,7 @@ fn edit(data: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn a_write_lock_of_another_program_is_waited_for_and_then_answered_503() {
+fn a_write_lock_of_another_program_leads_to_503() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     assert_eq!(clonk.post_job("before", "1").status, 200);
@@ -57,7 +57,7 @@ fn a_write_lock_of_another_program_is_waited_for_and_then_answered_503() {
 }
 
 #[test]
-fn a_mutation_called_by_its_name_is_answered_503_too() {
+fn a_mutation_of_the_convex_api_gets_503_too() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let admin_key = std::fs::read_to_string(clonk.data.join("admin-key")).unwrap();

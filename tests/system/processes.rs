@@ -1,4 +1,4 @@
-//! No test leaves a process behind, whatever becomes of it.
+//! No test leaves a process behind, even if it panics or is killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -39,7 +39,7 @@ fn a_test_that_panics_leaves_no_process_behind() {
     assert!(!runs(grandchild));
 }
 
-/// The test process of the test below, which kills it; it does nothing by itself.
+/// The process that the test below kills. Without that test it does nothing.
 #[test]
 #[ignore = "run by another test"]
 fn a_test_process_that_waits_to_be_killed() {
@@ -63,11 +63,11 @@ fn a_test_process_that_is_killed_leaves_no_process_behind() {
         let (_, pid) = line.split_once("grandchild ")?;
         pid.parse::<u32>().ok()
     });
-    let grandchild = words.next().expect("it starts a process");
+    let grandchild = words.next().expect("the test prints the id of its process");
     eventually("the grandchild runs", || runs(grandchild));
     test.kill().expect("it can be killed");
     test.wait().expect("it ends");
-    // Before this test's own end of the process, which would end its children too.
+    // This check precedes the end of this test's own `Process`, which would kill the grandchild too.
     eventually("the watcher ends what the test has started", || {
         !runs(grandchild)
     });

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use lentil_tests::{Clonk, Start, available, clonk_path, folder_state};
 
-/// One sentence on standard error, and exit code 1.
+/// Checks that a start fails with one sentence on standard error and exit code 1.
 pub(crate) fn check((code, said): (Option<i32>, String), says: &[&str]) {
     assert_eq!(code, Some(1), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
@@ -15,7 +15,7 @@ pub(crate) fn check((code, said): (Option<i32>, String), says: &[&str]) {
 }
 
 #[test]
-fn a_port_in_use_is_refused_and_nothing_touched() {
+fn a_port_in_use_refuses_the_start_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -40,7 +40,7 @@ fn a_folder_that_is_a_file_is_refused() {
 }
 
 #[test]
-fn a_folder_of_someone_else_is_refused() {
+fn a_folder_of_another_user_is_refused() {
     if !available("setpriv", "a data folder without permission") {
         return;
     }
@@ -50,7 +50,7 @@ fn a_folder_of_someone_else_is_refused() {
         std::os::unix::fs::PermissionsExt::from_mode(0o755),
     )
     .unwrap();
-    // The program itself must be readable by nobody in particular.
+    // The user `nobody` must be able to execute the program.
     let program = folder.path().join("clonk");
     fs::copy(clonk_path(), &program).unwrap();
     let as_nobody = || {
@@ -83,7 +83,7 @@ fn a_folder_of_someone_else_is_refused() {
 }
 
 #[test]
-fn a_database_that_is_none_of_ours_is_refused_and_left_alone() {
+fn a_foreign_database_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     Clonk::start(&data).stop();
@@ -116,7 +116,7 @@ fn a_database_that_is_none_of_ours_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_second_server_is_kept_out() {
+fn a_second_server_on_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let first = Clonk::start(&folder.path().join("data"));
     first.post_job("a", "classifying");
@@ -128,7 +128,7 @@ fn a_second_server_is_kept_out() {
 }
 
 #[test]
-fn a_flag_that_makes_no_sense_is_explained() {
+fn an_invalid_flag_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = Start::new(&folder.path().join("data"))
         .args(&["--host", "nonsense"])

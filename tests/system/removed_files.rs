@@ -1,5 +1,5 @@
-//! Files that are removed or replaced under a running server: it stops before it acknowledges a write that the next
-//! start would not find.
+//! Files that are removed or replaced while the server runs. It stops before it acknowledges a write that the next start
+//! would not find.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -119,7 +119,7 @@ fn an_idle_server_notices_that_a_file_is_gone() {
 }
 
 #[test]
-fn other_files_of_the_folder_may_come_and_go() {
+fn other_files_of_the_folder_may_be_added_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     Clonk::start(&data).stop();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use lentil_tests::{Packages, Server, eventually};
 
-/// The value of a field in a line of the log.
+/// Returns the value of a field in a line of the log.
 fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let from = line.find(&format!(" {name}="))? + name.len() + 2;
     let rest = &line[from..];
@@ -63,7 +63,7 @@ fn every_failure_has_one_id_and_one_line_in_the_log() {
 }
 
 #[test]
-fn an_error_of_the_application_and_a_refusal_leave_one_line_each() {
+fn an_application_error_and_a_rejected_call_log_one_line_each() {
     let server = Server::testapp_with(&[]);
     let address = server.url();
     let mut connection =
@@ -122,7 +122,7 @@ fn a_panic_does_not_break_the_lines_of_the_log() {
 }
 
 #[test]
-fn a_failure_without_a_client_that_waits_is_logged() {
+fn a_failure_without_a_waiting_client_is_logged() {
     let server = Server::testapp_with(&["--log", "debug"]);
     let address = server.url();
     let mut connection =
@@ -136,7 +136,7 @@ fn a_failure_without_a_client_that_waits_is_logged() {
         let is_it = |line: &&str| line.contains("a call failed") && line.contains("gone");
         log.lines().filter(is_it).count() == 1
     });
-    // At the level debug the trace has the id too.
+    // At the level `debug` the trace has the id too.
     assert!(
         server
             .log()

@@ -28,7 +28,7 @@ fn value(server: &Server, name: &str) -> i64 {
 }
 
 #[test]
-fn what_is_scheduled_happens_once_through_kill_9() {
+fn scheduled_calls_are_executed_once_through_kill_9() {
     let mut server = Server::testapp();
     let (mut mutations, mut actions) = (0, 0);
     for round in 0..6 {
@@ -45,7 +45,7 @@ fn what_is_scheduled_happens_once_through_kill_9() {
                 );
             }
         }
-        // Wherever the scheduler is by then.
+        // The scheduler may be anywhere by then.
         thread::sleep(Duration::from_millis(20 * round));
         server.kill_and_restart();
     }
@@ -67,7 +67,7 @@ fn what_is_scheduled_happens_once_through_kill_9() {
             .body
             .contains(r#""value":[]"#)
     });
-    // All calls were answered before a kill, so that none is in doubt.
+    // All calls got their responses before a kill, so that none is in doubt.
     assert_eq!(
         value(&server, "m"),
         mutations,
