@@ -1,4 +1,4 @@
-//! `counters`: integers that are added to.
+//! `counters`: named integers.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// A counter at 0.
+    /// Makes a counter at 0.
     pub(crate) fn new(name: &str) -> Counter {
         Counter {
             name: name.to_owned(),
@@ -140,7 +140,7 @@ async fn add_twice_later(ctx: &mut MutationCtx, args: AddLater) -> Result<()> {
         .map(drop)
 }
 
-/// Takes its time, and returns how much of it.
+/// Sleeps for some time and returns its length.
 async fn slow(_: &ActionCtx, args: Slow) -> Result<f64> {
     tokio::time::sleep(Duration::from_secs_f64(args.ms / 1000.0)).await;
     Ok(args.ms)

@@ -1,4 +1,4 @@
-//! `echo/query:any`, `echo/mutation:any` and `echo/action:any` return what they are given.
+//! `echo/query:any`, `echo/mutation:any` and `echo/action:any` return their argument.
 
 use lentil::{ActionCtx, Args, Functions, MutationCtx, QueryCtx, Result, Value};
 

@@ -1,6 +1,6 @@
-//! `fails/query:…`, `fails/mutation:…` and `fails/action:…` fail in each way there is.
+//! `fails/query:…`, `fails/mutation:…` and `fails/action:…` fail in every possible way.
 //!
-//! The mutations write first, so that a test sees that nothing is left of it.
+//! The mutations write before they fail, so that tests can check the rollback.
 
 use lentil::{ActionCtx, Args, Error, Functions, MutationCtx, QueryCtx, Result, Value};
 

@@ -1,4 +1,4 @@
-//! `files:uploadUrl`, `files:list`, `files:url`, `files:delete`, `files:copy`: stored files, as a test uses them.
+//! `files:uploadUrl`, `files:list`, `files:url`, `files:delete`, `files:copy`: stored files for tests.
 
 use lentil::{
     ActionCtx, Args, Code, Doc, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result,
@@ -26,7 +26,7 @@ async fn delete(ctx: &mut MutationCtx, args: Which) -> Result<()> {
     ctx.storage.delete(&args.id).await
 }
 
-/// Stores the same bytes again, as they are read.
+/// Stores a copy of a file while it reads the original.
 async fn copy(ctx: &ActionCtx, args: Which) -> Result<Id<StoredFile>> {
     let missing = || Error::new(Code::NonexistentDocument, "there is no such file");
     let file = ctx.storage.get(&args.id).await?.ok_or_else(missing)?;

@@ -1,4 +1,4 @@
-//! The application that the official clients are tested with.
+//! The application for tests of the official clients.
 
 mod counters;
 mod echo;

@@ -5,7 +5,7 @@ use lentil::{
     QueryCtx, Result,
 };
 
-/// Something said in a channel; `n` counts from 0 in each.
+/// A message of a channel. `n` counts from 0 in each channel.
 #[derive(Document, Clone)]
 #[table("messages")]
 #[index(by_channel(channel))]
@@ -39,7 +39,7 @@ struct SendMany {
     count: f64,
 }
 
-/// The messages of a channel, the newest last.
+/// Returns the messages of a channel, the newest last.
 async fn list(ctx: &mut QueryCtx, args: InChannel) -> Result<Vec<Doc<Message>>> {
     let messages = ctx
         .db
@@ -57,7 +57,7 @@ async fn page(ctx: &mut QueryCtx, args: Page) -> Result<PaginationResult<Doc<Mes
         .await
 }
 
-/// A page of every tenth message.
+/// Returns a page of every tenth message.
 async fn tenths(ctx: &mut QueryCtx, args: Page) -> Result<PaginationResult<Doc<Message>>> {
     ctx.db
         .query(Message::BY_CHANNEL.eq(args.channel))
@@ -88,7 +88,7 @@ async fn send(ctx: &mut MutationCtx, args: Send) -> Result<Id<Message>> {
         .await
 }
 
-/// Sends messages `#n`, and returns how many the channel has then.
+/// Sends messages `#n` and returns the number of messages in the channel.
 async fn send_many(ctx: &mut MutationCtx, args: SendMany) -> Result<f64> {
     let mut n = next_number(ctx, &args.channel).await?;
     for _ in 0..args.count as usize {
@@ -106,7 +106,7 @@ async fn send_many(ctx: &mut MutationCtx, args: SendMany) -> Result<f64> {
     Ok(n)
 }
 
-/// Deletes a channel's messages, and returns how many there were.
+/// Deletes the messages of a channel and returns their number.
 async fn clear(ctx: &mut MutationCtx, args: InChannel) -> Result<f64> {
     let messages = ctx
         .db

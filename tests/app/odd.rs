@@ -1,4 +1,4 @@
-//! Odds and ends: an internal function, a default export, and who is signed in.
+//! Other functions: an internal one, a default export, and the identity of the user.
 
 use lentil::{Functions, QueryCtx, Result};
 

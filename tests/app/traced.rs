@@ -41,7 +41,7 @@ async fn fail_later(ctx: &mut MutationCtx, _: ()) -> Result<()> {
         .map(drop)
 }
 
-/// The request as the function sees it.
+/// Returns the request metadata that a function sees.
 async fn request(ctx: &ActionCtx, _: ()) -> Result<Value> {
     let request = ctx.meta.request();
     let text = |text: Option<String>| text.map_or(Value::Null, Value::from);

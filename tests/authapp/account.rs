@@ -1,4 +1,4 @@
-//! Users, and the accounts by which they sign in.
+//! The accounts with which users sign in.
 
 use std::num::NonZeroU32;
 
@@ -9,14 +9,7 @@ use lentil::{
     ValueType,
 };
 
-use crate::session::{self, Issued};
-
-#[derive(Document, Clone)]
-#[table("users")]
-pub(crate) struct User {
-    pub(crate) email: Option<String>,
-    pub(crate) is_anonymous: Option<bool>,
-}
+use crate::session::{self, Issued, User};
 
 #[derive(Document, Clone)]
 #[table("authAccounts")]
@@ -117,12 +110,12 @@ pub(crate) async fn sign_in_to(ctx: &mut MutationCtx, args: Of) -> Result<Issued
     session::begin(ctx, args.user_id).await
 }
 
-/// Few rounds, since these passwords are made up.
+/// Hashes a password with few rounds, because the passwords of the tests are not secret.
 fn hash(email: &str, password: &str) -> String {
     let mut out = [0; 32];
     pbkdf2::derive(
         pbkdf2::PBKDF2_HMAC_SHA256,
-        NonZeroU32::new(1_000).expect("it is not zero"),
+        NonZeroU32::new(1_000).expect("1,000 is not zero"),
         email.as_bytes(),
         password.as_bytes(),
         &mut out,

@@ -1,7 +1,7 @@
 //! The Convex side of `@convex-dev/auth`, for its original front end: `auth:signIn` and `auth:signOut` with the
 //! providers `password` and `anonymous`, sessions with refresh tokens, and the keys that verify its tokens.
 //!
-//! As in Convex, the environment variables `JWT_PRIVATE_KEY` and `JWKS` hold the keys. They are set by the test.
+//! As in Convex, the environment variables `JWT_PRIVATE_KEY` and `JWKS` hold the keys. The test sets them.
 
 mod account;
 mod session;
@@ -103,7 +103,7 @@ fn routes() -> HttpRouter {
 
 fn main() -> ExitCode {
     let schema = Schema::new()
-        .table::<account::User>()
+        .table::<session::User>()
         .table::<account::Account>()
         .table::<session::Session>()
         .table::<session::RefreshToken>()

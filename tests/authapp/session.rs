@@ -1,11 +1,16 @@
-//! Sessions, and the refresh tokens that renew their tokens.
+//! Users, their sessions, and the refresh tokens that renew their tokens.
 
 use lentil::{Args, Document, Id, MutationCtx, Nullable, Result, ValueType};
 
-use crate::account::User;
-
-/// The time in which a window that did not see the first use of a refresh token may use it again.
+/// The time within which a refresh token may be used again, by a window that does not know of its first use.
 const REUSE_WINDOW_MS: f64 = 10_000.0;
+
+#[derive(Document, Clone)]
+#[table("users")]
+pub(crate) struct User {
+    pub(crate) email: Option<String>,
+    pub(crate) is_anonymous: Option<bool>,
+}
 
 #[derive(Document, Clone)]
 #[table("authSessions")]
@@ -21,7 +26,7 @@ pub(crate) struct RefreshToken {
     first_used_time: Option<f64>,
 }
 
-/// The claims that tokens are made of.
+/// The parts of the tokens.
 #[derive(ValueType)]
 pub(crate) struct Issued {
     pub(crate) user_id: Id<User>,
@@ -34,7 +39,7 @@ pub(crate) struct Refresh {
     pub(crate) refresh_token: String,
 }
 
-/// Begins a session in place of the caller's.
+/// Begins a session and ends the caller's.
 pub(crate) async fn begin(ctx: &mut MutationCtx, user_id: Id<User>) -> Result<Issued> {
     end(ctx, ()).await?;
     let session = Session { user_id };
@@ -58,7 +63,7 @@ async fn issue(
     })
 }
 
-/// Exchanges a refresh token for a new one; `None` if it or its session is over.
+/// Exchanges a refresh token for a new one; `None` if it is not valid any more.
 pub(crate) async fn refresh(ctx: &mut MutationCtx, args: Refresh) -> Result<Nullable<Issued>> {
     let Some((token, session)) = args.refresh_token.split_once('|') else {
         return Ok(None.into());

@@ -6,8 +6,8 @@ use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use lentil::{ActionCtx, Error, Id, Request, Response, Result, StatusCode};
 
-use crate::account::User;
 use crate::session::Session;
+use crate::session::User;
 
 /// Signs a token for this user and session.
 pub(crate) async fn sign(

@@ -4,7 +4,7 @@ use lentil::{
     Args, Document, Error, Functions, Id, MutationCtx, Nullable, QueryCtx, Result, UserIdentity,
 };
 
-use crate::account::User;
+use crate::session::User;
 
 #[derive(Document, Clone)]
 #[table("notes")]
@@ -19,12 +19,12 @@ struct NewNote {
     text: String,
 }
 
-/// The user's part of a token's subject.
+/// Returns the user's part of a token's subject.
 fn user_part(user: &UserIdentity) -> Option<&str> {
     Some(user.subject().split_once('|')?.0)
 }
 
-/// The caller's email, `anonymous`, or null.
+/// Returns the caller's email, `anonymous`, or null.
 async fn viewer(ctx: &mut QueryCtx, (): ()) -> Result<Nullable<String>> {
     let Some(id) = caller(ctx) else {
         return Ok(None.into());

@@ -26,16 +26,16 @@ macro_rules! clients {
 
 clients! {
     the_js_http_client_calls_functions: "http.mjs" on Server::testapp();
-    the_js_http_client_is_told_of_failures: "http_failures.mjs" on Server::testapp();
-    in_production_failures_show_no_internals: "production.mjs" on Server::testapp_with(&[]);
+    the_js_http_client_gets_failures: "http_failures.mjs" on Server::testapp();
+    failures_in_production_show_no_internals: "production.mjs" on Server::testapp_with(&[]);
     the_js_websocket_client_calls_and_subscribes: "websocket.mjs" on Server::testapp();
-    the_js_websocket_client_is_told_of_failures: "websocket_failures.mjs" on Server::testapp();
+    the_js_websocket_client_gets_failures: "websocket_failures.mjs" on Server::testapp();
     the_js_websocket_client_sees_consistent_results: "consistency.mjs" on Server::testapp();
-    the_js_websocket_client_pages: "pages.mjs" on Server::testapp();
+    the_js_websocket_client_paginates: "pages.mjs" on Server::testapp();
     the_js_client_measures_its_connection: "measurements.mjs" on Server::testapp();
-    two_hundred_mutations_happen_once_each_through_kill_9: "restart.mjs" on Server::testapp();
-    mutations_happen_once_each_through_lost_connections_and_a_stop: "cuts.mjs" on Server::testapp();
-    a_slow_reader_gets_the_latest_and_holds_up_nobody: "slow_reader.mjs" on Server::testapp();
+    two_hundred_mutations_are_executed_once_through_kill_9: "restart.mjs" on Server::testapp();
+    mutations_are_executed_once_through_lost_connections_and_a_shutdown: "cuts.mjs" on Server::testapp();
+    a_slow_reader_gets_the_latest_result_and_delays_nobody: "slow_reader.mjs" on Server::testapp();
     a_thousand_clients_see_a_change: "crowd.mjs" on Server::testapp();
     an_idle_socket_is_kept_alive: "idle.mjs" on Server::testapp();
     users_sign_in_with_tokens: "auth.mjs" on Server::testapp_with(AUTH);

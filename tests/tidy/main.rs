@@ -209,25 +209,12 @@ fn the_absences_hold() {
     }
 }
 
-/// With `TIDY_ALL=1` the tests below check every package and folder, also those that are not listed yet.
-fn is_everything_checked() -> bool {
-    std::env::var_os("TIDY_ALL").is_some()
-}
-
-/// The packages in which no module imports a module above it.
-const WITHOUT_CYCLES: &[&str] = &[
-    "clonk",
-    "clonk-functions",
-    "clonk-http",
-    "clonk-schema",
-    "lentil",
-    "lentil-examples",
-    "lentil-files",
-    "lentil-protocol",
-    "lentil-sqlite",
-    "lentil-store",
-    "lentil-testing",
-    "lentil-tidy",
+/// Packages that are not free of cycles yet. Only shorten this list.
+const WITH_CYCLES: &[&str] = &[
+    "lentil-runtime",
+    "lentil-schema",
+    "lentil-server",
+    "lentil-values",
 ];
 
 #[test]
@@ -237,7 +224,7 @@ fn no_module_imports_one_above_it() {
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().unwrap() {
         let name = package["name"].as_str().unwrap();
-        if !WITHOUT_CYCLES.contains(&name) && !is_everything_checked() {
+        if WITH_CYCLES.contains(&name) {
             continue;
         }
         for target in package["targets"].as_array().unwrap() {

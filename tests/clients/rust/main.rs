@@ -26,7 +26,7 @@ async fn main() {
         check("a subscription follows changes", subscription(pair())).await,
         check("after a mutation the next result has its writes", own_writes(pair())).await,
         check("actions, and many mutations at once", many(pair())).await,
-        check("failures are told", failures(pair())).await,
+        check("failures reach the client", failures(pair())).await,
         check("a failed query is live", failed_query(pair())).await,
         check("the administrator's key opens internal functions", admin(url.clone())).await,
         check("it comes back after kill -9", restart(pair(), url)).await,
