@@ -7,7 +7,7 @@ use clonk_schema::Job;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use lentil::Document;
 use lentil_bench::{body, fields};
-use lentil_runtime::cache::{CacheKey, CachedRun, Lookup, QueryCache};
+use lentil_runtime::cache::{CacheKey, QueryResult, CacheRequest, QueryCache};
 use lentil_runtime::memory::Charge;
 use lentil_runtime::{ExecutionId, RequestId, Visibility};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -163,7 +163,7 @@ fn cache(runtime: &Runtime) -> QueryCache {
             Ok(Arc::new(Value::Float64(number as f64))),
             Timestamp::from_nanos(1),
         );
-        let run = CachedRun {
+        let run = QueryResult {
             result,
             log_lines: Vec::new(),
             read_set,
@@ -174,21 +174,21 @@ fn cache(runtime: &Runtime) -> QueryCache {
             request_id: RequestId::made(0),
             execution: ExecutionId::default(),
         };
-        let kept = runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }));
+        let kept = runtime.block_on(cache.get_or_execute(lookup(number), async { Ok::<_, ()>(run) }));
         kept.expect("the run succeeds");
     }
     cache
 }
 
-fn lookup(number: u64) -> Lookup<'static> {
+fn lookup(number: u64) -> CacheRequest<'static> {
     let args = Object::from([("number", number as f64)]);
     let key = CacheKey::new("jobs:get", &args, None, Visibility::Public);
-    Lookup {
+    CacheRequest {
         key,
         user: "".into(),
         since: Timestamp::from_nanos(1),
         now_ms: 0.0,
-        gate: None,
+        limit: None,
     }
 }
 
@@ -201,9 +201,9 @@ fn cache_hits(c: &mut Criterion) {
     c.bench_function("cache: a hit among 10,000 answers", |b| {
         b.iter(|| {
             number = (number + 7) % ANSWERS;
-            let found = cache.get_or_run(
+            let found = cache.get_or_execute(
                 lookup(number),
-                std::future::pending::<Result<CachedRun, ()>>(),
+                std::future::pending::<Result<QueryResult, ()>>(),
             );
             runtime.block_on(found)
         });
@@ -254,7 +254,7 @@ fn invalidation(c: &mut Criterion) {
                     Ok(Arc::new(Value::Float64(number as f64))),
                     commit.timestamp,
                 );
-                let run = CachedRun {
+                let run = QueryResult {
                     result,
                     log_lines: Vec::new(),
                     read_set,
@@ -265,7 +265,7 @@ fn invalidation(c: &mut Criterion) {
                     request_id: RequestId::made(0),
                     execution: ExecutionId::default(),
                 };
-                runtime.block_on(cache.get_or_run(lookup(number), async { Ok::<_, ()>(run) }))
+                runtime.block_on(cache.get_or_execute(lookup(number), async { Ok::<_, ()>(run) }))
             });
         },
     );

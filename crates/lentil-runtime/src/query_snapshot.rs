@@ -142,7 +142,7 @@ async fn query_unchanged_since(
         run_query(&function, call.args, None, &context).await
     };
     let result = match running.instrument(context.span()).await {
-        Ok(run) if engine.cache().held_at(&run, timestamp) => into_value(&run),
+        Ok(run) if engine.cache().was_valid_at(&run, timestamp) => into_value(&run),
         Ok(_) => return None,
         Err(error) => Err(error),
     };

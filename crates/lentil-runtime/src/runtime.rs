@@ -309,7 +309,7 @@ impl Runtime {
     /// Keeps memory within the limits while it is polled; see [`Memory::relieve`].
     pub async fn relieve_memory(&self) {
         self.memory()
-            .relieve(|excess| self.engine.cache().shed(excess))
+            .relieve(|excess| self.engine.cache().evict(excess))
             .await;
     }
 

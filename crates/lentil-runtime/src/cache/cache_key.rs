@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use lentil_values::{JsonForm, Object};
 
-use super::CachedRun;
+use super::QueryResult;
 use crate::Visibility;
 
-/// Which call an answer belongs to.
+/// The identity of a call, to which a cached result belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheKey {
     pub(super) function: Arc<str>,
@@ -14,19 +14,19 @@ pub struct CacheKey {
     args: Arc<[u8]>,
     journal: Option<Arc<str>>,
     visibility: Visibility,
-    /// The user, where the function asks for that.
+    /// The user, if the function asks for its user.
     user: Option<Arc<str>>,
 }
 
 impl Hash for CacheKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // By the rest few keys differ; and a call has one hash, whether its answer is one user's or everybody's.
+        // Hashes only function and arguments, because user-specific and shared keys of a call must hash alike.
         self.function.hash(state);
         self.args.hash(state);
     }
 }
 
-/// Arguments as a key has them.
+/// Returns arguments as JSON, as keys hold them.
 pub(crate) fn args_json(args: &Object) -> Arc<[u8]> {
     let mut text = Vec::with_capacity(args.size() + 64);
     args.write_json(JsonForm::Encoded, &mut text);
@@ -34,7 +34,7 @@ pub(crate) fn args_json(args: &Object) -> Arc<[u8]> {
 }
 
 impl CacheKey {
-    /// The key of a call: the function's canonical path, its arguments, and the journal of the run before.
+    /// Returns the key of a call. `function` is the canonical path, `journal` that of the execution before.
     pub fn new(
         function: impl Into<Arc<str>>,
         args: &Object,
@@ -44,7 +44,7 @@ impl CacheKey {
         CacheKey::of_json(function, args_json(args), journal, visibility)
     }
 
-    /// The key of a call whose arguments are JSON already, and are shared.
+    /// Returns the key of a call whose arguments are JSON already.
     pub(crate) fn of_json(
         function: impl Into<Arc<str>>,
         args: Arc<[u8]>,
@@ -60,18 +60,18 @@ impl CacheKey {
         }
     }
 
-    /// The key under which the answer of a run made for `user` stands.
-    pub(crate) fn of_run(&self, run: &CachedRun, user: &Arc<str>) -> CacheKey {
-        let journal = run.journal.as_deref().map(Arc::from);
+    /// Returns the key of a call that continues with the journal of this result.
+    pub(crate) fn with_journal_of(&self, result: &QueryResult, user: &Arc<str>) -> CacheKey {
+        let journal = result.journal.as_deref().map(Arc::from);
         CacheKey {
             journal,
-            ..self.of_answer(run, user)
+            ..self.of_result(result, user)
         }
     }
 
-    /// The key under which a call with this one's journal finds that answer.
-    pub(super) fn of_answer(&self, run: &CachedRun, user: &Arc<str>) -> CacheKey {
-        if run.read_set.reads_identity() {
+    /// Returns the key of this call's result: with the user if the execution asked for it.
+    pub(super) fn of_result(&self, result: &QueryResult, user: &Arc<str>) -> CacheKey {
+        if result.read_set.reads_identity() {
             self.for_user(user)
         } else {
             self.clone()
@@ -87,6 +87,7 @@ impl CacheKey {
 
     pub(super) fn size(&self) -> usize {
         let optional = [&self.journal, &self.user].into_iter().flatten();
-        self.function.len() + self.args.len() + optional.map(|text| text.len()).sum::<usize>()
+        let optional: usize = optional.map(|text| text.len()).sum();
+        self.function.len() + self.args.len() + optional
     }
 }

@@ -5,12 +5,12 @@ use hashbrown::HashTable;
 use lentil_store::conflict::IntervalMap;
 use lentil_store::{Commit, Timestamp};
 
-use super::{CacheKey, CachedRun};
+use super::{CacheKey, QueryResult};
 
-/// The answers that are kept, by their calls and by what they have read.
+/// The cached results, by their keys and by their read sets.
 ///
-/// An answer is known by its slot. From a call to its answer it is one small table of slots, and the slot: of ten
-/// thousand answers most are not in the processor's cache, so that it counts how many places a hit looks at.
+/// Each entry has a slot. A hit touches two memory locations, the table of slots and the slot: with 10,000 entries each
+/// is likely a CPU cache miss.
 #[derive(Default)]
 pub(super) struct Entries {
     slots: Vec<Option<Entry>>,
@@ -18,42 +18,42 @@ pub(super) struct Entries {
     by_key: HashTable<u32>,
     readers: IntervalMap,
     bytes: usize,
-    /// Where the search for the next to go goes on.
-    hand: usize,
+    /// The slot at which the last search for an entry to evict ended.
+    clock_hand: usize,
 }
 
-/// An answer in the cache.
+/// A result in the cache.
 pub(super) struct Entry {
     pub(super) key: CacheKey,
     /// The hash of its key.
     pub(super) hash: u64,
-    pub(super) run: Arc<CachedRun>,
-    /// About how many bytes it takes.
+    pub(super) result: Arc<QueryResult>,
+    /// Its estimated memory in bytes.
     pub(super) size: usize,
-    /// The times at which it may be used.
-    pub(super) holds_ms: Range<f64>,
-    /// Whether it was used since the hand last came by.
+    /// The times at which it is valid.
+    pub(super) valid_ms: Range<f64>,
+    /// Whether it was used since the clock hand last passed.
     pub(super) was_used: bool,
 }
 
 impl Entries {
-    /// How many there are.
+    /// Returns the number of entries.
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
 
-    /// About how many bytes they take.
+    /// Returns the estimated memory of all entries, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The slot of a call's answer.
+    /// Returns the slot of a key's entry.
     pub(super) fn find(&self, hash: u64, key: &CacheKey) -> Option<u32> {
-        let is_its = |slot: &u32| {
+        let is_key = |slot: &u32| {
             self.get(*slot)
                 .is_some_and(|entry| entry.hash == hash && entry.key == *key)
         };
-        self.by_key.find(hash, is_its).copied()
+        self.by_key.find(hash, is_key).copied()
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
@@ -64,14 +64,14 @@ impl Entries {
         self.slots[slot as usize].as_mut()
     }
 
-    /// Adds an answer to a call that has none.
+    /// Inserts the entry of a key that has none.
     pub(super) fn insert(&mut self, entry: Entry) {
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
         self.bytes += entry.size;
-        self.readers.insert(&entry.run.read_set, u64::from(slot));
+        self.readers.insert(&entry.result.read_set, u64::from(slot));
         let hash = entry.hash;
         self.slots[slot as usize] = Some(entry);
         let slots = &self.slots;
@@ -86,43 +86,49 @@ impl Entries {
         if let Ok(found) = self.by_key.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
-        self.readers.remove(&entry.run.read_set, u64::from(slot));
+        self.readers.remove(&entry.result.read_set, u64::from(slot));
         self.bytes -= entry.size;
         self.free.push(slot);
     }
 
-    /// Removes an answer that was not used of late: the hand goes round, and passes once by each that was.
+    /// Evicts an entry by the CLOCK algorithm: the hand passes each recently used entry once.
     ///
-    /// There is one, or this does not end.
+    /// The cache must not be empty, because the hand would turn for ever.
     pub(super) fn evict(&mut self) {
+        debug_assert!(self.len() > 0, "evicting from an empty cache");
         loop {
-            self.hand = (self.hand + 1) % self.slots.len();
-            match &mut self.slots[self.hand] {
+            self.clock_hand = (self.clock_hand + 1) % self.slots.len();
+            match &mut self.slots[self.clock_hand] {
                 Some(entry) if entry.was_used => entry.was_used = false,
-                Some(_) => return self.remove(self.hand as u32),
+                Some(_) => return self.remove(self.clock_hand as u32),
                 None => {}
             }
         }
     }
 
-    /// The slots of the answers that have read what the commit has written, some of them more than once.
-    pub(super) fn touched_by(&self, commit: &Commit) -> Vec<u32> {
-        let mut touched = Vec::new();
+    /// Returns the slots of the results that the commit invalidates. A slot may occur more than once.
+    pub(super) fn invalidated_by(&self, commit: &Commit) -> Vec<u32> {
+        let mut invalidated = Vec::new();
         if !self.readers.is_empty() {
             for entry in commit.entries() {
                 self.readers
-                    .readers_of(entry, &mut |slot| touched.push(slot as u32));
+                    .readers_of(entry, &mut |slot| invalidated.push(slot as u32));
             }
         }
-        touched
+        invalidated
     }
 
-    /// The slots of the answers that were read before `timestamp`.
+    /// Returns the slots of the results that were read before `timestamp`.
     pub(super) fn older_than(&self, timestamp: Timestamp) -> Vec<u32> {
-        let is_older = |entry: &Entry| entry.run.timestamp < timestamp;
-        let slots = self.slots.iter().zip(0..);
-        let older = slots.filter(|(entry, _)| entry.as_ref().is_some_and(is_older));
-        older.map(|(_, slot)| slot).collect()
+        let mut older = Vec::new();
+        for (slot, entry) in (0..).zip(&self.slots) {
+            if let Some(entry) = entry
+                && entry.result.timestamp < timestamp
+            {
+                older.push(slot);
+            }
+        }
+        older
     }
 }
 
@@ -137,7 +143,7 @@ mod tests {
     use crate::{ExecutionId, RequestId, Visibility};
     use lentil_store::conflict::ReadSet;
 
-    /// All have one hash, which is the worst that can come.
+    /// All keys have the same hash: the worst case.
     const HASH: u64 = 7;
 
     fn key(name: &str) -> CacheKey {
@@ -146,12 +152,14 @@ mod tests {
 
     fn entries(names: &[&str]) -> Entries {
         let mut entries = Entries::default();
-        names.iter().for_each(|name| insert(&mut entries, name));
+        for name in names {
+            insert(&mut entries, name);
+        }
         entries
     }
 
     fn insert(entries: &mut Entries, name: &str) {
-        let run = Arc::new(CachedRun {
+        let result = Arc::new(QueryResult {
             result: Ok(Arc::new(Value::Null)),
             log_lines: Vec::new(),
             read_set: ReadSet::default(),
@@ -165,9 +173,9 @@ mod tests {
         entries.insert(Entry {
             key: key(name),
             hash: HASH,
-            run,
+            result,
             size: 10,
-            holds_ms: 0.0..0.0,
+            valid_ms: 0.0..0.0,
             was_used: false,
         });
     }
@@ -177,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_one_hash_are_told_apart_and_a_slot_is_taken_again() {
+    fn keys_with_equal_hashes_are_distinguished_and_slots_are_reused() {
         let mut entries = entries(&["a", "b", "c"]);
         assert_eq!(
             slots(&entries, ["a", "b", "c", "d"]),
@@ -193,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hand_passes_once_by_what_was_used() {
+    fn recently_used_entries_survive_one_turn_of_the_clock_hand() {
         let mut entries = entries(&["a", "b", "c"]);
         entries.get_mut(1).unwrap().was_used = true;
         entries.evict();

@@ -7,7 +7,7 @@ use lentil_store::{Commit, CommitObserver, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::cache::{CacheKey, CachedRun, QueryCache};
+use crate::cache::{CacheKey, QueryResult, QueryCache};
 
 /// Queries that run again at the same time; further ones wait in order, so that none starves another.
 const RUNS_AT_ONCE: usize = 16;
@@ -40,7 +40,7 @@ pub(crate) struct LiveQueries {
     state: Mutex<State>,
     has_touched: Arc<Notify>,
     /// Where queries that run again wait for their place.
-    pub(crate) places: Semaphore,
+    pub(crate) permits: Semaphore,
 }
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ struct Live {
     key: CacheKey,
     /// The answers whose reads are in the interval map, the oldest first: one, unless the query reads differently
     /// each time, as one does that asks for the time.
-    runs: Vec<Arc<CachedRun>>,
+    runs: Vec<Arc<QueryResult>>,
     mark: Arc<Mark>,
     watchers: Arc<Watchers>,
 }
@@ -82,13 +82,13 @@ impl Live {
 impl LiveQueries {
     /// No queries; commits are told to `cache` first.
     pub(crate) fn new(cache: Arc<QueryCache>) -> Arc<LiveQueries> {
-        let places = Semaphore::new(RUNS_AT_ONCE);
+        let permits = Semaphore::new(RUNS_AT_ONCE);
         let has_touched = Arc::new(Notify::new());
         let live = LiveQueries {
             cache,
             state: Mutex::default(),
             has_touched: Arc::clone(&has_touched),
-            places,
+            permits,
         };
         let live = Arc::new(live);
         tokio::spawn(wake_watchers(Arc::downgrade(&live), has_touched));
@@ -118,7 +118,7 @@ impl LiveQueries {
     pub(crate) fn watch(
         &self,
         key: &CacheKey,
-        run: &Arc<CachedRun>,
+        run: &Arc<QueryResult>,
         since: Timestamp,
         watcher: &Arc<Watcher>,
     ) -> Arc<Mark> {
@@ -187,7 +187,7 @@ impl State {
     }
 
     /// Follows an answer that holds; returns its mark, which it shares with others that hold.
-    fn keep(&mut self, number: u64, run: &Arc<CachedRun>) -> Arc<Mark> {
+    fn keep(&mut self, number: u64, run: &Arc<QueryResult>) -> Arc<Mark> {
         let live = self.live.get_mut(&number).expect("what has a key is live");
         if live.mark.is_touched() {
             live.runs
@@ -307,8 +307,8 @@ mod tests {
     }
 
     /// A result that read nothing, at a snapshot.
-    fn run(snapshot: u64) -> Arc<CachedRun> {
-        Arc::new(CachedRun {
+    fn run(snapshot: u64) -> Arc<QueryResult> {
+        Arc::new(QueryResult {
             result: Ok(Arc::new(Value::Null)),
             log_lines: Vec::new(),
             read_set: ReadSet::default(),

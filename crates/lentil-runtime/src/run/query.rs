@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::check::{check_args, check_result};
 use super::guard::guard;
 use super::nested::wrong_kind;
-use crate::cache::{CacheKey, CachedRun, Gate, Lookup, args_json};
+use crate::cache::{CacheKey, QueryResult, ConcurrencyLimit, CacheRequest, args_json};
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run_query(
     args: Object,
     journal: Option<String>,
     call: &Call,
-) -> Result<Arc<CachedRun>> {
+) -> Result<Arc<QueryResult>> {
     let began = Instant::now();
     let result = query_published(function, args, journal, call).await;
     if let Ok(run) = &result {
@@ -42,7 +42,7 @@ async fn query_published(
     args: Object,
     journal: Option<String>,
     call: &Call,
-) -> Result<Arc<CachedRun>> {
+) -> Result<Arc<QueryResult>> {
     let store = call.engine.store();
     let query = CachedQuery {
         function,
@@ -50,7 +50,7 @@ async fn query_published(
         args,
         journal,
         since: store.catch_up().await.map_err(store_error)?,
-        gate: None,
+        limit: None,
     };
     let run = look_up(query, call).await?;
     store
@@ -61,7 +61,7 @@ async fn query_published(
 }
 
 /// Records the execution of a query, whether it ran itself or got the result of another execution.
-fn record_query(function: &Function, call: &Call, began: Instant, result: &Result<Arc<CachedRun>>) {
+fn record_query(function: &Function, call: &Call, began: Instant, result: &Result<Arc<QueryResult>>) {
     let run = result.as_ref().ok();
     let outcome = match result {
         Ok(run) => run.result.as_ref().map(drop).map_err(Error::clone),
@@ -91,19 +91,19 @@ pub(crate) struct CachedQuery<'a> {
     pub(crate) journal: Option<String>,
     /// The result includes every commit up to this timestamp.
     pub(crate) since: Timestamp,
-    pub(crate) gate: Option<Gate<'a>>,
+    pub(crate) limit: Option<ConcurrencyLimit<'a>>,
 }
 
 /// Returns a valid result of a query. Its timestamp may not be published yet.
-pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<CachedRun>> {
+pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<QueryResult>> {
     let engine = &call.engine;
     check_args(engine, query.function, &query.args)?;
-    let lookup = Lookup {
+    let lookup = CacheRequest {
         key: query.key,
         user: call.auth.identity().key(),
         since: query.since,
         now_ms: engine.now_ms(),
-        gate: query.gate,
+        limit: query.limit,
     };
     if let Some(run) = engine.cache().get(&lookup) {
         return Ok(run);
@@ -114,7 +114,7 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<C
         Ok(executed.await?.0)
     };
     // Boxed, because a call that hits the cache should not carry the large future of an execution.
-    Box::pin(engine.cache().get_or_run(lookup, running)).await
+    Box::pin(engine.cache().get_or_execute(lookup, running)).await
 }
 
 /// Executes a query on a snapshot, and returns the snapshot if the function left it usable.
@@ -127,7 +127,7 @@ pub(crate) async fn execute_query(
     journal: Option<String>,
     call: &Call,
     snapshot: Box<dyn Snapshot>,
-) -> Result<(CachedRun, Box<dyn Snapshot>)> {
+) -> Result<(QueryResult, Box<dyn Snapshot>)> {
     let Runner::Query(run) = &function.runner else {
         return Err(wrong_kind(function, FunctionKind::Query));
     };
@@ -157,7 +157,7 @@ pub(crate) async fn execute_query(
     if auth.was_asked() {
         read_set.note_identity();
     }
-    let mut run = CachedRun {
+    let mut run = QueryResult {
         result: result.map(Arc::new),
         log_lines: log.lines(),
         read_set,
@@ -235,7 +235,7 @@ fn abandoned(name: &str) -> Error {
 }
 
 /// Returns a copy of a query's result.
-pub(crate) fn into_value(run: &CachedRun) -> Result<Value> {
+pub(crate) fn into_value(run: &QueryResult) -> Result<Value> {
     match &run.result {
         Ok(value) => Ok(Value::clone(value)),
         Err(error) => Err(error.clone()),

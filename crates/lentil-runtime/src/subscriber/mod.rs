@@ -7,7 +7,7 @@ use lentil_call::{Error, FunctionKind, FunctionPath, Identity, Result};
 use lentil_store::Timestamp;
 use lentil_values::Object;
 
-use crate::cache::{CacheKey, CachedRun, args_json};
+use crate::cache::{CacheKey, QueryResult, args_json};
 use crate::engine::{Engine, Function};
 use crate::live::{Mark, Watcher};
 use crate::memory::{Account, Charge, Watched};
@@ -39,7 +39,7 @@ pub struct Update {
     /// Every query's answer holds at this timestamp; never before the last update's.
     pub timestamp: Timestamp,
     /// The queries that are answered for the first time, or otherwise than before.
-    pub changes: Vec<(u32, Arc<CachedRun>)>,
+    pub changes: Vec<(u32, Arc<QueryResult>)>,
 }
 
 /// A query of the client's.
@@ -55,12 +55,12 @@ struct Subscribed {
     function: Result<Arc<Function>>,
     answer: Option<Answer>,
     /// What the client has been told last.
-    told: Option<Arc<CachedRun>>,
+    told: Option<Arc<QueryResult>>,
 }
 
 /// The answer to a query, watched.
 struct Answer {
-    run: Arc<CachedRun>,
+    run: Arc<QueryResult>,
     key: CacheKey,
     mark: Arc<Mark>,
     _watched: Watched,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{Answer, Subscribed, Subscriber, Update};
-use crate::cache::{CacheKey, CachedRun, Gate};
+use crate::cache::{CacheKey, QueryResult, ConcurrencyLimit};
 use crate::engine::{Call, Engine};
 use crate::executions::Ended;
 use crate::memory::Charge;
@@ -90,7 +90,7 @@ impl Subscriber {
         if self.due(timestamp).is_empty() {
             return Ok(timestamp);
         }
-        let _place = engine.live().places.acquire().await;
+        let _place = engine.live().permits.acquire().await;
         'fresh: loop {
             let mut snapshot = published_snapshot(&engine).await.map_err(store_error)?;
             let timestamp = snapshot.timestamp();
@@ -141,14 +141,14 @@ impl Subscriber {
     }
 
     /// Takes an answer that is known to hold at `since`, and watches it.
-    fn keep(&mut self, number: u32, run: Arc<CachedRun>, since: Timestamp) {
+    fn keep(&mut self, number: u32, run: Arc<QueryResult>, since: Timestamp) {
         let (live, visibility) = (self.engine.live(), self.identity.visibility());
         let Some(query) = self.queries.get_mut(&number) else {
             return;
         };
         let args = Arc::clone(&query.args_json);
         let key =
-            CacheKey::of_json(query.path.shared(), args, None, visibility).of_run(&run, &self.user);
+            CacheKey::of_json(query.path.shared(), args, None, visibility).with_journal_of(&run, &self.user);
         let mark = live.watch(&key, &run, since, &self.watcher);
         query.journal.clone_from(&run.journal);
         let _watched = self.account.watch(run.charge.bytes());
@@ -170,9 +170,9 @@ impl Subscribed {
         engine: &Engine,
         identity: &Identity,
         since: Timestamp,
-    ) -> Result<Arc<CachedRun>> {
-        let gate = Gate {
-            places: &engine.live().places,
+    ) -> Result<Arc<QueryResult>> {
+        let limit = ConcurrencyLimit {
+            permits: &engine.live().permits,
             store: &**engine.store(),
         };
         let (call, began) = (self.call(engine, identity), Instant::now());
@@ -186,7 +186,7 @@ impl Subscribed {
                     args,
                     journal,
                     since,
-                    gate: Some(gate),
+                    limit: Some(limit),
                 };
                 look_up(query, &call).instrument(call.span()).await
             }
@@ -208,7 +208,7 @@ impl Subscribed {
 
     /// Records an execution, and logs its failure. Does neither for the answer of another call, so that an execution
     /// is recorded once for all its watchers.
-    fn note(&self, call: &Call, began: Instant, run: &CachedRun) {
+    fn note(&self, call: &Call, began: Instant, run: &QueryResult) {
         if run.execution != call.execution {
             return;
         }
@@ -227,7 +227,7 @@ impl Subscribed {
     }
 
     /// What the client is to be told, if it has been told otherwise.
-    fn tell(&mut self) -> Option<Arc<CachedRun>> {
+    fn tell(&mut self) -> Option<Arc<QueryResult>> {
         let run = &self.answer.as_ref()?.run;
         if self
             .told
@@ -244,8 +244,8 @@ impl Subscribed {
 }
 
 /// The answer of a query that did not come to read anything.
-fn failed(error: Error, timestamp: Timestamp, call: &Call) -> CachedRun {
-    CachedRun {
+fn failed(error: Error, timestamp: Timestamp, call: &Call) -> QueryResult {
+    QueryResult {
         result: Err(error),
         log_lines: Vec::new(),
         read_set: ReadSet::default(),
@@ -258,7 +258,7 @@ fn failed(error: Error, timestamp: Timestamp, call: &Call) -> CachedRun {
     }
 }
 
-fn says_the_same(a: &Arc<CachedRun>, b: &Arc<CachedRun>) -> bool {
+fn says_the_same(a: &Arc<QueryResult>, b: &Arc<QueryResult>) -> bool {
     let is_same = match (&a.result, &b.result) {
         (Ok(a), Ok(b)) => Arc::ptr_eq(a, b) || a == b,
         (Err(a), Err(b)) => (a.code(), a.message(), a.data()) == (b.code(), b.message(), b.data()),

@@ -60,7 +60,7 @@ fn live() -> TestBackend {
 }
 
 fn values(update: &Update) -> BTreeMap<u32, Value> {
-    let value = |run: &lentil_runtime::cache::CachedRun| match &run.result {
+    let value = |run: &lentil_runtime::cache::QueryResult| match &run.result {
         Ok(value) => Value::clone(value),
         Err(error) => error.data().cloned().unwrap(),
     };

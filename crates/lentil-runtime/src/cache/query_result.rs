@@ -8,50 +8,49 @@ use lentil_values::{JsonForm, Value, allocation};
 use crate::memory::Charge;
 use crate::{Error, ExecutionId, RequestId};
 
-/// A query's answer, and what it rests on.
+/// The result of an execution of a query, and the reads that it depends on.
 #[derive(Debug)]
-pub struct CachedRun {
+pub struct QueryResult {
     /// The result, or the function's error.
     pub result: Result<Arc<Value>, Error>,
-    /// What the query logged.
+    /// The log lines of the execution.
     pub log_lines: Vec<String>,
-    /// What it read.
+    /// The reads that the result depends on.
     pub read_set: ReadSet,
-    /// The snapshot it read from.
+    /// The timestamp of the snapshot that the query read.
     pub timestamp: Timestamp,
-    /// The end of the page it read, if it paginated.
+    /// The end of the page that the query read, if it paginated.
     pub journal: Option<String>,
-    /// The result as `JSON.stringify` writes it, from when it was first asked for.
+    /// The result as `JSON.stringify` writes it, once it was asked for.
     pub json: OnceLock<Bytes>,
     /// The charge for the memory of all fields, shared by all holders.
     pub charge: Charge,
     /// The request that caused the execution; the log has an error under this id.
     pub request_id: RequestId,
-    /// The execution that it comes from.
+    /// The execution that computed it.
     pub execution: ExecutionId,
 }
 
-/// Copies of a read set's intervals: its own, and those in the interval maps of the cache and of live queries.
+/// Copies of a read set's intervals: one in the set, and one each in the interval maps of the cache and of live queries.
 const COPIES_OF_INTERVALS: usize = 3;
 
-impl CachedRun {
-    /// Estimates the memory that it takes, its JSON apart.
+impl QueryResult {
+    /// Estimates its memory in bytes, without its JSON.
     pub fn heap_size(&self) -> usize {
-        let result = self.result.as_ref().map_or(0, |value| value.heap_size());
-        let lines: usize = self
-            .log_lines
-            .iter()
-            .map(|line| allocation(line.len()))
-            .sum();
-        let journal = self
-            .journal
-            .as_ref()
-            .map_or(0, |journal| allocation(journal.len()));
-        let reads = COPIES_OF_INTERVALS * self.read_set.heap_size();
-        allocation(size_of::<CachedRun>()) + result + lines + journal + reads
+        let mut bytes = allocation(size_of::<QueryResult>());
+        if let Ok(value) = &self.result {
+            bytes += value.heap_size();
+        }
+        for line in &self.log_lines {
+            bytes += allocation(line.len());
+        }
+        if let Some(journal) = &self.journal {
+            bytes += allocation(journal.len());
+        }
+        bytes + COPIES_OF_INTERVALS * self.read_set.heap_size()
     }
 
-    /// The result as `JSON.stringify` writes it, or the function's error.
+    /// Returns the result as `JSON.stringify` writes it, or the function's error.
     pub(crate) fn json(&self) -> Result<Bytes, Error> {
         let value = self.result.as_ref().map_err(Error::clone)?;
         let exactly = || {
