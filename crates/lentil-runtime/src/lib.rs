@@ -67,5 +67,5 @@ pub use storage::{
     File, FileInfo, FileMetadata, Files, StorageActions, StorageReader, StorageWriter,
     StoreFileError, StoredFile, UploadTokenError,
 };
-pub use subscriber::{Subscriber, Update, Wakes};
+pub use subscriber::{ChangeNotifier, Subscriber, Update};
 pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};

@@ -294,8 +294,8 @@ impl State {
         };
         // The key contains the journal of this request, which a repeated request has too.
         let key = request.key.of_result(result, &request.user);
-        // The value's size is added for its JSON text, which a caller may ask for later.
-        let size = ENTRY_OVERHEAD_BYTES + 2 * key.size() + result.heap_size() + value.size();
+        // The charge covers the result; the value's size is added for its JSON text, which a caller may ask for later.
+        let size = ENTRY_OVERHEAD_BYTES + 2 * key.size() + result.charge.bytes() + value.size();
         let is_valid = self
             .recent
             .leave_valid(&result.read_set, result.timestamp);

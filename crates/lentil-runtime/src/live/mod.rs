@@ -1,15 +1,15 @@
-//! Live queries: those that someone watches, and what wakes the watchers.
+//! Live queries: the queries that clients watch, and the notification of their watchers.
 //!
 //! ```text
-//! commit ─ observer ─► interval map ─► marks of the touched queries ─► their watchers wake, off the commit path
-//! watcher ─► runs again what is marked (through the cache: one run however many watch) ─► all at one timestamp
+//! commit ─ observer ─► interval map ─► invalidations of results ─► watchers are notified, off the commit path
+//! watcher ─► evaluates invalidated queries again (one execution, however many watch) ─► all at one timestamp
 //! ```
 //!
-//! A mark belongs to one answer: it is set by the first commit that touches what the answer read, before that commit
-//! is published. So an answer holds at a published timestamp exactly when its mark is not set, or set later than
-//! that. A [`Subscriber`] is one client's queries; [`Subscriber::refresh`] finds a timestamp at which every one has an
-//! answer that holds.
+//! Each watched result has an [`Invalidation`]. The first commit that invalidates the result sets it, before the commit
+//! is published. So a result is valid at a published timestamp exactly if its invalidation is unset or later.
 
+mod invalidation;
 mod queries;
 
-pub(crate) use queries::{LiveQueries, Mark, Watcher};
+pub(crate) use invalidation::Invalidation;
+pub(crate) use queries::{LiveQueries, Watcher};

@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use lentil_store::conflict::{IntervalMap, RecentCommits};
@@ -7,103 +6,91 @@ use lentil_store::{Commit, CommitObserver, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::cache::{CacheKey, QueryResult, QueryCache};
+use super::Invalidation;
+use crate::cache::{CacheKey, QueryCache, QueryResult};
 
-/// Queries that run again at the same time; further ones wait in order, so that none starves another.
-const RUNS_AT_ONCE: usize = 16;
+/// Live queries that execute at the same time. Others wait in order, so that no query starves.
+const MAX_EXECUTIONS: usize = 16;
 
-/// When the first commit touched what an answer had read, if one has.
-#[derive(Default)]
-pub(crate) struct Mark(AtomicU64);
-
-impl Mark {
-    pub(crate) fn is_touched(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
-    }
-
-    /// Returns whether the answer still holds at a published timestamp.
-    pub(crate) fn holds_at(&self, timestamp: Timestamp) -> bool {
-        let touched = self.0.load(Ordering::Acquire);
-        touched == 0 || touched > timestamp.as_nanos()
-    }
-}
-
-/// One who is woken when a query may have changed.
+/// A subscriber that is notified when a query that it watches may have changed.
 pub(crate) struct Watcher {
     number: u64,
-    pub(crate) wake: Notify,
+    pub(crate) changed: Notify,
 }
 
-/// The queries that are watched, by what their answers have read.
+/// The watched queries, indexed by the read sets of their results.
 pub(crate) struct LiveQueries {
     cache: Arc<QueryCache>,
     state: Mutex<State>,
-    has_touched: Arc<Notify>,
-    /// Where queries that run again wait for their place.
+    /// Notified when `State::to_notify` is not empty, and when this is dropped.
+    has_invalidated: Arc<Notify>,
+    /// One permit for each execution of a live query.
     pub(crate) permits: Semaphore,
 }
 
 #[derive(Default)]
 struct State {
-    live: HashMap<u64, Live>,
+    queries: HashMap<u64, LiveQuery>,
     by_key: HashMap<CacheKey, u64>,
     readers: IntervalMap,
     recent: RecentCommits,
-    /// The watchers of the queries that commits have touched and nobody has woken yet.
-    touched: Vec<Arc<Watchers>>,
-    next: u64,
+    /// The watchers of the queries that commits have invalidated, until they are notified.
+    to_notify: Vec<Arc<Watchers>>,
+    /// The latest number of a query or a watcher.
+    latest: u64,
 }
 
-/// The watchers of one query, and how many times each watches it.
+/// The watchers of one query by their numbers, and how many times each watches it.
 type Watchers = Mutex<HashMap<u64, (Arc<Watcher>, usize)>>;
 
-struct Live {
+struct LiveQuery {
     key: CacheKey,
-    /// The answers whose reads are in the interval map, the oldest first: one, unless the query reads differently
-    /// each time, as one does that asks for the time.
-    runs: Vec<Arc<QueryResult>>,
-    mark: Arc<Mark>,
+    /// The results whose reads are in the interval map, the oldest first. There is one, unless the query reads different
+    /// intervals each time, such as a query that asks for the time.
+    results: Vec<Arc<QueryResult>>,
+    invalidation: Arc<Invalidation>,
     watchers: Arc<Watchers>,
 }
 
-impl Live {
-    /// Marks the answers that a commit at `timestamp` has touched, and adds their watchers to `touched`.
-    fn touch(&self, timestamp: Timestamp, touched: &mut Vec<Arc<Watchers>>) {
-        // An answer may already include a commit that is only now notified. The watchers of a marked query have been
-        // woken for it.
-        let is_later = self.runs.iter().any(|run| run.timestamp < timestamp);
-        if is_later && !self.mark.is_touched() {
-            self.mark.0.store(timestamp.as_nanos(), Ordering::Release);
-            touched.push(Arc::clone(&self.watchers));
+impl LiveQuery {
+    /// Sets the invalidation for a commit at `timestamp`, and adds the watchers to `to_notify`.
+    fn invalidate(&self, timestamp: Timestamp, to_notify: &mut Vec<Arc<Watchers>>) {
+        // A result may already include a commit that the observer is only now notified of.
+        let is_later = self
+            .results
+            .iter()
+            .any(|result| result.timestamp < timestamp);
+        // When the invalidation is set already, the watchers have been notified of it.
+        if is_later && !self.invalidation.is_set() {
+            self.invalidation.set(timestamp);
+            to_notify.push(Arc::clone(&self.watchers));
         }
     }
 }
 
 impl LiveQueries {
-    /// No queries; commits are told to `cache` first.
+    /// Returns the live queries of a new runtime. They notify `cache` of each commit first.
     pub(crate) fn new(cache: Arc<QueryCache>) -> Arc<LiveQueries> {
-        let permits = Semaphore::new(RUNS_AT_ONCE);
-        let has_touched = Arc::new(Notify::new());
-        let live = LiveQueries {
+        let has_invalidated = Arc::new(Notify::new());
+        let live = Arc::new(LiveQueries {
             cache,
             state: Mutex::default(),
-            has_touched: Arc::clone(&has_touched),
-            permits,
-        };
-        let live = Arc::new(live);
-        tokio::spawn(wake_watchers(Arc::downgrade(&live), has_touched));
+            has_invalidated: Arc::clone(&has_invalidated),
+            permits: Semaphore::new(MAX_EXECUTIONS),
+        });
+        tokio::spawn(notify_watchers(Arc::downgrade(&live), has_invalidated));
         live
     }
 
     pub(crate) fn watcher(&self) -> Arc<Watcher> {
-        let number = self.state.lock().number();
+        let number = self.state.lock().next_number();
         Arc::new(Watcher {
             number,
-            wake: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
-    /// Keeps the commits after `timestamp` at hand until the pin is dropped.
+    /// Remembers the commits after `timestamp` until the pin is dropped.
     pub(crate) fn pin(self: &Arc<Self>, timestamp: Timestamp) -> Pin {
         self.state.lock().recent.pin(timestamp);
         Pin {
@@ -112,43 +99,42 @@ impl LiveQueries {
         }
     }
 
-    /// Begins to watch a query that was answered `run`, known to hold at `since`, which is pinned.
+    /// Begins to watch a query with a result that is valid at `since`, which must be pinned.
     ///
-    /// The mark is set already if a commit since then has touched the answer.
+    /// The returned invalidation is set already if a commit since then invalidates the result.
     pub(crate) fn watch(
         &self,
         key: &CacheKey,
-        run: &Arc<QueryResult>,
+        result: &Arc<QueryResult>,
         since: Timestamp,
         watcher: &Arc<Watcher>,
-    ) -> Arc<Mark> {
+    ) -> Arc<Invalidation> {
         let mut state = self.state.lock();
-        let touched = state
-            .recent
-            .first_invalidating(&run.read_set, run.timestamp.max(since));
+        let since = result.timestamp.max(since);
+        let invalidated = state.recent.first_invalidating(&result.read_set, since);
         let number = match state.by_key.get(key) {
             Some(number) => *number,
-            None => state.begin(key),
+            None => state.add_query(key),
         };
-        let live = &state.live[&number];
-        live.watchers
-            .lock()
+        let mut watchers = state.queries[&number].watchers.lock();
+        let (_, count) = watchers
             .entry(watcher.number)
-            .or_insert_with(|| (Arc::clone(watcher), 0))
-            .1 += 1;
-        match touched {
-            Some(touched) => Arc::new(Mark(AtomicU64::new(touched.as_nanos()))),
-            None => state.keep(number, run),
+            .or_insert_with(|| (Arc::clone(watcher), 0));
+        *count += 1;
+        drop(watchers);
+        match invalidated {
+            Some(timestamp) => Arc::new(Invalidation::at(timestamp)),
+            None => state.add_result(number, result),
         }
     }
 
-    /// Ends one watch of a query; the last one's end forgets it.
+    /// Ends one watch of a query. The query is removed with its last watcher.
     pub(crate) fn unwatch(&self, key: &CacheKey, watcher: &Watcher) {
         let mut state = self.state.lock();
         let Some(number) = state.by_key.get(key).copied() else {
             return;
         };
-        let watchers = Arc::clone(&state.live[&number].watchers);
+        let watchers = Arc::clone(&state.queries[&number].watchers);
         let mut watchers = watchers.lock();
         if let Some((_, count)) = watchers.get_mut(&watcher.number) {
             *count -= 1;
@@ -157,90 +143,94 @@ impl LiveQueries {
             }
         }
         if watchers.is_empty() {
-            state.end(number);
+            state.remove_query(number);
         }
     }
 
-    /// How many queries are watched.
+    /// Returns the number of watched queries.
     pub(crate) fn len(&self) -> usize {
-        self.state.lock().live.len()
+        self.state.lock().queries.len()
     }
 }
 
 impl State {
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    fn next_number(&mut self) -> u64 {
+        self.latest += 1;
+        self.latest
     }
 
-    fn begin(&mut self, key: &CacheKey) -> u64 {
-        let number = self.number();
-        let live = Live {
+    fn add_query(&mut self, key: &CacheKey) -> u64 {
+        let number = self.next_number();
+        let query = LiveQuery {
             key: key.clone(),
-            runs: Vec::new(),
-            mark: Arc::default(),
+            results: Vec::new(),
+            invalidation: Arc::default(),
             watchers: Arc::default(),
         };
-        self.live.insert(number, live);
+        self.queries.insert(number, query);
         self.by_key.insert(key.clone(), number);
         number
     }
 
-    /// Follows an answer that holds; returns its mark, which it shares with others that hold.
-    fn keep(&mut self, number: u64, run: &Arc<QueryResult>) -> Arc<Mark> {
-        let live = self.live.get_mut(&number).expect("what has a key is live");
-        if live.mark.is_touched() {
-            live.runs
-                .drain(..)
-                .for_each(|old| self.readers.remove(&old.read_set, number));
-            live.mark = Arc::default();
+    /// Adds a valid result of a query. Its invalidation is shared by all valid results of the query.
+    fn add_result(&mut self, number: u64, result: &Arc<QueryResult>) -> Arc<Invalidation> {
+        let query = self
+            .queries
+            .get_mut(&number)
+            .expect("the caller has looked the query up");
+        if query.invalidation.is_set() {
+            for old in query.results.drain(..) {
+                self.readers.remove(&old.read_set, number);
+            }
+            query.invalidation = Arc::default();
         }
-        // An answer without holders need not be followed or kept.
+        // A result that only this list holds is no longer watched.
         let readers = &mut self.readers;
-        live.runs.retain(|old| {
-            let is_held = Arc::strong_count(old) > 1;
-            if !is_held {
+        query.results.retain(|old| {
+            let is_watched = Arc::strong_count(old) > 1;
+            if !is_watched {
                 readers.remove(&old.read_set, number);
             }
-            is_held
+            is_watched
         });
-        if !live
-            .runs
+        let is_known = query
+            .results
             .iter()
-            .any(|other| Arc::ptr_eq(other, run) || other.read_set == run.read_set)
-        {
-            self.readers.insert(&run.read_set, number);
-            live.runs.push(Arc::clone(run));
+            .any(|other| Arc::ptr_eq(other, result) || other.read_set == result.read_set);
+        if !is_known {
+            self.readers.insert(&result.read_set, number);
+            query.results.push(Arc::clone(result));
         }
-        Arc::clone(&live.mark)
+        Arc::clone(&query.invalidation)
     }
 
-    fn end(&mut self, number: u64) {
-        let Some(live) = self.live.remove(&number) else {
+    fn remove_query(&mut self, number: u64) {
+        let Some(query) = self.queries.remove(&number) else {
             return;
         };
-        live.runs
-            .iter()
-            .for_each(|run| self.readers.remove(&run.read_set, number));
-        self.by_key.remove(&live.key);
+        for result in &query.results {
+            self.readers.remove(&result.read_set, number);
+        }
+        self.by_key.remove(&query.key);
     }
 }
 
 impl CommitObserver for LiveQueries {
     fn committed(&self, commit: &Arc<Commit>) {
+        // The cache is invalidated first, so that a notified watcher does not find a stale result there.
         self.cache.committed(commit);
         let mut state = self.state.lock();
         let state = &mut *state;
         if !state.readers.is_empty() {
             for entry in commit.entries() {
                 state.readers.readers_of(entry, &mut |number| {
-                    state.live[&number].touch(commit.timestamp, &mut state.touched);
+                    state.queries[&number].invalidate(commit.timestamp, &mut state.to_notify);
                 });
             }
         }
         state.recent.add(commit);
-        if !state.touched.is_empty() {
-            self.has_touched.notify_one();
+        if !state.to_notify.is_empty() {
+            self.has_invalidated.notify_one();
         }
     }
 
@@ -248,34 +238,39 @@ impl CommitObserver for LiveQueries {
         self.cache.everything_changed(timestamp);
         let mut state = self.state.lock();
         let state = &mut *state;
-        for live in state.live.values() {
-            live.touch(timestamp, &mut state.touched);
+        for query in state.queries.values() {
+            query.invalidate(timestamp, &mut state.to_notify);
         }
         state.recent.forget_all(timestamp);
-        self.has_touched.notify_one();
+        self.has_invalidated.notify_one();
     }
 }
 
-/// Wakes the watchers of what commits have touched, so that a commit need not wait for it.
-async fn wake_watchers(live: Weak<LiveQueries>, has_touched: Arc<Notify>) {
+/// Notifies the watchers of invalidated queries, in a task of its own, so that commits do not wait for it.
+async fn notify_watchers(live: Weak<LiveQueries>, has_invalidated: Arc<Notify>) {
     while let Some(strong) = live.upgrade() {
-        let touched = std::mem::take(&mut strong.state.lock().touched);
+        let to_notify = std::mem::take(&mut strong.state.lock().to_notify);
+        // Dropped before the wait, so that this task does not keep the live queries alive.
         drop(strong);
-        for watchers in touched {
-            let woken: Vec<_> = watchers
+        for watchers in to_notify {
+            // The lock is released before the notification, because a notified watcher takes it.
+            let watchers: Vec<_> = watchers
                 .lock()
                 .values()
                 .map(|(watcher, _)| Arc::clone(watcher))
                 .collect();
-            woken.iter().for_each(|watcher| watcher.wake.notify_one());
+            for watcher in watchers {
+                watcher.changed.notify_one();
+            }
         }
-        has_touched.notified().await;
+        has_invalidated.notified().await;
     }
 }
 
 impl Drop for LiveQueries {
     fn drop(&mut self) {
-        self.has_touched.notify_one();
+        // Ends the task that notifies watchers.
+        self.has_invalidated.notify_one();
     }
 }
 
@@ -295,19 +290,19 @@ impl Drop for Pin {
 mod tests {
     use std::sync::OnceLock;
 
+    use lentil_store::conflict::ReadSet;
     use lentil_values::{Object, Value};
 
     use super::*;
     use crate::memory::Charge;
     use crate::{ExecutionId, RequestId, Visibility};
-    use lentil_store::conflict::ReadSet;
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
     }
 
     /// A result that read nothing, at a snapshot.
-    fn run(snapshot: u64) -> Arc<QueryResult> {
+    fn result(snapshot: u64) -> Arc<QueryResult> {
         Arc::new(QueryResult {
             result: Ok(Arc::new(Value::Null)),
             log_lines: Vec::new(),
@@ -322,19 +317,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn watchers_are_woken_when_everything_changed_after_their_results() {
+    async fn watchers_are_notified_when_everything_changed_after_their_results() {
         let live = LiveQueries::new(Arc::new(QueryCache::new(1 << 20)));
         let [older, newer] = [live.watcher(), live.watcher()];
         let key = |name: &str| CacheKey::new(name, &Object::new(), None, Visibility::Public);
-        let before = live.watch(&key("a"), &run(4), at(4), &older);
-        let after = live.watch(&key("b"), &run(6), at(6), &newer);
+        let before = live.watch(&key("a"), &result(4), at(4), &older);
+        let after = live.watch(&key("b"), &result(6), at(6), &newer);
         live.everything_changed(at(6));
-        older.wake.notified().await;
-        assert!(before.is_touched() && before.holds_at(at(5)) && !before.holds_at(at(6)));
-        assert!(!after.is_touched());
+        older.changed.notified().await;
+        assert!(before.is_set() && before.is_valid_at(at(5)) && !before.is_valid_at(at(6)));
+        assert!(!after.is_set());
 
-        // A result that was computed meanwhile does not hold either.
-        let late = live.watch(&key("c"), &run(5), at(5), &older);
-        assert!(!late.holds_at(at(6)));
+        // A result that was computed meanwhile is not valid either.
+        let late = live.watch(&key("c"), &result(5), at(5), &older);
+        assert!(!late.is_valid_at(at(6)));
     }
 }

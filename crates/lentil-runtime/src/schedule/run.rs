@@ -47,7 +47,7 @@ impl Runtime {
             None,
         );
         client.add(CRONS, path("_system/crons:list"), Object::new(), None);
-        let wakes = client.wakes();
+        let changes = client.change_notifier();
         let mut pending: Vec<Pending> = Vec::new();
         let mut crons: Vec<Planned> = Vec::new();
         let mut running = JoinSet::new();
@@ -86,7 +86,7 @@ impl Runtime {
             }
             let sleep = time_to_sleep(&pending, &active, cron_ms, now_ms);
             tokio::select! {
-                () = wakes.woken() => {}
+                () = changes.changed() => {}
                 () = tokio::time::sleep(sleep) => {}
                 Some(done) = running.join_next() => {
                     if let Ok(id) = done {

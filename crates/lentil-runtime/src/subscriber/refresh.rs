@@ -1,203 +1,230 @@
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use lentil_call::{Backoff, Caller, Error, FunctionKind, Identity, Result, store_error};
-use lentil_store::Timestamp;
 use lentil_store::conflict::ReadSet;
+use lentil_store::{Snapshot, Timestamp};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Answer, Subscribed, Subscriber, Update};
-use crate::cache::{CacheKey, QueryResult, ConcurrencyLimit};
+use super::{Subscriber, Subscription, Update, WatchedResult};
+use crate::cache::{CacheKey, ConcurrencyLimit, QueryResult};
 use crate::engine::{Call, Engine};
 use crate::executions::Ended;
 use crate::memory::Charge;
 use crate::run::{CachedQuery, check_args, execute_query, key_of, look_up, published_snapshot};
 
-/// Queries of one client that run at the same time.
-const RUNS_OF_ONE: usize = 8;
-/// Attempts to find a timestamp at which all answers hold, before all are computed from one snapshot.
-const LOOSE_ATTEMPTS: usize = 3;
-/// The first and the longest pause between attempts while the server itself fails.
+/// Queries of one client that are evaluated at the same time.
+const MAX_CONCURRENT_QUERIES: usize = 8;
+/// Attempts to find a timestamp at which all results are valid, before all are evaluated on one snapshot.
+const MAX_ATTEMPTS: usize = 3;
+/// The first pause before a retry, when the server itself fails.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause before a retry.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 impl Subscriber {
-    /// Answers the queries that are new or may have changed, at one timestamp, which is at or after `floor`.
+    /// Evaluates the queries that are new or invalidated, at one timestamp at or after `floor`.
     ///
-    /// Where the server itself fails, it is tried again until it does not. An answer equal to the last is left out.
+    /// When the server itself fails, it tries again until it succeeds. The update leaves out results that equal those
+    /// sent last.
     pub async fn refresh(&mut self, floor: Timestamp) -> Update {
         let mut backoff = Backoff::new(RETRY_PAUSE, MAX_RETRY_PAUSE);
         let timestamp = loop {
-            match self.answer_all(floor).await {
+            match self.evaluate(floor).await {
                 Ok(timestamp) => break timestamp,
                 Err(error) => {
-                    tracing::warn!(
-                        code = error.code().as_str(),
-                        "live queries cannot be answered: {error}"
-                    );
+                    let code = error.code().as_str();
+                    tracing::warn!(code, "failed to evaluate live queries: {error}");
                     tokio::time::sleep(backoff.next_pause()).await;
                 }
             }
         };
         self.timestamp = timestamp;
-        let changes = self
-            .queries
-            .iter_mut()
-            .filter_map(|(number, query)| Some((*number, query.tell()?)))
-            .collect();
+        let mut changes = Vec::new();
+        for (query_id, query) in &mut self.queries {
+            if let Some(result) = query.take_unsent() {
+                changes.push((*query_id, result));
+            }
+        }
         Update { timestamp, changes }
     }
 
-    async fn answer_all(&mut self, floor: Timestamp) -> Result<Timestamp> {
+    /// Evaluates queries until the results of all are valid at one timestamp, which it returns.
+    async fn evaluate(&mut self, floor: Timestamp) -> Result<Timestamp> {
         let engine = self.engine.clone();
         let store = engine.store();
+        // `watch` checks each result against the commits since its evaluation began.
         let _pin = engine.live().pin(store.published());
         let caught_up = store.catch_up().await.map_err(store_error)?;
         let mut timestamp = self.timestamp.max(floor).max(caught_up);
-        for _ in 0..LOOSE_ATTEMPTS {
-            let due = self.due(timestamp);
-            if due.is_empty() {
+        for _ in 0..MAX_ATTEMPTS {
+            let stale = self.stale_at(timestamp);
+            if stale.is_empty() {
                 return Ok(timestamp);
             }
             let since = store.catch_up().await.map_err(store_error)?;
-            let runs = due.into_iter().map(|number| {
-                let (engine, identity, query) = (&engine, &self.identity, &self.queries[&number]);
-                async move { Ok::<_, Error>((number, query.run(engine, identity, since).await?)) }
+            let evaluations = stale.into_iter().map(|query_id| {
+                let query = &self.queries[&query_id];
+                let evaluation = query.evaluate(&engine, &self.identity, since);
+                async move { Ok::<_, Error>((query_id, evaluation.await?)) }
             });
-            let runs: Vec<_> = stream::iter(runs)
-                .buffer_unordered(RUNS_OF_ONE)
+            let results: Vec<_> = stream::iter(evaluations)
+                .buffer_unordered(MAX_CONCURRENT_QUERIES)
                 .collect()
                 .await;
-            let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
-            timestamp = runs.iter().fold(timestamp.max(since), |latest, (_, run)| {
-                latest.max(run.timestamp)
-            });
-            // What is published has been told: from here on the marks say which answers hold.
+            let results = results.into_iter().collect::<Result<Vec<_>>>()?;
+            timestamp = timestamp.max(since);
+            for (_, result) in &results {
+                timestamp = timestamp.max(result.timestamp);
+            }
+            // The observer is notified of a commit before it is published. So the invalidations are complete up to
+            // `timestamp` from here on.
             store.wait_published(timestamp).await.map_err(store_error)?;
-            for (number, run) in runs {
-                self.keep(number, run, since);
+            for (query_id, result) in results {
+                self.watch(query_id, result, since);
             }
         }
-        self.answer_on_a_snapshot(timestamp).await
+        self.evaluate_on_snapshot(timestamp).await
     }
 
-    /// Answers on one snapshot, one after another: where commits come faster than answers can be made to agree.
-    async fn answer_on_a_snapshot(&mut self, timestamp: Timestamp) -> Result<Timestamp> {
+    /// Evaluates the stale queries on one snapshot, one after another. It is used when commits invalidate results faster
+    /// than [`Subscriber::evaluate`] finds a common timestamp.
+    async fn evaluate_on_snapshot(&mut self, timestamp: Timestamp) -> Result<Timestamp> {
         let engine = self.engine.clone();
-        if self.due(timestamp).is_empty() {
+        if self.stale_at(timestamp).is_empty() {
             return Ok(timestamp);
         }
-        let _place = engine.live().permits.acquire().await;
-        'fresh: loop {
+        let _permit = engine.live().permits.acquire().await;
+        'new_snapshot: loop {
             let mut snapshot = published_snapshot(&engine).await.map_err(store_error)?;
             let timestamp = snapshot.timestamp();
-            // An answer that holds here goes on to: a commit that may yet touch it is a later one.
-            for number in self.due(timestamp) {
-                let query = &self.queries[&number];
-                let (call, began) = (query.call(&engine, &self.identity), Instant::now());
-                let function = query.function.clone();
-                let function =
-                    function.and_then(|it| check_args(&engine, &it, &query.args).map(|()| it));
-                let ran = match function {
-                    Ok(function) => {
-                        let (args, journal) = (query.args.clone(), query.journal.clone());
-                        execute_query(&function, args, journal, &call, snapshot)
-                            .instrument(call.span())
-                            .await
-                    }
-                    Err(error) => Ok((failed(error, timestamp, &call), snapshot)),
+            // A result that is valid at the snapshot stays valid there: later commits have later timestamps.
+            for query_id in self.stale_at(timestamp) {
+                let query = &self.queries[&query_id];
+                let call = query.call(&engine, &self.identity);
+                let (result, returned) = query.execute(&call, snapshot).await?;
+                self.watch(query_id, Arc::new(result), timestamp);
+                // A function that did not return the snapshot has ended it.
+                let Some(returned) = returned else {
+                    continue 'new_snapshot;
                 };
-                let (run, left) = match ran {
-                    Ok((run, left)) => (run, Some(left)),
-                    Err(error) if error.code().may_pass() => return Err(error),
-                    // A function that did not give the snapshot back.
-                    Err(error) => (failed(error, timestamp, &call), None),
-                };
-                query.note(&call, began, &run);
-                self.keep(number, Arc::new(run), timestamp);
-                let Some(left) = left else { continue 'fresh };
-                snapshot = left;
+                snapshot = returned;
             }
             return Ok(timestamp);
         }
     }
 
-    /// The queries whose answers do not hold at a published timestamp.
-    fn due(&self, timestamp: Timestamp) -> BTreeSet<u32> {
-        let is_due = |query: &Subscribed| {
-            query
-                .answer
-                .as_ref()
-                .is_none_or(|answer| !answer.mark.holds_at(timestamp))
-        };
-        self.queries
-            .iter()
-            .filter(|(_, query)| is_due(query))
-            .map(|(number, _)| *number)
-            .collect()
+    /// Returns the queries whose results are not valid at a published timestamp.
+    fn stale_at(&self, timestamp: Timestamp) -> Vec<u32> {
+        let mut stale = Vec::new();
+        for (query_id, query) in &self.queries {
+            let is_valid = match &query.result {
+                Some(watched) => watched.invalidation.is_valid_at(timestamp),
+                None => false,
+            };
+            if !is_valid {
+                stale.push(*query_id);
+            }
+        }
+        stale
     }
 
-    /// Takes an answer that is known to hold at `since`, and watches it.
-    fn keep(&mut self, number: u32, run: Arc<QueryResult>, since: Timestamp) {
-        let (live, visibility) = (self.engine.live(), self.identity.visibility());
-        let Some(query) = self.queries.get_mut(&number) else {
+    /// Watches a new result of a query, which is valid at `since`.
+    fn watch(&mut self, query_id: u32, result: Arc<QueryResult>, since: Timestamp) {
+        let live = self.engine.live();
+        let Some(query) = self.queries.get_mut(&query_id) else {
             return;
         };
         let args = Arc::clone(&query.args_json);
-        let key =
-            CacheKey::of_json(query.path.shared(), args, None, visibility).with_journal_of(&run, &self.user);
-        let mark = live.watch(&key, &run, since, &self.watcher);
-        query.journal.clone_from(&run.journal);
-        let _watched = self.account.watch(run.charge.bytes());
-        let answer = Answer {
-            run,
+        let visibility = self.identity.visibility();
+        let key = CacheKey::of_json(query.path.shared(), args, None, visibility)
+            .with_journal_of(&result, &self.user);
+        query.journal.clone_from(&result.journal);
+        let watched = WatchedResult {
+            invalidation: live.watch(&key, &result, since, &self.watcher),
+            _watched: self.account.watch(result.charge.bytes()),
+            result,
             key,
-            mark,
-            _watched,
         };
-        if let Some(before) = query.answer.replace(answer) {
-            live.unwatch(&before.key, &self.watcher);
+        // The old result is unwatched after the new one is watched, so that a query in between keeps its entry.
+        if let Some(old) = query.result.replace(watched) {
+            live.unwatch(&old.key, &self.watcher);
         }
     }
 }
 
-impl Subscribed {
-    async fn run(
+impl Subscription {
+    /// Evaluates the query through the cache. The result includes every commit up to `since`.
+    ///
+    /// # Errors
+    /// Those that a retry can help; others are results.
+    async fn evaluate(
         &self,
         engine: &Engine,
         identity: &Identity,
         since: Timestamp,
     ) -> Result<Arc<QueryResult>> {
-        let limit = ConcurrencyLimit {
-            permits: &engine.live().permits,
-            store: &**engine.store(),
-        };
-        let (call, began) = (self.call(engine, identity), Instant::now());
-        let run = match &self.function {
+        let call = self.call(engine, identity);
+        let began = Instant::now();
+        let looked_up = match &self.function {
             Ok(function) => {
-                let (args, journal) = (self.args.clone(), self.journal.clone());
-                let json = Arc::clone(&self.args_json);
+                let args_json = Arc::clone(&self.args_json);
                 let query = CachedQuery {
                     function,
-                    key: key_of(function, json, journal.as_deref()),
-                    args,
-                    journal,
+                    key: key_of(function, args_json, self.journal.as_deref()),
+                    args: self.args.clone(),
+                    journal: self.journal.clone(),
                     since,
-                    limit: Some(limit),
+                    limit: Some(ConcurrencyLimit {
+                        permits: &engine.live().permits,
+                        store: &**engine.store(),
+                    }),
                 };
                 look_up(query, &call).instrument(call.span()).await
             }
             Err(error) => Err(error.clone()),
         };
-        let run = match run {
-            Err(error) if !error.code().may_pass() => Arc::new(failed(error, since, &call)),
-            run => run?,
+        let result = match looked_up {
+            Ok(result) => result,
+            Err(error) if error.code().may_pass() => return Err(error),
+            Err(error) => Arc::new(failed(error, since, &call)),
         };
-        self.note(&call, began, &run);
-        Ok(run)
+        self.record(&call, began, &result);
+        Ok(result)
+    }
+
+    /// Executes the query on a snapshot, and returns the snapshot if the function left it usable.
+    ///
+    /// # Errors
+    /// As [`Subscription::evaluate`].
+    async fn execute(
+        &self,
+        call: &Call,
+        snapshot: Box<dyn Snapshot>,
+    ) -> Result<(QueryResult, Option<Box<dyn Snapshot>>)> {
+        let began = Instant::now();
+        let timestamp = snapshot.timestamp();
+        let function = match &self.function {
+            Ok(function) => check_args(&call.engine, function, &self.args).map(|()| function),
+            Err(error) => Err(error.clone()),
+        };
+        let (result, returned) = match function {
+            Ok(function) => {
+                let args = self.args.clone();
+                let journal = self.journal.clone();
+                let executed = execute_query(function, args, journal, call, snapshot);
+                match executed.instrument(call.span()).await {
+                    Ok((result, returned)) => (result, Some(returned)),
+                    Err(error) if error.code().may_pass() => return Err(error),
+                    Err(error) => (failed(error, timestamp, call), None),
+                }
+            }
+            Err(error) => (failed(error, timestamp, call), Some(snapshot)),
+        };
+        self.record(call, began, &result);
+        Ok((result, returned))
     }
 
     fn call(&self, engine: &Engine, identity: &Identity) -> Call {
@@ -206,44 +233,40 @@ impl Subscribed {
         Call::outermost(engine.clone(), identity.clone(), source, &name)
     }
 
-    /// Records an execution, and logs its failure. Does neither for the answer of another call, so that an execution
-    /// is recorded once for all its watchers.
-    fn note(&self, call: &Call, began: Instant, run: &QueryResult) {
-        if run.execution != call.execution {
+    /// Records an execution and logs its failure, but only for the call that executed the query. So an execution is
+    /// recorded once, however many clients watch the query.
+    fn record(&self, call: &Call, began: Instant, result: &QueryResult) {
+        if result.execution != call.execution {
             return;
         }
-        if let Err(error) = &run.result {
+        if let Err(error) = &result.result {
             call.source.log_failure(self.path.as_str(), error);
         }
         let ended = Ended {
             identifier: self.path.shared(),
             kind: Some(FunctionKind::Query),
-            log_lines: run.log_lines.clone(),
+            log_lines: result.log_lines.clone(),
             began,
             is_cached: false,
-            result: &run.result,
+            result: &result.result,
         };
         call.engine.record(call, ended);
     }
 
-    /// What the client is to be told, if it has been told otherwise.
-    fn tell(&mut self) -> Option<Arc<QueryResult>> {
-        let run = &self.answer.as_ref()?.run;
-        if self
-            .told
-            .as_ref()
-            .is_some_and(|told| says_the_same(told, run))
-        {
-            // The client has an equal answer; keep only one of them.
-            self.told = Some(Arc::clone(run));
-            return None;
-        }
-        self.told = Some(Arc::clone(run));
-        self.told.clone()
+    /// Returns the result if it differs from the one sent last, and notes that it is sent.
+    fn take_unsent(&mut self) -> Option<Arc<QueryResult>> {
+        let result = &self.result.as_ref()?.result;
+        let is_sent = match &self.last_sent {
+            Some(sent) => is_equal(sent, result),
+            None => false,
+        };
+        // Also when they are equal: then only one of them is kept in memory.
+        self.last_sent = Some(Arc::clone(result));
+        if is_sent { None } else { self.last_sent.clone() }
     }
 }
 
-/// The answer of a query that did not come to read anything.
+/// Returns the result of a query that failed before it read anything.
 fn failed(error: Error, timestamp: Timestamp, call: &Call) -> QueryResult {
     QueryResult {
         result: Err(error),
@@ -258,11 +281,15 @@ fn failed(error: Error, timestamp: Timestamp, call: &Call) -> QueryResult {
     }
 }
 
-fn says_the_same(a: &Arc<QueryResult>, b: &Arc<QueryResult>) -> bool {
+/// Returns whether two results are equal for the client.
+fn is_equal(a: &Arc<QueryResult>, b: &Arc<QueryResult>) -> bool {
+    if Arc::ptr_eq(a, b) {
+        return true;
+    }
     let is_same = match (&a.result, &b.result) {
         (Ok(a), Ok(b)) => Arc::ptr_eq(a, b) || a == b,
         (Err(a), Err(b)) => (a.code(), a.message(), a.data()) == (b.code(), b.message(), b.data()),
         _ => false,
     };
-    Arc::ptr_eq(a, b) || is_same && a.log_lines == b.log_lines
+    is_same && a.log_lines == b.log_lines
 }

@@ -95,7 +95,7 @@ async fn a_live_query_is_answered_again_when_what_it_read_has_changed_and_not_el
         assert!(!client.is_stale());
         fill(&t, "ada", [1.0]).await;
         assert!(client.is_stale());
-        client.wakes().woken().await;
+        client.change_notifier().changed().await;
         assert_eq!(refresh(&mut client).await, sums([(1, 1.0)]));
         client.remove(1);
         fill(&t, "ada", [1.0]).await;
@@ -346,7 +346,8 @@ async fn oracle(t: TestBackend, seed: u64) {
                 None,
             );
         }
-        let (wakes, mut last) = (client.wakes(), Timestamp::MIN);
+        let changes = client.change_notifier();
+        let mut last = Timestamp::MIN;
         loop {
             let ends = is_over.load(Ordering::SeqCst);
             let update = client.refresh(Timestamp::MIN).await;
@@ -364,7 +365,7 @@ async fn oracle(t: TestBackend, seed: u64) {
             if ends {
                 return seen;
             }
-            let _ = tokio::time::timeout(Duration::from_millis(50), wakes.woken()).await;
+            let _ = tokio::time::timeout(Duration::from_millis(50), changes.changed()).await;
         }
     };
     let write = async |writer: u64| {

@@ -9,7 +9,7 @@ use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{QuerySetChange, ServerMessage, StateModification, StateVersion};
 use lentil_runtime::memory::{Account, Charge};
 use lentil_runtime::{
-    FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber, Timestamp, Update, Wakes,
+    ChangeNotifier, FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber, Timestamp, Update,
 };
 
 use super::close_reason::CloseReason;
@@ -29,7 +29,7 @@ pub(super) struct Queries {
     /// `None` while a refresh has it.
     subscriber: Option<Subscriber>,
     refresh: Option<Refresh>,
-    wakes: Wakes,
+    change_notifier: ChangeNotifier,
     /// The requested changes that no refresh has applied.
     changes: Vec<Change>,
     /// The query set that the client requested last.
@@ -79,7 +79,7 @@ impl Queries {
             .charged_to(account.clone());
         Queries {
             account,
-            wakes: subscriber.wakes(),
+            change_notifier: subscriber.change_notifier(),
             subscriber: Some(subscriber),
             refresh: None,
             changes: Vec::new(),
@@ -94,8 +94,8 @@ impl Queries {
     }
 
     /// Returns the signal that a query may have changed.
-    pub(super) fn wakes(&self) -> Wakes {
-        self.wakes.clone()
+    pub(super) fn change_notifier(&self) -> ChangeNotifier {
+        self.change_notifier.clone()
     }
 
     /// Returns the version of the identity that the client was sent last.

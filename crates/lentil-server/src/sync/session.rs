@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn serve(&mut self) -> Result<CloseReason, CloseReason> {
-        let wakes = self.queries.wakes();
+        let change_notifier = self.queries.change_notifier();
         let shutdown = self.server.shutdown.clone();
         let account = self.account.clone();
         let connect_by = Instant::now() + CONNECT_TIMEOUT;
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 },
                 finished = self.calls.next(), if has_room => self.finish_call(finished)?,
                 update = self.queries.refreshed() => self.handle_update(update)?,
-                () = wakes.woken() => {}
+                () = change_notifier.changed() => {}
                 () = account.readable(), if waits_for_memory => may_read_once = true,
                 () = account.evicted() => return Ok(CloseReason::evicted()),
                 () = sleep_until(next_ping) => {
