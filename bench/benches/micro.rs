@@ -7,7 +7,7 @@ use clonk_schema::Job;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use lentil::Document;
 use lentil_bench::{body, fields};
-use lentil_runtime::cache::{CacheKey, QueryResult, CacheRequest, QueryCache};
+use lentil_runtime::cache::{CacheKey, CacheRequest, QueryCache, QueryResult};
 use lentil_runtime::memory::Charge;
 use lentil_runtime::{ExecutionId, RequestId, Visibility};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
@@ -174,7 +174,8 @@ fn cache(runtime: &Runtime) -> QueryCache {
             request_id: RequestId::made(0),
             execution: ExecutionId::default(),
         };
-        let kept = runtime.block_on(cache.get_or_execute(lookup(number), async { Ok::<_, ()>(run) }));
+        let kept =
+            runtime.block_on(cache.get_or_execute(lookup(number), async { Ok::<_, ()>(run) }));
         kept.expect("the run succeeds");
     }
     cache

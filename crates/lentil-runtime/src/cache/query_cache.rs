@@ -296,9 +296,7 @@ impl State {
         let key = request.key.of_result(result, &request.user);
         // The charge covers the result; the value's size is added for its JSON text, which a caller may ask for later.
         let size = ENTRY_OVERHEAD_BYTES + 2 * key.size() + result.charge.bytes() + value.size();
-        let is_valid = self
-            .recent
-            .leave_valid(&result.read_set, result.timestamp);
+        let is_valid = self.recent.leave_valid(&result.read_set, result.timestamp);
         if size > max_bytes / 4 || !is_valid {
             return;
         }

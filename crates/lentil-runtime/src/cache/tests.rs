@@ -190,9 +190,7 @@ async fn a_waiter_gets_its_result_although_a_later_execution_has_begun() {
     let never = async { Err::<QueryResult, ()>(()) };
     let mut second = pin!(cache.get_or_execute(request(key("a"), 5), never));
     let pending = poll_fn(|cx| {
-        Poll::Ready(
-            first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending(),
-        )
+        Poll::Ready(first.as_mut().poll(cx).is_pending() && second.as_mut().poll(cx).is_pending())
     });
     assert!(pending.await);
     let mut third = pin!(cache.get_or_execute(
@@ -217,9 +215,10 @@ async fn waiters_try_again_when_an_execution_fails_or_is_dropped() {
         .get_or_execute(request(key("a"), 1), async { Err::<QueryResult, _>("no") })
         .await;
     assert_eq!(failed.unwrap_err(), "no");
-    let mut dropped = Box::pin(
-        cache.get_or_execute(request(key("a"), 1), std::future::pending::<Result<_, ()>>()),
-    );
+    let mut dropped = Box::pin(cache.get_or_execute(
+        request(key("a"), 1),
+        std::future::pending::<Result<_, ()>>(),
+    ));
     assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
     let mut waiting = pin!(ask(&cache, "a", 1, result(3.0, 1, b"a")));
     assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);

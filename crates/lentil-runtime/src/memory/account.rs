@@ -1,86 +1,24 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lentil_call::OverBudget;
-use tokio::sync::Notify;
 
-use super::{Charge, Level, Memory, ROOM_TIMEOUT};
+use super::ledger::{Client, Level, MIN_SHARE, Memory, ROOM_TIMEOUT};
 
-/// Bytes that every client may hold without slow reading, for any number of clients.
-pub(super) const MIN_SHARE: usize = 256 << 10;
 /// The interval between two attempts to reserve memory.
 const RESERVE_INTERVAL: Duration = Duration::from_millis(10);
 /// The longest pause in reading from a client above its fair share.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
-/// The memory held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same.
+/// The memory held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same account.
 #[derive(Clone)]
 pub struct Account(Arc<Client>);
 
-pub(super) struct Client {
-    memory: Memory,
-    number: u64,
-    // Relaxed: `held`, `watched` and `is_paused` are estimates, and no other memory depends on them.
-    held: AtomicUsize,
-    watched: AtomicUsize,
-    /// Whether the client is read from slowly.
-    is_paused: AtomicBool,
-    is_evicted: AtomicBool,
-    evicted: Notify,
-}
-
-impl Client {
-    pub(super) fn new(memory: Memory, number: u64) -> Client {
-        Client {
-            memory,
-            number,
-            held: AtomicUsize::new(0),
-            watched: AtomicUsize::new(0),
-            is_paused: AtomicBool::new(false),
-            is_evicted: AtomicBool::new(false),
-            evicted: Notify::new(),
-        }
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Bytes that the client causes: its own charges, and the shared results that it watches.
-    pub(super) fn weight(&self) -> usize {
-        self.held.load(Ordering::Relaxed) + self.watched.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.is_paused.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_evicted(&self) -> bool {
-        self.is_evicted.load(Ordering::Acquire)
-    }
-
-    pub(super) fn evict(&self) {
-        // Before the notification: a task that begins to wait after it must see the flag.
-        self.is_evicted.store(true, Ordering::Release);
-        self.evicted.notify_waiters();
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.memory.closed(self.number);
-    }
-}
-
 impl Account {
-    pub(super) fn new(client: Arc<Client>) -> Account {
-        Account(client)
-    }
-
-    /// Charges the client, also over its limit: for memory that is held already.
+    /// Charges the client, even over its limit, for memory that is held already.
     pub fn charge(&self, bytes: usize) -> Charge {
         Charge::of_client(self.clone(), bytes)
     }
@@ -88,25 +26,25 @@ impl Account {
     /// Charges the client if that leaves it within its limit.
     ///
     /// # Errors
-    /// When it does not. The caller closes the client or refuses its request.
+    /// When the client would be over its limit. The caller closes the client or refuses its request.
     pub fn try_charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
         self.check(bytes)?;
         Ok(self.charge(bytes))
     }
 
-    /// Charges the client once so many bytes fit into the process's budget. Until they do, the clients that hold the
-    /// most are evicted, but not this one.
+    /// Charges the client once the bytes fit into the process's budget. Until then, other clients are evicted, those that
+    /// hold the most first.
     ///
     /// # Errors
-    /// When they would put the client over its limit, or do not fit within two seconds.
+    /// When the bytes would put the client over its limit, or do not fit within two seconds.
     pub async fn reserve(&self, bytes: usize) -> Result<Charge, OverBudget> {
         self.check(bytes)?;
         let memory = &self.0.memory;
-        // A client that holds little is served whatever the others hold.
+        // A client that holds little is always served.
         if self.held() + bytes <= memory.min_evicted() {
             return Ok(self.charge(bytes));
         }
-        // One result larger than the budget must be possible at a time.
+        // One result that is larger than the budget must be possible at a time.
         let bytes = bytes.min(memory.limits().process / 2);
         let attempts = ROOM_TIMEOUT.as_millis() / RESERVE_INTERVAL.as_millis();
         for _ in 0..attempts {
@@ -136,7 +74,7 @@ impl Account {
     /// Checks that this many more bytes would leave the client within its limit.
     ///
     /// # Errors
-    /// When they would not.
+    /// When they would not fit.
     pub fn check(&self, bytes: usize) -> Result<(), OverBudget> {
         let limit = self.0.memory.limits().client;
         if self.held().saturating_add(bytes) <= limit {
@@ -146,8 +84,9 @@ impl Account {
         Err(OverBudget { limit })
     }
 
-    /// Notes that the client keeps shared results alive, until the token is dropped. They are charged to the process
-    /// alone; the account's weight decides whom to evict.
+    /// Notes that the client keeps shared results alive, until the token is dropped.
+    ///
+    /// The results are charged to the process only, but they count when the heaviest client is evicted.
     pub fn watch(&self, bytes: usize) -> Watched {
         self.0.watched.fetch_add(bytes, Ordering::Relaxed);
         Watched {
@@ -156,12 +95,12 @@ impl Account {
         }
     }
 
-    /// The bytes charged to the client.
+    /// Returns the bytes charged to the client.
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)
     }
 
-    /// The ledger that the account is part of.
+    /// Returns the ledger that the account is part of.
     pub fn memory(&self) -> &Memory {
         &self.0.memory
     }
@@ -178,7 +117,7 @@ impl Account {
         is_readable
     }
 
-    /// Returns when the server should read from the client; after half a second in any case.
+    /// Returns when the server should read from the client, or after half a second.
     pub async fn readable(&self) {
         if self.is_readable() {
             return;
@@ -206,21 +145,21 @@ impl Account {
         }
     }
 
-    pub(super) fn add(&self, bytes: usize) {
+    fn add(&self, bytes: usize) {
         self.hold(bytes);
         self.0.memory.add(bytes);
     }
 
-    pub(super) fn give_back(&self, bytes: usize) {
+    fn give_back(&self, bytes: usize) {
         self.release(bytes);
         self.0.memory.give_back(bytes);
     }
 
-    pub(super) fn hold(&self, bytes: usize) {
+    fn hold(&self, bytes: usize) {
         self.0.held.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn release(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -246,5 +185,156 @@ impl Drop for Watched {
             .0
             .watched
             .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Memory that is held until this value is dropped. The default charges nothing.
+#[derive(Default)]
+pub struct Charge {
+    payer: Payer,
+    bytes: usize,
+}
+
+#[derive(Clone, Default)]
+enum Payer {
+    #[default]
+    Nobody,
+    Process(Memory),
+    Client(Account),
+    /// The process was charged by another charge.
+    ClientOnly(Account),
+}
+
+impl Payer {
+    fn add(&self, bytes: usize) {
+        match self {
+            Payer::Nobody => {}
+            Payer::Process(memory) => memory.add(bytes),
+            Payer::Client(account) => account.add(bytes),
+            Payer::ClientOnly(account) => account.hold(bytes),
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        match self {
+            Payer::Nobody => {}
+            Payer::Process(memory) => memory.give_back(bytes),
+            Payer::Client(account) => account.give_back(bytes),
+            Payer::ClientOnly(account) => account.release(bytes),
+        }
+    }
+}
+
+impl Charge {
+    fn shared(memory: Memory, bytes: usize) -> Charge {
+        Charge::new(Payer::Process(memory), bytes)
+    }
+
+    fn of_client(account: Account, bytes: usize) -> Charge {
+        Charge::new(Payer::Client(account), bytes)
+    }
+
+    fn of_client_only(account: Account, bytes: usize) -> Charge {
+        Charge::new(Payer::ClientOnly(account), bytes)
+    }
+
+    fn new(payer: Payer, bytes: usize) -> Charge {
+        payer.add(bytes);
+        Charge { payer, bytes }
+    }
+
+    /// Returns the charged bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes the charged bytes.
+    pub fn set(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            self.payer.add(bytes - self.bytes);
+        } else {
+            self.payer.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    /// Charges the same payer for other memory.
+    #[must_use]
+    pub fn another(&self, bytes: usize) -> Charge {
+        Charge::new(self.payer.clone(), bytes)
+    }
+
+    /// Charges the same payer for other memory, once it fits into the process's budget; see [`Account::reserve`].
+    ///
+    /// # Errors
+    /// When it does not fit in time.
+    pub async fn reserve(&self, bytes: usize) -> Result<Charge, OverBudget> {
+        match &self.payer {
+            Payer::Client(account) | Payer::ClientOnly(account) => account.reserve(bytes).await,
+            Payer::Nobody | Payer::Process(_) => Ok(self.another(bytes)),
+        }
+    }
+
+    /// Returns a charge for bytes that were added to this account already.
+    fn added(account: Account, bytes: usize) -> Charge {
+        Charge {
+            payer: Payer::Client(account),
+            bytes,
+        }
+    }
+
+    /// Attaches the charge to bytes: it is dropped with the last part of them.
+    pub fn attach(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
+        Bytes::from_owner(Charged {
+            bytes,
+            _charge: self,
+        })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.payer.give_back(self.bytes);
+    }
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Charge({} bytes)", self.bytes)
+    }
+}
+
+struct Charged<B> {
+    bytes: B,
+    _charge: Charge,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Charged<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+impl Memory {
+    /// Opens an account for a connection.
+    pub fn client(&self) -> Account {
+        let mut clients = self.0.clients.lock();
+        clients.last_number += 1;
+        let number = clients.last_number;
+        let client = Arc::new(Client::new(self.clone(), number));
+        clients.by_number.insert(number, Arc::downgrade(&client));
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Account(client)
+    }
+
+    /// Opens an account of the server itself, which is never evicted.
+    pub fn internal(&self) -> Account {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Account(Arc::new(Client::new(self.clone(), 0)))
+    }
+
+    /// Charges the process for memory that clients share.
+    pub fn charge(&self, bytes: usize) -> Charge {
+        Charge::shared(self.clone(), bytes)
     }
 }

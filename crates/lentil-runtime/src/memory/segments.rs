@@ -1,13 +1,14 @@
 use super::{Account, Charge, OverBudget};
 
-/// Sizes of segments: of the first, of those of a body of up to so many bytes, and of later ones. The allocator returns
-/// large ones to the system when they are freed, whichever thread frees them.
+/// The sizes of segments. Each is used while the body is no longer than it; the last is used for larger bodies.
+///
+/// The allocator returns large segments to the system when they are freed, whichever thread frees them.
 const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
 
-/// Bytes that come in parts, charged to their sender as they come.
+/// Bytes that arrive in parts, and are charged to their sender as they arrive.
 ///
-/// They are kept in segments until they are whole. A single buffer would have to grow, which takes more than twice its
-/// memory during the copy, also for the unfinished messages of an attacker.
+/// They are kept in segments until they are complete. A single buffer would have to grow, which takes more than twice its
+/// memory during the copy, even for the unfinished messages of an attacker.
 pub struct Segments {
     segments: Vec<Vec<u8>>,
     length: usize,
@@ -16,7 +17,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Returns no bytes yet; without an account they are not charged.
+    /// Returns an empty sequence. Without an account, its bytes are not charged.
     pub fn new(account: Option<Account>) -> Segments {
         let charge = account.as_ref().map(|account| account.charge(0));
         Segments {
@@ -74,7 +75,7 @@ impl Segments {
         if self.segments.len() <= 1 {
             return (self.segments.pop().unwrap_or_default(), self.charge);
         }
-        // Each segment is freed when it has been copied: the whole takes its pages as the segments give theirs back.
+        // Each segment is freed after its copy, so that the copy takes new pages as the segments return theirs.
         let mut whole = Vec::with_capacity(self.length);
         for segment in self.segments {
             whole.extend_from_slice(&segment);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::check::{check_args, check_result};
 use super::guard::guard;
 use super::nested::wrong_kind;
-use crate::cache::{CacheKey, QueryResult, ConcurrencyLimit, CacheRequest, args_json};
+use crate::cache::{CacheKey, CacheRequest, ConcurrencyLimit, QueryResult, args_json};
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
 
@@ -61,7 +61,12 @@ async fn query_published(
 }
 
 /// Records the execution of a query, whether it ran itself or got the result of another execution.
-fn record_query(function: &Function, call: &Call, began: Instant, result: &Result<Arc<QueryResult>>) {
+fn record_query(
+    function: &Function,
+    call: &Call,
+    began: Instant,
+    result: &Result<Arc<QueryResult>>,
+) {
     let run = result.as_ref().ok();
     let outcome = match result {
         Ok(run) => run.result.as_ref().map(drop).map_err(Error::clone),

@@ -262,7 +262,11 @@ impl Subscription {
         };
         // Also when they are equal: then only one of them is kept in memory.
         self.last_sent = Some(Arc::clone(result));
-        if is_sent { None } else { self.last_sent.clone() }
+        if is_sent {
+            None
+        } else {
+            self.last_sent.clone()
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use lentil_protocol::WireTimestamp;
 use lentil_protocol::sync::{QuerySetChange, ServerMessage, StateModification, StateVersion};
 use lentil_runtime::memory::{Account, Charge};
 use lentil_runtime::{
-    ChangeNotifier, FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber, Timestamp, Update,
+    ChangeNotifier, FunctionPath, Identity, MAX_CURSOR_BYTES, Object, Runtime, Subscriber,
+    Timestamp, Update,
 };
 
 use super::close_reason::CloseReason;
