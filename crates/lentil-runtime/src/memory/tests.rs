@@ -1,7 +1,10 @@
-use futures_util::FutureExt;
+use std::time::Duration;
 
-use super::ledger::{NEAR_TIMEOUT, RELIEF_INTERVAL, ROOM_TIMEOUT};
-use super::{Memory, MemoryLimits, Segments};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+
+use super::ledger::{NEAR_TIMEOUT, RELIEF_INTERVAL};
+use super::{Memory, MemoryLimits};
 
 fn memory(process: usize, client: usize) -> Memory {
     Memory::new(MemoryLimits { process, client })
