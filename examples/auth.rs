@@ -64,27 +64,25 @@ mod tests {
     use super::*;
 
     async fn texts(t: &TestBackend) -> Vec<String> {
-        let notes = t.query(async |ctx| list(ctx, ()).await).await.unwrap();
+        let notes = t.run_query(list, ()).await.unwrap();
         notes.iter().map(|note| note.text.clone()).collect()
     }
 
     #[tokio::test]
     async fn a_user_sees_only_their_own_notes() {
-        let t = TestBackend::new(schema());
+        let t = TestBackend::new(schema()).functions(functions());
         for (name, text) in [("ada", "buy milk"), ("bob", "sell milk")] {
-            t.sign_in(UserIdentity::new("https://login.example.com", name));
+            let t = t.as_user(UserIdentity::new("https://login.example.com", name));
             let args = Add { text: text.into() };
-            t.mutation(async |ctx| add(ctx, args.clone()).await)
-                .await
-                .unwrap();
+            t.run_mutation(add, args).await.unwrap();
             assert_eq!(texts(&t).await, [text]);
         }
     }
 
     #[tokio::test]
     async fn notes_require_a_user() {
-        let t = TestBackend::new(schema());
-        let error = t.query(async |ctx| list(ctx, ()).await).await.unwrap_err();
+        let t = TestBackend::new(schema()).functions(functions());
+        let error = t.run_query(list, ()).await.unwrap_err();
         assert_eq!(error.code(), Code::Application);
     }
 }

@@ -61,16 +61,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_room_lists_its_messages_in_order() {
-        let t = TestBackend::new(schema());
+        let t = TestBackend::new(schema()).functions(functions());
         for (room, body) in [("general", "one"), ("other", "two"), ("general", "three")] {
-            t.mutation(async |ctx| send(ctx, message(room, body)).await)
-                .await
-                .unwrap();
+            t.run_mutation(send, message(room, body)).await.unwrap();
         }
         let general = In {
             room: "general".into(),
         };
-        let messages = t.query(async |ctx| list(ctx, general).await).await.unwrap();
+        let messages = t.run_query(list, general).await.unwrap();
         let bodies: Vec<&str> = messages.iter().map(|message| &*message.body).collect();
         assert_eq!(bodies, ["one", "three"]);
     }

@@ -112,9 +112,7 @@ mod tests {
             text: "tea".into(),
             seconds,
         };
-        t.mutation(async |ctx| remind(ctx, args.clone()).await)
-            .await
-            .unwrap();
+        t.run_mutation(remind, args).await.unwrap();
     }
 
     #[tokio::test]

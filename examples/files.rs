@@ -81,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_removed_photo_takes_its_file_with_it() {
-        let t = TestBackend::new(schema());
+        let t = TestBackend::new(schema()).functions(functions());
         let file = t
             .action(async |ctx| ctx.storage.store("a photo", Some("image/png")).await)
             .await
@@ -90,19 +90,13 @@ mod tests {
             caption: "The sea".into(),
             file,
         };
-        let id = t
-            .mutation(async |ctx| add(ctx, photo.clone()).await)
-            .await
-            .unwrap();
-        let listed = t.query(async |ctx| list(ctx, ()).await).await.unwrap();
+        let photo = t.run_mutation(add, photo).await.unwrap();
+        let listed = t.run_query(list, ()).await.unwrap();
         assert_eq!(listed[0].caption, "The sea");
         let url = listed[0].url.clone().into_option().unwrap();
         assert!(url.contains("/api/storage/"), "{url}");
 
-        let args = Remove { photo: id };
-        t.mutation(async |ctx| remove(ctx, args.clone()).await)
-            .await
-            .unwrap();
+        t.run_mutation(remove, Remove { photo }).await.unwrap();
         let left = t
             .action(async |ctx| ctx.storage.get(&file).await)
             .await

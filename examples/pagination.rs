@@ -64,7 +64,7 @@ mod tests {
             author: None,
             pagination_opts: options,
         };
-        t.query(async |ctx| list(ctx, args).await).await.unwrap()
+        t.run_query(list, args).await.unwrap()
     }
 
     fn texts(page: &PaginationResult<Doc<Post>>) -> Vec<&str> {
@@ -73,15 +73,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_page_starts_after_the_first() {
-        let t = TestBackend::new(schema());
+        let t = TestBackend::new(schema()).functions(functions());
         for text in ["one", "two", "three"] {
             let new = Post {
                 author: "ada".into(),
                 text: text.into(),
             };
-            t.mutation(async |ctx| post(ctx, new.clone()).await)
-                .await
-                .unwrap();
+            t.run_mutation(post, new).await.unwrap();
         }
         let first = page(&t, PaginationOptions::first(2)).await;
         assert_eq!(

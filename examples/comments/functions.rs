@@ -55,18 +55,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_comment_is_listed_with_its_job() {
-        let t = TestBackend::new(schema());
+        let t = TestBackend::new(schema()).functions(functions());
         let comment = Add {
             job_id: "job-1".into(),
             text: "Nice!".into(),
         };
-        t.mutation(async |ctx| add(ctx, comment.clone()).await)
-            .await
-            .unwrap();
+        t.run_mutation(add, comment).await.unwrap();
         let job = List {
             job_id: "job-1".into(),
         };
-        let comments = t.query(async |ctx| list(ctx, job).await).await.unwrap();
+        let comments = t.run_query(list, job).await.unwrap();
         assert_eq!(comments[0].text, "Nice!");
     }
 }

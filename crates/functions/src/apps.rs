@@ -286,17 +286,11 @@ mod tests {
     }
 
     async fn created(t: &TestBackend, app: Create) -> Created {
-        t.mutation(async |ctx| create(ctx, app.clone()).await)
-            .await
-            .unwrap()
+        t.run_mutation(create, app).await.unwrap()
     }
 
     async fn newest(t: &TestBackend, args: List) -> Vec<Shown> {
-        match t
-            .query(async |ctx| list(ctx, args.clone()).await)
-            .await
-            .unwrap()
-        {
+        match t.run_query(list, args).await.unwrap() {
             Listed::Newest(apps) => apps,
             Listed::Page(_) => panic!("expected an array"),
         }
@@ -307,11 +301,7 @@ mod tests {
             pagination_opts: Some(options),
             ..List::default()
         };
-        match t
-            .query(async |ctx| list(ctx, args.clone()).await)
-            .await
-            .unwrap()
-        {
+        match t.run_query(list, args).await.unwrap() {
             Listed::Page(page) => page,
             Listed::Newest(_) => panic!("expected a page"),
         }
@@ -375,9 +365,7 @@ mod tests {
         assert!(url.contains("/api/storage/"), "{url}");
         let find = async |slug: &str| {
             let args = GetBySlug { slug: slug.into() };
-            t.query(async |ctx| get_by_slug(ctx, args.clone()).await)
-                .await
-                .unwrap()
+            t.run_query(get_by_slug, args).await.unwrap()
         };
         assert_eq!(find("my-clock").await.as_ref(), apps.first());
         assert_eq!(find("my").await, None);

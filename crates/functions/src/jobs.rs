@@ -182,9 +182,7 @@ mod tests {
 
     async fn upserted(t: &TestBackend, reports: impl IntoIterator<Item = Upsert>) -> Doc<Job> {
         for report in reports {
-            t.mutation(async |ctx| upsert(ctx, report.clone()).await)
-                .await
-                .unwrap();
+            t.run_mutation(upsert, report).await.unwrap();
         }
         let mut jobs = t.documents::<Job>().await.unwrap();
         assert_eq!(jobs.len(), 1, "all reports are about one job");
@@ -276,9 +274,7 @@ mod tests {
             let args = GetByJobId {
                 job_id: job_id.into(),
             };
-            t.query(async |ctx| get_by_job_id(ctx, args).await)
-                .await
-                .unwrap()
+            t.run_query(get_by_job_id, args).await.unwrap()
         };
         assert_eq!(find("job-1").await.unwrap().status, "queued");
         assert!(find("job-2").await.is_none());
@@ -319,18 +315,11 @@ mod tests {
         t.mutation(async |ctx| ctx.db.insert(job.fields.clone()).await)
             .await
             .unwrap();
-        let found = t
-            .query(async |ctx| {
-                get_by_job_id(
-                    ctx,
-                    GetByJobId {
-                        job_id: "job-1".into(),
-                    },
-                )
-                .await
-            })
-            .await;
-        assert_eq!(found.unwrap_err().code(), Code::NotUnique);
+        let args = GetByJobId {
+            job_id: "job-1".into(),
+        };
+        let error = t.run_query(get_by_job_id, args).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotUnique);
     }
 
     #[tokio::test]
@@ -342,9 +331,7 @@ mod tests {
                 job_id: job_id.into(),
                 ..report(status, "generating")
             };
-            t.mutation(async |ctx| upsert(ctx, report.clone()).await)
-                .await
-                .unwrap();
+            t.run_mutation(upsert, report).await.unwrap();
         };
         let statuses = async || {
             let jobs = t.documents::<Job>().await.unwrap();
@@ -390,9 +377,7 @@ mod tests {
                 job_id: number.to_string(),
                 ..report("queued", "classifying")
             };
-            t.mutation(async |ctx| upsert(ctx, report.clone()).await)
-                .await
-                .unwrap();
+            t.run_mutation(upsert, report).await.unwrap();
         }
         t.advance(STALE_AGE + Duration::from_secs(1));
         assert_eq!(
