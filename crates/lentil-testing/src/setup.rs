@@ -99,6 +99,7 @@ impl Setup {
             dev: self.dev,
             environment: Box::new(move |name: &str| environment.get(name).cloned()),
             files: file_store,
+            server_paths: lentil_server::SERVER_PATHS,
             ..RuntimeOptions::default()
         };
         let runtime = Runtime::open(self.application, store, options)
