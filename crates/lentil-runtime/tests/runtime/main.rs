@@ -5,6 +5,7 @@ mod cache;
 mod canceling;
 mod clocks;
 mod compile_fail;
+mod conflicts;
 mod contexts;
 mod counting;
 mod damage;
