@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use crate::{Object, Value, check_identifier};
+use crate::name::check_identifier;
+use crate::value::{Object, Value};
 
 /// A message shows at most this much of a value.
 const MAX_SHOWN: usize = 200;
@@ -109,7 +110,7 @@ fn write_list<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::tests::object;
+    use crate::test_values::object;
 
     #[test]
     fn a_value_prints_as_its_author_would_write_it() {

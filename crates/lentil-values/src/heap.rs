@@ -5,7 +5,8 @@
 
 use std::mem::size_of;
 
-use crate::{FieldName, Object, Value};
+use crate::name::FieldName;
+use crate::value::{Object, Value};
 
 /// The allocator's own bytes for each allocation, rounding included.
 const ALLOCATION_BYTES: usize = 16;
@@ -47,7 +48,7 @@ impl Object {
         let places = self.capacity() * size_of::<(FieldName, Value)>();
         let fields = self
             .iter()
-            .map(|(name, value)| name.heap_size() + value.heap_size());
+            .map(|(name, value)| allocation(name.allocated()) + value.heap_size());
         allocation(places) + fields.sum::<usize>()
     }
 }
@@ -102,8 +103,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::JsonForm;
-    use crate::value::tests::any_value;
+    use crate::json::JsonForm;
+    use crate::test_values::any_value;
 
     #[test]
     fn places_count_and_not_wire_bytes() {

@@ -14,7 +14,9 @@
 //! Integers are written in as few bytes as they need: the tag says how many, and whether they are negative.
 
 use crate::id::{InternalId, from_ordered_bits, ordered_bits};
-use crate::{FieldName, MAX_NESTING, Object, Value};
+use crate::limits::MAX_NESTING;
+use crate::name::FieldName;
+use crate::value::{Object, Value};
 
 const UNDEFINED: u8 = 0x01;
 const NULL: u8 = 0x03;
@@ -286,7 +288,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::tests::{any_value, ascending};
+    use crate::test_values::{any_value, ascending};
 
     fn key(values: &[Option<Value>]) -> Vec<u8> {
         let mut writer = KeyWriter::new();

@@ -1,6 +1,7 @@
 //! Convex values, for everybody above: the eight types and their total order, document ids, validators, index
 //! keys whose bytes order as the values do, and the JSON forms. It does no I/O.
 
+mod convert;
 mod display;
 mod heap;
 mod id;
@@ -9,8 +10,9 @@ pub mod json;
 mod key;
 mod limits;
 mod name;
-mod object;
 mod path;
+#[cfg(test)]
+mod test_values;
 mod typed;
 mod unix_millis;
 mod uuid;
@@ -25,7 +27,6 @@ pub use json::{JsonError, JsonForm};
 pub use key::{IndexKey, KeyError, KeyWriter, decode_key};
 pub use limits::{LimitError, MAX_ELEMENTS, MAX_FIELDS, MAX_NESTING, check_limits};
 pub use name::{FieldName, NameError, check_identifier};
-pub use object::Object;
 pub use path::{FieldPath, FieldPathError, ValuePath};
 pub use typed::{DecodeError, FieldType, Nullable, ReturnType, ValueType};
 pub use unix_millis::UnixMillis;
@@ -33,4 +34,4 @@ pub use uuid::{Uuid, UuidError};
 pub use validator::{
     FieldValidator, ObjectValidator, TableNames, ValidationError, Validator, ValidatorError, v,
 };
-pub use value::Value;
+pub use value::{Object, Value};

@@ -1,4 +1,5 @@
-use crate::{Object, Value, ValuePath};
+use crate::path::ValuePath;
+use crate::value::{Object, Value};
 
 /// Fields that an object may have.
 pub const MAX_FIELDS: usize = 1_024;
@@ -123,8 +124,8 @@ impl LimitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FieldName;
-    use crate::value::tests::object;
+    use crate::name::FieldName;
+    use crate::test_values::object;
 
     fn nested(levels: usize) -> Value {
         (0..levels).fold(Value::Null, |value, _| Value::Array(vec![value]))

@@ -1,8 +1,6 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 
-use crate::heap::allocation;
-
 /// The name of an object's field: up to 1,024 printable ASCII characters, not beginning with `$`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldName(Cow<'static, str>);
@@ -62,11 +60,11 @@ impl FieldName {
         FieldName(Cow::Borrowed(name))
     }
 
-    /// Estimates the memory that the name holds beside its own place.
-    pub(crate) fn heap_size(&self) -> usize {
+    /// Returns the bytes that the name has allocated: none if it is a literal.
+    pub(crate) fn allocated(&self) -> usize {
         match &self.0 {
             Cow::Borrowed(_) => 0,
-            Cow::Owned(name) => allocation(name.capacity()),
+            Cow::Owned(name) => name.capacity(),
         }
     }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 
-use crate::{NameError, Object, Value, check_identifier};
+use crate::name::{NameError, check_identifier};
+use crate::value::{Object, Value};
 
 /// The path to an indexed field: `jobId`, or `author.name` for a field of a nested object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +119,7 @@ impl fmt::Display for ValuePath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::tests::object;
+    use crate::test_values::object;
 
     #[test]
     fn a_path_leads_into_nested_objects() {

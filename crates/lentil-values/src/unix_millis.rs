@@ -3,7 +3,9 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{DecodeError, Validator, Value, ValueType};
+use crate::typed::{DecodeError, ValueType};
+use crate::validator::Validator;
+use crate::value::Value;
 
 /// A point in time: milliseconds since the Unix epoch, 1970-01-01 00:00:00 UTC.
 ///

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Excerpt;
+use crate::display::Excerpt;
 
 /// A UUID, such as the one that names a client's session or the one in a file's URL.
 ///

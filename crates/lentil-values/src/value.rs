@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-use crate::Object;
+use crate::name::FieldName;
 
 /// A Convex value.
 ///
@@ -169,134 +169,130 @@ impl Hash for Value {
     }
 }
 
-macro_rules! from {
-    ($($from:ty => $variant:ident),*) => {
-        $(impl From<$from> for Value {
-            fn from(inner: $from) -> Value {
-                Value::$variant(inner.into())
-            }
-        })*
-    };
-}
+/// Fields by name, in bytewise order of their names: the order in which they are stored, sent and compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Object(Vec<(FieldName, Value)>);
 
-from!(i64 => Int64, f64 => Float64, bool => Boolean, &str => String, String => String, Vec<u8> => Bytes,
-    Object => Object);
-
-impl From<()> for Value {
-    fn from((): ()) -> Value {
-        Value::Null
+impl Object {
+    /// No fields.
+    pub fn new() -> Object {
+        Object::default()
     }
-}
 
-/// `None` is null.
-impl<V> From<Option<V>> for Value
-where
-    Value: From<V>,
-{
-    fn from(option: Option<V>) -> Value {
-        match option {
-            Some(value) => Value::from(value),
-            None => Value::Null,
+    /// The fields that have a value; quickest in the order of their names.
+    pub fn of_present<const N: usize>(fields: [(FieldName, Option<Value>); N]) -> Object {
+        let mut object = Object(Vec::with_capacity(
+            fields.iter().filter(|(_, value)| value.is_some()).count(),
+        ));
+        for (name, value) in fields {
+            if let Some(value) = value {
+                object.push(name, value);
+            }
+        }
+        object
+    }
+
+    /// The value of a field.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.position(name).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Sets a field, and returns what it held before.
+    pub fn insert(&mut self, name: FieldName, value: Value) -> Option<Value> {
+        match self.position(name.as_str()) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (name, value));
+                None
+            }
         }
     }
+
+    /// As [`Object::insert`], quickest in the order of the names.
+    pub(crate) fn push(&mut self, name: FieldName, value: Value) {
+        match self.0.last() {
+            Some((last, _)) if *last >= name => drop(self.insert(name, value)),
+            _ => self.0.push((name, value)),
+        }
+    }
+
+    /// Takes a field out; the last one, in the order of their names, soonest.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        match self.0.last()?.0.as_str().cmp(name) {
+            Ordering::Less => None,
+            Ordering::Equal => self.0.pop().map(|(_, value)| value),
+            Ordering::Greater => self.position(name).ok().map(|at| self.0.remove(at).1),
+        }
+    }
+
+    /// The fields in the order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&FieldName, &Value)> + Clone {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the number of fields that fit without a new allocation.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As [`Value::size`].
+    pub fn size(&self) -> usize {
+        2 + self
+            .iter()
+            .map(|(name, value)| name.as_str().len() + 1 + value.size())
+            .sum::<usize>()
+    }
+
+    /// As [`Value::nesting`].
+    pub fn nesting(&self) -> usize {
+        1 + self
+            .iter()
+            .map(|(_, value)| value.nesting())
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|(field, _)| field.as_str().cmp(name))
+    }
 }
 
-impl<V> From<Vec<V>> for Value
-where
-    Value: From<V>,
-{
-    fn from(elements: Vec<V>) -> Value {
-        Value::Array(elements.into_iter().map(Value::from).collect())
+impl FromIterator<(FieldName, Value)> for Object {
+    /// Of fields with the same name the last counts.
+    fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(fields: I) -> Object {
+        let fields = fields.into_iter();
+        let mut object = Object(Vec::with_capacity(fields.size_hint().0));
+        fields.for_each(|(name, value)| object.push(name, value));
+        object
+    }
+}
+
+impl IntoIterator for Object {
+    type Item = (FieldName, Value);
+    type IntoIter = std::vec::IntoIter<(FieldName, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::FieldName;
-
-    pub(crate) fn object(fields: &[(&'static str, Value)]) -> Value {
-        Value::Object(
-            fields
-                .iter()
-                .map(|(name, value)| (FieldName::from_static(name), value.clone()))
-                .collect(),
-        )
-    }
-
-    /// Any value, small enough to be quick, with the awkward floats and strings over-represented.
-    pub(crate) fn any_value() -> impl Strategy<Value = Value> {
-        let float = prop_oneof![
-            any::<f64>(),
-            prop::sample::select(vec![
-                0.0,
-                -0.0,
-                f64::NAN,
-                -f64::NAN,
-                f64::INFINITY,
-                f64::NEG_INFINITY,
-                1e21,
-                0.1
-            ])
-        ];
-        let int = prop_oneof![any::<i64>(), -300_i64..300];
-        let text = prop_oneof![any::<String>(), "[\0-\u{2}a]{0,4}"];
-        let scalar = prop_oneof![
-            Just(Value::Null),
-            int.prop_map(Value::Int64),
-            float.prop_map(Value::Float64),
-            any::<bool>().prop_map(Value::Boolean),
-            text.prop_map(Value::String),
-            prop::collection::vec(prop_oneof![any::<u8>(), 0_u8..2, Just(255)], 0..6)
-                .prop_map(Value::Bytes),
-        ];
-        scalar.prop_recursive(4, 24, 4, |inner| {
-            let field = "[a-c_ ]{0,3}".prop_map(|name| FieldName::new(name).expect("a plain name"));
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-                prop::collection::vec((field, inner), 0..4)
-                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-            ]
-        })
-    }
-
-    /// The order that the official client's `compareValues` gives (facts sheet, appendix A).
-    pub(crate) fn ascending() -> Vec<Value> {
-        let float = Value::Float64;
-        vec![
-            Value::Null,
-            Value::Int64(i64::MIN),
-            Value::Int64(-1),
-            Value::Int64(0),
-            Value::Int64(5),
-            float(f64::NEG_INFINITY),
-            float(-1.5),
-            float(-0.0),
-            float(0.0),
-            float(1e308),
-            float(f64::INFINITY),
-            float(f64::NAN),
-            false.into(),
-            true.into(),
-            "".into(),
-            "B".into(),
-            "a".into(),
-            "é".into(),
-            "\u{FFFD}".into(),
-            "😀".into(),
-            Value::Bytes(vec![]),
-            Value::Bytes(vec![1]),
-            Value::Array(vec![]),
-            Value::Array(vec![float(1.0)]),
-            Value::Array(vec![float(1.0), float(2.0)]),
-            object(&[]),
-            object(&[("a", float(1.0))]),
-            object(&[("a", float(1.0)), ("b", float(1.0))]),
-            object(&[("b", float(0.0))]),
-        ]
-    }
+    use crate::test_values::{any_value, ascending, object};
 
     #[test]
     fn values_order_as_the_official_client_orders_them() {
@@ -314,22 +310,6 @@ pub(crate) mod tests {
         assert_eq!(Value::Array(vec![object(&[])]).nesting(), 2);
     }
 
-    #[test]
-    fn options_and_lists_convert_to_values() {
-        assert_eq!(Value::from(Some("a")), Value::from("a"));
-        assert_eq!(Value::from(None::<f64>), Value::Null);
-        let list = vec![Some(1.0), None];
-        assert_eq!(
-            Value::from(list),
-            Value::Array(vec![Value::Float64(1.0), Value::Null])
-        );
-        assert_eq!(Value::from(vec![1_u8, 2]), Value::Bytes(vec![1, 2]));
-        assert_eq!(
-            Value::from(vec![Value::Null]),
-            Value::Array(vec![Value::Null])
-        );
-    }
-
     proptest! {
         #[test]
         fn equal_values_hash_equally(a in any_value(), b in any_value()) {
@@ -337,6 +317,17 @@ pub(crate) mod tests {
             let state = RandomState::new();
             prop_assert_eq!(state.hash_one(&a), state.hash_one(a.clone()));
             prop_assert!(a != b || state.hash_one(&a) == state.hash_one(&b));
+        }
+
+        #[test]
+        fn an_object_is_a_sorted_map(fields in prop::collection::vec(("[a-e]{0,2}", any::<i64>()), 0..12), gone in "[a-e]{0,2}") {
+            let name = |text: &String| FieldName::new(text.clone()).unwrap();
+            let mut model: std::collections::BTreeMap<String, i64> = fields.iter().cloned().collect();
+            let mut object: Object = fields.iter().map(|(text, number)| (name(text), Value::Int64(*number))).collect();
+            prop_assert_eq!(object.remove(&gone).is_some(), model.remove(&gone).is_some());
+            prop_assert_eq!(object.len(), model.len());
+            prop_assert!(object.iter().map(|(name, _)| name.as_str()).eq(model.keys().map(String::as_str)));
+            prop_assert!(model.iter().all(|(name, number)| object.get(name) == Some(&Value::Int64(*number))));
         }
     }
 }

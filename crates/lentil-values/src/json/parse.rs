@@ -3,7 +3,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::special::Special;
-use crate::{FieldName, MAX_NESTING, Object, Value, ValuePath};
+use crate::limits::MAX_NESTING;
+use crate::name::FieldName;
+use crate::path::ValuePath;
+use crate::value::{Object, Value};
 
 /// JSON that is no value: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -203,8 +206,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::JsonForm;
-    use crate::value::tests::{any_value, object};
+    use crate::json::JsonForm;
+    use crate::test_values::{any_value, object};
 
     fn parse(text: &str) -> Result<Value, JsonError> {
         Value::parse_json(text.as_bytes())

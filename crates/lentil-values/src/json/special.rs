@@ -3,7 +3,7 @@ use std::fmt;
 use data_encoding::BASE64;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use crate::Value;
+use crate::value::Value;
 
 /// An object of one field that stands for what plain JSON cannot say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use data_encoding::BASE64;
 
 use super::JsonForm;
 use super::special::Special;
-use crate::{Object, Value};
+use crate::value::{Object, Value};
 
 impl Value {
     /// The value as JSON text.
@@ -138,7 +138,7 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::tests::object;
+    use crate::test_values::object;
 
     #[test]
     fn each_form_writes_what_its_readers_expect() {

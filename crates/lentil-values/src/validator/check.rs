@@ -2,7 +2,8 @@ use std::cmp::Ordering;
 use std::collections::btree_map;
 
 use super::{FieldValidator, ObjectValidator, Problem, TableNames, ValidationError, Validator};
-use crate::{DocumentId, Object, Value};
+use crate::id::DocumentId;
+use crate::value::{Object, Value};
 
 impl Validator {
     /// Holds a value against it.
@@ -238,8 +239,8 @@ impl FieldValidator {
 mod tests {
     use super::super::v;
     use super::*;
-    use crate::value::tests::object;
-    use crate::{InternalId, TableNumber};
+    use crate::id::{InternalId, TableNumber};
+    use crate::test_values::object;
 
     struct Jobs;
 

@@ -1,5 +1,6 @@
 use super::{FieldValidator, ObjectValidator, Validator};
-use crate::{NameError, Value, check_identifier};
+use crate::name::{NameError, check_identifier};
+use crate::value::Value;
 
 /// Convex's `v`: validators by the names that authors know.
 pub mod v {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::ValuePath;
+use crate::path::ValuePath;
 
 /// A value is not what its validator says. Prints as ``` `createdAt`: expected v.number(), got "soon" ```.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{FieldValidator, ObjectValidator, Validator};
-use crate::{JsonForm, Value};
+use crate::json::JsonForm;
+use crate::value::Value;
 
 /// The JSON is no validator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

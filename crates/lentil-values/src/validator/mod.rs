@@ -24,7 +24,8 @@ mod print;
 
 use std::collections::BTreeMap;
 
-use crate::{TableNumber, Value};
+use crate::id::TableNumber;
+use crate::value::Value;
 
 pub use construct::{ValidatorError, v};
 pub use error::{Problem, ValidationError};
