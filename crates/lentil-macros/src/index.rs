@@ -217,7 +217,7 @@ impl Index<'_> {
         };
         let definition = quote! {
             #[doc = #doc]
-            pub const #constant: ::lentil::__derive::Index<Self, #types> = ::lentil::__derive::Index::new(#name);
+            pub const #constant: ::lentil::__derive::Index<Self, #types> = ::lentil::__derive::Index::new(<Self as ::lentil::__derive::Document>::TABLE, #name);
         };
         // An error about a nested field is about the whole constant too, and is shown once if it has the same place.
         let nested = self.fields.iter().flat_map(|field| &field.nested).next();

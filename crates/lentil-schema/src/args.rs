@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use lentil_values::{DecodeError, Object, ObjectValidator, Value};
 
-use crate::__derive::nothing_left;
+use crate::derived::nothing_left;
 
 /// A function's arguments: one struct, `#[derive(Args)]`; `()` is no arguments.
 ///

@@ -4,7 +4,12 @@ use lentil_values::{
     DecodeError, FieldName, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v,
 };
 
-use crate::{Ending, Id, Index, Open, Patch, Range, Table};
+use crate::id::Id;
+use crate::index::Index;
+use crate::key::Ending;
+use crate::patch::Patch;
+use crate::range::{Open, Range};
+use crate::table::Table;
 
 /// A table's documents as a Rust struct, `#[derive(Document)]`.
 ///
@@ -41,10 +46,10 @@ pub trait Document: Sized + Send + Sync + Clone + 'static {
     const TABLE: &'static str;
 
     /// The table's documents in the order of their creation.
-    const BY_CREATION_TIME: Index<Self, Ending<Self>> = Index::new("by_creation_time");
+    const BY_CREATION_TIME: Index<Self, Ending<Self>> = Index::new(Self::TABLE, "by_creation_time");
 
     /// The table's documents in the order of their ids.
-    const BY_ID: Index<Self, (Id<Self>, ())> = Index::new("by_id");
+    const BY_ID: Index<Self, (Id<Self>, ())> = Index::new(Self::TABLE, "by_id");
 
     /// As [`ValueType::DOES_NOT_CONTAIN_ITSELF`], of the fields.
     #[doc(hidden)]
@@ -71,6 +76,22 @@ pub trait Document: Sized + Send + Sync + Clone + 'static {
     /// Every document of the table, in the order of creation.
     fn all() -> Range<Self, Open<Ending<Self>>> {
         Self::BY_CREATION_TIME.all()
+    }
+}
+
+impl<T: Document> ValueType for Id<T> {
+    fn validator() -> Validator {
+        v::id(T::TABLE)
+    }
+
+    fn into_value(self) -> Value {
+        Value::from(self)
+    }
+
+    fn from_value(value: Value) -> Result<Id<T>, DecodeError> {
+        let id = value.as_str().and_then(|text| text.parse().ok());
+        id.map(Id::new)
+            .ok_or_else(|| DecodeError::expected(Self::validator(), &value))
     }
 }
 

@@ -4,9 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use lentil_values::{DecodeError, DocumentId, IdError, Validator, Value, ValueType, v};
-
-use crate::Document;
+use lentil_values::{DocumentId, IdError, Value};
 
 /// The `_id` of a document of `T`'s table. The document may be gone.
 pub struct Id<T>(DocumentId, PhantomData<fn() -> T>);
@@ -20,22 +18,6 @@ impl<T> Id<T> {
     /// The id without its type.
     pub const fn document_id(&self) -> DocumentId {
         self.0
-    }
-}
-
-impl<T: Document> ValueType for Id<T> {
-    fn validator() -> Validator {
-        v::id(T::TABLE)
-    }
-
-    fn into_value(self) -> Value {
-        Value::from(self)
-    }
-
-    fn from_value(value: Value) -> Result<Id<T>, DecodeError> {
-        let id = value.as_str().and_then(|text| text.parse().ok());
-        id.map(Id::new)
-            .ok_or_else(|| DecodeError::expected(Self::validator(), &value))
     }
 }
 

@@ -1,6 +1,45 @@
-use lentil_values::{UnixMillis, ValueType};
+use lentil_values::{FieldType, UnixMillis, ValueType};
 
-use crate::Id;
+use crate::id::Id;
+use crate::range_spec::KeyPart;
+
+/// An index has a field left that is not fixed yet.
+#[diagnostic::on_unimplemented(
+    message = "all fields of this index are fixed already",
+    label = "one comparison too many",
+    note = "an index's fields are its own, then `_creationTime`, then `_id`; each takes one `eq`, and the one after the last `eq` may take bounds"
+)]
+pub trait HasNext {
+    /// The next field's type.
+    type Head;
+    /// The fields after it.
+    type Tail;
+
+    /// The field's part of the key.
+    fn part(value: Self::Head) -> KeyPart;
+}
+
+impl<H: FieldType, N, R> HasNext for (H, (N, R)) {
+    type Head = H;
+    type Tail = (N, R);
+
+    fn part(value: H) -> KeyPart {
+        KeyPart::Field(value.into_field())
+    }
+}
+
+/// The fields that end every index of `T`'s table: `_creationTime` and `_id`.
+pub type Ending<T> = (f64, (Id<T>, ()));
+
+/// The id that ends every index.
+impl<T> HasNext for (Id<T>, ()) {
+    type Head = Id<T>;
+    type Tail = ();
+
+    fn part(value: Id<T>) -> KeyPart {
+        KeyPart::Id(value.document_id().internal)
+    }
+}
 
 /// What a field of type `F` of an index can be compared with.
 ///

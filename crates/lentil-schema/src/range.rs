@@ -1,7 +1,8 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-use crate::{HasNext, IntoKey, IntoRange, RangeSpec};
+use crate::key::{HasNext, IntoKey};
+use crate::range_spec::{IntoRange, RangeSpec};
 
 /// A typed range of an index of `T`'s table; `S` says what may still be added to it.
 #[must_use = "a range reads nothing before it is given to `ctx.db.query`"]

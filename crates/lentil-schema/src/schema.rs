@@ -2,7 +2,9 @@ use lentil_values::FieldPath;
 use serde_json::{Value as Json, json};
 
 use crate::check::check;
-use crate::{Document, IndexDefinition, SchemaError, Table};
+use crate::document::Document;
+use crate::error::SchemaError;
+use crate::table::{IndexDefinition, Table};
 
 /// An application's tables.
 ///
@@ -48,7 +50,7 @@ impl Schema {
     /// # Errors
     /// The first thing that does not.
     pub fn check(&self) -> Result<(), SchemaError> {
-        check(self)
+        check(&self.tables)
     }
 
     /// The form in which Convex's tools read schemas. It has no word for an index that is unique.

@@ -3,7 +3,7 @@ use lentil_values::{
     Value,
 };
 
-use crate::{IndexError, SchemaError};
+use crate::error::{IndexError, SchemaError};
 
 /// A table: its name, what its documents must be, and its indexes.
 ///

@@ -43,9 +43,9 @@ pub(crate) struct ScheduledCall {
 impl ScheduledCall {
     /// The calls of each state, by the time for which they are scheduled.
     pub(crate) const BY_STATE: Index<ScheduledCall, (String, (f64, Ending<ScheduledCall>))> =
-        Index::new("by_state");
+        Index::new(ScheduledCall::TABLE, "by_state");
 
-    /// The table with all of its indexes; derived indexes are not over nested fields.
+    /// Returns the table with all of its indexes. `ScheduledState` is not derived, so that this one is declared by hand.
     pub(crate) fn whole_table() -> Table {
         ScheduledCall::table().index("by_state", ["state.kind", "scheduledTime"])
     }

@@ -1,10 +1,8 @@
-pub use lentil_values::{
-    DecodeError, FieldName, FieldType, FieldValidator, Object, ObjectValidator, Validator, Value,
-    ValueType, v,
-};
+//! Functions that the code of the derives calls.
 
-pub use crate::nested::{Letter, NestedField};
-pub use crate::{Args, Document, Ending, Index, IntoArgs, Patch, Table};
+use lentil_values::{
+    DecodeError, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v,
+};
 
 /// Refuses what is left of an object once its fields are taken out.
 pub fn nothing_left(object: &Object) -> Result<(), DecodeError> {
