@@ -2,12 +2,12 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Result};
 
-use crate::attributes::{misplaced, refuse_generics};
+use crate::attributes::{misplaced, reject_generics};
 use crate::fields;
 use crate::misuse::{Derive, Misuse};
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
-    refuse_generics(input, Derive::Args)?;
+    reject_generics(input, Derive::Args)?;
     misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
         return Err(Misuse::NoStruct {

@@ -3,7 +3,7 @@ use syn::{Attribute, LitStr, Meta, Result};
 
 use crate::misuse::{Derive, Misuse};
 
-/// The text in `#[name("text")]`, if the attribute is there.
+/// Returns the text in `#[name("text")]`, or `None` without this attribute.
 pub(crate) fn text(attributes: &[Attribute], name: &str) -> Result<Option<LitStr>> {
     let mut found = attributes
         .iter()
@@ -22,14 +22,14 @@ pub(crate) fn text(attributes: &[Attribute], name: &str) -> Result<Option<LitStr
         .ok_or_else(|| Misuse::NotText { attribute: name }.at(attribute))
 }
 
-/// Returns whether `#[name]` is there.
+/// Returns whether one of the attributes is `#[name]`.
 pub(crate) fn has(attributes: &[Attribute], name: &str) -> bool {
     attributes
         .iter()
         .any(|attribute| attribute.path().is_ident(name))
 }
 
-/// Refuses an attribute of ours where it would mean nothing, and says where it goes.
+/// Rejects an attribute in a place where it has no meaning.
 pub(crate) fn misplaced(attributes: &[Attribute], name: &str, place: &str) -> Result<()> {
     match attributes
         .iter()
@@ -44,8 +44,8 @@ pub(crate) fn misplaced(attributes: &[Attribute], name: &str, place: &str) -> Re
     }
 }
 
-/// Refuses type parameters, which no table and no wire format could tell apart.
-pub(crate) fn refuse_generics(input: &syn::DeriveInput, derive: Derive) -> Result<()> {
+/// Rejects type parameters: each instance would need its own table name or wire format.
+pub(crate) fn reject_generics(input: &syn::DeriveInput, derive: Derive) -> Result<()> {
     if input.generics.params.is_empty() {
         Ok(())
     } else {

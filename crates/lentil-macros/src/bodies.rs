@@ -23,7 +23,7 @@ pub(crate) fn implementation(name: &Ident, bodies: Bodies) -> TokenStream {
     } = bodies;
     let constant = fields::no_cycle_constant(name, &no_cycle);
     quote! {
-        // Evaluates the constant, also where nothing uses the type.
+        // Evaluates the constant even if nothing uses the type.
         const _: bool = <#name as ::lentil::__derive::ValueType>::DOES_NOT_CONTAIN_ITSELF;
 
         impl ::lentil::__derive::ValueType for #name {

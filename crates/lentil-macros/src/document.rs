@@ -2,14 +2,14 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, LitStr, Result};
 
-use crate::attributes::{self, check_name, misplaced, refuse_generics};
+use crate::attributes::{self, check_name, misplaced, reject_generics};
 use crate::fields::{self, Field};
 use crate::index::{self, Index};
 use crate::misuse::{Derive, Misuse};
 use crate::patch;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
-    refuse_generics(input, Derive::Document)?;
+    reject_generics(input, Derive::Document)?;
     misplaced(&input.attrs, "rename", "above a field, not above the type")?;
     let Data::Struct(data) = &input.data else {
         return Err(Misuse::NoStruct {
@@ -28,7 +28,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #document
 
-        #[allow(dead_code, reason = "an index may be there for other callers")]
+        #[allow(dead_code, reason = "an application may not use every index")]
         impl #name {
             #(#definitions)*
         }
@@ -49,7 +49,7 @@ fn table_name(input: &DeriveInput) -> Result<LitStr> {
     Ok(table)
 }
 
-/// Returns whether the document is of a table of the engine, `#[system]`.
+/// Returns whether the document belongs to a table of the engine, `#[system]`.
 fn is_system(input: &DeriveInput) -> bool {
     attributes::has(&input.attrs, "system")
 }
@@ -75,7 +75,7 @@ fn document(
     let no_cycle = fields::no_cycle(fields);
     let constant = fields::no_cycle_constant(name, &no_cycle);
     quote! {
-        // Evaluates the constants of the fields, also where nothing uses the type.
+        // Evaluates the constants of the fields even if nothing uses the type.
         const _: bool = #no_cycle;
 
         impl ::lentil::__derive::Document for #name {

@@ -13,17 +13,17 @@ use crate::names::camel_case;
 pub(crate) struct Field<'i> {
     pub(crate) ident: &'i Ident,
     pub(crate) ty: &'i Type,
-    /// Its name outside Rust.
+    /// The name in documents and JSON.
     pub(crate) name: String,
 }
 
 impl<'i> Field<'i> {
-    /// The type inside the `Option`, for a field that may be missing.
+    /// Returns the type inside the `Option` of a field that may be missing.
     pub(crate) fn option(&self) -> Option<&'i Type> {
         inside_option(self.ty)
     }
 
-    /// `<Type as FieldType>`, so placed that a type which is none is underlined where it is written.
+    /// Returns `<Type as FieldType>`. An error about it underlines the type of the field.
     pub(crate) fn field_type(&self) -> TokenStream {
         qualified(self.ty, &quote!(FieldType))
     }
@@ -45,13 +45,13 @@ fn inside_option(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// `<Type as Trait>`, blamed on the type.
+/// Returns `<Type as Trait>`. An error about it underlines the type.
 pub(crate) fn qualified(ty: &Type, derive_trait: &TokenStream) -> TokenStream {
     let span = ty.span().resolved_at(Span::call_site());
     quote_spanned!(span=> <#ty as ::lentil::__derive::#derive_trait>)
 }
 
-/// The named fields of a struct or of a variant.
+/// Reads the named fields of a struct or of a variant.
 pub(crate) fn named<'i>(
     fields: &'i Fields,
     owner: impl ToTokens,
@@ -116,10 +116,10 @@ fn read<'i>(
     })
 }
 
-/// Returns an expression that is true if no field contains the type itself. Its evaluation finds a cycle.
+/// Returns an expression that does not compile if a field contains the type itself.
 ///
-/// Each type's constant is made of those of its fields, so that a type within itself is a constant that depends on
-/// itself, which does not compile.
+/// The constant of each type depends on the constants of its fields. The constant of a type that contains itself
+/// therefore depends on itself.
 pub(crate) fn no_cycle(fields: &[Field<'_>]) -> TokenStream {
     let fields = fields.iter().map(|field| {
         let field_type = field.field_type();
@@ -128,14 +128,14 @@ pub(crate) fn no_cycle(fields: &[Field<'_>]) -> TokenStream {
     quote!(true #(#fields)*)
 }
 
-/// The constant itself, so placed that an error about it underlines the type's name.
+/// Returns the constant. An error about it underlines the name of the type.
 pub(crate) fn no_cycle_constant(name: &Ident, no_cycle: &TokenStream) -> TokenStream {
     let span = name.span().resolved_at(Span::call_site());
     quote_spanned!(span=> const DOES_NOT_CONTAIN_ITSELF: bool = #no_cycle;)
 }
 
-/// Refuses a type one of whose fields is of the type itself, in a sentence; longer cycles are the compiler's to find.
-pub(crate) fn refuse_self<'t>(
+/// Rejects a type with a field of the type itself. The compiler finds longer cycles, but its message is longer.
+pub(crate) fn reject_self<'t>(
     owner: &Ident,
     types: impl IntoIterator<Item = &'t Type>,
 ) -> Result<()> {
@@ -152,7 +152,7 @@ pub(crate) fn refuse_self<'t>(
     Ok(())
 }
 
-/// The type within the containers that values have.
+/// Returns the type inside the containers that are value types.
 fn innermost(ty: &Type) -> &Type {
     let Type::Path(path) = ty else { return ty };
     let Some(last) = path.path.segments.last() else {
@@ -170,7 +170,7 @@ fn innermost(ty: &Type) -> &Type {
     }
 }
 
-/// `[(name, validator), …]`
+/// Returns `[(name, validator), …]`.
 pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
     let entries = fields.iter().map(|field| {
         let (name, field_type) = (&field.name, field.field_type());
@@ -179,13 +179,13 @@ pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
     quote!([#(#entries),*] as [(&'static str, ::lentil::__derive::FieldValidator); _])
 }
 
-/// The object of the fields, each a variable, or with a receiver, `self.`, a field of it.
+/// Returns the object of the fields. Each is a variable, or a field of the receiver `self.`.
 pub(crate) fn into_object(
     fields: &[Field<'_>],
     receiver: &TokenStream,
     further: Option<TokenStream>,
 ) -> TokenStream {
-    // Objects keep their fields in this order, so that none has to make room for the next.
+    // Objects are ordered by name. Fields that come in this order are appended and not inserted.
     let mut fields: Vec<&Field<'_>> = fields.iter().collect();
     fields.sort_unstable_by_key(|field| &field.name);
     let entries = fields.into_iter().map(|field| {
@@ -197,7 +197,7 @@ pub(crate) fn into_object(
     quote!(::lentil::__derive::Object::of_present([#(#entries),*]))
 }
 
-/// `Ok(path { field: … })` of the fields in the variable `object`, once nothing is left of it.
+/// Returns `Ok(path { field: … })`, which reads all fields of the variable `object`.
 pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStream {
     let takes = takes(fields);
     quote! {
@@ -207,15 +207,15 @@ pub(crate) fn from_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStre
     }
 }
 
-/// `Ok(path { field: … })` of the fields in the variable `object`, which may have more.
+/// Returns `Ok(path { field: … })`, which reads the variable `object` and ignores its other fields.
 pub(crate) fn from_larger_object(fields: &[Field<'_>], path: &TokenStream) -> TokenStream {
     let takes = takes(fields);
     quote!(::core::result::Result::Ok(#path { #(#takes),* }))
 }
 
-/// `field: …` for each field, taken out of the variable `object`.
+/// Returns `field: …` for each field, removed from the variable `object`.
 pub(crate) fn takes(fields: &[Field<'_>]) -> Vec<TokenStream> {
-    // Each is then the last that the object has, so that none has to move up.
+    // Objects are ordered by name. Removing the last field moves no other.
     let mut fields: Vec<&Field<'_>> = fields.iter().collect();
     fields.sort_unstable_by(|a, b| b.name.cmp(&a.name));
     let take = |field: &Field<'_>| {

@@ -1,7 +1,7 @@
 //! `derive(Document)`, `derive(Args)` and `derive(ValueType)`.
 //!
-//! They lower Rust types to what `lentil-schema` and `lentil-values` do by hand. Fields become camelCase names
-//! unless `#[rename("…")]` says otherwise. What is misused is refused at its place, in the words of this crate.
+//! The derived code uses the builders of `lentil-schema` and `lentil-values`. Field names become camelCase, unless
+//! `#[rename("…")]` chooses another name. A misuse is a compile error at its place that says what to write.
 
 mod args;
 mod attributes;

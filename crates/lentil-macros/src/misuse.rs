@@ -2,6 +2,8 @@ use std::fmt;
 
 use quote::ToTokens;
 
+use crate::names::nearest;
+
 /// The derive whose code is being written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Derive {
@@ -20,7 +22,7 @@ impl fmt::Display for Derive {
     }
 }
 
-/// What can be wrong with an input of a derive: everything this crate ever says is here.
+/// A misuse of a derive. Its text is the compile error: the texts of all compile errors of this crate are here.
 pub(crate) enum Misuse<'a> {
     NoStruct {
         derive: Derive,
@@ -91,7 +93,7 @@ pub(crate) enum Misuse<'a> {
 }
 
 impl Misuse<'_> {
-    /// The compile error that underlines `tokens`.
+    /// Returns the compile error, which underlines `tokens`.
     pub(crate) fn at(&self, tokens: impl ToTokens) -> syn::Error {
         syn::Error::new_spanned(tokens, self)
     }
@@ -100,64 +102,67 @@ impl Misuse<'_> {
 impl fmt::Display for Misuse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Misuse::NoStruct { derive, each } => write!(f, "{derive} goes on a struct: one field for each {each}"),
+            Misuse::NoStruct { derive, each } => write!(f, "{derive} needs a struct, with one field for each {each}"),
             Misuse::NoStructOrEnum => {
-                f.write_str("derive(ValueType) goes on a struct, which is an object, or an enum, which is a union")
+                f.write_str("derive(ValueType) needs a struct, which is an object, or an enum, which is a union")
             }
-            Misuse::Generics { derive } => write!(f, "{derive} takes no generics: write one type for each use"),
-            Misuse::Unnamed { derive } => write!(f, "{derive} needs named fields: `struct Job {{ job_id: String }}`"),
-            Misuse::NoTable => f.write_str("of which table are these the documents? Add #[table(\"…\")] below the derive"),
+            Misuse::Generics { derive } => write!(f, "{derive} does not support generics; write one type for each use"),
+            Misuse::Unnamed { derive } => write!(f, "{derive} needs named fields; write `struct Job {{ job_id: String }}`"),
+            Misuse::NoTable => f.write_str("the table is missing; write #[table(\"jobs\")] below the derive"),
             Misuse::Name { what, name } => {
-                write!(f, "\"{name}\" cannot name {what}: use up to 64 letters, digits and `_`, and no digit first")
+                write!(f, "\"{name}\" is not a valid name for {what}; use up to 64 letters, digits and `_`, and begin with a letter")
             }
             Misuse::ReservedName { what, name } => {
-                write!(f, "\"{name}\" cannot name {what}: names beginning with `_` are the system's")
+                write!(f, "\"{name}\" is not a valid name for {what}; names that begin with `_` are reserved for the system")
             }
             Misuse::SameName { ident, other, what, name } => {
-                write!(f, "`{other}` and `{ident}` would both be the {what} `{name}`; rename one")
+                write!(f, "`{other}` and `{ident}` both become the {what} `{name}`; rename one of them")
             }
             Misuse::NotText { attribute } => write!(f, "write #[{attribute}(\"…\")]"),
-            Misuse::Twice { attribute } => write!(f, "#[{attribute}(…)] stands twice; remove one"),
-            Misuse::Misplaced { attribute, place } => write!(f, "#[{attribute}(…)] goes {place}"),
+            Misuse::Twice { attribute } => write!(f, "#[{attribute}(…)] occurs twice; remove one"),
+            Misuse::Misplaced { attribute, place } => write!(f, "#[{attribute}(…)] belongs {place}"),
             Misuse::IndexSyntax { attribute } => {
-                write!(f, "write #[{attribute}(by_jobId(job_id))]: the index's name, then its fields in parentheses")?;
+                write!(f, "write #[{attribute}(by_jobId(job_id))]: the name of the index, then its fields in parentheses")?;
                 match *attribute {
-                    "index" => f.write_str("; a unique index is #[unique(by_jobId(job_id))]"),
+                    "index" => f.write_str("; for a unique index, write #[unique(by_jobId(job_id))]"),
                     _ => Ok(()),
                 }
             }
-            Misuse::SystemIndex { name } => write!(f, "every table has the index `{name}` already; leave it out"),
-            Misuse::FieldTwice { field, index } => write!(f, "`{field}` stands twice in the index `{index}`; remove one"),
+            Misuse::SystemIndex { name } => write!(f, "every table already has the index `{name}`; remove this one"),
+            Misuse::FieldTwice { field, index } => write!(f, "the index `{index}` contains `{field}` twice; remove one"),
             Misuse::UnknownField { field, known } => write_unknown(f, field, known),
-            Misuse::SystemField => f.write_str("`_creationTime` and `_id` end every index by themselves; leave them out"),
+            Misuse::SystemField => f.write_str("every index already ends with `_creationTime` and `_id`; remove them"),
             Misuse::OptionTwice => f.write_str(
-                "a field can be missing in one way only; for one that may also be null, write `Option<Nullable<…>>`",
+                "a field cannot be an `Option` of an `Option`; write `Option<Nullable<…>>` for one that may be missing or null",
             ),
             Misuse::SameSetter { setter, fields: [a, b] } => {
-                write!(f, "the patches of `{a}` and of `{b}` would both be set by `{setter}`; rename one of the fields")
+                write!(f, "the fields `{a}` and `{b}` both give the patch a method `{setter}`; rename one of the fields")
             }
-            Misuse::EmptyEnum => f.write_str("a union of no variants has no values; add a variant"),
+            Misuse::EmptyEnum => f.write_str("an enum without variants has no values; add a variant"),
             Misuse::Variant => f.write_str(
-                "a variant is a literal, `Done`, or holds one type, `Text(String)`, or has fields, `Circle { radius: f64 }`",
+                "write a variant as a literal `Done`, with one type `Text(String)`, or with named fields `Circle { radius: f64 }`",
             ),
             Misuse::TagField { tag } => write!(
                 f,
-                "the field `{tag}` tells the variants apart; rename this one, or that one with #[tag(\"…\")] on the enum"
+                "the tag of the enum is the field `{tag}` too; rename this field, or the tag with #[tag(\"…\")] on the enum"
             ),
-            Misuse::FlattenTwice => f.write_str("one field can be flattened, and there is one above already"),
-            Misuse::FlattenSyntax => f.write_str("write #[flatten], with nothing in it"),
+            Misuse::FlattenTwice => f.write_str("only one field can be #[flatten]; remove one of them"),
+            Misuse::FlattenSyntax => f.write_str("write #[flatten] without arguments"),
             Misuse::Recursive { owner } => write!(
                 f,
-                "`{owner}` contains itself, and Convex has no recursive validators; use `Value` here, or keep the inner ones in a table and their ids in this field"
+                "`{owner}` contains itself, and Convex has no recursive validators; use `Value` here, or store the inner values in a table and their ids in this field"
             ),
         }
     }
 }
 
+/// Suggests the nearest field, or lists all fields.
 fn write_unknown(f: &mut fmt::Formatter<'_>, field: &str, known: &[String]) -> fmt::Result {
-    match crate::names::nearest(field, known) {
+    match nearest(field, known) {
         Some(near) => write!(f, "there is no field `{field}`; did you mean `{near}`?"),
-        None if known.is_empty() => write!(f, "there is no field `{field}`; the struct has none"),
+        None if known.is_empty() => {
+            write!(f, "there is no field `{field}`; the struct has no fields")
+        }
         None => write!(
             f,
             "there is no field `{field}`; the fields are `{}`",

@@ -1,4 +1,4 @@
-/// `job_id` is `jobId`: what the field is called outside Rust.
+/// Returns the name of a field in documents and JSON: `jobId` for `job_id`.
 pub(crate) fn camel_case(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
     let mut parts = name.split('_');
@@ -15,7 +15,7 @@ pub(crate) fn camel_case(name: &str) -> String {
     camel
 }
 
-/// `InProgress` is `inProgress`: what a variant's literal is.
+/// Returns the literal of a variant: `inProgress` for `InProgress`.
 pub(crate) fn variant_name(name: &str) -> String {
     let mut letters = name.chars();
     letters
@@ -26,7 +26,7 @@ pub(crate) fn variant_name(name: &str) -> String {
         .collect()
 }
 
-/// `by_jobId` is `BY_JOB_ID`: the constant of an index.
+/// Returns the name of the constant of an index: `BY_JOB_ID` for `by_jobId`.
 pub(crate) fn constant_name(name: &str) -> String {
     let mut constant = String::new();
     let mut after_lower = false;
@@ -40,7 +40,7 @@ pub(crate) fn constant_name(name: &str) -> String {
     constant
 }
 
-/// The nearest of `known` to a name that is not among them, when one is near.
+/// Returns the known name that is nearest to an unknown one, if it is similar.
 pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let scored = known
         .iter()
@@ -51,7 +51,7 @@ pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, remove or change to make one name the other.
+/// Returns the Levenshtein distance: the number of letters to insert, remove or replace.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_change_their_case() {
+    fn names_are_converted_between_cases() {
         assert_eq!(camel_case("job_id"), "jobId");
         assert_eq!(camel_case("r#type"), "type");
         assert_eq!(camel_case("created_at_ms"), "createdAtMs");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_name_finds_its_neighbour() {
+    fn the_nearest_name_to_a_misspelt_one_is_found() {
         let known = ["idea", "job_id", "status"].map(str::to_owned);
         assert_eq!(nearest("job_idd", &known), Some("job_id"));
         assert_eq!(nearest("zzz", &known), None);

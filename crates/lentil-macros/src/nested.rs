@@ -1,7 +1,7 @@
-//! Names the fields of value types for the compiler, so that an index over a nested field is typed too.
+//! The types of nested fields, so that an index such as `#[index(by_kind(data.kind))]` is typed.
 //!
-//! In `#[index(by_kind(data.kind))]` the derive of the document does not see the fields of `data`. The derive of its
-//! type therefore writes `impl NestedField<name> for Data` for each field, where a name is a tuple of letters:
+//! The derive of the document does not see the fields of `data`. The derive of the type of `data` therefore implements
+//! `NestedField<Name>` for each field. `Name` is the field's name as a type, a tuple of letters: the name `kind` is
 //! `(Letter<'k'>, Letter<'i'>, Letter<'n'>, Letter<'d'>)`.
 
 use proc_macro2::TokenStream;

@@ -19,14 +19,14 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct) -> Result<TokenStre
     let own = fields::named(&own, &input.ident, Derive::ValueType)?;
     let types = own.iter().map(|field| field.ty);
     let inner = flattened.iter().map(|field| &field.ty);
-    fields::refuse_self(&input.ident, types.chain(inner))?;
+    fields::reject_self(&input.ident, types.chain(inner))?;
 
     let nested = nested::of_struct(&input.ident, &own);
     let implementation = implementation(&input.ident, bodies(&own, flattened));
     Ok(quote!(#implementation #nested))
 }
 
-/// The fields without the one that is `#[flatten]`, and that one.
+/// Separates the `#[flatten]` field from the other fields.
 fn flattened(fields: &Fields) -> Result<(Fields, Option<Field>)> {
     let (mut own, mut flattened) = (fields.clone(), None);
     if let Fields::Named(named) = &mut own {

@@ -7,7 +7,7 @@ use syn::{DeriveInput, Ident, Result};
 use crate::fields::{self, Field};
 use crate::misuse::Misuse;
 
-/// The name of the builder of changes, `JobPatch`.
+/// Returns the name of the patch builder, `JobPatch`.
 pub(crate) fn name(input: &DeriveInput) -> Ident {
     format_ident!("{}Patch", input.ident)
 }
@@ -15,15 +15,16 @@ pub(crate) fn name(input: &DeriveInput) -> Ident {
 pub(crate) fn expand(input: &DeriveInput, fields: &[Field<'_>]) -> Result<TokenStream> {
     check(fields)?;
     let (document, patch, visibility) = (&input.ident, name(input), &input.vis);
-    let doc = format!("A change to some fields of a [`{document}`]; the others stay as they are.");
+    let doc =
+        format!("A change of some fields of a [`{document}`]. The other fields keep their values.");
     let setters = fields.iter().map(setters);
     Ok(quote! {
         #[doc = #doc]
         #[derive(Clone, Debug)]
-        #[must_use = "a patch changes nothing before it is given to `ctx.db.patch`"]
+        #[must_use = "a patch changes nothing until it is passed to `ctx.db.patch`"]
         #visibility struct #patch(::lentil::__derive::Patch<#document>);
 
-        #[allow(dead_code, reason = "not every field is ever patched")]
+        #[allow(dead_code, reason = "an application does not patch every field")]
         impl #patch {
             #(#setters)*
         }
@@ -36,7 +37,7 @@ pub(crate) fn expand(input: &DeriveInput, fields: &[Field<'_>]) -> Result<TokenS
     })
 }
 
-/// What sets a field, if there is a value sets it, and takes it out.
+/// Returns the names of the methods that set a field, set it if there is a value, and remove it.
 fn setter_names(field: &Field<'_>) -> [Ident; 3] {
     let ident = field.ident;
     [
@@ -46,7 +47,7 @@ fn setter_names(field: &Field<'_>) -> [Ident; 3] {
     ]
 }
 
-/// Refuses fields of which one's setter has the name of another's.
+/// Rejects fields whose methods have the same name.
 fn check(fields: &[Field<'_>]) -> Result<()> {
     let mut seen = HashMap::new();
     for field in fields {
@@ -71,8 +72,8 @@ fn setters(field: &Field<'_>) -> TokenStream {
     let value_type = fields::qualified(ty, &quote!(FieldType));
     let [set, if_some, clear] = setter_names(field);
     let set_doc = format!("Sets `{name}`.");
-    let if_some_doc = format!("Sets `{name}` if there is a value, else leaves it as it is.");
-    let clear_doc = format!("Takes `{name}` out of the document.");
+    let if_some_doc = format!("Sets `{name}` if there is a value.");
+    let clear_doc = format!("Removes `{name}` from the document.");
     let name = quote!(const { ::lentil::__derive::FieldName::from_static(#name) });
     let clear = field.option().map(|_| {
         quote! {

@@ -8,8 +8,8 @@
 //! }
 //! ```
 //!
-//! A value is read as the first variant that it fits. One whose tag says which variant it is meant to be is not held
-//! against the others, so that the error is about what is wrong with it.
+//! A value converts into the first variant that it matches. A tag selects its variant, so that an error is about the
+//! fields of that variant.
 
 use std::collections::HashMap;
 
@@ -35,14 +35,14 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream
     });
     let members: Vec<Bodies> = members.collect::<Result<_>>()?;
     for variant in &data.variants {
-        fields::refuse_self(&input.ident, variant.fields.iter().map(|field| &field.ty))?;
+        fields::reject_self(&input.ident, variant.fields.iter().map(|field| &field.ty))?;
     }
     let nested = tag_field(&input.ident, data, &tag);
     let implementation = implementation(&input.ident, bodies(&members));
     Ok(quote!(#implementation #nested))
 }
 
-/// Makes the tag a field that an index can name. Variants without named fields have none.
+/// Makes the tag a field that an index can contain. It is missing in variants without named fields.
 fn tag_field(owner: &Ident, data: &DataEnum, tag: &str) -> Option<TokenStream> {
     let is_tagged = |variant: &Variant| matches!(variant.fields, Fields::Named(_));
     let text = quote!(::std::string::String);
@@ -94,7 +94,7 @@ fn tag(input: &DeriveInput, data: &DataEnum) -> Result<String> {
     Ok(tag.value())
 }
 
-/// The variant's literal, or its tag's. One may be both, because text is no object.
+/// Returns the literal of a variant or of its tag. A unit variant and a tag may have the same literal.
 fn literal<'i>(
     variant: &'i Variant,
     seen: &mut HashMap<(bool, String), &'i Ident>,

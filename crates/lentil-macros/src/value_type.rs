@@ -1,12 +1,12 @@
 use proc_macro2::TokenStream;
 use syn::{Data, DeriveInput, Result};
 
-use crate::attributes::{misplaced, refuse_generics};
+use crate::attributes::{misplaced, reject_generics};
 use crate::misuse::{Derive, Misuse};
 use crate::{object, union};
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
-    refuse_generics(input, Derive::ValueType)?;
+    reject_generics(input, Derive::ValueType)?;
     misplaced(
         &input.attrs,
         "rename",

@@ -4,19 +4,21 @@ use lentil_values::{DecodeError, Object, ObjectValidator, Value};
 
 use crate::derived::nothing_left;
 
-/// A function's arguments: one struct, `#[derive(Args)]`; `()` is no arguments.
+/// The arguments of a function: a struct with `#[derive(Args)]`, or `()` for none.
+///
+/// The same struct can derive `Document`, `ValueType` and `Args` together.
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;
 /// use lentil_macros::Args;
 /// use lentil_schema::Args;
 ///
-/// /// Which jobs to list.
+/// /// The arguments of `list`.
 /// #[derive(Args)]
 /// pub struct List {
-///     /// How far they are.
+///     /// The status of the jobs.
 ///     pub status: String,
-///     /// How many at most; all unless given.
+///     /// The maximum number of jobs; all if missing.
 ///     pub at_most: Option<f64>,
 /// }
 ///
@@ -25,28 +27,28 @@ use crate::derived::nothing_left;
 /// assert!(List::validator().validate(&fields, &()).is_ok());
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a function's arguments",
-    label = "not `#[derive(Args)]`",
-    note = "a function takes one struct with `#[derive(Args)]`, or `()`"
+    message = "`{Self}` cannot be the arguments of a function",
+    label = "does not derive `Args`",
+    note = "the arguments of a function are one struct with `#[derive(Args)]`, or `()`"
 )]
 pub trait Args: Sized + Send + 'static {
-    /// What the arguments must be.
+    /// Returns the validator of the arguments.
     fn validator() -> &'static ObjectValidator;
 
-    /// The arguments as fields.
+    /// Converts into an object.
     fn into_object(self) -> Object;
 
-    /// Reads arguments that match the validator.
+    /// Converts from an object.
     ///
     /// # Errors
-    /// When they do not.
+    /// Returns an error if the object does not match the validator.
     fn from_object(object: Object) -> Result<Self, DecodeError>;
 }
 
 impl Args for () {
     fn validator() -> &'static ObjectValidator {
-        static NOTHING: LazyLock<ObjectValidator> = LazyLock::new(ObjectValidator::default);
-        &NOTHING
+        static EMPTY: LazyLock<ObjectValidator> = LazyLock::new(ObjectValidator::default);
+        &EMPTY
     }
 
     fn into_object(self) -> Object {
@@ -58,17 +60,17 @@ impl Args for () {
     }
 }
 
-/// What a call can give for arguments of type `A`: an `A`, or a value that is checked when the call is made.
+/// A value that a call passes as arguments of type `A`: an `A`, or a `Value` or `Object` that the call validates.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what this function takes",
+    message = "`{Self}` cannot be the arguments of this function",
     label = "expected `{A}`",
-    note = "give the function's own arguments struct, or a `Value` or `Object`, which is validated at the call"
+    note = "pass the struct `{A}`, or a `Value` or `Object`, which the call validates"
 )]
 pub trait IntoArgs<A: Args> {
-    /// The arguments as fields.
+    /// Converts into an object.
     ///
     /// # Errors
-    /// When a `Value` is no object.
+    /// Returns an error if a `Value` is not an object.
     fn into_args(self) -> Result<Object, DecodeError>;
 }
 

@@ -5,7 +5,7 @@ use lentil_values::{Validator, check_identifier};
 use crate::error::{IndexError, MAX_INDEX_FIELDS, MAX_INDEXES, SchemaError};
 use crate::table::{IndexDefinition, Table};
 
-/// The system's tables, of whose documents an application may keep the ids.
+/// The system tables to whose documents an application may refer.
 const SYSTEM_TABLES: [&str; 2] = ["_storage", "_scheduled_functions"];
 
 pub(crate) fn check(tables: &[Table]) -> Result<(), SchemaError> {
@@ -15,10 +15,11 @@ pub(crate) fn check(tables: &[Table]) -> Result<(), SchemaError> {
             return Err(SchemaError::DuplicateTable(table.name().to_owned()));
         }
     }
-    tables.iter().try_for_each(|table| {
+    for table in tables {
         check_table(table)?;
-        check_ids(table, table.document(), &names)
-    })
+        check_ids(table, table.document(), &names)?;
+    }
+    Ok(())
 }
 
 fn check_table(table: &Table) -> Result<(), SchemaError> {
@@ -55,6 +56,7 @@ fn check_document(table: &Table, document: &Validator) -> Result<(), SchemaError
     }
 }
 
+/// Checks that every `v.id()` names a table of the schema or the system.
 fn check_ids(
     table: &Table,
     validator: &Validator,
@@ -86,16 +88,13 @@ fn check_indexes(table: &Table) -> Result<(), SchemaError> {
         return Err(SchemaError::TooManyIndexes(table.name().to_owned()));
     }
     let mut names = HashSet::new();
-    table.indexes().iter().try_for_each(|index| {
-        let checked = check_index(table, index);
-        let checked = checked.and_then(|()| {
-            names
-                .insert(&index.name)
-                .then_some(())
-                .ok_or(IndexError::Duplicate)
-        });
-        checked.map_err(|source| table.index_error(&index.name, source))
-    })
+    for index in table.indexes() {
+        check_index(table, index).map_err(|source| table.index_error(&index.name, source))?;
+        if !names.insert(&index.name) {
+            return Err(table.index_error(&index.name, IndexError::Duplicate));
+        }
+    }
+    Ok(())
 }
 
 fn check_index(table: &Table, index: &IndexDefinition) -> Result<(), IndexError> {
@@ -121,7 +120,7 @@ fn check_index(table: &Table, index: &IndexDefinition) -> Result<(), IndexError>
     Ok(())
 }
 
-/// Whether values of this type can have something at the path.
+/// Returns whether a value of this type can have a field at the path.
 fn has_field(validator: &Validator, path: &[String]) -> bool {
     let Some((first, rest)) = path.split_first() else {
         return true;
@@ -151,14 +150,14 @@ mod tests {
         check(&[table])
     }
 
-    fn refusal(table: Table) -> String {
+    fn error(table: Table) -> String {
         checked(table).unwrap_err().to_string()
     }
 
     #[test]
-    fn tables_have_names_of_their_own() {
-        assert!(refusal(Table::new("a-b")).contains("is no name"));
-        assert!(refusal(Table::new("_jobs")).contains("are the system's"));
+    fn table_names_are_distinct_identifiers() {
+        assert!(error(Table::new("a-b")).contains("is not a valid name"));
+        assert!(error(Table::new("_jobs")).contains("reserved for the system"));
         assert_eq!(
             check(&[jobs(), jobs()]),
             Err(SchemaError::DuplicateTable("jobs".to_owned()))
@@ -166,41 +165,41 @@ mod tests {
     }
 
     #[test]
-    fn fields_stand_once_and_are_the_authors() {
-        assert!(refusal(jobs().field("jobId", v::any())).contains("`jobId` stands twice"));
-        assert!(refusal(jobs().field("_x", v::any())).contains("only system fields"));
-        assert!(refusal(jobs().field("x", v::literal(f64::NAN))).contains("NaN"));
+    fn field_names_are_distinct_and_not_reserved() {
+        assert!(error(jobs().field("jobId", v::any())).contains("`jobId` is declared twice"));
+        assert!(error(jobs().field("_x", v::any())).contains("reserved for system fields"));
+        assert!(error(jobs().field("x", v::literal(f64::NAN))).contains("NaN"));
         let beside = Table::new("jobs")
             .with_document(v::any())
             .field("x", v::any());
-        assert!(refusal(beside).contains("beside a document type"));
+        assert!(error(beside).contains("cannot be added to a document type"));
         let nested = jobs().field("nested", v::object([("_x", v::any())]));
         assert_eq!(
             checked(nested),
             Ok(()),
-            "only a document's own fields can be mistaken for the system's"
+            "fields of nested objects are not system fields"
         );
     }
 
     #[test]
-    fn documents_are_objects() {
+    fn document_types_are_objects() {
         let document = |validator| checked(Table::new("jobs").with_document(validator));
         let object = || v::object([("jobId", v::string())]);
         assert_eq!(document(v::any()), Ok(()));
         assert_eq!(document(v::union([object(), object()])), Ok(()));
-        let refused = Err(SchemaError::DocumentType("jobs".to_owned()));
+        let rejected = Err(SchemaError::DocumentType("jobs".to_owned()));
         for validator in [
             v::string(),
             v::union([]),
             v::union([object(), v::null()]),
             v::record(v::string(), v::any()),
         ] {
-            assert_eq!(document(validator), refused);
+            assert_eq!(document(validator), rejected);
         }
     }
 
     #[test]
-    fn ids_are_of_tables_that_there_are() {
+    fn ids_refer_to_existing_tables() {
         let app = |validator| checked(jobs().field("app", validator));
         for validator in [
             v::array(v::id("apps")),
@@ -220,30 +219,28 @@ mod tests {
     }
 
     #[test]
-    fn indexes_have_names_of_their_own() {
-        let index = |name| refusal(jobs().index(name, ["jobId"]));
+    fn index_names_are_distinct_and_not_reserved() {
+        let index = |name| error(jobs().index(name, ["jobId"]));
         assert_eq!(
             index("by_id"),
-            "index jobs.by_id: the name is the system's; choose another"
+            "index jobs.by_id: the name is reserved for the system; choose another"
         );
-        assert!(index("by_creation_time").contains("the system's"));
-        assert!(index("_by_jobId").contains("the system's"));
-        assert!(index("by-jobId").contains("is no name"));
-        assert!(
-            refusal(jobs().index("a", ["jobId"]).index("a", ["jobId"])).contains("two indexes")
-        );
+        assert!(index("by_creation_time").contains("reserved for the system"));
+        assert!(index("_by_jobId").contains("reserved for the system"));
+        assert!(index("by-jobId").contains("is not a valid name"));
+        assert!(error(jobs().index("a", ["jobId"]).index("a", ["jobId"])).contains("two indexes"));
     }
 
     #[test]
-    fn indexes_are_over_fields_that_there_are() {
+    fn indexes_contain_existing_fields_once() {
         let index = |fields: &[&'static str]| checked(jobs().index("by_x", fields.iter().copied()));
-        let refusal = |fields| index(fields).unwrap_err().to_string();
-        assert!(refusal(&["x"]).contains("have no field `x`"));
-        assert!(refusal(&["jobId.x"]).contains("have no field `jobId.x`"));
-        assert!(refusal(&["_id"]).contains("ends every index by itself"));
-        assert!(refusal(&["_creationTime"]).contains("ends every index by itself"));
-        assert!(refusal(&["jobId", "jobId"]).contains("stands twice"));
-        assert!(refusal(&["a..b"]).contains("is no field path"));
+        let error = |fields| index(fields).unwrap_err().to_string();
+        assert!(error(&["x"]).contains("have no field `x`"));
+        assert!(error(&["jobId.x"]).contains("have no field `jobId.x`"));
+        assert!(error(&["_id"]).contains("every index ends with"));
+        assert!(error(&["_creationTime"]).contains("every index ends with"));
+        assert!(error(&["jobId", "jobId"]).contains("contains the field `jobId` twice"));
+        assert!(error(&["a..b"]).contains("is not a field path"));
         let nested = v::object([("name", v::string())]);
         let or_any = Table::new("jobs").with_document(v::union([
             v::object([("author", nested)]),
@@ -256,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_64_indexes_and_an_index_16_fields_at_most() {
+    fn the_numbers_of_indexes_and_of_their_fields_are_limited() {
         let with_fields = |count: usize| {
             let names: Vec<String> = (0..count).map(|at| format!("f{at}")).collect();
             let table = names.iter().fold(Table::new("jobs"), |table, name| {

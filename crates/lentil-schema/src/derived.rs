@@ -4,23 +4,24 @@ use lentil_values::{
     DecodeError, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v,
 };
 
-/// Refuses what is left of an object once its fields are taken out.
+/// Returns an error if an object has fields left after its known fields were removed.
 pub fn nothing_left(object: &Object) -> Result<(), DecodeError> {
-    object.iter().next().map_or(Ok(()), |(name, _)| {
-        Err(DecodeError::new("unknown field").in_field(name.as_str()))
-    })
+    match object.iter().next() {
+        None => Ok(()),
+        Some((name, _)) => Err(DecodeError::new("unknown field").in_field(name.as_str())),
+    }
 }
 
-/// The validator of a struct with these fields and all those of another type.
+/// Returns the validator of a struct with these fields and the fields of another type.
 ///
 /// # Panics
-/// When the other type is no object, or has a field of the same name.
+/// Panics if the other type is not an object, or has a field of the same name.
 pub fn with_flattened<T: ValueType, const N: usize>(
     own: [(&'static str, FieldValidator); N],
 ) -> Validator {
     let Validator::Object(ObjectValidator(mut fields)) = T::validator() else {
         panic!(
-            "#[flatten] takes a type that is an object, and {} is none",
+            "#[flatten] needs a type that is an object, and not {}",
             T::validator()
         );
     };
@@ -28,23 +29,23 @@ pub fn with_flattened<T: ValueType, const N: usize>(
         let other = fields.insert(name.to_owned(), validator);
         assert!(
             other.is_none(),
-            "the field `{name}` is there twice: beside #[flatten], and in the type below it"
+            "the field `{name}` occurs twice: beside #[flatten] and in the flattened type; rename one"
         );
     }
     Validator::Object(ObjectValidator(fields))
 }
 
-/// An object's fields, and all those of another value that is an object.
+/// Returns an object with these fields and the fields of another value.
 pub fn flatten(own: Object, flattened: impl ValueType) -> Object {
-    let mut object =
-        Object::from_value(flattened.into_value()).expect("its validator is an object's");
+    let mut object = Object::from_value(flattened.into_value())
+        .expect("the validator of a flattened type is an object");
     for (name, value) in own {
         object.insert(name, value);
     }
     object
 }
 
-/// The validator of a variant with named fields.
+/// Returns the validator of a variant with named fields.
 pub fn tagged<const N: usize>(
     tag: &'static str,
     literal: &str,
@@ -57,7 +58,7 @@ pub fn tagged<const N: usize>(
     )
 }
 
-/// The fields of an object whose tag is this one, without the tag.
+/// Returns the fields of an object without its tag, if the tag has this value.
 pub fn take_tagged(value: &Value, tag: &str, literal: &str) -> Option<Object> {
     let object = value
         .as_object()

@@ -1,7 +1,8 @@
 use std::ops::Deref;
 
 use lentil_values::{
-    DecodeError, FieldName, FieldValidator, Object, ObjectValidator, Validator, Value, ValueType, v,
+    DecodeError, FieldName, FieldType, FieldValidator, Object, ObjectValidator, Validator, Value,
+    ValueType, v,
 };
 
 use crate::id::Id;
@@ -11,7 +12,10 @@ use crate::patch::Patch;
 use crate::range::{Open, Range};
 use crate::table::Table;
 
-/// A table's documents as a Rust struct, `#[derive(Document)]`.
+/// The documents of a table as a Rust struct: `#[derive(Document)]`.
+///
+/// The same struct can derive `Document`, `ValueType` and `Args` together. It is then also the argument of the mutation
+/// that inserts it, and a field or a result of other types.
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;
@@ -23,9 +27,9 @@ use crate::table::Table;
 /// #[table("jobs")]
 /// #[index(by_status_and_createdAt(status, created_at))]
 /// pub struct Job {
-///     /// How far it is.
+///     /// The state of the build.
 ///     pub status: String,
-///     /// The final reply, once there is one.
+///     /// The final reply. It is missing until the job is done.
 ///     pub result: Option<String>,
 ///     /// Unix timestamp in milliseconds.
 ///     pub created_at: f64,
@@ -37,43 +41,43 @@ use crate::table::Table;
 /// # let _ = (recently_done, reset);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no table's document",
-    label = "not `#[derive(Document)]`",
-    note = "derive it on the struct of the fields: `#[derive(Document, Clone)] #[table(\"jobs\")] struct Job {{ … }}`"
+    message = "`{Self}` is not the document of a table",
+    label = "does not derive `Document`",
+    note = "derive `Document` for the struct: `#[derive(Document, Clone)] #[table(\"jobs\")] struct Job {{ … }}`"
 )]
 pub trait Document: Sized + Send + Sync + Clone + 'static {
-    /// The table's name.
+    /// The name of the table.
     const TABLE: &'static str;
 
-    /// The table's documents in the order of their creation.
+    /// The documents in the order of creation.
     const BY_CREATION_TIME: Index<Self, Ending<Self>> = Index::new(Self::TABLE, "by_creation_time");
 
-    /// The table's documents in the order of their ids.
+    /// The documents in the order of their ids.
     const BY_ID: Index<Self, (Id<Self>, ())> = Index::new(Self::TABLE, "by_id");
 
-    /// As [`ValueType::DOES_NOT_CONTAIN_ITSELF`], of the fields.
+    /// See [`ValueType::DOES_NOT_CONTAIN_ITSELF`].
     #[doc(hidden)]
     const DOES_NOT_CONTAIN_ITSELF: bool = true;
 
-    /// The builder of [`Patch`]es that the derive makes.
+    /// The builder of changes that the derive generates.
     type Patch: Into<Patch<Self>>;
 
-    /// The table: its fields and its indexes.
+    /// Returns the table with its fields and indexes.
     fn table() -> Table;
 
-    /// The document's fields, without the system fields.
+    /// Converts into the fields, without the system fields.
     fn into_fields(self) -> Object;
 
-    /// Reads a document from its fields, without the system fields.
+    /// Converts from the fields, without the system fields.
     ///
     /// # Errors
-    /// When they are not what [`Document::table`] says.
+    /// Returns an error if the fields do not match the table.
     fn from_fields(fields: Object) -> Result<Self, DecodeError>;
 
-    /// A change of nothing yet, to be filled: `Job::patch().status("done")`.
+    /// Starts a change of some fields: `Job::patch().status("done")`.
     fn patch() -> Self::Patch;
 
-    /// Every document of the table, in the order of creation.
+    /// Returns the range of all documents, in the order of creation.
     fn all() -> Range<Self, Open<Ending<Self>>> {
         Self::BY_CREATION_TIME.all()
     }
@@ -95,7 +99,7 @@ impl<T: Document> ValueType for Id<T> {
     }
 }
 
-/// A stored document: its fields, which it dereferences to, and the two system fields.
+/// A stored document: the author's fields and the two system fields. It dereferences to the author's fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doc<T> {
     /// `_id`
@@ -133,22 +137,17 @@ impl<T: Document> ValueType for Doc<T> {
 
     fn from_value(value: Value) -> Result<Doc<T>, DecodeError> {
         let mut object = Object::from_value(value)?;
-        let mut take = |name: &'static str| {
-            let field = object.remove(name);
-            field
-                .ok_or_else(|| DecodeError::new("missing").in_field(name))
-                .map(|value| (name, value))
-        };
-        let (name, id) = take("_id")?;
-        let id = Id::from_value(id).map_err(|error| error.in_field(name))?;
-        let (name, time) = take("_creationTime")?;
-        let creation_time = f64::from_value(time).map_err(|error| error.in_field(name))?;
         Ok(Doc {
-            id,
-            creation_time,
+            id: take(&mut object, "_id")?,
+            creation_time: take(&mut object, "_creationTime")?,
             fields: T::from_fields(object)?,
         })
     }
+}
+
+/// Removes a field from an object and converts it.
+fn take<V: ValueType>(object: &mut Object, name: &str) -> Result<V, DecodeError> {
+    V::from_field(object.remove(name)).map_err(|error| error.in_field(name))
 }
 
 impl<T: Document> From<Doc<T>> for Value {
@@ -157,7 +156,7 @@ impl<T: Document> From<Doc<T>> for Value {
     }
 }
 
-/// The validator of a table's documents as functions return them.
+/// Adds the system fields to the validator of a table's documents.
 fn with_system_fields<T: Document>(document: Validator) -> Validator {
     match document {
         Validator::Object(ObjectValidator(mut fields)) => {

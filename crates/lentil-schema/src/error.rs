@@ -1,12 +1,12 @@
 use lentil_values::{FieldPathError, NameError, ValidatorError};
 
-/// The most indexes that a table has.
+/// The maximum number of indexes of a table.
 pub(crate) const MAX_INDEXES: usize = 64;
 
-/// The most fields that an index has.
+/// The maximum number of fields in an index.
 pub(crate) const MAX_INDEX_FIELDS: usize = 16;
 
-/// A schema that makes no sense: correct what it names.
+/// A schema is not valid. Each variant says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
@@ -14,22 +14,22 @@ pub enum SchemaError {
     #[error("table: {0}")]
     TableName(#[from] NameError),
     /// Give the table a name that does not begin with `_`.
-    #[error("table \"{0}\": names beginning with `_` are the system's")]
+    #[error("table \"{0}\": names that begin with `_` are reserved for the system")]
     ReservedTable(String),
     /// Rename one of the two tables.
     #[error("two tables are named \"{0}\"")]
     DuplicateTable(String),
     /// Remove one of the two fields.
-    #[error("table \"{table}\": the field `{field}` stands twice")]
+    #[error("table \"{table}\": the field `{field}` is declared twice")]
     DuplicateField {
         /// The table.
         table: String,
         /// The field.
         field: String,
     },
-    /// Put the field into the document type, or leave the document type to the fields.
+    /// Move the field into the document type, or declare only fields.
     #[error(
-        "table \"{table}\": the field `{field}` stands beside a document type that is no object"
+        "table \"{table}\": the field `{field}` cannot be added to a document type that is not an object"
     )]
     FieldOfNoObject {
         /// The table.
@@ -38,7 +38,9 @@ pub enum SchemaError {
         field: String,
     },
     /// Rename the field.
-    #[error("table \"{table}\": the field `{field}` begins with `_`, which only system fields do")]
+    #[error(
+        "table \"{table}\": the field `{field}` begins with `_`, which is reserved for system fields"
+    )]
     ReservedField {
         /// The table.
         table: String,
@@ -50,18 +52,20 @@ pub enum SchemaError {
     Validator {
         /// The table.
         table: String,
-        /// What is wrong with it.
+        /// The error of the validator.
         source: ValidatorError,
     },
     /// Make the documents objects.
-    #[error("table \"{0}\": documents are v.object(), a v.union() of objects, or v.any()")]
+    #[error(
+        "table \"{0}\": the document type must be v.object(), a v.union() of objects, or v.any()"
+    )]
     DocumentType(String),
     /// Add the table that the validator names, or correct its name.
     #[error("table \"{table}\": v.id(\"{target}\") names a table that the schema does not have")]
     UnknownTable {
-        /// The table with the validator.
+        /// The table that contains the validator.
         table: String,
-        /// The table it names.
+        /// The unknown table.
         target: String,
     },
     /// Correct the index.
@@ -71,7 +75,7 @@ pub enum SchemaError {
         table: String,
         /// The index.
         index: String,
-        /// What is wrong with it.
+        /// The error of the index.
         source: IndexError,
     },
     /// Remove indexes, or split the table.
@@ -79,30 +83,30 @@ pub enum SchemaError {
     TooManyIndexes(String),
 }
 
-/// An index that makes no sense.
+/// An index is not valid. Each variant says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
-    /// Give it a name that is an identifier.
+    /// Give the index a name that is an identifier.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// Choose another name: this one is the system's.
-    #[error("the name is the system's; choose another")]
+    /// Choose another name.
+    #[error("the name is reserved for the system; choose another")]
     Reserved,
-    /// Rename one of the two.
+    /// Rename one of the two indexes.
     #[error("two indexes have this name")]
     Duplicate,
-    /// Give it at least one field, and no more than can be.
-    #[error("an index has 1 to {MAX_INDEX_FIELDS} fields")]
+    /// Give the index at least one field, and at most 16.
+    #[error("an index must have 1 to {MAX_INDEX_FIELDS} fields")]
     FieldCount,
     /// Correct the path.
     #[error(transparent)]
     Path(#[from] FieldPathError),
-    /// Leave the field out.
-    #[error("`{0}` ends every index by itself; leave it out")]
+    /// Omit the field.
+    #[error("every index ends with `{0}` already; omit it")]
     SystemField(String),
     /// Remove one of the two fields.
-    #[error("the field `{0}` stands twice")]
+    #[error("the index contains the field `{0}` twice")]
     DuplicateField(String),
     /// Correct the field's name, or add the field to the table.
     #[error("the table's documents have no field `{0}`")]

@@ -6,16 +6,33 @@ use std::str::FromStr;
 
 use lentil_values::{DocumentId, IdError, Value};
 
-/// The `_id` of a document of `T`'s table. The document may be gone.
+/// The `_id` of a document in `T`'s table. The document need not exist.
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// use lentil_macros::Document;
+/// use lentil_schema::Id;
+/// use lentil_values::object;
+///
+/// #[derive(Document, Clone)]
+/// #[table("jobs")]
+/// struct Job {
+///     status: String,
+/// }
+///
+/// let id: Id<Job> = "j57000820c20a1g7104gm2rc1m70ynr8".parse()?;
+/// assert_eq!(object! { "id": id }.to_string(), r#"{id: "j57000820c20a1g7104gm2rc1m70ynr8"}"#);
+/// # Ok::<(), lentil_values::IdError>(())
+/// ```
 pub struct Id<T>(DocumentId, PhantomData<fn() -> T>);
 
 impl<T> Id<T> {
-    /// The id as one of `T`'s table. That it is one is the caller's to know.
+    /// Returns the id with its type. The caller guarantees that it belongs to `T`'s table.
     pub const fn new(id: DocumentId) -> Id<T> {
         Id(id, PhantomData)
     }
 
-    /// The id without its type.
+    /// Returns the id without its type.
     pub const fn document_id(&self) -> DocumentId {
         self.0
     }
@@ -53,7 +70,7 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
-// By hand, because the derives would ask the same of `T`.
+// Derives would require the same traits of `T`.
 impl<T> Clone for Id<T> {
     fn clone(&self) -> Id<T> {
         *self

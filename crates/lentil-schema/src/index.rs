@@ -1,9 +1,10 @@
 //! Typed indexes.
 //!
-//! `Index<Job, (String, Ending<Job>)>`, in full `Index<Job, (String, (f64, (Id<Job>, ())))>`, is an index of `Job`
-//! whose key is a string, then, as in every index, the creation time and the id. Each `eq` takes the first type off,
-//! so that an `eq` too many, or of the wrong type, does not compile; a bound leaves only the opposite bound of the
-//! same field.
+//! `Index<Job, (String, Ending<Job>)>` is an index of `Job` whose key is a string followed by the creation time and the
+//! id, as in every index. In full, it is `Index<Job, (String, (f64, (Id<Job>, ())))>`.
+//!
+//! Each `eq` removes the first type, so that one `eq` too many or of the wrong type does not compile. After a bound,
+//! only the opposite bound of the same field compiles.
 //!
 //! ```text
 //! Job::BY_STATUS      .eq("done")           .gt(5.0)              .lte(9.0)
@@ -16,9 +17,9 @@ use crate::key::{HasNext, IntoKey};
 use crate::range::{Above, Below, Open, Range};
 use crate::range_spec::{IntoRange, RangeSpec};
 
-/// An index of `T`'s table whose key's fields have the types in the nested pairs `F`.
+/// An index of `T`'s table. The nested pairs `F` are the types of the fields of its key.
 ///
-/// The derive makes one for each `#[index(…)]`, as a constant of the struct.
+/// `#[derive(Document)]` declares one constant of the struct for each `#[index(…)]` and `#[unique(…)]`.
 pub struct Index<T, F> {
     table: &'static str,
     name: &'static str,
@@ -36,7 +37,7 @@ impl<T, F> Index<T, F> {
     }
 }
 
-// By hand, because the derives would ask the same of `T` and `F`.
+// Derives would require the same traits of `T` and `F`.
 impl<T, F> Clone for Index<T, F> {
     fn clone(&self) -> Index<T, F> {
         *self
@@ -46,34 +47,34 @@ impl<T, F> Clone for Index<T, F> {
 impl<T, F> Copy for Index<T, F> {}
 
 impl<T, F> Index<T, F> {
-    /// All documents, in the index's order.
+    /// Returns the range of all documents, in the order of the index.
     pub fn all(self) -> Range<T, Open<F>> {
         Range::new(RangeSpec::all(self.table, self.name))
     }
 }
 
 impl<T, F: HasNext> Index<T, F> {
-    /// The documents whose first field equals `value`.
+    /// Returns the range of the documents whose first field equals `value`.
     pub fn eq(self, value: impl IntoKey<F::Head>) -> Range<T, Open<F::Tail>> {
         self.all().eq(value)
     }
 
-    /// The documents whose first field is greater than `bound`.
+    /// Returns the range of the documents whose first field is greater than `bound`.
     pub fn gt(self, bound: impl IntoKey<F::Head>) -> Range<T, Above<F>> {
         self.all().gt(bound)
     }
 
-    /// The documents whose first field is at least `bound`.
+    /// Returns the range of the documents whose first field is at least `bound`.
     pub fn gte(self, bound: impl IntoKey<F::Head>) -> Range<T, Above<F>> {
         self.all().gte(bound)
     }
 
-    /// The documents whose first field is less than `bound`; those that lack it are among them.
+    /// Returns the range of the documents whose first field is less than `bound` or missing.
     pub fn lt(self, bound: impl IntoKey<F::Head>) -> Range<T, Below<F>> {
         self.all().lt(bound)
     }
 
-    /// The documents whose first field is at most `bound`; those that lack it are among them.
+    /// Returns the range of the documents whose first field is at most `bound` or missing.
     pub fn lte(self, bound: impl IntoKey<F::Head>) -> Range<T, Below<F>> {
         self.all().lte(bound)
     }

@@ -3,19 +3,19 @@ use lentil_values::{FieldType, UnixMillis, ValueType};
 use crate::id::Id;
 use crate::range_spec::KeyPart;
 
-/// An index has a field left that is not fixed yet.
+/// The types of the fields of an index that have no value yet: at least one.
 #[diagnostic::on_unimplemented(
-    message = "all fields of this index are fixed already",
+    message = "all fields of this index are compared already",
     label = "one comparison too many",
-    note = "an index's fields are its own, then `_creationTime`, then `_id`; each takes one `eq`, and the one after the last `eq` may take bounds"
+    note = "the fields of an index are its own, then `_creationTime`, then `_id`; compare each with one `eq`, and the field after the last `eq` with bounds"
 )]
 pub trait HasNext {
-    /// The next field's type.
+    /// The type of the next field.
     type Head;
-    /// The fields after it.
+    /// The fields after the next.
     type Tail;
 
-    /// The field's part of the key.
+    /// Returns the part of the key for the next field.
     fn part(value: Self::Head) -> KeyPart;
 }
 
@@ -28,10 +28,10 @@ impl<H: FieldType, N, R> HasNext for (H, (N, R)) {
     }
 }
 
-/// The fields that end every index of `T`'s table: `_creationTime` and `_id`.
+/// The last fields of every index of `T`'s table: `_creationTime` and `_id`.
 pub type Ending<T> = (f64, (Id<T>, ()));
 
-/// The id that ends every index.
+/// The id is the last field of every index.
 impl<T> HasNext for (Id<T>, ()) {
     type Head = Id<T>;
     type Tail = ();
@@ -41,22 +41,22 @@ impl<T> HasNext for (Id<T>, ()) {
     }
 }
 
-/// What a field of type `F` of an index can be compared with.
+/// A value that can be compared with a field of type `F` of an index.
 ///
-/// That is an `F`, text for a `String`, a reference to an id for the id, and, where the field may be missing, each of
-/// these without the `Some`; `None` finds the documents that lack the field.
+/// It is an `F`, `&str` for a `String`, or `&Id` for an `Id`. A field that may be missing, `Option<F>`, is compared with
+/// the same values. `None` finds the documents that lack the field.
 #[diagnostic::on_unimplemented(
-    message = "this field of the index is compared with `{F}`, not with `{Self}`",
+    message = "this field of the index has the type `{F}`, not `{Self}`",
     label = "expected `{F}`",
-    note = "an index's fields are compared in their order, `_creationTime` (`f64`) and the id after them; none can be skipped",
-    note = "`5.0` is a number (`f64`), `5` an integer (`i64`)"
+    note = "compare the fields of an index in their order, without gaps; `_creationTime` (`f64`) and the id are the last two",
+    note = "`5.0` is a number (`f64`), and `5` is an integer (`i64`)"
 )]
 pub trait IntoKey<F> {
-    /// The value to compare with.
+    /// Converts into the type of the field.
     fn into_key(self) -> F;
 }
 
-// The compiler's list of these would bury what the trait itself says: hence `do_not_recommend`.
+// A list of the implementations would hide the trait's own message.
 
 #[diagnostic::do_not_recommend]
 impl<F> IntoKey<F> for F {
@@ -86,7 +86,7 @@ impl<T> IntoKey<Option<Id<T>>> for &Id<T> {
     }
 }
 
-/// `_creationTime` is a plain number.
+// `_creationTime` is a plain number.
 #[diagnostic::do_not_recommend]
 impl IntoKey<f64> for UnixMillis {
     fn into_key(self) -> f64 {

@@ -1,7 +1,7 @@
-//! What documents must be: an application's tables, and the Rust types that stand for them.
+//! An application's tables and typed indexes, and the traits of documents and arguments.
 //!
-//! `#[derive(Document)]` lowers a struct to a [`Table`] and gives it typed [`Index`]es; `#[derive(Args)]` does the
-//! same for a function's arguments. Everything the derives do can be done by hand with the builders here.
+//! `#[derive(Document)]` turns a struct into a [`Table`] with typed [`Index`]es. `#[derive(Args)]` turns a struct into
+//! the arguments of a function. The builders in this crate do the same by hand.
 
 mod args;
 mod check;

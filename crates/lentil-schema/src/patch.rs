@@ -3,17 +3,17 @@ use std::marker::PhantomData;
 
 use lentil_values::{FieldName, Value};
 
-/// A change to some fields of a document of `T`'s table; the others stay as they are.
+/// A change of some fields of a document in `T`'s table. The other fields keep their values.
 ///
-/// The derived builder, `Job::patch().status("done")`, makes one.
+/// The derived builder, `Job::patch().status("done")`, returns one.
 pub struct Patch<T> {
-    /// The new value of each field; `None` takes the field out.
+    /// The new value of each field. `None` removes the field.
     pub changes: Vec<(FieldName, Option<Value>)>,
     table: PhantomData<fn() -> T>,
 }
 
 impl<T> Patch<T> {
-    /// A change of nothing.
+    /// Returns a patch without changes.
     pub fn new() -> Patch<T> {
         Patch {
             changes: Vec::new(),
@@ -21,7 +21,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// Adds a field's new value; `None` takes the field out.
+    /// Adds the new value of a field. `None` removes the field.
     #[must_use]
     pub fn set(mut self, name: FieldName, value: Option<Value>) -> Patch<T> {
         self.changes.push((name, value));

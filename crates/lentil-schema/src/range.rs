@@ -4,59 +4,61 @@ use std::ops::Bound;
 use crate::key::{HasNext, IntoKey};
 use crate::range_spec::{IntoRange, RangeSpec};
 
-/// A typed range of an index of `T`'s table; `S` says what may still be added to it.
-#[must_use = "a range reads nothing before it is given to `ctx.db.query`"]
+/// A range of an index of `T`'s table. `S` is the state, which determines the comparisons that may follow.
+///
+/// [`Document`](crate::Document) has an example.
+#[must_use = "a range reads nothing until it is passed to `ctx.db.query`"]
 pub struct Range<T, S> {
     spec: RangeSpec,
     types: PhantomData<fn() -> (T, S)>,
 }
 
-/// The state of a range without bounds: the next `eq` or bound is for the first field of `F`.
+/// The state of a range without bounds. The next comparison is with the first field of `F`.
 pub struct Open<F>(PhantomData<F>);
 
-/// The state of a range whose first field of `F` has a lower bound: an upper one may follow.
+/// The state of a range with a lower bound of the first field of `F`. An upper bound may follow.
 pub struct Above<F>(PhantomData<F>);
 
-/// The state of a range whose first field of `F` has an upper bound: a lower one may follow.
+/// The state of a range with an upper bound of the first field of `F`. A lower bound may follow.
 pub struct Below<F>(PhantomData<F>);
 
-/// The state of a range with both bounds: nothing may follow.
+/// The state of a range with both bounds. No comparison may follow.
 pub struct Between(());
 
-/// The states of a range to which an `eq` can be added.
+/// A state in which an `eq` may follow.
 #[diagnostic::on_unimplemented(
     message = "an `eq` cannot follow a bound",
     label = "after `gt`, `gte`, `lt` or `lte`",
-    note = "equalities come first, in the order of the index's fields; then the next field may have a lower and an upper bound"
+    note = "write every `eq` first, in the order of the index's fields; the next field may then have a lower and an upper bound"
 )]
 pub trait TakesEq {
-    /// The fields that are not fixed yet.
+    /// The types of the fields without an `eq`.
     type Fields: HasNext;
 }
 
-/// The states of a range to which a lower bound can be added.
+/// A state in which a lower bound may follow.
 #[diagnostic::on_unimplemented(
-    message = "this range has a lower bound already",
+    message = "this range already has a lower bound",
     label = "a second lower bound",
-    note = "one field, the one after the last `eq`, may have one lower and one upper bound"
+    note = "only the field after the last `eq` can have bounds: one lower and one upper bound"
 )]
 pub trait TakesLower {
-    /// The fields that are not fixed yet.
+    /// The types of the fields without an `eq`.
     type Fields: HasNext;
-    /// The state with the bound.
+    /// The state after the bound.
     type Bounded;
 }
 
-/// The states of a range to which an upper bound can be added.
+/// A state in which an upper bound may follow.
 #[diagnostic::on_unimplemented(
-    message = "this range has an upper bound already",
+    message = "this range already has an upper bound",
     label = "a second upper bound",
-    note = "one field, the one after the last `eq`, may have one lower and one upper bound"
+    note = "only the field after the last `eq` can have bounds: one lower and one upper bound"
 )]
 pub trait TakesUpper {
-    /// The fields that are not fixed yet.
+    /// The types of the fields without an `eq`.
     type Fields: HasNext;
-    /// The state with the bound.
+    /// The state after the bound.
     type Bounded;
 }
 
@@ -92,10 +94,10 @@ impl<T, S> Range<T, S> {
         }
     }
 
-    // What comes out is a parameter of each method, not a projection of `S`: with one, the compiler would not get as far
-    // as saying what our traits have to say of a state that does not fit.
+    // The new state is a type parameter of each method. With a projection of `S` instead, the compiler would report a
+    // failed projection, and not the messages of the traits above.
 
-    /// The documents whose next field equals `value`.
+    /// Narrows the range to the documents whose next field equals `value`.
     pub fn eq<F: HasNext>(mut self, value: impl IntoKey<F::Head>) -> Range<T, Open<F::Tail>>
     where
         S: TakesEq<Fields = F>,
@@ -104,7 +106,7 @@ impl<T, S> Range<T, S> {
         Range::new(self.spec)
     }
 
-    /// The documents whose next field is greater than `bound`.
+    /// Narrows the range to the documents whose next field is greater than `bound`.
     pub fn gt<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
         S: TakesLower<Fields = F, Bounded = B>,
@@ -113,7 +115,7 @@ impl<T, S> Range<T, S> {
         Range::new(RangeSpec { lower, ..self.spec })
     }
 
-    /// The documents whose next field is at least `bound`.
+    /// Narrows the range to the documents whose next field is at least `bound`.
     pub fn gte<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
         S: TakesLower<Fields = F, Bounded = B>,
@@ -122,7 +124,7 @@ impl<T, S> Range<T, S> {
         Range::new(RangeSpec { lower, ..self.spec })
     }
 
-    /// The documents whose next field is less than `bound`; those that lack it are among them.
+    /// Narrows the range to the documents whose next field is less than `bound` or missing.
     pub fn lt<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
         S: TakesUpper<Fields = F, Bounded = B>,
@@ -131,7 +133,7 @@ impl<T, S> Range<T, S> {
         Range::new(RangeSpec { upper, ..self.spec })
     }
 
-    /// The documents whose next field is at most `bound`; those that lack it are among them.
+    /// Narrows the range to the documents whose next field is at most `bound` or missing.
     pub fn lte<F: HasNext, B>(self, bound: impl IntoKey<F::Head>) -> Range<T, B>
     where
         S: TakesUpper<Fields = F, Bounded = B>,
@@ -148,7 +150,7 @@ impl<T, S> IntoRange<T> for Range<T, S> {
     }
 }
 
-// By hand, because the derive would ask the same of `T` and `S`.
+// A derive would require `Clone` of `T` and `S`.
 impl<T, S> Clone for Range<T, S> {
     fn clone(&self) -> Range<T, S> {
         Range::new(self.spec.clone())

@@ -3,9 +3,10 @@ use std::ops::Bound;
 
 use lentil_values::{InternalId, Interval, KeyWriter, Value, after_prefix};
 
-/// A range of an index: equal in the first fields, then bounded in the next.
+/// An untyped range of an index: equalities of the first fields, then bounds of the next field.
 ///
-/// Typed ranges, `Job::BY_JOB_ID.eq("…")`, lower to it; tools that know a table only by its name fill it by hand.
+/// A typed range, such as `Job::BY_JOB_ID.eq("…")`, converts into it. Code that knows a table only by its name builds
+/// it by hand.
 ///
 /// ```
 /// use std::ops::Bound;
@@ -17,67 +18,71 @@ use lentil_values::{InternalId, Interval, KeyWriter, Value, after_prefix};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangeSpec {
-    /// The table.
+    /// The name of the table.
     pub table: Cow<'static, str>,
-    /// The index, `by_id` and `by_creation_time` included.
+    /// The name of the index, which may be `by_id` or `by_creation_time`.
     pub index: Cow<'static, str>,
-    /// What the first fields equal. After an index's own fields come `_creationTime` and the id.
+    /// The values of the first fields. `_creationTime` and the id follow the index's own fields.
     pub eq: Vec<KeyPart>,
-    /// The least that the next field may be.
+    /// The lower bound of the next field.
     pub lower: Bound<KeyPart>,
-    /// The greatest that the next field may be.
+    /// The upper bound of the next field.
     pub upper: Bound<KeyPart>,
 }
 
-/// What one field of an index is compared with.
+/// The value with which a field of an index is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyPart {
-    /// The value of a field; `None` is a missing one, which orders below every value.
+    /// The value of a field. `None` is a missing field, which orders before every value.
     Field(Option<Value>),
-    /// The document's own id, which ends every index, and is all there is to `by_id`.
+    /// The document's own id, the last field of every index and the only one of `by_id`.
     Id(InternalId),
 }
 
 impl RangeSpec {
-    /// All of an index.
+    /// Returns the range of all documents in an index.
     pub fn all(
         table: impl Into<Cow<'static, str>>,
         index: impl Into<Cow<'static, str>>,
     ) -> RangeSpec {
-        let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
         RangeSpec {
             table: table.into(),
             index: index.into(),
             eq: Vec::new(),
-            lower,
-            upper,
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
         }
     }
 
-    /// The index keys in the range.
+    /// Returns the interval of the index keys in the range.
     ///
-    /// Keys are the encoded fields, the encoded `_creationTime`, and the id's 16 bytes; those of `by_id` are the id
-    /// alone. There is no bracketing by type: below 5.0 there are also all integers, null, and missing fields.
+    /// A key consists of the encoded fields, the encoded `_creationTime`, and the 16 bytes of the id. A key of `by_id` is
+    /// the id alone. Bounds compare values of all types: integers, null and missing fields are also less than 5.0.
     pub fn interval(&self) -> Interval {
         let mut prefix = KeyWriter::new();
-        self.eq.iter().for_each(|part| part.write(&mut prefix));
-        let within = |part: &KeyPart| {
+        for part in &self.eq {
+            part.write(&mut prefix);
+        }
+        let with_prefix = |part: &KeyPart| {
             let mut key = prefix.clone();
             part.write(&mut key);
             key.finish().into_bytes()
         };
         let start = match &self.lower {
             Bound::Unbounded => Some(prefix.as_bytes().to_vec()),
-            Bound::Included(part) => Some(within(part)),
-            Bound::Excluded(part) => after_prefix(&within(part)),
+            Bound::Included(part) => Some(with_prefix(part)),
+            Bound::Excluded(part) => after_prefix(&with_prefix(part)),
         };
         let end = match &self.upper {
             Bound::Unbounded => after_prefix(prefix.as_bytes()),
-            Bound::Included(part) => after_prefix(&within(part)),
-            Bound::Excluded(part) => Some(within(part)),
+            Bound::Included(part) => after_prefix(&with_prefix(part)),
+            Bound::Excluded(part) => Some(with_prefix(part)),
         };
-        // Nothing is above the greatest id.
-        start.map_or_else(Interval::none, |start| Interval { start, end })
+        match start {
+            Some(start) => Interval { start, end },
+            // No key follows the greatest id.
+            None => Interval::none(),
+        }
     }
 }
 
@@ -90,14 +95,14 @@ impl KeyPart {
     }
 }
 
-/// What a query can be put to: an index, a range of one, or a whole table.
+/// The argument of a query: an index, or a range of an index.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no range of an index of `{T}`",
-    label = "no range of `{T}`",
+    message = "`{Self}` is not a range of an index of `{T}`",
+    label = "not a range of `{T}`",
     note = "write `{T}::all()`, or a range of an index: `{T}::BY_….eq(…)`"
 )]
 pub trait IntoRange<T> {
-    /// The range.
+    /// Converts into the untyped range.
     fn into_range(self) -> RangeSpec;
 }
 
@@ -108,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// A document as an index of one or two fields sees it.
+    /// The fields of a document in an index of one or two fields.
     type Entry = (Vec<Option<Value>>, f64, InternalId);
 
     fn field() -> impl Strategy<Value = Option<Value>> {
@@ -133,7 +138,7 @@ mod tests {
         )
     }
 
-    /// An entry's parts in the order of the key.
+    /// Returns the parts of an entry in the order of the key.
     fn parts((fields, time, id): &Entry) -> Vec<KeyPart> {
         let fields = fields
             .iter()
@@ -153,11 +158,11 @@ mod tests {
         match (a, b) {
             (KeyPart::Field(a), KeyPart::Field(b)) => a.cmp(b),
             (KeyPart::Id(a), KeyPart::Id(b)) => a.cmp(b),
-            _ => unreachable!("parts at the same place are of one kind"),
+            _ => unreachable!("parts at the same position have the same kind"),
         }
     }
 
-    /// A range whose parts are taken from two entries, so that they are often met.
+    /// Generates ranges with the parts of two entries, so that other entries are often equal to them.
     fn range() -> impl Strategy<Value = RangeSpec> {
         (entry(), entry(), 0..4_usize, 0..3, 0..3).prop_map(|(a, b, equal, lower, upper)| {
             let bound = |kind, entry: &Entry| match kind {
@@ -205,14 +210,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
 
         #[test]
-        fn an_interval_has_the_keys_of_just_the_documents_in_the_range(range in range(), entry in entry()) {
+        fn an_interval_contains_exactly_the_keys_of_the_documents_in_the_range(range in range(), entry in entry()) {
             let parts = parts(&entry);
             prop_assert_eq!(range.interval().contains(key(&parts).as_bytes()), matches(&range, &parts));
         }
     }
 
     #[test]
-    fn nothing_is_above_the_greatest_id() {
+    fn no_key_is_above_the_greatest_id() {
         let above = Bound::Excluded(KeyPart::Id(InternalId([0xff; 16])));
         let range = RangeSpec {
             lower: above,
@@ -222,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_that_cross_leave_nothing() {
+    fn a_lower_bound_above_the_upper_bound_matches_nothing() {
         let bound = |number: f64| Bound::Excluded(KeyPart::Field(Some(number.into())));
         let range = RangeSpec {
             lower: bound(9.0),

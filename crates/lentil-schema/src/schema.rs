@@ -6,7 +6,7 @@ use crate::document::Document;
 use crate::error::SchemaError;
 use crate::table::{IndexDefinition, Table};
 
-/// An application's tables.
+/// The tables of an application.
 ///
 /// ```
 /// use lentil_schema::{Schema, Table};
@@ -22,7 +22,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// No tables.
+    /// Returns a schema without tables.
     pub fn new() -> Schema {
         Schema::default()
     }
@@ -33,46 +33,50 @@ impl Schema {
         self.with(T::table())
     }
 
-    /// Adds a table made by hand.
+    /// Adds a table that was built by hand.
     #[must_use]
     pub fn with(mut self, table: Table) -> Schema {
         self.tables.push(table);
         self
     }
 
-    /// The tables, in the order they were added.
+    /// Returns the tables in the order in which they were added.
     pub fn tables(&self) -> &[Table] {
         &self.tables
     }
 
-    /// Checks that it makes sense.
+    /// Checks the tables, their validators and their indexes.
     ///
     /// # Errors
-    /// The first thing that does not.
+    /// Returns the first error.
     pub fn check(&self) -> Result<(), SchemaError> {
         check(&self.tables)
     }
 
-    /// The form in which Convex's tools read schemas. It has no word for an index that is unique.
+    /// Returns the JSON that Convex's tools read. It does not distinguish unique indexes.
     pub fn to_json(&self) -> Json {
-        let index = |index: &IndexDefinition| {
-            let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
-            json!({ "indexDescriptor": index.name, "fields": fields })
-        };
-        let table = |table: &Table| {
-            json!({
-                "tableName": table.name(),
-                "indexes": table.indexes().iter().map(index).collect::<Vec<_>>(),
-                "stagedDbIndexes": [],
-                "searchIndexes": [],
-                "stagedSearchIndexes": [],
-                "vectorIndexes": [],
-                "stagedVectorIndexes": [],
-                "documentType": table.document().to_json(),
-            })
-        };
-        json!({ "tables": self.tables.iter().map(table).collect::<Vec<_>>(), "schemaValidation": true })
+        let tables: Vec<Json> = self.tables.iter().map(table_to_json).collect();
+        json!({ "tables": tables, "schemaValidation": true })
     }
+}
+
+fn table_to_json(table: &Table) -> Json {
+    let indexes: Vec<Json> = table.indexes().iter().map(index_to_json).collect();
+    json!({
+        "tableName": table.name(),
+        "indexes": indexes,
+        "stagedDbIndexes": [],
+        "searchIndexes": [],
+        "stagedSearchIndexes": [],
+        "vectorIndexes": [],
+        "stagedVectorIndexes": [],
+        "documentType": table.document().to_json(),
+    })
+}
+
+fn index_to_json(index: &IndexDefinition) -> Json {
+    let fields: Vec<String> = index.fields.iter().map(FieldPath::to_string).collect();
+    json!({ "indexDescriptor": index.name, "fields": fields })
 }
 
 #[cfg(test)]
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_json_is_what_the_official_tools_read() {
+    fn the_json_is_that_of_the_official_tools() {
         let jobs = Table::new("jobs")
             .field("jobId", v::string())
             .index("by_jobId", ["jobId"]);
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_of_a_unique_index_is_that_of_another() {
+    fn the_json_does_not_distinguish_unique_indexes() {
         let jobs = || Table::new("jobs").field("jobId", v::string());
         let plain = Schema::new().with(jobs().index("by_jobId", ["jobId"]));
         let unique = Schema::new().with(jobs().unique_index("by_jobId", ["jobId"]));

@@ -5,7 +5,7 @@ use lentil_values::{
 
 use crate::error::{IndexError, SchemaError};
 
-/// A table: its name, what its documents must be, and its indexes.
+/// A table: its name, the validator of its documents, and its indexes.
 ///
 /// ```
 /// use lentil_schema::Table;
@@ -22,23 +22,23 @@ pub struct Table {
     name: String,
     document: Validator,
     indexes: Vec<IndexDefinition>,
-    /// The first thing that was wrong with a part as it was added.
+    /// The first error of a part that was added.
     pub(crate) problem: Option<SchemaError>,
 }
 
-/// An index of a table: documents in the order of these fields, then of `_creationTime` and `_id`.
+/// An index of a table. It orders documents by its fields, then by `_creationTime` and `_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexDefinition {
-    /// Its name, e.g. `by_jobId`.
+    /// The name, such as `by_jobId`.
     pub name: String,
-    /// Its fields.
+    /// The fields.
     pub fields: Vec<FieldPath>,
-    /// Whether no two documents may be equal in all of them.
+    /// Whether two documents may not have equal values in all fields.
     pub unique: bool,
 }
 
 impl Table {
-    /// A table with no fields.
+    /// Returns a table without fields.
     pub fn new(name: impl Into<String>) -> Table {
         let document = Validator::Object(ObjectValidator::default());
         Table {
@@ -49,13 +49,13 @@ impl Table {
         }
     }
 
-    /// Adds a field that every document has.
+    /// Adds a required field.
     #[must_use]
     pub fn field(self, name: &str, validator: Validator) -> Table {
         self.with_field(name, validator.into())
     }
 
-    /// Adds a field that a document may lack.
+    /// Adds an optional field.
     #[must_use]
     pub fn optional(self, name: &str, validator: Validator) -> Table {
         self.with_field(
@@ -67,87 +67,90 @@ impl Table {
         )
     }
 
-    /// Adds a field as its validator says: one of an object, or `v::optional(…)`.
+    /// Adds a field with its validator, which may be `v::optional(…)`.
     #[must_use]
     pub fn with_field(mut self, name: &str, field: FieldValidator) -> Table {
-        let (table, owned) = (self.name.clone(), name.to_owned());
+        let table = self.name.clone();
+        let name = name.to_owned();
         let Validator::Object(ObjectValidator(fields)) = &mut self.document else {
-            return self.with_problem(SchemaError::FieldOfNoObject {
-                table,
-                field: owned,
-            });
+            return self.with_problem(SchemaError::FieldOfNoObject { table, field: name });
         };
-        match fields.insert(name.to_owned(), field) {
+        match fields.insert(name.clone(), field) {
             None => self,
-            Some(_) => self.with_problem(SchemaError::DuplicateField {
-                table,
-                field: owned,
-            }),
+            Some(_) => self.with_problem(SchemaError::DuplicateField { table, field: name }),
         }
     }
 
-    /// Sets what documents must be as a whole: an object, a union of objects, or anything.
+    /// Sets the validator of documents as a whole: an object, a union of objects, or any value.
     #[must_use]
     pub fn with_document(mut self, document: Validator) -> Table {
         self.document = document;
         self
     }
 
-    /// Adds an index over these fields; `a.b` is a field of a nested object.
+    /// Adds an index over these fields. `a.b` is a field of a nested object.
     #[must_use]
     pub fn index<'a>(self, name: &str, fields: impl IntoIterator<Item = &'a str>) -> Table {
-        self.with_index(name, fields, false)
+        let index = self.define_index(name, fields);
+        self.with_index(index)
     }
 
-    /// Adds an index over these fields that is unique: no two documents are equal in all of them when a mutation ends.
+    /// Adds a unique index: at the end of a mutation, no two documents have equal values in all its fields.
     ///
-    /// A field that is missing counts as a value like any other: one document may lack it, and no second one.
+    /// A missing field counts as a value, so that only one document can lack it.
     #[must_use]
     pub fn unique_index<'a>(self, name: &str, fields: impl IntoIterator<Item = &'a str>) -> Table {
-        self.with_index(name, fields, true)
+        let index = self.define_index(name, fields);
+        self.with_index(index.map(|index| IndexDefinition {
+            unique: true,
+            ..index
+        }))
     }
 
-    fn with_index<'a>(
-        mut self,
+    fn define_index<'a>(
+        &self,
         name: &str,
         fields: impl IntoIterator<Item = &'a str>,
-        unique: bool,
-    ) -> Table {
-        match fields.into_iter().map(FieldPath::parse).collect() {
-            Ok(fields) => {
-                self.indexes.push(IndexDefinition {
-                    name: name.to_owned(),
-                    fields,
-                    unique,
-                });
+    ) -> Result<IndexDefinition, SchemaError> {
+        let fields = fields.into_iter().map(FieldPath::parse);
+        Ok(IndexDefinition {
+            name: name.to_owned(),
+            fields: fields
+                .collect::<Result<_, _>>()
+                .map_err(|error| self.index_error(name, error.into()))?,
+            unique: false,
+        })
+    }
+
+    fn with_index(mut self, index: Result<IndexDefinition, SchemaError>) -> Table {
+        match index {
+            Ok(index) => {
+                self.indexes.push(index);
                 self
             }
-            Err(error) => {
-                let problem = self.index_error(name, error.into());
-                self.with_problem(problem)
-            }
+            Err(problem) => self.with_problem(problem),
         }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What its documents must be, the system fields apart.
+    /// Returns the validator of documents without their system fields.
     pub fn document(&self) -> &Validator {
         &self.document
     }
 
-    /// Its indexes, the two system indexes apart.
+    /// Returns the indexes without the two system indexes.
     pub fn indexes(&self) -> &[IndexDefinition] {
         &self.indexes
     }
 
-    /// Holds a document's fields, without the system fields, against the table.
+    /// Checks the fields of a document, without the system fields.
     ///
     /// # Errors
-    /// The first thing found wrong.
+    /// Returns the first error.
     pub fn validate(
         &self,
         fields: &Object,
@@ -167,7 +170,7 @@ impl Table {
         }
     }
 
-    /// Keeps the first problem for [`crate::Schema::check`], so that a table can be built without a `?` at every part.
+    /// Keeps the first error for `Schema::check`, so that building a table needs no `?` at each part.
     fn with_problem(mut self, problem: SchemaError) -> Table {
         self.problem.get_or_insert(problem);
         self

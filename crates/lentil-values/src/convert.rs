@@ -45,7 +45,7 @@ where
 }
 
 impl<V: Into<Value>, const N: usize> From<[(&'static str, V); N]> for Object {
-    /// An object with literal field names; a malformed one panics.
+    /// Collects fields with literal names. A malformed name panics.
     fn from(fields: [(&'static str, V); N]) -> Object {
         fields
             .into_iter()

@@ -1,49 +1,56 @@
-//! Values as messages show them, in the notation their author would write: `{a: "x", n: 3, big: 5n}`.
+//! The text of values in messages, in the notation of JavaScript: `{a: "x", n: 3, big: 5n}`.
 
 use std::fmt::{self, Write};
 
 use crate::name::check_identifier;
 use crate::value::{Object, Value};
 
-/// A message shows at most this much of a value.
-const MAX_SHOWN: usize = 200;
+/// The number of bytes that a message shows of a value.
+const MAX_SHOWN_BYTES: usize = 200;
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        cut(f, |out| write_value(out, self))
+        truncate(f, |out| write_value(out, self))
     }
 }
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        cut(f, |out| write_object(out, self))
+        truncate(f, |out| write_object(out, self))
     }
 }
 
-/// A client's text for an error message: quoted, and cut with `…` where it is long.
+/// Text of a client in an error message. Prints in quotes, and a long text is truncated with `…`.
 #[derive(Clone, Copy, Debug)]
 pub struct Excerpt<'t>(pub &'t str);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        cut(f, |out| write_text(out, self.0))
+        truncate(f, |out| write_text(out, self.0))
     }
 }
 
-/// Prints what `write` writes, cut with `…` where it grows too long.
-fn cut(f: &mut fmt::Formatter<'_>, write: impl Fn(&mut Cut) -> fmt::Result) -> fmt::Result {
-    let mut out = Cut(String::new());
-    let whole = write(&mut out).is_ok();
+/// Prints the output of `write`, and truncates it with `…` if it is too long.
+fn truncate(
+    f: &mut fmt::Formatter<'_>,
+    write: impl Fn(&mut Truncated) -> fmt::Result,
+) -> fmt::Result {
+    let mut out = Truncated(String::new());
+    let is_complete = write(&mut out).is_ok();
     f.write_str(&out.0)?;
-    if whole { Ok(()) } else { f.write_char('…') }
+    if is_complete {
+        Ok(())
+    } else {
+        f.write_char('…')
+    }
 }
 
-/// Takes no more than [`MAX_SHOWN`] bytes, so that a large value costs no more than a small one.
-struct Cut(String);
+/// Accepts at most [`MAX_SHOWN_BYTES`] bytes, so that formatting stops early for a large value.
+struct Truncated(String);
 
-impl Write for Cut {
+impl Write for Truncated {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_SHOWN - self.0.len();
+        let room = MAX_SHOWN_BYTES - self.0.len();
         self.0.push_str(&text[..text.floor_char_boundary(room)]);
         if text.len() <= room {
             Ok(())
@@ -53,12 +60,12 @@ impl Write for Cut {
     }
 }
 
-fn write_value(out: &mut Cut, value: &Value) -> fmt::Result {
+fn write_value(out: &mut Truncated, value: &Value) -> fmt::Result {
     match value {
         Value::Null => out.write_str("null"),
         Value::Int64(number) => write!(out, "{number}n"),
         Value::Float64(number) => write_float(out, *number),
-        Value::Boolean(truth) => write!(out, "{truth}"),
+        Value::Boolean(boolean) => write!(out, "{boolean}"),
         Value::String(text) => write_text(out, text),
         Value::Bytes(bytes) => write!(out, "bytes of length {}", bytes.len()),
         Value::Array(elements) => write_list(out, ('[', ']'), elements.iter(), write_value),
@@ -66,7 +73,7 @@ fn write_value(out: &mut Cut, value: &Value) -> fmt::Result {
     }
 }
 
-fn write_object(out: &mut Cut, object: &Object) -> fmt::Result {
+fn write_object(out: &mut Truncated, object: &Object) -> fmt::Result {
     write_list(out, ('{', '}'), object.iter(), |out, (name, value)| {
         match check_identifier(name.as_str()) {
             Ok(()) => out.write_str(name.as_str())?,
@@ -77,14 +84,14 @@ fn write_object(out: &mut Cut, object: &Object) -> fmt::Result {
     })
 }
 
-/// Quotes as JSON does, and no more of the text than can be shown.
-fn write_text(out: &mut Cut, text: &str) -> fmt::Result {
-    let shown = &text[..text.floor_char_boundary(MAX_SHOWN)];
+/// Writes at most the visible part of a text, quoted as in JSON.
+fn write_text(out: &mut Truncated, text: &str) -> fmt::Result {
+    let shown = &text[..text.floor_char_boundary(MAX_SHOWN_BYTES)];
     let quoted = serde_json::to_string(shown).expect("text is JSON");
     out.write_str(&quoted)
 }
 
-fn write_float(out: &mut Cut, number: f64) -> fmt::Result {
+fn write_float(out: &mut Truncated, number: f64) -> fmt::Result {
     if number == 0.0 && number.is_sign_negative() {
         return out.write_str("-0");
     }
@@ -92,10 +99,10 @@ fn write_float(out: &mut Cut, number: f64) -> fmt::Result {
 }
 
 fn write_list<T>(
-    out: &mut Cut,
+    out: &mut Truncated,
     (open, close): (char, char),
     items: impl Iterator<Item = T>,
-    write_item: impl Fn(&mut Cut, T) -> fmt::Result,
+    write_item: impl Fn(&mut Truncated, T) -> fmt::Result,
 ) -> fmt::Result {
     out.write_char(open)?;
     for (at, item) in items.enumerate() {
@@ -113,7 +120,7 @@ mod tests {
     use crate::test_values::object;
 
     #[test]
-    fn a_value_prints_as_its_author_would_write_it() {
+    fn a_value_prints_in_the_notation_of_javascript() {
         let list = Value::Array(vec![
             Value::Float64(1.0),
             Value::Float64(-0.0),
@@ -135,17 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_quoted_and_cut_where_it_is_long() {
+    fn an_excerpt_is_quoted_and_truncated() {
         assert_eq!(Excerpt("a \"b\"\n").to_string(), r#""a \"b\"\n""#);
         let shown = Excerpt(&"\0".repeat(1 << 20)).to_string();
-        assert!(shown.len() <= MAX_SHOWN + '…'.len_utf8(), "{shown}");
+        assert!(shown.len() <= MAX_SHOWN_BYTES + '…'.len_utf8(), "{shown}");
     }
 
     #[test]
-    fn a_long_value_is_cut() {
+    fn a_long_value_is_truncated() {
         let shown = Value::from("é".repeat(10_000)).to_string();
         assert!(
-            shown.len() <= MAX_SHOWN + '…'.len_utf8() && shown.ends_with('…'),
+            shown.len() <= MAX_SHOWN_BYTES + '…'.len_utf8() && shown.ends_with('…'),
             "{shown}"
         );
     }

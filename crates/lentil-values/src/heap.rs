@@ -1,41 +1,41 @@
-//! Estimates of how much memory values hold, for memory budgets.
+//! Estimates of the memory of values, for memory budgets.
 //!
-//! [`Value::size`] counts wire bytes, and an element of `[[],[],…]` is two of those but 32 bytes of memory. These
-//! estimates count what the allocator hands out: capacities, not lengths, and the place of each element.
+//! [`Value::size`] counts wire bytes: an element of `[[],[],…]` has two of them, but 32 bytes of memory. The estimates
+//! here count allocated bytes: capacities instead of lengths, and the slot of each element.
 
 use std::mem::size_of;
 
 use crate::name::FieldName;
 use crate::value::{Object, Value};
 
-/// The allocator's own bytes for each allocation, rounding included.
-const ALLOCATION_BYTES: usize = 16;
-/// The place of an element while a text is parsed: a growing `Vec` doubles, and a message is first a tree of JSON.
+/// The overhead of an allocation, including rounding.
+const ALLOCATION_OVERHEAD: usize = 16;
+/// The memory of an element during parsing: a growing `Vec` doubles, and a message is first parsed into a JSON tree.
 const ELEMENT_BYTES: usize = 4 * size_of::<Value>();
-/// The place of a field's name during parsing.
+/// The memory of a field's name during parsing.
 const NAME_BYTES: usize = 4 * size_of::<FieldName>();
-/// The places that a `Vec` makes for its first element.
-const FIRST_PLACES: usize = 4;
+/// The capacity of a `Vec` after its first element was added.
+const FIRST_CAPACITY: usize = 4;
 
-/// The memory that an allocation of this many bytes takes.
+/// Returns the memory of an allocation of this many bytes.
 pub fn allocation(bytes: usize) -> usize {
     if bytes == 0 {
         0
     } else {
-        bytes + ALLOCATION_BYTES
+        bytes + ALLOCATION_OVERHEAD
     }
 }
 
 impl Value {
-    /// Estimates the memory that the value holds beside its own place.
+    /// Estimates the memory that the value has allocated.
     pub fn heap_size(&self) -> usize {
         match self {
             Value::Null | Value::Int64(_) | Value::Float64(_) | Value::Boolean(_) => 0,
             Value::String(text) => allocation(text.capacity()),
             Value::Bytes(bytes) => allocation(bytes.capacity()),
             Value::Array(elements) => {
-                let places = elements.capacity() * size_of::<Value>();
-                allocation(places) + elements.iter().map(Value::heap_size).sum::<usize>()
+                let slots = elements.capacity() * size_of::<Value>();
+                allocation(slots) + elements.iter().map(Value::heap_size).sum::<usize>()
             }
             Value::Object(object) => object.heap_size(),
         }
@@ -43,25 +43,25 @@ impl Value {
 }
 
 impl Object {
-    /// Estimates the memory that the object holds beside its own place.
+    /// Estimates the memory that the object has allocated.
     pub fn heap_size(&self) -> usize {
-        let places = self.capacity() * size_of::<(FieldName, Value)>();
+        let slots = self.capacity() * size_of::<(FieldName, Value)>();
         let fields = self
             .iter()
             .map(|(name, value)| allocation(name.allocated()) + value.heap_size());
-        allocation(places) + fields.sum::<usize>()
+        allocation(slots) + fields.sum::<usize>()
     }
 }
 
-/// Estimates the most memory that parsing a JSON text will hold.
+/// Returns an upper bound of the memory that parsing a JSON text allocates.
 ///
-/// The estimate is cheap and not too low, whatever the text: it counts the bytes of strings and the places of values,
-/// and does not check that the text is JSON.
+/// It is cheap: it counts the bytes of strings and the slots of values, and does not check that the text is JSON.
 pub fn json_parse_size(text: &[u8]) -> usize {
-    let (mut bytes, mut rest) = (ELEMENT_BYTES, text);
+    let mut bytes = ELEMENT_BYTES;
+    let mut rest = text;
     loop {
         let end = memchr::memchr(b'"', rest).unwrap_or(rest.len());
-        bytes += places(&rest[..end], rest.get(end).copied());
+        bytes += slots(&rest[..end], rest.get(end).copied());
         let Some(string) = rest.get(end + 1..) else {
             return bytes;
         };
@@ -71,21 +71,24 @@ pub fn json_parse_size(text: &[u8]) -> usize {
     }
 }
 
-/// The places of the values in a text without strings; `next` is the byte after it.
-fn places(text: &[u8], next: Option<u8>) -> usize {
+/// Returns the memory of the values in a text without strings. `next` is the byte after the text.
+fn slots(text: &[u8], next: Option<u8>) -> usize {
     let followers = text.iter().skip(1).copied().map(Some).chain([next]);
-    let of_byte = |(byte, follower): (&u8, Option<u8>)| match (byte, follower) {
-        (b',', _) => ELEMENT_BYTES,
-        (b':', _) => NAME_BYTES,
-        (b'[', Some(b']')) | (b'{', Some(b'}')) => 0,
-        (b'[', _) => allocation(FIRST_PLACES * size_of::<Value>()),
-        (b'{', _) => allocation(FIRST_PLACES * size_of::<(FieldName, Value)>()),
-        _ => 0,
-    };
-    text.iter().zip(followers).map(of_byte).sum()
+    let bytes = text
+        .iter()
+        .zip(followers)
+        .map(|(byte, follower)| match (byte, follower) {
+            (b',', _) => ELEMENT_BYTES,
+            (b':', _) => NAME_BYTES,
+            (b'[', Some(b']')) | (b'{', Some(b'}')) => 0,
+            (b'[', _) => allocation(FIRST_CAPACITY * size_of::<Value>()),
+            (b'{', _) => allocation(FIRST_CAPACITY * size_of::<(FieldName, Value)>()),
+            _ => 0,
+        });
+    bytes.sum()
 }
 
-/// The bytes of a string up to its closing quote.
+/// Returns the length of a string up to its closing quote.
 fn string_length(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = memchr::memchr2(b'"', b'\\', &text[at..]) {
@@ -107,7 +110,7 @@ mod tests {
     use crate::test_values::any_value;
 
     #[test]
-    fn places_count_and_not_wire_bytes() {
+    fn slots_are_counted_instead_of_wire_bytes() {
         let value = Value::parse_json(format!("[{}[]]", "[],".repeat(999)).as_bytes()).unwrap();
         assert!(value.size() < 3_000);
         assert!(value.heap_size() >= 1_000 * size_of::<Value>());
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_json_is_estimated_too() {
+    fn malformed_json_does_not_panic() {
         for text in ["", "\"", "\"\\", "\"a\\", "[\"", "\"\\\"", "\"a\"\""] {
             json_parse_size(text.as_bytes());
         }
@@ -131,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_estimate_before_parsing_is_not_below_the_one_after(value in any_value()) {
+        fn the_bound_for_parsing_is_not_below_the_estimate_of_the_value(value in any_value()) {
             let text = value.to_json(JsonForm::Encoded);
             let parsed = Value::parse_json(text.as_bytes()).unwrap();
             prop_assert!(json_parse_size(text.as_bytes()) >= parsed.heap_size());

@@ -1,8 +1,8 @@
 //! Document ids.
 //!
-//! An id is a table number and 16 bytes. As text it is lowercase Crockford base32 of
-//! `VInt(table number) ‖ 16 bytes ‖ checksum`, the checksum being Fletcher-16 (mod 256) of what stands before it,
-//! least significant byte first. Clients see opaque text of 31 to 37 characters and only need that it decodes.
+//! An id is a table number and 16 bytes. Its text is the lowercase Crockford base32 encoding of
+//! `VInt(table number) ‖ 16 bytes ‖ checksum`. The checksum is Fletcher-16 (mod 256) of the bytes before it, least
+//! significant byte first. Clients treat the text, 31 to 37 characters, as opaque.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,23 +10,23 @@ use std::sync::LazyLock;
 
 use data_encoding::{DecodeKind, Encoding, Specification};
 
-/// The number of a table: part of its documents' ids, never 0.
+/// The number of a table, which is part of its documents' ids. It is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableNumber(u32);
 
 impl TableNumber {
-    /// The number that an application's first table gets; those below are the system's.
+    /// The number of an application's first table. Lower numbers are reserved for the system.
     pub const FIRST_USER: TableNumber = TableNumber(10_001);
 
-    /// The number that the first of the system's own tables gets.
+    /// The number of the first system table.
     pub const FIRST_SYSTEM: TableNumber = TableNumber(513);
 
-    /// The number, unless it is 0.
+    /// Returns the table number, or `None` for 0.
     pub fn new(number: u32) -> Option<TableNumber> {
         (number != 0).then_some(TableNumber(number))
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -38,14 +38,14 @@ impl fmt::Display for TableNumber {
     }
 }
 
-/// The 16 bytes that tell a table's documents apart.
+/// The 16 bytes that identify a document in its table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InternalId(pub [u8; 16]);
 
 impl InternalId {
-    /// The id of a document made at this time: 8 bytes that order as the time does, then 8 random ones.
+    /// Returns the id of a document created at this time: 8 bytes that order as the time does, then 8 random ones.
     ///
-    /// So documents that are made one after another have ids in that order, and append to their table.
+    /// The ids of later documents are greater, so that new documents are appended to their table.
     pub fn at(creation_time_ms: f64, random: u64) -> InternalId {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&ordered_bits(creation_time_ms).to_be_bytes());
@@ -53,12 +53,12 @@ impl InternalId {
         InternalId(bytes)
     }
 
-    /// Returns whether [`InternalId::at`] makes such an id for this creation time.
+    /// Returns whether [`InternalId::at`] can have made the id for this creation time.
     pub fn is_made_at(&self, creation_time_ms: f64) -> bool {
         self.0[..8] == ordered_bits(creation_time_ms).to_be_bytes()
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -70,7 +70,7 @@ impl fmt::Debug for InternalId {
     }
 }
 
-/// The bits of a float, turned so that they order as unsigned integers the way the floats do.
+/// Returns bits that order, as an unsigned integer, as the floats do in IEEE 754 total order.
 pub(crate) fn ordered_bits(number: f64) -> u64 {
     let bits = number.to_bits();
     if bits >> 63 == 0 {
@@ -80,6 +80,7 @@ pub(crate) fn ordered_bits(number: f64) -> u64 {
     }
 }
 
+/// Inverts [`ordered_bits`].
 pub(crate) fn from_ordered_bits(bits: u64) -> f64 {
     f64::from_bits(if bits >> 63 == 1 {
         bits & !(1 << 63)
@@ -91,33 +92,33 @@ pub(crate) fn from_ordered_bits(bits: u64) -> f64 {
 /// The `_id` of a document.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentId {
-    /// Its table.
+    /// The table.
     pub table: TableNumber,
-    /// Which of the table's documents.
+    /// The document in the table.
     pub internal: InternalId,
 }
 
-/// The text is no document id.
+/// A text is not a document id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
-    /// Ids have 31 to 37 characters.
-    #[error("a document id has 31 to 37 characters, but no id has {0}")]
+    /// The text is too short or too long, or no id has its length.
+    #[error("a document id has 31 to 37 characters, and not {0}")]
     Length(usize),
-    /// Ids are of digits and lowercase letters without i, l, o and u.
-    #[error("a document id is of the characters 0-9 and a-z without i, l, o and u")]
+    /// The text contains another character than digits and lowercase letters without i, l, o and u.
+    #[error("a document id consists of the characters 0-9 and a-z without i, l, o and u")]
     Alphabet,
-    /// The characters do not belong together: the id is mistyped or cut.
-    #[error("the document id is mistyped or cut: its checksum is wrong")]
+    /// The checksum does not match: the id is mistyped or truncated.
+    #[error("the checksum of the document id does not match: the id is mistyped or truncated")]
     Checksum,
-    /// The table number is 0, too large, or spelled in more bytes than it needs.
+    /// The table number is 0, too large, or encoded in more bytes than necessary.
     #[error("the document id's table number is malformed")]
     Table,
 }
 
-/// The table number in up to five bytes, the document's sixteen, and two of checksum.
-const MOST_BYTES: usize = 23;
-const MOST_CHARACTERS: usize = 37;
+/// Up to five bytes of table number, sixteen of the document, and two of checksum.
+const MAX_BYTES: usize = 23;
+const MAX_CHARACTERS: usize = 37;
 
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
@@ -132,12 +133,14 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut bytes, mut text) = ([0; MOST_BYTES], [0; MOST_CHARACTERS]);
+        let mut bytes = [0; MAX_BYTES];
         let table = write_vint(self.table.0, &mut bytes);
         let end = table + 16;
         bytes[table..end].copy_from_slice(&self.internal.0);
         let checksum = fletcher16(&bytes[..end]);
         bytes[end..end + 2].copy_from_slice(&checksum.to_le_bytes());
+
+        let mut text = [0; MAX_CHARACTERS];
         let text = &mut text[..CROCKFORD.encode_len(end + 2)];
         CROCKFORD.encode_mut(&bytes[..end + 2], text);
         f.write_str(std::str::from_utf8(text).expect("the alphabet is ASCII"))
@@ -172,7 +175,7 @@ impl FromStr for DocumentId {
     }
 }
 
-/// A length or last bits that no encoder leaves mean that something is cut off or added.
+/// Returns the reason why a text is not an id in base32. Nonzero trailing bits mean that characters were lost or added.
 fn not_base32(text: &str, kind: DecodeKind) -> IdError {
     match kind {
         DecodeKind::Length => IdError::Length(text.len()),
@@ -181,7 +184,7 @@ fn not_base32(text: &str, kind: DecodeKind) -> IdError {
     }
 }
 
-/// Writes a number, seven bits a byte, and returns how many bytes that are: five at most.
+/// Writes a number with seven bits in each byte, and returns the number of bytes, at most five.
 fn write_vint(mut number: u32, bytes: &mut [u8]) -> usize {
     let mut length = 0;
     while number >= 0x80 {
@@ -193,7 +196,7 @@ fn write_vint(mut number: u32, bytes: &mut [u8]) -> usize {
     length + 1
 }
 
-/// Reads all of `bytes` as one number in its shortest form.
+/// Reads `bytes` as one number in its shortest encoding.
 fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
     let mut number = 0_u64;
     for (at, byte) in bytes.iter().enumerate() {
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_of_the_facts_sheet() {
+    fn ids_have_the_official_text() {
         for (table, text) in [
             (10_001, "j57000820c20a1g7104gm2rc1m70ynr8"),
             (16_385, "g6002001081g81860w40j2gb1g6gw3vt9g"),
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_refused_with_its_reason() {
+    fn malformed_ids_are_rejected_with_the_reason() {
         let good = id(10_001).to_string();
         assert_eq!("abc".parse::<DocumentId>(), Err(IdError::Length(3)));
         assert_eq!(
@@ -282,14 +285,14 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_and_none_has_two_spellings(text in "[0-9a-z]{29,38}|.*") {
+        fn every_text_is_rejected_or_the_only_text_of_its_id(text in "[0-9a-z]{29,38}|.*") {
             if let Ok(id) = text.parse::<DocumentId>() {
                 prop_assert_eq!(id.to_string(), text);
             }
         }
 
         #[test]
-        fn ids_order_as_their_creation_times(a: f64, b: f64, random: u64) {
+        fn ids_order_by_creation_time(a: f64, b: f64, random: u64) {
             let order = InternalId::at(a, random).cmp(&InternalId::at(b, random));
             prop_assert_eq!(order, a.total_cmp(&b));
             prop_assert!(InternalId::at(a, random).is_made_at(a));
@@ -297,7 +300,7 @@ mod tests {
         }
 
         #[test]
-        fn text_orders_as_ids_within_a_table(a: [u8; 16], b: [u8; 16]) {
+        fn texts_order_as_their_ids_within_a_table(a: [u8; 16], b: [u8; 16]) {
             let id = |internal| DocumentId { table: TableNumber::FIRST_USER, internal: InternalId(internal) };
             prop_assert_eq!(id(a).to_string()[..26].cmp(&id(b).to_string()[..26]).then(a.cmp(&b)), a.cmp(&b));
         }

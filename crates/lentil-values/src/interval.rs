@@ -1,14 +1,14 @@
-/// The index keys from `start` up to, and not including, `end`; without an `end`, all from `start` on.
+/// The index keys from `start` up to but not including `end`, or all keys from `start` on if there is no `end`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval {
-    /// The least key that may be in it.
+    /// The least key in the interval.
     pub start: Vec<u8>,
-    /// The least key above it, if there is one.
+    /// The least key above the interval, if there is one.
     pub end: Option<Vec<u8>>,
 }
 
 impl Interval {
-    /// Every key.
+    /// Returns the interval of all keys.
     pub fn all() -> Interval {
         Interval {
             start: Vec::new(),
@@ -16,7 +16,7 @@ impl Interval {
         }
     }
 
-    /// No key.
+    /// Returns an interval without keys.
     pub fn none() -> Interval {
         Interval {
             start: Vec::new(),
@@ -24,7 +24,7 @@ impl Interval {
         }
     }
 
-    /// The keys that begin with `prefix`, itself included.
+    /// Returns the interval of the keys that begin with `prefix`, including `prefix` itself.
     pub fn prefix(prefix: &[u8]) -> Interval {
         Interval {
             start: prefix.to_vec(),
@@ -32,22 +32,22 @@ impl Interval {
         }
     }
 
-    /// Whether `key` is in it.
+    /// Returns whether the interval contains `key`.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.start.as_slice() <= key && self.ends_after(key)
     }
 
-    /// Whether no key is in it.
+    /// Returns whether the interval contains no key.
     pub fn is_empty(&self) -> bool {
         !self.ends_after(&self.start)
     }
 
-    /// Whether some key is in both.
+    /// Returns whether both intervals contain a common key.
     pub fn intersects(&self, other: &Interval) -> bool {
         !self.intersection(other).is_empty()
     }
 
-    /// The keys that are in both.
+    /// Returns the interval of the keys that both intervals contain.
     #[must_use]
     pub fn intersection(&self, other: &Interval) -> Interval {
         let end = match (&self.end, &other.end) {
@@ -101,12 +101,12 @@ mod tests {
         }
 
         #[test]
-        fn a_prefix_interval_has_just_the_keys_that_begin_so(prefix in key(), key in key()) {
+        fn a_prefix_interval_contains_exactly_the_keys_with_the_prefix(prefix in key(), key in key()) {
             prop_assert_eq!(Interval::prefix(&prefix).contains(&key), key.starts_with(&prefix));
         }
 
         #[test]
-        fn the_intersection_has_just_the_keys_of_both(a in interval(), b in interval(), key in key()) {
+        fn an_intersection_contains_exactly_the_common_keys(a in interval(), b in interval(), key in key()) {
             let both = a.intersection(&b);
             prop_assert_eq!(both.contains(&key), a.contains(&key) && b.contains(&key));
             prop_assert!(!both.contains(&key) || a.intersects(&b));

@@ -1,8 +1,8 @@
-//! Index keys: bytes that order as the values do.
+//! Index keys: bytes that order as the values they encode.
 //!
-//! Each value is a tag byte that places its type, then its content in an order-preserving form. Text, bytes, arrays
-//! and objects are ended by a zero byte; inside text and bytes, zeros are written `01 01` and ones `01 02`, so that no
-//! encoding is the beginning of another and a sequence of encodings orders as the sequence of values, whatever follows:
+//! A value is encoded as a tag byte, which orders the types, and its content in an order-preserving form. Text, bytes,
+//! arrays and objects end with a zero byte. Inside text and bytes, the byte 0 is written `01 01` and the byte 1
+//! `01 02`. No encoding is therefore a prefix of another, and a sequence of encodings orders as the sequence of values:
 //!
 //! ```text
 //! missing  01        1.0    20 bff0000000000000     "ab"       23 61 62 00
@@ -10,8 +10,8 @@
 //! 5n       14 05     true   22                      {a: null}  26 01 61 00 03 00
 //! ```
 //!
-//! An object's fields are each announced by a 01 before their name, so that its end (00) orders before them.
-//! Integers are written in as few bytes as they need: the tag says how many, and whether they are negative.
+//! The byte 01 precedes each field name of an object, so that the end of the object (00) orders before a further field.
+//! An integer has as few bytes as it needs. Its tag encodes the number of bytes and the sign.
 
 use crate::id::{InternalId, from_ordered_bits, ordered_bits};
 use crate::limits::MAX_NESTING;
@@ -20,7 +20,7 @@ use crate::value::{Object, Value};
 
 const UNDEFINED: u8 = 0x01;
 const NULL: u8 = 0x03;
-/// Zero's and positive one-byte integers' tag: one more for each further byte; one less for negative ones.
+/// The tag of integers from 0 to 255. It grows by one for each further byte; a negative one-byte integer has one less.
 const INT: u8 = 0x14;
 const FLOAT: u8 = 0x20;
 const FALSE: u8 = 0x21;
@@ -34,44 +34,44 @@ const END: u8 = 0x00;
 const ESCAPE: u8 = 0x01;
 const FIELD: u8 = 0x01;
 
-/// An entry of an index: encoded values, and mostly an id at the end.
+/// The key of an index entry: encoded values, usually followed by an id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexKey(Vec<u8>);
 
 impl IndexKey {
-    /// A key read back from where it was stored.
+    /// Returns the key with these bytes, which a store has kept.
     pub fn from_bytes(bytes: Vec<u8>) -> IndexKey {
         IndexKey(bytes)
     }
 
-    /// The bytes that are compared.
+    /// Returns the bytes, which order as the key does.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, owned.
+    /// Returns the bytes, owned.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// The 16 bytes at the end, when the key is that long: the id that [`KeyWriter::push_id`] wrote.
+    /// Returns the last 16 bytes as the id that [`KeyWriter::push_id`] wrote, or `None` if the key is shorter.
     pub fn id(&self) -> Option<InternalId> {
         self.0.last_chunk::<16>().map(|bytes| InternalId(*bytes))
     }
 }
 
-/// Writes index keys, value after value.
+/// Builds an index key value by value.
 #[derive(Clone, Debug, Default)]
 pub struct KeyWriter(Vec<u8>);
 
 impl KeyWriter {
-    /// An empty key.
+    /// Returns a writer of an empty key.
     pub fn new() -> KeyWriter {
-        // Room for an id's text, a time and an id: most keys need no more.
+        // Most keys contain at most the text of an id, a time and an id.
         KeyWriter(Vec::with_capacity(64))
     }
 
-    /// Adds a value; `None` is a missing field, which orders before all values.
+    /// Appends a value. `None` is a missing field, which orders before all values.
     pub fn push(&mut self, value: Option<&Value>) {
         match value {
             None => self.0.push(UNDEFINED),
@@ -79,17 +79,17 @@ impl KeyWriter {
         }
     }
 
-    /// Adds the id that ends the key, as its 16 bytes.
+    /// Appends the 16 bytes of the id that ends the key.
     pub fn push_id(&mut self, id: InternalId) {
         self.0.extend_from_slice(&id.0);
     }
 
-    /// The bytes so far.
+    /// Returns the bytes written until now.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The key.
+    /// Returns the finished key.
     pub fn finish(self) -> IndexKey {
         IndexKey(self.0)
     }
@@ -109,7 +109,9 @@ fn write(value: &Value, key: &mut Vec<u8>) {
         Value::Bytes(bytes) => write_ended(BYTES, bytes, key),
         Value::Array(elements) => {
             key.push(ARRAY);
-            elements.iter().for_each(|element| write(element, key));
+            for element in elements {
+                write(element, key);
+            }
             key.push(END);
         }
         Value::Object(object) => {
@@ -123,6 +125,7 @@ fn write(value: &Value, key: &mut Vec<u8>) {
     }
 }
 
+/// Writes a tag, the escaped content and the end.
 fn write_ended(tag: u8, content: &[u8], key: &mut Vec<u8>) {
     key.push(tag);
     for part in content.split_inclusive(|byte| matches!(*byte, END | ESCAPE)) {
@@ -137,7 +140,7 @@ fn write_ended(tag: u8, content: &[u8], key: &mut Vec<u8>) {
     key.push(END);
 }
 
-/// Negative numbers are written by their distance from -1, each byte turned, so that they order upwards too.
+/// Writes the low bytes of an integer in two's complement, as many as its distance from 0 or -1 needs.
 fn write_int(number: i64, key: &mut Vec<u8>) {
     let magnitude = if number < 0 { !number } else { number } as u64;
     let width = (8 - magnitude.leading_zeros() as usize / 8).max(1);
@@ -150,28 +153,27 @@ fn write_int(number: i64, key: &mut Vec<u8>) {
     key.extend_from_slice(&bytes[8 - width..]);
 }
 
-/// The bytes are no sequence of encoded values.
+/// Bytes are not a sequence of encoded values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed index key at byte {at}")]
 pub struct KeyError {
     at: usize,
 }
 
-/// Reads the values of a key that has no id at its end.
+/// Decodes the values of a key that does not end with an id.
 ///
 /// # Errors
-/// When the bytes are not what [`KeyWriter::push`] writes.
+/// Returns an error if [`KeyWriter::push`] could not have written the bytes.
 pub fn decode_key(key: &[u8]) -> Result<Vec<Option<Value>>, KeyError> {
     let mut reader = Reader { key, at: 0 };
     let mut values = Vec::new();
     while reader.at < key.len() {
-        let missing = reader.key[reader.at] == UNDEFINED;
-        reader.at += usize::from(missing);
-        values.push(if missing {
-            None
+        if reader.key[reader.at] == UNDEFINED {
+            reader.at += 1;
+            values.push(None);
         } else {
-            Some(reader.value(0)?)
-        });
+            values.push(Some(reader.value(0)?));
+        }
     }
     Ok(values)
 }
@@ -245,7 +247,7 @@ impl Reader<'_> {
         Ok(Value::Object(Object::from_iter(fields)))
     }
 
-    /// Whether a list ends here; if so, passes its end.
+    /// Consumes the end of an array or object if it is next, and returns whether it was.
     fn at_end(&mut self) -> Result<bool, KeyError> {
         let ends = *self.key.get(self.at).ok_or_else(|| self.error())? == END;
         self.at += usize::from(ends);
@@ -292,7 +294,9 @@ mod tests {
 
     fn key(values: &[Option<Value>]) -> Vec<u8> {
         let mut writer = KeyWriter::new();
-        values.iter().for_each(|value| writer.push(value.as_ref()));
+        for value in values {
+            writer.push(value.as_ref());
+        }
         writer.finish().into_bytes()
     }
 
@@ -352,17 +356,17 @@ mod tests {
     }
 
     #[test]
-    fn what_no_writer_writes_is_refused_with_its_place() {
+    fn malformed_keys_are_rejected_with_the_position() {
         for (hex, at) in [
             ("", None),
             ("00", Some(1)),
-            ("150005", Some(3)),   // an integer in more bytes than it needs
-            ("236162", Some(3)),   // text without its end
+            ("150005", Some(3)),   // an integer with more bytes than necessary
+            ("236162", Some(3)),   // text without an end
             ("23ff00", Some(3)),   // text that is not UTF-8
-            ("24010300", Some(3)), // an escape of nothing
+            ("24010300", Some(3)), // an unknown escape
             ("260161000301610003", Some(8)), // a field twice
             ("2601620003016100030000", Some(8)), // fields out of order
-            ("260124000300", Some(4)), // `$` for a name
+            ("260124000300", Some(4)), // a field name that begins with `$`
         ] {
             let key = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
             assert_eq!(
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_nests_as_deep_as_values_and_no_deeper() {
+    fn a_key_nests_as_deeply_as_values_and_not_more() {
         let nested = |levels: usize| [vec![ARRAY; levels], vec![END; levels]].concat();
         assert!(decode_key(&nested(MAX_NESTING)).is_ok());
         assert_eq!(
@@ -388,12 +392,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_order_as_tuples_of_values_do(a in tuple(), b in tuple()) {
+        fn keys_order_as_sequences_of_values(a in tuple(), b in tuple()) {
             prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
         }
 
         #[test]
-        fn a_value_and_its_neighbours_order(a in any_value(), b in any_value()) {
+        fn keys_order_as_single_values(a in any_value(), b in any_value()) {
             prop_assert_eq!(key(&[Some(a.clone())]).cmp(&key(&[Some(b.clone())])), a.cmp(&b));
         }
 
@@ -403,14 +407,14 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic_and_no_key_has_two_spellings(bytes in prop::collection::vec(prop_oneof![0_u8..0x28, any::<u8>()], 0..40)) {
+        fn bytes_are_rejected_or_are_the_only_key_of_their_values(bytes in prop::collection::vec(prop_oneof![0_u8..0x28, any::<u8>()], 0..40)) {
             if let Ok(values) = decode_key(&bytes) {
                 prop_assert_eq!(key(&values), bytes);
             }
         }
 
         #[test]
-        fn ids_order_after_any_values(a in tuple(), b in tuple(), id_a: [u8; 16], id_b: [u8; 16]) {
+        fn ids_order_after_the_values_before_them(a in tuple(), b in tuple(), id_a: [u8; 16], id_b: [u8; 16]) {
             let entry = |values: &[Option<Value>], id| [key(values), InternalId(id).0.to_vec()].concat();
             prop_assert_eq!(entry(&a, id_a).cmp(&entry(&a, id_b)), id_a.cmp(&id_b));
             if a.len() == b.len() && a != b {
@@ -419,7 +423,7 @@ mod tests {
         }
 
         #[test]
-        fn an_id_ends_its_key(value in any_value(), id: [u8; 16]) {
+        fn the_id_is_read_from_the_end_of_a_key(value in any_value(), id: [u8; 16]) {
             let mut writer = KeyWriter::new();
             writer.push(Some(&value));
             writer.push_id(InternalId(id));

@@ -1,37 +1,37 @@
 use crate::path::ValuePath;
 use crate::value::{Object, Value};
 
-/// Fields that an object may have.
+/// The maximum number of fields in an object.
 pub const MAX_FIELDS: usize = 1_024;
-/// Elements that an array may have.
+/// The maximum number of elements in an array.
 pub const MAX_ELEMENTS: usize = 8_192;
-/// Levels to which arrays and objects may nest.
+/// The maximum number of nested arrays and objects.
 pub const MAX_NESTING: usize = 64;
 
-/// A value is larger than any value may be.
+/// A value exceeds a limit that holds for every value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitError {
-    /// An object has too many fields.
+    /// An object has too many fields. Split it.
     #[error("{}an object has {count} fields; the limit is {MAX_FIELDS}", path.prefix())]
     TooManyFields {
-        /// The object.
+        /// The path to the object.
         path: ValuePath,
-        /// Its fields.
+        /// The number of its fields.
         count: usize,
     },
-    /// An array is too long.
+    /// An array is too long. Split it.
     #[error("{}an array has {count} elements; the limit is {MAX_ELEMENTS}", path.prefix())]
     ArrayTooLong {
-        /// The array.
+        /// The path to the array.
         path: ValuePath,
-        /// Its elements.
+        /// The number of its elements.
         count: usize,
     },
-    /// Arrays and objects are nested too deeply.
+    /// Arrays and objects are nested too deeply. Flatten them.
     #[error("{}nested more than {MAX_NESTING} levels deep", path.prefix())]
     TooNested {
-        /// The first array or object that is too deep.
+        /// The path to the first array or object that is too deep.
         path: ValuePath,
     },
 }
@@ -39,26 +39,26 @@ pub enum LimitError {
 /// Checks a value against the limits that hold everywhere: 1,024 fields, 8,192 elements, 64 levels.
 ///
 /// # Errors
-/// The first limit passed, and where.
+/// Returns the first exceeded limit, with the path.
 pub fn check_limits(value: &Value) -> Result<(), LimitError> {
     check(value, 0)
 }
 
 impl Object {
-    /// As [`check_limits`], for an object.
+    /// Checks an object as [`check_limits`] checks a value.
     ///
     /// # Errors
-    /// The first limit passed, and where.
+    /// Returns the first exceeded limit, with the path.
     pub fn check_limits(&self) -> Result<(), LimitError> {
         check_object(self, 1)
     }
 }
 
 impl Value {
-    /// As [`check_limits`].
+    /// Calls [`check_limits`].
     ///
     /// # Errors
-    /// The first limit passed, and where.
+    /// Returns the first exceeded limit, with the path.
     pub fn check_limits(&self) -> Result<(), LimitError> {
         check_limits(self)
     }
@@ -80,10 +80,10 @@ fn check_array(elements: &[Value], depth: usize) -> Result<(), LimitError> {
             count: elements.len(),
         });
     }
-    let mut elements = elements.iter().enumerate();
-    elements.try_for_each(|(at, element)| {
-        check(element, depth).map_err(|error| error.within(|path| path.in_element(at)))
-    })
+    for (at, element) in elements.iter().enumerate() {
+        check(element, depth).map_err(|error| error.within(|path| path.in_element(at)))?;
+    }
+    Ok(())
 }
 
 fn check_object(object: &Object, depth: usize) -> Result<(), LimitError> {
@@ -94,10 +94,10 @@ fn check_object(object: &Object, depth: usize) -> Result<(), LimitError> {
             count: object.len(),
         });
     }
-    let mut fields = object.iter();
-    fields.try_for_each(|(name, value)| {
-        check(value, depth).map_err(|error| error.within(|path| path.in_field(name.as_str())))
-    })
+    for (name, value) in object.iter() {
+        check(value, depth).map_err(|error| error.within(|path| path.in_field(name.as_str())))?;
+    }
+    Ok(())
 }
 
 fn check_depth(depth: usize) -> Result<(), LimitError> {
@@ -111,7 +111,7 @@ fn check_depth(depth: usize) -> Result<(), LimitError> {
 }
 
 impl LimitError {
-    /// The error as seen from one level further out: the path is made only when there is an error to name.
+    /// Extends the path by one level. Paths are built only for errors, from the inside out.
     fn within(mut self, outward: impl FnOnce(ValuePath) -> ValuePath) -> LimitError {
         let (LimitError::TooManyFields { path, .. }
         | LimitError::ArrayTooLong { path, .. }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_is_exact_and_names_its_place() {
+    fn each_limit_is_exact_and_its_error_contains_the_path() {
         assert_eq!(check_limits(&nested(MAX_NESTING)), Ok(()));
         let deep = object(&[("list", nested(MAX_NESTING))]);
         let error = check_limits(&deep).unwrap_err().to_string();

@@ -1,26 +1,26 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 
-/// The name of an object's field: up to 1,024 printable ASCII characters, not beginning with `$`.
+/// The name of an object's field: up to 1,024 printable ASCII characters, the first of which is not `$`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldName(Cow<'static, str>);
 
-/// A name that cannot be one.
+/// A name is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Field names have up to 1,024 characters.
-    #[error("a field name has at most {MAX_FIELD_NAME} characters; this one has {0}")]
+    /// A field name has more than 1,024 characters.
+    #[error("a field name has {0} characters; the limit is {MAX_FIELD_NAME}")]
     TooLong(usize),
-    /// Names beginning with `$` mean something else in JSON.
+    /// A field name begins with `$`, which has a meaning in the JSON encoding of values.
     #[error("the field name {0:?} begins with `$`, which is reserved")]
     Dollar(String),
-    /// Field names are ASCII without control characters.
-    #[error("the field name {0:?} has a character other than printable ASCII")]
+    /// A field name contains a character that is not printable ASCII.
+    #[error("the field name {0:?} contains a character that is not printable ASCII")]
     NotAscii(String),
-    /// Tables, indexes, functions and validators' fields have names like variables.
+    /// The name of a table, an index, a function or a validator's field is not an identifier.
     #[error(
-        "{0:?} is no name: use up to 64 letters, digits and `_`, beginning with a letter or `_`, not only `_`"
+        "{0:?} is not a valid name: use up to 64 letters, digits and `_`; begin with a letter or `_`, and do not use `_` alone"
     )]
     NotIdentifier(String),
 }
@@ -28,10 +28,10 @@ pub enum NameError {
 const MAX_FIELD_NAME: usize = 1_024;
 
 impl FieldName {
-    /// The name, if it is one.
+    /// Checks a name.
     ///
     /// # Errors
-    /// As [`NameError`] says.
+    /// Returns [`NameError`] if the name is too long, begins with `$`, or is not printable ASCII.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<FieldName, NameError> {
         let name = name.into();
         if name.len() > MAX_FIELD_NAME {
@@ -46,10 +46,10 @@ impl FieldName {
         Ok(FieldName(name))
     }
 
-    /// A name that is known to be one.
+    /// Returns a literal as a name.
     ///
     /// # Panics
-    /// When it is not; it is meant for literals.
+    /// Panics if the name is not valid. In a constant, this is a compile error.
     pub const fn from_static(name: &'static str) -> FieldName {
         let bytes = name.as_bytes();
         let begins_well = bytes.is_empty() || bytes[0] != b'$';
@@ -68,7 +68,7 @@ impl FieldName {
         }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -111,8 +111,8 @@ impl fmt::Debug for FieldName {
 /// Checks the name of a table, an index, a function or a validator's field.
 ///
 /// # Errors
-/// [`NameError::NotIdentifier`] when it is not up to 64 letters, digits and `_`, or begins with a digit, or is
-/// nothing but `_`.
+/// Returns [`NameError::NotIdentifier`] unless the name consists of up to 64 letters, digits and `_`, does not begin
+/// with a digit, and contains another character than `_`.
 pub fn check_identifier(name: &str) -> Result<(), NameError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn field_names_are_what_the_official_client_accepts() {
+    fn field_names_are_those_that_the_official_client_accepts() {
         for name in ["", "a", "a b", "_x", "a$", &"x".repeat(1_024)] {
             assert!(FieldName::new(name.to_owned()).is_ok(), "{name}");
         }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_name_is_checked_when_it_is_compiled() {
+    fn a_literal_name_is_checked_at_compile_time() {
         const NAME: FieldName = FieldName::from_static("jobId");
         assert_eq!(NAME, FieldName::new("jobId").unwrap());
         for name in ["$x", "\u{e9}", "a\u{7f}"] {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_like_variables() {
+    fn identifiers_look_like_variable_names() {
         for name in ["a", "_a", "by_jobId", "A9", &"x".repeat(64)] {
             assert!(check_identifier(name).is_ok(), "{name}");
         }

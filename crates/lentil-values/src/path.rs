@@ -3,23 +3,23 @@ use std::fmt;
 use crate::name::{NameError, check_identifier};
 use crate::value::{Object, Value};
 
-/// The path to an indexed field: `jobId`, or `author.name` for a field of a nested object.
+/// The path to an indexed field, such as `jobId`, or `author.name` for a field of a nested object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(Vec<String>);
 
-/// The text is no field path.
+/// A text is not a field path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{path}` is no field path: {source}")]
+#[error("`{path}` is not a field path: {source}")]
 pub struct FieldPathError {
     path: String,
     source: NameError,
 }
 
 impl FieldPath {
-    /// Reads `a.b.c`.
+    /// Parses a path such as `a.b.c`.
     ///
     /// # Errors
-    /// When a part is no identifier.
+    /// Returns an error if a part is not an identifier.
     pub fn parse(path: &str) -> Result<FieldPath, FieldPathError> {
         let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
         match parts.iter().try_for_each(|part| check_identifier(part)) {
@@ -31,18 +31,19 @@ impl FieldPath {
         }
     }
 
-    /// The names along the path; never empty.
+    /// Returns the names along the path, at least one.
     pub fn parts(&self) -> &[String] {
         &self.0
     }
 
-    /// What stands at the path; `None` when a field along it is missing or no object.
+    /// Returns the value at the path, or `None` if a field on the way is missing or not an object.
     pub fn get<'o>(&self, object: &'o Object) -> Option<&'o Value> {
-        let (last, along) = self.0.split_last()?;
-        along
-            .iter()
-            .try_fold(object, |object, part| object.get(part)?.as_object())?
-            .get(last)
+        let (last, outer) = self.0.split_last()?;
+        let mut object = object;
+        for name in outer {
+            object = object.get(name)?.as_object()?;
+        }
+        object.get(last)
     }
 }
 
@@ -52,13 +53,13 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// Where in a value an error is: prints as `author.name` or `tags[3]`; empty for the value itself.
+/// The position of an error in a value: `author.name` or `tags[3]`. It is empty for the value itself.
 ///
-/// A very deep path is cut with `…`, so that a message stays readable.
+/// The text of a very deep path is truncated with `…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValuePath(Vec<Step>);
 
-/// A message shows at most this much of a path.
+/// The number of steps that the text of a path shows.
 const MAX_SHOWN_STEPS: usize = 12;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,17 +69,17 @@ enum Step {
 }
 
 impl ValuePath {
-    /// The value itself.
+    /// Returns the path to the value itself.
     pub fn root() -> ValuePath {
         ValuePath::default()
     }
 
-    /// Whether it is the value itself.
+    /// Returns whether the path leads to the value itself.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The path before an error's text, `` `a.b`:  ``; nothing for the root.
+    /// Returns the beginning of an error's text, such as `` `a.b`:  ``. It is empty for the root.
     pub(crate) fn prefix(&self) -> String {
         if self.is_root() {
             String::new()
@@ -87,14 +88,14 @@ impl ValuePath {
         }
     }
 
-    /// This path as seen from the object that holds the value in the field `name`.
+    /// Returns the path from the object whose field `name` contains the value.
     #[must_use]
     pub fn in_field(mut self, name: &str) -> ValuePath {
         self.0.insert(0, Step::Field(name.to_owned()));
         self
     }
 
-    /// This path as seen from the array that holds the value at `at`.
+    /// Returns the path from the array that contains the value at index `at`.
     #[must_use]
     pub fn in_element(mut self, at: usize) -> ValuePath {
         self.0.insert(0, Step::Element(at));
@@ -122,7 +123,7 @@ mod tests {
     use crate::test_values::object;
 
     #[test]
-    fn a_path_leads_into_nested_objects() {
+    fn a_path_reaches_fields_of_nested_objects() {
         let value = object(&[("a", object(&[("b", Value::Int64(1))])), ("c", Value::Null)]);
         let get = |path: &str| {
             FieldPath::parse(path)
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_path_prints_as_one_would_write_it() {
+    fn a_value_path_prints_fields_and_indexes() {
         let path = ValuePath::root()
             .in_field("name")
             .in_element(3)

@@ -14,7 +14,7 @@ pub(crate) fn object(fields: &[(&'static str, Value)]) -> Value {
     )
 }
 
-/// Any value, small enough to be quick, with the awkward floats and strings over-represented.
+/// Generates small values. Unusual floats and strings are frequent.
 pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     let float = prop_oneof![
         any::<f64>(),
@@ -50,7 +50,7 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The order that the official client's `compareValues` gives (facts sheet, appendix A).
+/// Returns values in the order of the official client's `compareValues`.
 pub(crate) fn ascending() -> Vec<Value> {
     let float = Value::Float64;
     vec![

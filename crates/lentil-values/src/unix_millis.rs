@@ -121,7 +121,7 @@ impl ValueType for UnixMillis {
     }
 }
 
-// The order of indexes: IEEE 754 total order.
+// Comparison and hashing agree with the order of values: IEEE 754 total order.
 
 impl Ord for UnixMillis {
     fn cmp(&self, other: &UnixMillis) -> Ordering {

@@ -3,20 +3,22 @@ use std::str::FromStr;
 
 use crate::display::Excerpt;
 
-/// A UUID, such as the one that names a client's session or the one in a file's URL.
+/// A UUID, such as the id of a client's session or of a file.
 ///
-/// It is compared and stored as its 128 bits, so that texts which differ in case alone name the same thing.
+/// It is compared and stored as 128 bits: texts that differ only in case are the same UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(u128);
 
-/// The text is not a UUID.
+/// A text is not a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a UUID such as 67e55044-10b1-426f-9247-bb680e5fe0c8, got {0}")]
 pub struct UuidError(String);
 
-/// The places of the dashes in the text of a UUID, which has 36 characters.
+/// The positions of the dashes in the text.
 const DASHES: [usize; 4] = [8, 13, 18, 23];
-const LENGTH: usize = 36;
+
+/// The number of characters in the text.
+const TEXT_LENGTH: usize = 36;
 
 impl Uuid {
     /// Returns the version 4 UUID with these random bits.
@@ -28,11 +30,11 @@ impl Uuid {
 impl FromStr for Uuid {
     type Err = UuidError;
 
-    /// Reads eight, four, four, four and twelve hexadecimal digits of either case, with dashes between them.
+    /// Parses 8, 4, 4, 4 and 12 hexadecimal digits of either case, separated by dashes.
     fn from_str(text: &str) -> Result<Uuid, UuidError> {
-        let refuse = || UuidError(Excerpt(text).to_string());
-        if text.len() != LENGTH {
-            return Err(refuse());
+        let error = || UuidError(Excerpt(text).to_string());
+        if text.len() != TEXT_LENGTH {
+            return Err(error());
         }
         let mut bits = 0;
         for (at, byte) in text.bytes().enumerate() {
@@ -40,7 +42,7 @@ impl FromStr for Uuid {
             match (DASHES.contains(&at), digit) {
                 (true, None) if byte == b'-' => {}
                 (false, Some(digit)) => bits = bits << 4 | u128::from(digit),
-                _ => return Err(refuse()),
+                _ => return Err(error()),
             }
         }
         Ok(Uuid(bits))
@@ -50,14 +52,15 @@ impl FromStr for Uuid {
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hex = format!("{:032x}", self.0);
-        let (a, b, c, d, e) = (
+        write!(
+            f,
+            "{}-{}-{}-{}-{}",
             &hex[..8],
             &hex[8..12],
             &hex[12..16],
             &hex[16..20],
-            &hex[20..],
-        );
-        write!(f, "{a}-{b}-{c}-{d}-{e}")
+            &hex[20..]
+        )
     }
 }
 
@@ -74,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn either_case_names_the_same_uuid() {
+    fn case_does_not_matter() {
         let lower: Uuid = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap();
         let upper: Uuid = "67E55044-10B1-426F-9247-BB680E5FE0C8".parse().unwrap();
         assert_eq!(lower, upper);
@@ -90,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused_and_quoted_in_part() {
+    fn malformed_texts_are_rejected_and_quoted() {
         for text in [
             "",
             "session",
@@ -113,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_uuid_is_read_back(bits: u128) {
+        fn every_uuid_round_trips(bits: u128) {
             let uuid = Uuid(bits);
             prop_assert_eq!(uuid.to_string().parse(), Ok(uuid));
         }

@@ -5,9 +5,9 @@ use crate::name::FieldName;
 
 /// A Convex value.
 ///
-/// The order is total and is that of every index: null, all integers, all floats (IEEE 754 total order), false,
-/// true, strings (by code point), bytes, arrays, objects. `Eq` and `Hash` follow it: `-0.0` is not `0.0`, and NaN
-/// equals itself.
+/// Values have a total order, which is also the order of every index: null, integers, floats (in IEEE 754 total
+/// order), false, true, strings (by code point), bytes, arrays, objects. `Eq` and `Hash` agree with the order: `-0.0`
+/// differs from `0.0`, and NaN equals itself.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// `null`
@@ -18,19 +18,21 @@ pub enum Value {
     Float64(f64),
     /// `true` or `false`
     Boolean(bool),
-    /// Text without lone surrogates.
+    /// Text. It cannot contain lone surrogates.
     String(String),
     /// Bytes, `ArrayBuffer` in JavaScript.
     Bytes(Vec<u8>),
-    /// A list.
+    /// A list of values.
     Array(Vec<Value>),
     /// Fields by name.
     Object(Object),
 }
 
 impl Value {
-    /// The size in bytes as limits count it: 1 for null and booleans, 9 for numbers, 2 more than its length for
-    /// text and bytes, and for arrays and objects 2 more than what is in them.
+    /// Returns the size in bytes by which limits are measured.
+    ///
+    /// Null and booleans count 1, numbers 9, text and bytes their length and 2. Arrays and objects count their contents
+    /// and 2.
     pub fn size(&self) -> usize {
         match self {
             Value::Null | Value::Boolean(_) => 1,
@@ -42,7 +44,7 @@ impl Value {
         }
     }
 
-    /// Levels of arrays and objects: 0 for a scalar, 1 for `[]` and `{}`.
+    /// Returns the number of nested arrays and objects: 0 for a scalar, 1 for `[]` and `{}`.
     pub fn nesting(&self) -> usize {
         match self {
             Value::Array(elements) => 1 + elements.iter().map(Value::nesting).max().unwrap_or(0),
@@ -51,7 +53,7 @@ impl Value {
         }
     }
 
-    /// The text of a string.
+    /// Returns the text of a string, or `None` for a value of another type.
     pub fn as_str(&self) -> Option<&str> {
         if let Value::String(text) = self {
             Some(text)
@@ -60,7 +62,7 @@ impl Value {
         }
     }
 
-    /// The number of a float.
+    /// Returns the number of a float, or `None` for a value of another type.
     pub fn as_f64(&self) -> Option<f64> {
         if let Value::Float64(number) = self {
             Some(*number)
@@ -69,7 +71,7 @@ impl Value {
         }
     }
 
-    /// The number of an integer.
+    /// Returns the number of an integer, or `None` for a value of another type.
     pub fn as_i64(&self) -> Option<i64> {
         if let Value::Int64(number) = self {
             Some(*number)
@@ -78,16 +80,16 @@ impl Value {
         }
     }
 
-    /// The truth of a boolean.
+    /// Returns a boolean, or `None` for a value of another type.
     pub fn as_bool(&self) -> Option<bool> {
-        if let Value::Boolean(truth) = self {
-            Some(*truth)
+        if let Value::Boolean(boolean) = self {
+            Some(*boolean)
         } else {
             None
         }
     }
 
-    /// The elements of an array.
+    /// Returns the elements of an array, or `None` for a value of another type.
     pub fn as_array(&self) -> Option<&[Value]> {
         if let Value::Array(elements) = self {
             Some(elements)
@@ -96,7 +98,7 @@ impl Value {
         }
     }
 
-    /// The fields of an object.
+    /// Returns an object, or `None` for a value of another type.
     pub fn as_object(&self) -> Option<&Object> {
         if let Value::Object(object) = self {
             Some(object)
@@ -105,12 +107,12 @@ impl Value {
         }
     }
 
-    /// Whether it is null.
+    /// Returns whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
 
-    /// The place of the type in the order; false and true have one each.
+    /// Returns the position of the type in the order. False and true have one each.
     fn rank(&self) -> u8 {
         match self {
             Value::Null => 0,
@@ -169,21 +171,20 @@ impl Hash for Value {
     }
 }
 
-/// Fields by name, in bytewise order of their names: the order in which they are stored, sent and compared.
+/// An object: fields in the bytewise order of their names. They are stored, sent and compared in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object(Vec<(FieldName, Value)>);
 
 impl Object {
-    /// No fields.
+    /// Returns an object without fields.
     pub fn new() -> Object {
         Object::default()
     }
 
-    /// The fields that have a value; quickest in the order of their names.
+    /// Collects the fields that have a value. It is fastest if they come in the order of their names.
     pub fn of_present<const N: usize>(fields: [(FieldName, Option<Value>); N]) -> Object {
-        let mut object = Object(Vec::with_capacity(
-            fields.iter().filter(|(_, value)| value.is_some()).count(),
-        ));
+        let present = fields.iter().filter(|(_, value)| value.is_some()).count();
+        let mut object = Object(Vec::with_capacity(present));
         for (name, value) in fields {
             if let Some(value) = value {
                 object.push(name, value);
@@ -192,12 +193,13 @@ impl Object {
         object
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.position(name).ok().map(|at| &self.0[at].1)
+        let at = self.position(name).ok()?;
+        Some(&self.0[at].1)
     }
 
-    /// Sets a field, and returns what it held before.
+    /// Sets a field, and returns its previous value.
     pub fn insert(&mut self, name: FieldName, value: Value) -> Option<Value> {
         match self.position(name.as_str()) {
             Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
@@ -208,29 +210,34 @@ impl Object {
         }
     }
 
-    /// As [`Object::insert`], quickest in the order of the names.
+    /// Sets a field, as [`Object::insert`] does. It is fastest if the names come in order.
     pub(crate) fn push(&mut self, name: FieldName, value: Value) {
         match self.0.last() {
-            Some((last, _)) if *last >= name => drop(self.insert(name, value)),
+            Some((last, _)) if *last >= name => {
+                self.insert(name, value);
+            }
             _ => self.0.push((name, value)),
         }
     }
 
-    /// Takes a field out; the last one, in the order of their names, soonest.
+    /// Removes a field, and returns its value. It is fastest for the last field in the order of the names.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         match self.0.last()?.0.as_str().cmp(name) {
             Ordering::Less => None,
             Ordering::Equal => self.0.pop().map(|(_, value)| value),
-            Ordering::Greater => self.position(name).ok().map(|at| self.0.remove(at).1),
+            Ordering::Greater => {
+                let at = self.position(name).ok()?;
+                Some(self.0.remove(at).1)
+            }
         }
     }
 
-    /// The fields in the order of their names.
+    /// Iterates over the fields in the order of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&FieldName, &Value)> + Clone {
         self.0.iter().map(|(name, value)| (name, value))
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -240,12 +247,12 @@ impl Object {
         self.0.capacity()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// As [`Value::size`].
+    /// Returns the size in bytes by which limits are measured, as [`Value::size`] does.
     pub fn size(&self) -> usize {
         2 + self
             .iter()
@@ -253,7 +260,7 @@ impl Object {
             .sum::<usize>()
     }
 
-    /// As [`Value::nesting`].
+    /// Returns the number of nested arrays and objects, as [`Value::nesting`] does.
     pub fn nesting(&self) -> usize {
         1 + self
             .iter()
@@ -269,11 +276,13 @@ impl Object {
 }
 
 impl FromIterator<(FieldName, Value)> for Object {
-    /// Of fields with the same name the last counts.
+    /// Collects fields. If several have the same name, the last one is kept.
     fn from_iter<I: IntoIterator<Item = (FieldName, Value)>>(fields: I) -> Object {
         let fields = fields.into_iter();
         let mut object = Object(Vec::with_capacity(fields.size_hint().0));
-        fields.for_each(|(name, value)| object.push(name, value));
+        for (name, value) in fields {
+            object.push(name, value);
+        }
         object
     }
 }
@@ -300,13 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_nesting_follow_the_rule() {
+    fn size_and_nesting_of_each_type() {
         assert_eq!(Value::Null.size(), 1);
         assert_eq!(Value::Int64(1).size(), 9);
         assert_eq!(Value::from("abc").size(), 5);
         assert_eq!(Value::Array(vec![Value::Null, true.into()]).size(), 4);
         assert_eq!(object(&[("ab", Value::Float64(1.0))]).size(), 2 + 3 + 9);
-        assert_eq!((Value::Null.nesting(), object(&[]).nesting()), (0, 1));
+        assert_eq!(Value::Null.nesting(), 0);
+        assert_eq!(object(&[]).nesting(), 1);
         assert_eq!(Value::Array(vec![object(&[])]).nesting(), 2);
     }
 
@@ -320,7 +330,7 @@ mod tests {
         }
 
         #[test]
-        fn an_object_is_a_sorted_map(fields in prop::collection::vec(("[a-e]{0,2}", any::<i64>()), 0..12), gone in "[a-e]{0,2}") {
+        fn an_object_behaves_like_a_sorted_map(fields in prop::collection::vec(("[a-e]{0,2}", any::<i64>()), 0..12), gone in "[a-e]{0,2}") {
             let name = |text: &String| FieldName::new(text.clone()).unwrap();
             let mut model: std::collections::BTreeMap<String, i64> = fields.iter().cloned().collect();
             let mut object: Object = fields.iter().map(|(text, number)| (name(text), Value::Int64(*number))).collect();

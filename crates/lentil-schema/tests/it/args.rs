@@ -5,11 +5,11 @@ use lentil_values::{Nullable, Object, ObjectValidator, Value, v};
 /// The arguments of a search.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub(crate) struct Search {
-    /// What to look for.
+    /// The words to search for.
     search_text: String,
-    /// How many to find.
+    /// The maximum number of results.
     limit: Option<f64>,
-    /// Where to begin.
+    /// The position of the first result.
     cursor: Nullable<String>,
 }
 
@@ -22,7 +22,7 @@ fn search() -> Search {
 }
 
 #[test]
-fn derived_arguments_are_the_object_that_is_built_by_hand() {
+fn derived_arguments_equal_the_validator_built_by_hand() {
     let by_hand = ObjectValidator::new([
         ("searchText", v::string().into()),
         ("limit", v::optional(v::number())),
@@ -32,19 +32,19 @@ fn derived_arguments_are_the_object_that_is_built_by_hand() {
 }
 
 #[test]
-fn arguments_come_back_the_same() {
+fn arguments_round_trip() {
     let object = search().into_object();
     assert_eq!(Search::validator().validate(&object, &()), Ok(()));
     assert_eq!(
         object.len(),
         2,
-        "a missing argument is not there, a null one is"
+        "null is an argument, and a missing argument is not"
     );
     assert_eq!(Search::from_object(object), Ok(search()));
 }
 
 #[test]
-fn unknown_arguments_are_refused() {
+fn unknown_arguments_are_rejected() {
     let error = Search::from_object(Object::from([("searchTxt", "x")])).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -65,7 +65,7 @@ fn unknown_arguments_are_refused() {
 }
 
 #[test]
-fn a_call_takes_the_struct_an_object_or_a_value() {
+fn arguments_are_a_struct_an_object_or_a_value() {
     let object = search().into_object();
     assert_eq!(IntoArgs::<Search>::into_args(search()), Ok(object.clone()));
     assert_eq!(

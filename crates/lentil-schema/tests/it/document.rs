@@ -6,16 +6,16 @@ use lentil_values::{
     DocumentId, FieldName, InternalId, Nullable, Object, TableNumber, Value, ValueType, object, v,
 };
 
-/// Who wrote something.
+/// The author of a post.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub(crate) struct Author {
-    /// What they are called.
+    /// The name.
     name: String,
-    /// Where they come from.
+    /// The home town.
     home_town: Option<String>,
 }
 
-/// Something written, with a field of every kind.
+/// A post, with a field of each type.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("posts")]
 #[index(by_title(title))]
@@ -23,29 +23,29 @@ pub(crate) struct Author {
 #[index(by_legacyId(legacy, read_count))]
 #[index(by_type(r#type))]
 pub(crate) struct Post {
-    /// Its title.
+    /// The title.
     title: String,
-    /// Who wrote it.
+    /// The author.
     author: Author,
-    /// How much it is liked.
+    /// The average rating.
     score: Option<f64>,
-    /// How often it was read.
+    /// The number of views.
     read_count: i64,
-    /// Whether the world sees it.
+    /// Whether everybody can read it.
     public: bool,
-    /// The post it replies to.
+    /// The post to which it replies.
     reply_to: Option<Id<Post>>,
-    /// What it is about.
+    /// The tags.
     tags: Vec<String>,
-    /// How often each reaction was given.
+    /// The number of each reaction.
     reactions: BTreeMap<String, f64>,
-    /// When it went away.
+    /// The time of its deletion.
     deleted_at: Nullable<f64>,
-    /// A picture.
+    /// The bytes of a picture.
     picture: Vec<u8>,
-    /// Its kind, which is a word of Rust.
+    /// The type. The name is a keyword of Rust.
     r#type: Value,
-    /// Its name in the old system.
+    /// The id in an older system.
     #[rename("legacy_ID")]
     legacy: Option<Nullable<String>>,
 }
@@ -77,7 +77,7 @@ fn document_id() -> DocumentId {
     }
 }
 
-/// The table by hand: what the derive has to come to.
+/// Builds the table by hand.
 fn by_hand() -> Table {
     let author = v::object([
         ("name", v::string().into()),
@@ -115,13 +115,13 @@ impl lentil_values::TableNames for Posts {
 }
 
 #[test]
-fn a_derived_table_is_the_one_that_is_built_by_hand() {
+fn a_derived_table_equals_the_table_built_by_hand() {
     assert_eq!(Post::table(), by_hand());
     assert_eq!(Schema::new().table::<Post>().check(), Ok(()));
 }
 
 #[test]
-fn a_document_matches_its_table_and_comes_back_the_same() {
+fn a_document_matches_its_table_and_round_trips() {
     let fields = post().into_fields();
     assert_eq!(Post::table().validate(&fields, &Posts), Ok(()));
     assert_eq!(fields.get("score"), None);
@@ -134,42 +134,42 @@ fn a_document_matches_its_table_and_comes_back_the_same() {
 }
 
 #[test]
-fn an_unfit_document_is_refused_by_field() {
-    let refusal = |change: fn(&mut Object)| {
+fn an_invalid_document_is_rejected_with_the_path() {
+    let error_after = |change: fn(&mut Object)| {
         let mut fields = post().into_fields();
         change(&mut fields);
         Post::from_fields(fields).unwrap_err().to_string()
     };
     let score = FieldName::from_static("score");
     assert_eq!(
-        refusal(|fields| drop(fields.remove("title"))),
+        error_after(|fields| drop(fields.remove("title"))),
         "`title`: missing, expected v.string()"
     );
     let null = move |fields: &mut Object| {
         drop(fields.insert(FieldName::from_static("score"), Value::Null))
     };
     assert_eq!(
-        refusal(null),
+        error_after(null),
         format!("`{score}`: expected v.number(), got null")
     );
     let further =
         |fields: &mut Object| drop(fields.insert(FieldName::from_static("more"), Value::Null));
-    assert_eq!(refusal(further), "`more`: unknown field");
+    assert_eq!(error_after(further), "`more`: unknown field");
     let nested = |fields: &mut Object| {
         drop(fields.insert(FieldName::from_static("author"), Object::new().into()))
     };
     assert_eq!(
-        refusal(nested),
+        error_after(nested),
         "`author.name`: missing, expected v.string()"
     );
 }
 
-/// A part of a table of the engine.
+/// Some fields of a system table.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[system]
 #[table("_runs")]
 struct SystemRun {
-    /// Its name.
+    /// The name.
     name: String,
 }
 
@@ -183,7 +183,7 @@ fn a_system_document_has_a_reserved_table_and_ignores_other_fields() {
 }
 
 #[test]
-fn a_stored_document_is_a_value_with_its_system_fields() {
+fn a_stored_document_is_an_object_with_system_fields() {
     let doc = Doc {
         id: Id::<Post>::new(document_id()),
         creation_time: 5.0,
@@ -197,7 +197,10 @@ fn a_stored_document_is_a_value_with_its_system_fields() {
     );
     assert_eq!(Doc::<Post>::from_value(value), Ok(doc));
     let error = Doc::<Post>::from_value(post().into_fields().into()).unwrap_err();
-    assert_eq!(error.to_string(), "`_id`: missing");
+    assert_eq!(
+        error.to_string(),
+        "`_id`: missing, expected v.id(\"posts\")"
+    );
 }
 
 fn changes(patch: impl Into<Patch<Post>>) -> Vec<(String, Option<Value>)> {
@@ -209,7 +212,7 @@ fn changes(patch: impl Into<Patch<Post>>) -> Vec<(String, Option<Value>)> {
 }
 
 #[test]
-fn a_patch_has_just_what_was_set_in_it() {
+fn a_patch_contains_only_the_fields_that_were_set() {
     assert_eq!(changes(Post::patch()), []);
     let patch = Post::patch()
         .title("New")
@@ -230,7 +233,7 @@ fn a_patch_has_just_what_was_set_in_it() {
 }
 
 #[test]
-fn a_patch_tells_taking_out_from_leaving_alone() {
+fn a_patch_distinguishes_removed_and_unchanged_fields() {
     let one = |name: &str, value| vec![(name.to_owned(), value)];
     assert_eq!(
         changes(Post::patch().score(2.0)),
@@ -250,7 +253,7 @@ fn a_patch_tells_taking_out_from_leaving_alone() {
 }
 
 #[test]
-fn ids_of_a_table_read_from_text_and_print_as_it() {
+fn ids_round_trip_as_text() {
     let id = Id::<Post>::new(document_id());
     assert_eq!(id.to_string().parse(), Ok(id));
     assert_eq!(format!("{id:?}"), document_id().to_string());
@@ -262,14 +265,14 @@ fn ids_of_a_table_read_from_text_and_print_as_it() {
     );
 }
 
-/// One struct for a table, its insertion and its result.
+/// One struct for a table, the arguments of its insertion, and a result.
 #[derive(Document, ValueType, Args, Clone, Debug, PartialEq)]
 #[table("notes")]
 #[index(by_text(text))]
 struct Note {
-    /// What it says.
+    /// The text.
     text: String,
-    /// How important it is.
+    /// The importance.
     rank: Option<f64>,
 }
 
@@ -290,7 +293,7 @@ fn one_struct_can_be_a_document_a_value_and_arguments() {
 }
 
 #[test]
-fn ids_and_documents_stand_in_an_object_literal() {
+fn an_object_literal_can_contain_ids_and_documents() {
     let id = Id::<Post>::new(document_id());
     let doc = Doc {
         id,
@@ -303,8 +306,8 @@ fn ids_and_documents_stand_in_an_object_literal() {
     assert_eq!(object.get("doc"), Some(&doc.into_value()));
 }
 
-/// Names that the derived code could have taken for its own, and a struct that a macro writes.
-mod strange_surroundings {
+/// Local names that shadow those in the derived code, and a struct that a macro defines.
+mod shadowed_names {
     use lentil_macros::{Args, Document, ValueType};
     use lentil_schema::{Args, Document};
     use lentil_values::ValueType;
@@ -327,16 +330,16 @@ mod strange_surroundings {
         };
     }
 
-    #[allow(dead_code, reason = "that they are there is the point")]
+    #[allow(dead_code, reason = "the name shadows that of the prelude")]
     type Result = ();
 
-    #[allow(unused_imports, reason = "that they are there is the point")]
+    #[allow(unused_imports, reason = "the names shadow those of the prelude")]
     use Outcome::{Err, Ok, Some};
 
     table!(Run, "runs", value: Outcome, object: bool, fields: String, error: f64);
 
     #[test]
-    fn do_not_disturb_the_derived_code() {
+    fn derived_code_does_not_depend_on_local_names() {
         let run = Run {
             value: Ok,
             object: true,

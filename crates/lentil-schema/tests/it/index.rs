@@ -4,16 +4,16 @@ use lentil_macros::{Document, ValueType};
 use lentil_schema::{Document, Id, IntoRange, KeyPart, RangeSpec, Schema};
 use lentil_values::{DocumentId, InternalId, Nullable, TableNumber, UnixMillis, Value};
 
-/// How far a task is.
+/// The state of a task.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub(crate) enum Status {
-    /// Not begun.
+    /// Not started.
     Open,
-    /// Ended.
+    /// Finished.
     Done,
 }
 
-/// Something to do.
+/// A task.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("tasks")]
 #[unique(by_title(title))]
@@ -21,15 +21,15 @@ pub(crate) enum Status {
 #[index(by_status(status))]
 #[index(by_parent(parent))]
 pub(crate) struct Task {
-    /// What.
+    /// The title.
     title: String,
-    /// Whose; nobody's when missing.
+    /// The owner, if there is one.
     owner: Option<String>,
-    /// Until when.
+    /// The deadline.
     due_at: f64,
-    /// How far.
+    /// The state.
     status: Status,
-    /// What it is a part of.
+    /// The task that it is a part of.
     parent: Option<Id<Task>>,
 }
 
@@ -49,7 +49,7 @@ fn id() -> Id<Task> {
 }
 
 #[test]
-fn a_whole_table_is_read_in_the_order_of_creation() {
+fn the_range_of_a_whole_table_has_no_bounds() {
     assert_eq!(
         spec(Task::all()),
         RangeSpec::all("tasks", "by_creation_time")
@@ -66,7 +66,7 @@ fn a_whole_table_is_read_in_the_order_of_creation() {
 }
 
 #[test]
-fn equalities_fix_the_fields_in_their_order_and_a_bound_is_for_the_next() {
+fn equalities_come_first_and_bounds_are_of_the_next_field() {
     let range = spec(Task::BY_OWNER_AND_DUE_AT.eq("ada").gt(5.0).lte(9.0));
     let expected = RangeSpec {
         eq: vec![field("ada")],
@@ -78,7 +78,7 @@ fn equalities_fix_the_fields_in_their_order_and_a_bound_is_for_the_next() {
     assert_eq!(
         spec(Task::BY_OWNER_AND_DUE_AT.eq("ada").lte(9.0).gt(5.0)),
         expected,
-        "in either order"
+        "bounds can be in either order"
     );
     let half_open = spec(Task::BY_CREATION_TIME.gte(5.0).lt(9.0));
     assert_eq!(
@@ -88,7 +88,7 @@ fn equalities_fix_the_fields_in_their_order_and_a_bound_is_for_the_next() {
 }
 
 #[test]
-fn creation_time_and_id_follow_the_fields_of_every_index() {
+fn the_creation_time_and_the_id_are_the_last_fields_of_an_index() {
     let range = spec(Task::BY_TITLE.eq("a").eq(5.0).eq(id()));
     assert_eq!(
         range.eq,
@@ -105,7 +105,7 @@ fn creation_time_and_id_follow_the_fields_of_every_index() {
 }
 
 #[test]
-fn a_key_is_given_as_it_comes_to_hand() {
+fn a_key_can_be_borrowed_owned_or_optional() {
     let (text, title) = ("a".to_owned(), [field("a")]);
     for range in [
         Task::BY_TITLE.eq("a"),
@@ -135,13 +135,13 @@ fn a_key_is_given_as_it_comes_to_hand() {
         assert_eq!(
             spec(range).eq,
             [field(owned.to_string())],
-            "the id of another document is a value"
+            "the id of another document is indexed as its text"
         );
     }
 }
 
 #[test]
-fn an_index_is_unique_where_it_says_so() {
+fn only_unique_attributes_declare_unique_indexes() {
     let unique: Vec<_> = Task::table()
         .indexes()
         .iter()
@@ -167,7 +167,7 @@ struct Place {
     room: Option<String>,
 }
 
-/// What happened.
+/// An action. Each variant has the tag.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 #[tag("kind")]
 enum Action {
@@ -175,14 +175,14 @@ enum Action {
     Spoke { text: String },
 }
 
-/// What happened, or a mere remark.
+/// A remark. One variant does not have the tag.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 enum Remark {
     Silence,
     Text { text: String },
 }
 
-/// What happened where and when.
+/// An event, with indexes over nested fields.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("events")]
 #[index(by_kind(player_id, action.kind))]
@@ -201,7 +201,7 @@ struct Event {
     created_at: UnixMillis,
 }
 
-/// Where something led to.
+/// The target of an event.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 struct Target {
     place: Place,
@@ -212,7 +212,7 @@ fn event_spec(range: impl IntoRange<Event>) -> RangeSpec {
 }
 
 #[test]
-fn an_index_names_nested_fields_by_their_paths_in_the_document() {
+fn an_index_contains_the_paths_of_nested_fields() {
     let table = Event::table();
     let paths = table.indexes().iter().map(|index| {
         let fields: Vec<_> = index.fields.iter().map(ToString::to_string).collect();
@@ -241,7 +241,7 @@ fn keys_of_nested_fields_have_the_types_of_the_fields() {
 }
 
 #[test]
-fn a_nested_field_may_be_missing_if_an_object_around_it_may() {
+fn a_nested_field_is_optional_if_an_outer_object_is() {
     let missing = [KeyPart::Field(None)];
     assert_eq!(event_spec(Event::BY_ORIGIN.eq(None)).eq, missing);
     assert_eq!(event_spec(Event::BY_ORIGIN.eq("hall")).eq, [field("hall")]);

@@ -2,46 +2,46 @@ use lentil_macros::{Args, ValueType};
 use lentil_schema::Args;
 use lentil_values::{Object, Value, ValueType, object, v};
 
-/// How far something is.
+/// A state.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub(crate) enum Status {
-    /// Not begun.
+    /// Not started.
     Queued,
-    /// Begun.
+    /// Started.
     #[rename("in-progress")]
     InProgress,
-    /// Ended.
+    /// Finished.
     AllDone,
 }
 
-/// A shape, told apart by its kind.
+/// A shape, tagged with its kind.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 #[tag("kind")]
 pub(crate) enum Shape {
-    /// Round.
+    /// A circle.
     Circle {
-        /// How far it reaches.
+        /// The radius.
         radius: f64,
     },
-    /// With names that the derive's own code could have used.
+    /// A polygon. Its fields have the names of variables in the derived code.
     #[rename("poly")]
     Polygon {
-        /// Its sides.
+        /// The number of sides.
         side_count: Option<i64>,
-        /// Its fields.
+        /// The field `fields`.
         fields: Vec<String>,
-        /// Its object.
+        /// The field `object`.
         object: bool,
-        /// Its value.
+        /// The field `value`.
         value: bool,
     },
-    /// No shape.
+    /// The absence of a shape.
     None,
-    /// A shape by its name.
+    /// Names of shapes.
     Named(Vec<String>),
 }
 
-/// Told apart by the usual tag, and one variant called as another's tag.
+/// Content with the default tag, and a unit variant with the literal of another variant's tag.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 pub(crate) enum Content {
     Text {
@@ -62,7 +62,7 @@ fn round_trip<T: ValueType + Clone + PartialEq + std::fmt::Debug>(
 }
 
 #[test]
-fn an_enum_of_names_is_a_union_of_literals() {
+fn an_enum_of_unit_variants_is_a_union_of_literals() {
     let literals = ["queued", "in-progress", "allDone"];
     assert_eq!(Status::validator(), v::union(literals.map(v::literal)));
     round_trip(&Status::Queued, "queued");
@@ -89,7 +89,7 @@ fn an_enum_with_fields_is_a_union_of_tagged_objects() {
 }
 
 #[test]
-fn every_kind_of_variant_comes_back_the_same() {
+fn every_kind_of_variant_round_trips() {
     let circle: Object = [("kind", "circle".into()), ("radius", Value::Float64(2.0))].into();
     round_trip(&Shape::Circle { radius: 2.0 }, circle);
     let polygon: Object = [
@@ -116,7 +116,7 @@ fn every_kind_of_variant_comes_back_the_same() {
 }
 
 #[test]
-fn the_tag_is_called_type_unless_it_is_told_otherwise() {
+fn the_default_tag_is_type() {
     let text: Object = [("type", "text"), ("body", "hello")].into();
     round_trip(
         &Content::Text {
@@ -128,7 +128,7 @@ fn the_tag_is_called_type_unless_it_is_told_otherwise() {
 }
 
 #[test]
-fn the_error_of_a_tagged_object_is_about_the_variant_that_was_meant() {
+fn the_error_of_a_tagged_object_is_about_the_variant_of_its_tag() {
     let circle = |radius: Value, further: &'static str| {
         let fields = [
             ("kind", "circle".into()),
@@ -146,7 +146,7 @@ fn the_error_of_a_tagged_object_is_about_the_variant_that_was_meant() {
     assert_eq!(circle(1.0.into(), "color"), "`color`: unknown field");
 }
 
-/// A document's fields, and one more beside them.
+/// The fields of a point, and one more.
 #[derive(ValueType, Clone, Debug, PartialEq)]
 struct Labelled {
     label: Option<String>,
@@ -161,7 +161,7 @@ struct Point {
 }
 
 #[test]
-fn a_flattened_field_stands_beside_the_others() {
+fn the_fields_of_a_flattened_field_are_beside_the_others() {
     let point = Point { x: 1.0, y: 2.0 };
     let labelled = Labelled {
         label: Some("a".into()),
@@ -193,8 +193,8 @@ fn a_flattened_field_stands_beside_the_others() {
 }
 
 #[test]
-#[should_panic(expected = "the field `x` is there twice")]
-fn a_flattened_field_hides_no_other() {
+#[should_panic(expected = "the field `x` occurs twice")]
+fn a_flattened_type_with_a_field_of_the_same_name_panics() {
     #[derive(ValueType)]
     struct Hiding {
         x: f64,
@@ -205,8 +205,8 @@ fn a_flattened_field_hides_no_other() {
 }
 
 #[test]
-#[should_panic(expected = "#[flatten] takes a type that is an object, and v.number() is none")]
-fn what_is_no_object_cannot_be_flattened() {
+#[should_panic(expected = "#[flatten] needs a type that is an object, and not v.number()")]
+fn flattening_a_number_panics() {
     #[derive(ValueType)]
     struct Odd {
         #[flatten]
@@ -215,7 +215,7 @@ fn what_is_no_object_cannot_be_flattened() {
     Odd::validator();
 }
 
-/// A row as a client writes it, with the system's fields.
+/// A row with the names of the system fields.
 #[derive(Args, ValueType, Clone, Debug, PartialEq)]
 struct Row {
     #[rename("_id")]
@@ -237,7 +237,7 @@ fn a_value_and_arguments_may_have_fields_that_begin_with_an_underscore() {
 }
 
 #[test]
-fn a_derived_type_stands_in_an_object_literal() {
+fn an_object_literal_can_contain_derived_types() {
     let object = object! { "status": Status::AllDone, "shapes": vec![Shape::None] };
     assert_eq!(object.get("status"), Some(&Value::from("allDone")));
     assert_eq!(

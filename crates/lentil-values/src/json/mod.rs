@@ -1,8 +1,8 @@
 //! Values as JSON.
 //!
-//! [`JsonForm::Encoded`] loses nothing: what plain JSON cannot say is an object with one key, `{"$integer": …}`,
-//! `{"$float": …}` or `{"$bytes": …}`, over the little-endian or raw bytes in base64. It is the form of stored
-//! documents and of all input. The other two forms are for reading only.
+//! [`JsonForm::Encoded`] is lossless. It is the form of stored documents and of all input. Values that plain JSON does
+//! not have are objects with one key, `{"$integer": …}`, `{"$float": …}` or `{"$bytes": …}`, which contain the
+//! little-endian or raw bytes in base64. The other two forms are for output only.
 
 mod parse;
 mod special;
@@ -10,14 +10,14 @@ mod write;
 
 pub use parse::JsonError;
 
-/// How values are written as JSON.
+/// A JSON form of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonForm {
-    /// `convex_encoded_json`: integers, bytes and special floats as `$`-objects; floats always with a point, `1.0`.
+    /// `convex_encoded_json`: integers, bytes and special floats are `$`-objects, and other floats have a point: `1.0`.
     Encoded,
-    /// `json`: integers, bytes and special floats as strings; floats with a point.
+    /// `json`: integers, bytes and special floats are strings, and other floats have a point.
     Clean,
-    /// As JavaScript's `JSON.stringify` writes numbers: `1`, `-0` as `0`, NaN and infinities as `null`; integers and
-    /// bytes as strings.
+    /// Numbers as JavaScript's `JSON.stringify` writes them: `1`, `0` for `-0`, and `null` for NaN and infinities.
+    /// Integers and bytes are strings.
     JavaScript,
 }

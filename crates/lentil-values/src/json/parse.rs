@@ -8,7 +8,7 @@ use crate::name::FieldName;
 use crate::path::ValuePath;
 use crate::value::{Object, Value};
 
-/// JSON that is no value: where, and why.
+/// A JSON text is not a value. Prints as ``` `a.b`: the reason ```.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{reason}", path.prefix())]
 pub struct JsonError {
@@ -17,35 +17,35 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// The field or element that is wrong; the root when the text as a whole is.
+    /// Returns the path to the malformed field or element, or the root if the text as a whole is malformed.
     pub fn path(&self) -> &ValuePath {
         &self.path
     }
 
-    /// What is wrong with it.
+    /// Returns the reason.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 }
 
 impl Value {
-    /// Reads the encoded form. A bare number is always a float; of equal keys the last counts, as in JavaScript.
+    /// Parses the encoded form. A plain number is always a float. If keys repeat, the last one is kept, as in JavaScript.
     ///
     /// # Errors
-    /// When the text is not UTF-8 or not JSON, or holds a lone surrogate, a field name that is none, a malformed
-    /// `$`-object, a number no double can hold, or more than 64 levels. The error names the field.
+    /// Returns an error with the path if the text is not UTF-8 or not JSON, or contains a lone surrogate, an invalid field
+    /// name, a malformed `$`-object, a number outside the range of a double, or more than 64 nested levels.
     pub fn parse_json(text: &[u8]) -> Result<Value, JsonError> {
-        // Text known to be UTF-8 parses faster; what is not is parsed as bytes, to find the field it is in.
+        // Checked UTF-8 parses faster. Other bytes are parsed too, so that the error contains the path.
         match std::str::from_utf8(text) {
             Ok(text) => parse(serde_json::Deserializer::from_str(text)),
             Err(_) => parse(serde_json::Deserializer::from_slice(text)),
         }
     }
 
-    /// Reads the encoded form from a JSON tree.
+    /// Converts the encoded form from a JSON tree.
     ///
     /// # Errors
-    /// As [`Value::parse_json`].
+    /// Returns the same errors as [`Value::parse_json`].
     pub fn from_json(json: serde_json::Value) -> Result<Value, JsonError> {
         let mut path = ValuePath::root();
         let parsed = Seed {
@@ -76,26 +76,27 @@ fn parse<'t, R: serde_json::de::Read<'t>>(
     })
 }
 
-/// Our words for what the JSON parser says. It has no codes for these, but tests hold its words.
+/// Translates an error of the JSON parser. The parser has no error codes, so that tests pin its words.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    let said = text.strip_suffix(&place).unwrap_or(&text);
+    let message = text.strip_suffix(&place).unwrap_or(&text);
     if error.is_data() {
-        return said.to_owned();
+        return message.to_owned();
     }
-    match said {
+    match message {
         "lone leading surrogate in hex escape" | "unexpected end of hex escape" => {
-            format!("a lone surrogate, which is no character,{place}")
+            format!("a lone surrogate, which is not a character,{place}")
         }
         "invalid unicode code point" => format!("not UTF-8{place}"),
-        "number out of range" => format!("a number too large for a double{place}"),
+        "number out of range" => format!("a number outside the range of a double{place}"),
         _ => format!("not JSON: {text}"),
     }
 }
 
-/// Reads one value. An error leaves in `path` where it is, made step by step on its way out, so that a value
-/// without one costs no path.
+/// Parses one value.
+///
+/// An error builds the path step by step on its way out, so that a valid value costs no path.
 struct Seed<'p> {
     path: &'p mut ValuePath,
     depth: usize,
@@ -114,11 +115,12 @@ impl Seed<'_> {
     }
 
     fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
-        let too_deep = || E::custom(format!("nested more than {MAX_NESTING} levels deep"));
         if self.depth < MAX_NESTING {
             Ok(())
         } else {
-            Err(too_deep())
+            Err(E::custom(format!(
+                "nested more than {MAX_NESTING} levels deep"
+            )))
         }
     }
 }
@@ -142,8 +144,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(truth))
+    fn visit_bool<E>(self, boolean: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(boolean))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
@@ -213,12 +215,12 @@ mod tests {
         Value::parse_json(text.as_bytes())
     }
 
-    fn refusal(text: &str) -> String {
+    fn error(text: &str) -> String {
         parse(text).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_bare_number_is_a_float() {
+    fn a_plain_number_is_a_float() {
         for (text, number) in [
             ("1", 1.0),
             ("-5", -5.0),
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_keys_the_last_counts() {
+    fn the_last_of_repeated_keys_is_kept() {
         assert_eq!(
             parse(r#"{"a":1,"b":2,"a":3}"#)
                 .unwrap()
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_may_stand_in_a_float_object() {
+    fn zero_is_accepted_as_a_special_float() {
         assert_eq!(
             parse(r#"{"$float":"AAAAAAAAAAA="}"#),
             Ok(Value::Float64(0.0))
@@ -259,53 +261,55 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_field_and_what_is_wrong() {
+    fn an_error_contains_the_path_and_the_reason() {
         assert_eq!(
-            refusal(r#"{"a":{"idea":"\ud800"}}"#),
-            "`a.idea`: a lone surrogate, which is no character, at line 1 column 21"
+            error(r#"{"a":{"idea":"\ud800"}}"#),
+            "`a.idea`: a lone surrogate, which is not a character, at line 1 column 21"
         );
-        assert!(refusal(r#"{"idea":"\ud800 x"}"#).starts_with("`idea`: a lone surrogate"));
-        assert!(refusal(r#"{"idea":"\udc00"}"#).starts_with("`idea`: a lone surrogate"));
+        assert!(error(r#"{"idea":"\ud800 x"}"#).starts_with("`idea`: a lone surrogate"));
+        assert!(error(r#"{"idea":"\udc00"}"#).starts_with("`idea`: a lone surrogate"));
         assert!(
-            refusal(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed `$bytes`")
+            error(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed `$bytes`")
         );
-        assert!(refusal(r#"{"n":1e400}"#).starts_with("`n`: a number too large"));
-        assert!(refusal(r#"{"é":1}"#).contains("printable ASCII"));
-        assert!(refusal(r#"{"$set":[]}"#).contains("begins with `$`"));
-        assert!(refusal(r#"{"$integer":"BQAAAAAAAAA=","a":1}"#).contains("only field"));
-        assert!(refusal(r#"{"a":1,"$integer":"BQAAAAAAAAA="}"#).contains("begins with `$`"));
-        assert!(refusal(r#"{"$integer":"BQAA"}"#).contains("eight little-endian bytes"));
-        assert!(refusal(r#"{"$float":"AAAAAAAA8D8="}"#).contains("write other numbers as numbers"));
-        assert!(refusal("{} x").starts_with("not JSON: trailing characters"));
-        assert!(refusal("").starts_with("not JSON: EOF"));
-        assert!(refusal("NaN").starts_with("not JSON"));
+        assert!(error(r#"{"n":1e400}"#).starts_with("`n`: a number outside the range"));
+        assert!(error(r#"{"é":1}"#).contains("printable ASCII"));
+        assert!(error(r#"{"$set":[]}"#).contains("begins with `$`"));
+        assert!(error(r#"{"$integer":"BQAAAAAAAAA=","a":1}"#).contains("only field"));
+        assert!(error(r#"{"a":1,"$integer":"BQAAAAAAAAA="}"#).contains("begins with `$`"));
+        assert!(error(r#"{"$integer":"BQAA"}"#).contains("eight little-endian bytes"));
         assert!(
-            refusal(r#"{"a":{"$integer":5}}"#)
+            error(r#"{"$float":"AAAAAAAA8D8="}"#).contains("write other numbers as JSON numbers")
+        );
+        assert!(error("{} x").starts_with("not JSON: trailing characters"));
+        assert!(error("").starts_with("not JSON: EOF"));
+        assert!(error("NaN").starts_with("not JSON"));
+        assert!(
+            error(r#"{"a":{"$integer":5}}"#)
                 .starts_with("`a`: invalid type: integer `5`, expected base64 text in `$integer`")
         );
-        assert!(refusal(r#"{" at line é":1}"#).contains(" at line é"));
-        assert!(refusal(r#"{"a":"surrogate"#).starts_with("`a`: not JSON: EOF"));
+        assert!(error(r#"{" at line é":1}"#).contains(" at line é"));
+        assert!(error(r#"{"a":"surrogate"#).starts_with("`a`: not JSON: EOF"));
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused_by_field() {
-        let refusal = |bytes: &[u8]| Value::parse_json(bytes).unwrap_err().to_string();
+    fn bytes_that_are_not_utf8_are_rejected_with_the_path() {
+        let error = |bytes: &[u8]| Value::parse_json(bytes).unwrap_err().to_string();
         assert_eq!(
-            refusal(b"{\"a\":[1,\"\xff\"]}"),
+            error(b"{\"a\":[1,\"\xff\"]}"),
             "`a[1]`: not UTF-8 at line 1 column 10"
         );
-        assert!(refusal(b"{\"\xff\":1}").starts_with("not UTF-8"));
-        assert!(refusal(b"\xff").starts_with("not JSON"));
-        assert!(refusal(b"{} \xff").starts_with("not JSON"));
+        assert!(error(b"{\"\xff\":1}").starts_with("not UTF-8"));
+        assert!(error(b"\xff").starts_with("not JSON"));
+        assert!(error(b"{} \xff").starts_with("not JSON"));
     }
 
     #[test]
-    fn nesting_is_bounded_without_a_deep_stack() {
+    fn nesting_is_limited_before_the_stack_overflows() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(parse(&nested(MAX_NESTING)).is_ok());
-        assert!(refusal(&nested(MAX_NESTING + 1)).contains("nested more than 64 levels deep"));
-        assert!(refusal(&"[".repeat(100_000)).contains("nested more than 64 levels deep"));
-        assert!(refusal(&r#"{"a":"#.repeat(100_000)).contains("nested more than 64 levels deep"));
+        assert!(error(&nested(MAX_NESTING + 1)).contains("nested more than 64 levels deep"));
+        assert!(error(&"[".repeat(100_000)).contains("nested more than 64 levels deep"));
+        assert!(error(&r#"{"a":"#.repeat(100_000)).contains("nested more than 64 levels deep"));
         let tree = |levels: usize| {
             (0..levels).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]))
         };
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_and_the_text_read_alike() {
+    fn a_json_tree_converts_as_its_text_parses() {
         let text = r#"{"a":[1,{"$integer":"BQAAAAAAAAA="}],"b":null}"#;
         let tree = serde_json::from_str(text).unwrap();
         assert_eq!(Value::from_json(tree), parse(text));
@@ -335,12 +339,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_encoded_form_loses_nothing(value in any_value()) {
+        fn the_encoded_form_is_lossless(value in any_value()) {
             prop_assert_eq!(parse(&value.to_json(JsonForm::Encoded)), Ok(value));
         }
 
         #[test]
-        fn every_form_is_json(value in any_value()) {
+        fn every_form_is_valid_json(value in any_value()) {
             for form in [JsonForm::Encoded, JsonForm::Clean, JsonForm::JavaScript] {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&value.to_json(form)).is_ok());
             }

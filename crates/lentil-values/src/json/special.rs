@@ -5,7 +5,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 
 use crate::value::Value;
 
-/// An object of one field that stands for what plain JSON cannot say.
+/// An object with one field that encodes a value which plain JSON does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Special {
     Integer,
@@ -28,7 +28,7 @@ impl Special {
         }
     }
 
-    /// Reads the value, after the key, and the end of the object.
+    /// Reads the rest of the object after the key.
     pub(super) fn rest_of<'de, A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let value = entries.next_value_seed(self)?;
         match entries.next_key::<IgnoredAny>()? {
@@ -47,7 +47,7 @@ impl Special {
             Special::Integer => Some(Value::Int64(i64::from_le_bytes(bytes.try_into().ok()?))),
             Special::Float => {
                 let number = f64::from_le_bytes(bytes.try_into().ok()?);
-                // Zero is let through, as Convex does; every other plain number must be written as one.
+                // Convex accepts zero here. Every other plain number must be a JSON number.
                 let is_plain = number.is_finite() && number != 0.0;
                 (!is_plain).then_some(Value::Float64(number))
             }
@@ -59,7 +59,7 @@ impl Special {
             Special::Bytes => "base64 with padding",
             Special::Integer => "eight little-endian bytes in base64",
             Special::Float => {
-                "eight little-endian bytes in base64, of NaN, an infinity or -0; write other numbers as numbers"
+                "eight little-endian bytes in base64, of NaN, an infinity or -0; write other numbers as JSON numbers"
             }
         }
     }
@@ -81,13 +81,12 @@ impl Visitor<'_> for Special {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        let malformed = || {
+        self.decode(text).ok_or_else(|| {
             E::custom(format!(
                 "malformed `{}`: expected {}",
                 self.key(),
                 self.expected()
             ))
-        };
-        self.decode(text).ok_or_else(malformed)
+        })
     }
 }

@@ -3,12 +3,12 @@ use super::traits::{ReturnType, ValueType};
 use crate::validator::{Validator, v};
 use crate::value::Value;
 
-/// 2^53. A double holds every integer up to this one exactly.
+/// 2^53. A double represents every integer up to this one exactly.
 const MAX_EXACT_INTEGER: u64 = 1 << 53;
 
 macro_rules! count {
     ($($rust:ty)*) => {
-        $(/// A count, as `v.number()`. The caller gets an error for a count above 2^53, which no double holds exactly.
+        $(/// A count is a `v.number()`. A count above 2^53, which a double may not represent exactly, fails the call.
         #[diagnostic::do_not_recommend]
         impl ReturnType for $rust {
             fn return_validator() -> Validator {
@@ -20,7 +20,7 @@ macro_rules! count {
                 if count <= MAX_EXACT_INTEGER {
                     Value::Float64(count as f64)
                 } else {
-                    // The return validator refuses an integer, so that no wrong digits are returned.
+                    // The return validator rejects an integer, so that no rounded count is returned.
                     Value::Int64(i64::try_from(count).unwrap_or(i64::MAX))
                 }
             }

@@ -3,7 +3,7 @@ use std::fmt::Display;
 use crate::path::ValuePath;
 use crate::value::Value;
 
-/// A value that a Rust type cannot hold: where, and why.
+/// A value does not fit a Rust type. Prints as ``` `author.name`: expected v.string(), got 3 ```.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{reason}", path.prefix())]
 pub struct DecodeError {
@@ -12,7 +12,7 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// An error with the value as a whole.
+    /// Returns an error about the value as a whole.
     pub fn new(reason: impl Into<String>) -> DecodeError {
         DecodeError {
             path: ValuePath::root(),
@@ -20,19 +20,19 @@ impl DecodeError {
         }
     }
 
-    /// The error of a value that is not what `expected` says.
+    /// Returns the error of a value other than the expected one.
     pub fn expected(expected: impl Display, got: &Value) -> DecodeError {
         DecodeError::new(format!("expected {expected}, got {got}"))
     }
 
-    /// This error as seen from the object that holds the value in the field `name`.
+    /// Returns the error as an error of the object whose field `name` contains the value.
     #[must_use]
     pub fn in_field(mut self, name: &str) -> DecodeError {
         self.path = self.path.in_field(name);
         self
     }
 
-    /// This error as seen from the array that holds the value at `at`.
+    /// Returns the error as an error of the array that contains the value at index `at`.
     #[must_use]
     pub fn in_element(mut self, at: usize) -> DecodeError {
         self.path = self.path.in_element(at);

@@ -1,8 +1,8 @@
 //! Rust types as values.
 //!
-//! [`ValueType`] is a type that is a value; `#[derive(ValueType)]` makes one. [`FieldType`] is what a field can be:
-//! such a type, or an `Option` of one, which is a field that may be missing. [`ReturnType`] is what a function can
-//! return: such a type, an `Option` of one, whose `None` is null, or nothing.
+//! - [`ValueType`] is a type whose values are Convex values. `#[derive(ValueType)]` implements it.
+//! - [`FieldType`] is the type of a field: a value type, or an `Option` of one for a field that may be missing.
+//! - [`ReturnType`] is the type of a function's result: a value type, an `Option` of one (`None` is null), or a count.
 
 mod count;
 mod error;

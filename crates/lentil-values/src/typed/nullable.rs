@@ -4,17 +4,26 @@ use crate::validator::{Validator, v};
 use crate::value::Value;
 
 /// A value or null: `v.union(v.null(), T)`.
+///
+/// A field of type `Option<T>` may be missing. A field of type `Nullable<T>` is always there.
+///
+/// ```
+/// use lentil_values::{Nullable, Value, ValueType};
+///
+/// assert_eq!(Nullable::<f64>::Null.into_value(), Value::Null);
+/// assert_eq!(Nullable::from(Some(1.0)).into_option(), Some(1.0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Nullable<T> {
     /// Null.
     #[default]
     Null,
-    /// The value.
+    /// A value.
     Value(T),
 }
 
 impl<T> Nullable<T> {
-    /// `None` for null.
+    /// Returns the value, or `None` for null.
     pub fn into_option(self) -> Option<T> {
         match self {
             Nullable::Null => None,
@@ -25,7 +34,10 @@ impl<T> Nullable<T> {
 
 impl<T> From<Option<T>> for Nullable<T> {
     fn from(option: Option<T>) -> Nullable<T> {
-        option.map_or(Nullable::Null, Nullable::Value)
+        match option {
+            Some(value) => Nullable::Value(value),
+            None => Nullable::Null,
+        }
     }
 }
 
@@ -49,7 +61,10 @@ impl<T: ValueType> ValueType for Nullable<T> {
     }
 
     fn into_value(self) -> Value {
-        self.into_option().map_or(Value::Null, T::into_value)
+        match self {
+            Nullable::Null => Value::Null,
+            Nullable::Value(value) => value.into_value(),
+        }
     }
 
     fn from_value(value: Value) -> Result<Nullable<T>, DecodeError> {

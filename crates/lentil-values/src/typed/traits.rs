@@ -6,60 +6,75 @@ use crate::limits::MAX_NESTING;
 use crate::validator::{FieldValidator, Validator, v};
 use crate::value::Value;
 
-/// A Rust type that is a Convex value.
+/// A Rust type whose values are Convex values.
+///
+/// `#[derive(ValueType)]` implements it for a struct, which is an object, and for an enum, which is a union. The same
+/// struct can derive `Document`, `ValueType` and `Args` together.
+///
+/// ```
+/// use lentil_values::{Value, ValueType};
+///
+/// let tags = vec!["math".to_owned()];
+/// assert_eq!(tags.into_value(), Value::Array(vec!["math".into()]));
+/// assert_eq!(Vec::<String>::validator().to_string(), "v.array(v.string())");
+/// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no Convex value",
-    label = "no Convex value",
-    note = "use `f64` for v.number(), `i64` for v.int64(), `String`, `bool`, `Vec<u8>` for v.bytes(), `Vec<T>`, `BTreeMap<String, T>` for v.record(), `Id<T>`, `Nullable<T>`, or a type with `#[derive(ValueType)]`",
+    message = "`{Self}` is not a Convex value",
+    label = "not a Convex value",
+    note = "use `f64` or `UnixMillis` for v.number(), `i64` for v.int64(), `String`, `bool`, `Vec<u8>` for v.bytes(), `Vec<T>`, `BTreeMap<String, T>` for v.record(), `Id<T>`, `Nullable<T>`, or a type with `#[derive(ValueType)]`",
     note = "`Option<T>` is a field that may be missing; a value that may be null is `Nullable<T>`"
 )]
 pub trait ValueType: Sized {
-    /// Fails to compile for a type that contains itself, whose validator would have no end.
+    /// Does not compile for a type that contains itself, because its validator would be infinite.
     ///
-    /// The derives compute it from the types of the fields, so that the compiler finds the cycle. A type that is
-    /// implemented by hand and contains others of unknown types does the same.
+    /// The derives compute it from the types of the fields, so that the compiler finds the cycle. An implementation
+    /// by hand for a generic container does the same.
     #[doc(hidden)]
     const DOES_NOT_CONTAIN_ITSELF: bool = true;
 
-    /// What its values are.
+    /// Returns the validator of the type's values.
     fn validator() -> Validator;
-    /// The value.
+
+    /// Converts into a value.
     fn into_value(self) -> Value;
-    /// Reads a value.
+
+    /// Converts from a value.
     ///
     /// # Errors
-    /// When the value is not what [`ValueType::validator`] says.
+    /// Returns an error if the value does not match [`ValueType::validator`].
     fn from_value(value: Value) -> Result<Self, DecodeError>;
 }
 
-/// A Rust type that a document's or an argument's field can have.
+/// The Rust type of a field of a document, of arguments or of an object.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a field",
-    label = "no Convex value",
-    note = "use `f64` for v.number(), `i64` for v.int64(), `String`, `bool`, `Vec<u8>` for v.bytes(), `Vec<T>`, `BTreeMap<String, T>` for v.record(), `Id<T>`, `Nullable<T>`, or a type with `#[derive(ValueType)]`",
+    message = "`{Self}` cannot be the type of a field",
+    label = "not a Convex value",
+    note = "use `f64` or `UnixMillis` for v.number(), `i64` for v.int64(), `String`, `bool`, `Vec<u8>` for v.bytes(), `Vec<T>`, `BTreeMap<String, T>` for v.record(), `Id<T>`, `Nullable<T>`, or a type with `#[derive(ValueType)]`",
     note = "a field that may be missing is an `Option` of one of these"
 )]
 pub trait FieldType: Sized {
-    /// The type of the same field where it may be missing: an `Option`, of one level.
+    /// The type of the field if it may be missing: an `Option` with one level.
     #[doc(hidden)]
     type OrMissing: FieldType;
 
-    /// As [`ValueType::DOES_NOT_CONTAIN_ITSELF`].
+    /// See [`ValueType::DOES_NOT_CONTAIN_ITSELF`].
     #[doc(hidden)]
     const DOES_NOT_CONTAIN_ITSELF: bool = true;
 
-    /// What the field must be.
+    /// Returns the validator of the field.
     fn field_validator() -> FieldValidator;
-    /// The field's value; `None` when it is missing.
+
+    /// Converts into the field's value, or `None` if the field is missing.
     fn into_field(self) -> Option<Value>;
-    /// Reads the field.
+
+    /// Converts from the field's value, or from `None` if the field is missing.
     ///
     /// # Errors
-    /// When it is missing and may not be, or is not what the validator says.
+    /// Returns an error if a required field is missing, or the value does not match the validator.
     fn from_field(value: Option<Value>) -> Result<Self, DecodeError>;
 }
 
-/// Types nested more deeply than this contain themselves: their values could not be stored.
+/// A type nested more deeply contains itself. Its values would exceed [`MAX_NESTING`] in any case.
 const MAX_TYPE_NESTING: usize = 2 * MAX_NESTING;
 
 thread_local! {
@@ -69,12 +84,13 @@ thread_local! {
 /// Returns the validator of a type inside another type.
 ///
 /// # Panics
-/// Panics if the type contains itself. The derives find that when they are compiled, but an implementation by hand
-/// could recurse until the stack overflows.
+/// Panics if the type contains itself. The derives reject this at compile time. An implementation by hand would
+/// recurse until the stack overflows.
 pub(super) fn nested_validator<T: ValueType>() -> Validator {
-    struct Leave(usize);
+    /// Restores the depth, also if a validator panics.
+    struct RestoreDepth(usize);
 
-    impl Drop for Leave {
+    impl Drop for RestoreDepth {
         fn drop(&mut self) {
             TYPE_NESTING.set(self.0);
         }
@@ -87,8 +103,7 @@ pub(super) fn nested_validator<T: ValueType>() -> Validator {
          or keep them in a table and their ids in the type",
         type_name::<T>()
     );
-    // Restores the depth also when a validator panics.
-    let _leave = Leave(depth);
+    let _restore = RestoreDepth(depth);
     TYPE_NESTING.set(depth + 1);
     T::validator()
 }
@@ -107,10 +122,13 @@ impl<T: ValueType> FieldType for T {
     }
 
     fn from_field(value: Option<Value>) -> Result<T, DecodeError> {
-        T::from_value(
-            value
-                .ok_or_else(|| DecodeError::new(format!("missing, expected {}", T::validator())))?,
-        )
+        match value {
+            Some(value) => T::from_value(value),
+            None => Err(DecodeError::new(format!(
+                "missing, expected {}",
+                T::validator()
+            ))),
+        }
     }
 }
 
@@ -132,21 +150,23 @@ impl<T: ValueType> FieldType for Option<T> {
     }
 }
 
-/// A Rust type that a function can return.
+/// The Rust type of a function's result.
 #[diagnostic::on_unimplemented(
     message = "a function cannot return `{Self}`",
-    label = "no Convex value",
-    note = "return a value type, an `Option` of one (`None` is null), a `Vec` of one, or `()`"
+    label = "not a Convex value",
+    note = "return a value type, an `Option` of one (`None` is null), `u32` or `usize` for a count, or `()`"
 )]
 pub trait ReturnType: Sized {
-    /// What its values are.
+    /// Returns the validator of the result.
     fn return_validator() -> Validator;
-    /// The value.
+
+    /// Converts into a value.
     fn into_return(self) -> Value;
-    /// Reads a value.
+
+    /// Converts from a value.
     ///
     /// # Errors
-    /// When the value is not what [`ReturnType::return_validator`] says.
+    /// Returns an error if the value does not match [`ReturnType::return_validator`].
     fn from_return(value: Value) -> Result<Self, DecodeError>;
 }
 
@@ -208,7 +228,7 @@ mod tests {
     #[should_panic(
         expected = "tests::Tree>` contains itself, and Convex has no recursive validators"
     )]
-    fn a_recursive_type_by_hand_is_named() {
+    fn a_recursive_implementation_by_hand_panics_with_its_name() {
         Tree::validator();
     }
 

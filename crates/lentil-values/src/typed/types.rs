@@ -8,7 +8,8 @@ use crate::value::{Object, Value};
 
 macro_rules! scalar {
     ($($rust:ty, $variant:ident, $validator:ident;)*) => {
-        $(#[diagnostic::do_not_recommend] // The trait's own notes list these better.
+        // The compiler's list of implementations is less readable than the notes of the trait.
+        $(#[diagnostic::do_not_recommend]
         impl ValueType for $rust {
             fn validator() -> Validator {
                 v::$validator()
@@ -36,7 +37,7 @@ scalar! {
     Vec<u8>, Bytes, bytes;
 }
 
-/// Null, as a value that a function returns when it has nothing to say.
+/// Null: the result of a function that returns nothing.
 impl ValueType for () {
     fn validator() -> Validator {
         v::null()
@@ -55,7 +56,7 @@ impl ValueType for () {
     }
 }
 
-/// Anything.
+/// Any value.
 impl ValueType for Value {
     fn validator() -> Validator {
         v::any()
@@ -70,7 +71,7 @@ impl ValueType for Value {
     }
 }
 
-/// An object of any fields.
+/// An object with any fields.
 impl ValueType for Object {
     fn validator() -> Validator {
         v::record(v::string(), v::any())
@@ -103,15 +104,18 @@ impl<T: ValueType> ValueType for Vec<T> {
         let Value::Array(elements) = value else {
             return Err(DecodeError::expected(Self::validator(), &value));
         };
-        let element = |(at, element)| T::from_value(element).map_err(|error| error.in_element(at));
-        elements.into_iter().enumerate().map(element).collect()
+        let mut typed = Vec::with_capacity(elements.len());
+        for (at, element) in elements.into_iter().enumerate() {
+            typed.push(T::from_value(element).map_err(|error| error.in_element(at))?);
+        }
+        Ok(typed)
     }
 }
 
 /// A record.
 ///
-/// A key that is no field name panics on the way into a value, which fails the function's call: to leave it out would
-/// lose data in silence. Keys that come from input are better kept as [`FieldName`], which is checked when it is made.
+/// The conversion into a value panics if a key is not a valid field name, and the call of the function then fails:
+/// silently omitting the field would lose data. For keys from input, use [`FieldName`], which is checked when created.
 impl<T: ValueType> ValueType for BTreeMap<String, T> {
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 
@@ -120,13 +124,11 @@ impl<T: ValueType> ValueType for BTreeMap<String, T> {
     }
 
     fn into_value(self) -> Value {
-        let name =
-            |name: String| FieldName::new(name).expect("the keys of a record are field names");
-        Value::Object(
-            self.into_iter()
-                .map(|(key, value)| (name(key), value.into_value()))
-                .collect(),
-        )
+        let fields = self.into_iter().map(|(key, value)| {
+            let name = FieldName::new(key).expect("the keys of a record are field names");
+            (name, value.into_value())
+        });
+        Value::Object(fields.collect())
     }
 
     fn from_value(value: Value) -> Result<BTreeMap<String, T>, DecodeError> {
@@ -158,11 +160,12 @@ impl<T: ValueType> ValueType for BTreeMap<FieldName, T> {
         let Value::Object(object) = value else {
             return Err(DecodeError::expected(Self::validator(), &value));
         };
-        let field = |(name, value): (FieldName, Value)| match T::from_value(value) {
-            Ok(value) => Ok((name, value)),
-            Err(error) => Err(error.in_field(name.as_str())),
-        };
-        object.into_iter().map(field).collect()
+        let mut record = BTreeMap::new();
+        for (name, value) in object {
+            let value = T::from_value(value).map_err(|error| error.in_field(name.as_str()))?;
+            record.insert(name, value);
+        }
+        Ok(record)
     }
 }
 
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn types_round_trip_and_match_their_validators() {
+    fn each_type_round_trips_and_matches_its_validator() {
         round_trip("x".to_owned());
         round_trip(1.5);
         round_trip(5_i64);
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decode_error_names_the_place() {
+    fn a_decode_error_contains_the_path() {
         let value = Value::Array(vec![Value::Float64(1.0), "x".into()]);
         assert_eq!(
             Vec::<f64>::from_value(value).unwrap_err().to_string(),

@@ -6,14 +6,12 @@ use crate::id::DocumentId;
 use crate::value::{Object, Value};
 
 impl Validator {
-    /// Holds a value against it.
-    ///
-    /// Objects are strict at every depth: a field that is not listed is an error.
+    /// Checks a value. At every depth, an object may not have other fields than the listed ones.
     ///
     /// # Errors
-    /// The first thing found wrong; of a union, what is wrong with the member that fits best.
+    /// Returns the first error. For a union, it is the error of the member that fits best.
     pub fn validate(&self, value: &Value, tables: &dyn TableNames) -> Result<(), ValidationError> {
-        if !self.takes(value) {
+        if !self.accepts_type_of(value) {
             return Err(self.mismatch(value));
         }
         match (self, value) {
@@ -32,8 +30,8 @@ impl Validator {
         }
     }
 
-    /// Whether it takes values of this kind, and if nothing is inside, this value.
-    fn takes(&self, value: &Value) -> bool {
+    /// Returns whether the value has the right type, and for a scalar whether it matches.
+    fn accepts_type_of(&self, value: &Value) -> bool {
         match (self, value) {
             (Validator::Literal(literal), value) => literal == value,
             (Validator::Any | Validator::Union(_), _)
@@ -82,22 +80,24 @@ impl Validator {
         value: &Value,
         tables: &dyn TableNames,
     ) -> Result<(), ValidationError> {
-        // Most often one member takes the kind; what the others would say is not even written.
+        // Checking the type first avoids the error texts of most members.
         if members
             .iter()
-            .any(|member| member.takes(value) && member.validate(value, tables).is_ok())
+            .any(|member| member.accepts_type_of(value) && member.validate(value, tables).is_ok())
         {
             return Ok(());
         }
-        match self.member_meant_by(value) {
+        match self.best_member_for(value) {
             Some(member) => member.validate(value, tables),
             None => Err(self.mismatch(value)),
         }
     }
 
-    /// Of a union whose members all refuse a value, the one that it was meant to be: its only member, else the one
-    /// whose literal fields, its tags, are all as in the value, else the only one of the value's kind.
-    fn member_meant_by(&self, value: &Value) -> Option<&Validator> {
+    /// Selects the member of a union that an error is about, when none matches the value.
+    ///
+    /// It is the only member, or else the only one whose literal fields (tags) match the value, or else the only
+    /// container of the value's type.
+    fn best_member_for(&self, value: &Value) -> Option<&Validator> {
         let members = self.members();
         let only = |fits: &dyn Fn(&Validator) -> bool| {
             let mut fitting = members.iter().copied().filter(|member| fits(member));
@@ -105,10 +105,10 @@ impl Validator {
         };
         only(&|_| true)
             .or_else(|| only(&|member| member.has_tags_of(value)))
-            .or_else(|| only(&|member| member.holds(value)))
+            .or_else(|| only(&|member| member.looks_inside(value)))
     }
 
-    /// The members of a union, and of the unions in it; of anything else, itself.
+    /// Returns the members of a union and of the unions in it, or the validator itself.
     fn members(&self) -> Vec<&Validator> {
         match self {
             Validator::Union(members) => members.iter().flat_map(Validator::members).collect(),
@@ -116,6 +116,7 @@ impl Validator {
         }
     }
 
+    /// Returns whether the validator has literal fields, and all of them match the value.
     fn has_tags_of(&self, value: &Value) -> bool {
         let (Validator::Object(validator), Value::Object(object)) = (self, value) else {
             return false;
@@ -131,8 +132,8 @@ impl Validator {
         is_tagged && tags.all(|(name, tag)| object.get(name) == Some(tag))
     }
 
-    /// Whether it is of the value's kind and looks inside, so that it can say more than that the value is another.
-    fn holds(&self, value: &Value) -> bool {
+    /// Returns whether the validator checks the inside of such a value, so that its error is more precise.
+    fn looks_inside(&self, value: &Value) -> bool {
         match value {
             Value::Object(_) => matches!(self, Validator::Object(_) | Validator::Record { .. }),
             Value::Array(_) => matches!(self, Validator::Array(_)),
@@ -172,16 +173,17 @@ fn validate_record(
 }
 
 impl ObjectValidator {
-    /// As [`Validator::validate`], for an object.
+    /// Checks an object, as [`Validator::validate`] does.
     ///
     /// # Errors
-    /// The first thing found wrong.
+    /// Returns the first error.
     pub fn validate(
         &self,
         object: &Object,
         tables: &dyn TableNames,
     ) -> Result<(), ValidationError> {
-        let (mut fields, mut missing) = (self.0.iter(), None);
+        let mut fields = self.0.iter();
+        let mut missing = None;
         for (name, value) in object.iter() {
             let Some(field) = field_at(name.as_str(), &mut fields, &mut missing) else {
                 let fields = self.0.keys().cloned().collect();
@@ -193,19 +195,23 @@ impl ObjectValidator {
                 .validate(value, tables)
                 .map_err(|error| error.in_field(name.as_str()))?;
         }
-        missing
-            .or_else(|| fields.find(|(_, field)| !field.optional))
-            .map_or(Ok(()), |(name, field)| {
+
+        match missing.or_else(|| fields.find(|(_, field)| !field.optional)) {
+            None => Ok(()),
+            Some((name, field)) => {
                 let problem = Problem::Missing {
                     expected: field.validator.to_string(),
                 };
                 Err(ValidationError::new(problem).in_field(name))
-            })
+            }
+        }
     }
 }
 
-/// Goes on among a validator's fields to the one with this name. Objects are in the order of names too, so that what
-/// is passed over is missing: the first of those that are required is kept.
+/// Advances in the validator's fields to the one with this name.
+///
+/// The fields of the object have the same order. The fields between are therefore missing from the object, and
+/// `missing` keeps the first required one.
 fn field_at<'v>(
     name: &str,
     fields: &mut btree_map::Iter<'v, String, FieldValidator>,
@@ -254,12 +260,12 @@ mod tests {
         }
     }
 
-    fn refusal(validator: &Validator, value: &Value) -> String {
+    fn error(validator: &Validator, value: &Value) -> String {
         validator.validate(value, &Jobs).unwrap_err().to_string()
     }
 
     #[test]
-    fn an_error_prints_as_the_author_wrote_it() {
+    fn an_error_prints_the_validator_as_its_author_wrote_it() {
         let job = v::object([
             ("jobId", FieldValidator::from(v::string())),
             ("createdAt", v::number().into()),
@@ -273,41 +279,41 @@ mod tests {
             Ok(())
         );
         assert_eq!(
-            refusal(&job, &value(&[id.clone(), ("createdAt", "soon".into())])),
+            error(&job, &value(&[id.clone(), ("createdAt", "soon".into())])),
             "`createdAt`: expected v.number(), got \"soon\""
         );
         assert_eq!(
-            refusal(&job, &value(std::slice::from_ref(&id))),
+            error(&job, &value(std::slice::from_ref(&id))),
             "`createdAt`: missing, expected v.number()"
         );
         assert_eq!(
-            refusal(
+            error(
                 &job,
                 &value(&[id.clone(), at.clone(), ("foo", true.into())])
             ),
             "`foo`: unknown field; expected one of `createdAt`, `jobId`, `result`"
         );
         assert_eq!(
-            refusal(&job, &value(&[id, at, ("result", Value::Null)])),
+            error(&job, &value(&[id, at, ("result", Value::Null)])),
             "`result`: expected v.optional(v.string()), got null (leave the field out instead)"
         );
         assert_eq!(
-            refusal(&v::string(), &Value::Null),
+            error(&v::string(), &Value::Null),
             "expected v.string(), got null"
         );
     }
 
     #[test]
-    fn null_for_a_required_field_is_not_told_to_be_left_out() {
+    fn the_error_of_null_for_a_required_field_does_not_suggest_omitting_it() {
         let validator = v::object([("f", v::string())]);
         assert_eq!(
-            refusal(&validator, &object(&[("f", Value::Null)])),
+            error(&validator, &object(&[("f", Value::Null)])),
             "`f`: expected v.string(), got null"
         );
     }
 
     #[test]
-    fn types_are_told_apart_and_literals_compare_with_their_type() {
+    fn numbers_of_different_types_do_not_match() {
         assert!(v::number().validate(&Value::Int64(1), &()).is_err());
         assert!(v::int64().validate(&Value::Float64(1.0), &()).is_err());
         assert!(v::literal(1.0).validate(&Value::Int64(1), &()).is_err());
@@ -317,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_must_be_one_of_its_table() {
+    fn an_id_must_belong_to_its_table() {
         let id = |table| {
             DocumentId {
                 table: TableNumber::new(table).unwrap(),
@@ -327,57 +333,54 @@ mod tests {
         };
         assert!(v::id("jobs").validate(&id(10_001).into(), &Jobs).is_ok());
         assert_eq!(
-            refusal(&v::id("apps"), &id(10_001).into()),
+            error(&v::id("apps"), &id(10_001).into()),
             "expected v.id(\"apps\"), got an id of table \"jobs\""
         );
         assert!(
-            refusal(&v::id("jobs"), &id(10_002).into()).starts_with("expected v.id(\"jobs\"), got")
+            error(&v::id("jobs"), &id(10_002).into()).starts_with("expected v.id(\"jobs\"), got")
         );
         assert_eq!(
-            refusal(&v::id("jobs"), &"nonsense".into()),
+            error(&v::id("jobs"), &"nonsense".into()),
             "expected v.id(\"jobs\"), got \"nonsense\""
         );
     }
 
     #[test]
-    fn a_union_of_tagged_objects_blames_the_one_that_was_meant() {
+    fn the_error_of_a_tagged_union_is_about_the_variant_of_the_tag() {
         let shape = |kind: &'static str, field: &'static str| {
             v::object([("type", v::literal(kind)), (field, v::number())])
         };
         let union = v::union([shape("circle", "radius"), shape("square", "side")]);
         let wrong = object(&[("type", "square".into()), ("side", "x".into())]);
         assert_eq!(
-            refusal(&union, &wrong),
+            error(&union, &wrong),
             "`side`: expected v.number(), got \"x\""
         );
         let none = object(&[("type", "line".into())]);
-        assert!(refusal(&union, &none).starts_with("expected v.union(v.object("));
+        assert!(error(&union, &none).starts_with("expected v.union(v.object("));
     }
 
     #[test]
-    fn a_union_with_null_blames_what_is_inside_the_other_member() {
+    fn the_error_of_a_union_with_null_is_about_the_other_member() {
         let inner = v::object([("n", v::number())]);
         let wrong = object(&[("n", "x".into())]);
         let union = v::union([v::null(), inner.clone()]);
-        assert_eq!(
-            refusal(&union, &wrong),
-            "`n`: expected v.number(), got \"x\""
-        );
+        assert_eq!(error(&union, &wrong), "`n`: expected v.number(), got \"x\"");
         let nested = v::union([v::null(), v::union([v::array(v::number()), inner.clone()])]);
         assert_eq!(
-            refusal(&nested, &wrong),
+            error(&nested, &wrong),
             "`n`: expected v.number(), got \"x\""
         );
         assert_eq!(
-            refusal(&v::union([v::null(), v::string()]), &true.into()),
+            error(&v::union([v::null(), v::string()]), &true.into()),
             "expected v.union(v.null(), v.string()), got true"
         );
         let either = v::union([inner, v::record(v::string(), v::bytes())]);
-        assert!(refusal(&either, &wrong).starts_with("expected v.union("));
+        assert!(error(&either, &wrong).starts_with("expected v.union("));
     }
 
     #[test]
-    fn an_optional_field_of_null_or_more_may_be_null_or_missing() {
+    fn an_optional_nullable_field_may_be_null_or_missing() {
         let validator = v::object([("f", v::optional(v::union([v::null(), v::string()])))]);
         assert_eq!(
             validator.validate(&object(&[("f", Value::Null)]), &()),
@@ -387,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_says_whose_field_it_is() {
+    fn the_subject_precedes_the_path() {
         let error = v::object([("f", v::string())])
             .validate(&object(&[]), &())
             .unwrap_err();
@@ -403,9 +406,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_lists_only_so_many_fields() {
+    fn a_message_lists_a_limited_number_of_fields() {
         let many = v::object((0..100).map(|at| (format!("f{at:02}"), v::any())));
-        let text = refusal(
+        let text = error(
             &v::array(many),
             &Value::Array(vec![object(&[("x", true.into())])]),
         );
@@ -417,11 +420,11 @@ mod tests {
     }
 
     #[test]
-    fn arrays_and_records_name_the_place() {
+    fn errors_in_arrays_and_records_contain_the_path() {
         let list = v::array(v::record(v::string(), v::number()));
         let value = Value::Array(vec![object(&[]), object(&[("a", true.into())])]);
         assert_eq!(
-            refusal(&list, &value),
+            error(&list, &value),
             "`[1].a`: expected v.number(), got true"
         );
     }

@@ -2,7 +2,7 @@ use super::{FieldValidator, ObjectValidator, Validator};
 use crate::name::{NameError, check_identifier};
 use crate::value::Value;
 
-/// Convex's `v`: validators by the names that authors know.
+/// Convex's `v`: constructors of validators, with Convex's names.
 pub mod v {
     use super::{FieldValidator, ObjectValidator, Validator, Value};
 
@@ -86,7 +86,7 @@ pub mod v {
 }
 
 impl ObjectValidator {
-    /// An object of these fields.
+    /// Returns the validator of an object with these fields.
     pub fn new<N: Into<String>, F: Into<FieldValidator>>(
         fields: impl IntoIterator<Item = (N, F)>,
     ) -> ObjectValidator {
@@ -99,29 +99,29 @@ impl ObjectValidator {
     }
 }
 
-/// A validator that makes no sense.
+/// A validator is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValidatorError {
-    /// Rename the field or the table.
+    /// The name of a field or table is not valid. Rename it.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// Use `v.number()`.
+    /// The literal is NaN or an infinity. Use `v.number()`.
     #[error("v.literal() cannot be NaN or an infinity")]
     FloatLiteral,
-    /// A literal is a string, a number, an integer or a boolean.
+    /// The literal has another type than string, number, integer or boolean.
     #[error("v.literal() takes a string, a number, an integer or a boolean, not {0}")]
     Literal(String),
-    /// The names of a record's fields are v.string(), v.id() or unions of these.
-    #[error("the keys of v.record() are v.string(), v.id() or a union of these, not {0}")]
+    /// The keys of the record are not text.
+    #[error("the keys of v.record() must be v.string(), v.id() or a union of these, not {0}")]
     RecordKeys(String),
 }
 
 impl Validator {
-    /// Checks that it makes sense: names are names, literals can be literal, records have names for keys.
+    /// Checks the names, the literals and the record keys inside the validator.
     ///
     /// # Errors
-    /// The first thing that does not.
+    /// Returns the first error.
     pub fn check(&self) -> Result<(), ValidatorError> {
         match self {
             Validator::Id(table) => Ok(check_identifier(table)?),
@@ -138,15 +138,16 @@ impl Validator {
 }
 
 impl ObjectValidator {
-    /// As [`Validator::check`].
+    /// Checks the fields, as [`Validator::check`] does.
     ///
     /// # Errors
-    /// The first thing that makes no sense.
+    /// Returns the first error.
     pub fn check(&self) -> Result<(), ValidatorError> {
-        self.0.iter().try_for_each(|(name, field)| {
+        for (name, field) in &self.0 {
             check_identifier(name)?;
-            field.validator.check()
-        })
+            field.validator.check()?;
+        }
+        Ok(())
     }
 }
 
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_validators_are_rejected() {
         assert_eq!(
             v::literal(f64::NAN).check(),
             Err(ValidatorError::FloatLiteral)

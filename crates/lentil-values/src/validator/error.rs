@@ -2,46 +2,46 @@ use std::fmt;
 
 use crate::path::ValuePath;
 
-/// A value is not what its validator says. Prints as ``` `createdAt`: expected v.number(), got "soon" ```.
+/// A value does not match its validator. Prints as ``` `createdAt`: expected v.number(), got "soon" ```.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationError {
-    /// Where; the root when the value as a whole is wrong.
+    /// The path to the wrong value; the root if the value as a whole is wrong.
     pub path: ValuePath,
-    /// What.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What is wrong with a value.
+/// A difference between a value and its validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The field is not there.
+    /// A required field is missing.
     Missing {
-        /// What it must be.
+        /// The validator.
         expected: String,
     },
-    /// The object has no such field.
+    /// The object may not have this field.
     Unknown {
-        /// The fields it has.
+        /// The fields that the object may have.
         fields: Vec<String>,
     },
-    /// The value is another.
+    /// The value does not match.
     Mismatch {
-        /// What it must be.
+        /// The validator.
         expected: String,
-        /// What it is.
+        /// The value.
         got: String,
     },
-    /// The value is null, and the field may be missing but not null.
+    /// The value is null, but the field may only be missing. Omit it.
     NullForMissing {
-        /// What it must be.
+        /// The validator.
         expected: String,
     },
-    /// The id is one of another table.
+    /// The id belongs to another table.
     WrongTable {
-        /// The table it must be of.
+        /// The expected table.
         expected: String,
-        /// The table it is of.
+        /// The table of the id.
         got: String,
     },
 }
@@ -65,11 +65,11 @@ impl ValidationError {
     }
 }
 
-/// A message lists at most this many of an object's fields.
-const MAX_LISTED: usize = 24;
+/// The number of fields that a message lists.
+const MAX_LISTED_FIELDS: usize = 24;
 
 impl ValidationError {
-    /// The error with what the value is to the caller: ``` argument `createdAt`: expected v.number(), got "soon" ```.
+    /// Returns the text with a word for the value as a whole: ``` argument `createdAt`: expected v.number(), got "soon" ```.
     pub fn with_subject(&self, subject: &str) -> String {
         if self.path.is_root() {
             format!("{subject}: {self}")
@@ -90,18 +90,19 @@ impl fmt::Display for Problem {
         match self {
             Problem::Missing { expected } => write!(f, "missing, expected {expected}"),
             Problem::Unknown { fields } if fields.is_empty() => {
-                f.write_str("unknown field; none is expected here")
+                f.write_str("unknown field; the object has no fields")
             }
             Problem::Unknown { fields } => {
-                let listed = fields[..fields.len().min(MAX_LISTED)].join("`, `");
+                let listed = &fields[..fields.len().min(MAX_LISTED_FIELDS)];
+                let more = if listed.len() < fields.len() {
+                    ", …"
+                } else {
+                    ""
+                };
                 write!(
                     f,
-                    "unknown field; expected one of `{listed}`{}",
-                    if fields.len() > MAX_LISTED {
-                        ", …"
-                    } else {
-                        ""
-                    }
+                    "unknown field; expected one of `{}`{more}",
+                    listed.join("`, `")
                 )
             }
             Problem::Mismatch { expected, got } => write!(f, "expected {expected}, got {got}"),

@@ -4,13 +4,13 @@ use super::{FieldValidator, ObjectValidator, Validator};
 use crate::json::JsonForm;
 use crate::value::Value;
 
-/// The JSON is no validator.
+/// A JSON value is not a validator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a validator: {0}")]
 pub struct ValidatorJsonError(String);
 
 impl Validator {
-    /// The form in which Convex's tools read validators, e.g. `{"type":"array","value":{"type":"string"}}`.
+    /// Returns the JSON that Convex's tools read, such as `{"type":"array","value":{"type":"string"}}`.
     pub fn to_json(&self) -> Json {
         let plain = |name: &str| json!({ "type": name });
         match self {
@@ -38,10 +38,10 @@ impl Validator {
         }
     }
 
-    /// Reads what [`Validator::to_json`] writes.
+    /// Parses the JSON that [`Validator::to_json`] returns.
     ///
     /// # Errors
-    /// When the JSON is not of that form.
+    /// Returns an error if the JSON is not a validator.
     pub fn from_json(json: &Json) -> Result<Validator, ValidatorJsonError> {
         let part = |name: &str| json.get(name).ok_or_else(|| error(json));
         let text = |name: &str| part(name)?.as_str().ok_or_else(|| error(json));
@@ -96,7 +96,7 @@ impl Validator {
 }
 
 impl ObjectValidator {
-    /// As [`Validator::to_json`].
+    /// Returns the JSON, as [`Validator::to_json`] does.
     pub fn to_json(&self) -> Json {
         let fields: Map<String, Json> = self
             .0
@@ -123,7 +123,7 @@ impl FieldValidator {
     }
 }
 
-/// Literals are written as JavaScript does: `1`, not `1.0`.
+/// Writes a whole number as JavaScript does: `1`, and not `1.0`.
 fn literal_to_json(value: &Value) -> Json {
     match value {
         Value::Float64(number) if is_whole(*number) => json!(*number as i64),
@@ -131,7 +131,7 @@ fn literal_to_json(value: &Value) -> Json {
     }
 }
 
-/// Whether an integer says the same; -0 has none, and from 2^53 on JavaScript's integers are not exact.
+/// Returns whether an integer literal has the same value. There is none for -0, and none is exact from 2^53 on.
 fn is_whole(number: f64) -> bool {
     number.fract() == 0.0
         && number.abs() < 9_007_199_254_740_992.0
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_is_what_the_official_tools_read() {
+    fn the_json_is_that_of_the_official_tools() {
         let validator = v::object([(
             "f",
             v::optional(v::union([v::literal(5.0), v::literal(Value::Int64(5))])),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn json_of_another_shape_is_refused() {
+    fn json_of_another_shape_is_rejected() {
         for text in [
             r#"{}"#,
             r#"{"type":"text"}"#,

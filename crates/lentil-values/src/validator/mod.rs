@@ -1,6 +1,6 @@
-//! Validators: what a value must be, as its author wrote it with [`v`].
+//! Validators, which [`v`] builds.
 //!
-//! A validator says it of a value, prints as it was written, and goes to Convex's tools as JSON:
+//! A validator checks values, prints as its author wrote it, and converts to the JSON of Convex's tools:
 //!
 //! ```
 //! use lentil_values::{FieldValidator, Value, v};
@@ -13,8 +13,8 @@
 //! # Ok::<(), lentil_values::JsonError>(())
 //! ```
 //!
-//! Objects are strict, a field that may be missing may not be null, and whether an id is of the right table is asked
-//! of [`TableNames`].
+//! An object may not have other fields. A field that may be missing may not be null. [`TableNames`] resolves the tables of
+//! ids.
 
 mod check;
 mod construct;
@@ -31,10 +31,10 @@ pub use construct::{ValidatorError, v};
 pub use error::{Problem, ValidationError};
 pub use json::ValidatorJsonError;
 
-/// What a value must be.
+/// A description of valid values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Validator {
-    /// Anything.
+    /// Any value.
     Any,
     /// `null`.
     Null,
@@ -48,35 +48,35 @@ pub enum Validator {
     String,
     /// Bytes.
     Bytes,
-    /// The id of a document of this table, which need not exist.
+    /// The id of a document in this table. The document need not exist.
     Id(String),
-    /// This value and no other.
+    /// Exactly this value.
     Literal(Value),
-    /// A list of these.
+    /// A list of such elements.
     Array(Box<Validator>),
-    /// An object of any fields.
+    /// An object with any fields.
     Record {
-        /// What the names must be.
+        /// The validator of the field names.
         keys: Box<Validator>,
-        /// What the values must be.
+        /// The validator of the field values.
         values: Box<Validator>,
     },
-    /// One of these.
+    /// A value that matches one of the members.
     Union(Vec<Validator>),
-    /// An object of these fields and no others.
+    /// An object with these fields and no others.
     Object(ObjectValidator),
 }
 
-/// The fields of an object, each with what it must be.
+/// The validators of an object's fields, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectValidator(pub BTreeMap<String, FieldValidator>);
 
-/// What a field must be, and whether it may be missing.
+/// The validator of a field, which may be optional.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldValidator {
-    /// What it must be when it is there.
+    /// The validator of the field's value.
     pub validator: Validator,
-    /// Whether it may be missing; even then it may not be null, unless the validator allows null.
+    /// Whether the field may be missing. An optional field may not be null, unless the validator allows null.
     pub optional: bool,
 }
 
@@ -89,15 +89,15 @@ impl From<Validator> for FieldValidator {
     }
 }
 
-/// Which table has which number: what a validator of ids needs to know.
+/// The names and numbers of tables, which a validator of ids needs.
 pub trait TableNames {
-    /// The number of the table with this name.
+    /// Returns the number of the table with this name.
     fn number(&self, name: &str) -> Option<TableNumber>;
-    /// The name of the table with this number.
+    /// Returns the name of the table with this number.
     fn name(&self, number: TableNumber) -> Option<&str>;
 }
 
-/// No tables.
+/// Without tables, no id is valid.
 impl TableNames for () {
     fn number(&self, _name: &str) -> Option<TableNumber> {
         None

@@ -3,7 +3,7 @@ use std::fmt;
 use super::{FieldValidator, ObjectValidator, Validator};
 
 impl fmt::Display for Validator {
-    /// As its author wrote it: `v.object({a: v.string()})`.
+    /// Prints the validator as its author wrote it: `v.object({a: v.string()})`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Validator::Any => f.write_str("v.any()"),

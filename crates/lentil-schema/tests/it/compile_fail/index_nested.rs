@@ -30,7 +30,7 @@ struct NotNested {
 #[derive(Document, Clone)]
 #[table("variants")]
 #[index(by_body(content.body))]
-struct OfOneVariant {
+struct FieldOfOneVariant {
     content: Content,
 }
 
