@@ -89,7 +89,7 @@ fn reason(error: &serde_json::Error) -> String {
             format!("a lone surrogate, which is not a character,{place}")
         }
         "invalid unicode code point" => format!("not UTF-8{place}"),
-        "number out of range" => format!("a number outside the range of a double{place}"),
+        "number out of range" => format!("a number too large for a double{place}"),
         _ => format!("not JSON: {text}"),
     }
 }
@@ -271,7 +271,7 @@ mod tests {
         assert!(
             error(r#"{"list":[1,{"$bytes":"x"}]}"#).starts_with("`list[1]`: malformed `$bytes`")
         );
-        assert!(error(r#"{"n":1e400}"#).starts_with("`n`: a number outside the range"));
+        assert!(error(r#"{"n":1e400}"#).starts_with("`n`: a number too large"));
         assert!(error(r#"{"é":1}"#).contains("printable ASCII"));
         assert!(error(r#"{"$set":[]}"#).contains("begins with `$`"));
         assert!(error(r#"{"$integer":"BQAAAAAAAAA=","a":1}"#).contains("only field"));
