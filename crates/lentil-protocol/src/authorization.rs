@@ -1,9 +1,9 @@
 use data_encoding::BASE64;
 use serde_json::Value as Json;
 
-use crate::ProtocolError;
+use crate::error::ProtocolError;
 
-/// What an `Authorization` header says.
+/// The credentials in an `Authorization` header.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Authorization<'h> {
     /// `Bearer <JWT>`: a user's token.
@@ -13,10 +13,10 @@ pub enum Authorization<'h> {
 }
 
 impl<'h> Authorization<'h> {
-    /// Reads the header's value; the scheme is of any case.
+    /// Parses the value of the header. The case of the scheme does not matter.
     ///
     /// # Errors
-    /// `InvalidHeaderFailure` when it is too short to be one, `InvalidAdminKey` when the scheme is another.
+    /// Returns `InvalidHeaderFailure` if the value is too short, and `InvalidAdminKey` for an unknown scheme.
     pub fn parse(header: &'h str) -> Result<Authorization<'h>, ProtocolError> {
         if header.len() < 7 {
             return Err(ProtocolError::new(
@@ -38,17 +38,20 @@ impl<'h> Authorization<'h> {
         }
     }
 
-    /// An admin key and the user whom it acts as, where `presented` ends `:<base64 of the user's JSON>`.
+    /// Separates an admin key and the user as whom it acts: `<key>:<base64 of the user's JSON>`.
     pub fn split_acting_as(presented: &str) -> Option<(&str, Json)> {
         let (key, user) = presented.rsplit_once(':')?;
         let user = serde_json::from_slice(&BASE64.decode(user.as_bytes()).ok()?).ok()?;
         Some((key, user))
     }
 
-    /// An admin key without the prefix that says what kind of deployment it is for: `prod:name|…`.
+    /// Returns an admin key without the kind of its deployment: `name|…` for `prod:name|…`.
     pub fn strip_kind(key: &str) -> &str {
         let (before, _) = key.split_once('|').unwrap_or((key, ""));
-        before.rfind(':').map_or(key, |colon| &key[colon + 1..])
+        match before.rfind(':') {
+            Some(colon) => &key[colon + 1..],
+            None => key,
+        }
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_schemes_are_read_in_any_case() {
+    fn the_case_of_the_scheme_does_not_matter() {
         assert_eq!(
             Authorization::parse("bearer a.b.c"),
             Ok(Authorization::User("a.b.c"))
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_name_the_user_it_acts_as() {
+    fn an_admin_key_can_act_as_a_user() {
         let user = BASE64.encode(br#"{"subject":"ada"}"#);
         let presented = format!("name|key:{user}");
         let (key, json) = Authorization::split_acting_as(&presented).unwrap();
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_deployment_is_no_part_of_the_key() {
+    fn the_kind_of_deployment_is_not_part_of_the_key() {
         for (key, stripped) in [
             ("prod:name|k", "name|k"),
             ("preview:team:project|k", "project|k"),

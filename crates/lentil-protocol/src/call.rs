@@ -2,16 +2,17 @@ use lentil_values::{Excerpt, JsonForm, Object, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::error::{Failure, ProtocolError};
 use crate::json::Writer;
-use crate::{Failure, ProtocolError, WireTimestamp};
+use crate::timestamp::WireTimestamp;
 
-/// How values are written in a response; in requests they are always encoded.
+/// The form of values in a response. In requests they are always encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// `json`: for people; what plain JSON cannot say is a string.
+    /// `json`: for people. Values that plain JSON does not have are strings.
     #[default]
     Json,
-    /// `convex_encoded_json`: loses nothing; what the official clients ask for.
+    /// `convex_encoded_json`: lossless. The official clients request it.
     Encoded,
 }
 
@@ -41,20 +42,20 @@ impl Format {
 /// The body of `POST /api/query`, `mutation`, `action`, `function`, `query_at_ts` and `run/…`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionRequest {
-    /// The function, in any accepted spelling; empty in `run/…`, whose path names it.
+    /// The path of the function, in any accepted spelling. It is empty for `run/…`, whose URL contains it.
     pub path: String,
-    /// Its arguments.
+    /// The arguments.
     pub args: Object,
-    /// How the result is to be written.
+    /// The form of the result.
     pub format: Format,
-    /// Of `query_at_ts`: when.
+    /// The timestamp of `query_at_ts`.
     pub ts: Option<WireTimestamp>,
 }
 
 /// The body of `POST /api/query_batch`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// What to answer, all at one timestamp.
+    /// The queries, which are executed at one timestamp.
     pub queries: Vec<FunctionRequest>,
 }
 
@@ -69,10 +70,11 @@ struct Body {
 }
 
 impl FunctionRequest {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
-    /// `BadJsonBody` when it is no such JSON, `BadFormat`, `InvalidArguments` when the arguments are no values.
+    /// Returns `BadJsonBody` if the JSON is malformed, `BadFormat` for an unknown format, `InvalidArguments` if the arguments
+    /// are not values, and `NoSuchComponent` for a component.
     pub fn parse(body: &[u8]) -> Result<FunctionRequest, ProtocolError> {
         FunctionRequest::from_body(parse(body)?)
     }
@@ -96,21 +98,19 @@ impl FunctionRequest {
 }
 
 impl Batch {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
-    /// As [`FunctionRequest::parse`].
+    /// Returns the same errors as [`FunctionRequest::parse`].
     pub fn parse(body: &[u8]) -> Result<Batch, ProtocolError> {
         #[derive(Deserialize)]
         struct Queries {
             queries: Vec<Body>,
         }
         let Queries { queries } = parse(body)?;
+        let queries = queries.into_iter().map(FunctionRequest::from_body);
         Ok(Batch {
-            queries: queries
-                .into_iter()
-                .map(FunctionRequest::from_body)
-                .collect::<Result<_, _>>()?,
+            queries: queries.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -120,58 +120,59 @@ fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ProtocolError> 
         .map_err(|error| ProtocolError::new("BadJsonBody", format!("the body: {error}")))
 }
 
-/// Reads a function's arguments: an object, or an array of one.
+/// Parses the arguments of a function: an object, or an array of one object. Null and an empty array are no arguments.
 ///
 /// # Errors
-/// `InvalidArguments` when they are anything else.
+/// Returns `InvalidArguments` for anything else.
 pub fn read_args(json: Json) -> Result<Object, ProtocolError> {
     let invalid = |message: String| ProtocolError::new("InvalidArguments", message);
-    let one = match json {
-        Json::Null => Json::Object(serde_json::Map::new()),
-        Json::Array(mut list) if list.len() <= 1 => list
-            .pop()
-            .unwrap_or_else(|| Json::Object(serde_json::Map::new())),
-        Json::Array(list) => {
+    let json = match json {
+        Json::Array(list) if list.len() > 1 => {
             return Err(invalid(format!(
                 "`args`: expected one object, got an array of {}",
                 list.len()
             )));
         }
-        other => other,
+        Json::Array(mut list) => list.pop(),
+        Json::Null => None,
+        other => Some(other),
     };
-    match Value::from_json(one).map_err(|error| invalid(format!("`args`: {error}")))? {
+    let Some(json) = json else {
+        return Ok(Object::new());
+    };
+    match Value::from_json(json).map_err(|error| invalid(format!("`args`: {error}")))? {
         Value::Object(args) => Ok(args),
         other => Err(invalid(format!("`args`: expected an object, got {other}"))),
     }
 }
 
-/// What a function came to, as the HTTP API answers it, always with status 200.
+/// The response of the HTTP API to the call of a function. Its status is always 200.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionResponse {
     /// The result.
     pub result: Result<Value, Failure>,
-    /// The log lines the client may see.
+    /// The log lines that the client may see.
     pub log_lines: Vec<String>,
 }
 
 impl FunctionResponse {
-    /// The body: `{"status":"success","value":…}` or `{"status":"error","errorMessage":…}`.
+    /// Returns the body: `{"status":"success","value":…}` or `{"status":"error","errorMessage":…}`.
     pub fn to_json(&self, format: Format) -> String {
         let mut json = Writer::object();
         match &self.result {
-            Ok(value) => json
-                .text("status", "success")
-                .value("value", value, format.form()),
+            Ok(value) => {
+                json.text("status", "success")
+                    .value("value", value, format.form());
+            }
             Err(failure) => {
                 json.text("status", "error")
                     .text("errorMessage", &failure.message);
                 if let Some(data) = &failure.data {
                     json.value("errorData", data, format.form());
                 }
-                &mut json
             }
-        };
-        // Over HTTP they are left out when there are none.
+        }
+        // The HTTP API omits empty log lines. The sync protocol does not.
         if !self.log_lines.is_empty() {
             json.texts("logLines", &self.log_lines);
         }
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_a_code() {
+    fn malformed_bodies_are_rejected_with_a_code() {
         let code = |body: &str| FunctionRequest::parse(body.as_bytes()).unwrap_err().code;
         for (body, expected) in [
             ("", "BadJsonBody"),
@@ -226,17 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_what_clients_read() {
-        let of = |result, log_lines: &[&str]| {
+    fn responses_have_the_official_form() {
+        let body = |result, log_lines: &[&str]| {
             let log_lines = log_lines.iter().map(|line| (*line).to_owned()).collect();
             FunctionResponse { result, log_lines }.to_json(Format::Encoded)
         };
         assert_eq!(
-            of(Ok(Value::Float64(1.0)), &[]),
+            body(Ok(Value::Float64(1.0)), &[]),
             r#"{"status":"success","value":1.0}"#
         );
         assert_eq!(
-            of(Ok(Value::Null), &["[LOG] \"a\""]),
+            body(Ok(Value::Null), &["[LOG] \"a\""]),
             r#"{"status":"success","value":null,"logLines":["[LOG] \"a\""]}"#
         );
         let failure = |data| {
@@ -246,10 +247,10 @@ mod tests {
             })
         };
         assert_eq!(
-            of(failure(None), &[]),
+            body(failure(None), &[]),
             r#"{"status":"error","errorMessage":"no"}"#
         );
-        let with_data = of(failure(Some(Value::Null)), &[]);
+        let with_data = body(failure(Some(Value::Null)), &[]);
         assert_eq!(
             with_data,
             r#"{"status":"error","errorMessage":"no","errorData":null}"#

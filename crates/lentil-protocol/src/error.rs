@@ -1,20 +1,20 @@
 use lentil_values::Value;
 
-/// The JSON parser's own messages quote names of any length.
+/// The limit of a message. The messages of the JSON parser quote names of any length.
 const MAX_MESSAGE_BYTES: usize = 1_000;
 
-/// What a client has sent makes no sense: the stable code that programs compare, and a sentence for people.
+/// An error in a client's message: a stable code for programs, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProtocolError {
-    /// Such as `BadJsonBody`.
+    /// The code, such as `BadJsonBody`.
     pub code: &'static str,
-    /// What is wrong, and what instead.
+    /// The sentence: what is wrong, and what to send instead.
     pub message: String,
 }
 
 impl ProtocolError {
-    /// Returns an error of this code. A message longer than 1,000 bytes is cut: it may quote what the client sent.
+    /// Returns an error. It truncates the message to 1,000 bytes, because it may quote the client's text.
     pub fn new(code: &'static str, message: impl Into<String>) -> ProtocolError {
         let mut message = message.into();
         if message.len() > MAX_MESSAGE_BYTES {
@@ -25,11 +25,11 @@ impl ProtocolError {
     }
 }
 
-/// Why a function failed, as its client is told.
+/// The failure of a function, as it is sent to the client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// A text that begins `[Request ID: …] Server Error`.
+    /// The text, which begins with `[Request ID: …] Server Error`.
     pub message: String,
-    /// The data of an application error; that it is there, be it null, makes a client raise `ConvexError`.
+    /// The data of an application error. A client raises `ConvexError` if there is data, even if it is null.
     pub data: Option<Value>,
 }

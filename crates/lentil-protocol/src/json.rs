@@ -1,8 +1,8 @@
-//! Writing JSON by hand: a message is mostly values, which write themselves.
+//! A writer of JSON objects. Messages consist mostly of values, which append their own JSON.
 
 use lentil_values::{JsonForm, Value};
 
-/// A JSON object that is being written.
+/// Appends the fields of a JSON object to a buffer.
 pub(crate) struct Writer {
     out: Vec<u8>,
 }
@@ -12,7 +12,7 @@ impl Writer {
         Writer { out: vec![b'{'] }
     }
 
-    /// Begins a field.
+    /// Writes the name of a field.
     fn name(&mut self, name: &str) {
         if self.out.last() != Some(&b'{') {
             self.out.push(b',');
@@ -22,7 +22,7 @@ impl Writer {
         self.out.extend_from_slice(b"\":");
     }
 
-    /// A field whose value is JSON already.
+    /// Writes a field with a value in JSON.
     pub(crate) fn raw(&mut self, name: &str, json: &str) -> &mut Writer {
         self.name(name);
         self.out.extend_from_slice(json.as_bytes());
@@ -61,7 +61,7 @@ impl Writer {
         self
     }
 
-    /// A field that is a list of objects; `write` writes the fields of each.
+    /// Writes a field with a list of objects. `write` writes the fields of one object.
     pub(crate) fn objects<T>(
         &mut self,
         name: &str,
@@ -84,10 +84,10 @@ impl Writer {
 
     pub(crate) fn finish(mut self) -> String {
         self.out.push(b'}');
-        String::from_utf8(self.out).expect("only text has been written")
+        String::from_utf8(self.out).expect("the writer appends only UTF-8")
     }
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a text can be written to memory");
+    serde_json::to_writer(out, text).expect("writing to memory does not fail");
 }

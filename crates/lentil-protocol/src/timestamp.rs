@@ -3,11 +3,11 @@ use std::str::FromStr;
 
 use data_encoding::BASE64;
 
-/// A timestamp as clients see it: nanoseconds since the Unix epoch, as eight little-endian bytes in base64.
+/// A timestamp on the wire: nanoseconds since the Unix epoch, as eight little-endian bytes in base64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WireTimestamp(pub u64);
 
-/// The text is no timestamp.
+/// A text is not a timestamp.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a timestamp, eight bytes in base64 such as \"AAAAAAAAAAA=\"")]
 pub struct WireTimestampError;
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_clients_write() {
+    fn timestamps_have_the_official_text() {
         for (nanos, text) in [
             (0, "AAAAAAAAAAA="),
             (1, "AQAAAAAAAAA="),

@@ -1,24 +1,26 @@
 use crate::json::Writer;
 
-/// A long message as `TransitionChunk`s, each made when it is asked for; their texts in order are the message.
+/// A long message, split into `TransitionChunk` messages by an iterator. The client concatenates their texts.
 ///
-/// Only npm clients from 1.28 on put them together; nothing but a `Ping` may come between two of them.
+/// Npm clients support chunks since version 1.28. Only a `Ping` may be sent between two chunks.
 #[derive(Debug)]
 pub struct Chunks {
     message: String,
     id: String,
     bytes: usize,
     total: usize,
-    /// The number of chunks made so far, and the start of the next.
+    /// The number of the next chunk.
     number: usize,
+    /// The position of the next chunk in the message.
     at: usize,
 }
 
 impl Chunks {
-    /// Splits the message into chunks of about this many bytes.
+    /// Splits the message into chunks of up to this many bytes, but at least one character.
     pub fn new(message: String, id: &str, bytes: usize) -> Chunks {
         let bytes = bytes.max(4);
-        let (mut total, mut at) = (0, 0);
+        let mut total = 0;
+        let mut at = 0;
         while at < message.len() {
             at += message[at..].floor_char_boundary(bytes);
             total += 1;
@@ -51,8 +53,8 @@ impl Iterator for Chunks {
         let mut json = Writer::object();
         json.text("type", "TransitionChunk")
             .text("chunk", part)
-            .raw("partNumber", &self.number.to_string());
-        json.raw("totalParts", &self.total.to_string())
+            .raw("partNumber", &self.number.to_string())
+            .raw("totalParts", &self.total.to_string())
             .text("transitionId", &self.id);
         self.at += part.len();
         self.number += 1;
@@ -65,7 +67,7 @@ mod tests {
     use super::Chunks;
 
     #[test]
-    fn the_parts_are_the_whole_and_are_cut_between_characters() {
+    fn chunks_are_cut_between_characters_and_concatenate_to_the_message() {
         let message = "aé😀".repeat(100);
         for bytes in [1, 5, 64, 10_000] {
             let parts: Vec<String> = Chunks::new(message.clone(), "t", bytes).collect();

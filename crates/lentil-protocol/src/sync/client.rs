@@ -3,96 +3,98 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::event::ClientEvent;
-use crate::{ProtocolError, WireTimestamp, read_args};
+use crate::call::read_args;
+use crate::error::ProtocolError;
+use crate::timestamp::WireTimestamp;
 
-/// What a client says.
+/// A message of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientMessage {
     /// The first message of a connection.
     Connect {
-        /// Names the client's session: the npm client keeps one over its connections, the others make one for each.
+        /// The session. The npm client keeps it when it reconnects. Other clients create one for each connection.
         session_id: Uuid,
-        /// How many connections there were before.
+        /// The number of previous connections.
         connection_count: u32,
-        /// Why the last one ended.
+        /// The reason why the previous connection ended.
         last_close_reason: Option<String>,
-        /// The latest timestamp it was told.
+        /// The latest timestamp that the client has received.
         max_observed_timestamp: Option<WireTimestamp>,
-        /// Its clock, in milliseconds.
+        /// The client's clock, in milliseconds.
         client_ts: Option<f64>,
     },
     /// Adds and removes queries.
     ModifyQuerySet {
-        /// The version it changes.
+        /// The version before the change.
         base_version: u32,
-        /// The version it makes.
+        /// The version after the change.
         new_version: u32,
-        /// What it changes.
+        /// The changes.
         changes: Vec<QuerySetChange>,
     },
     /// Calls a mutation.
     Mutation {
-        /// One number for all of a session's mutations and actions.
+        /// The id of the request, unique among a session's mutations and actions.
         request_id: u32,
-        /// The function.
+        /// The path of the function.
         path: String,
-        /// Its arguments.
+        /// The arguments.
         args: Object,
     },
     /// Calls an action.
     Action {
-        /// As of a mutation.
+        /// The id of the request, unique among a session's mutations and actions.
         request_id: u32,
-        /// The function.
+        /// The path of the function.
         path: String,
-        /// Its arguments.
+        /// The arguments.
         args: Object,
     },
-    /// Changes on whose behalf queries run and calls are made.
+    /// Changes the identity of queries and calls.
     Authenticate {
-        /// The version of the identity it changes.
+        /// The version of the identity before the change.
         base_version: u32,
-        /// Who it is to be.
+        /// The token of the new identity.
         token: Token,
     },
     /// Reports a measurement.
     Event(ClientEvent),
 }
 
-/// A change of the queries.
+/// A change of the set of queries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QuerySetChange {
-    /// Adds one.
+    /// Adds a query.
     Add {
-        /// The client's number for it.
+        /// The client's id of the query.
         query_id: u32,
-        /// The function.
+        /// The path of the function.
         path: String,
-        /// Its arguments.
+        /// The arguments.
         args: Object,
-        /// What the last answer to it came with.
+        /// The journal of the query's last result.
         journal: Option<String>,
     },
-    /// Removes one.
+    /// Removes a query.
     Remove {
-        /// The client's number for it.
+        /// The client's id of the query.
         query_id: u32,
     },
 }
 
-/// Who a client wants to be.
+/// The identity that a client claims.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
-    /// A user, by a JWT.
+    /// A user, with a JWT.
     User(String),
-    /// The administrator, perhaps acting as a user.
+    /// An administrator, who can act as a user.
     Admin {
         /// The admin key.
         key: String,
-        /// The user's attributes.
+        /// The attributes of the user.
         acting_as: Option<Json>,
     },
-    /// Nobody.
+    /// No identity.
     None,
 }
 
@@ -154,10 +156,11 @@ struct Call {
 }
 
 impl ClientMessage {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// `WSMessageInvalidJson` when it is none.
+    /// Returns `WSMessageInvalidJson` if the text is not a message, `InvalidArguments` if arguments are not values, and
+    /// `NoSuchComponent` for a component.
     pub fn parse(text: &str) -> Result<ClientMessage, ProtocolError> {
         let invalid = |error: serde_json::Error| {
             ProtocolError::new("WSMessageInvalidJson", error.to_string())
@@ -223,7 +226,7 @@ impl ClientMessage {
                     ("Admin", Some(key)) => Token::Admin { key, acting_as },
                     _ => {
                         let message = format!(
-                            "`tokenType` {}: write \"None\", or \"User\" or \"Admin\" with a `value`",
+                            "`tokenType` must be \"None\", or \"User\" or \"Admin\" with a `value`, got {}",
                             Excerpt(&token_type)
                         );
                         return Err(ProtocolError::new("WSMessageInvalidJson", message));
@@ -281,7 +284,7 @@ fn no_component(path: Option<&str>) -> Result<(), ProtocolError> {
         Some(path) => Err(ProtocolError::new(
             "NoSuchComponent",
             format!(
-                "there are no components here, so none is {}; leave `componentPath` out",
+                "there are no components here, got {}; leave `componentPath` out",
                 Excerpt(path)
             ),
         )),
@@ -295,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    /// As recorded from the official clients.
+    /// Messages recorded from the official clients.
     const RECORDED: [&str; 10] = [
         r#"{"type":"Connect","sessionId":"67e55044-10b1-426f-9247-bb680e5fe0c8","connectionCount":0,"lastCloseReason":"InitialConnect","clientTs":1795383778323}"#,
         r#"{"connectionCount":1,"lastCloseReason":null,"maxObservedTimestamp":"AQAAAAAAAAA=","sessionId":"67e55044-10b1-426f-9247-bb680e5fe0c8","type":"Connect"}"#,
@@ -310,7 +313,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_the_official_clients_send_is_read() {
+    fn messages_of_the_official_clients_are_parsed() {
         let read = RECORDED.map(|text| ClientMessage::parse(text).unwrap());
         assert!(matches!(
             &read[1],
@@ -344,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn malformed_messages_are_rejected() {
         for text in [
             "",
             "1",

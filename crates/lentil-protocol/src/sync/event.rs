@@ -1,24 +1,25 @@
 use serde_json::Value as Json;
 
-/// A measurement that a client reports about its own connection. Official clients send one after a reconnect, and more
-/// with the option `reportDebugInfoToConvex`.
+/// A measurement that a client reports about its connection.
+///
+/// Official clients send one after a reconnect, and more with the option `reportDebugInfoToConvex`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClientEvent {
     /// `ClientConnect`: the client has received its first message.
     Connected {
-        /// From the construction of the client to its first message, in milliseconds; `None` without these marks.
+        /// The milliseconds from the construction of the client to its first message, if the client reported both.
         first_message_ms: Option<f64>,
     },
-    /// `ClientReceivedTransition`: a large transition has arrived whole.
+    /// `ClientReceivedTransition`: the client has received a large transition.
     ReceivedTransition {
-        /// From sending to receiving, in milliseconds.
+        /// The milliseconds from sending to receiving.
         transit_ms: f64,
-        /// The length of the message.
+        /// The length of the message in bytes.
         bytes: f64,
     },
     /// `NetworkRecoveryReconnect`: the client reconnected at once when its network came back.
     Reconnected {
-        /// The wait that this has saved, in milliseconds.
+        /// The milliseconds of waiting that were saved.
         saved_ms: f64,
     },
     /// `POST /api/debug_event`: a request has waited for a connection for more than a minute.
@@ -28,7 +29,7 @@ pub enum ClientEvent {
 }
 
 impl ClientEvent {
-    /// Reads an event's body; a body of another shape than its type's is [`ClientEvent::Other`].
+    /// Parses the body of an event. A body of an unknown shape is [`ClientEvent::Other`].
     pub(super) fn read(event_type: &str, body: &Json) -> ClientEvent {
         let number = |name: &str| body.get(name).and_then(Json::as_f64);
         let event = match event_type {
@@ -47,7 +48,7 @@ impl ClientEvent {
     }
 }
 
-/// The milliseconds from one mark to another.
+/// Returns the milliseconds between two marks.
 fn between(marks: &[Json], from: &str, to: &str) -> Option<f64> {
     let at = |name: &str| {
         let mark = marks.iter().find(|mark| mark["name"] == name)?;
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_of_the_official_client_are_read() {
+    fn events_of_the_official_client_are_parsed() {
         let marks = json!([
             {"name": "clientConstructed", "startTime": 100.5},
             {"name": "webSocketOpen", "startTime": 130},
@@ -81,10 +82,12 @@ mod tests {
             ClientEvent::Connected { first_message_ms }
         );
         let transition = json!({"transitionTransitTime": 21_000.5, "messageLength": 30_000_000});
-        let (transit_ms, bytes) = (21_000.5, 3e7);
         assert_eq!(
             read("ClientReceivedTransition", &transition),
-            ClientEvent::ReceivedTransition { transit_ms, bytes }
+            ClientEvent::ReceivedTransition {
+                transit_ms: 21_000.5,
+                bytes: 3e7
+            }
         );
         assert_eq!(
             read("NetworkRecoveryReconnect", &json!({"timeSavedMs": 5})),
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_body_is_another_event() {
+    fn malformed_bodies_are_other_events() {
         for event_type in [
             "ClientConnect",
             "ClientReceivedTransition",

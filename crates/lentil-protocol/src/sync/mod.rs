@@ -1,4 +1,4 @@
-//! The messages of the sync WebSocket: one JSON object a text frame, told apart by `type`.
+//! The messages of the sync WebSocket. Each text frame is one JSON object, with the message type in `type`.
 
 mod chunk;
 mod client;

@@ -2,106 +2,107 @@ use std::sync::Arc;
 
 use lentil_values::{JsonForm, Value};
 
+use crate::error::Failure;
 use crate::json::Writer;
-use crate::{Failure, WireTimestamp};
+use crate::timestamp::WireTimestamp;
 
-/// What a server says.
+/// A message of the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServerMessage {
-    /// All of a client's queries, moved from one state to the next.
+    /// Moves all queries of a client from one version to the next.
     Transition {
-        /// The end of the last transition, exactly.
+        /// The end of the previous transition.
         start: StateVersion,
-        /// Where the client is then.
+        /// The version of the client after the transition.
         end: StateVersion,
-        /// What has changed.
+        /// The changes of queries.
         modifications: Vec<StateModification>,
         /// The client's clock minus the server's, in milliseconds; `None` if the client did not send its time.
         client_clock_skew_ms: Option<i64>,
         /// The server's clock when it writes this message, in nanoseconds since 1970.
         server_ns: u64,
     },
-    /// What a mutation came to. A transition to its timestamp or later follows.
+    /// The response to a mutation. A transition to its timestamp or later follows.
     MutationResponse {
-        /// The request.
+        /// The id of the request.
         request_id: u32,
-        /// Its result, and a timestamp at which it is visible.
+        /// The result, and a timestamp at which the writes are visible.
         result: Result<(Value, WireTimestamp), Failure>,
-        /// The log lines the client may see.
+        /// The log lines that the client may see.
         log_lines: Vec<String>,
     },
-    /// What an action came to. A transition follows.
+    /// The response to an action. A transition follows.
     ActionResponse {
-        /// The request.
+        /// The id of the request.
         request_id: u32,
-        /// Its result.
+        /// The result.
         result: Result<Value, Failure>,
-        /// The log lines the client may see.
+        /// The log lines that the client may see.
         log_lines: Vec<String>,
     },
-    /// The token was not accepted, or has expired. The connection is closed after it.
+    /// The token was rejected, or has expired. The server then closes the connection.
     AuthError {
-        /// For people.
+        /// A sentence for people.
         error: String,
-        /// The version of the identity that the client had.
+        /// The version of the client's previous identity.
         base_version: u32,
-        /// Whether this answers an `Authenticate`.
+        /// Whether this is the response to an `Authenticate`.
         auth_update_attempted: bool,
     },
-    /// The client has broken the protocol, and must not come back as it is. The connection is closed after it.
+    /// The client has violated the protocol, and must not reconnect. The server then closes the connection.
     FatalError {
-        /// For people.
+        /// A sentence for people.
         error: String,
     },
-    /// Tells that the connection lives.
+    /// Shows the client that the connection works.
     Ping,
 }
 
-/// Where a client is.
+/// A version of the state of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateVersion {
-    /// Of the set of its queries.
+    /// The version of the set of queries.
     pub query_set: u32,
-    /// Of its identity.
+    /// The version of the identity.
     pub identity: u32,
-    /// Of what the queries show.
+    /// The timestamp of the query results.
     pub ts: WireTimestamp,
 }
 
-/// A change of a query.
+/// A change of a query's result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StateModification {
-    /// It has a new answer.
+    /// The query has a new result.
     QueryUpdated {
-        /// The client's number for it.
+        /// The client's id of the query.
         query_id: u32,
-        /// The answer.
+        /// The result.
         value: Arc<Value>,
-        /// The log lines the client may see.
+        /// The log lines that the client may see.
         log_lines: Vec<String>,
-        /// To be sent back when the query is added again.
+        /// The journal, which the client sends when it adds the query again.
         journal: Option<String>,
     },
-    /// It fails now.
+    /// The query fails.
     QueryFailed {
-        /// The client's number for it.
+        /// The client's id of the query.
         query_id: u32,
-        /// Why.
+        /// The error.
         failure: Failure,
-        /// The log lines the client may see.
+        /// The log lines that the client may see.
         log_lines: Vec<String>,
-        /// To be sent back when the query is added again.
+        /// The journal, which the client sends when it adds the query again.
         journal: Option<String>,
     },
-    /// It is no more.
+    /// The query was removed.
     QueryRemoved {
-        /// The client's number for it.
+        /// The client's id of the query.
         query_id: u32,
     },
 }
 
 impl ServerMessage {
-    /// The message as JSON.
+    /// Returns the message as JSON.
     pub fn to_json(&self) -> String {
         let mut json = Writer::object();
         match self {
@@ -115,7 +116,10 @@ impl ServerMessage {
                 json.text("type", "Transition")
                     .raw("startVersion", &start.to_json())
                     .raw("endVersion", &end.to_json());
-                let skew = client_clock_skew_ms.map_or("null".to_owned(), |ms| ms.to_string());
+                let skew = match client_clock_skew_ms {
+                    Some(ms) => ms.to_string(),
+                    None => "null".to_owned(),
+                };
                 json.objects("modifications", modifications, StateModification::write)
                     .raw("clientClockSkew", &skew)
                     .raw("serverTs", &server_ns.to_string());
@@ -127,16 +131,10 @@ impl ServerMessage {
             } => {
                 json.text("type", "MutationResponse")
                     .raw("requestId", &request_id.to_string());
-                respond(&mut json, result.as_ref().map(|(value, _)| value));
-                json.optional_text(
-                    "ts",
-                    result
-                        .as_ref()
-                        .ok()
-                        .map(|(_, ts)| ts.to_string())
-                        .as_deref(),
-                );
-                json.texts("logLines", log_lines);
+                write_result(&mut json, result.as_ref().map(|(value, _)| value));
+                let ts = result.as_ref().ok().map(|(_, ts)| ts.to_string());
+                json.optional_text("ts", ts.as_deref())
+                    .texts("logLines", log_lines);
             }
             ServerMessage::ActionResponse {
                 request_id,
@@ -145,7 +143,7 @@ impl ServerMessage {
             } => {
                 json.text("type", "ActionResponse")
                     .raw("requestId", &request_id.to_string());
-                respond(&mut json, result.as_ref());
+                write_result(&mut json, result.as_ref());
                 json.texts("logLines", log_lines);
             }
             ServerMessage::AuthError {
@@ -155,8 +153,8 @@ impl ServerMessage {
             } => {
                 json.text("type", "AuthError")
                     .text("error", error)
-                    .raw("baseVersion", &base_version.to_string());
-                json.raw("authUpdateAttempted", &auth_update_attempted.to_string());
+                    .raw("baseVersion", &base_version.to_string())
+                    .raw("authUpdateAttempted", &auth_update_attempted.to_string());
             }
             ServerMessage::FatalError { error } => {
                 json.text("type", "FatalError").text("error", error);
@@ -169,7 +167,8 @@ impl ServerMessage {
     }
 }
 
-fn respond(json: &mut Writer, result: Result<&Value, &Failure>) {
+/// Writes the result of a function.
+fn write_result(json: &mut Writer, result: Result<&Value, &Failure>) {
     json.raw("success", &result.is_ok().to_string());
     match result {
         Ok(value) => {
@@ -196,7 +195,7 @@ impl StateVersion {
 }
 
 impl StateModification {
-    /// Writes its fields.
+    /// Writes the fields.
     fn write(&self, json: &mut Writer) {
         let mut begin = |name: &str, query_id: u32| {
             json.text("type", name)
@@ -210,8 +209,8 @@ impl StateModification {
                 journal,
             } => {
                 begin("QueryUpdated", *query_id);
-                json.value("value", value, JsonForm::Encoded);
-                json.texts("logLines", log_lines)
+                json.value("value", value, JsonForm::Encoded)
+                    .texts("logLines", log_lines)
                     .optional_text("journal", journal.as_deref());
             }
             StateModification::QueryFailed {
@@ -221,8 +220,8 @@ impl StateModification {
                 journal,
             } => {
                 begin("QueryFailed", *query_id);
-                json.text("errorMessage", &failure.message);
-                json.texts("logLines", log_lines)
+                json.text("errorMessage", &failure.message)
+                    .texts("logLines", log_lines)
                     .optional_text("journal", journal.as_deref());
                 if let Some(data) = &failure.data {
                     json.value("errorData", data, JsonForm::Encoded);
@@ -238,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_what_clients_read() {
+    fn messages_have_the_official_form() {
         let at = |ts| StateVersion {
             query_set: 1,
             identity: 0,
