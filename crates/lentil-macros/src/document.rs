@@ -60,10 +60,12 @@ fn document(
     fields: &[Field<'_>],
     indexes: &[Index<'_>],
 ) -> TokenStream {
-    let (name, patch_name) = (&input.ident, patch::name(input));
+    let name = &input.ident;
+    let patch_name = patch::name(input);
     let declarations = indexes.iter().map(Index::declaration);
     let with_fields = fields.iter().map(|field| {
-        let (name, field_type) = (&field.name, field.field_type());
+        let name = &field.name;
+        let field_type = field.field_type();
         quote!(.with_field(#name, #field_type::field_validator()))
     });
     let into = fields::into_object(fields, &quote!(self.), None);

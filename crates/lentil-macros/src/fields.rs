@@ -83,28 +83,23 @@ fn read<'i>(
         "above a field of a struct with derive(ValueType)",
     )?;
     let renamed = attributes::text(&field.attrs, "rename")?;
-    let name = renamed
-        .as_ref()
-        .map_or_else(|| camel_case(&ident.to_string()), syn::LitStr::value);
-    let place = || {
-        renamed
-            .as_ref()
-            .map_or_else(|| ident.to_token_stream(), ToTokens::to_token_stream)
+    let (name, place) = match renamed {
+        Some(renamed) => (renamed.value(), renamed.into_token_stream()),
+        None => (camel_case(&ident.to_string()), ident.into_token_stream()),
     };
     match derive {
-        // A document's own fields stand beside the system's.
-        Derive::Document => check_name("a document's field", &name, place())?,
-        Derive::Args | Derive::ValueType => check_identifier("a field", &name, place())?,
+        // System fields are beside a document's own fields.
+        Derive::Document => check_name("a document's field", &name, &place)?,
+        Derive::Args | Derive::ValueType => check_identifier("a field", &name, &place)?,
     }
+
     if let Some(other) = seen.insert(name.clone(), ident) {
-        let (ident, other) = (ident.to_string(), other.to_string());
-        return Err(Misuse::SameName {
-            ident,
-            other,
+        let misuse = Misuse::SameName {
+            idents: [other, ident],
             what: "field",
             name: &name,
-        }
-        .at(place()));
+        };
+        return Err(misuse.at(place));
     }
     if inside_option(&field.ty).and_then(inside_option).is_some() {
         return Err(Misuse::OptionTwice.at(&field.ty));
@@ -173,7 +168,8 @@ fn innermost(ty: &Type) -> &Type {
 /// Returns `[(name, validator), …]`.
 pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
     let entries = fields.iter().map(|field| {
-        let (name, field_type) = (&field.name, field.field_type());
+        let name = &field.name;
+        let field_type = field.field_type();
         quote!((#name, #field_type::field_validator()))
     });
     quote!([#(#entries),*] as [(&'static str, ::lentil::__derive::FieldValidator); _])
@@ -218,10 +214,10 @@ pub(crate) fn takes(fields: &[Field<'_>]) -> Vec<TokenStream> {
     // Objects are ordered by name. Removing the last field moves no other.
     let mut fields: Vec<&Field<'_>> = fields.iter().collect();
     fields.sort_unstable_by(|a, b| b.name.cmp(&a.name));
-    let take = |field: &Field<'_>| {
+    let takes = fields.into_iter().map(|field| {
         let Field { ident, name, .. } = field;
         let field_type = field.field_type();
         quote!(#ident: #field_type::from_field(object.remove(#name)).map_err(|error| error.in_field(#name))?)
-    };
-    fields.into_iter().map(take).collect()
+    });
+    takes.collect()
 }

@@ -106,8 +106,7 @@ pub(crate) fn read<'f>(
         let constant = index.constant();
         if let Some(other) = indexes.iter().find(|other| other.constant() == constant) {
             let misuse = Misuse::SameName {
-                ident: index.name.to_string(),
-                other: other.name.to_string(),
+                idents: [&other.name, &index.name],
                 what: "index",
                 name: &constant,
             };

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use quote::ToTokens;
+use syn::Ident;
 
 use crate::names::nearest;
 
@@ -45,8 +46,7 @@ pub(crate) enum Misuse<'a> {
         name: &'a str,
     },
     SameName {
-        ident: String,
-        other: String,
+        idents: [&'a Ident; 2],
         what: &'a str,
         name: &'a str,
     },
@@ -115,8 +115,8 @@ impl fmt::Display for Misuse<'_> {
             Misuse::ReservedName { what, name } => {
                 write!(f, "\"{name}\" is not a valid name for {what}; names that begin with `_` are reserved for the system")
             }
-            Misuse::SameName { ident, other, what, name } => {
-                write!(f, "`{other}` and `{ident}` both become the {what} `{name}`; rename one of them")
+            Misuse::SameName { idents: [a, b], what, name } => {
+                write!(f, "`{a}` and `{b}` both become the {what} `{name}`; rename one of them")
             }
             Misuse::NotText { attribute } => write!(f, "write #[{attribute}(\"…\")]"),
             Misuse::Twice { attribute } => write!(f, "#[{attribute}(…)] occurs twice; remove one"),

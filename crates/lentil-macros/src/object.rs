@@ -28,7 +28,8 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct) -> Result<TokenStre
 
 /// Separates the `#[flatten]` field from the other fields.
 fn flattened(fields: &Fields) -> Result<(Fields, Option<Field>)> {
-    let (mut own, mut flattened) = (fields.clone(), None);
+    let mut own = fields.clone();
+    let mut flattened = None;
     if let Fields::Named(named) = &mut own {
         let (found, rest): (Vec<Field>, Vec<Field>) = std::mem::take(&mut named.named)
             .into_iter()
@@ -40,15 +41,12 @@ fn flattened(fields: &Fields) -> Result<(Fields, Option<Field>)> {
             return Err(Misuse::FlattenTwice.at(second));
         }
     }
-    if let Some(attribute) = flattened
-        .iter()
-        .flat_map(|field| &field.attrs)
-        .find(|attribute| is_flatten(attribute))
+
+    let mut attributes = flattened.iter().flat_map(|field| &field.attrs);
+    if let Some(attribute) = attributes.find(|attribute| is_flatten(attribute))
+        && attribute.meta.require_path_only().is_err()
     {
-        attribute
-            .meta
-            .require_path_only()
-            .map_err(|_| Misuse::FlattenSyntax.at(attribute))?;
+        return Err(Misuse::FlattenSyntax.at(attribute));
     }
     Ok((own, flattened))
 }

@@ -14,7 +14,9 @@ pub(crate) fn name(input: &DeriveInput) -> Ident {
 
 pub(crate) fn expand(input: &DeriveInput, fields: &[Field<'_>]) -> Result<TokenStream> {
     check(fields)?;
-    let (document, patch, visibility) = (&input.ident, name(input), &input.vis);
+    let document = &input.ident;
+    let visibility = &input.vis;
+    let patch = name(input);
     let doc =
         format!("A change of some fields of a [`{document}`]. The other fields keep their values.");
     let setters = fields.iter().map(setters);

@@ -101,10 +101,10 @@ fn literal<'i>(
 ) -> Result<String> {
     misplaced(&variant.attrs, "tag", "above the enum, not above a variant")?;
     let renamed = attributes::text(&variant.attrs, "rename")?;
-    let name = renamed.map_or_else(
-        || variant_name(&variant.ident.to_string()),
-        |text| text.value(),
-    );
+    let name = match renamed {
+        Some(renamed) => renamed.value(),
+        None => variant_name(&variant.ident.to_string()),
+    };
     if matches!(variant.fields, Fields::Unnamed(_)) {
         misplaced(
             &variant.attrs,
@@ -117,14 +117,12 @@ fn literal<'i>(
     match seen.insert((is_unit, name.clone()), &variant.ident) {
         None => Ok(name),
         Some(other) => {
-            let (ident, other) = (variant.ident.to_string(), other.to_string());
-            Err(Misuse::SameName {
-                ident,
-                other,
+            let misuse = Misuse::SameName {
+                idents: [other, &variant.ident],
                 what: "literal",
                 name: &name,
-            }
-            .at(&variant.ident))
+            };
+            Err(misuse.at(&variant.ident))
         }
     }
 }

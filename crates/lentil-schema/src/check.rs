@@ -30,11 +30,13 @@ fn check_table(table: &Table) -> Result<(), SchemaError> {
     if table.name().starts_with('_') {
         return Err(SchemaError::ReservedTable(table.name().to_owned()));
     }
-    let validator_error = |source| SchemaError::Validator {
-        table: table.name().to_owned(),
-        source,
-    };
-    table.document().check().map_err(validator_error)?;
+    table
+        .document()
+        .check()
+        .map_err(|source| SchemaError::Validator {
+            table: table.name().to_owned(),
+            source,
+        })?;
     check_document(table, table.document())?;
     check_indexes(table)
 }

@@ -100,6 +100,22 @@ impl<T: Document> ValueType for Id<T> {
 }
 
 /// A stored document: the author's fields and the two system fields. It dereferences to the author's fields.
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// use lentil_macros::Document;
+/// use lentil_schema::Doc;
+///
+/// #[derive(Document, Clone)]
+/// #[table("jobs")]
+/// struct Job {
+///     status: String,
+/// }
+///
+/// fn describe(job: &Doc<Job>) -> String {
+///     format!("{} is {} since {}", job.id, job.status, job.creation_time)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doc<T> {
     /// `_id`

@@ -19,7 +19,36 @@ use crate::range_spec::{IntoRange, RangeSpec};
 
 /// An index of `T`'s table. The nested pairs `F` are the types of the fields of its key.
 ///
-/// `#[derive(Document)]` declares one constant of the struct for each `#[index(…)]` and `#[unique(…)]`.
+/// `#[derive(Document)]` declares one constant of the struct for each `#[index(…)]` and `#[unique(…)]`:
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// use lentil_macros::{Document, ValueType};
+/// use lentil_schema::Document;
+/// use lentil_values::UnixMillis;
+///
+/// #[derive(ValueType, Clone)]
+/// #[tag("kind")]
+/// enum Action {
+///     Moved { x: f64, y: f64 },
+///     Spoke { text: String },
+/// }
+///
+/// #[derive(Document, Clone)]
+/// #[table("events")]
+/// #[unique(by_slug(slug))]
+/// #[index(by_kind_and_at(action.kind, at))]
+/// struct Event {
+///     slug: String,
+///     action: Action,
+///     at: UnixMillis,
+/// }
+///
+/// let one = Event::BY_SLUG.eq("first");
+/// let spoken = Event::BY_KIND_AND_AT.eq("spoke").gte(UnixMillis::new(1_700_000_000_000.0));
+/// assert_eq!(Event::table().indexes()[1].fields[0].to_string(), "action.kind");
+/// # let _ = (one, spoken);
+/// ```
 pub struct Index<T, F> {
     table: &'static str,
     name: &'static str,

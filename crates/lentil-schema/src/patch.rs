@@ -5,7 +5,23 @@ use lentil_values::{FieldName, Value};
 
 /// A change of some fields of a document in `T`'s table. The other fields keep their values.
 ///
-/// The derived builder, `Job::patch().status("done")`, returns one.
+/// The derived builder returns one:
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// use lentil_macros::Document;
+/// use lentil_schema::{Document, Patch};
+///
+/// #[derive(Document, Clone)]
+/// #[table("jobs")]
+/// struct Job {
+///     status: String,
+///     result: Option<String>,
+/// }
+///
+/// let patch: Patch<Job> = Job::patch().status("queued").clear_result().into();
+/// assert_eq!(patch.changes.len(), 2);
+/// ```
 pub struct Patch<T> {
     /// The new value of each field. `None` removes the field.
     pub changes: Vec<(FieldName, Option<Value>)>,

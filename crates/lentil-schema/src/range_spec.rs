@@ -150,7 +150,9 @@ mod tests {
 
     fn key(parts: &[KeyPart]) -> IndexKey {
         let mut key = KeyWriter::new();
-        parts.iter().for_each(|part| part.write(&mut key));
+        for part in parts {
+            part.write(&mut key);
+        }
         key.finish()
     }
 
@@ -181,7 +183,8 @@ mod tests {
     }
 
     fn matches(range: &RangeSpec, entry: &[KeyPart]) -> bool {
-        let (equal, next) = (&entry[..range.eq.len()], &entry[range.eq.len()]);
+        let equal = &entry[..range.eq.len()];
+        let next = &entry[range.eq.len()];
         let above = |part: &KeyPart, or_equal: bool| {
             order(next, part).is_gt() || (or_equal && order(next, part).is_eq())
         };

@@ -21,14 +21,15 @@ impl FieldPath {
     /// # Errors
     /// Returns an error if a part is not an identifier.
     pub fn parse(path: &str) -> Result<FieldPath, FieldPathError> {
-        let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-        match parts.iter().try_for_each(|part| check_identifier(part)) {
-            Ok(()) => Ok(FieldPath(parts)),
-            Err(source) => Err(FieldPathError {
+        let mut parts = Vec::new();
+        for part in path.split('.') {
+            check_identifier(part).map_err(|source| FieldPathError {
                 path: path.to_owned(),
                 source,
-            }),
+            })?;
+            parts.push(part.to_owned());
         }
+        Ok(FieldPath(parts))
     }
 
     /// Returns the names along the path, at least one.

@@ -8,6 +8,14 @@ use crate::name::FieldName;
 /// Values have a total order, which is also the order of every index: null, integers, floats (in IEEE 754 total
 /// order), false, true, strings (by code point), bytes, arrays, objects. `Eq` and `Hash` agree with the order: `-0.0`
 /// differs from `0.0`, and NaN equals itself.
+///
+/// ```
+/// use lentil_values::{Value, object};
+///
+/// let value = Value::from(object! { "name": "Ada", "born": 1815.0 });
+/// assert_eq!(value.to_string(), r#"{born: 1815, name: "Ada"}"#);
+/// assert!(Value::from(5_i64) < Value::from(1.0), "integers order before floats");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Value {
     /// `null`
@@ -172,6 +180,8 @@ impl Hash for Value {
 }
 
 /// An object: fields in the bytewise order of their names. They are stored, sent and compared in this order.
+///
+/// [`object!`](crate::object) builds one from literal names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object(Vec<(FieldName, Value)>);
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::{FieldValidator, ObjectValidator, Validator};
@@ -79,16 +81,12 @@ impl Validator {
                 )
             }
             "object" => {
-                let fields = part("value")?
-                    .as_object()
-                    .ok_or_else(|| error(json))?
-                    .iter();
-                let field = |(name, json): (&String, &Json)| {
-                    Ok((name.clone(), FieldValidator::from_json(json)?))
-                };
-                Validator::Object(ObjectValidator(
-                    fields.map(field).collect::<Result<_, _>>()?,
-                ))
+                let json_fields = part("value")?.as_object().ok_or_else(|| error(json))?;
+                let mut fields = BTreeMap::new();
+                for (name, field) in json_fields {
+                    fields.insert(name.clone(), FieldValidator::from_json(field)?);
+                }
+                Validator::Object(ObjectValidator(fields))
             }
             _ => return Err(error(json)),
         })
