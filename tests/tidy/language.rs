@@ -31,12 +31,8 @@ const UNCHECKED: &[&str] = &[
     "ARCHITECTURE.md",
     "crates/lentil-call",
     "crates/lentil-database",
-    "crates/lentil-macros",
-    "crates/lentil-protocol",
     "crates/lentil-runtime",
-    "crates/lentil-schema",
     "crates/lentil-server",
-    "crates/lentil-values",
 ];
 
 /// Returns a line for each rejected phrase.
