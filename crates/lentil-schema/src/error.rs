@@ -10,16 +10,16 @@ pub(crate) const MAX_INDEX_FIELDS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// Give the table a name that is an identifier.
+    /// The name of a table is not an identifier. Rename the table.
     #[error("table: {0}")]
     TableName(#[from] NameError),
-    /// Give the table a name that does not begin with `_`.
+    /// The name of a table begins with `_`. Rename the table.
     #[error("table \"{0}\": names that begin with `_` are reserved for the system")]
     ReservedTable(String),
-    /// Rename one of the two tables.
+    /// Two tables have the same name. Rename one of them.
     #[error("two tables are named \"{0}\"")]
     DuplicateTable(String),
-    /// Remove one of the two fields.
+    /// A table declares a field twice. Remove one of the two.
     #[error("table \"{table}\": the field `{field}` is declared twice")]
     DuplicateField {
         /// The table.
@@ -27,7 +27,7 @@ pub enum SchemaError {
         /// The field.
         field: String,
     },
-    /// Move the field into the document type, or declare only fields.
+    /// A table has a document type and a field. Move the field into the type, or declare only fields.
     #[error(
         "table \"{table}\": the field `{field}` cannot be added to a document type that is not an object"
     )]
@@ -37,7 +37,7 @@ pub enum SchemaError {
         /// The field.
         field: String,
     },
-    /// Rename the field.
+    /// The name of a field begins with `_`. Rename the field.
     #[error(
         "table \"{table}\": the field `{field}` begins with `_`, which is reserved for system fields"
     )]
@@ -47,7 +47,7 @@ pub enum SchemaError {
         /// The field.
         field: String,
     },
-    /// Correct the validator.
+    /// The validator of a table is not valid. Correct it.
     #[error("table \"{table}\": {source}")]
     Validator {
         /// The table.
@@ -55,12 +55,12 @@ pub enum SchemaError {
         /// The error of the validator.
         source: ValidatorError,
     },
-    /// Make the documents objects.
+    /// The document type of a table is not an object. Change it to one.
     #[error(
         "table \"{0}\": the document type must be v.object(), a v.union() of objects, or v.any()"
     )]
     DocumentType(String),
-    /// Add the table that the validator names, or correct its name.
+    /// A validator names an unknown table. Add the table, or correct the name.
     #[error("table \"{table}\": v.id(\"{target}\") names a table that the schema does not have")]
     UnknownTable {
         /// The table that contains the validator.
@@ -68,7 +68,7 @@ pub enum SchemaError {
         /// The unknown table.
         target: String,
     },
-    /// Correct the index.
+    /// An index is not valid. Correct it.
     #[error("index {table}.{index}: {source}")]
     Index {
         /// The table.
@@ -78,7 +78,7 @@ pub enum SchemaError {
         /// The error of the index.
         source: IndexError,
     },
-    /// Remove indexes, or split the table.
+    /// A table has too many indexes. Remove some, or split the table.
     #[error("table \"{0}\" has more than {MAX_INDEXES} indexes")]
     TooManyIndexes(String),
 }
@@ -87,28 +87,28 @@ pub enum SchemaError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
-    /// Give the index a name that is an identifier.
+    /// The name of the index is not an identifier. Rename the index.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// Choose another name.
+    /// The system has an index of this name. Rename the index.
     #[error("the name is reserved for the system; choose another")]
     Reserved,
-    /// Rename one of the two indexes.
+    /// Two indexes of a table have the same name. Rename one of them.
     #[error("two indexes have this name")]
     Duplicate,
-    /// Give the index at least one field, and at most 16.
+    /// The index has no fields, or more than 16. Change its fields.
     #[error("an index must have 1 to {MAX_INDEX_FIELDS} fields")]
     FieldCount,
-    /// Correct the path.
+    /// The path of a field is not valid. Correct it.
     #[error(transparent)]
     Path(#[from] FieldPathError),
-    /// Omit the field.
+    /// The index contains a system field. Remove it: every index ends with the system fields.
     #[error("every index ends with `{0}` already; omit it")]
     SystemField(String),
-    /// Remove one of the two fields.
+    /// The index contains a field twice. Remove one of the two.
     #[error("the index contains the field `{0}` twice")]
     DuplicateField(String),
-    /// Correct the field's name, or add the field to the table.
+    /// The table does not have the field. Correct the name, or add the field to the table.
     #[error("the table's documents have no field `{0}`")]
     UnknownField(String),
 }

@@ -80,6 +80,7 @@ fn slots(text: &[u8], next: Option<u8>) -> usize {
         .map(|(byte, follower)| match (byte, follower) {
             (b',', _) => ELEMENT_BYTES,
             (b':', _) => NAME_BYTES,
+            // An empty `Vec` allocates nothing.
             (b'[', Some(b']')) | (b'{', Some(b'}')) => 0,
             (b'[', _) => allocation(FIRST_CAPACITY * size_of::<Value>()),
             (b'{', _) => allocation(FIRST_CAPACITY * size_of::<(FieldName, Value)>()),

@@ -203,6 +203,7 @@ fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
         number |= u64::from(byte & 0x7f) << (7 * at);
     }
     let number = u32::try_from(number).map_err(|_| IdError::Table)?;
+    // An id has exactly one text, so that a longer encoding is malformed.
     let mut canonical = [0; 5];
     let length = write_vint(number, &mut canonical);
     TableNumber::new(number)

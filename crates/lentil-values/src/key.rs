@@ -196,6 +196,7 @@ impl Reader<'_> {
                 .map(Value::String)
                 .map_err(|_| self.error()),
             BYTES => self.ended().map(Value::Bytes),
+            // The limit bounds the recursion.
             ARRAY | OBJECT if depth == MAX_NESTING => Err(self.error()),
             ARRAY => self.array(depth),
             OBJECT => self.object(depth),
@@ -214,6 +215,7 @@ impl Reader<'_> {
             *byte = self.byte()?;
         }
         let number = i64::from_be_bytes(bytes);
+        // Equal values must have equal keys, so that an integer with leading bytes is malformed.
         let mut canonical = Vec::with_capacity(9);
         write_int(number, &mut canonical);
         if self.key[..self.at].ends_with(&canonical) {

@@ -200,6 +200,7 @@ impl Object {
                 object.push(name, value);
             }
         }
+        debug_assert!(object.is_ordered());
         object
     }
 
@@ -279,6 +280,11 @@ impl Object {
             .unwrap_or(0)
     }
 
+    /// Returns whether the names are in order and distinct, which binary search requires.
+    fn is_ordered(&self) -> bool {
+        self.0.is_sorted_by(|(a, _), (b, _)| a < b)
+    }
+
     fn position(&self, name: &str) -> Result<usize, usize> {
         self.0
             .binary_search_by(|(field, _)| field.as_str().cmp(name))
@@ -293,6 +299,7 @@ impl FromIterator<(FieldName, Value)> for Object {
         for (name, value) in fields {
             object.push(name, value);
         }
+        debug_assert!(object.is_ordered());
         object
     }
 }

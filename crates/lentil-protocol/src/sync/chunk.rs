@@ -18,6 +18,7 @@ pub struct Chunks {
 impl Chunks {
     /// Splits the message into chunks of up to this many bytes, but at least one character.
     pub fn new(message: String, id: &str, bytes: usize) -> Chunks {
+        // A character has up to four bytes. A smaller chunk could make no progress.
         let bytes = bytes.max(4);
         let mut total = 0;
         let mut at = 0;
@@ -50,6 +51,10 @@ impl Iterator for Chunks {
             return None;
         }
         let part = &rest[..rest.floor_char_boundary(self.bytes)];
+        debug_assert!(
+            !part.is_empty(),
+            "a chunk has room for a character of four bytes"
+        );
         let mut json = Writer::object();
         json.text("type", "TransitionChunk")
             .text("chunk", part)

@@ -187,6 +187,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.check_depth()?;
         let mut object = Object::new();
         while let Some(key) = entries.next_key::<String>()? {
+            // Only the first key can make the object a special value. A later `$`-key is an invalid field name.
             if let Some(special) = Special::of(&key).filter(|_| object.is_empty()) {
                 return special.rest_of(entries);
             }

@@ -3,7 +3,7 @@ use super::traits::{ReturnType, ValueType};
 use crate::validator::{Validator, v};
 use crate::value::Value;
 
-/// 2^53. A double represents every integer up to this one exactly.
+/// The largest integer up to which a double represents every integer: 2^53.
 const MAX_EXACT_INTEGER: u64 = 1 << 53;
 
 macro_rules! count {
