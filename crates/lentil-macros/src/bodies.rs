@@ -6,7 +6,8 @@ use crate::fields;
 
 /// The bodies of the methods of `ValueType`, for a struct, an enum or a variant.
 pub(crate) struct Bodies {
-    /// `true`, or an error if one of the types inside contains the type itself; see [`fields::no_cycle`].
+    /// `true`, or an error if one of the types inside contains the type itself; see
+    /// [`fields::no_cycle`].
     pub(crate) no_cycle: TokenStream,
     pub(crate) validator: TokenStream,
     pub(crate) into: TokenStream,

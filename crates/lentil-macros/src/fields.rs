@@ -113,8 +113,8 @@ fn read<'i>(
 
 /// Returns an expression that does not compile if a field contains the type itself.
 ///
-/// The constant of each type depends on the constants of its fields. The constant of a type that contains itself
-/// therefore depends on itself.
+/// The constant of each type depends on the constants of its fields. The constant of a type that
+/// contains itself therefore depends on itself.
 pub(crate) fn no_cycle(fields: &[Field<'_>]) -> TokenStream {
     let fields = fields.iter().map(|field| {
         let field_type = field.field_type();
@@ -129,7 +129,8 @@ pub(crate) fn no_cycle_constant(name: &Ident, no_cycle: &TokenStream) -> TokenSt
     quote_spanned!(span=> const DOES_NOT_CONTAIN_ITSELF: bool = #no_cycle;)
 }
 
-/// Rejects a type with a field of the type itself. The compiler finds longer cycles, but its message is longer.
+/// Rejects a type with a field of the type itself. The compiler finds longer cycles, but its
+/// message is longer.
 pub(crate) fn reject_self<'t>(
     owner: &Ident,
     types: impl IntoIterator<Item = &'t Type>,

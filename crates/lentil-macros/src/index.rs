@@ -218,7 +218,8 @@ impl Index<'_> {
             #[doc = #doc]
             pub const #constant: ::lentil::__derive::Index<Self, #types> = ::lentil::__derive::Index::new(<Self as ::lentil::__derive::Document>::TABLE, #name);
         };
-        // An error about a nested field is about the whole constant too, and is shown once if it has the same place.
+        // An error about a nested field is about the whole constant too, and is shown once if it
+        // has the same place.
         let nested = self.fields.iter().flat_map(|field| &field.nested).next();
         match nested {
             Some(nested) => at(place_of(nested), definition),
@@ -260,7 +261,8 @@ impl IndexedField<'_> {
 
 /// `<Owner as NestedField<Name>>::Item`, with all errors at the name.
 ///
-/// The derived code contains it several times. The compiler shows errors once that have the same text and place.
+/// The derived code contains it several times. The compiler shows errors once that have the same
+/// text and place.
 fn nested_item(owner: &TokenStream, name: &Ident, item: TokenStream) -> TokenStream {
     let span = name.span().resolved_at(Span::call_site());
     let name = name_type(&name.unraw().to_string());

@@ -23,7 +23,8 @@ impl fmt::Display for Derive {
     }
 }
 
-/// A misuse of a derive. Its text is the compile error: the texts of all compile errors of this crate are here.
+/// A misuse of a derive. Its text is the compile error: the texts of all compile errors of this
+/// crate are here.
 pub(crate) enum Misuse<'a> {
     NoStruct {
         derive: Derive,

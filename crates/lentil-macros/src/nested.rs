@@ -1,8 +1,8 @@
 //! The types of nested fields, so that an index such as `#[index(by_kind(data.kind))]` is typed.
 //!
-//! The derive of the document does not see the fields of `data`. The derive of the type of `data` therefore implements
-//! `NestedField<Name>` for each field. `Name` is the field's name as a type, a tuple of letters: the name `kind` is
-//! `(Letter<'k'>, Letter<'i'>, Letter<'n'>, Letter<'d'>)`.
+//! The derive of the document does not see the fields of `data`. The derive of the type of `data`
+//! therefore implements `NestedField<Name>` for each field. `Name` is the field's name as a type, a
+//! tuple of letters: the name `kind` is `(Letter<'k'>, Letter<'i'>, Letter<'n'>, Letter<'d'>)`.
 
 use proc_macro2::TokenStream;
 use quote::quote;

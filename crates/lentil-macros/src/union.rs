@@ -8,8 +8,8 @@
 //! }
 //! ```
 //!
-//! A value converts into the first variant that it matches. A tag selects its variant, so that an error is about the
-//! fields of that variant.
+//! A value converts into the first variant that it matches. A tag selects its variant, so that an
+//! error is about the fields of that variant.
 
 use std::collections::HashMap;
 
@@ -94,7 +94,8 @@ fn tag(input: &DeriveInput, data: &DataEnum) -> Result<String> {
     Ok(tag.value())
 }
 
-/// Returns the literal of a variant or of its tag. A unit variant and a tag may have the same literal.
+/// Returns the literal of a variant or of its tag. A unit variant and a tag may have the same
+/// literal.
 fn literal<'i>(
     variant: &'i Variant,
     seen: &mut HashMap<(bool, String), &'i Ident>,

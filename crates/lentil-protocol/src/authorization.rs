@@ -16,7 +16,8 @@ impl<'h> Authorization<'h> {
     /// Parses the value of the header. The case of the scheme does not matter.
     ///
     /// # Errors
-    /// Returns `InvalidHeaderFailure` if the value is too short, and `InvalidAdminKey` for an unknown scheme.
+    /// Returns `InvalidHeaderFailure` if the value is too short, and `InvalidAdminKey` for an
+    /// unknown scheme.
     pub fn parse(header: &'h str) -> Result<Authorization<'h>, ProtocolError> {
         if header.len() < 7 {
             return Err(ProtocolError::new(

@@ -42,7 +42,8 @@ impl Format {
 /// The body of `POST /api/query`, `mutation`, `action`, `function`, `query_at_ts` and `run/…`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionRequest {
-    /// The path of the function, in any accepted spelling. It is empty for `run/…`, whose URL contains it.
+    /// The path of the function, in any accepted spelling. It is empty for `run/…`, whose URL
+    /// contains it.
     pub path: String,
     /// The arguments.
     pub args: Object,
@@ -73,8 +74,8 @@ impl FunctionRequest {
     /// Parses a body.
     ///
     /// # Errors
-    /// Returns `BadJsonBody` if the JSON is malformed, `BadFormat` for an unknown format, `InvalidArguments` if the arguments
-    /// are not values, and `NoSuchComponent` for a component.
+    /// Returns `BadJsonBody` if the JSON is malformed, `BadFormat` for an unknown format,
+    /// `InvalidArguments` if the arguments are not values, and `NoSuchComponent` for a component.
     pub fn parse(body: &[u8]) -> Result<FunctionRequest, ProtocolError> {
         FunctionRequest::from_body(parse(body)?)
     }
@@ -120,7 +121,8 @@ fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ProtocolError> 
         .map_err(|error| ProtocolError::new("BadJsonBody", format!("the body: {error}")))
 }
 
-/// Parses the arguments of a function: an object, or an array of one object. Null and an empty array are no arguments.
+/// Parses the arguments of a function: an object, or an array of one object. Null and an empty
+/// array are no arguments.
 ///
 /// # Errors
 /// Returns `InvalidArguments` for anything else.

@@ -14,7 +14,8 @@ pub struct ProtocolError {
 }
 
 impl ProtocolError {
-    /// Returns an error. It truncates the message to 1,000 bytes, because it may quote the client's text.
+    /// Returns an error. It truncates the message to 1,000 bytes, because it may quote the client's
+    /// text.
     pub fn new(code: &'static str, message: impl Into<String>) -> ProtocolError {
         let mut message = message.into();
         if message.len() > MAX_MESSAGE_BYTES {
@@ -30,6 +31,7 @@ impl ProtocolError {
 pub struct Failure {
     /// The text, which begins with `[Request ID: …] Server Error`.
     pub message: String,
-    /// The data of an application error. A client raises `ConvexError` if there is data, even if it is null.
+    /// The data of an application error. A client raises `ConvexError` if there is data, even if it
+    /// is null.
     pub data: Option<Value>,
 }

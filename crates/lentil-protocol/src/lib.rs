@@ -1,5 +1,5 @@
-//! The wire format of Convex, as the official clients use it: bodies and headers of the HTTP API, and the messages of
-//! the sync WebSocket. This crate converts from and to text, and does no I/O.
+//! The wire format of Convex, as the official clients use it: bodies and headers of the HTTP API,
+//! and the messages of the sync WebSocket. This crate converts from and to text, and does no I/O.
 
 mod authorization;
 mod call;

@@ -3,7 +3,8 @@ use std::str::FromStr;
 
 use data_encoding::BASE64;
 
-/// A timestamp on the wire: nanoseconds since the Unix epoch, as eight little-endian bytes in base64.
+/// A timestamp on the wire: nanoseconds since the Unix epoch, as eight little-endian bytes in
+/// base64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WireTimestamp(pub u64);
 

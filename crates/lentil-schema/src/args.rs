@@ -60,7 +60,8 @@ impl Args for () {
     }
 }
 
-/// A value that a call passes as arguments of type `A`: an `A`, or a `Value` or `Object` that the call validates.
+/// A value that a call passes as arguments of type `A`: an `A`, or a `Value` or `Object` that the
+/// call validates.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the arguments of this function",
     label = "expected `{A}`",

@@ -14,8 +14,8 @@ use crate::table::Table;
 
 /// The documents of a table as a Rust struct: `#[derive(Document)]`.
 ///
-/// The same struct can derive `Document`, `ValueType` and `Args` together. It is then also the argument of the mutation
-/// that inserts it, and a field or a result of other types.
+/// The same struct can derive `Document`, `ValueType` and `Args` together. It is then also the
+/// argument of the mutation that inserts it, and a field or a result of other types.
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;
@@ -99,7 +99,8 @@ impl<T: Document> ValueType for Id<T> {
     }
 }
 
-/// A stored document: the author's fields and the two system fields. It dereferences to the author's fields.
+/// A stored document: the author's fields and the two system fields. It dereferences to the
+/// author's fields.
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;

@@ -27,7 +27,8 @@ pub enum SchemaError {
         /// The field.
         field: String,
     },
-    /// A table has a document type and a field. Move the field into the type, or declare only fields.
+    /// A table has a document type and a field. Move the field into the type, or declare only
+    /// fields.
     #[error(
         "table \"{table}\": the field `{field}` cannot be added to a document type that is not an object"
     )]

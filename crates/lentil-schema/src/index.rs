@@ -1,10 +1,11 @@
 //! Typed indexes.
 //!
-//! `Index<Job, (String, Ending<Job>)>` is an index of `Job` whose key is a string followed by the creation time and the
-//! id, as in every index. In full, it is `Index<Job, (String, (f64, (Id<Job>, ())))>`.
+//! `Index<Job, (String, Ending<Job>)>` is an index of `Job` whose key is a string followed by the
+//! creation time and the id, as in every index. In full, it is
+//! `Index<Job, (String, (f64, (Id<Job>, ())))>`.
 //!
-//! Each `eq` removes the first type, so that one `eq` too many or of the wrong type does not compile. After a bound,
-//! only the opposite bound of the same field compiles.
+//! Each `eq` removes the first type, so that one `eq` too many or of the wrong type does not
+//! compile. After a bound, only the opposite bound of the same field compiles.
 //!
 //! ```text
 //! Job::BY_STATUS      .eq("done")           .gt(5.0)              .lte(9.0)
@@ -19,7 +20,8 @@ use crate::range_spec::{IntoRange, RangeSpec};
 
 /// An index of `T`'s table. The nested pairs `F` are the types of the fields of its key.
 ///
-/// `#[derive(Document)]` declares one constant of the struct for each `#[index(…)]` and `#[unique(…)]`:
+/// `#[derive(Document)]` declares one constant of the struct for each `#[index(…)]` and
+/// `#[unique(…)]`:
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;
@@ -56,7 +58,8 @@ pub struct Index<T, F> {
 }
 
 impl<T, F> Index<T, F> {
-    /// Returns the index of a table by its name. The caller guarantees that its fields have the types `F`.
+    /// Returns the index of a table by its name. The caller guarantees that its fields have the
+    /// types `F`.
     pub const fn new(table: &'static str, name: &'static str) -> Index<T, F> {
         Index {
             table,

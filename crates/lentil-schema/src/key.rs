@@ -43,8 +43,8 @@ impl<T> HasNext for (Id<T>, ()) {
 
 /// A value that can be compared with a field of type `F` of an index.
 ///
-/// It is an `F`, `&str` for a `String`, or `&Id` for an `Id`. A field that may be missing, `Option<F>`, is compared with
-/// the same values. `None` finds the documents that lack the field.
+/// It is an `F`, `&str` for a `String`, or `&Id` for an `Id`. A field that may be missing,
+/// `Option<F>`, is compared with the same values. `None` finds the documents that lack the field.
 #[diagnostic::on_unimplemented(
     message = "this field of the index has the type `{F}`, not `{Self}`",
     label = "expected `{F}`",

@@ -1,7 +1,7 @@
 //! An application's tables and typed indexes, and the traits of documents and arguments.
 //!
-//! `#[derive(Document)]` turns a struct into a [`Table`] with typed [`Index`]es. `#[derive(Args)]` turns a struct into
-//! the arguments of a function. The builders in this crate do the same by hand.
+//! `#[derive(Document)]` turns a struct into a [`Table`] with typed [`Index`]es. `#[derive(Args)]`
+//! turns a struct into the arguments of a function. The builders in this crate do the same by hand.
 
 mod args;
 mod check;

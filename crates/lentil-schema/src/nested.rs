@@ -3,7 +3,8 @@ use lentil_values::{FieldType, Nullable};
 /// One character of a field's name, as a type.
 pub struct Letter<const C: char>;
 
-/// A type with a field that an index can contain. `Name` is the tuple of the [`Letter`]s of the field's Rust name.
+/// A type with a field that an index can contain. `Name` is the tuple of the [`Letter`]s of the
+/// field's Rust name.
 ///
 /// `#[derive(ValueType)]` implements it for each field of a struct, and for the tag of an enum.
 #[diagnostic::on_unimplemented(

@@ -4,7 +4,8 @@ use std::ops::Bound;
 use crate::key::{HasNext, IntoKey};
 use crate::range_spec::{IntoRange, RangeSpec};
 
-/// A range of an index of `T`'s table. `S` is the state, which determines the comparisons that may follow.
+/// A range of an index of `T`'s table. `S` is the state, which determines the comparisons that may
+/// follow.
 ///
 /// [`Document`](crate::Document) has an example.
 #[must_use = "a range reads nothing until it is passed to `ctx.db.query`"]
@@ -94,8 +95,8 @@ impl<T, S> Range<T, S> {
         }
     }
 
-    // The new state is a type parameter of each method. With a projection of `S` instead, the compiler would report a
-    // failed projection, and not the messages of the traits above.
+    // The new state is a type parameter of each method. With a projection of `S` instead, the
+    // compiler would report a failed projection, and not the messages of the traits above.
 
     /// Narrows the range to the documents whose next field equals `value`.
     pub fn eq<F: HasNext>(mut self, value: impl IntoKey<F::Head>) -> Range<T, Open<F::Tail>>

@@ -5,8 +5,8 @@ use lentil_values::{InternalId, Interval, KeyWriter, Value, after_prefix};
 
 /// An untyped range of an index: equalities of the first fields, then bounds of the next field.
 ///
-/// A typed range, such as `Job::BY_JOB_ID.eq("…")`, converts into it. Code that knows a table only by its name builds
-/// it by hand.
+/// A typed range, such as `Job::BY_JOB_ID.eq("…")`, converts into it. Code that knows a table only
+/// by its name builds it by hand.
 ///
 /// ```
 /// use std::ops::Bound;
@@ -56,8 +56,9 @@ impl RangeSpec {
 
     /// Returns the interval of the index keys in the range.
     ///
-    /// A key consists of the encoded fields, the encoded `_creationTime`, and the 16 bytes of the id. A key of `by_id` is
-    /// the id alone. Bounds compare values of all types: integers, null and missing fields are also less than 5.0.
+    /// A key consists of the encoded fields, the encoded `_creationTime`, and the 16 bytes of the
+    /// id. A key of `by_id` is the id alone. Bounds compare values of all types: integers, null and
+    /// missing fields are also less than 5.0.
     pub fn interval(&self) -> Interval {
         let mut prefix = KeyWriter::new();
         for part in &self.eq {
@@ -164,7 +165,8 @@ mod tests {
         }
     }
 
-    /// Generates ranges with the parts of two entries, so that other entries are often equal to them.
+    /// Generates ranges with the parts of two entries, so that other entries are often equal to
+    /// them.
     fn range() -> impl Strategy<Value = RangeSpec> {
         (entry(), entry(), 0..4_usize, 0..3, 0..3).prop_map(|(a, b, equal, lower, upper)| {
             let bound = |kind, entry: &Entry| match kind {

@@ -95,7 +95,8 @@ impl Table {
         self.with_index(index)
     }
 
-    /// Adds a unique index: at the end of a mutation, no two documents have equal values in all its fields.
+    /// Adds a unique index: at the end of a mutation, no two documents have equal values in all its
+    /// fields.
     ///
     /// A missing field counts as a value, so that only one document can lack it.
     #[must_use]
@@ -170,7 +171,8 @@ impl Table {
         }
     }
 
-    /// Keeps the first error for `Schema::check`, so that building a table needs no `?` at each part.
+    /// Keeps the first error for `Schema::check`, so that building a table needs no `?` at each
+    /// part.
     fn with_problem(mut self, problem: SchemaError) -> Table {
         self.problem.get_or_insert(problem);
         self

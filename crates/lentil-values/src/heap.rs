@@ -1,7 +1,8 @@
 //! Estimates of the memory of values, for memory budgets.
 //!
-//! [`Value::size`] counts wire bytes: an element of `[[],[],…]` has two of them, but 32 bytes of memory. The estimates
-//! here count allocated bytes: capacities instead of lengths, and the slot of each element.
+//! [`Value::size`] counts wire bytes: an element of `[[],[],…]` has two of them, but 32 bytes of
+//! memory. The estimates here count allocated bytes: capacities instead of lengths, and the slot of
+//! each element.
 
 use std::mem::size_of;
 
@@ -10,7 +11,8 @@ use crate::value::{Object, Value};
 
 /// The overhead of an allocation, including rounding.
 const ALLOCATION_OVERHEAD: usize = 16;
-/// The memory of an element during parsing: a growing `Vec` doubles, and a message is first parsed into a JSON tree.
+/// The memory of an element during parsing: a growing `Vec` doubles, and a message is first parsed
+/// into a JSON tree.
 const ELEMENT_BYTES: usize = 4 * size_of::<Value>();
 /// The memory of a field's name during parsing.
 const NAME_BYTES: usize = 4 * size_of::<FieldName>();
@@ -55,7 +57,8 @@ impl Object {
 
 /// Returns an upper bound of the memory that parsing a JSON text allocates.
 ///
-/// It is cheap: it counts the bytes of strings and the slots of values, and does not check that the text is JSON.
+/// It is cheap: it counts the bytes of strings and the slots of values, and does not check that the
+/// text is JSON.
 pub fn json_parse_size(text: &[u8]) -> usize {
     let mut bytes = ELEMENT_BYTES;
     let mut rest = text;

@@ -1,8 +1,8 @@
 //! Document ids.
 //!
 //! An id is a table number and 16 bytes. Its text is the lowercase Crockford base32 encoding of
-//! `VInt(table number) ‖ 16 bytes ‖ checksum`. The checksum is Fletcher-16 (mod 256) of the bytes before it, least
-//! significant byte first. Clients treat the text, 31 to 37 characters, as opaque.
+//! `VInt(table number) ‖ 16 bytes ‖ checksum`. The checksum is Fletcher-16 (mod 256) of the bytes
+//! before it, least significant byte first. Clients treat the text, 31 to 37 characters, as opaque.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,7 +43,8 @@ impl fmt::Display for TableNumber {
 pub struct InternalId(pub [u8; 16]);
 
 impl InternalId {
-    /// Returns the id of a document created at this time: 8 bytes that order as the time does, then 8 random ones.
+    /// Returns the id of a document created at this time: 8 bytes that order as the time does, then
+    /// 8 random ones.
     ///
     /// The ids of later documents are greater, so that new documents are appended to their table.
     pub fn at(creation_time_ms: f64, random: u64) -> InternalId {
@@ -175,7 +176,8 @@ impl FromStr for DocumentId {
     }
 }
 
-/// Returns the reason why a text is not an id in base32. Nonzero trailing bits mean that characters were lost or added.
+/// Returns the reason why a text is not an id in base32. Nonzero trailing bits mean that characters
+/// were lost or added.
 fn not_base32(text: &str, kind: DecodeKind) -> IdError {
     match kind {
         DecodeKind::Length => IdError::Length(text.len()),

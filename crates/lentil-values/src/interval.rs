@@ -1,4 +1,5 @@
-/// The index keys from `start` up to but not including `end`, or all keys from `start` on if there is no `end`.
+/// The index keys from `start` up to but not including `end`, or all keys from `start` on if there
+/// is no `end`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval {
     /// The least key in the interval.
@@ -70,7 +71,8 @@ pub fn successor(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
 
-/// Returns the least key greater than every key that begins with `prefix`; `None` if `prefix` is all 0xff.
+/// Returns the least key greater than every key that begins with `prefix`; `None` if `prefix` is
+/// all 0xff.
 pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut after = prefix[..=last].to_vec();

@@ -1,8 +1,9 @@
 //! Index keys: bytes that order as the values they encode.
 //!
-//! A value is encoded as a tag byte, which orders the types, and its content in an order-preserving form. Text, bytes,
-//! arrays and objects end with a zero byte. Inside text and bytes, the byte 0 is written `01 01` and the byte 1
-//! `01 02`. No encoding is therefore a prefix of another, and a sequence of encodings orders as the sequence of values:
+//! A value is encoded as a tag byte, which orders the types, and its content in an order-preserving
+//! form. Text, bytes, arrays and objects end with a zero byte. Inside text and bytes, the byte 0 is
+//! written `01 01` and the byte 1 `01 02`. No encoding is therefore a prefix of another, and a
+//! sequence of encodings orders as the sequence of values:
 //!
 //! ```text
 //! missing  01        1.0    20 bff0000000000000     "ab"       23 61 62 00
@@ -10,8 +11,9 @@
 //! 5n       14 05     true   22                      {a: null}  26 01 61 00 03 00
 //! ```
 //!
-//! The byte 01 precedes each field name of an object, so that the end of the object (00) orders before a further field.
-//! An integer has as few bytes as it needs. Its tag encodes the number of bytes and the sign.
+//! The byte 01 precedes each field name of an object, so that the end of the object (00) orders
+//! before a further field. An integer has as few bytes as it needs. Its tag encodes the number of
+//! bytes and the sign.
 
 use crate::id::{InternalId, from_ordered_bits, ordered_bits};
 use crate::limits::MAX_NESTING;
@@ -20,7 +22,8 @@ use crate::value::{Object, Value};
 
 const UNDEFINED: u8 = 0x01;
 const NULL: u8 = 0x03;
-/// The tag of integers from 0 to 255. It grows by one for each further byte; a negative one-byte integer has one less.
+/// The tag of integers from 0 to 255. It grows by one for each further byte; a negative one-byte
+/// integer has one less.
 const INT: u8 = 0x14;
 const FLOAT: u8 = 0x20;
 const FALSE: u8 = 0x21;
@@ -54,7 +57,8 @@ impl IndexKey {
         self.0
     }
 
-    /// Returns the last 16 bytes as the id that [`KeyWriter::push_id`] wrote, or `None` if the key is shorter.
+    /// Returns the last 16 bytes as the id that [`KeyWriter::push_id`] wrote, or `None` if the key
+    /// is shorter.
     pub fn id(&self) -> Option<InternalId> {
         self.0.last_chunk::<16>().map(|bytes| InternalId(*bytes))
     }
@@ -140,7 +144,8 @@ fn write_ended(tag: u8, content: &[u8], key: &mut Vec<u8>) {
     key.push(END);
 }
 
-/// Writes the low bytes of an integer in two's complement, as many as its distance from 0 or -1 needs.
+/// Writes the low bytes of an integer in two's complement, as many as its distance from 0 or -1
+/// needs.
 fn write_int(number: i64, key: &mut Vec<u8>) {
     let magnitude = if number < 0 { !number } else { number } as u64;
     let width = (8 - magnitude.leading_zeros() as usize / 8).max(1);

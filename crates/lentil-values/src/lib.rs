@@ -1,5 +1,5 @@
-//! Convex values: the eight types and their total order, document ids, validators, index keys whose bytes order as
-//! the values do, and the JSON forms. This crate does no I/O.
+//! Convex values: the eight types and their total order, document ids, validators, index keys whose
+//! bytes order as the values do, and the JSON forms. This crate does no I/O.
 
 mod convert;
 mod display;

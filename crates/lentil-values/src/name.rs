@@ -1,7 +1,8 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 
-/// The name of an object's field: up to 1,024 printable ASCII characters, the first of which is not `$`.
+/// The name of an object's field: up to 1,024 printable ASCII characters, the first of which is not
+/// `$`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldName(Cow<'static, str>);
 
@@ -111,8 +112,8 @@ impl fmt::Debug for FieldName {
 /// Checks the name of a table, an index, a function or a validator's field.
 ///
 /// # Errors
-/// Returns [`NameError::NotIdentifier`] unless the name consists of up to 64 letters, digits and `_`, does not begin
-/// with a digit, and contains another character than `_`.
+/// Returns [`NameError::NotIdentifier`] unless the name consists of up to 64 letters, digits and
+/// `_`, does not begin with a digit, and contains another character than `_`.
 pub fn check_identifier(name: &str) -> Result<(), NameError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

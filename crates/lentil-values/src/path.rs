@@ -54,7 +54,8 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// The position of an error in a value: `author.name` or `tags[3]`. It is empty for the value itself.
+/// The position of an error in a value: `author.name` or `tags[3]`. It is empty for the value
+/// itself.
 ///
 /// The text of a very deep path is truncated with `…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::value::Value;
 
 /// A point in time: milliseconds since the Unix epoch, 1970-01-01 00:00:00 UTC.
 ///
-/// On the wire and in documents it is a `v.number()`, as in Convex, and it orders as the number does in an index.
-/// It can be a field, an argument, a result and an index key.
+/// On the wire and in documents it is a `v.number()`, as in Convex, and it orders as the number
+/// does in an index. It can be a field, an argument, a result and an index key.
 ///
 /// ```
 /// use std::time::Duration;

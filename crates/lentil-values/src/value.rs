@@ -5,9 +5,9 @@ use crate::name::FieldName;
 
 /// A Convex value.
 ///
-/// Values have a total order, which is also the order of every index: null, integers, floats (in IEEE 754 total
-/// order), false, true, strings (by code point), bytes, arrays, objects. `Eq` and `Hash` agree with the order: `-0.0`
-/// differs from `0.0`, and NaN equals itself.
+/// Values have a total order, which is also the order of every index: null, integers, floats (in
+/// IEEE 754 total order), false, true, strings (by code point), bytes, arrays, objects. `Eq` and
+/// `Hash` agree with the order: `-0.0` differs from `0.0`, and NaN equals itself.
 ///
 /// ```
 /// use lentil_values::{Value, object};
@@ -39,8 +39,8 @@ pub enum Value {
 impl Value {
     /// Returns the size in bytes by which limits are measured.
     ///
-    /// Null and booleans count 1, numbers 9, text and bytes their length and 2. Arrays and objects count their contents
-    /// and 2.
+    /// Null and booleans count 1, numbers 9, text and bytes their length and 2. Arrays and objects
+    /// count their contents and 2.
     pub fn size(&self) -> usize {
         match self {
             Value::Null | Value::Boolean(_) => 1,
@@ -179,7 +179,8 @@ impl Hash for Value {
     }
 }
 
-/// An object: fields in the bytewise order of their names. They are stored, sent and compared in this order.
+/// An object: fields in the bytewise order of their names. They are stored, sent and compared in
+/// this order.
 ///
 /// [`object!`](crate::object) builds one from literal names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,7 +192,8 @@ impl Object {
         Object::default()
     }
 
-    /// Collects the fields that have a value. It is fastest if they come in the order of their names.
+    /// Collects the fields that have a value. It is fastest if they come in the order of their
+    /// names.
     pub fn of_present<const N: usize>(fields: [(FieldName, Option<Value>); N]) -> Object {
         let present = fields.iter().filter(|(_, value)| value.is_some()).count();
         let mut object = Object(Vec::with_capacity(present));
@@ -231,7 +233,8 @@ impl Object {
         }
     }
 
-    /// Removes a field, and returns its value. It is fastest for the last field in the order of the names.
+    /// Removes a field, and returns its value. It is fastest for the last field in the order of the
+    /// names.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         match self.0.last()?.0.as_str().cmp(name) {
             Ordering::Less => None,

@@ -1,6 +1,7 @@
 use crate::json::Writer;
 
-/// A long message, split into `TransitionChunk` messages by an iterator. The client concatenates their texts.
+/// A long message, split into `TransitionChunk` messages by an iterator. The client concatenates
+/// their texts.
 ///
 /// Npm clients support chunks since version 1.28. Only a `Ping` may be sent between two chunks.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use crate::timestamp::WireTimestamp;
 pub enum ClientMessage {
     /// The first message of a connection.
     Connect {
-        /// The session. The npm client keeps it when it reconnects. Other clients create one for each connection.
+        /// The session. The npm client keeps it when it reconnects. Other clients create one for
+        /// each connection.
         session_id: Uuid,
         /// The number of previous connections.
         connection_count: u32,
@@ -159,8 +160,8 @@ impl ClientMessage {
     /// Parses a message.
     ///
     /// # Errors
-    /// Returns `WSMessageInvalidJson` if the text is not a message, `InvalidArguments` if arguments are not values, and
-    /// `NoSuchComponent` for a component.
+    /// Returns `WSMessageInvalidJson` if the text is not a message, `InvalidArguments` if arguments
+    /// are not values, and `NoSuchComponent` for a component.
     pub fn parse(text: &str) -> Result<ClientMessage, ProtocolError> {
         let invalid = |error: serde_json::Error| {
             ProtocolError::new("WSMessageInvalidJson", error.to_string())

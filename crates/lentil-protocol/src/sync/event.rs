@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 pub enum ClientEvent {
     /// `ClientConnect`: the client has received its first message.
     Connected {
-        /// The milliseconds from the construction of the client to its first message, if the client reported both.
+        /// The milliseconds from the construction of the client to its first message, if the client
+        /// reported both.
         first_message_ms: Option<f64>,
     },
     /// `ClientReceivedTransition`: the client has received a large transition.
@@ -24,7 +25,8 @@ pub enum ClientEvent {
     },
     /// `POST /api/debug_event`: a request has waited for a connection for more than a minute.
     LongDisconnect,
-    /// An event of another type, or with a body of another shape. The protocol lets clients send any.
+    /// An event of another type, or with a body of another shape. The protocol lets clients send
+    /// any.
     Other,
 }
 

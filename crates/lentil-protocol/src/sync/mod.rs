@@ -1,4 +1,5 @@
-//! The messages of the sync WebSocket. Each text frame is one JSON object, with the message type in `type`.
+//! The messages of the sync WebSocket. Each text frame is one JSON object, with the message type in
+//! `type`.
 
 mod chunk;
 mod client;

@@ -17,7 +17,8 @@ pub enum ServerMessage {
         end: StateVersion,
         /// The changes of queries.
         modifications: Vec<StateModification>,
-        /// The client's clock minus the server's, in milliseconds; `None` if the client did not send its time.
+        /// The client's clock minus the server's, in milliseconds; `None` if the client did not
+        /// send its time.
         client_clock_skew_ms: Option<i64>,
         /// The server's clock when it writes this message, in nanoseconds since 1970.
         server_ns: u64,
@@ -49,7 +50,8 @@ pub enum ServerMessage {
         /// Whether this is the response to an `Authenticate`.
         auth_update_attempted: bool,
     },
-    /// The client has violated the protocol, and must not reconnect. The server then closes the connection.
+    /// The client has violated the protocol, and must not reconnect. The server then closes the
+    /// connection.
     FatalError {
         /// A sentence for people.
         error: String,

@@ -17,7 +17,8 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// Returns the path to the malformed field or element, or the root if the text as a whole is malformed.
+    /// Returns the path to the malformed field or element, or the root if the text as a whole is
+    /// malformed.
     pub fn path(&self) -> &ValuePath {
         &self.path
     }
@@ -29,13 +30,16 @@ impl JsonError {
 }
 
 impl Value {
-    /// Parses the encoded form. A plain number is always a float. If keys repeat, the last one is kept, as in JavaScript.
+    /// Parses the encoded form. A plain number is always a float. If keys repeat, the last one is
+    /// kept, as in JavaScript.
     ///
     /// # Errors
-    /// Returns an error with the path if the text is not UTF-8 or not JSON, or contains a lone surrogate, an invalid field
-    /// name, a malformed `$`-object, a number outside the range of a double, or more than 64 nested levels.
+    /// Returns an error with the path if the text is not UTF-8 or not JSON, or contains a lone
+    /// surrogate, an invalid field name, a malformed `$`-object, a number outside the range of a
+    /// double, or more than 64 nested levels.
     pub fn parse_json(text: &[u8]) -> Result<Value, JsonError> {
-        // Checked UTF-8 parses faster. Other bytes are parsed too, so that the error contains the path.
+        // Checked UTF-8 parses faster. Other bytes are parsed too, so that the error contains the
+        // path.
         match std::str::from_utf8(text) {
             Ok(text) => parse(serde_json::Deserializer::from_str(text)),
             Err(_) => parse(serde_json::Deserializer::from_slice(text)),
@@ -76,7 +80,8 @@ fn parse<'t, R: serde_json::de::Read<'t>>(
     })
 }
 
-/// Translates an error of the JSON parser. The parser has no error codes, so that tests pin its words.
+/// Translates an error of the JSON parser. The parser has no error codes, so that tests pin its
+/// words.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -187,7 +192,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.check_depth()?;
         let mut object = Object::new();
         while let Some(key) = entries.next_key::<String>()? {
-            // Only the first key can make the object a special value. A later `$`-key is an invalid field name.
+            // Only the first key can make the object a special value. A later `$`-key is an invalid
+            // field name.
             if let Some(special) = Special::of(&key).filter(|_| object.is_empty()) {
                 return special.rest_of(entries);
             }

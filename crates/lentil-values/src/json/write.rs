@@ -124,7 +124,8 @@ fn write_special(special: Special, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Most text needs no escapes. A fold without an early exit is vectorised, and faster than `any`.
+    // Most text needs no escapes. A fold without an early exit is vectorised, and faster than
+    // `any`.
     let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
     if !text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
         out.reserve(text.len() + 2);

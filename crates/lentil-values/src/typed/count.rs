@@ -20,7 +20,8 @@ macro_rules! count {
                 if count <= MAX_EXACT_INTEGER {
                     Value::Float64(count as f64)
                 } else {
-                    // The return validator rejects an integer, so that no rounded count is returned.
+                    // The return validator rejects an integer, so that no rounded count is
+                    // returned.
                     Value::Int64(i64::try_from(count).unwrap_or(i64::MAX))
                 }
             }

@@ -8,8 +8,8 @@ use crate::value::Value;
 
 /// A Rust type whose values are Convex values.
 ///
-/// `#[derive(ValueType)]` implements it for a struct, which is an object, and for an enum, which is a union. The same
-/// struct can derive `Document`, `ValueType` and `Args` together.
+/// `#[derive(ValueType)]` implements it for a struct, which is an object, and for an enum, which is
+/// a union. The same struct can derive `Document`, `ValueType` and `Args` together.
 ///
 /// ```
 /// use lentil_values::{Value, ValueType};
@@ -27,8 +27,8 @@ use crate::value::Value;
 pub trait ValueType: Sized {
     /// Does not compile for a type that contains itself, because its validator would be infinite.
     ///
-    /// The derives compute it from the types of the fields, so that the compiler finds the cycle. An implementation
-    /// by hand for a generic container does the same.
+    /// The derives compute it from the types of the fields, so that the compiler finds the cycle.
+    /// An implementation by hand for a generic container does the same.
     #[doc(hidden)]
     const DOES_NOT_CONTAIN_ITSELF: bool = true;
 
@@ -84,8 +84,8 @@ thread_local! {
 /// Returns the validator of a type inside another type.
 ///
 /// # Panics
-/// Panics if the type contains itself. The derives reject this at compile time. An implementation by hand would
-/// recurse until the stack overflows.
+/// Panics if the type contains itself. The derives reject this at compile time. An implementation
+/// by hand would recurse until the stack overflows.
 pub(super) fn nested_validator<T: ValueType>() -> Validator {
     /// Restores the depth, also if a validator panics.
     struct RestoreDepth(usize);

@@ -114,8 +114,9 @@ impl<T: ValueType> ValueType for Vec<T> {
 
 /// A record.
 ///
-/// The conversion into a value panics if a key is not a valid field name, and the call of the function then fails:
-/// silently omitting the field would lose data. For keys from input, use [`FieldName`], which is checked when created.
+/// The conversion into a value panics if a key is not a valid field name, and the call of the
+/// function then fails: silently omitting the field would lose data. For keys from input, use
+/// [`FieldName`], which is checked when created.
 impl<T: ValueType> ValueType for BTreeMap<String, T> {
     const DOES_NOT_CONTAIN_ITSELF: bool = T::DOES_NOT_CONTAIN_ITSELF;
 

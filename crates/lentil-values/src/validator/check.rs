@@ -95,8 +95,8 @@ impl Validator {
 
     /// Selects the member of a union that an error is about, when none matches the value.
     ///
-    /// It is the only member, or else the only one whose literal fields (tags) match the value, or else the only
-    /// container of the value's type.
+    /// It is the only member, or else the only one whose literal fields (tags) match the value, or
+    /// else the only container of the value's type.
     fn best_member_for(&self, value: &Value) -> Option<&Validator> {
         let members = self.members();
         let only = |fits: &dyn Fn(&Validator) -> bool| {
@@ -132,7 +132,8 @@ impl Validator {
         is_tagged && tags.all(|(name, tag)| object.get(name) == Some(tag))
     }
 
-    /// Returns whether the validator checks the inside of such a value, so that its error is more precise.
+    /// Returns whether the validator checks the inside of such a value, so that its error is more
+    /// precise.
     fn looks_inside(&self, value: &Value) -> bool {
         match value {
             Value::Object(_) => matches!(self, Validator::Object(_) | Validator::Record { .. }),
@@ -210,8 +211,8 @@ impl ObjectValidator {
 
 /// Advances in the validator's fields to the one with this name.
 ///
-/// The fields of the object have the same order. The fields between are therefore missing from the object, and
-/// `missing` keeps the first required one.
+/// The fields of the object have the same order. The fields between are therefore missing from the
+/// object, and `missing` keeps the first required one.
 fn field_at<'v>(
     name: &str,
     fields: &mut btree_map::Iter<'v, String, FieldValidator>,

@@ -2,7 +2,8 @@ use std::fmt;
 
 use crate::path::ValuePath;
 
-/// A value does not match its validator. Prints as ``` `createdAt`: expected v.number(), got "soon" ```.
+/// A value does not match its validator. Prints as
+/// ``` `createdAt`: expected v.number(), got "soon" ```.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationError {
     /// The path to the wrong value; the root if the value as a whole is wrong.
@@ -69,7 +70,8 @@ impl ValidationError {
 const MAX_LISTED_FIELDS: usize = 24;
 
 impl ValidationError {
-    /// Returns the text with a word for the value as a whole: ``` argument `createdAt`: expected v.number(), got "soon" ```.
+    /// Returns the text with a word for the value as a whole:
+    /// ``` argument `createdAt`: expected v.number(), got "soon" ```.
     pub fn with_subject(&self, subject: &str) -> String {
         if self.path.is_root() {
             format!("{subject}: {self}")

@@ -12,7 +12,8 @@ use crate::value::Value;
 pub struct ValidatorJsonError(String);
 
 impl Validator {
-    /// Returns the JSON that Convex's tools read, such as `{"type":"array","value":{"type":"string"}}`.
+    /// Returns the JSON that Convex's tools read, such as
+    /// `{"type":"array","value":{"type":"string"}}`.
     pub fn to_json(&self) -> Json {
         let plain = |name: &str| json!({ "type": name });
         match self {
@@ -129,7 +130,8 @@ fn literal_to_json(value: &Value) -> Json {
     }
 }
 
-/// Returns whether an integer literal has the same value. There is none for -0, and none is exact from 2^53 on.
+/// Returns whether an integer literal has the same value. There is none for -0, and none is exact
+/// from 2^53 on.
 fn is_whole(number: f64) -> bool {
     number.fract() == 0.0
         && number.abs() < 9_007_199_254_740_992.0

@@ -1,6 +1,7 @@
 //! Validators, which [`v`] builds.
 //!
-//! A validator checks values, prints as its author wrote it, and converts to the JSON of Convex's tools:
+//! A validator checks values, prints as its author wrote it, and converts to the JSON of Convex's
+//! tools:
 //!
 //! ```
 //! use lentil_values::{FieldValidator, Value, v};
@@ -13,8 +14,8 @@
 //! # Ok::<(), lentil_values::JsonError>(())
 //! ```
 //!
-//! An object may not have other fields. A field that may be missing may not be null. [`TableNames`] resolves the tables of
-//! ids.
+//! An object may not have other fields. A field that may be missing may not be null. [`TableNames`]
+//! resolves the tables of ids.
 
 mod check;
 mod construct;
@@ -76,7 +77,8 @@ pub struct ObjectValidator(pub BTreeMap<String, FieldValidator>);
 pub struct FieldValidator {
     /// The validator of the field's value.
     pub validator: Validator,
-    /// Whether the field may be missing. An optional field may not be null, unless the validator allows null.
+    /// Whether the field may be missing. An optional field may not be null, unless the validator
+    /// allows null.
     pub optional: bool,
 }
 
