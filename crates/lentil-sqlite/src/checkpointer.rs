@@ -8,8 +8,11 @@
 //! limit these snapshots end.
 //!
 //! ```text
-//! size   0 ··········· checkpoint_bytes ··········· wal_limit ··········· 2 × wal_limit
-//!          nothing                     copied                restarted              snapshots end, restarted
+//! size of the log          action
+//! from 0                   none
+//! from checkpoint_bytes    it is copied beside mutations
+//! from wal_limit           it is restarted between two batches
+//! from 2 × wal_limit       snapshots end, and it is restarted
 //! ```
 //!
 //! A restarted log overwrites its file, of which up to twice the limit is kept. An fsync of a file

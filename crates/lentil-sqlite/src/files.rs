@@ -5,7 +5,7 @@
 //! lentil.sqlite3-wal            its write-ahead log
 //! lentil.sqlite3-shm            SQLite's index of the log
 //! lentil.sqlite3-acknowledged   how far the log holds acknowledged commits (`wal::acknowledged`)
-//! lock                          locked while a server runs; contains its run mark (`wal::run_mark`)
+//! lock                          locked by a running server; contains its mark (`wal::run_mark`)
 //! lentil.sqlite3.new            a database that is being created
 //! lentil.sqlite3-wal.damaged    a copy of a damaged log (`wal::loss`)
 //! format-4/                     a copy of the database from before an upgrade (`open::upgrade`)

@@ -8,17 +8,17 @@
 //! A module imports only modules below it:
 //!
 //! ```text
-//!                          store                              the threads and the public API
-//!    ┌──────────┬────────────┼───────────┬─────────┐
-//! transaction maintain  checkpointer  verify      open        mutations · indexes · the log's size · damage · start
-//!    └──────────┴────────────┼───────────┘         │
-//!                       group_commit               │          many mutations, one fsync
-//!                            │                     │
-//!                        snapshots                 │          which commits a reader sees
-//!                            ├─────────────────────┤
-//!                          tables                 wal         documents and entries · durability
-//!                            └──────────┬──────────┘
-//!                     error  connection  files  options
+//!                         store                           the public API, the threads
+//!     ┌─────────┬───────────┼────────────┬────────┐
+//! transaction maintain checkpointer   verify    open      see their names
+//!     └─────────┴───────────┼────────────┘        │
+//!                      group_commit               │       many mutations, one fsync
+//!                           │                     │
+//!                       snapshots                 │       the commits that a reader sees
+//!                           ├─────────────────────┤
+//!                         tables                 wal      documents, entries · durability
+//!                           └──────────┬──────────┘
+//!                error connection files options …
 //! ```
 
 mod catalog;

@@ -240,7 +240,10 @@ impl Store for SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         if let Err(error) = join(self.stop()) {
-            tracing::warn!(%error, "the store was not closed cleanly; the log holds every acknowledged commit");
+            tracing::warn!(
+                %error,
+                "the store was not closed cleanly; the log holds every acknowledged commit"
+            );
         }
     }
 }

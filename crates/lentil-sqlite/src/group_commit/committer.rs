@@ -62,7 +62,10 @@ impl Committer {
         self.finish(committed);
         self.readers.release_idle_snapshots();
         if let Err(error) = writer.restart_log(self.wal_limit, timeout) {
-            tracing::warn!(%error, "cannot restart the write-ahead log; the next checkpoint retries");
+            tracing::warn!(
+                %error,
+                "cannot restart the write-ahead log; the next checkpoint retries"
+            );
         }
     }
 
@@ -148,7 +151,10 @@ impl Committer {
             Err(error) => Err(error),
         };
         if let Err(error) = checked {
-            tracing::warn!(%error, "failed to check for changes by other programs; the next check retries");
+            tracing::warn!(
+                %error,
+                "failed to check for changes by other programs; the next check retries"
+            );
         }
     }
 
@@ -183,7 +189,8 @@ impl Committer {
         };
         if !is_usable {
             end_process(
-                "another program has changed or dropped tables of the database; restore them or a copy, then start again",
+                "another program has changed or dropped tables of the database; \
+                 restore them or a copy, then start again",
             );
         }
         writer

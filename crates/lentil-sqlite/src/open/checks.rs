@@ -41,7 +41,7 @@ pub(super) fn accept_loss(
         log,
         acknowledged,
         intact,
-        "starting without acknowledged commits; the name of the damaged log's copy ends in `.damaged`"
+        "starting without acknowledged commits; a copy of the damaged log ends in `.damaged`"
     );
     loss.set_log_aside(path)
         .map_err(|io| OpenError::File { path: log, io })

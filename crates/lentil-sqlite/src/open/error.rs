@@ -22,7 +22,8 @@ pub enum OpenError {
     },
     /// Stop the other server, or choose another folder.
     #[error(
-        "the data folder {path} is in use by another server; stop that server, or choose another folder"
+        "the data folder {path} is in use by another server; stop that server, or choose another \
+         folder"
     )]
     Locked {
         /// The folder.

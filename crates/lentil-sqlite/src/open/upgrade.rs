@@ -5,7 +5,7 @@
 //!            _index_entries   index_id, key
 //!
 //! format 2   _documents       number, json                in the order of creation
-//!            _index_entries   index_id, key, document     `by_id` too, under the negated table number
+//!            _index_entries   index_id, key, document     `by_id` too, under minus the table number
 //!
 //! format 3   _meta            the timestamp is that of the last commit; each commit writes it
 //!
@@ -60,8 +60,8 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
     }
     if size > COPY_LIMIT {
         tracing::warn!(
-            "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; no copy is kept, \
-             because the database is larger than 1 GiB"
+            "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; \
+             no copy is kept, because the database is larger than 1 GiB"
         );
         return Ok(());
     }
@@ -72,7 +72,8 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
         Ok(copy) => {
             tracing::info!(
                 copy = %copy.display(),
-                "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; a copy is kept for them"
+                "upgrading the database to format {FORMAT_VERSION}, which earlier versions refuse; \
+                 a copy is kept for them"
             );
             Ok(())
         }
@@ -191,6 +192,7 @@ fn copy_damaged(conn: &Connection, id: DocumentId, json: &str) -> Result<()> {
 }
 
 fn copy_entries(conn: &Connection) -> Result<()> {
-    let copy = "INSERT INTO _index_entries SELECT index_id, key FROM _old_entries WHERE index_id > 0 ORDER BY index_id, key";
+    let copy = "INSERT INTO _index_entries SELECT index_id, key FROM _old_entries \
+                WHERE index_id > 0 ORDER BY index_id, key";
     conn.execute_batch(copy)
 }

@@ -11,9 +11,9 @@
 //! committer                  ├─ COMMIT of the batch up to 90 ──┤
 //! last commit   80           │ 80, or 90: the probe decides    │ 90
 //!
-//! snapshot a    ├ BEGIN ┤    │                                 │              4 = 4   ends with 80
-//! snapshot b                 │    ├ BEGIN ┤                    │              5 = 5   ends with 80 or 90
-//! snapshot c                 │                           ├ BEGIN ┤            5 ≠ 6   begins again
+//! snapshot a    ├ BEGIN ┤    │                                 │         4 = 4   ends with 80
+//! snapshot b                 │    ├ BEGIN ┤                    │         5 = 5   80 or 90
+//! snapshot c                 │                           ├ BEGIN ┤       5 ≠ 6   begins again
 //! ```
 //!
 //! In the case of `b` the COMMIT may take effect before or after the BEGIN. A *probe* decides: the

@@ -327,8 +327,8 @@ mod tests {
         assert_eq!(idle_snapshots(&pool), [false, false]);
     }
 
-    /// Held snapshots have permits of their own: with those of reads, sixteen held snapshots would make
-    /// every query wait.
+    /// Held snapshots have permits of their own: with those of reads, sixteen held snapshots would
+    /// make every query wait.
     #[tokio::test]
     async fn held_snapshots_take_no_connection_from_reads_and_can_end_alone() {
         let database = database();

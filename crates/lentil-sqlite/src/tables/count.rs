@@ -84,7 +84,8 @@ fn count_rowids(
 ) -> Result<usize, StoreError> {
     let document_table = DocumentTable(table);
     let count = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM {document_table} WHERE number BETWEEN ?1 AND ?2 LIMIT ?3)"
+        "SELECT count(*) FROM \
+         (SELECT 1 FROM {document_table} WHERE number BETWEEN ?1 AND ?2 LIMIT ?3)"
     );
     let Some(mut count) = document_table.prepare(conn, &count)? else {
         return Ok(0);

@@ -26,9 +26,10 @@ pub(crate) fn of_row(
         Fault::Content(what) => what,
     };
     let reason = format!(
-        "{what} (row {rowid} of {document_table}). Restore it from a backup. If you edited this row by hand, set its \
-         checksum to NULL: UPDATE {document_table} SET checksum = NULL WHERE number = {rowid}. To delete the \
-         document: DELETE FROM {document_table} WHERE number = {rowid}; {}",
+        "{what} (row {rowid} of {document_table}). Restore it from a backup. \
+         If you edited this row by hand, set its checksum to NULL: \
+         UPDATE {document_table} SET checksum = NULL WHERE number = {rowid}. \
+         To delete the document: DELETE FROM {document_table} WHERE number = {rowid}; {}",
         delete_entries_sql(table, id, rowid)
     );
     damaged(conn, table, id, reason)
@@ -42,8 +43,9 @@ fn delete_entries_sql(table: TableNumber, id: Option<DocumentId>, rowid: i64) ->
         let by_creation_time = index_id(IndexRef::ByCreationTime(table));
         let own = format!("substr(key, -8) = X'{}'", hex(&rowid.to_be_bytes()));
         return format!(
-            "{delete} substr(key, -16) IN (SELECT substr(key, 1, 16) FROM _index_entries WHERE index_id = {by_id} \
-             AND {own}); {delete} index_id IN ({by_id}, {by_creation_time}) AND {own}"
+            "{delete} substr(key, -16) IN \
+             (SELECT substr(key, 1, 16) FROM _index_entries WHERE index_id = {by_id} AND {own}); \
+             {delete} index_id IN ({by_id}, {by_creation_time}) AND {own}"
         );
     }
     match id {
@@ -67,8 +69,8 @@ fn hex(bytes: &[u8]) -> String {
 pub(crate) fn of_missing(conn: &Connection, index: IndexRef, id: DocumentId) -> StoreError {
     let index = index_name(conn, index);
     let reason = format!(
-        "the index {index} has an entry for it, and its row is missing. Restore it from a backup. To delete the \
-         document: {}",
+        "the index {index} has an entry for it, and its row is missing. \
+         Restore it from a backup. To delete the document: {}",
         delete_entries_sql(id.table, Some(id), rowid_of(id.internal))
     );
     damaged(conn, id.table, Some(id), reason)
@@ -86,8 +88,8 @@ pub(crate) fn of_unreadable_row(
         StoreError::Corrupt(what) => {
             let document_table = DocumentTable(table);
             let reason = format!(
-                "the pages of row {rowid} of {document_table} cannot be read ({what}). Restore a backup of the data \
-                 folder"
+                "the pages of row {rowid} of {document_table} cannot be read ({what}). \
+                 Restore a backup of the data folder"
             );
             damaged(conn, table, None, reason)
         }

@@ -31,7 +31,8 @@ impl DocumentTable {
     /// Creates the table if it does not exist.
     pub(crate) fn create(self, conn: &Connection) -> rusqlite::Result<()> {
         conn.execute_batch(&format!(
-            "CREATE TABLE IF NOT EXISTS {self} (number INTEGER PRIMARY KEY, json TEXT NOT NULL, checksum INTEGER)"
+            "CREATE TABLE IF NOT EXISTS {self} \
+             (number INTEGER PRIMARY KEY, json TEXT NOT NULL, checksum INTEGER)"
         ))
     }
 

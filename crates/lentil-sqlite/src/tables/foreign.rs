@@ -11,9 +11,9 @@
 //!                     4800193839103672320 {"_creationTime":1.8e12,"_id":"j57…y", …}    native
 //!
 //! _index_entries     index_id   key
-//!                    -20003     1.7e12 ‖ x ‖ -9223372036854775807                      by_creation_time
-//!                    -20002     x ‖ -9223372036854775807                               by_id
-//!                     7         "queued" ‖ 1.7e12 ‖ x                                  a declared index
+//!                    -20003     1.7e12 ‖ x ‖ -9223372036854775807               by_creation_time
+//!                    -20002     x ‖ -9223372036854775807                        by_id
+//!                     7         "queued" ‖ 1.7e12 ‖ x                           a declared index
 //!                     7         "queued" ‖ 1.8e12 ‖ y
 //! ```
 //!

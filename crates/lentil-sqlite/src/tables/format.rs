@@ -1,12 +1,14 @@
 //! The format of the database file.
 //!
 //! ```text
-//! _documents_<table number>  number, json, checksum  the documents of a table, with `_id` and `_creationTime`
-//! _index_entries             index_id, key           entries of declared indexes; a key ends with the 16-byte id
-//! _meta                      name, value             `timestamp`: the timestamp lease
-//!                                                    `catalog` and `catalog_checksum`: tables and indexes
-//!                                                    `run`: the number of the last server's run
-//!                                                    `accepted time`, `steps <index>`
+//! _documents_<n>    number, json, checksum    the documents of the table with the number n
+//! _index_entries    index_id, key             entries of indexes; a key ends with the 16-byte id
+//! _meta             name, value
+//!    timestamp                                the timestamp lease
+//!    catalog, catalog_checksum                tables and indexes
+//!    run                                      the number of the last server's run
+//!    accepted time                            up to which commits may be ahead of the clock
+//!    steps <index>                            the progress of an unfinished index
 //! ```
 //!
 //! The column `number` is the rowid; the first eight bytes of a document's id give it (`rowid`). So

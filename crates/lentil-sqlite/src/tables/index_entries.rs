@@ -65,13 +65,15 @@ pub(crate) fn select_sql(order: Order, interval: &Interval) -> &'static str {
             "SELECT key FROM _index_entries WHERE index_id = ?1 AND key >= ?2 ORDER BY key"
         }
         (Order::Asc, true) => {
-            "SELECT key FROM _index_entries WHERE index_id = ?1 AND key >= ?2 AND key < ?3 ORDER BY key"
+            "SELECT key FROM _index_entries WHERE index_id = ?1 AND key >= ?2 AND key < ?3 \
+             ORDER BY key"
         }
         (Order::Desc, false) => {
             "SELECT key FROM _index_entries WHERE index_id = ?1 AND key >= ?2 ORDER BY key DESC"
         }
         (Order::Desc, true) => {
-            "SELECT key FROM _index_entries WHERE index_id = ?1 AND key >= ?2 AND key < ?3 ORDER BY key DESC"
+            "SELECT key FROM _index_entries WHERE index_id = ?1 AND key >= ?2 AND key < ?3 \
+             ORDER BY key DESC"
         }
     }
 }
@@ -100,14 +102,14 @@ pub(crate) fn count(
     let Interval { start, end } = interval;
     match end {
         Some(end) => {
-            let count = "SELECT count(*) FROM \
-                 (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 AND key < ?4 LIMIT ?2)";
+            let count = "SELECT count(*) FROM (SELECT 1 FROM _index_entries \
+                 WHERE index_id = ?1 AND key >= ?3 AND key < ?4 LIMIT ?2)";
             let mut count = conn.prepare_cached(count)?;
             count.query_row(params![index, limit, start, end], |row| row.get(0))
         }
         None => {
-            let count = "SELECT count(*) FROM \
-                 (SELECT 1 FROM _index_entries WHERE index_id = ?1 AND key >= ?3 LIMIT ?2)";
+            let count = "SELECT count(*) FROM (SELECT 1 FROM _index_entries \
+                 WHERE index_id = ?1 AND key >= ?3 LIMIT ?2)";
             let mut count = conn.prepare_cached(count)?;
             count.query_row(params![index, limit, start], |row| row.get(0))
         }

@@ -5,13 +5,13 @@
 //!             │        └──┬────┘
 //!             │      rowid_range
 //!             └────┬──────┘
-//!              documents                         one document by its id or rowid
+//!              documents                    one document by its id or rowid
 //!             ┌────┴─────┐
-//!          foreign     damage                    documents of other databases · errors of damaged documents
+//!          foreign     damage               documents of other databases · errors
 //!             └────┬─────┘
-//!    format   row   index_entries                the catalog · a row of a document table · index entries
+//!    format   row   index_entries           the catalog · a row, verified · index entries
 //!             └────┬─────┘
-//!        document_table   rowid                  the SQLite table of a table · rowids of ids
+//!        document_table   rowid             a table's SQLite table · rowids of ids
 //! ```
 
 pub(crate) mod count;

@@ -114,7 +114,8 @@ impl Scan {
             Order::Desc => "DESC",
         };
         let select = format!(
-            "SELECT {COLUMNS} FROM {table} WHERE number BETWEEN ?1 AND ?2 ORDER BY number {direction}"
+            "SELECT {COLUMNS} FROM {table} WHERE number BETWEEN ?1 AND ?2 \
+             ORDER BY number {direction}"
         );
         let Some(mut natives) = table.prepare(conn, &select)? else {
             return Ok(());

@@ -16,7 +16,7 @@
 //!
 //! ```text
 //! the log has the note's salts     every noted frame must be intact (`frames`)
-//! another log, or none             every noted frame must be in the database (the timestamp lease tells)
+//! another log, or none             every noted frame must be in the database
 //! ```
 //!
 //! The second case arises when SQLite restarts the log or another program empties it. SQLite does

@@ -74,8 +74,8 @@ impl FileGuard {
                 Err(error) => error.to_string(),
             };
             return Err(format!(
-                "{} was removed or replaced while the server ran ({what}); put it back or restore a copy of the \
-                 data folder, then start again",
+                "{} was removed or replaced while the server ran ({what}); \
+                 put it back or restore a copy of the data folder, then start again",
                 path.to_string_lossy()
             ));
         }

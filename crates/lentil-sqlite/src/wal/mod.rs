@@ -2,11 +2,11 @@
 //! missing.
 //!
 //! ```text
-//!   log            loss                  fsync after COMMIT · the check at the start
-//!    ├────────┐     │
-//!    │     acknowledged   run_mark       how far commits are acknowledged · whether the last server crashed
-//!    │         │
-//! file_guard  frames ── checkpoint       removed files · the log's frames · copying it into the database
+//!    log           loss                  the fsync after COMMIT · the check at the start
+//!     ├──────┐      │
+//!     │  acknowledged   run_mark         notes on acknowledged commits · the mark of a server
+//!     │      │
+//! file_guard └─ frames ── checkpoint     removed files · the log's frames · checkpoints
 //! ```
 
 pub(crate) mod acknowledged;

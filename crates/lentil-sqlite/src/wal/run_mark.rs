@@ -7,9 +7,9 @@
 //! mark:
 //!
 //! ```text
-//! no mark, or the mark of a run that the database does not name    a clean stop, or a copy of another run
-//! the mark of this run, and it names another database file         a restored copy of this run
-//! the mark of this run, and it names this database file            a crash: notes must exist
+//! no mark, or the mark of another run                 a clean stop, or a copy of another run
+//! this run's mark, and it names another database      a restored copy of this run
+//! this run's mark, and it names this database         a crash: notes must exist
 //! ```
 //!
 //! A mark that was copied with the whole folder names files elsewhere. Then only the number of the

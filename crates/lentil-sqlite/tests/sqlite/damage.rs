@@ -158,7 +158,8 @@ async fn damaged_document_is_named_and_others_are_read() {
     let damaged = task(&*store, 4, Some(4)).id;
     store.close().await.unwrap();
     drop(store);
-    let update = "UPDATE _documents_10001 SET json = replace(json, '\"which\"', '\"whicH\"') WHERE json ->> '$._id' = ?1";
+    let update = "UPDATE _documents_10001 SET json = replace(json, '\"which\"', '\"whicH\"') \
+                  WHERE json ->> '$._id' = ?1";
     assert_eq!(
         open_outside(folder.path()).execute(update, [damaged.to_string()]),
         Ok(1)
@@ -295,11 +296,13 @@ async fn row_edited_by_hand_is_read_and_gets_a_checksum() {
 async fn index_entries_and_documents_are_compared_both_ways() {
     let damages = [
         (
-            "DELETE FROM _index_entries WHERE index_id = 1 AND key = (SELECT max(key) FROM _index_entries WHERE index_id = 1)",
+            "DELETE FROM _index_entries WHERE index_id = 1 AND key = \
+             (SELECT max(key) FROM _index_entries WHERE index_id = 1)",
             "entry is missing",
         ),
         (
-            "DELETE FROM _documents_10001 WHERE number = (SELECT max(number) FROM _documents_10001)",
+            "DELETE FROM _documents_10001 WHERE number = \
+             (SELECT max(number) FROM _documents_10001)",
             "is of no document",
         ),
         (
@@ -307,7 +310,9 @@ async fn index_entries_and_documents_are_compared_both_ways() {
             "is of no document",
         ),
         (
-            "UPDATE _index_entries SET key = CAST(X'1407' || substr(key, 3) AS BLOB) WHERE index_id = 1 AND key = (SELECT min(key) FROM _index_entries WHERE index_id = 1)",
+            "UPDATE _index_entries SET key = CAST(X'1407' || substr(key, 3) AS BLOB) \
+             WHERE index_id = 1 AND key = \
+             (SELECT min(key) FROM _index_entries WHERE index_id = 1)",
             "is of no document",
         ),
         (
