@@ -99,12 +99,12 @@ fn copy_to(files: &[PathBuf], new: &Path) -> io::Result<()> {
 
 /// Renames a finished copy after its format. A number distinguishes it from earlier copies.
 fn name_copy(folder: &Path, new: &Path, version: u32) -> io::Result<PathBuf> {
-    let names = (1..).map(|count| match count {
-        1 => format!("format-{version}"),
-        _ => format!("format-{version}-{count}"),
-    });
-    let mut copies = names.map(|name| folder.join(name));
-    let copy = copies.find(|copy| !copy.exists()).expect("a name is free");
+    let mut copy = folder.join(format!("format-{version}"));
+    let mut count = 1;
+    while copy.exists() {
+        count += 1;
+        copy = folder.join(format!("format-{version}-{count}"));
+    }
     fs::rename(new, &copy)?;
     File::open(folder)?.sync_all()?;
     Ok(copy)

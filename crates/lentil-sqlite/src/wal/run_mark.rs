@@ -113,7 +113,8 @@ mod tests {
             let options = &mut File::options();
             options.read(true).write(true).open(&lock_path).unwrap()
         };
-        let (run, other) = (Timestamp::from_nanos(7), Timestamp::from_nanos(8));
+        let run = Timestamp::from_nanos(7);
+        let other = Timestamp::from_nanos(8);
         let has_crashed = |run| has_crashed(&open(), &database, run).unwrap();
         assert!(!has_crashed(run), "there is no mark");
         begin(&open(), &database, run).unwrap();

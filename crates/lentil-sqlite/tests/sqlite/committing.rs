@@ -1,3 +1,5 @@
+//! Group commit.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,3 +1,5 @@
+//! Opening a data folder: restarts, crashes, older formats, refusals.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -128,7 +130,8 @@ fn insert_twin(folder: &Path, table: &str) -> DocumentId {
         internal: InternalId::at(creation_time, u64::MAX),
     };
     let json = format!(r#"{{"_creationTime":{creation_time},"_id":"{id}"}}"#);
-    let (older, key) = (open_outside(folder), id.internal.as_bytes());
+    let older = open_outside(folder);
+    let key = id.internal.as_bytes();
     if table == "_documents" {
         let insert = "INSERT INTO _documents VALUES (10001, ?1, ?2)";
         older.execute(insert, (key, json)).unwrap();

@@ -1,3 +1,5 @@
+//! Snapshots and the log that they keep from restarting.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
