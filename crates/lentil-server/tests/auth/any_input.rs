@@ -1,4 +1,4 @@
-//! Nothing that comes from outside panics, and nothing but a signed token is believed.
+//! Random tokens, configurations and keys: nothing panics, and only a signed token is accepted.
 
 use std::sync::LazyLock;
 
@@ -16,14 +16,14 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     Fixture::new(&json!({"providers": [provider("ES256")]}))
 });
 
-fn is_believed(token: &str) -> bool {
+fn is_accepted(token: &str) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime.block_on(FIXTURE.verify(token)).is_ok()
 }
 
-/// JSON whose fields and texts are often those that mean something.
+/// JSON with fields and strings that often have a meaning.
 fn json() -> impl Strategy<Value = Json> {
     let words = vec![
         "providers",
@@ -92,16 +92,16 @@ fn json() -> impl Strategy<Value = Json> {
 
 proptest! {
     #[test]
-    fn no_text_is_believed(token in any::<String>(), parts in prop::collection::vec(any::<Vec<u8>>(), 0..5)) {
-        prop_assert!(!is_believed(&token));
+    fn no_text_is_accepted(token in any::<String>(), parts in prop::collection::vec(any::<Vec<u8>>(), 0..5)) {
+        prop_assert!(!is_accepted(&token));
         let parts: Vec<String> = parts.iter().map(|part| base64(part)).collect();
-        prop_assert!(!is_believed(&parts.join(".")));
+        prop_assert!(!is_accepted(&parts.join(".")));
     }
 
     #[test]
-    fn no_unsigned_token_is_believed(header in json(), claims in json(), signature in any::<Vec<u8>>()) {
+    fn no_unsigned_token_is_accepted(header in json(), claims in json(), signature in any::<Vec<u8>>()) {
         let parts = [header.to_string().into_bytes(), claims.to_string().into_bytes(), signature];
-        prop_assert!(!is_believed(&parts.map(|part| base64(&part)).join(".")));
+        prop_assert!(!is_accepted(&parts.map(|part| base64(&part)).join(".")));
     }
 
     #[test]
@@ -111,16 +111,16 @@ proptest! {
         if let Json::Object(more) = more {
             claims.as_object_mut().unwrap().extend(more);
         }
-        is_believed(&ES256.token("es", &claims));
+        is_accepted(&ES256.token("es", &claims));
     }
 
     #[test]
     fn no_change_to_a_token_goes_unnoticed(at in any::<prop::sample::Index>(), by in 1..128_u8) {
         let mut token = ES256.token("es", &claims(ISSUER)).into_bytes();
-        prop_assert!(is_believed(std::str::from_utf8(&token).unwrap()));
+        prop_assert!(is_accepted(std::str::from_utf8(&token).unwrap()));
         let at = at.index(token.len());
         token[at] = (token[at] + by) % 128;
-        prop_assert!(!is_believed(std::str::from_utf8(&token).unwrap()));
+        prop_assert!(!is_accepted(std::str::from_utf8(&token).unwrap()));
     }
 
     #[test]

@@ -34,7 +34,7 @@ async fn custom(further: Json) -> UserIdentity {
         .identity
 }
 
-/// The identity's attributes are these and the three that every identity has.
+/// Asserts that the identity has these attributes and the three that every identity has.
 #[track_caller]
 fn assert_attributes(identity: &UserIdentity, expected: Json) {
     let mut attributes = identity.attributes().clone();
@@ -70,7 +70,7 @@ async fn oidc_claims_get_convex_names() {
 }
 
 #[tokio::test]
-async fn claims_that_fit_nowhere_are_left_out() {
+async fn invalid_claims_are_skipped() {
     let identity = oidc(json!({
         "$admin": true, "rôle": "x", "ok": 1, "deep": {"$in": 1}, "name": null, "email": 7, "email_verified": "maybe",
         "address": {"country": "UK"}, "updated_at": 1e300, "issuer": "me", "subject": "me", "tokenIdentifier": "me",
@@ -82,7 +82,7 @@ async fn claims_that_fit_nowhere_are_left_out() {
 }
 
 #[tokio::test]
-async fn no_claim_stands_in_for_a_standard_one() {
+async fn no_claim_replaces_a_standard_one() {
     let identity = oidc(
         json!({"emailVerified": true, "email_verified": false, "given_name": "A", "givenName": "B"}),
     );
@@ -105,7 +105,7 @@ async fn custom_claims_are_flattened_and_keep_their_names() {
 }
 
 #[tokio::test]
-async fn flattened_claims_have_a_bound() {
+async fn flattened_claims_are_bounded() {
     let many: serde_json::Map<_, _> = (0..3_000).map(|n| (n.to_string(), n.into())).collect();
     let identity = custom(json!({ "long".repeat(200): many })).await;
     assert_eq!(identity.attributes().len(), 1_024);

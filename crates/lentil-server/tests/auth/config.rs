@@ -26,7 +26,7 @@ fn oidc(provider: Json) -> Json {
 }
 
 #[test]
-fn what_convex_takes_is_taken() {
+fn configurations_of_convex_are_accepted() {
     let good = [
         custom("applicationID", json!("app")),
         custom("jwks", all_keys()),
@@ -41,7 +41,7 @@ fn what_convex_takes_is_taken() {
 }
 
 #[test]
-fn errors_name_the_place_and_what_should_be_there() {
+fn errors_name_the_field_and_the_expected_value() {
     assert_wrong(json!([]), &["the config: expected an object"]);
     assert_wrong(json!({}), &["the config.providers: expected a list"]);
     assert_wrong(

@@ -7,7 +7,7 @@ use crate::fixture::{Fixture, all_keys, but, claims};
 use crate::keys::{ES256, Signer, jwks};
 use crate::provider::{DISCOVERY, JWKS, Provider};
 
-/// A provider with one key, and a token of it that holds for a day.
+/// Starts a provider with one key, and signs a token that is valid for a day.
 async fn provider() -> (Provider, String) {
     let provider = Provider::start(&jwks(&[ES256.jwk("es")])).await;
     let token = ES256.token("es", &lasting(&provider));
@@ -34,7 +34,7 @@ async fn concurrent_verifications_share_a_fetch() {
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_does_not_end_the_fetch_for_others() {
+async fn cancelled_verification_does_not_cancel_the_fetch() {
     let (provider, token) = provider().await;
     provider.takes(Duration::from_millis(50));
     let fixture = Fixture::oidc(&provider);
@@ -47,7 +47,7 @@ async fn whoever_stops_waiting_does_not_end_the_fetch_for_others() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_picked_up_with_one_fetch() {
+async fn rotated_key_is_fetched_once() {
     let (provider, token) = provider().await;
     let fixture = Fixture::oidc(&provider);
     fixture.verify(&token).await.unwrap();
@@ -62,7 +62,7 @@ async fn a_rotated_key_is_picked_up_with_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_replaced_key_is_picked_up_by_tokens_without_a_kid() {
+async fn replaced_key_is_fetched_for_tokens_without_a_kid() {
     let (provider, _) = provider().await;
     let fixture = Fixture::oidc(&provider);
     let unnamed = |key: &Signer| key.token_with(&json!({"alg": "ES256"}), &lasting(&provider));
@@ -83,7 +83,7 @@ async fn a_replaced_key_is_picked_up_by_tokens_without_a_kid() {
 }
 
 #[tokio::test]
-async fn unknown_keys_make_one_fetch_in_ten_seconds() {
+async fn unknown_keys_cause_one_fetch_per_ten_seconds() {
     let (provider, token) = provider().await;
     let fixture = Fixture::custom(&provider, "ES256");
     let refuse = async |times| {
@@ -104,7 +104,7 @@ async fn unknown_keys_make_one_fetch_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_anyway_makes_no_fetch() {
+async fn token_that_is_refused_anyway_causes_no_fetch() {
     let (provider, _) = provider().await;
     let fixture = Fixture::custom(&provider, "ES256");
     let expired = ES256.token("es", &but(&lasting(&provider), "exp", json!(1)));
@@ -119,7 +119,7 @@ async fn a_token_that_is_refused_anyway_makes_no_fetch() {
 }
 
 #[tokio::test]
-async fn keys_are_kept_ten_minutes_or_shorter_if_the_provider_says_so() {
+async fn keys_are_cached_for_ten_minutes_or_the_shorter_max_age() {
     for (headers, kept_s) in [
         ("", 600),
         ("cache-control: max-age=60\r\n", 60),
@@ -139,7 +139,7 @@ async fn keys_are_kept_ten_minutes_or_shorter_if_the_provider_says_so() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_is_refused_once_the_keys_are_old() {
+async fn withdrawn_key_is_refused_once_the_keys_are_old() {
     let (provider, token) = provider().await;
     let fixture = Fixture::oidc(&provider);
     fixture.verify(&token).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_withdrawn_key_is_refused_once_the_keys_are_old() {
 }
 
 #[tokio::test]
-async fn while_the_provider_is_down_its_last_keys_are_used() {
+async fn last_keys_are_used_while_the_provider_is_down() {
     let (provider, token) = provider().await;
     let fixture = Fixture::oidc(&provider);
     fixture.verify(&token).await.unwrap();
@@ -162,7 +162,7 @@ async fn while_the_provider_is_down_its_last_keys_are_used() {
 }
 
 #[tokio::test]
-async fn a_provider_that_hangs_is_waited_for_once() {
+async fn hanging_provider_delays_one_verification() {
     let (provider, token) = provider().await;
     let fixture = Fixture::oidc(&provider);
     fixture.verify(&token).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_provider_that_hangs_is_waited_for_once() {
 }
 
 #[tokio::test]
-async fn without_keys_a_provider_that_fails_is_told_apart_from_a_bad_token() {
+async fn failing_provider_without_keys_is_unavailable_and_not_a_bad_token() {
     let (provider, token) = provider().await;
     provider.fail();
     let fixture = Fixture::oidc(&provider);
@@ -195,7 +195,7 @@ async fn without_keys_a_provider_that_fails_is_told_apart_from_a_bad_token() {
     fixture.verify(&token).await.unwrap();
 }
 
-/// What a verification comes to when the provider answers a path so.
+/// What a verification comes to when the provider responses a path so.
 async fn refusal(path: &str, status: u16, headers: &str, body: &str) -> &'static str {
     let (provider, token) = provider().await;
     provider.serve(path, status, headers, body);
@@ -203,7 +203,7 @@ async fn refusal(path: &str, status: u16, headers: &str, body: &str) -> &'static
 }
 
 #[tokio::test]
-async fn what_is_no_jwks_of_the_issuer_is_not_used() {
+async fn invalid_jwks_is_not_used() {
     const FAILED: &str = "AuthProviderDiscoveryFailed";
     for body in ["no JSON", "[]", "{}", r#"{"keys": {}}"#] {
         assert_eq!(refusal(JWKS, 200, "", body).await, FAILED);
@@ -227,9 +227,9 @@ async fn what_is_no_jwks_of_the_issuer_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_configuration_does_not_lead_to_plain_http_elsewhere() {
+async fn configuration_cannot_lead_to_plain_http_on_other_hosts() {
     let (provider, token) = provider().await;
-    // It leads here after all, but is no loopback address.
+    // The name resolves to this machine, but it is not a loopback address.
     let plain = provider.url(JWKS).replace("127.0.0.1", "0.0.0.0");
     let configuration = json!({"issuer": provider.issuer(), "jwks_uri": plain});
     provider.serve(DISCOVERY, 200, "", &configuration.to_string());
@@ -241,7 +241,7 @@ async fn a_configuration_does_not_lead_to_plain_http_elsewhere() {
 }
 
 #[tokio::test]
-async fn https_is_never_spoken_in_the_clear() {
+async fn https_urls_are_never_fetched_in_the_clear() {
     let (provider, token) = provider().await;
     let (issuer, jwks) = (
         provider.issuer(),

@@ -1,4 +1,4 @@
-//! An authenticator whose time is moved by hand.
+//! An authenticator with a clock that the test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,14 +29,15 @@ impl Fixture {
         }
     }
 
-    /// One that believes this OpenID Connect provider.
+    /// Trusts an OpenID Connect provider.
     pub(crate) fn oidc(provider: &Provider) -> Fixture {
         Fixture::new(&json!({"providers": [{"domain": provider.issuer(), "applicationID": "app"}]}))
     }
 
-    /// One that believes a provider of its own tokens, by the URL of its keys.
+    /// Trusts a `customJwt` provider, by the URL of its keys.
     pub(crate) fn custom(provider: &Provider, algorithm: &str) -> Fixture {
-        let (issuer, jwks) = (provider.issuer(), provider.url(JWKS));
+        let issuer = provider.issuer();
+        let jwks = provider.url(JWKS);
         let provider =
             json!({"type": "customJwt", "issuer": issuer, "jwks": jwks, "algorithm": algorithm});
         Fixture::new(&json!({ "providers": [provider] }))
@@ -50,7 +51,7 @@ impl Fixture {
         self.authenticator.verify(token).await
     }
 
-    /// The error's code; a message that holds the token would be a leak.
+    /// Returns the error's code. Asserts that the message does not reveal the token.
     pub(crate) async fn refusal(&self, token: &str) -> &'static str {
         let error = self.verify(token).await.expect_err("the token is refused");
         assert!(
@@ -65,16 +66,18 @@ impl Fixture {
     }
 }
 
-/// What a token of `issuer` for `app` claims that has a minute left.
+/// Returns the claims of a token of `issuer` for `app` that expires in a minute.
 pub(crate) fn claims(issuer: &str) -> Json {
     json!({"iss": issuer, "sub": "user", "aud": "app", "exp": NOW_S + 60})
 }
 
-/// `claims` with one of them replaced, or left out.
+/// Returns `claims` with one of them replaced, or removed if it is null.
 pub(crate) fn but(claims: &Json, name: &str, claim: Json) -> Json {
     let mut claims = claims.clone();
     match claim {
-        Json::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+        Json::Null => {
+            claims.as_object_mut().unwrap().remove(name);
+        }
         claim => claims[name] = claim,
     }
     claims

@@ -1,4 +1,4 @@
-//! Keys made for the test, and tokens signed with them.
+//! Keys for the tests, and tokens signed with them.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value as Json, json};
 
-/// A key pair, of the algorithm it is named after.
+/// A key pair of the algorithm in its name.
 pub(crate) enum Signer {
     Rs256(RsaKeyPair),
     Es256(EcdsaKeyPair),
@@ -27,7 +27,7 @@ pub(crate) static EDDSA: LazyLock<Signer> =
     LazyLock::new(|| Signer::EdDsa(Ed25519KeyPair::generate().unwrap()));
 
 impl Signer {
-    /// A further key, e.g. one that nobody published.
+    /// Another key, for example one that no provider has published.
     pub(crate) fn es256() -> Signer {
         Signer::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
     }
@@ -51,7 +51,7 @@ impl Signer {
                 json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e})
             }
             Signer::Es256(pair) => {
-                // An uncompressed point: a byte that says so, and its two coordinates.
+                // An uncompressed point: a marker byte and two coordinates.
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
                 json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": base64(x), "y": base64(y)})
             }
@@ -83,7 +83,7 @@ impl Signer {
         }
     }
 
-    /// A token whose header says that it is signed with this algorithm and the key of this name.
+    /// Returns a token whose header names this algorithm and this key.
     pub(crate) fn token(&self, kid: &str, claims: &Json) -> String {
         self.token_with(
             &json!({"alg": self.algorithm(), "kid": kid, "typ": "JWT"}),
@@ -91,14 +91,14 @@ impl Signer {
         )
     }
 
-    /// A token with this header, whatever it says.
+    /// Returns a token with any header.
     pub(crate) fn token_with(&self, header: &Json, claims: &Json) -> String {
         let message = unsigned(header, claims);
         let signature = base64(&self.signature(message.as_bytes()));
         format!("{message}.{signature}")
     }
 
-    /// The public key in the PEM-less form that a confused verifier would take for an HMAC secret.
+    /// Returns the public key in the form that a confused verifier would use as an HMAC secret.
     pub(crate) fn public_der(&self) -> Vec<u8> {
         match self {
             Signer::Rs256(pair) => {
@@ -112,7 +112,7 @@ impl Signer {
     }
 }
 
-/// A token signed with HS256 and this secret.
+/// Returns a token signed with HS256 and this secret.
 pub(crate) fn hs256(secret: &[u8], header: &Json, claims: &Json) -> String {
     let message = unsigned(header, claims);
     let tag = hmac::sign(

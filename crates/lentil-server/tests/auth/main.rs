@@ -1,4 +1,4 @@
-//! Users' tokens: signed with real keys, and published by a provider on a real socket that counts its requests.
+//! Users' tokens, signed with real keys, and a provider on a real socket that counts its requests.
 
 mod any_input;
 mod claims;

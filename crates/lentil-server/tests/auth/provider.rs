@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Serves what it is told to, and counts what it is asked for.
+/// Serves responses that the test sets, and counts requests.
 #[derive(Clone)]
 pub(crate) struct Provider {
     address: SocketAddr,
@@ -20,16 +20,16 @@ pub(crate) struct Provider {
 #[derive(Default)]
 struct Served {
     /// By path: status, further headers, body.
-    answers: HashMap<String, (u16, String, String)>,
-    asked: HashMap<String, usize>,
-    takes: Duration,
+    responses: HashMap<String, (u16, String, String)>,
+    requests: HashMap<String, usize>,
+    delay: Duration,
 }
 
 pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub(crate) const JWKS: &str = "/jwks.json";
 
 impl Provider {
-    /// An OpenID Connect provider with these keys.
+    /// Starts an OpenID Connect provider with these keys.
     pub(crate) async fn start(jwks: &Json) -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = Provider {
@@ -42,7 +42,7 @@ impl Provider {
         let accepting = provider.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(accepting.clone().answer(stream));
+                tokio::spawn(accepting.clone().respond(stream));
             }
         });
         provider
@@ -60,60 +60,60 @@ impl Provider {
         self.serve(JWKS, 200, "", &jwks.to_string());
     }
 
-    /// Answers a path so from now on; each header ends with a line's end.
+    /// Serves this response for a path. Each header ends with a line break.
     pub(crate) fn serve(&self, path: &str, status: u16, headers: &str, body: &str) {
-        self.served.lock().answers.insert(
+        self.served.lock().responses.insert(
             path.to_owned(),
             (status, headers.to_owned(), body.to_owned()),
         );
     }
 
-    /// Answers everything with 500 from now on.
+    /// Serves every path with status 500.
     pub(crate) fn fail(&self) {
         self.served
             .lock()
-            .answers
+            .responses
             .values_mut()
-            .for_each(|answer| answer.0 = 500);
+            .for_each(|response| response.0 = 500);
     }
 
-    /// Thinks so long before each answer.
+    /// Waits for a time before each response.
     pub(crate) fn takes(&self, time: Duration) {
-        self.served.lock().takes = time;
+        self.served.lock().delay = time;
     }
 
-    /// How often a path was asked for.
+    /// Returns the number of requests for a path.
     pub(crate) fn asked(&self, path: &str) -> usize {
         self.served
             .lock()
-            .asked
+            .requests
             .get(path)
             .copied()
             .unwrap_or_default()
     }
 
-    async fn answer(self, mut stream: TcpStream) {
+    async fn respond(self, mut stream: TcpStream) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             match stream.read_u8().await {
-                // A TLS handshake begins so, and is not spoken here.
+                // A TLS handshake begins with this byte. The provider does not support TLS.
                 Err(_) | Ok(0x16) => return,
                 Ok(byte) => head.push(byte),
             }
         }
         let head = String::from_utf8(head).unwrap();
         let path = head.split(' ').nth(1).unwrap().to_owned();
-        let (answer, takes) = {
+        let (response, takes) = {
             let mut served = self.served.lock();
-            *served.asked.entry(path.clone()).or_default() += 1;
-            (served.answers.get(&path).cloned(), served.takes)
+            *served.requests.entry(path.clone()).or_default() += 1;
+            (served.responses.get(&path).cloned(), served.delay)
         };
         tokio::time::sleep(takes).await;
-        let (status, headers, body) = answer.unwrap_or((404, String::new(), String::new()));
+        let (status, headers, body) = response.unwrap_or((404, String::new(), String::new()));
         let length = body.len();
         let text =
             format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
-        // A client that has heard enough hangs up.
+        // A client that has received enough hangs up.
         let _ = stream.write_all(text.as_bytes()).await;
     }
 }

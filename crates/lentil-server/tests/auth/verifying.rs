@@ -9,7 +9,7 @@ async fn oidc() -> (Fixture, Json) {
     (Fixture::oidc(&provider), claims(&provider.issuer()))
 }
 
-/// A provider with its keys in the configuration, and what its tokens claim.
+/// Trusts a provider with its keys in the configuration. Returns the claims of its tokens.
 fn custom(algorithm: &str, keys: Json) -> (Fixture, Json) {
     let provider = json!({"type": "customJwt", "issuer": "https://own.example/", "applicationID": "app",
         "algorithm": algorithm, "jwks": keys});
@@ -47,7 +47,7 @@ async fn inline_keys_may_be_data_urls() {
 }
 
 #[tokio::test]
-async fn a_wrong_signature_is_refused() {
+async fn wrong_signature_is_refused() {
     let (oidc, oidc_claims) = oidc().await;
     let (custom, custom_claims) = custom("ES256", all_keys());
     let stranger = Signer::es256();
@@ -101,7 +101,7 @@ async fn times_are_checked_with_five_seconds_of_leeway() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_issuer_or_for_another_audience_has_no_provider() {
+async fn token_of_another_issuer_or_audience_has_no_provider() {
     let (oidc, claims) = oidc().await;
     let changed = |name, claim| ES256.token("es", &but(&claims, name, claim));
     assert_eq!(
@@ -143,7 +143,7 @@ async fn a_token_of_another_issuer_or_for_another_audience_has_no_provider() {
 }
 
 #[tokio::test]
-async fn a_slash_or_no_scheme_does_not_make_another_issuer() {
+async fn issuers_are_equal_without_their_slash_and_scheme() {
     let (custom, claims) = custom("ES256", all_keys());
     for issuer in ["https://own.example", "https://own.example/", "own.example"] {
         let user = custom
@@ -157,7 +157,7 @@ async fn a_slash_or_no_scheme_does_not_make_another_issuer() {
 }
 
 #[tokio::test]
-async fn the_first_provider_for_the_issuer_and_audience_counts() {
+async fn first_provider_with_the_issuer_and_audience_is_used() {
     let provider = |application: &str, key: Json| {
         json!({"type": "customJwt", "issuer": "own.example", "applicationID": application, "algorithm": "ES256",
             "jwks": jwks(&[key])})
@@ -185,7 +185,7 @@ async fn the_first_provider_for_the_issuer_and_audience_counts() {
 }
 
 #[tokio::test]
-async fn a_named_key_must_be_known() {
+async fn named_key_must_exist() {
     let (oidc, oidc_claims) = oidc().await;
     let (custom, custom_claims) = custom("ES256", all_keys());
     for kid in ["other", ""] {
@@ -208,19 +208,19 @@ async fn a_named_key_must_be_known() {
     );
 }
 
-/// A token of this key that names none.
+/// Returns a token of this key without a key id.
 fn unnamed(key: &Signer, claims: &Json) -> String {
     key.token_with(&json!({"alg": key.algorithm()}), claims)
 }
 
 #[tokio::test]
-async fn a_token_without_a_kid_is_verified_with_the_only_key_that_fits() {
+async fn token_without_a_kid_is_verified_with_the_only_key_of_its_algorithm() {
     let (oidc, oidc_claims) = oidc().await;
     for key in [&*RS256, &*ES256, &*EDDSA] {
         oidc.verify(&unnamed(key, &oidc_claims)).await.unwrap();
         let (custom, claims) = custom(key.algorithm(), all_keys());
         custom.verify(&unnamed(key, &claims)).await.unwrap();
-        // Its own key may have no name either, as `@convex-dev/auth` publishes it.
+        // The published key may also lack an id, as with `@convex-dev/auth`.
         let nameless = jwks(&[but(&key.jwk(""), "kid", Json::Null)]);
         let (custom, claims) = self::custom(key.algorithm(), nameless);
         custom.verify(&unnamed(key, &claims)).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_token_without_a_kid_is_verified_with_the_only_key_that_fits() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_kid_is_refused_if_several_keys_or_none_fit() {
+async fn token_without_a_kid_is_refused_unless_one_key_has_its_algorithm() {
     let several = jwks(&[
         ES256.jwk("one"),
         Signer::es256().jwk("two"),
@@ -257,7 +257,7 @@ async fn a_token_without_a_kid_is_refused_if_several_keys_or_none_fit() {
 }
 
 #[tokio::test]
-async fn keys_for_something_else_do_not_fit_a_token_without_a_kid() {
+async fn keys_for_other_uses_do_not_verify_a_token_without_a_kid() {
     let other = Signer::es256();
     let unfit = |name, value| but(&other.jwk("other"), name, value);
     let keys = [
@@ -277,7 +277,7 @@ async fn keys_for_something_else_do_not_fit_a_token_without_a_kid() {
 }
 
 #[tokio::test]
-async fn the_token_does_not_choose_the_algorithm() {
+async fn token_cannot_choose_the_algorithm() {
     let (oidc, oidc_claims) = oidc().await;
     let (custom, custom_claims) = custom("RS256", all_keys());
     for (fixture, claims) in [(&oidc, &oidc_claims), (&custom, &custom_claims)] {
@@ -302,12 +302,12 @@ async fn the_token_does_not_choose_the_algorithm() {
             );
         }
     }
-    // A key that is there, and a good signature with it; yet the provider has another algorithm.
+    // The key exists and the signature is valid, but the provider has another algorithm.
     assert_eq!(
         custom.refusal(&ES256.token("es", &custom_claims)).await,
         "InvalidAuthHeader"
     );
-    // The header names an algorithm of another kind of key than the one it names.
+    // The header names an algorithm and a key of another type.
     let confused = RS256.token_with(&json!({"alg": "ES256", "kid": "rs"}), &oidc_claims);
     assert_eq!(oidc.refusal(&confused).await, "Unauthenticated");
     let hmac_as_rsa = hs256(
@@ -319,7 +319,7 @@ async fn the_token_does_not_choose_the_algorithm() {
 }
 
 #[tokio::test]
-async fn a_key_is_for_what_it_says_alone() {
+async fn key_is_used_only_as_its_fields_allow() {
     let unfit = [
         but(&ES256.jwk("es"), "use", json!("enc")),
         but(&ES256.jwk("es"), "alg", json!("ES384")),
@@ -343,7 +343,7 @@ async fn a_key_is_for_what_it_says_alone() {
 }
 
 #[tokio::test]
-async fn keys_of_different_kinds_may_share_a_name() {
+async fn keys_of_different_types_may_share_an_id() {
     let (custom, claims) = custom(
         "EdDSA",
         jwks(&[RS256.jwk("k"), Signer::es256().jwk("k"), EDDSA.jwk("k")]),
@@ -352,7 +352,7 @@ async fn keys_of_different_kinds_may_share_a_name() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused() {
+async fn malformed_tokens_are_refused() {
     let (oidc, claims) = oidc().await;
     let good = ES256.token("es", &claims);
     let (message, signature) = good.rsplit_once('.').unwrap();
@@ -387,7 +387,7 @@ async fn what_is_no_token_is_refused() {
 }
 
 #[tokio::test]
-async fn issuer_subject_and_end_are_required() {
+async fn issuer_subject_and_expiry_are_required() {
     let (oidc, claims) = oidc().await;
     for name in ["iss", "sub", "exp"] {
         for claim in [Json::Null, json!(""), json!([1]), json!({})] {

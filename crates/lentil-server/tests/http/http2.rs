@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame, where a well-behaved client would not show the fault.
+//! HTTP/2 with hand-made frames, which no well-behaved client would send.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// A client that sends the frames of the test.
+/// A client that sends the test's frames.
 pub(crate) struct Client(TcpStream);
 
 impl Client {
-    /// Connects, with this window for each stream.
+    /// Connects with this window for each stream.
     pub(crate) async fn connect(running: &Running, window: u32) -> Client {
         let mut client = Client(connect(running).await);
         client
@@ -52,7 +52,7 @@ impl Client {
         self.0.write_all(&[&head, payload].concat()).await.unwrap();
     }
 
-    /// Sends a request's head; `flags` say whether a body follows.
+    /// Sends a request head. `flags` tell whether a body follows.
     pub(crate) async fn request(&mut self, stream: u32, method: &str, path: &str, flags: u8) {
         let mut head = Vec::new();
         // Names 2, 6, 4 and 1 of the static table: `:method`, `:scheme`, `:path`, `:authority`.
@@ -73,7 +73,7 @@ impl Client {
             std::io::Result::Ok(payload)
         };
         let payload = tokio::time::timeout(Duration::from_secs(20), whole);
-        let payload = payload.await.expect("the server says something").ok()?;
+        let payload = payload.await.expect("the server sends something").ok()?;
         let stream = u32::from_be_bytes(head[5..].try_into().unwrap()) & !(1 << 31);
         Some(Frame {
             kind: head[3],
@@ -83,12 +83,12 @@ impl Client {
         })
     }
 
-    /// Reads until the stream ends; returns the bytes of its body, and whether it was reset. Sends a ping and a
-    /// connection's window for each frame, which are not progress.
+    /// Reads until the stream ends. Returns the number of bytes of its body, and whether it was reset. Opens
+    /// the connection's window for each frame, which is not progress of the stream.
     async fn end_of(&mut self, stream: u32) -> (usize, bool) {
         let mut bytes = 0;
         loop {
-            let frame = self.receive().await.expect("the connection is kept");
+            let frame = self.receive().await.expect("the connection is open");
             if frame.kind == DATA {
                 bytes += frame.payload.len();
                 self.send(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()).await;
@@ -106,7 +106,7 @@ impl Client {
     async fn ping_until_end_of(&mut self, stream: u32) -> (usize, bool) {
         for _ in 0..1_000 {
             self.send(PING, 0, 0, &[0; 8]).await;
-            let frame = self.receive().await.expect("the connection is kept");
+            let frame = self.receive().await.expect("the connection is open");
             if frame.stream == stream && frame.kind == RST_STREAM {
                 return (0, true);
             }
@@ -124,7 +124,7 @@ fn impatient_with_bodies() -> ServerOptions {
 }
 
 #[tokio::test]
-async fn a_stream_whose_window_stays_closed_is_reset_and_others_are_not() {
+async fn stream_with_a_closed_window_is_reset_and_others_are_not() {
     let running = start(routes(), impatient_with_bodies()).await;
     let mut client = Client::connect(&running, 0).await;
     client.request(1, "GET", "/big", END_STREAM).await;
@@ -135,7 +135,7 @@ async fn a_stream_whose_window_stays_closed_is_reset_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_window_that_is_opened_step_by_step_is_progress() {
+async fn opening_the_window_in_steps_is_progress() {
     let running = start(routes(), impatient_with_bodies()).await;
     let mut client = Client::connect(&running, 0).await;
     client.request(1, "GET", "/big", END_STREAM).await;
@@ -147,7 +147,7 @@ async fn a_window_that_is_opened_step_by_step_is_progress() {
             .await;
         let goal = received + step;
         while received < goal {
-            let frame = client.receive().await.expect("the connection is kept");
+            let frame = client.receive().await.expect("the connection is open");
             assert_ne!(frame.kind, RST_STREAM, "after {received} bytes");
             if frame.kind == DATA {
                 received += frame.payload.len();
@@ -158,7 +158,7 @@ async fn a_window_that_is_opened_step_by_step_is_progress() {
 }
 
 #[tokio::test]
-async fn empty_frames_do_not_keep_a_body_going() {
+async fn empty_frames_are_not_progress_of_a_body() {
     let running = start(routes(), impatient_with_bodies()).await;
     let mut client = Client::connect(&running, 1 << 20).await;
     client.request(1, "POST", "/repeat", 0).await;
@@ -166,7 +166,7 @@ async fn empty_frames_do_not_keep_a_body_going() {
     for _ in 0..1_000 {
         client.send(DATA, 0, 1, b"").await;
         client.send(PING, 0, 0, &[0; 8]).await;
-        let frame = client.receive().await.expect("the connection is kept");
+        let frame = client.receive().await.expect("the connection is open");
         if frame.stream == 1 {
             status = Some((frame.kind, frame.payload.first().copied()));
             break;
@@ -182,7 +182,7 @@ async fn empty_frames_do_not_keep_a_body_going() {
 }
 
 #[tokio::test]
-async fn a_connection_without_requests_ends_like_one_of_http_1() {
+async fn idle_http2_connection_times_out() {
     let running = start(routes(), impatient()).await;
     let mut client = Client::connect(&running, 1 << 20).await;
     let mut has_gone_away = false;

@@ -1,4 +1,4 @@
-//! The shares of one client's address.
+//! The limits of one client's address.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{HELLO, Running, ask, connect, rest, routes, start};
 
-/// A connection from another of the machine's own addresses.
+/// Connects from another loopback address.
 async fn connect_from(address: &str, running: &Running) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     let address: SocketAddr = format!("{address}:0").parse().unwrap();
@@ -24,7 +24,7 @@ fn two_connections() -> ServerOptions {
 }
 
 #[tokio::test]
-async fn an_address_has_its_share_of_the_connections_and_others_are_served() {
+async fn address_has_a_limit_of_connections_and_others_are_served() {
     let running = start(routes(), two_connections()).await;
     let mut first = connect(&running).await;
     let mut second = connect(&running).await;
@@ -40,7 +40,7 @@ async fn an_address_has_its_share_of_the_connections_and_others_are_served() {
     let mut other = connect_from("127.0.0.2", &running).await;
     assert!(ask(&mut other, HELLO).await.ends_with("hello"));
     drop(first);
-    // Its place is free once the server has seen the end.
+    // Its unit is free once the server has noticed the end.
     loop {
         let mut next = connect(&running).await;
         if next.write_all(HELLO.as_bytes()).await.is_ok() {
@@ -54,7 +54,7 @@ async fn an_address_has_its_share_of_the_connections_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn the_connections_of_a_trusted_proxy_are_not_counted() {
+async fn connections_of_a_trusted_proxy_are_not_limited() {
     let options = ServerOptions {
         trusted_proxies: "127.0.0.1".parse().unwrap(),
         ..two_connections()
@@ -66,7 +66,7 @@ async fn the_connections_of_a_trusted_proxy_are_not_counted() {
         assert!(ask(&mut connection, HELLO).await.ends_with("hello"));
         connections.push(connection);
     }
-    // The clients behind it are counted one by one where each has its own connection.
+    // Behind the proxy, the WebSockets of each client are limited.
     let upgrade = "GET /api/sync HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     for (client, status) in [
         ("192.0.2.1", "101"),
@@ -76,10 +76,10 @@ async fn the_connections_of_a_trusted_proxy_are_not_counted() {
     ] {
         let mut socket = connect(&running).await;
         let request = format!("{upgrade}x-forwarded-for: {client}\r\n\r\n");
-        let answer = ask(&mut socket, &request).await;
+        let response = ask(&mut socket, &request).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{answer}"
+            response.starts_with(&format!("HTTP/1.1 {status}")),
+            "{response}"
         );
         connections.push(socket);
     }

@@ -1,18 +1,22 @@
-//! The shutdown, with clients that do nothing more.
+//! The shutdown: running requests finish, and idle or slow clients do not hold it up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, StatusCode};
 use lentil_server::{Drained, ServerOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::http2::Client;
 use crate::{HELLO, ask, connect, rest, routes, start};
 
-/// Far less than the time that running requests have.
+/// Far less than the drain timeout.
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn no_idle_client_holds_up_the_shutdown() {
+async fn idle_clients_do_not_hold_up_the_shutdown() {
     let options = ServerOptions {
         drain_timeout: Duration::from_secs(60),
         ..ServerOptions::default()
@@ -40,11 +44,11 @@ async fn no_idle_client_holds_up_the_shutdown() {
     closed_window.request(1, "GET", "/big", 1).await;
     let mut half_body = Client::connect(&running, 1 << 20).await;
     half_body.request(1, "POST", "/repeat", 0).await;
-    // They all reach the server before it stops.
+    // All bytes reach the server before it shuts down.
     tokio::time::sleep(Duration::from_millis(200)).await;
     running.stop.send(()).unwrap();
     let served = tokio::time::timeout(SOON, running.served).await;
-    let drained = served.expect("the server stops soon").unwrap();
+    let drained = served.expect("the server shuts down soon").unwrap();
     assert_eq!(drained, Drained { cut: 0 });
     drop((clients, kept, idle, closed_window, half_body));
 }
@@ -71,7 +75,63 @@ async fn trickling_body_does_not_hold_up_the_shutdown() {
     let response = rest(&mut reader).await;
     assert!(response.starts_with("HTTP/1.1 503"), "{response}");
     let served = tokio::time::timeout(SOON, running.served).await;
-    let drained = served.expect("the server stops soon").unwrap();
+    let drained = served.expect("the server shuts down soon").unwrap();
     assert_eq!(drained, Drained { cut: 0 });
     trickle.await.unwrap();
+}
+
+#[tokio::test]
+async fn running_request_finishes_during_the_shutdown_and_new_ones_are_refused() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (has_begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let slow = move |_ctx: &ActionCtx, _request: Request| {
+        let (begun, go_on) = (Arc::clone(&has_begun), Arc::clone(&may_go_on));
+        async move {
+            begun.notify_one();
+            go_on.notified().await;
+            Ok(Response::text(StatusCode::OK, "finished"))
+        }
+    };
+    let running = start(
+        HttpRouter::new().route(Method::GET, "/slow", slow),
+        ServerOptions::default(),
+    )
+    .await;
+    let mut stream = connect(&running).await;
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
+    begun.notified().await;
+    running.stop.send(()).unwrap();
+    while TcpStream::connect(running.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    go_on.notify_one();
+    assert!(rest(&mut stream).await.ends_with("finished"));
+    assert_eq!(running.served.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn request_that_does_not_finish_is_cut_at_the_deadline() {
+    async fn forever(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+        std::future::pending().await
+    }
+    let options = ServerOptions {
+        drain_timeout: Duration::from_millis(100),
+        ..ServerOptions::default()
+    };
+    let running = start(
+        HttpRouter::new().route(Method::GET, "/forever", forever),
+        options,
+    )
+    .await;
+    let mut stream = connect(&running).await;
+    stream
+        .write_all(b"GET /forever HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    running.stop.send(()).unwrap();
+    assert_eq!(running.served.await.unwrap(), Drained { cut: 1 });
 }

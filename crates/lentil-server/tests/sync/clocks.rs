@@ -31,7 +31,7 @@ fn connect(client_ts: Json) -> Json {
 }
 
 #[tokio::test]
-async fn a_transition_has_the_clients_clock_skew_and_the_servers_time() {
+async fn transition_has_the_clock_skew_and_the_server_time() {
     let server = Running::start().await;
     let now_ms = server.backend.runtime().await.now_ms();
     for (ahead_ms, skew_ms) in [(1500.4, 1500), (-86_400_000.0, -86_400_000)] {
@@ -43,7 +43,7 @@ async fn a_transition_has_the_clients_clock_skew_and_the_servers_time() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_time_has_no_clock_skew() {
+async fn client_without_a_clock_has_no_clock_skew() {
     let server = Running::start().await;
     for client_ts in [json!(null), json!(0)] {
         let transition = first_transition(&server, &[connect(client_ts)]).await;

@@ -57,7 +57,7 @@ async fn close_frame(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_sends_no_connect_is_sent_away() {
+async fn client_without_connect_is_closed() {
     let server = Running::start().await;
     let mut stream = connect(&server).await;
     let began = Instant::now();
@@ -72,7 +72,7 @@ async fn a_client_that_sends_no_connect_is_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pings_do_not_keep_half_a_message_alive() {
+async fn pings_are_not_progress_of_a_message() {
     let server = Running::start().await;
     let mut stream = connect(&server).await;
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();
@@ -95,7 +95,7 @@ async fn pings_do_not_keep_half_a_message_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_comes_slowly_is_taken() {
+async fn slow_message_is_accepted() {
     let server = Running::start().await;
     let mut stream = connect(&server).await;
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_message_that_comes_slowly_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_keeps_pinging_does_not_delay_the_shutdown() {
+async fn pinging_client_does_not_hold_up_the_shutdown() {
     let server = Running::start().await;
     let mut stream = connect(&server).await;
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();

@@ -31,7 +31,7 @@ fn stray() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn strays_end_one_connection_at_most() {
+fn stray_messages_end_at_most_one_connection() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
