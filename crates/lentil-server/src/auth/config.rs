@@ -3,7 +3,8 @@ use std::sync::Arc;
 use http::Uri;
 use serde_json::{Map, Value as Json};
 
-use super::key_set::{Algorithm, KeySet};
+use super::algorithm::Algorithm;
+use super::key_set::KeySet;
 use super::provider::{KeyLocation, KeySource, Provider, ProviderKind, issuer_url};
 use super::{data_url, fetch};
 

@@ -1,57 +1,9 @@
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations,
-    PublicKeyUse,
-};
+use jsonwebtoken::jwk::{CommonParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use serde_json::Value as Json;
 
+use super::algorithm::Algorithm;
 use super::token::Token;
-
-/// The signature algorithms of tokens. Each has its own type of key, so a key has one algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    /// RSA (PKCS #1 v1.5) with SHA-256 and keys of at least 2,048 bits.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl Algorithm {
-    /// Returns the algorithm of this name in headers, keys and the configuration.
-    pub(super) fn named(name: &str) -> Option<Algorithm> {
-        match name {
-            "RS256" => Some(Algorithm::Rs256),
-            "ES256" => Some(Algorithm::Es256),
-            "EdDSA" => Some(Algorithm::EdDsa),
-            _ => None,
-        }
-    }
-
-    fn of(key: &Jwk) -> Option<Algorithm> {
-        match &key.algorithm {
-            AlgorithmParameters::RSA(_) => Some(Algorithm::Rs256),
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-                Some(Algorithm::Es256)
-            }
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-                Some(Algorithm::EdDsa)
-            }
-            _ => None,
-        }
-    }
-}
-
-impl From<Algorithm> for jsonwebtoken::Algorithm {
-    fn from(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-        match algorithm {
-            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        }
-    }
-}
 
 /// A provider's public keys.
 #[derive(Debug)]
@@ -142,7 +94,7 @@ impl KeySet {
 impl Key {
     fn parse(jwk: &Json) -> Option<Key> {
         let jwk: Jwk = serde_json::from_value(jwk.clone()).ok()?;
-        let algorithm = Algorithm::of(&jwk)?;
+        let algorithm = Algorithm::of_key(&jwk)?;
         if !may_verify(&jwk.common, algorithm) {
             return None;
         }

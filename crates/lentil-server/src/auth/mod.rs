@@ -16,6 +16,7 @@
 //! algorithm is refused. So an attacker can use neither `none`, nor a public key as the secret of a
 //! symmetric algorithm.
 
+mod algorithm;
 mod authenticator;
 mod claims;
 mod config;

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use http::Uri;
 
+use super::algorithm::Algorithm;
 use super::error::AuthError;
-use super::key_set::{Algorithm, KeySet};
+use super::key_set::KeySet;
 use super::token::Token;
 
 /// The most by which the clocks of a provider and this machine may differ.

@@ -1,8 +1,8 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value as Json};
 
+use super::algorithm::Algorithm;
 use super::error::AuthError;
-use super::key_set::Algorithm;
 
 /// Far above the length of real tokens. A longer one would cost time to parse.
 const MAX_TOKEN_BYTES: usize = 64 << 10;

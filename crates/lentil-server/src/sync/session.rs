@@ -19,7 +19,6 @@ use super::pending_responses::PendingResponses;
 use super::queries::Queries;
 use super::session_record::SessionRecord;
 use super::socket::{Reading, Socket, SocketEvent};
-use super::upgrade::Upgrade;
 use crate::audience::Audience;
 use crate::server::Server;
 
@@ -33,16 +32,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The length above which a transition is sent in chunks, and the length of each chunk.
 const CHUNK_BYTES: usize = 5_000_000;
 
+/// The client of a sync connection.
+pub(super) struct SyncClient {
+    pub(super) address: IpAddr,
+    /// The source of the client's calls.
+    pub(super) source: CallSource,
+    /// Whether the client assembles transitions from chunks.
+    pub(super) takes_chunks: bool,
+}
+
 /// One sync connection of a client.
 pub(super) struct Session<S> {
     server: Arc<Server>,
     account: Account,
     socket: Socket<S>,
-    /// The client's address.
-    client: IpAddr,
-    /// The source of the client's calls.
-    source: CallSource,
-    takes_chunks: bool,
+    client: SyncClient,
     signed_in: SignedIn,
     queries: Queries,
     calls: Calls,
@@ -58,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         server: Arc<Server>,
         socket: Socket<S>,
         account: Account,
-        upgrade: &Upgrade,
+        client: SyncClient,
     ) -> Session<S> {
         let signed_in = SignedIn::default();
         let audience = Audience::of(&server, &signed_in.identity);
@@ -67,9 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             server,
             account,
             socket,
-            client: upgrade.client,
-            source: upgrade.source.clone(),
-            takes_chunks: upgrade.takes_chunks,
+            client,
             signed_in,
             queries,
             calls: Calls::default(),
@@ -218,7 +220,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.queries.check_identity_version(base_version)?;
                 let sent_version = self.queries.sent_identity_version();
                 self.signed_in =
-                    auth::authenticate(&self.server, self.client, token, sent_version).await?;
+                    auth::authenticate(&self.server, self.client.address, token, sent_version)
+                        .await?;
                 let identity = self.signed_in.identity.clone();
                 let audience = Audience::of(&self.server, &identity);
                 self.queries.set_identity(identity, audience);
@@ -264,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             FunctionPath::parse(path).map_err(|error| CloseReason::fatal(error.to_string()))?;
         let runtime = &self.server.runtime;
         let id = self.record.request_id_of_call(runtime, request_id);
-        let source = self.source.clone().with_request_id(id);
+        let source = self.client.source.clone().with_request_id(id);
         let identity = self.signed_in.identity.clone();
         let mut call = FunctionCall::new(path, args, identity).with_source(source);
         if kind == FunctionKind::Mutation {
@@ -360,7 +363,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Ok(());
         };
         let text = transition.to_json();
-        if self.takes_chunks && text.len() > CHUNK_BYTES {
+        if self.client.takes_chunks && text.len() > CHUNK_BYTES {
             let id = self.server.runtime.new_request_id().to_string();
             self.socket.send_chunks(Chunks::new(text, &id, CHUNK_BYTES));
         } else {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::session::Session;
+use super::session::{Session, SyncClient};
 use super::socket::Socket;
 use crate::error::ApiError;
 use crate::peer::share_address;
@@ -30,21 +30,16 @@ pub(crate) type UpgradeSlot = Mutex<Option<Upgrade>>;
 
 /// The beginning of a sync WebSocket on a connection.
 pub(crate) struct Upgrade {
-    /// The client's address.
-    pub(super) client: IpAddr,
-    /// One of the WebSockets that the client may have.
-    _share: Share<IpAddr>,
-    /// Whether the client assembles transitions from chunks.
-    pub(super) takes_chunks: bool,
-    /// The source of the client's calls.
-    pub(super) source: CallSource,
+    client: SyncClient,
+    /// One of the WebSockets that the client may have. The connection returns it when it ends.
+    share: Share<IpAddr>,
 }
 
 /// Responds to a request for the WebSocket, and leaves the upgrade in `slot`.
 pub(crate) fn accept(
     server: &Server,
     request: &Parts,
-    client: IpAddr,
+    address: IpAddr,
     source: CallSource,
     slot: &UpgradeSlot,
 ) -> Result<Response<Body>, ApiError> {
@@ -54,13 +49,15 @@ pub(crate) fn accept(
     };
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
         .expect("base64 is a valid header value");
-    let share = server.shares.sockets.take(share_address(client));
+    let share = server.shares.sockets.take(share_address(address));
     let share = share.ok_or_else(ApiError::too_many_connections)?;
     *slot.lock() = Some(Upgrade {
-        client,
-        _share: share,
-        takes_chunks: takes_chunks(request.uri.path()),
-        source: source.with_caller(Caller::SyncWorker),
+        client: SyncClient {
+            address,
+            source: source.with_caller(Caller::SyncWorker),
+            takes_chunks: takes_chunks(request.uri.path()),
+        },
+        share,
     });
 
     let mut response = Response::new(Body::empty());
@@ -121,10 +118,12 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     account: Account,
 ) {
     let socket = Socket::new(stream, read, account.clone(), &server.progress);
-    let session = Session::new(server, socket, account, &upgrade);
+    let Upgrade { client, share } = upgrade;
+    let session = Session::new(server, socket, account, client);
     let (socket, reason) = session.run().await;
     tracing::debug!(?reason, "a sync connection ended");
     socket.close(&reason).await;
+    drop(share);
 }
 
 #[cfg(test)]

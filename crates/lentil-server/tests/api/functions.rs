@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::application::Running;
-use crate::{push, post, send};
+use crate::{post, push, send};
 
 #[tokio::test]
 async fn functions_are_called_by_kind_and_by_any_spelling() {

@@ -41,7 +41,9 @@ async fn send(
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
-    let (head, body) = response.split_once("\r\n\r\n").expect("a response has a head");
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .expect("a response has a head");
     let body = serde_json::from_str(body).unwrap_or_else(|_| Json::from(body));
     HttpResponse {
         status: head[9..12].parse().unwrap(),

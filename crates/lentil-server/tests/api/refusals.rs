@@ -177,7 +177,11 @@ async fn other_methods_are_refused_with_the_allowed_ones() {
         let response = send(&server, "PUT", target, &[], "").await;
         assert_eq!(response.status, 405, "{target}");
         let header = format!("\r\nallow: {allowed}\r\n");
-        assert!(response.head.contains(&header), "{target}: {}", response.head);
+        assert!(
+            response.head.contains(&header),
+            "{target}: {}",
+            response.head
+        );
     }
     server.end().await;
 }

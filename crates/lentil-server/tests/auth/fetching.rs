@@ -195,7 +195,7 @@ async fn failing_provider_without_keys_is_unavailable_and_not_a_bad_token() {
     fixture.verify(&token).await.unwrap();
 }
 
-/// What a verification comes to when the provider responses a path so.
+/// Returns the code with which a token is refused if the provider serves this response.
 async fn refusal(path: &str, status: u16, headers: &str, body: &str) -> &'static str {
     let (provider, token) = provider().await;
     provider.serve(path, status, headers, body);

@@ -32,7 +32,9 @@ impl RequestedRange {
         match self {
             RequestedRange::All => Vec::new(),
             RequestedRange::From(first) => format!("range: bytes={first}-\r\n").into_bytes(),
-            RequestedRange::FromTo(first, last) => format!("range: bytes={first}-{last}\r\n").into_bytes(),
+            RequestedRange::FromTo(first, last) => {
+                format!("range: bytes={first}-{last}\r\n").into_bytes()
+            }
             RequestedRange::Last(count) => format!("range: bytes=-{count}\r\n").into_bytes(),
             RequestedRange::Other(value) => [b"range: ", &value[..], b"\r\n"].concat(),
         }
@@ -63,7 +65,13 @@ fn path() -> impl Strategy<Value = Option<String>> {
     prop_oneof![8 => Just(None), 1 => "[!-\"$-~]{0,50}".prop_map(Some), 1 => "[0-9a-f-]{36}".prop_map(Some)]
 }
 
-fn check_download(response: &HttpResponse, method: &str, requested: &RequestedRange, is_plain: bool, content: &[u8]) {
+fn check_download(
+    response: &HttpResponse,
+    method: &str,
+    requested: &RequestedRange,
+    is_plain: bool,
+    content: &[u8],
+) {
     let status = response.status;
     assert!(
         matches!(status, 200 | 206 | 304 | 400 | 404 | 405 | 412 | 416),

@@ -8,7 +8,7 @@ mod uploads;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lentil::{Document, Schema, StoredFile};
+use lentil::Schema;
 use lentil_server::{Listeners, ServerOptions, serve};
 use lentil_testing::TestBackend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

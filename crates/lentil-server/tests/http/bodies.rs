@@ -205,7 +205,11 @@ async fn chunked_body_with_a_length_gets_one_response_and_ends_the_connection() 
             let sent = format!("{before}{}", ambiguous("/repeat", lengths));
             stream.write_all(sent.as_bytes()).await.unwrap();
             let response = rest(&mut stream).await;
-            assert_eq!(response.matches("HTTP/1.1 200").count(), responses, "{response}");
+            assert_eq!(
+                response.matches("HTTP/1.1 200").count(),
+                responses,
+                "{response}"
+            );
             assert!(response.ends_with("\r\n\r\nok"), "{response}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lentil::{ActionCtx, Body, HttpRouter, Method, Request, Response, Result, StatusCode};
+use lentil::{ActionCtx, Body, HttpRouter, Method, Request, Response, Result};
 use lentil_server::ServerOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -7,15 +7,14 @@ mod shares;
 mod shutdown;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use lentil::{ActionCtx, Body, HttpRouter, Method, Request, Response, Result, Schema, StatusCode};
+use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, Schema, StatusCode};
 use lentil_server::{Drained, Listeners, ServerOptions, serve};
 use lentil_testing::TestBackend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 async fn hello(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
