@@ -32,7 +32,6 @@ const UNCHECKED: &[&str] = &[
     "crates/lentil-call",
     "crates/lentil-database",
     "crates/lentil-runtime",
-    "crates/lentil-server",
 ];
 
 /// Returns a line for each rejected phrase.
