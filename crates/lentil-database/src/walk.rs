@@ -1,6 +1,6 @@
 use lentil_call::{Error, Result};
 use lentil_store::{IndexRef, Order, Row};
-use lentil_values::{Interval, successor};
+use lentil_values::Interval;
 
 use crate::Transaction;
 use crate::transaction::covered;
@@ -143,16 +143,9 @@ impl Walk {
         } else if let Some(last) = last {
             let read = covered(&self.rest, self.order, Some(last));
             transaction.record_interval(self.index, read);
-            self.pass(last.key.as_bytes());
+            self.order.advance(&mut self.rest, &last.key);
+            self.done |= self.rest.is_empty();
         }
-    }
-
-    fn pass(&mut self, key: &[u8]) {
-        match self.order {
-            Order::Asc => self.rest.start = successor(key),
-            Order::Desc => self.rest.end = Some(key.to_vec()),
-        }
-        self.done |= self.rest.is_empty();
     }
 }
 

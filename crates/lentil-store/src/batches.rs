@@ -5,10 +5,11 @@ use crate::{IndexRef, Order, Row, Snapshot, StoreError};
 /// A scan of an index in batches, so that no read takes long or returns much.
 pub struct Batches {
     index: IndexRef,
-    /// The part of the interval that was not read yet; `None` at the end.
-    rest: Option<Interval>,
+    /// The part of the interval that was not read yet.
+    rest: Interval,
     order: Order,
     size: usize,
+    is_done: bool,
 }
 
 impl Batches {
@@ -17,9 +18,10 @@ impl Batches {
         debug_assert!(size > 0);
         Batches {
             index,
-            rest: Some(interval),
+            rest: interval,
             order,
             size,
+            is_done: false,
         }
     }
 
@@ -31,16 +33,17 @@ impl Batches {
         &mut self,
         snapshot: &mut dyn Snapshot,
     ) -> Result<Option<Vec<Row>>, StoreError> {
-        let Some(rest) = &self.rest else {
+        if self.is_done {
+            return Ok(None);
+        }
+        let rows = snapshot
+            .scan(self.index, &self.rest, self.order, self.size)
+            .await?;
+        self.is_done = rows.len() < self.size;
+        let Some(last) = rows.last() else {
             return Ok(None);
         };
-        let rows = snapshot
-            .scan(self.index, rest, self.order, self.size)
-            .await?;
-        self.rest = match rows.last() {
-            Some(last) if rows.len() == self.size => Some(self.order.rest_after(rest, &last.key)),
-            _ => None,
-        };
-        Ok((!rows.is_empty()).then_some(rows))
+        self.order.advance(&mut self.rest, &last.key);
+        Ok(Some(rows))
     }
 }

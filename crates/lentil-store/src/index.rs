@@ -44,14 +44,12 @@ pub enum Order {
 }
 
 impl Order {
-    /// Returns the part of `interval` that a scan in this order has left after it has read `key`.
-    pub fn rest_after(self, interval: &Interval, key: &IndexKey) -> Interval {
-        let mut rest = interval.clone();
+    /// Shrinks `interval` to the part that a scan in this order has left after it has read `key`.
+    pub fn advance(self, interval: &mut Interval, key: &IndexKey) {
         match self {
-            Order::Asc => rest.start = successor(key.as_bytes()),
-            Order::Desc => rest.end = Some(key.as_bytes().to_vec()),
+            Order::Asc => interval.start = successor(key.as_bytes()),
+            Order::Desc => interval.end = Some(key.as_bytes().to_vec()),
         }
-        rest
     }
 }
 

@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 
 use lentil_store::{IndexRef, Order, StoreError, StoredDocument};
-use lentil_values::{DocumentId, IndexKey, Interval, successor};
+use lentil_values::{DocumentId, IndexKey, Interval};
 use rusqlite::{Connection, Row, Rows};
 
 use super::document_table::{COLUMNS, DocumentTable};
@@ -51,12 +51,9 @@ impl Scan {
 
     /// Returns the scan of the entries after these rows.
     fn after(mut self, rows: &[lentil_store::Row]) -> Option<Scan> {
-        let last = rows.last()?.key.as_bytes();
+        let last = rows.last()?;
         self.limit -= rows.len();
-        match self.order {
-            Order::Asc => self.interval.start = successor(last),
-            Order::Desc => self.interval.end = Some(last.to_vec()),
-        }
+        self.order.advance(&mut self.interval, &last.key);
         Some(self)
     }
 
