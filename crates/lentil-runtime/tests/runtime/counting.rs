@@ -1,4 +1,4 @@
-use lentil::{Code, Document, Limits};
+use lentil::{Code, Document, Limits, QueryCtx, Result};
 
 use crate::fixture::*;
 
@@ -133,4 +133,25 @@ async fn an_index_that_is_not_declared_cannot_be_counted() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidQuery);
+}
+
+async fn count(ctx: &mut QueryCtx, (): ()) -> Result<usize> {
+    ctx.db.query(Task::all()).count().await
+}
+
+async fn largest_count(_ctx: &mut QueryCtx, (): ()) -> Result<usize> {
+    Ok(usize::MAX)
+}
+
+#[tokio::test]
+async fn a_function_returns_a_count_that_is_an_exact_number() {
+    let functions = functions()
+        .query("count", count)
+        .query("largestCount", largest_count);
+    let t = lentil_testing::TestBackend::new(schema()).functions(functions);
+    fill(&t, "ada", [1.0, 2.0]).await;
+    assert_eq!(t.run_query(count, ()).await.unwrap(), 2);
+
+    let error = t.run_query(largest_count, ()).await.unwrap_err();
+    assert_eq!(error.code(), Code::ReturnsValidation);
 }
