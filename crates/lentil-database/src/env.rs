@@ -4,7 +4,7 @@ use lentil_call::{Limits, Seeds};
 use lentil_store::Clock;
 use lentil_values::{DocumentId, InternalId, TableNumber};
 
-use crate::{CreationTimes, SkippedDocuments, Tables};
+use crate::{CreationTimes, LargeReads, SkippedDocuments, Tables};
 
 /// Everything that transactions need beside the store: limits, tables, time and ids.
 pub struct DatabaseEnv {
@@ -12,6 +12,8 @@ pub struct DatabaseEnv {
     pub limits: Limits,
     /// The tables of the application and of the system.
     pub tables: Tables,
+    /// The permits of queries that read much.
+    pub large_reads: LargeReads,
     /// The source of the time.
     pub clock: Arc<dyn Clock>,
     /// The source of randomness.

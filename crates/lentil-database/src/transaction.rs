@@ -1,15 +1,16 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use lentil_call::{Error, Result, store_error};
+use lentil_call::{Code, Error, Result, store_error};
 use lentil_store::conflict::ReadSet;
 use lentil_store::{
     Catalog, IndexRef, Order, Row, Snapshot, StoreError, StoredDocument, WriteBuffer, WriteSet,
 };
 use lentil_values::{DocumentId, Interval, successor};
 
+use crate::large_reads::BYTES_WITHOUT_PERMIT;
 use crate::usage::{ReadsLeft, Usage, Written};
-use crate::{DatabaseEnv, Journal};
+use crate::{DatabaseEnv, Journal, ReadBudget};
 
 /// What a query or a mutation reads through, and a mutation buffers its writes in.
 ///
@@ -21,10 +22,23 @@ pub struct Transaction {
     /// When the call began, in milliseconds with a fraction; `ctx.now()` returns the whole ones.
     pub now_ms: f64,
     usage: Usage,
+    read_budget: ReadBudget,
     pub(crate) journal: Journal,
     /// For each nested mutation that is running, the writes counted when it began.
     savepoints: Vec<Written>,
     conflict: bool,
+}
+
+/// The parts of a query's transaction after the query.
+pub struct FinishedQuery {
+    /// The snapshot, for another query.
+    pub snapshot: Box<dyn Snapshot>,
+    /// The intervals that the query read.
+    pub read_set: ReadSet,
+    /// The end of the page that it read.
+    pub journal: Journal,
+    /// The permit that it took, or that it must execute again with one.
+    pub read_budget: ReadBudget,
 }
 
 enum View {
@@ -46,12 +60,13 @@ impl Transaction {
         env: Arc<DatabaseEnv>,
         snapshot: Box<dyn Snapshot>,
         journal: Journal,
+        read_budget: ReadBudget,
     ) -> Transaction {
         let view = View::Query {
             snapshot,
             read_set: ReadSet::default(),
         };
-        Transaction::over(view, env, journal)
+        Transaction::over(view, env, journal, read_budget)
     }
 
     /// Returns the transaction of a mutation; `catalog` is the store's.
@@ -66,16 +81,22 @@ impl Transaction {
             buffer,
             read: HashMap::default(),
         };
-        Transaction::over(view, env, Journal::default())
+        Transaction::over(view, env, Journal::default(), ReadBudget::Unlimited)
     }
 
-    fn over(view: View, env: Arc<DatabaseEnv>, journal: Journal) -> Transaction {
+    fn over(
+        view: View,
+        env: Arc<DatabaseEnv>,
+        journal: Journal,
+        read_budget: ReadBudget,
+    ) -> Transaction {
         let now_ms = env.now_ms();
         Transaction {
             view,
             env,
             now_ms,
             usage: Usage::default(),
+            read_budget,
             journal,
             savepoints: Vec::new(),
             conflict: false,
@@ -142,8 +163,7 @@ impl Transaction {
         self.usage.read_range(&self.env.limits)?;
         let found = self.get_uncounted(id).await?;
         if let Some(document) = &found {
-            self.usage
-                .read_document(size_of(document), &self.env.limits)?;
+            self.charge_document(document)?;
         }
         Ok(found)
     }
@@ -234,7 +254,29 @@ impl Transaction {
     /// Counts a document that was read against the limits.
     pub fn charge_document(&mut self, document: &StoredDocument) -> Result<()> {
         self.usage
-            .read_document(size_of(document), &self.env.limits)
+            .read_document(size_of(document), &self.env.limits)?;
+        if self.usage.bytes_read() > BYTES_WITHOUT_PERMIT {
+            self.permit_large_reads()?;
+        }
+        Ok(())
+    }
+
+    /// Takes a permit for a query that turns out to be large.
+    #[cold]
+    fn permit_large_reads(&mut self) -> Result<()> {
+        if matches!(self.read_budget, ReadBudget::Small) {
+            self.read_budget = match self.env.large_reads.try_acquire() {
+                Some(permit) => ReadBudget::Permitted(permit),
+                None => ReadBudget::Exceeded,
+            };
+        }
+        match self.read_budget {
+            ReadBudget::Exceeded => Err(Error::new(
+                Code::Overloaded,
+                "too many large queries execute now; this one executes again when another ends",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
@@ -306,9 +348,14 @@ impl Transaction {
     }
 
     /// Returns the parts of a query's transaction.
-    pub fn into_query(self) -> (Box<dyn Snapshot>, ReadSet, Journal) {
+    pub fn into_query(self) -> FinishedQuery {
         match self.view {
-            View::Query { snapshot, read_set } => (snapshot, read_set, self.journal),
+            View::Query { snapshot, read_set } => FinishedQuery {
+                snapshot,
+                read_set,
+                journal: self.journal,
+                read_budget: self.read_budget,
+            },
             View::Mutation { .. } => unreachable!("a query's transaction stays one"),
         }
     }

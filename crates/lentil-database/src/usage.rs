@@ -31,6 +31,10 @@ impl Usage {
         within(self.bytes_read, limits.bytes_read, "bytes read")
     }
 
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.bytes_read
+    }
+
     pub(crate) fn count_entries(&mut self, entries: usize, limits: &Limits) -> Result<()> {
         self.entries_counted += entries;
         within(

@@ -13,9 +13,10 @@ use lentil_call::{
     CallSource, Caller, Code, Error, FunctionKind, FunctionPath, Identity, Limits, Log, Random,
     RequestId, Result, Seeds, Visibility,
 };
-use lentil_database::{DatabaseEnv, Tables, TransactionCell};
+use lentil_database::{DatabaseEnv, LargeReadPermit, Tables, TransactionCell};
 use lentil_store::{Store, Timestamp};
 use lentil_values::{Object, ObjectValidator, Validator, Value};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -144,6 +145,8 @@ pub(crate) struct Call {
     pub(crate) execution: ExecutionId,
     /// The execution that made this call; `None` for a call from outside.
     parent: Option<ExecutionId>,
+    /// The permit that a large query took; held until its result is charged to a client.
+    pub(crate) large_read: Mutex<Option<LargeReadPermit>>,
     depth: usize,
 }
 
@@ -163,6 +166,7 @@ impl Call {
             source,
             execution: engine.0.executions.next_id(),
             parent: None,
+            large_read: Mutex::default(),
             depth: 1,
             engine,
         }
@@ -186,6 +190,7 @@ impl Call {
             source: Arc::clone(&self.source),
             execution: self.engine.0.executions.next_id(),
             parent: Some(self.execution),
+            large_read: Mutex::default(),
             depth: self.depth + 1,
         })
     }
@@ -201,6 +206,7 @@ impl Call {
             source: Arc::clone(&self.source),
             execution: self.execution,
             parent: self.parent,
+            large_read: Mutex::default(),
             depth: 1,
         }
     }

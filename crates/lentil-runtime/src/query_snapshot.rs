@@ -10,7 +10,7 @@ use tracing::Instrument;
 use crate::engine::{Call, Engine};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::memory::Charge;
-use crate::run::{check_args, execute_query, into_value, once_published, run_query};
+use crate::run::{Execution, check_args, execute_on, into_value, once_published, run_query};
 
 /// Everything as it is at one timestamp, for queries that must agree.
 pub struct QuerySnapshot {
@@ -84,14 +84,18 @@ impl QuerySnapshot {
             let message = "the snapshot is gone; begin with a new one";
             return Err(Error::new(Code::Unavailable, message));
         };
-        let ran = execute_query(&function, call.args, None, context, snapshot).await;
-        let (run, snapshot) = ran?;
-        if run.result.as_ref().is_err_and(is_expiry) {
+        let executed = execute_on(&function, &call.args, None, context, snapshot).await;
+        let Execution {
+            result,
+            snapshot,
+            permit: _permit,
+        } = executed?;
+        if result.result.as_ref().is_err_and(is_expiry) {
             self.has_expired.store(true, Ordering::Relaxed);
         }
         *held = Some(snapshot);
-        context.log.extend(&run.log_lines);
-        into_value(&run)
+        context.log.extend(&result.log_lines);
+        into_value(&result)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use lentil_call::{
     CallSource, Caller, FunctionKind, Identity, Limits, Random, RequestId, Result, Seeds,
 };
-use lentil_database::{CreationTimes, DatabaseEnv, SkippedDocuments};
+use lentil_database::{CreationTimes, DatabaseEnv, LargeReads, SkippedDocuments};
 use lentil_schema::Document;
 use lentil_store::{Commit, CommitObserver, Store, StoreError, Timestamp};
 use lentil_values::TableNumber;
@@ -90,6 +90,7 @@ impl Runtime {
             database: Arc::new(DatabaseEnv {
                 limits: options.limits,
                 tables: opened.tables,
+                large_reads: LargeReads::within(options.memory.process),
                 clock: options.clock,
                 seeds,
                 creation_times: CreationTimes::after(opened.last_creation_time),

@@ -60,6 +60,11 @@ impl CacheKey {
         }
     }
 
+    /// Returns the arguments as JSON.
+    pub(crate) fn args(&self) -> Arc<[u8]> {
+        Arc::clone(&self.args)
+    }
+
     /// Returns the key of a call that continues with the journal of this result.
     pub(crate) fn with_journal_of(&self, result: &QueryResult, user: &Arc<str>) -> CacheKey {
         let journal = result.journal.as_deref().map(Arc::from);

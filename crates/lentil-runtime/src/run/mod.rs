@@ -14,7 +14,7 @@ pub(crate) use guard::guard;
 pub(crate) use mutation::{Idempotency, run_mutation, transact};
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::{
-    CachedQuery, execute_query, into_value, key_of, look_up, once_published, published_snapshot,
-    read, run_query,
+    CachedQuery, Execution, execute_on, into_value, key_of, look_up, once_published,
+    published_snapshot, read, run_query,
 };
 pub(crate) use run_to_completion::RunToCompletion;

@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use lentil_call::{Code, Error, FunctionKind, Result, store_error};
-use lentil_database::{Journal, Transaction, TransactionCell};
+use lentil_database::{Journal, LargeReadPermit, ReadBudget, Transaction, TransactionCell};
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
 use tokio::time::Instant;
@@ -113,28 +113,124 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
     if let Some(run) = engine.cache().get(&lookup) {
         return Ok(run);
     }
+    let args_json = lookup.key.args();
+    let CachedQuery {
+        function,
+        args,
+        journal,
+        ..
+    } = query;
     let running = async {
         let snapshot = engine.store().snapshot().await.map_err(store_error)?;
-        let executed = execute_query(query.function, query.args, query.journal, call, snapshot);
-        Ok(executed.await?.0)
+        let budget = ReadBudget::Small;
+        let executed = execute_query(function, args, journal.clone(), call, snapshot, budget);
+        let execution = match executed.await {
+            Ok(execution) => execution,
+            Err(Unfinished::Failed(error)) => return Err(error),
+            Err(Unfinished::NeedsPermit(snapshot)) => {
+                // Waiting must not keep the place of a snapshot from other queries.
+                drop(snapshot);
+                let permit = engine.database().large_reads.acquire().await;
+                let snapshot = engine.store().snapshot().await.map_err(store_error)?;
+                let args = parse_args(&args_json);
+                execute_with_permit(function, args, journal, call, snapshot, permit).await?
+            }
+        };
+        *call.large_read.lock() = execution.permit;
+        Ok(execution.result)
     };
     // Boxed, because a call that hits the cache should not carry the large future of an execution.
     Box::pin(engine.cache().get_or_execute(lookup, running)).await
 }
 
-/// Executes a query on a snapshot, and returns the snapshot if the function left it usable.
+/// A query that has executed.
+pub(crate) struct Execution {
+    pub(crate) result: QueryResult,
+    /// The snapshot that it read, for other queries.
+    pub(crate) snapshot: Box<dyn Snapshot>,
+    /// The permit that it took, if it read much.
+    pub(crate) permit: Option<LargeReadPermit>,
+}
+
+/// The reason why an execution has no result.
+enum Unfinished {
+    /// The server failed.
+    Failed(Error),
+    /// The query read more than it may without a permit, and executes again on a snapshot with one.
+    NeedsPermit(Box<dyn Snapshot>),
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Unfinished {
+        Unfinished::Failed(error)
+    }
+}
+
+/// Executes a query on a given snapshot; waits for a permit if the query needs one.
 ///
 /// # Errors
 /// The server's; the function's own is in the result.
-pub(crate) async fn execute_query(
+pub(crate) async fn execute_on(
+    function: &Function,
+    args: &Object,
+    journal: Option<String>,
+    call: &Call,
+    snapshot: Box<dyn Snapshot>,
+) -> Result<Execution> {
+    let budget = ReadBudget::Small;
+    let executed = execute_query(
+        function,
+        args.clone(),
+        journal.clone(),
+        call,
+        snapshot,
+        budget,
+    );
+    match executed.await {
+        Ok(execution) => Ok(execution),
+        Err(Unfinished::Failed(error)) => Err(error),
+        Err(Unfinished::NeedsPermit(snapshot)) => {
+            let permit = call.engine.database().large_reads.acquire().await;
+            execute_with_permit(function, args.clone(), journal, call, snapshot, permit).await
+        }
+    }
+}
+
+async fn execute_with_permit(
     function: &Function,
     args: Object,
     journal: Option<String>,
     call: &Call,
     snapshot: Box<dyn Snapshot>,
-) -> Result<(QueryResult, Box<dyn Snapshot>)> {
+    permit: LargeReadPermit,
+) -> Result<Execution> {
+    let budget = ReadBudget::Permitted(permit);
+    match execute_query(function, args, journal, call, snapshot, budget).await {
+        Ok(execution) => Ok(execution),
+        Err(Unfinished::Failed(error)) => Err(error),
+        Err(Unfinished::NeedsPermit(_)) => unreachable!("the query has a permit"),
+    }
+}
+
+/// Returns the arguments in a key of the cache.
+fn parse_args(json: &[u8]) -> Object {
+    match Value::parse_json(json) {
+        Ok(Value::Object(args)) => args,
+        _ => unreachable!("the key was made of an object"),
+    }
+}
+
+/// Executes a query once.
+async fn execute_query(
+    function: &Function,
+    args: Object,
+    journal: Option<String>,
+    call: &Call,
+    snapshot: Box<dyn Snapshot>,
+    budget: ReadBudget,
+) -> Result<Execution, Unfinished> {
     let Runner::Query(run) = &function.runner else {
-        return Err(wrong_kind(function, FunctionKind::Query));
+        return Err(wrong_kind(function, FunctionKind::Query).into());
     };
     let engine = &call.engine;
     let name = function.path.shared();
@@ -142,39 +238,54 @@ pub(crate) async fn execute_query(
     let own = call.attempt(&name);
     let log = own.log.clone();
     let auth = own.auth.clone();
-    let cell = query_cell(engine, snapshot, journal);
+    let cell = query_cell(engine, snapshot, journal, budget);
     let began = Instant::now();
     let limit = engine.limits().query_time;
     let result = guard(&name, began, limit, run(cell.clone(), own, args).as_mut()).await;
+    let finished = match cell.take().map(|transaction| transaction.into_query()) {
+        // Even if the function ignored the error of the read that was too much.
+        Some(finished) if matches!(finished.read_budget, ReadBudget::Exceeded) => {
+            return Err(Unfinished::NeedsPermit(finished.snapshot));
+        }
+        finished => finished,
+    };
     let result = result.and_then(|value| check_result(engine, function, &value).map(|()| value));
     if let Err(error) = &result
         && error.code().may_pass()
     {
         let published = engine.store().wait_published(timestamp).await;
         published.map_err(store_error)?;
-        return Err(error.clone());
+        return Err(error.clone().into());
     }
 
-    let Some(transaction) = cell.take() else {
-        return Err(result.err().unwrap_or_else(|| abandoned(&name)));
+    let Some(finished) = finished else {
+        return Err(result.err().unwrap_or_else(|| abandoned(&name)).into());
     };
-    let (snapshot, mut read_set, journal) = transaction.into_query();
+    let mut read_set = finished.read_set;
     if auth.was_asked() {
         read_set.note_identity();
     }
-    let mut run = QueryResult {
+    let mut result = QueryResult {
         result: result.map(Arc::new),
         log_lines: log.lines(),
         read_set,
         timestamp,
-        journal: journal.now,
+        journal: finished.journal.now,
         json: OnceLock::new(),
         charge: engine.memory().charge(0),
         request_id: call.source.request_id.clone(),
         execution: call.execution,
     };
-    run.charge.set(run.heap_size());
-    Ok((run, snapshot))
+    result.charge.set(result.heap_size());
+    let permit = match finished.read_budget {
+        ReadBudget::Permitted(permit) => Some(permit),
+        _ => None,
+    };
+    Ok(Execution {
+        result,
+        snapshot: finished.snapshot,
+        permit,
+    })
 }
 
 /// Returns a query's transaction on a snapshot.
@@ -182,13 +293,15 @@ fn query_cell(
     engine: &Engine,
     snapshot: Box<dyn Snapshot>,
     journal: Option<String>,
+    budget: ReadBudget,
 ) -> TransactionCell {
     let journal = Journal {
         before: journal,
         now: None,
     };
     let database = Arc::clone(engine.database());
-    TransactionCell::new(Box::new(Transaction::query(database, snapshot, journal)))
+    let transaction = Transaction::query(database, snapshot, journal, budget);
+    TransactionCell::new(Box::new(transaction))
 }
 
 /// Runs `body` as a query on the latest snapshot, without the cache.
@@ -204,7 +317,7 @@ where
     let store = engine.store();
     let snapshot = store.snapshot().await.map_err(store_error)?;
     let timestamp = snapshot.timestamp();
-    let cell = query_cell(&engine, snapshot, None);
+    let cell = query_cell(&engine, snapshot, None, ReadBudget::Unlimited);
     let limit = engine.limits().query_time;
     let running = body(cell.clone(), call);
     let result = guard(name, Instant::now(), limit, pin!(running)).await;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use lentil_call::{BodyError, store_error};
-use lentil_database::{DatabaseReader, Journal, SystemTable, Transaction, TransactionCell};
+use lentil_database::{
+    DatabaseReader, Journal, ReadBudget, SystemTable, Transaction, TransactionCell,
+};
 use lentil_schema::Document;
 use lentil_store::{ContentHash, DocumentWrite, FileError, FileStore};
 use lentil_values::{TableNames, Uuid};
@@ -60,8 +62,12 @@ impl Engine {
     /// Opens a view of what is committed, for the engine's own reads.
     pub(crate) async fn reading(&self) -> Result<DatabaseReader> {
         let snapshot = published_snapshot(self).await.map_err(store_error)?;
-        let transaction =
-            Transaction::query(Arc::clone(self.database()), snapshot, Journal::default());
+        let transaction = Transaction::query(
+            Arc::clone(self.database()),
+            snapshot,
+            Journal::default(),
+            ReadBudget::Unlimited,
+        );
         let cell = TransactionCell::new(Box::new(transaction));
         Ok(DatabaseReader::on(cell))
     }

@@ -13,7 +13,7 @@ use crate::cache::{CacheKey, ConcurrencyLimit, QueryResult};
 use crate::engine::{Call, Engine};
 use crate::executions::Ended;
 use crate::memory::Charge;
-use crate::run::{CachedQuery, check_args, execute_query, key_of, look_up, published_snapshot};
+use crate::run::{CachedQuery, check_args, execute_on, key_of, look_up, published_snapshot};
 
 /// Queries of one client that are evaluated at the same time.
 const MAX_CONCURRENT_QUERIES: usize = 8;
@@ -212,11 +212,10 @@ impl Subscription {
         };
         let (result, returned) = match function {
             Ok(function) => {
-                let args = self.args.clone();
                 let journal = self.journal.clone();
-                let executed = execute_query(function, args, journal, call, snapshot);
+                let executed = execute_on(function, &self.args, journal, call, snapshot);
                 match executed.instrument(call.span()).await {
-                    Ok((result, returned)) => (result, Some(returned)),
+                    Ok(execution) => (execution.result, Some(execution.snapshot)),
                     Err(error) if error.code().may_pass() => return Err(error),
                     Err(error) => (failed(error, timestamp, call), None),
                 }

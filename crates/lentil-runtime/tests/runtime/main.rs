@@ -15,6 +15,7 @@ mod filtered_pages;
 mod fixture;
 mod identity;
 mod ids;
+mod large_reads;
 mod limits;
 mod live;
 mod meta;
