@@ -184,7 +184,7 @@ impl Index<'_> {
         constant_name(&self.name.to_string())
     }
 
-    /// `.index("by_jobId", ["jobId"])`, or `.unique_index(…)`.
+    /// Returns `.index("by_jobId", ["jobId"])` or `.unique_index(…)`.
     pub(crate) fn declaration(&self) -> TokenStream {
         let name = self.name.to_string();
         let fields = self.fields.iter().map(IndexedField::path);
@@ -195,7 +195,7 @@ impl Index<'_> {
         quote!(.#method(#name, [#(#fields),*]))
     }
 
-    /// `pub const BY_JOB_ID: Index<Job, (String, Ending<Job>)>`.
+    /// Returns `pub const BY_JOB_ID: Index<Job, (String, Ending<Job>)> = …`.
     pub(crate) fn definition(&self) -> TokenStream {
         let name = self.name.to_string();
         let constant = format_ident!("{}", self.constant(), span = self.name.span());
@@ -216,7 +216,8 @@ impl Index<'_> {
         };
         let definition = quote! {
             #[doc = #doc]
-            pub const #constant: ::lentil::__derive::Index<Self, #types> = ::lentil::__derive::Index::new(<Self as ::lentil::__derive::Document>::TABLE, #name);
+            pub const #constant: ::lentil::__derive::Index<Self, #types> =
+                ::lentil::__derive::Index::new(<Self as ::lentil::__derive::Document>::TABLE, #name);
         };
         // An error about a nested field is about the whole constant too, and is shown once if it
         // has the same place.
@@ -229,7 +230,7 @@ impl Index<'_> {
 }
 
 impl IndexedField<'_> {
-    /// The path in a document, an expression of type `&str`.
+    /// Returns an expression of type `&str` with the path in a document.
     fn path(&self) -> TokenStream {
         let first = &self.field.name;
         let Some(last) = self.nested.last() else {
@@ -244,7 +245,7 @@ impl IndexedField<'_> {
         at(place_of(last), quote!([#(#names),*].join(".").as_str()))
     }
 
-    /// The type of the field's part of the key.
+    /// Returns the type of the field.
     fn ty(&self) -> TokenStream {
         let own = self.field.ty.to_token_stream();
         self.nested
@@ -252,26 +253,26 @@ impl IndexedField<'_> {
             .fold(own, |owner, name| nested_item(&owner, name, quote!(Type)))
     }
 
-    /// The path as documentation shows it.
+    /// Returns the path for the documentation.
     fn shown(&self) -> String {
         let nested = self.nested.iter().map(|name| format!(".{name}"));
         format!("`{}{}`", self.field.name, nested.collect::<String>())
     }
 }
 
-/// `<Owner as NestedField<Name>>::Item`, with all errors at the name.
+/// Returns `<Owner as NestedField<Name>>::Item`. An error about it underlines the name.
 ///
 /// The derived code contains it several times. The compiler shows errors once that have the same
 /// text and place.
 fn nested_item(owner: &TokenStream, name: &Ident, item: TokenStream) -> TokenStream {
-    let span = name.span().resolved_at(Span::call_site());
-    let name = name_type(&name.unraw().to_string());
+    let field = name_type(&name.unraw().to_string());
     at(
-        span,
-        quote!(<#owner as ::lentil::__derive::NestedField<#name>>::#item),
+        place_of(name),
+        quote!(<#owner as ::lentil::__derive::NestedField<#field>>::#item),
     )
 }
 
+/// Returns the place of a name in the attribute.
 fn place_of(name: &Ident) -> Span {
     name.span().resolved_at(Span::call_site())
 }
