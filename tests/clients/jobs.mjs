@@ -1,6 +1,6 @@
-// A factory server in small: dozens of builds at once, each reporting its progress by `fetch` without waiting for the
-// answer, several connections racing; then it polls until every build is done. The server under it is restarted by
-// whoever runs this; a report that fails is sent again, as a factory would.
+// A small build server: dozens of concurrent builds report their progress by `fetch` without waiting for responses, over
+// several connections. Then it polls until every build is done. The test restarts the server meanwhile. A failed report
+// is sent again.
 import { readFileSync } from "node:fs";
 
 const [addressFile, key, builds] = [process.argv[2], process.argv[3], Number(process.argv[4])];
@@ -8,12 +8,12 @@ const stages = ["classifying", "generating", "deploying", "screenshot", "publish
 const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
 const url = () => `http://${readFileSync(addressFile, "utf8").trim()}/api/job`;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-// Node's fetch may forget a request whose connection dies under it: a service gives each a time limit.
+// Node's fetch may never settle if the connection dies, so each request has a time limit.
 const patience = () => AbortSignal.timeout(2000);
 const awake = setInterval(() => {}, 1000);
 let retries = 0;
 
-// Sends until the server has answered 200; anything else it answers is a bug.
+// Sends until the server responds with 200. Any other status is a bug.
 async function send(body) {
   for (;;) {
     try {
@@ -35,7 +35,7 @@ async function build(jobId) {
     const done = stage === "done";
     const report = { jobId, idea: `idea of ${jobId}`, username: "ada", status: done ? "done" : "processing", stage };
     if (done) report.result = `https://example.test/${jobId}`;
-    // Earlier stages race each other; the last is sent when all of them are in.
+    // Earlier stages are sent concurrently; the last one follows their responses.
     if (done) await Promise.all(reports);
     reports.push(send(report), send(report));
     await pause(Math.random() * 30);

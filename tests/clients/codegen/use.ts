@@ -1,4 +1,4 @@
-// What a TypeScript client does with the generated declarations. It is checked by `tsc` and never run; each line after
+// The use of the generated declarations in a TypeScript client. `tsc` checks it; it is never executed. Each line after
 // `@ts-expect-error` must be an error.
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import type { DataModelFromSchemaDefinition, GenericDataModel, PaginationResult, SchemaDefinition } from "convex/server";
@@ -22,21 +22,21 @@ export async function calls(): Promise<void> {
 
   // @ts-expect-error: `body` is missing
   await http.mutation(api.messages.send, { channel: "a" });
-  // @ts-expect-error: a number is no string
+  // @ts-expect-error: a number is not a string
   await http.query(api.messages.list, { channel: 1 });
-  // @ts-expect-error: a number is no bigint
+  // @ts-expect-error: a number is not a bigint
   await http.mutation(api.counters.add, { name: "n", by: 1 });
   // @ts-expect-error: there is no such argument
   await http.query(api.messages.list, { channel: "a", limit: 1 });
   // @ts-expect-error: there is no such function
   await http.query(api.messages.lost, {});
-  // @ts-expect-error: a mutation is no query
+  // @ts-expect-error: a mutation is not a query
   await http.query(api.messages.send, { channel: "a", body: "b" });
-  // @ts-expect-error: the result is no string
+  // @ts-expect-error: the result is not a string
   const wrong: string = await http.query(api.messages.count, { channel: "a" });
-  // @ts-expect-error: an internal function is not the public's
+  // @ts-expect-error: an internal function is not public
   await http.query(internal.internal.secret.get, {});
-  // @ts-expect-error: an id is one of its own table
+  // @ts-expect-error: an id belongs to one table
   const other: Id<"counters"> = id;
   console.log(wrong, other);
 }
@@ -44,7 +44,7 @@ export async function calls(): Promise<void> {
 const tables: TableNames[] = ["messages", "counters"];
 // @ts-expect-error: there is no such table
 const none: TableNames = "lost";
-// The data model is one that `convex/server` works with.
+// The data model works with `convex/server`.
 export type Model = DataModel extends GenericDataModel ? true : never;
 export const model: Model = true;
 export type Index = DataModel["messages"]["indexes"]["by_channel"];

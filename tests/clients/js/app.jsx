@@ -1,4 +1,4 @@
-// A page that uses each of the React hooks; react.mjs looks at it from outside.
+// A page that uses each of the React hooks. react.mjs controls it.
 import { ConvexHttpClient } from "convex/browser";
 import {
   ConvexProvider,
@@ -28,7 +28,7 @@ function Messages() {
     local.setQuery(api.messages.list, { channel }, [...before, message]);
     local.setQuery(api.messages.count, { channel }, before.length + 1);
   });
-  // Both results are of one moment in every render.
+  // Both results have one timestamp in every render.
   if (messages && count !== undefined && messages.length !== count && !differed) setDiffered(true);
   return (
     <section>
@@ -77,7 +77,7 @@ class Boundary extends Component {
 
 const Failing = () => show(useQuery(api.fails.query.application, { data: { code: 7n } }));
 
-// From another origin, so the answers need the headers that let the page read them.
+// The page has another origin, so the responses need CORS headers.
 function Http() {
   const [answers, setAnswers] = useState({});
   const ask = async () => {

@@ -1,4 +1,4 @@
-// Users: tokens over HTTP and over the WebSocket. `auth_key.json` was made for this test; `auth_config.json` believes it.
+// Users: tokens over HTTP and over the WebSocket. `auth_key.json` is a key for this test, which `auth_config.json` trusts.
 import assert from "node:assert/strict";
 import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ function token(sub, seconds = 3600, signer = key) {
   return `${message}.${signature.toString("base64url")}`;
 }
 
-await check("over HTTP a good token is its user and a bad one fails the request", async () => {
+await check("over HTTP a valid token identifies its user and an invalid one fails the request", async () => {
   const http = new ConvexHttpClient(url, { logger: false });
   assert.equal(await http.query(api.me.name, {}), null);
   http.setAuth(token("ada"));
@@ -30,14 +30,14 @@ await check("over HTTP a good token is its user and a bad one fails the request"
   }
 });
 
-await check("over the WebSocket a user signs in, becomes another, and signs out", async () => {
+await check("over the WebSocket a user signs in, changes, and signs out", async () => {
   const client = new ConvexClient(url, { logger: false });
   const me = follow(client, api.me.name, {});
   await me.first();
   const changes = [];
   client.setAuth(async () => token("ada"), (isSignedIn) => changes.push(isSignedIn));
   await until("ada", () => me.last() === "ada", () => me.seen);
-  await until("to be told of it", () => changes.at(-1) === true, () => changes);
+  await until("the change of the authentication", () => changes.at(-1) === true, () => changes);
   client.setAuth(async () => token("bob"), (isSignedIn) => changes.push(isSignedIn));
   await until("bob", () => me.last() === "bob", () => me.seen);
   assert.equal(await client.query(api.me.name, {}), "bob");
@@ -46,7 +46,7 @@ await check("over the WebSocket a user signs in, becomes another, and signs out"
   await client.close();
 });
 
-await check("a token that is refused is fetched anew", async () => {
+await check("a rejected token is fetched again", async () => {
   const client = new ConvexClient(url, { logger: false });
   const me = follow(client, api.me.name, {});
   const asked = [];
@@ -59,7 +59,7 @@ await check("a token that is refused is fetched anew", async () => {
   await client.close();
 });
 
-await check("without any good token it goes on as nobody", async () => {
+await check("without a valid token the client continues unauthenticated", async () => {
   const client = new ConvexClient(url, { logger: false });
   const changes = [];
   client.setAuth(async () => token("eve", 3600, stranger), (isSignedIn) => changes.push(isSignedIn));

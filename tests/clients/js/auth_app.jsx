@@ -1,4 +1,4 @@
-// A page with the original front end of `@convex-dev/auth`; auth_react.mjs looks at it from outside.
+// A page with the original front end of `@convex-dev/auth`. auth_react.mjs controls it.
 import { ConvexAuthProvider, useAuthActions } from "@convex-dev/auth/react";
 import { ConvexReactClient, useConvexAuth, useMutation, useQuery } from "convex/react";
 import { anyApi as api } from "convex/server";

@@ -1,4 +1,4 @@
-// The original front end of `@convex-dev/auth` in a browser: its tokens name no key.
+// The original front end of `@convex-dev/auth` in a browser. Its tokens have no key id.
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { launch, serve, shows } from "./browser.mjs";
@@ -11,7 +11,7 @@ async function setVariables(variables) {
   assert.equal(response.status, 200, await response.text());
 }
 
-// As the package's own `npx @convex-dev/auth` makes them: the key has no name either.
+// Keys as `npx @convex-dev/auth` makes them, without a key id.
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 await setVariables({
   JWT_PRIVATE_KEY: privateKey.export({ type: "pkcs8", format: "pem" }).trimEnd().replace(/\n/g, " "),
@@ -72,7 +72,7 @@ await check("a sign-up with a password signs in, in both windows", async () => {
   await isSignedOut(stranger);
 }, 30);
 
-await check("only its owner sees a note", async () => {
+await check("a note is visible only to its owner", async () => {
   await one.click("#note");
   for (const page of [one, two]) await shows(page, "notes", '["a note"]');
   await shows(stranger, "notes", "[]");
@@ -93,7 +93,7 @@ await check("a wrong password does not sign in", async () => {
   assert.equal(await token(stranger), null);
 });
 
-await check("a user may be anonymous, and stays the same one", async () => {
+await check("an anonymous user keeps the identity", async () => {
   await stranger.click("#anonymous");
   await isSignedIn(stranger, "anonymous");
   await stranger.click("#note");
@@ -120,7 +120,7 @@ await check("the right password signs in again", async () => {
   }
 });
 
-await check("a session lives through kill -9", async () => {
+await check("a session survives kill -9", async () => {
   await ask("restart");
   await one.click("#note");
   for (const page of [one, two]) await shows(page, "notes", '["a note","a note"]');
@@ -151,7 +151,7 @@ await check("tokens are refreshed before they expire, and users stay signed in",
   await setVariables({ JWT_DURATION_S: "3600" });
 }, 60);
 
-await check("nothing else went wrong on the pages", async () => {
+await check("the pages have no other errors", async () => {
   assert.deepStrictEqual(errors, []);
 });
 

@@ -1,4 +1,4 @@
-// Chromium, without a window, and pages for it.
+// Headless Chromium and its pages.
 import { execSync } from "node:child_process";
 import { createServer } from "node:http";
 import { build } from "esbuild";
@@ -14,7 +14,7 @@ export function launch() {
   });
 }
 
-// Bundles a program, and serves the page that runs it; returns the page's URL.
+// Bundles a program and serves a page that runs it. Returns the URL of the page.
 export async function serve(program) {
   const define = { "process.env.NODE_ENV": '"development"' };
   const bundling = { bundle: true, write: false, jsx: "automatic", format: "esm", define };
@@ -32,7 +32,7 @@ export async function serve(program) {
   return `http://127.0.0.1:${server.address().port}/`;
 }
 
-// Waits until an element's text is this.
+// Waits until an element has this text.
 export async function shows(page, id, text) {
   const isSo = ([id, text]) => document.getElementById(id)?.textContent === text;
   await page.waitForFunction(isSo, [id, text], { timeout: 15_000, polling: 20 }).catch(async () => {

@@ -1,4 +1,4 @@
-// What every script needs: cases with a deadline, and words for what is waited for.
+// Helpers of every script: cases with a deadline, and waiting with a description.
 import { createInterface } from "node:readline";
 
 export const url = process.argv[2];
@@ -11,7 +11,7 @@ process.on("unhandledRejection", (error) => {
   failures += 1;
 });
 
-// Runs one case; a failure is said and does not stop the next.
+// Runs one case. A failure is printed and does not stop the next case.
 export async function check(name, run, seconds = 15) {
   const started = Date.now();
   try {
@@ -23,7 +23,7 @@ export async function check(name, run, seconds = 15) {
   }
 }
 
-// Ends the script, well if every case went well.
+// Ends the script, with success if every case succeeded.
 export function finish() {
   console.log(failures === 0 ? "all well" : `${failures} cases failed`);
   process.exit(failures === 0 ? 0 : 1);
@@ -37,7 +37,7 @@ export async function within(seconds, what, promise) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// Waits for a condition; `state` tells what there was instead.
+// Waits for a condition. `state` describes the state after a timeout.
 export async function until(what, isSo, state = () => "", seconds = 10) {
   const deadline = Date.now() + seconds * 1000;
   while (!isSo()) {
@@ -46,7 +46,7 @@ export async function until(what, isSo, state = () => "", seconds = 10) {
   }
 }
 
-// The error that a promise ends in.
+// Returns the error of a promise.
 export async function failure(promise) {
   const value = await promise.then(
     (value) => ({ value }),
@@ -56,7 +56,7 @@ export async function failure(promise) {
   throw new Error(`it did not fail, but gave ${inspect(value.value)}`);
 }
 
-// Asks whoever runs this script to "kill", "stop", "start" or "restart" the server.
+// Asks the test to "kill", "stop", "start" or "restart" the server.
 export async function ask(what) {
   console.log(`@${what}`);
   await answers.next();
@@ -67,7 +67,7 @@ export function inspect(value) {
   return text.length > 2000 ? `${text.slice(0, 2000)}…` : text;
 }
 
-// Callbacks' values, in the order they came in.
+// The values of callbacks in their order.
 export function follow(client, query, args) {
   const seen = [];
   const errors = [];

@@ -1,4 +1,4 @@
-// The verbs of `npx convex`, as an operator types them.
+// The commands of `npx convex` as an operator types them.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ await check("run calls public and internal functions", async () => {
   await prints("", "run", "--identity", '{"subject":"ada"}', "counters:get", '{"name":"none"}');
 }, 60);
 
-await check("run lists the functions when there is none of the name", async () => {
+await check("run lists the functions if the name is unknown", async () => {
   const { code, err } = await convex("run", "messages:lost");
   assert.equal(code, 1);
   assert.match(err, /Could not find function/);
@@ -28,7 +28,7 @@ await check("run lists the functions when there is none of the name", async () =
   assert.doesNotMatch(err, /_system/);
 }, 60);
 
-await check("run says what is wrong with the arguments", async () => {
+await check("run explains invalid arguments", async () => {
   const { code, err } = await convex("run", "messages:count", '{"channel":5}');
   assert.equal(code, 1);
   assert.match(err, /argument `channel`: expected v\.string\(\), got 5/);
@@ -44,7 +44,7 @@ await check("data shows tables and documents", async () => {
   assert.equal((await convex("data", "lost")).code, 0);
 }, 60);
 
-await check("data shows the system's tables that functions may read", async () => {
+await check("data shows the system tables that functions may read", async () => {
   await prints("", "run", "counters:addLater", '{"name":"later","by":{"$integer":"AQAAAAAAAAA="},"ms":3600000}');
   const { out: uploadUrl } = await convex("run", "files:uploadUrl");
   const upload = { method: "POST", headers: { "content-type": "text/plain" }, body: "hello" };
@@ -56,7 +56,7 @@ await check("data shows the system's tables that functions may read", async () =
   assert.match(scheduled.out, /"counters\.js:add"[^]*\{ "kind": "pending" \}/);
 }, 60);
 
-await check("env stores what functions read", async () => {
+await check("env stores the variables that functions read", async () => {
   await prints("", "env", "list");
   assert.equal((await convex("env", "set", "COLOR", "red")).code, 0);
   await prints("COLOR=red", "env", "list");
@@ -78,10 +78,10 @@ await check("function-spec prints every function", async () => {
   assert.equal(spec.functions.find((one) => one.identifier === "internal/secret.js:get").visibility.kind, "internal");
 }, 60);
 
-await check("logs show what runs, once", async () => {
+await check("logs show each execution once", async () => {
   const logs = start(["logs"]);
   await until("the logs are watched", () => logs.said.err.includes("Watching logs"), () => logs.said.err);
-  // It first asks for what was; only what comes after that is shown.
+  // It first asks for past executions and shows only later ones.
   const lines = () => logs.said.out.match(/CONVEX M\(messages:send\)/g)?.length ?? 0;
   while (lines() === 0) await convex("run", "messages:send", '{"channel":"logged","body":"b"}');
   const seen = lines();

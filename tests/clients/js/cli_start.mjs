@@ -9,7 +9,7 @@ const modules = join(import.meta.dirname, "node_modules");
 const { version } = JSON.parse(readFileSync(join(modules, "convex/package.json"), "utf8"));
 const node = process.argv[3];
 
-// Nothing is read from around here, nor from this user's own settings.
+// It must read neither files of this project nor settings of this user.
 export const folder = mkdtempSync(join(tmpdir(), "convex-cli-"));
 writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies: { convex: version } }));
 symlinkSync(modules, join(folder, "node_modules"));
@@ -23,7 +23,7 @@ const env = {
   CI: "1",
 };
 
-// A case that fails leaves none of them behind.
+// They are killed when a case fails, too.
 const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 

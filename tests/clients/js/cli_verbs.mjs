@@ -1,4 +1,4 @@
-// Every verb of `npx convex` 1.49 that may ask the server: each ends at once, with an answer or with one sentence.
+// Every command of `npx convex` 1.49 that may call the server: each exits promptly with a result or with one sentence.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -15,7 +15,7 @@ const COMPILED = /functions are compiled into this server; build and start its p
 const NO_USAGE = /this server has no usage limits/;
 const NO_COMPONENT = /there are no components here/;
 
-// Verb and arguments, the exit code, and the output.
+// The command and its arguments, the exit code, and the output.
 const VERBS = [
   [["run", "messages:count", channel], 0, /^0$/m],
   [["run", "messages:count", channel, "--identity", '{"subject":"ada"}'], 0, /^0$/m],
@@ -51,7 +51,7 @@ const VERBS = [
   [["auth", "list"], 1, /were removed/],
 ];
 
-// Some at a time: most of a verb's time is its start.
+// Several at a time, because a command needs most of its time to start.
 const waiting = [...VERBS];
 const AT_ONCE = 4;
 
@@ -62,20 +62,20 @@ async function next() {
       const ended = await convex(...args);
       assert.equal(ended.code, code, ended.out + ended.err);
       assert.match(ended.out + ended.err, said);
-      // A 404, for one, is asked for again over half a minute.
+      // A 404, for example, is retried for half a minute.
       assert.doesNotMatch(ended.err, /[Rr]etrying/);
     }, 60);
   }
 }
 await Promise.all(Array.from({ length: AT_ONCE }, next));
 
-await check("env takes variables from a file, and lists their names", async () => {
+await check("env reads variables from a file and lists their names", async () => {
   assert.equal((await convex("env", "set", "--from-file", "vars.env")).code, 0);
   assert.equal((await convex("env", "list", "--names-only")).out, "FROM_FILE\nTWO\n");
   assert.equal((await convex("env", "get", "TWO")).out, "two words\n");
 }, 60);
 
-await check("dev says so too, and waits for other files as after any push that fails", async () => {
+await check("dev reports it too, and waits for changed files as after any failed push", async () => {
   const dev = start(["dev"]);
   await until("the sentence", () => COMPILED.test(dev.said.err), () => dev.said, 30);
   assert.doesNotMatch(dev.said.err, /[Rr]etrying/);
@@ -92,7 +92,7 @@ await check("run --watch follows a query", async () => {
   await watch.ended;
 }, 60);
 
-await check("logs shows the history as lines of JSON", async () => {
+await check("logs prints the history as lines of JSON", async () => {
   const logs = start(["logs", "--history", "100", "--success", "--jsonl"]);
   const sent = () => logs.said.out.split("\n").filter((line) => line.includes('"identifier":"messages:send"'));
   await until("the history", () => sent().length > 0, () => logs.said, 30);
@@ -101,7 +101,7 @@ await check("logs shows the history as lines of JSON", async () => {
   await logs.ended;
 }, 60);
 
-// The tools ask Convex's own cloud first whether this user may use them.
+// The tools first ask Convex's cloud whether this user may use them.
 const cloud = createServer((request, response) => {
   response.setHeader("content-type", "application/json");
   response.end('{"optInsToAccept":[]}');
@@ -109,7 +109,7 @@ const cloud = createServer((request, response) => {
 await new Promise((resolve) => cloud.listen(0, "127.0.0.1", resolve));
 const asUser = { CONVEX_OVERRIDE_ACCESS_TOKEN: "a token", CONVEX_PROVISION_HOST: `http://127.0.0.1:${cloud.address().port}` };
 
-await check("each tool of mcp answers or says what to do instead", async () => {
+await check("each tool of mcp works or explains the alternative", async () => {
   const { child, said, ended } = start(["mcp", "start"], { stdin: "pipe", more: asUser });
   const send = (message) => child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   let id = 0;

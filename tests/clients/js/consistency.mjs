@@ -1,4 +1,4 @@
-// ConvexClient: the results of several queries are of one moment, and an optimistic update does not flicker.
+// ConvexClient: the results of several queries have one timestamp, and an optimistic update does not flicker.
 import assert from "node:assert/strict";
 import { BaseConvexClient, ConvexClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -7,7 +7,7 @@ import { check, finish, until, url } from "./cases.mjs";
 
 const writer = new ConvexClient(url, { logger: false });
 
-await check("two queries are never of different moments", async () => {
+await check("two queries always have one timestamp", async () => {
   const channel = "moments";
   const differing = [];
   let last = 0;
@@ -52,7 +52,7 @@ await check("an optimistic update does not flicker", async () => {
   assert.ok(steps.every((step) => step >= 0), `${lengths}`);
 });
 
-await check("clients that race see the same end", async () => {
+await check("concurrent clients see the same final state", async () => {
   const name = "race";
   const clients = Array.from({ length: 8 }, () => new ConvexClient(url, { logger: false }));
   const lasts = clients.map(() => undefined);

@@ -1,11 +1,11 @@
-// Connections that are cut at any byte, in either direction: each mutation happens once, and results stay right.
+// Connections that break at any byte in either direction: each mutation is executed once, and results stay correct.
 import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
 import { ConvexClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { ask, check, failure, finish, follow, until, url } from "./cases.mjs";
 
-// Stands before the server, and cuts each of the first connections after so many bytes to the server or from it.
+// A proxy that breaks each of the first connections after a number of bytes to or from the server.
 async function proxy(cuts) {
   const left = [...cuts];
   const server = createServer((client) => {
@@ -19,7 +19,7 @@ async function proxy(cuts) {
       from.on("data", (bytes) => {
         to.write(bytes.subarray(0, limit - passed));
         passed += bytes.length;
-        // What was let through arrives; the rest does not.
+        // The forwarded bytes arrive; the rest does not.
         if (passed >= limit) to.end(destroy);
       });
     };
@@ -30,7 +30,7 @@ async function proxy(cuts) {
   return { url: `http://127.0.0.1:${server.address().port}`, left };
 }
 
-await check("cuts anywhere", async () => {
+await check("connections break at any byte", async () => {
   const names = Array.from({ length: 24 }, (_, n) => `cut ${n}`);
   const one = async (name, n) => {
     const [first, second] = [300 + 150 * n, 500 + 97 * n];
@@ -49,7 +49,7 @@ await check("cuts anywhere", async () => {
   assert.deepStrictEqual(uncut, names.map(() => 0), "each first connection was cut");
 }, 40);
 
-await check("a server that is asked to stop loses nothing either", async () => {
+await check("a server that shuts down loses nothing either", async () => {
   const client = new ConvexClient(url, { logger: false });
   const name = "stopped";
   const value = follow(client, api.counters.get, { name });

@@ -1,4 +1,4 @@
-// The gallery: apps are published by fetch, as the factory does, and a ConvexClient sees them.
+// The gallery: apps are published by `fetch`, and a ConvexClient sees them.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
@@ -27,7 +27,7 @@ async function publish(query, body, headers = { authorization: `Bearer ${key}`, 
 
 const slugs = (apps) => apps.map((app) => app.slug);
 
-await check("an app is published with its screenshot, and seen at once", async () => {
+await check("an app is published with its screenshot and appears at once", async () => {
   const list = follow(client, api.apps.list, {});
   const clock = follow(client, api.apps.getBySlug, { slug: "my-clock" });
   await Promise.all([list.first(), clock.first()]);
@@ -46,7 +46,7 @@ await check("an app is published with its screenshot, and seen at once", async (
   clock.unsubscribe();
 });
 
-await check("an app without a screenshot, and of another template", async () => {
+await check("an app without a screenshot and with another template", async () => {
   const { status, body } = await publish(app("Cubes", { template: "threejs" }), undefined, { authorization: `Bearer ${key}` });
   assert.deepStrictEqual([status, body.slug], [200, "cubes"]);
   const { screenshotUrl, template } = await http.query(api.apps.getBySlug, { slug: "cubes" });
@@ -55,7 +55,7 @@ await check("an app without a screenshot, and of another template", async () => 
   assert.deepStrictEqual(slugs(await http.query(api.apps.list, { username: "ada", template: "react" })), ["my-clock"]);
 });
 
-await check("sixty-four equal publishes at once get sixty-four slugs", async () => {
+await check("64 concurrent equal publishes get 64 slugs", async () => {
   const answers = await Promise.all(Array.from({ length: 64 }, () => publish(app("Todo!"), png)));
   assert.ok(answers.every(({ status }) => status === 200), JSON.stringify(answers));
   const unique = new Set(answers.map(({ body }) => body.slug));
@@ -64,7 +64,7 @@ await check("sixty-four equal publishes at once get sixty-four slugs", async () 
   assert.ok(unique.has("todo"));
 });
 
-await check("the gallery is paged newest first, and stays live", async () => {
+await check("the gallery is paginated, newest first, and stays live", async () => {
   let result;
   const take = (now) => (result = now);
   const { unsubscribe } = client.onPaginatedUpdate_experimental(api.apps.list, {}, { initialNumItems: 30 }, take);
@@ -79,7 +79,7 @@ await check("the gallery is paged newest first, and stays live", async () => {
   unsubscribe();
 });
 
-await check("what is wrong is said, and nothing is stored", async () => {
+await check("invalid input is explained and not stored", async () => {
   const count = async () => (await http.query(api.apps.list, {})).length;
   const before = await count();
   const { appName, ...nameless } = app("x");

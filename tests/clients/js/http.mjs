@@ -1,4 +1,4 @@
-// ConvexHttpClient: values, calls, order, pages, logs and the administrator's key.
+// ConvexHttpClient: values, calls, order, pages, logs and the admin key.
 import assert from "node:assert/strict";
 import { ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -17,13 +17,13 @@ for (const kind of ["query", "mutation", "action"]) {
   });
 }
 
-await check("a query of nothing is empty", async () => {
+await check("a query without documents is empty", async () => {
   assert.deepStrictEqual(await client.query(api.messages.list, { channel: "empty" }), []);
   assert.equal(await client.query(api.messages.count, { channel: "empty" }), 0);
   assert.equal(await client.query(api.counters.get, { name: "none" }), null);
 });
 
-await check("what a mutation wrote the next query returns", async () => {
+await check("a query returns the writes of the mutation before it", async () => {
   const channel = "written";
   const id = await client.mutation(api.messages.send, { channel, body: "hello" });
   const [message, ...rest] = await client.query(api.messages.list, { channel });
@@ -62,7 +62,7 @@ await check("a client's mutations keep their order", async () => {
   assert.deepStrictEqual(messages.map((message) => message.body), numbers.map(String));
 });
 
-await check("mutations that skip the queue all happen", async () => {
+await check("mutations that skip the queue are all executed", async () => {
   const add = () => client.mutation(api.counters.add, { name: "skip", by: 1n }, { skipQueue: true });
   await Promise.all(Array.from({ length: 30 }, add));
   assert.equal(await client.query(api.counters.get, { name: "skip" }), 30n);
@@ -103,7 +103,7 @@ await check("a consistent query reads at one timestamp", async () => {
   assert.equal(await reader.query(api.messages.count, { channel: "consistent" }), 2);
 });
 
-await check("log lines come along", async () => {
+await check("log lines are sent with the result", async () => {
   lines.length = 0;
   await client.query(api.messages.list, { channel: "logs" });
   await client.mutation(api.messages.send, { channel: "logs", body: "" });
@@ -114,7 +114,7 @@ await check("log lines come along", async () => {
   assert.match(said, /\[CONVEX A\(counters:addTwice\)\] \[WARN\].* 'adding twice'/);
 });
 
-await check("the administrator's key opens internal functions", async () => {
+await check("the admin key allows internal functions", async () => {
   const admin = new ConvexHttpClient(url, { logger: false });
   admin.setAdminAuth(adminKey);
   assert.equal(await admin.query(api.internal.secret.get, {}), "a secret");
@@ -123,7 +123,7 @@ await check("the administrator's key opens internal functions", async () => {
   assert.equal(await admin.function(api.counters.addTwice, undefined, { name: "any" }), 3n);
 });
 
-await check("a wrong administrator's key opens nothing", async () => {
+await check("a wrong admin key allows nothing", async () => {
   const admin = new ConvexHttpClient(url, { logger: false });
   admin.setAdminAuth(`${adminKey.split("|")[0]}|0123456789abcdef`);
   assert.match((await failure(admin.query(api.internal.secret.get, {}))).message, /"BadAdminKey"/);

@@ -1,4 +1,4 @@
-// ConvexHttpClient: what it throws when a function fails.
+// ConvexHttpClient: the errors that it throws when a function fails.
 import assert from "node:assert/strict";
 import { ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -53,18 +53,18 @@ for (const kind of kinds) {
   });
 }
 
-await check("a number is no integer, and an integer no number", async () => {
+await check("a number is not an integer, and an integer is not a number", async () => {
   const float = await failure(client.mutation(api.counters.add, { name: "n", by: 5 }));
   assert.match(float.message, /ArgumentValidationError/);
   const integer = await failure(client.action(api.counters.slow, { ms: 5n }));
   assert.match(integer.message, /ArgumentValidationError/);
 });
 
-await check("a mutation that failed wrote nothing", async () => {
+await check("a failed mutation writes nothing", async () => {
   assert.equal(await client.query(api.counters.get, { name: "failed" }), null);
 });
 
-await check("a query may fail with its data and then be well", async () => {
+await check("a query may fail with data and then succeed", async () => {
   const name = "wavering";
   await client.mutation(api.counters.add, { name, by: -3n });
   assert.equal((await failure(client.query(api.counters.notNegative, { name }))).data, -3n);

@@ -1,4 +1,4 @@
-// Identifiers that a client chooses: each has a bound. The server refuses longer ones with a reason, and keeps none.
+// Identifiers that a client chooses. Each has a bound. The server rejects longer ones with a reason and keeps none.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { adminKey, check, finish, until, url } from "./cases.mjs";
@@ -73,7 +73,7 @@ await check("a component path must be empty", async () => {
   await isRefused(400, /there are no components here/, "/api/query", { body: { path: "a:b", args: {}, componentPath: long } });
 }, 60);
 
-await check("a name that is none of the protocol's is quoted in part", async () => {
+await check("an unknown name of the protocol is quoted in part", async () => {
   await isFatal(/unknown variant `xxx/, { type: long });
   await isFatal(/^`?Received Invalid JSON|tokenType/, connect(randomUUID()), { type: "Authenticate", baseVersion: 0, tokenType: long });
   await isRefused(400, /`format` is \\"xxx/, "/api/query", { body: { path: "a:b", args: {}, format: long } });
@@ -108,7 +108,7 @@ await check("tokens have a bound", async () => {
   await isRefused(401, /the token cannot be validated/, "/api/query", { authorization: `Bearer ${"x".repeat(20_000)}`, body: { path: "a:b", args: {} } });
 }, 30);
 
-await check("an identity to act as has a bound", async () => {
+await check("an identity that an admin acts as has a bound", async () => {
   const socket = await new Socket().connect();
   const actingAs = { subject: "ada", issuer: "https://i.example", name: long };
   socket.send({ type: "Authenticate", baseVersion: 0, tokenType: "Admin", value: adminKey, actingAs });
@@ -134,7 +134,7 @@ await check("an environment variable's name and value have a bound", async () =>
   await isRefused(400, /EnvVarValueTooLarge/, "/api/update_environment_variables", change("NAME", long));
 }, 30);
 
-await check("a client's description of itself is not kept", async () => {
+await check("the name and version of a client are not kept", async () => {
   const socket = await new Socket().connect({ lastCloseReason: long });
   socket.mutate(0, "counters:add", plusOne);
   await socket.response(0);

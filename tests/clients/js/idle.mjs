@@ -1,9 +1,9 @@
-// A socket on which nothing happens: pings of both kinds, so that no client takes it for dead.
+// An idle socket gets pings of both kinds, so that no client considers it dead.
 import assert from "node:assert/strict";
 import { check, finish, until } from "./cases.mjs";
 import { Socket } from "./socket.mjs";
 
-await check("both kinds of ping come, on both paths", async () => {
+await check("both kinds of ping arrive on both paths", async () => {
   const sockets = await Promise.all(["/api/1.48.0/sync", "/api/sync"].map((path) => new Socket(path).connect()));
   sockets.forEach((socket) => socket.add(0, "messages:count", { channel: "idle" }));
   await Promise.all(sockets.map((socket) => socket.value(0)));

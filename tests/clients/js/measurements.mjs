@@ -53,7 +53,7 @@ await check("a client whose clock is an hour ahead receives the skew", async () 
   await client.close();
 });
 
-await check("the server takes a client's reports, and keeps the connection", async () => {
+await check("the server accepts the reports of a client and keeps the connection", async () => {
   const client = new ConvexClient(url, options);
   const list = follow(client, api.messages.list, { channel: "reports" });
   await list.first();

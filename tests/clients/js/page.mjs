@@ -1,5 +1,5 @@
-// The page that clonk serves, in a real browser: the gallery, a build's progress, and both live. With the variable
-// SHOTS set it leaves pictures of the page in that folder.
+// The page of clonk in a real browser: the gallery and the progress of a build, both live. If the variable SHOTS names a
+// folder, the script writes screenshots there.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -30,7 +30,7 @@ async function publish(app, png) {
   return JSON.parse(answer).slug;
 }
 
-// An app of another origin, as the browser finds it: it shows whether that is its origin in the frame too.
+// An app of another origin. It shows whether it has this origin within the frame too.
 async function serveApps(page) {
   await page.route("https://*.example/**", (route) => {
     const script = "document.querySelector('p').textContent = 'it runs as ' + self.origin";
@@ -43,7 +43,7 @@ async function report(job) {
   assert.equal(response.status, 200, await response.text());
 }
 
-// Waits until the page's main part, as it is read out, has this text.
+// Waits until the accessible text of the page's main part contains this.
 async function shows(page, text) {
   const isSo = (text) => document.querySelector("main").innerText.includes(text);
   await page.waitForFunction(isSo, text, { timeout: 10_000, polling: 20 }).catch(async () => {
@@ -54,7 +54,7 @@ async function shows(page, text) {
 const names = (page) => page.locator(".card h2").allInnerTexts();
 const current = (page) => page.locator("[aria-current=step]").allInnerTexts();
 
-// Loaded as on a phone, it must not be wider than that.
+// On a phone the page must not be wider than the screen.
 async function fitsPhone(path, selector) {
   const page = await open(path, { viewport: { width: 340, height: 700 } });
   await page.waitForSelector(selector);
@@ -65,7 +65,7 @@ async function fitsPhone(path, selector) {
   await page.context().close();
 }
 
-// The least contrast of any text on the page with what is behind it, and where that is.
+// Returns the least contrast of text and background on the page, and its place.
 const leastContrast = (page) => page.evaluate(() => {
   const channels = (color) => color.match(/[\d.]+/g).map(Number);
   const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
@@ -95,14 +95,14 @@ async function shot(name, path, options) {
 const gallery = await open("/");
 const build = await open("/build/job%2F1");
 
-await check("what is not there yet is said", async () => {
+await check("an empty gallery says so", async () => {
   await shows(gallery, "No app has been published yet");
   await shows(build, "There is no such build yet");
   assert.equal(await build.innerText("#build-id"), "job/1");
   await fitsPhone("/", "#empty");
 }, 30);
 
-await check("the command that it shows publishes an app", async () => {
+await check("the shown command publishes an app", async () => {
   const command = (await gallery.innerText("#publish")).replace("$(cat data/api-key)", key);
   execFileSync("sh", ["-c", command.replace("curl", "curl --silent --show-error --fail")]);
   await shows(gallery, "My Clock");
@@ -121,7 +121,7 @@ await check("a published app appears without a reload", async () => {
   assert.equal(await gallery.evaluate(() => window.mark), "the same page");
 });
 
-await check("a build moves on without a reload", async () => {
+await check("the progress of a build appears without a reload", async () => {
   const job = { jobId: "job/1", idea: "a secret idea", username: "somebody" };
   await report({ ...job, status: "queued", stage: "classifying" });
   await shows(build, "queued");
@@ -140,7 +140,7 @@ await check("a build moves on without a reload", async () => {
   assert.ok(!all.includes("secret idea") && !all.includes("somebody"));
 });
 
-await check("what is hostile is shown as text", async () => {
+await check("hostile text is shown as text", async () => {
   const hostile = "<img src=x onerror=\"document.title='caught'\">";
   await publish({ appName: hostile, description: "<script>document.title='caught'</script>", vercelUrl: "javascript:alert(1)", githubUrl: "data:text/html,x" });
   await shows(gallery, hostile);
@@ -160,7 +160,7 @@ await check("what is hostile is shown as text", async () => {
   await page.context().close();
 });
 
-await check("a name that turns the writing direction turns nothing but itself", async () => {
+await check("a name with another writing direction changes only its own direction", async () => {
   await publish({ appName: "\u202Eturned", username: "\u202Eeve", template: "\u202Eodd" });
   await shows(gallery, "eve");
   const turned = await gallery.locator(".card").first().evaluate((card) => {
@@ -176,7 +176,7 @@ await check("a name that turns the writing direction turns nothing but itself", 
   assert.deepStrictEqual(turned.map(([, isTurned]) => isTurned), [false, false], JSON.stringify(turned));
 });
 
-await check("more are shown on demand, and stay live", async () => {
+await check("more apps are shown on demand and stay live", async () => {
   for (let n = 0; n < 30; n++) await publish({ appName: `App ${n}` });
   const page = await open("/");
   await page.waitForFunction(() => document.querySelectorAll(".card").length === 24);
@@ -192,7 +192,7 @@ await check("more are shown on demand, and stay live", async () => {
   await page.context().close();
 }, 30);
 
-await check("the page comes back when the server does", async () => {
+await check("the page reconnects when the server is back", async () => {
   await ask("kill");
   for (const page of [gallery, build]) await page.waitForSelector("#connection.lost");
   await ask("start");
@@ -212,7 +212,7 @@ await check("a build is found by its id", async () => {
   await page.context().close();
 });
 
-await check("an app has a page, from the gallery by keyboard, with all that is known of it", async () => {
+await check("an app has a page with all its data, reachable from the gallery by keyboard", async () => {
   await publish({ appName: "My Town", description: "It shows\nthe town.", vercelUrl: "https://town.example/?a=b", githubUrl: "https://git.example/town" }, readFileSync(file));
   const page = await open("/");
   await page.locator(".card h2 a", { hasText: "My Town" }).focus();
@@ -230,7 +230,7 @@ await check("an app has a page, from the gallery by keyboard, with all that is k
   const attributes = await frame.evaluate(({ sandbox, referrerPolicy, loading, title }) => [`${sandbox}`, referrerPolicy, loading, title]);
   assert.deepStrictEqual(attributes, ["allow-scripts allow-forms allow-popups allow-same-origin", "no-referrer", "lazy", "My Town, live"]);
   await frame.contentFrame().getByText("Leave").click();
-  // The browser says twice that the app may not move the page elsewhere.
+  // The browser reports twice that the app may not navigate the page.
   const isRefusal = (error) => /permission to navigate|Unsafe attempt to initiate navigation/.test(error);
   await until("the refusal", () => errors.some(isRefusal));
   assert.match(page.url(), /\/app\/my-town$/);
@@ -238,7 +238,7 @@ await check("an app has a page, from the gallery by keyboard, with all that is k
   await page.context().close();
 });
 
-await check("an app that is not of another origin, or not by HTTPS, is not framed", async () => {
+await check("an app of the same origin or without HTTPS is not framed", async () => {
   const own = new URL(url);
   const urls = ["http://plain.example/", `${url}/`, "https:town.example", "//town.example", "HTTPS://[", " https://town.example"];
   for (const vercelUrl of [...urls, "javascript:alert(1)", "data:text/html,x", "blob:https://a.example/1", `file://${own.host}/`]) {
@@ -249,7 +249,7 @@ await check("an app that is not of another origin, or not by HTTPS, is not frame
   }
 }, 60);
 
-await check("an app's page is live, also before there is one", async () => {
+await check("the page of an app is live, also before the app exists", async () => {
   const page = await open("/app/not-yet");
   await shows(page, "There is no such app");
   assert.equal(await page.title(), "No such app · clonk");
@@ -272,7 +272,7 @@ await check("nothing is wider than a phone", async () => {
   await fitsPhone("/build/", "#find");
 });
 
-await check("text can be read on what is behind it, in light and in dark", async () => {
+await check("text has enough contrast in light and in dark mode", async () => {
   await report({ jobId: "contrast", status: "processing", stage: "generating" });
   const paths = [["/", ".card"], ["/build/contrast", ".stages li"], ["/build/job%2F1", ".badge.error"], ["/build/", "#find"], ["/app/my-town", "#app-links a"], ["/app/never", "#no-app"]];
   for (const colorScheme of ["light", "dark"]) {
@@ -286,7 +286,7 @@ await check("text can be read on what is behind it, in light and in dark", async
   }
 }, 30);
 
-await check("nothing moves for those who want it so", async () => {
+await check("nothing moves if the user prefers reduced motion", async () => {
   for (const [reducedMotion, moving] of [["no-preference", 1], ["reduce", 0]]) {
     const page = await open("/build/contrast", { reducedMotion });
     await page.waitForSelector(".now");
@@ -295,8 +295,8 @@ await check("nothing moves for those who want it so", async () => {
   }
 });
 
-// Lost connections are errors on the console too.
-await check("nothing else went wrong on the pages", async () => {
+// Lost connections are reported on the console too.
+await check("the pages have no other errors", async () => {
   assert.deepStrictEqual(errors.filter((error) => !/WebSocket connection|ERR_CONNECTION|ERR_NAME_NOT_RESOLVED|status of 404/.test(error)), []);
 });
 

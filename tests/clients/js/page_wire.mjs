@@ -1,19 +1,19 @@
-// The page's own module for the sync protocol, in a real browser, against a server that says what this script makes
-// it say: also what a healthy one never does.
+// The page's own module for the sync protocol in a real browser. This script controls the messages of the server,
+// including those that a correct server never sends.
 import assert from "node:assert/strict";
 import { launch } from "./browser.mjs";
 import { check, finish, until, url } from "./cases.mjs";
 
 const browser = await launch();
 
-// A timestamp, as it is written on the wire.
+// Encodes a timestamp for the wire.
 function at(time) {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(BigInt(time));
   return bytes.toString("base64");
 }
 
-// A page whose sockets all end here; each is kept with the messages that it brought.
+// A page whose sockets connect to this script. Each socket is kept with its messages.
 async function open(path, prepare = () => {}) {
   const page = await (await browser.newContext()).newPage();
   await prepare(page);
@@ -29,7 +29,7 @@ async function open(path, prepare = () => {}) {
   return { page, sockets, errors };
 }
 
-// The latest connection, once it has asked for something.
+// Waits for the latest connection to subscribe.
 async function asked({ sockets }, count) {
   await until(`connection ${count} to ask`, () => sockets.length === count && sockets.at(-1).said.length >= 2, () => sockets.map(({ said }) => said));
   return sockets.at(-1);
@@ -46,7 +46,7 @@ const failed = (errorMessage) => ({ type: "QueryFailed", queryId: 0, errorMessag
 const job = (stage) => updated({ status: "processing", stage, createdAt: 0 });
 const stage = (page, name) => page.waitForFunction((name) => document.querySelector("[aria-current=step]")?.innerText === name, name, { timeout: 5000 });
 
-await check("it greets, asks, and asks again with what it knows", async () => {
+await check("it connects, subscribes, and resumes with its state", async () => {
   const opened = await open("/");
   const first = await asked(opened, 1);
   const [connect, ask] = first.said;
@@ -64,7 +64,7 @@ await check("it greets, asks, and asks again with what it knows", async () => {
   await opened.page.context().close();
 });
 
-await check("a gap between versions is not shown, but ends the connection", async () => {
+await check("a gap between versions ends the connection and is not shown", async () => {
   const opened = await open("/build/j");
   const first = await asked(opened, 1);
   move(first, 1, job("generating"));
@@ -79,7 +79,7 @@ await check("a gap between versions is not shown, but ends the connection", asyn
   await opened.page.context().close();
 });
 
-await check("what is no message, and a fatal error, end the connection", async () => {
+await check("an invalid message and a fatal error end the connection", async () => {
   const opened = await open("/build/j");
   move(await asked(opened, 1), 1, job("generating"));
   opened.sockets[0].send("{");
@@ -93,7 +93,7 @@ await check("what is no message, and a fatal error, end the connection", async (
   await opened.page.context().close();
 });
 
-await check("what it does not know is let pass", async () => {
+await check("unknown messages are ignored", async () => {
   const opened = await open("/build/j");
   const socket = await asked(opened, 1);
   for (const type of ["Ping", "SomethingNew"]) socket.send(JSON.stringify({ type }));
@@ -103,7 +103,7 @@ await check("what it does not know is let pass", async () => {
   await opened.page.context().close();
 });
 
-await check("a silent server is given up after a minute, one that speaks is not", async () => {
+await check("a silent connection is closed after a minute, an active one is not", async () => {
   const opened = await open("/build/j", (page) => page.clock.install());
   const { page, sockets } = opened;
   move(await asked(opened, 1), 1, job("generating"));
@@ -118,7 +118,7 @@ await check("a silent server is given up after a minute, one that speaks is not"
   await page.context().close();
 });
 
-await check("who unsubscribes is told no more, and who fails keeps nobody else from it", async () => {
+await check("an unsubscribed callback is not called again, and a failing one does not affect others", async () => {
   const opened = await open("/build/");
   await asked(opened, 1);
   await opened.page.evaluate(async () => {
@@ -147,7 +147,7 @@ await check("who unsubscribes is told no more, and who fails keeps nobody else f
   await opened.page.context().close();
 });
 
-await check("a failed query is said, and goes away when it succeeds", async () => {
+await check("the error of a failed query is shown until it succeeds", async () => {
   for (const [path, error, well] of [["/", "#gallery-error", { page: [], isDone: true, continueCursor: "c" }], ["/build/j", "#build-error", null]]) {
     const opened = await open(path);
     const socket = await asked(opened, 1);
@@ -160,7 +160,7 @@ await check("a failed query is said, and goes away when it succeeds", async () =
   }
 });
 
-await check("an app that changes is shown as it is now", async () => {
+await check("a changed app is shown in its new state", async () => {
   const opened = await open("/");
   const socket = await asked(opened, 1);
   const app = (id, appName) => ({ _id: id, appName, slug: id, description: "d", username: "u", template: "react", vercelUrl: "https://v.example", githubUrl: "https://g.example", createdAt: 0, screenshotUrl: null });
@@ -176,7 +176,7 @@ await check("an app that changes is shown as it is now", async () => {
   await opened.page.context().close();
 });
 
-await check("a job that is done is done in all its stages", async () => {
+await check("a completed job shows all its stages as complete", async () => {
   const opened = await open("/build/j");
   move(await asked(opened, 1), 1, updated({ status: "done", stage: "publishing", createdAt: 0 }));
   await opened.page.waitForSelector(".stages li");

@@ -10,7 +10,7 @@ const sendMany = (channel, count) => other.mutation(api.messages.sendMany, { cha
 const numbers = (messages) => messages?.map((message) => message.n);
 const upTo = (count) => Array.from({ length: count }, (_, n) => n);
 
-await check("an open page takes in what is written behind it", async () => {
+await check("an open page grows with documents after it", async () => {
   const channel = "open";
   await sendMany(channel, 2);
   const page = follow(client, api.messages.page, { channel, paginationOpts: { numItems: 3, cursor: null } });
@@ -24,7 +24,7 @@ await check("an open page takes in what is written behind it", async () => {
   page.unsubscribe();
 });
 
-await check("a full page stays as it is when more comes behind it", async () => {
+await check("a full page does not change when documents are added after it", async () => {
   const channel = "full";
   await sendMany(channel, 10);
   const first = follow(client, api.messages.page, { channel, paginationOpts: { numItems: 4, cursor: null } });
@@ -39,7 +39,7 @@ await check("a full page stays as it is when more comes behind it", async () => 
   assert.deepStrictEqual([first.seen.length, second.seen.length], [1, 1]);
 });
 
-await check("more pages are loaded, and stay live", async () => {
+await check("more pages are loaded and stay live", async () => {
   const channel = "loaded";
   await sendMany(channel, 12);
   let result;
@@ -60,7 +60,7 @@ await check("more pages are loaded, and stay live", async () => {
   unsubscribe();
 });
 
-await check("pages of a filter are full, and stay live", async () => {
+await check("pages of a filter are full and stay live", async () => {
   const channel = "filtered";
   await sendMany(channel, 75);
   let result;
@@ -91,7 +91,7 @@ await check("a page keeps its end over a reconnection", async () => {
   await until("the page to grow", () => page.last().page.length === 6, () => page.last());
   await ask("restart");
   await sendMany(channel, 1);
-  // Asked for anew it would have three.
+  // A new request of the page would return three.
   await until("the page to grow again", () => page.last().page.length === 7, () => page.last());
   assert.equal(page.last().isDone, true);
 }, 25);

@@ -1,4 +1,4 @@
-// Without --dev: plain failures are told without their insides, application errors with their data.
+// Without --dev, other errors have no details and application errors have their data.
 import assert from "node:assert/strict";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";

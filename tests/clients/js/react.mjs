@@ -1,4 +1,4 @@
-// The React hooks in a real browser, two tabs of it.
+// The React hooks in two tabs of a real browser.
 import assert from "node:assert/strict";
 import { ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -12,7 +12,7 @@ const writer = new ConvexHttpClient(url, { logger: false });
 const upTo = (count) => JSON.stringify(Array.from({ length: count }, (_, n) => n));
 const errors = [];
 
-// Each in a profile of its own, so that the two share nothing.
+// Each tab has its own profile, so that they share nothing.
 async function open(name) {
   const page = await (await browser.newContext()).newPage();
   page.on("pageerror", (error) => errors.push(`${error}`));
@@ -24,7 +24,7 @@ async function open(name) {
 const one = await open("one");
 const two = await open("two");
 
-await check("both pages connect and show that there is nothing", async () => {
+await check("both pages connect and show an empty list", async () => {
   for (const page of [one, two]) {
     await shows(page, "connected", "true");
     await shows(page, "messages", "[]");
@@ -32,7 +32,7 @@ await check("both pages connect and show that there is nothing", async () => {
   }
 }, 30);
 
-await check("each sees what the other sends", async () => {
+await check("each sees the messages of the other", async () => {
   await one.click("#send");
   await Promise.all([one, two].map((page) => shows(page, "messages", '["0 from one"]')));
   await two.click("#send");
@@ -64,7 +64,7 @@ await check("pages are loaded one by one, and grow", async () => {
   await late.close();
 }, 30);
 
-await check("a skipped query is not asked, and an action returns", async () => {
+await check("a skipped query is not sent, and an action returns", async () => {
   await one.click("#act");
   await shows(one, "returned", '"2n"');
   await shows(one, "counter", "");
@@ -80,7 +80,7 @@ await check("a failed query throws its data at the boundary", async () => {
   await shows(one, "failed", '{"code":"7n"}');
 });
 
-await check("a page of another origin may read answers and refusals", async () => {
+await check("a page of another origin may read results and errors", async () => {
   await one.click("#ask");
   await shows(one, "value", '["1n",0]');
   const text = (id) => one.evaluate((id) => document.getElementById(id).textContent, id);
@@ -88,7 +88,7 @@ await check("a page of another origin may read answers and refusals", async () =
   assert.match(await text("unauthorized"), /"code/);
 });
 
-await check("both come back after kill -9", async () => {
+await check("both reconnect after kill -9", async () => {
   const before = await one.evaluate(() => document.getElementById("messages").textContent);
   await ask("restart");
   await one.click("#send");
@@ -99,7 +99,7 @@ await check("both come back after kill -9", async () => {
   await shows(one, "pages", upTo(13));
 }, 45);
 
-await check("nothing else went wrong on the pages", async () => {
+await check("the pages have no other errors", async () => {
   assert.deepStrictEqual(errors, []);
 });
 

@@ -63,7 +63,7 @@ await check("an action and the functions that it calls share the id", async () =
   assert.deepStrictEqual([mutation.caller, action.caller], ["Action", "HttpApi"]);
 });
 
-await check("a cached result is said to be one", async () => {
+await check("a cached result is marked as cached", async () => {
   const seen = entries().length;
   for (let i = 0; i < 2; i++) await http.query(api.counters.get, { name: "cached" });
   const found = () => entries().slice(seen).filter((entry) => entry.identifier === "counters:get");
@@ -72,7 +72,7 @@ await check("a cached result is said to be one", async () => {
   assert.notEqual(found()[0].requestId, found()[1].requestId);
 });
 
-await check("the client's own id is kept, and the administrator is named", async () => {
+await check("the id of the client is kept, and the admin is named", async () => {
   const call = (path, headers) =>
     fetch(`${url}/api/mutation`, {
       method: "POST",
@@ -98,7 +98,7 @@ await check("a route and the functions that it calls share the id", async () => 
   assert.equal(found[1].parentExecutionId, found[2].executionId);
 });
 
-await check("scheduled functions have ids of their own", async () => {
+await check("scheduled functions have their own ids", async () => {
   const seen = entries().length;
   await http.mutation(api.traced.failLater, {});
   const failed = () => entries().slice(seen).filter((entry) => entry.error !== null);

@@ -1,4 +1,4 @@
-// ConvexClient: the server is killed with mutations on their way, and each of them happens once.
+// ConvexClient: the server is killed during mutations, and each of them is executed once.
 import assert from "node:assert/strict";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -24,7 +24,7 @@ await check("two hundred mutations in flight at kill -9", async () => {
   await client.close();
 }, 40);
 
-await check("again and again", async () => {
+await check("three restarts during mutations", async () => {
   const client = connect();
   const name = "killed often";
   const all = [];
@@ -40,7 +40,7 @@ await check("again and again", async () => {
   await client.close();
 }, 60);
 
-await check("subscriptions come back, with what happened meanwhile", async () => {
+await check("subscriptions resume with the changes in between", async () => {
   const client = connect();
   const channel = "meanwhile";
   const messages = follow(client, api.messages.list, { channel });
@@ -60,11 +60,11 @@ await check("subscriptions come back, with what happened meanwhile", async () =>
   await client.close();
 }, 40);
 
-await check("an action in flight is reported lost, and no more than once run", async () => {
+await check("an action in flight is reported as lost and executed at most once", async () => {
   const client = connect();
   await client.query(api.messages.count, { channel: "" });
   const slow = failure(client.action(api.counters.slow, { ms: 60_000 }));
-  // A round trip behind it, so that it is under way.
+  // A round trip ensures that the action has begun.
   await client.mutation(api.counters.add, { name: "after the action", by: 1n });
   await ask("restart");
   assert.match((await slow).message, /Connection lost while action was in flight/);

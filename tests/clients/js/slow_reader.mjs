@@ -1,4 +1,4 @@
-// A client that stops reading gets the latest when it goes on, not all there was; nobody waits for it.
+// A client that stops reading gets the latest result later, not all of them. Others do not wait for it.
 import assert from "node:assert/strict";
 import { ConvexClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -6,14 +6,14 @@ import { check, finish, follow, until, url } from "./cases.mjs";
 import { Socket } from "./socket.mjs";
 
 const SENT = 25;
-// Each result has 3 MB, of which the system's own buffers take a few.
+// Each result has 3 MB; the buffers of the system hold a few of them.
 const [LARGE, BODY] = [10, "x".repeat(300_000)];
 const AT_MOST = 10;
 const channel = "large";
 const writer = new ConvexClient(url, { logger: false });
 const [slow, fast] = await Promise.all([new Socket().connect(), new Socket().connect()]);
 
-await check("others go on while it does not read", async () => {
+await check("others continue while it does not read", async () => {
   for (let n = 0; n < LARGE; n++) await writer.mutation(api.messages.send, { channel, body: BODY });
   for (const socket of [slow, fast]) socket.add(0, "messages:list", { channel });
   await Promise.all([slow.value(0), fast.value(0)]);
@@ -27,7 +27,7 @@ await check("others go on while it does not read", async () => {
   }
 }, 30);
 
-await check("then it gets the latest", async () => {
+await check("then it gets the latest result", async () => {
   const before = slow.transitions;
   slow.socket.resume();
   await slow.value(0, (messages) => messages.length === LARGE + SENT, 20);

@@ -1,4 +1,4 @@
-// A sync connection without a client: what is sent and what comes, with the chain of versions checked.
+// A sync connection without a client. It checks the chain of versions.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import WebSocket from "ws";
@@ -55,7 +55,7 @@ export class Socket {
     return find();
   }
 
-  // How the connection ended: the last message, and the close frame's code.
+  // The end of the connection: the last message and the code of the close frame.
   async ending() {
     await until("the end of the connection", () => this.closed, () => this.all.slice(-3));
     return { last: this.messages.at(-1), ...this.closed };

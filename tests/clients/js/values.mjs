@@ -1,4 +1,4 @@
-// Values of all eight types that must come back as they were sent.
+// Values of all eight types that must be returned unchanged.
 const bytes = (...all) => new Uint8Array(all).buffer;
 
 export const values = [

@@ -1,4 +1,4 @@
-// ConvexClient: values, subscriptions, read-your-writes, actions, and the administrator's key.
+// ConvexClient: values, subscriptions, read-your-writes, actions, and the admin key.
 import assert from "node:assert/strict";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -51,12 +51,12 @@ await check("after a mutation the local result has its writes", async () => {
   }
 });
 
-await check("a mutation that changes nothing subscribed to ends too", async () => {
+await check("a mutation completes although it changes no subscribed result", async () => {
   await client.mutation(api.messages.clear, { channel: "never written" });
   await client.mutation(api.counters.add, { name: "nobody looks", by: 0n });
 });
 
-await check("mutations sent at once happen in order", async () => {
+await check("concurrent mutations are executed in order", async () => {
   const channel = "in order";
   const numbers = Array.from({ length: 100 }, (_, n) => n);
   const messages = follow(client, api.messages.list, { channel });
@@ -79,14 +79,14 @@ await check("an action runs beside mutations", async () => {
   assert.equal(await other.query(api.counters.get, { name: "twice" }), 2n);
 }, 5);
 
-await check("a query is asked once, and again", async () => {
+await check("a query is called once, then again", async () => {
   assert.equal(await client.query(api.messages.count, { channel: "asked" }), 0);
-  // The answer to this comes behind that to the end of the subscription, which the first query was.
+  // Its response follows the end of the subscription of the first query.
   await send(client, "asked", "");
   assert.equal(await client.query(api.messages.count, { channel: "asked" }), 1);
 });
 
-await check("one query has many subscribers, and goes when the last has gone", async () => {
+await check("one query has many subscribers and ends with the last", async () => {
   const args = { name: "popular" };
   const followers = Array.from({ length: 10 }, () => follow(client, api.counters.get, args));
   await Promise.all(followers.map((follower) => follower.first()));
@@ -110,7 +110,7 @@ await check("a hundred queries at once, and only one of them changes", async () 
   all.forEach((each) => each.unsubscribe());
 });
 
-await check("what is written within one callback is seen in the next", async () => {
+await check("writes of one callback are visible in the next", async () => {
   const name = "chain";
   const chain = [];
   const { unsubscribe } = client.onUpdate(api.counters.get, { name }, (value) => {
@@ -128,14 +128,14 @@ await check("every spelling of a path is the same function", async () => {
   }
 });
 
-await check("a large value goes both ways", async () => {
+await check("a large value is sent and returned", async () => {
   const value = "é".repeat(3_500_000);
   assert.equal(await client.action(api.echo.action.any, { value }), value);
   // Over 5 MB, which is sent in several messages.
   assert.equal(await client.query(api.echo.query.any, { value }), value);
 });
 
-await check("log lines come along", async () => {
+await check("log lines are sent with the result", async () => {
   lines.length = 0;
   await client.query(api.messages.list, { channel: "logs" });
   await send(client, "logs", "");
@@ -146,7 +146,7 @@ await check("log lines come along", async () => {
   assert.match(said, /\[CONVEX A\(counters:addTwice\)\] \[WARN\].* 'adding twice'/);
 });
 
-await check("the administrator's key opens internal functions", async () => {
+await check("the admin key allows internal functions", async () => {
   const admin = new ConvexClient(url, { logger: false });
   admin.setAdminAuth(adminKey);
   assert.equal(await admin.query(api.internal.secret.get, {}), "a secret");
@@ -154,7 +154,7 @@ await check("the administrator's key opens internal functions", async () => {
   await admin.close();
 });
 
-await check("a wrong administrator's key is told of", async () => {
+await check("a wrong admin key is reported", async () => {
   const said = [];
   const error = (...line) => said.push(line.join(" "));
   const logger = { log: error, warn: error, error, logVerbose: () => {} };
@@ -162,14 +162,14 @@ await check("a wrong administrator's key is told of", async () => {
   admin.setAdminAuth(`${adminKey.split("|")[0]}|0123456789abcdef`);
   const secret = follow(admin, api.internal.secret.get, {});
   await until("a word of it", () => /Failed to authenticate/.test(said.join("\n")), () => said);
-  // The client goes on without the key, and so without the secret.
+  // The client continues without the key, so that the internal function is hidden.
   await until("a refusal", () => secret.errors.length > 0, () => said);
   assert.match(`${secret.errors[0]}`, /Could not find public function/);
   assert.deepStrictEqual(secret.seen, []);
   await admin.close();
 });
 
-await check("a closed client leaves the others be", async () => {
+await check("a closed client does not affect the others", async () => {
   await other.close();
   assert.equal(await client.mutation(api.counters.add, { name: "left", by: 1n }), 1n);
 });

@@ -1,4 +1,4 @@
-// ConvexClient: what it throws when a function fails.
+// ConvexClient: the errors that it throws when a function fails.
 import assert from "node:assert/strict";
 import { ConvexClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -49,11 +49,11 @@ for (const kind of kinds) {
   });
 }
 
-await check("a mutation that failed wrote nothing", async () => {
+await check("a failed mutation writes nothing", async () => {
   assert.equal(await client.query(api.counters.get, { name: "failed" }), null);
 });
 
-await check("a failure does not hold up the mutations behind it", async () => {
+await check("a failure does not delay later mutations", async () => {
   const add = (by) => client.mutation(api.counters.add, { name: "behind", by });
   const fail = (name, args) => failure(client.mutation(api.fails.mutation[name], args));
   const failures = () => [fail("plain", {}), fail("application", { data: 1 }), fail("panics", {})];
@@ -61,7 +61,7 @@ await check("a failure does not hold up the mutations behind it", async () => {
   assert.deepStrictEqual((await Promise.all(all)).filter((value) => typeof value === "bigint"), [1n, 2n, 3n, 4n]);
 });
 
-await check("a failed query is live, and comes to be well", async () => {
+await check("a failed query is live and can succeed later", async () => {
   const name = "wavering";
   const value = follow(client, api.counters.notNegative, { name });
   const add = (by) => client.mutation(api.counters.add, { name, by });
@@ -76,7 +76,7 @@ await check("a failed query is live, and comes to be well", async () => {
   assert.deepStrictEqual(value.seen, [0n, 0n]);
 });
 
-await check("one failed query leaves the others of its transition be", async () => {
+await check("a failed query does not affect the others of its transition", async () => {
   const queries = Array.from({ length: 20 }, (_, n) => (n % 2 ? api.fails.query.plain : api.messages.count));
   const all = queries.map((query, n) => follow(client, query, n % 2 ? {} : { channel: `beside ${n}` }));
   await until("all of them", () => all.every((each) => each.seen.length + each.errors.length === 1));

@@ -1,4 +1,4 @@
-// The sync protocol itself: what clients depend on, and how they are turned away.
+// The sync protocol itself: the behaviour that clients depend on, and its errors.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { ConvexHttpClient } from "convex/browser";
@@ -13,20 +13,20 @@ const plusOne = (name) => ({ name, by: integer(1) });
 const time = (ts) => Buffer.from(ts, "base64").readBigUInt64LE();
 const open = (more, path) => new Socket(path).connect(more);
 
-await check("an empty change of the query set is answered", async () => {
+await check("an empty change of the query set gets a transition", async () => {
   const socket = await open();
   socket.send({ type: "ModifyQuerySet", baseVersion: 0, newVersion: 1, modifications: [] });
   await until("the new version", () => socket.version.querySet === 1, () => socket.all);
   assert.deepStrictEqual(socket.all[0].modifications, []);
 });
 
-await check("a response goes before the transition that has it, which always comes", async () => {
+await check("a response precedes the transition that includes it, which always follows", async () => {
   const socket = await open();
   socket.add(0, "counters:get", { name: "order" });
   await socket.value(0);
   for (let n = 0; n < 20; n++) {
     const before = socket.all.length;
-    // In turn one that is seen, one that is not, one that fails with data, and an action.
+    // In turn: a visible change, an invisible one, a failure with data, and an action.
     const [udfPath, args] = [
       ["counters:add", plusOne("order")],
       ["counters:add", plusOne("not looked at")],
@@ -39,7 +39,7 @@ await check("a response goes before the transition that has it, which always com
     const at = socket.all.findIndex((message) => message.requestId === n);
     const transitions = (from, to) => socket.all.slice(from, to).filter((message) => message.type === "Transition");
     const changes = transitions(before, at).flatMap((message) => message.modifications);
-    assert.deepStrictEqual(changes, [], "nothing of it is told before the response");
+    assert.deepStrictEqual(changes, [], "no change is sent before the response");
     const covers = (message) => !ts || time(message.endVersion.ts) >= time(ts);
     await until("a transition that has it", () => transitions(at).some(covers), () => socket.all.slice(before));
     assert.ok(Array.isArray(socket.all[at].logLines));
@@ -48,7 +48,7 @@ await check("a response goes before the transition that has it, which always com
   assert.deepStrictEqual(told.map(({ value }) => value), [null, ...[1, 2, 3, 4, 5].map(integer)]);
 });
 
-await check("a write that changes no result tells none", async () => {
+await check("a write that changes no result sends none", async () => {
   const socket = await open();
   socket.add(0, "messages:count", { channel: "unchanged" });
   await socket.value(0);
@@ -59,7 +59,7 @@ await check("a write that changes no result tells none", async () => {
   assert.equal(socket.all.flatMap(({ modifications }) => modifications ?? []).length, 1);
 });
 
-await check("a mutation asked for again is answered the same and runs once", async () => {
+await check("a repeated mutation gets the same result and is executed once", async () => {
   const sessionId = randomUUID();
   const first = await open({ sessionId });
   first.mutate(0, "counters:add", plusOne("again"));
@@ -79,12 +79,12 @@ await check("a mutation asked for again is answered the same and runs once", asy
   assert.equal(await get("again"), 1n);
 }, 25);
 
-await check("a session on two connections at once runs each mutation once", async () => {
+await check("a session on two connections executes each mutation once", async () => {
   for (let round = 0; round < 10; round++) {
     const [sessionId, name] = [randomUUID(), `at once ${round}`];
     const sockets = await Promise.all([0, 1, 2].map((connectionCount) => open({ sessionId, connectionCount })));
     for (let n = 0; n < 20; n++) sockets.forEach((socket) => socket.mutate(n, "counters:add", plusOne(name)));
-    // The first two are cut with their mutations on the way, as a lost connection is.
+    // The first two connections break during their mutations.
     sockets[0].socket.terminate();
     setTimeout(() => sockets[1].socket.terminate(), round);
     const answers = [];
@@ -94,7 +94,7 @@ await check("a session on two connections at once runs each mutation once", asyn
   }
 }, 30);
 
-await check("only a client that knows chunks gets them", async () => {
+await check("only a client that accepts chunks gets them", async () => {
   const text = "x".repeat(6_000_000);
   const clients = [["/api/1.48.0/sync", true], ["/api/1.27.0/sync", false], ["/api/sync", false]];
   for (const [path, chunked] of clients) {
@@ -105,7 +105,7 @@ await check("only a client that knows chunks gets them", async () => {
   }
 }, 30);
 
-await check("an identity is raised, and a wrong key is told of and hung up on", async () => {
+await check("an identity changes to admin, and a wrong key is reported and ends the connection", async () => {
   const socket = await open();
   const admin = { type: "Authenticate", tokenType: "Admin" };
   socket.send({ ...admin, baseVersion: 0, value: adminKey });
@@ -152,7 +152,7 @@ for (const [what, [commit, expected]] of Object.entries(misuse)) {
   });
 }
 
-await check("a client that is ahead of the database is turned away", async () => {
+await check("a client that is ahead of the database is disconnected", async () => {
   const ahead = Buffer.alloc(8);
   ahead.writeBigUInt64LE(BigInt(Date.now() + 3_600_000) * 1_000_000n);
   const socket = await open({ maxObservedTimestamp: ahead.toString("base64") });
@@ -160,7 +160,7 @@ await check("a client that is ahead of the database is turned away", async () =>
   assert.deepStrictEqual([last, code], [undefined, 1011]);
 });
 
-await check("fields that nobody knows are passed over", async () => {
+await check("unknown fields are ignored", async () => {
   const socket = await open({ future: { a: [1] } });
   const add = { type: "Add", queryId: 0, udfPath: "plain", args: [{}], journal: null, componentPath: "", future: 1 };
   socket.send({ baseVersion: 0, newVersion: 5, modifications: [add], future: null, type: "ModifyQuerySet" });

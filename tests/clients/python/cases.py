@@ -1,4 +1,4 @@
-"""What every script needs: cases with a deadline, and the values that must come back."""
+"""Helpers of every script: cases with a deadline, and values that must be returned unchanged."""
 
 import faulthandler
 import math
@@ -15,12 +15,12 @@ URL = sys.argv[1]
 ADMIN_KEY = os.environ["LENTIL_ADMIN_KEY"]
 failures = []
 
-# Says where everything stands when native code hangs, which lets no other thread of Python run.
+# Prints all stacks if native code hangs, because it blocks the other threads of Python.
 faulthandler.dump_traceback_later(75, exit=True)
 
 
 def case(seconds=15):
-    """Runs the function below at once; a failure is said and does not stop the next case."""
+    """Runs the decorated function at once. A failure is printed and does not stop the next case."""
 
     def decorate(run):
         name = run.__name__.replace("_", " ")
@@ -59,7 +59,7 @@ def finish():
 
 
 def failure(call, *args):
-    """The error that a call ends in."""
+    """Returns the error of a call."""
     try:
         value = call(*args)
     except Exception as error:
@@ -68,13 +68,13 @@ def failure(call, *args):
 
 
 def ask(what):
-    """Asks whoever runs this script to "kill", "start" or "restart" the server."""
+    """Asks the test to "kill", "start" or "restart" the server."""
     print(f"@{what}")
     sys.stdin.readline()
 
 
 def same(a, b):
-    """Equality that tells 0 from -0, integers from floats, and that knows NaN."""
+    """Equality that distinguishes 0 from -0 and integers from floats, and treats NaN as equal."""
     if isinstance(a, float) and isinstance(b, float):
         return struct.pack("<d", a) == struct.pack("<d", b) or (math.isnan(a) and math.isnan(b))
     if isinstance(a, ConvexInt64) and isinstance(b, ConvexInt64):

@@ -1,4 +1,4 @@
-"""ConvexClient of the Python package, which is the Rust client underneath."""
+"""ConvexClient of the Python package, which wraps the Rust client."""
 
 from cases import ADMIN_KEY, URL, VALUES, ask, case, failure, finish, same
 from convex import ConvexClient, ConvexError, ConvexInt64
@@ -17,7 +17,7 @@ def add(client, name, by=1):
 
 
 class Results:
-    """A query's results that differ; the client repeats the last with each transition, whatever it is about."""
+    """The distinct results of a query. The client repeats the last one with each transition."""
 
     def __init__(self, client, path, args):
         self.subscription = client.subscribe(path, args)

@@ -22,21 +22,21 @@ async fn main() {
     let other = ConvexClient::new(&url).await.expect("it connects");
     let pair = || (client.clone(), other.clone());
     let all = [
-        check("every value comes back", every_value(pair())).await,
+        check("every value is returned unchanged", every_value(pair())).await,
         check("a subscription follows changes", subscription(pair())).await,
         check("after a mutation the next result has its writes", own_writes(pair())).await,
         check("actions, and many mutations at once", many(pair())).await,
         check("failures reach the client", failures(pair())).await,
         check("a failed query is live", failed_query(pair())).await,
-        check("the administrator's key opens internal functions", admin(url.clone())).await,
-        check("it comes back after kill -9", restart(pair(), url)).await,
+        check("the admin key allows internal functions", admin(url.clone())).await,
+        check("it reconnects after kill -9", restart(pair(), url)).await,
     ];
     std::process::exit(if all.iter().all(|well| *well) { 0 } else { 1 });
 }
 
 async fn check(name: &str, case: impl Future<Output = Outcome> + Send + 'static) -> bool {
     let started = Instant::now();
-    // A task of its own, so that a failed assertion is one failed case.
+    // A separate task, so that a failed assertion fails only one case.
     let outcome = match tokio::time::timeout(Duration::from_secs(20), tokio::spawn(case)).await {
         Err(_) => Err("it took too long".to_owned()),
         Ok(Err(panic)) => Err(panic.to_string()),
@@ -57,7 +57,7 @@ fn value(result: FunctionResult) -> Value {
     }
 }
 
-/// A query's results; the client repeats the last with each transition, whatever it is about.
+/// The results of a query. The client repeats the last one with each transition.
 struct Results {
     subscription: QuerySubscription,
     last: Option<FunctionResult>,
