@@ -1,3 +1,7 @@
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
 use crate::log::{OneLine, cut};
 use crate::{CallSource, Caller, Code, Error};
 
@@ -11,7 +15,8 @@ impl CallSource {
     /// that passes through several functions, or that one of them handles, is not written twice.
     ///
     /// A call that was refused for its name or its arguments is not a failure of the application. It is logged at the
-    /// level `info`, without the refused values, because the log must not contain arguments.
+    /// level `info`, or `debug` if there are many, without the refused values: the log must not contain
+    /// arguments.
     pub fn log_failure(&self, function: &str, error: &Error) {
         let (request_id, code) = (&self.request_id, error.code().as_str());
         let message = cut(without_value(error).to_owned(), MAX_LOGGED_BYTES);
@@ -20,10 +25,48 @@ impl CallSource {
         // A scheduled function has no caller that receives its error.
         let is_refused = is_shown_in_full(error) && self.caller != Caller::Scheduler;
         let error = OneLine(&message);
-        if is_refused {
+        if is_refused && !REFUSED_CALLS.allows_line(Instant::now()) {
+            tracing::debug!(%request_id, function, code, %error, causes, "a call was refused");
+        } else if is_refused {
             tracing::info!(%request_id, function, code, %error, causes, "a call was refused");
         } else {
             tracing::error!(%request_id, function, code, %error, causes, "a call failed");
+        }
+    }
+}
+
+/// Limits the lines about refused calls, which anonymous clients can cause at no cost.
+static REFUSED_CALLS: LineLimit = LineLimit(Mutex::new(None));
+
+/// The time in which the lines of a [`LineLimit`] are counted.
+const LINE_WINDOW: Duration = Duration::from_secs(10);
+/// The most lines in a window. Further ones are logged at the level `debug`.
+const MAX_LINES_PER_WINDOW: u32 = 100;
+
+/// Limits the rate of lines in the log.
+struct LineLimit(Mutex<Option<LineWindow>>);
+
+struct LineWindow {
+    began: Instant,
+    lines: u32,
+}
+
+impl LineLimit {
+    /// Counts a line. Returns whether it is within the limit.
+    fn allows_line(&self, now: Instant) -> bool {
+        let mut window = self.0.lock();
+        match &mut *window {
+            Some(window) if now - window.began < LINE_WINDOW => {
+                window.lines += 1;
+                window.lines <= MAX_LINES_PER_WINDOW
+            }
+            _ => {
+                *window = Some(LineWindow {
+                    began: now,
+                    lines: 1,
+                });
+                true
+            }
         }
     }
 }
@@ -83,6 +126,17 @@ mod tests {
             causes(&Error::internal(Outer(Inner)).in_context("while testing")).as_deref(),
             Some("the outer one: the inner one")
         );
+    }
+
+    #[test]
+    fn lines_above_the_limit_are_not_allowed_until_the_next_window() {
+        let limit = LineLimit(Mutex::new(None));
+        let now = Instant::now();
+        for _ in 0..MAX_LINES_PER_WINDOW {
+            assert!(limit.allows_line(now));
+        }
+        assert!(!limit.allows_line(now + LINE_WINDOW / 2));
+        assert!(limit.allows_line(now + LINE_WINDOW));
     }
 
     #[test]
