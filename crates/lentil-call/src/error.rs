@@ -107,6 +107,14 @@ impl Error {
         Error::caused_by(Code::UniqueIndexViolation, source.to_string(), source)
     }
 
+    /// Returns the error of a function whose nested call was dropped before it finished. The nested call
+    /// had the function's transaction.
+    pub fn abandoned() -> Error {
+        let message = "a nested call was dropped before it finished, or ran beside another one; \
+                       await each nested call before the next. Nothing was written";
+        Error::new(Code::Abandoned, message)
+    }
+
     /// Returns an error of the server itself.
     pub fn internal(source: impl StdError + Send + Sync + 'static) -> Error {
         Error::caused_by(Code::Internal, source.to_string(), source)

@@ -1,7 +1,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use lentil_call::{Code, Error, Result};
+use lentil_call::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::Transaction;
@@ -19,7 +19,7 @@ impl TransactionCell {
     /// Takes the transaction; it goes back when the guard is dropped.
     ///
     /// # Errors
-    /// [`Code::Abandoned`] when it is not there.
+    /// [`Code::Abandoned`](lentil_call::Code::Abandoned) when it is not there.
     pub fn lock(&self) -> Result<TransactionGuard> {
         let transaction = self.lend()?;
         Ok(TransactionGuard {
@@ -31,9 +31,9 @@ impl TransactionCell {
     /// Takes the transaction out, for a nested call.
     ///
     /// # Errors
-    /// [`Code::Abandoned`] when it is not there.
+    /// [`Code::Abandoned`](lentil_call::Code::Abandoned) when it is not there.
     pub fn lend(&self) -> Result<Box<Transaction>> {
-        self.take().ok_or_else(abandoned)
+        self.take().ok_or_else(Error::abandoned)
     }
 
     /// Takes the transaction out; `None` when it is not there.
@@ -75,10 +75,4 @@ impl Drop for TransactionGuard {
     fn drop(&mut self) {
         self.slot.put(self.transaction.take());
     }
-}
-
-fn abandoned() -> Error {
-    let message = "a nested call was dropped before it finished, or two are made side by side; \
-                   this transaction cannot go on";
-    Error::new(Code::Abandoned, message)
 }

@@ -109,7 +109,7 @@ where
         let running = IN_MUTATION.scope((), attempt(cell.clone(), own));
         let limit = engine.limits().mutation_time;
         let result = guard(name, lock.since, limit, pin!(running)).await;
-        if let Some(result) = end(engine, name, &cell, lock, result).await {
+        if let Some(result) = end(engine, &cell, lock, result).await {
             return Committed {
                 result,
                 log_lines: log.lines(),
@@ -138,13 +138,12 @@ async fn begin<'e>(
 /// The result is returned once all commits that it depends on are durable, with a timestamp that includes them.
 async fn end<R>(
     engine: &Engine,
-    name: &str,
     cell: &TransactionCell,
     lock: WriteLockGuard<'_>,
     mut result: Result<R>,
 ) -> Option<Result<(R, Timestamp)>> {
     let Some(mut transaction) = cell.take() else {
-        return Some(result.and_then(|_| Err(abandoned(name))));
+        return Some(result.and_then(|_| Err(Error::abandoned())));
     };
     if result.is_ok()
         && let Err(error) = transaction.check_unique().await
@@ -220,9 +219,4 @@ impl Idempotency<'_> {
             Idempotency::Scheduled(run) => run.succeed(&db()).await,
         }
     }
-}
-
-fn abandoned(name: &str) -> Error {
-    let message = format!("`{name}` dropped a nested call before it finished; nothing was written");
-    Error::new(Code::Abandoned, message)
 }

@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use lentil_call::{Code, Error, FunctionKind, Result, store_error};
+use lentil_call::{Error, FunctionKind, Result, store_error};
 use lentil_database::{Journal, LargeReadPermit, ReadBudget, Transaction, TransactionCell};
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
@@ -259,7 +259,7 @@ async fn execute_query(
     }
 
     let Some(finished) = finished else {
-        return Err(result.err().unwrap_or_else(|| abandoned(&name)).into());
+        return Err(result.err().unwrap_or_else(Error::abandoned).into());
     };
     let mut read_set = finished.read_set;
     if auth.was_asked() {
@@ -325,7 +325,7 @@ where
     // The result or the error is returned when all commits that it depends on are published.
     store.wait_published(timestamp).await.map_err(store_error)?;
     match result {
-        Ok(_) if is_abandoned => Err(abandoned(name)),
+        Ok(_) if is_abandoned => Err(Error::abandoned()),
         result => result,
     }
 }
@@ -345,11 +345,6 @@ pub(crate) async fn once_published(
     let snapshot = snapshot.await?;
     store.wait_published(snapshot.timestamp()).await?;
     Ok(snapshot)
-}
-
-fn abandoned(name: &str) -> Error {
-    let message = format!("`{name}` dropped a nested call before it finished");
-    Error::new(Code::Abandoned, message)
 }
 
 /// Returns a copy of a query's result.
