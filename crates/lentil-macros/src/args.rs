@@ -41,6 +41,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         }
 
         impl ::lentil::__derive::IntoArgs<#name> for #name {
+            const IS_TYPED: bool = true;
+
             fn into_args(
                 self,
             ) -> ::core::result::Result<::lentil::__derive::Object, ::lentil::__derive::DecodeError> {

@@ -11,6 +11,7 @@ use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::memory::Charge;
 use crate::run::{Idempotency, RunToCompletion, into_value, run_action, run_mutation, run_query};
 use crate::system::recorded_result;
+use crate::typed::CallArgs;
 
 /// The memory that copies of a result and its text take, as a multiple of the result's own.
 const COPIES_OF_RESULT: usize = 3;
@@ -79,6 +80,7 @@ async fn dispatch_once(
 async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call) -> Result<Done> {
     let engine = context.engine.clone();
     let began = Instant::now();
+    let args = CallArgs::Untyped(call.args);
     let visibility = call.identity.visibility();
     let function = match engine.registry().named(&call.path, visibility) {
         Ok(function) => function,
@@ -91,7 +93,7 @@ async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call)
     };
     match kind.unwrap_or(function.kind()) {
         FunctionKind::Query => {
-            let run = run_query(&function, call.args, None, &context).await?;
+            let run = run_query(&function, args, None, &context).await?;
             // Each caller of a shared result waits for memory here, before it has a copy of it.
             let size = run.result.as_ref().map_or(0, |value| value.heap_size());
             let copies = call.charge.reserve(COPIES_OF_RESULT * size).await;
@@ -103,12 +105,12 @@ async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call)
                 Some(request) => Idempotency::Session(request),
                 None => Idempotency::None,
             };
-            let committed = run_mutation(&function, call.args, &context, idempotency);
+            let committed = run_mutation(&function, args, &context, idempotency);
             let (value, timestamp) = committed.await?;
             Ok((value, timestamp, Charge::default()))
         }
         FunctionKind::Action => {
-            let value = run_action(&function, call.args, context).await?;
+            let value = run_action(&function, args, context).await?;
             Ok((value, engine.published(), Charge::default()))
         }
     }

@@ -251,6 +251,7 @@ pub struct Function {
     pub(crate) path: FunctionPath,
     pub(crate) visibility: Visibility,
     pub(crate) args: ObjectValidator,
+    pub(crate) args_have_ids: bool,
     pub(crate) returns: Validator,
     pub(crate) runner: Runner,
     pub(crate) type_id: FunctionTypeId,

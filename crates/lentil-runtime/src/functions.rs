@@ -218,6 +218,7 @@ impl Functions {
             let function = Function {
                 path: path.clone(),
                 visibility,
+                args_have_ids: args.has_ids(),
                 args,
                 returns,
                 runner,

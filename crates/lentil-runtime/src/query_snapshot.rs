@@ -10,7 +10,10 @@ use tracing::Instrument;
 use crate::engine::{Call, Engine};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::memory::Charge;
-use crate::run::{Execution, check_args, execute_on, into_value, once_published, run_query};
+use crate::run::{
+    Execution, check_untyped_args, execute_on, into_value, once_published, run_query,
+};
+use crate::typed::CallArgs;
 
 /// Everything as it is at one timestamp, for queries that must agree.
 pub struct QuerySnapshot {
@@ -77,7 +80,7 @@ impl QuerySnapshot {
             .engine
             .registry()
             .named(&call.path, call.identity.visibility())?;
-        check_args(&self.engine, &function, &call.args)?;
+        check_untyped_args(&self.engine, &function, &call.args)?;
         let mut held = self.snapshot.lock().await;
         let Some(snapshot) = held.take() else {
             self.has_expired.store(true, Ordering::Relaxed);
@@ -143,7 +146,7 @@ async fn query_unchanged_since(
     let running = async {
         let visibility = call.identity.visibility();
         let function = engine.registry().named(&call.path, visibility)?;
-        run_query(&function, call.args, None, &context).await
+        run_query(&function, CallArgs::Untyped(call.args), None, &context).await
     };
     let result = match running.instrument(context.span()).await {
         Ok(run) if engine.cache().was_valid_at(&run, timestamp) => into_value(&run),

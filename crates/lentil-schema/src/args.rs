@@ -68,6 +68,10 @@ impl Args for () {
     note = "pass the struct `{A}`, or a `Value` or `Object`, which the call validates"
 )]
 pub trait IntoArgs<A: Args> {
+    /// Whether every value matches the validator of `A`, because it is an `A`. The tables of ids
+    /// are checked at the call even then.
+    const IS_TYPED: bool = false;
+
     /// Converts into an object.
     ///
     /// # Errors
@@ -76,6 +80,8 @@ pub trait IntoArgs<A: Args> {
 }
 
 impl IntoArgs<()> for () {
+    const IS_TYPED: bool = true;
+
     fn into_args(self) -> Result<Object, DecodeError> {
         Ok(Object::new())
     }

@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
 use lentil_call::{FunctionKind, Result};
-use lentil_values::{Object, Value};
+use lentil_values::Value;
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
 use super::guard::guard;
 use super::nested::wrong_kind;
 use crate::engine::{Call, Function, Runner};
+use crate::typed::CallArgs;
 
 /// Runs a registered action, and records the execution.
-pub(crate) async fn run_action(function: &Function, args: Object, call: Call) -> Result<Value> {
+pub(crate) async fn run_action(function: &Function, args: CallArgs, call: Call) -> Result<Value> {
     let Runner::Action(run) = &function.runner else {
         return Err(wrong_kind(function, FunctionKind::Action));
     };
@@ -21,7 +22,13 @@ pub(crate) async fn run_action(function: &Function, args: Object, call: Call) ->
     let result = match check_args(engine, function, &args) {
         Ok(()) => {
             let limit = engine.limits().action_time;
-            guard(&name, began, limit, run(Arc::clone(&call), args).as_mut()).await
+            guard(
+                &name,
+                began,
+                limit,
+                run(Arc::clone(&call), args.into_object()).as_mut(),
+            )
+            .await
         }
         Err(error) => Err(error),
     };

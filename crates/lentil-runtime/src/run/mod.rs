@@ -9,7 +9,7 @@ mod query;
 mod run_to_completion;
 
 pub(crate) use action::run_action;
-pub(crate) use check::check_args;
+pub(crate) use check::check_untyped_args;
 pub(crate) use guard::guard;
 pub(crate) use mutation::{Idempotency, run_mutation, transact};
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};

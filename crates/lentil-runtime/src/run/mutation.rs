@@ -5,7 +5,7 @@ use std::time::Duration;
 use lentil_call::{Backoff, Code, Error, FunctionKind, Result, commit_error, store_error};
 use lentil_database::{DatabaseReader, Transaction, TransactionCell};
 use lentil_store::{StoreError, Timestamp, WriteSet};
-use lentil_values::{Object, Value};
+use lentil_values::Value;
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
@@ -15,6 +15,7 @@ use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
 use crate::schedule::ScheduledRun;
 use crate::system::SessionRequest;
+use crate::typed::CallArgs;
 use crate::write_lock::WriteLockGuard;
 
 tokio::task_local! {
@@ -36,7 +37,7 @@ pub(crate) struct Committed<R> {
 /// Runs a registered mutation in a transaction of its own, and records the execution.
 pub(crate) async fn run_mutation(
     function: &Function,
-    args: Object,
+    args: CallArgs,
     call: &Call,
     idempotency: Idempotency<'_>,
 ) -> Result<(Value, Timestamp)> {
@@ -57,7 +58,7 @@ pub(crate) async fn run_mutation(
 
 async fn commit_mutation(
     function: &Function,
-    args: Object,
+    args: CallArgs,
     call: &Call,
     idempotency: Idempotency<'_>,
 ) -> Committed<Value> {
@@ -67,6 +68,7 @@ async fn commit_mutation(
     if let Err(error) = check_args(&call.engine, function, &args) {
         return Committed::refused(error);
     }
+    let args = args.into_object();
     let attempt = |cell: TransactionCell, attempt: Call| {
         let args = args.clone();
         async move {

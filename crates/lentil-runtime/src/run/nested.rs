@@ -1,17 +1,18 @@
 use lentil_call::{Code, Error, FunctionKind, Result};
 use lentil_database::{Transaction, TransactionCell};
-use lentil_values::{Object, Value};
+use lentil_values::Value;
 
 use super::check::{check_args, check_result};
 use super::guard::catch_panic;
 use crate::engine::{Call, Function, Runner};
+use crate::typed::CallArgs;
 
 /// Runs a query within its caller's transaction.
 pub(crate) async fn call_nested_query(
     cell: &TransactionCell,
     caller: &Call,
     function: &Function,
-    args: Object,
+    args: CallArgs,
 ) -> Result<Value> {
     let Runner::Query(run) = &function.runner else {
         return Err(wrong_kind(function, FunctionKind::Query));
@@ -21,7 +22,7 @@ pub(crate) async fn call_nested_query(
 
     // The nested call gets a cell of its own, so that the caller cannot use the transaction meanwhile.
     let own = TransactionCell::new(cell.lend()?);
-    let mut running = run(own.clone(), call, args);
+    let mut running = run(own.clone(), call, args.into_object());
     let result = catch_panic(function.path.as_str(), running.as_mut()).await;
     // A function that panicked may still hold the transaction; it returns to the cell when the future is dropped.
     drop(running);
@@ -36,7 +37,7 @@ pub(crate) async fn call_nested_mutation(
     cell: &TransactionCell,
     caller: &Call,
     function: &Function,
-    args: Object,
+    args: CallArgs,
 ) -> Result<Value> {
     let Runner::Mutation(run) = &function.runner else {
         return Err(wrong_kind(function, FunctionKind::Mutation));
@@ -47,7 +48,7 @@ pub(crate) async fn call_nested_mutation(
     let mut transaction = cell.lend()?;
     transaction.push_savepoint();
     let own = TransactionCell::new(transaction);
-    let mut running = run(own.clone(), call, args);
+    let mut running = run(own.clone(), call, args.into_object());
     let result = catch_panic(function.path.as_str(), running.as_mut()).await;
     drop(running);
     let result =

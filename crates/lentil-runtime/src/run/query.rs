@@ -13,6 +13,7 @@ use super::nested::wrong_kind;
 use crate::cache::{CacheKey, CacheRequest, ConcurrencyLimit, QueryResult, args_json};
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
+use crate::typed::CallArgs;
 
 /// Evaluates a query, from the cache where it has a valid result, and records the execution.
 ///
@@ -20,7 +21,7 @@ use crate::executions::Ended;
 /// The server's, and that the arguments or the kind are wrong; the function's own is in the result.
 pub(crate) async fn run_query(
     function: &Function,
-    args: Object,
+    args: CallArgs,
     journal: Option<String>,
     call: &Call,
 ) -> Result<Arc<QueryResult>> {
@@ -39,14 +40,14 @@ pub(crate) async fn run_query(
 /// Looks a query up, and waits until the commits that its result includes are published.
 async fn query_published(
     function: &Function,
-    args: Object,
+    args: CallArgs,
     journal: Option<String>,
     call: &Call,
 ) -> Result<Arc<QueryResult>> {
     let store = call.engine.store();
     let query = CachedQuery {
         function,
-        key: key_of(function, args_json(&args), journal.as_deref()),
+        key: key_of(function, args_json(args.object()), journal.as_deref()),
         args,
         journal,
         since: store.catch_up().await.map_err(store_error)?,
@@ -92,7 +93,7 @@ pub(crate) fn key_of(function: &Function, args: Arc<[u8]>, journal: Option<&str>
 pub(crate) struct CachedQuery<'a> {
     pub(crate) function: &'a Function,
     pub(crate) key: CacheKey,
-    pub(crate) args: Object,
+    pub(crate) args: CallArgs,
     pub(crate) journal: Option<String>,
     /// The result includes every commit up to this timestamp.
     pub(crate) since: Timestamp,
@@ -122,6 +123,7 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
     } = query;
     let running = async {
         let snapshot = engine.store().snapshot().await.map_err(store_error)?;
+        let args = args.into_object();
         let budget = ReadBudget::Small;
         let executed = execute_query(function, args, journal.clone(), call, snapshot, budget);
         let execution = match executed.await {

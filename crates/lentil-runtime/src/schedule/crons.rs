@@ -11,7 +11,7 @@ use lentil_values::Object;
 use super::{CLOCK_STEP_MS, Schedulable};
 use crate::engine::FunctionTypeId;
 use crate::engine::Registry;
-use crate::typed::arguments;
+use crate::typed::{CallArgs, arguments};
 use crate::{FunctionPath, Result};
 
 /// What an application has run again and again, beside its functions.
@@ -130,7 +130,7 @@ impl Crons {
             schedule,
             item,
             function,
-            args: arguments(args),
+            args: arguments(args).map(CallArgs::into_object),
         });
         self
     }

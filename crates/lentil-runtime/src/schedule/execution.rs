@@ -10,6 +10,7 @@ use super::ScheduledFunction;
 use super::calls::{self, ScheduledRun};
 use crate::engine::{Call, Engine, Function};
 use crate::run::{Idempotency, run_action, run_mutation};
+use crate::typed::CallArgs;
 use crate::{
     CallSource, Caller, Code, Error, FunctionKind, FunctionPath, Identity, Result, Runtime,
     Visibility,
@@ -92,7 +93,7 @@ impl ScheduledExecution {
         let result = match self.function() {
             Ok(function) if function.kind() == FunctionKind::Mutation => {
                 let once = Idempotency::Scheduled(ScheduledRun(self.id.document_id()));
-                match run_mutation(&function, args, &call, once).await {
+                match run_mutation(&function, CallArgs::Untyped(args), &call, once).await {
                     Ok(_) => return Ok(Attempt::Recorded),
                     Err(error) if error.code().may_pass() => return Err(error),
                     Err(error) => Err(error),
@@ -104,7 +105,9 @@ impl ScheduledExecution {
                     return Ok(Attempt::Recorded);
                 }
                 // An action runs at most once: from here on, every failure is its result.
-                run_action(&function, args, call).await.map(drop)
+                run_action(&function, CallArgs::Untyped(args), call)
+                    .await
+                    .map(drop)
             }
             Err(error) => Err(error),
         };

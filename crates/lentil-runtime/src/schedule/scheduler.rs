@@ -9,7 +9,7 @@ use super::ScheduledFunction;
 use super::calls::{self, Order};
 use crate::engine::{BoxFuture, Call, Engine};
 use crate::handler::{ActionHandler, Handler};
-use crate::typed::arguments;
+use crate::typed::{CallArgs, arguments};
 use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result};
 
 /// The maximum distance between now and a scheduled time: five years.
@@ -143,11 +143,11 @@ impl Scheduler {
     fn schedule<F: 'static>(
         &self,
         due: DueTime,
-        args: Result<Object>,
+        args: Result<CallArgs>,
     ) -> BoxFuture<'_, Result<Id<ScheduledFunction>>> {
         Box::pin(async move {
             let function = self.engine.registry().handled_by::<F>()?;
-            self.order(&function.path, args?, due).await
+            self.order(&function.path, args?.into_object(), due).await
         })
     }
 

@@ -13,7 +13,10 @@ use crate::cache::{CacheKey, ConcurrencyLimit, QueryResult};
 use crate::engine::{Call, Engine};
 use crate::executions::Ended;
 use crate::memory::Charge;
-use crate::run::{CachedQuery, check_args, execute_on, key_of, look_up, published_snapshot};
+use crate::run::{
+    CachedQuery, check_untyped_args, execute_on, key_of, look_up, published_snapshot,
+};
+use crate::typed::CallArgs;
 
 /// Queries of one client that are evaluated at the same time.
 const MAX_CONCURRENT_QUERIES: usize = 8;
@@ -174,7 +177,7 @@ impl Subscription {
                 let query = CachedQuery {
                     function,
                     key: key_of(function, args_json, self.journal.as_deref()),
-                    args: self.args.clone(),
+                    args: CallArgs::Untyped(self.args.clone()),
                     journal: self.journal.clone(),
                     since,
                     limit: Some(ConcurrencyLimit {
@@ -207,7 +210,9 @@ impl Subscription {
         let began = Instant::now();
         let timestamp = snapshot.timestamp();
         let function = match &self.function {
-            Ok(function) => check_args(&call.engine, function, &self.args).map(|()| function),
+            Ok(function) => {
+                check_untyped_args(&call.engine, function, &self.args).map(|()| function)
+            }
             Err(error) => Err(error.clone()),
         };
         let (result, returned) = match function {

@@ -82,6 +82,26 @@ pub struct FieldValidator {
     pub optional: bool,
 }
 
+impl Validator {
+    fn has_ids(&self) -> bool {
+        match self {
+            Validator::Id(_) => true,
+            Validator::Array(elements) => elements.has_ids(),
+            Validator::Record { keys, values } => keys.has_ids() || values.has_ids(),
+            Validator::Union(members) => members.iter().any(Validator::has_ids),
+            Validator::Object(object) => object.has_ids(),
+            _ => false,
+        }
+    }
+}
+
+impl ObjectValidator {
+    /// Returns whether a field is, or contains, an id of a certain table.
+    pub fn has_ids(&self) -> bool {
+        self.0.values().any(|field| field.validator.has_ids())
+    }
+}
+
 impl From<Validator> for FieldValidator {
     fn from(validator: Validator) -> FieldValidator {
         FieldValidator {
