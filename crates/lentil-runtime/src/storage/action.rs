@@ -98,9 +98,17 @@ impl StorageActions {
         Ok(found.map(|file| FileInfo::from(file.fields).into()))
     }
 
-    async fn find(&self, id: &Id<StoredFile>, call: &str) -> Result<Option<Doc<FileRecord>>> {
+    pub(super) async fn find(
+        &self,
+        id: &Id<StoredFile>,
+        call: &str,
+    ) -> Result<Option<Doc<FileRecord>>> {
         let mut table = SystemTable::of(&self.files.engine().reading().await?)?;
         table.get(call, id.document_id()).await
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Deletes a file.

@@ -14,6 +14,7 @@
 //! deleted keeps its blob.
 
 mod action;
+mod file_response;
 mod files;
 mod functions;
 mod handles;

@@ -3,12 +3,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use lentil::{
-    ActionCtx, Args, Body, Code, Document, Error, Functions, Id, MutationCtx, QueryCtx, Result,
-    Schema, StoredFile,
+    ActionCtx, Args, Body, Code, Document, Error, Functions, HttpRequest, HttpRouter, Id, Method,
+    MutationCtx, QueryCtx, Request, Response, Result, Schema, StatusCode, StoredFile,
 };
 use lentil_runtime::http::BodyError;
 use lentil_runtime::{ContentHash, FileStore, StoreFileError, UploadTokenError};
-use lentil_testing::TestBackend;
+use lentil_testing::{TestBackend, TestResponse};
 
 /// Something with a picture.
 #[derive(Document, Clone, Debug, PartialEq)]
@@ -484,4 +484,60 @@ async fn a_store_in_memory_lists_what_it_has() {
     stored(&t, "listed").await;
     let listed: Vec<_> = t.files().list().collect().await;
     assert_eq!(listed.len(), 1);
+}
+
+async fn get_file(ctx: &ActionCtx, request: Request) -> Result<Response> {
+    let id: Id<StoredFile> = request.query("id").unwrap_or_default().parse()?;
+    Response::file(&ctx.storage, &request, id).await
+}
+
+#[tokio::test]
+async fn a_route_serves_a_file_whole_in_part_and_by_its_tag() {
+    for t in [backend(), backend().on_sqlite()] {
+        let t = t.http(HttpRouter::new().route(Method::GET, "/file", get_file));
+        let id = stored(&t, "0123456789").await;
+        let fetch = async |method: Method, name: &str, value: &str| {
+            let request = HttpRequest::builder()
+                .method(method)
+                .uri(format!("/file?id={id}"))
+                .header(name, value);
+            t.fetch(request.body("").unwrap()).await
+        };
+        let header = |response: &TestResponse, name: &str| {
+            let value = response.headers.get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+
+        let whole = fetch(Method::GET, "x-none", "").await;
+        assert_eq!((whole.status, whole.text()), (StatusCode::OK, "0123456789"));
+        assert_eq!(
+            header(&whole, "content-type").as_deref(),
+            Some("text/plain")
+        );
+        assert!(
+            header(&whole, "content-security-policy")
+                .unwrap()
+                .contains("sandbox")
+        );
+        let tag = header(&whole, "etag").unwrap();
+
+        let head = fetch(Method::HEAD, "x-none", "").await;
+        assert_eq!((head.status, head.text()), (StatusCode::OK, ""));
+        assert_eq!(header(&head, "content-length").as_deref(), Some("10"));
+        let part = fetch(Method::GET, "range", "bytes=2-4").await;
+        assert_eq!(
+            (part.status, part.text()),
+            (StatusCode::PARTIAL_CONTENT, "234")
+        );
+        assert_eq!(
+            header(&part, "content-range").as_deref(),
+            Some("bytes 2-4/10")
+        );
+        let known = fetch(Method::GET, "if-none-match", &tag).await;
+        assert_eq!((known.status, known.text()), (StatusCode::NOT_MODIFIED, ""));
+
+        t.run_mutation(delete, Which { id }).await.unwrap();
+        let gone = fetch(Method::GET, "x-none", "").await;
+        assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    }
 }

@@ -1,19 +1,15 @@
 //! Uploads and downloads of files.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use lentil_runtime::http::{Body, BodyError};
-use lentil_runtime::{
-    CallSource, ContentHash, Error, FileInfo, StoreFileError, UploadTokenError, Uuid,
-};
+use lentil_runtime::{CallSource, ContentHash, Error, StoreFileError, UploadTokenError, Uuid};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::byte_range::{Selection, select};
 use super::request::ApiRequest;
 use crate::error::ApiError;
 use crate::peer::share_address;
@@ -22,15 +18,6 @@ use crate::response::json;
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 /// A month: the file of a URL never changes.
 const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=2592000");
-/// The policy of an uploaded page or picture that is opened on this origin: no script, no form, no
-/// cookie.
-const SANDBOX: HeaderValue = HeaderValue::from_static(
-    "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'",
-);
-/// The policy of a PDF. Browsers do not open one in a sandbox, and their viewers give its scripts
-/// no access to the origin.
-const PDF_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; object-src 'self'; style-src 'unsafe-inline'");
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("Accept-Ranges, Content-Length, Content-Range, Digest, ETag");
 
@@ -164,30 +151,15 @@ pub(crate) async fn download(request: ApiRequest<'_>) -> Result<Response<Body>, 
     let found = found.map_err(|error| failed(&error, source))?;
     let file = found.ok_or_else(|| not_found(url_id))?;
 
-    let selection = select(request.headers(), &etag(&file), file.size);
-    let (status, range) = match selection {
-        Selection::Whole => (StatusCode::OK, 0..file.size),
-        Selection::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Selection::NotModified => (StatusCode::NOT_MODIFIED, 0..0),
-        Selection::NotMatching => (StatusCode::PRECONDITION_FAILED, 0..0),
-        Selection::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+    let files = server.runtime.files();
+    let headers = request.headers();
+    let mut response = match files.respond(&file, &request.parts.method, headers).await {
+        Ok(response) => response,
+        // The file may have been deleted after it was found.
+        Err(_) if matches!(files.find(url_id).await, Ok(None)) => return Err(not_found(url_id)),
+        Err(error) => return Err(failed(&error, source)),
     };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    add_file_headers(&file, request.headers(), response.headers_mut());
-    add_range_headers(&file, status, &range, response.headers_mut());
-
-    // A response to HEAD has the headers of GET without a body.
-    if request.parts.method == Method::GET && !range.is_empty() {
-        *response.body_mut() = match server.runtime.files().read(&file, range).await {
-            Ok(body) => body,
-            // The file may have been deleted after it was found.
-            Err(_) if matches!(server.runtime.files().find(url_id).await, Ok(None)) => {
-                return Err(not_found(url_id));
-            }
-            Err(error) => return Err(failed(&error, source)),
-        };
-    }
+    add_sharing_headers(headers, response.headers_mut());
     Ok(response)
 }
 
@@ -196,75 +168,18 @@ fn not_found(url_id: Uuid) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "FileNotFound", message)
 }
 
-fn etag(file: &FileInfo) -> String {
-    format!("\"{}\"", file.hash)
-}
-
-/// Adds the headers that every response about a file has.
-fn add_file_headers(file: &FileInfo, request: &HeaderMap, response: &mut HeaderMap) {
-    let content_type = file.content_type.as_deref().unwrap_or_default();
-    if file.content_type.is_some()
-        && let Ok(value) = HeaderValue::from_str(content_type)
-    {
-        response.insert(header::CONTENT_TYPE, value);
-    }
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let policy = if essence.eq_ignore_ascii_case("application/pdf") {
-        PDF_POLICY
-    } else {
-        SANDBOX
-    };
-    response.insert(header::CONTENT_SECURITY_POLICY, policy);
-    response.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+/// Adds the headers that let pages of other origins and caches use a file.
+fn add_sharing_headers(request: &HeaderMap, response: &mut HeaderMap) {
     response.insert(
         HeaderName::from_static("cross-origin-resource-policy"),
         HeaderValue::from_static("cross-origin"),
     );
     response.insert(header::CACHE_CONTROL, CACHE);
-    response.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Ok(etag) = HeaderValue::from_str(&etag(file)) {
-        response.insert(header::ETAG, etag);
-    }
     if request.contains_key(header::ORIGIN) {
         response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     } else {
         // A cache must not give this response, which has no CORS headers, to a page of another
         // origin.
         response.insert(header::VARY, HeaderValue::from_static("Origin"));
-    }
-}
-
-/// Adds the headers about the bytes that are sent.
-fn add_range_headers(
-    file: &FileInfo,
-    status: StatusCode,
-    range: &Range<u64>,
-    response: &mut HeaderMap,
-) {
-    let size = file.size;
-    let mut insert = |name: HeaderName, text: String| {
-        let value = HeaderValue::from_str(&text).expect("digits and base64 are plain text");
-        response.insert(name, value);
-    };
-    match status {
-        StatusCode::OK => insert(DIGEST, format!("sha-256={}", BASE64.encode(&file.hash.0))),
-        StatusCode::PARTIAL_CONTENT => {
-            let last = range.end - 1;
-            insert(
-                header::CONTENT_RANGE,
-                format!("bytes {}-{last}/{size}", range.start),
-            );
-        }
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            insert(header::CONTENT_RANGE, format!("bytes */{size}"));
-        }
-        _ => {}
-    }
-    if status != StatusCode::NOT_MODIFIED {
-        let length = range.end - range.start;
-        insert(header::CONTENT_LENGTH, length.to_string());
     }
 }

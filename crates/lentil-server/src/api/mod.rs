@@ -1,7 +1,6 @@
 //! The handlers of the server's own paths. `routes.rs` lists them.
 
 pub(crate) mod admin;
-mod byte_range;
 mod call_body;
 pub(crate) mod files;
 pub(crate) mod functions;

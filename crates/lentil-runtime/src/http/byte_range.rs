@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, header};
 
 /// The bytes of a file that a request selects (RFC 9110, sections 13 and 14).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Selection {
+pub(crate) enum Selection {
     /// All bytes: 200.
     Whole,
     /// A range: 206.
@@ -26,7 +26,7 @@ enum Comparison {
 }
 
 /// Evaluates the conditions of a request, and then its range.
-pub(super) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selection {
+pub(crate) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selection {
     let has_if_match = headers.contains_key(header::IF_MATCH);
     if has_if_match && !matches_any(headers, &header::IF_MATCH, etag, Comparison::Strong) {
         return Selection::NotMatching;
