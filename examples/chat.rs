@@ -20,8 +20,8 @@ async fn send(ctx: &mut MutationCtx, message: Message) -> Result<Id<Message>> {
     ctx.db.insert(message).await
 }
 
-async fn list(ctx: &mut QueryCtx, In { room }: In) -> Result<Vec<Doc<Message>>> {
-    ctx.db.query(Message::BY_ROOM.eq(room)).collect().await
+async fn list(ctx: &mut QueryCtx, args: List) -> Result<Vec<Doc<Message>>> {
+    ctx.db.query(Message::BY_ROOM.eq(args.room)).collect().await
 }
 
 fn functions() -> Functions {
@@ -33,7 +33,7 @@ fn functions() -> Functions {
 
 /// The arguments of [`list`].
 #[derive(Args)]
-struct In {
+struct List {
     room: String,
 }
 
@@ -65,7 +65,7 @@ mod tests {
         for (room, body) in [("general", "one"), ("other", "two"), ("general", "three")] {
             t.run_mutation(send, message(room, body)).await.unwrap();
         }
-        let general = In {
+        let general = List {
             room: "general".into(),
         };
         let messages = t.run_query(list, general).await.unwrap();
