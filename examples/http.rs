@@ -41,7 +41,7 @@ async fn post_link(ctx: &ActionCtx, request: Request) -> Result<Response> {
     if !ctx.secret(API_KEY).await?.authorizes(request.headers()) {
         return Ok(Response::text(StatusCode::UNAUTHORIZED, "Unauthorized"));
     }
-    // A body that does not match the fields of `Link` is answered 400.
+    // The response to a body that does not match the fields of `Link` is 400.
     let link: Link = request.args().await?;
     if !link.target.starts_with("https://") {
         let message = "The target must start with https://";

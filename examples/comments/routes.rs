@@ -4,7 +4,7 @@ use lentil::{ActionCtx, Request, Response, Result, StatusCode, object};
 
 use crate::api::{is_authorized, unauthorized};
 
-/// `POST /api/comment`: adds a comment, and answers with its id.
+/// `POST /api/comment`: adds a comment, and returns its id.
 pub(crate) async fn post_comment(ctx: &ActionCtx, request: Request) -> Result<Response> {
     if !is_authorized(ctx, &request).await? {
         return Ok(unauthorized());
