@@ -1,4 +1,4 @@
-//! Micro-benchmarks of what every request does: `cargo bench -p lentil-bench`.
+//! Micro-benchmarks of the steps of a request: `cargo bench -p lentil-bench`.
 
 use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
@@ -22,8 +22,8 @@ use lentil_values::{
 };
 use tokio::runtime::Runtime;
 
-/// How many answers are there when a commit invalidates.
-const ANSWERS: u64 = 10_000;
+/// The number of cached results.
+const RESULTS: u64 = 10_000;
 const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 
 fn values(c: &mut Criterion) {
@@ -69,7 +69,7 @@ fn validation(c: &mut Criterion) {
     });
 }
 
-/// A store with a table of jobs.
+/// A store with the table `jobs`.
 struct Jobs<S> {
     store: S,
     runtime: Runtime,
@@ -92,7 +92,7 @@ impl<S: Store> Jobs<S> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .expect("a runtime");
+            .expect("a Tokio runtime starts");
         runtime.block_on(async {
             store
                 .declare(&[table])
@@ -153,32 +153,33 @@ fn commits(c: &mut Criterion) {
     });
 }
 
-/// A cache that holds answers, each of which has read one key.
+/// Makes a cache of results, each of which has read one key.
 fn cache(runtime: &Runtime) -> QueryCache {
     let cache = QueryCache::new(1 << 30);
-    for number in 0..ANSWERS {
-        let mut read_set = ReadSet::default();
-        read_set.add(INDEX, Interval::prefix(&number.to_be_bytes()));
-        let (result, timestamp) = (
-            Ok(Arc::new(Value::Float64(number as f64))),
-            Timestamp::from_nanos(1),
-        );
-        let run = QueryResult {
-            result,
-            log_lines: Vec::new(),
-            read_set,
-            timestamp,
-            journal: None,
-            json: OnceLock::new(),
-            charge: Charge::default(),
-            request_id: RequestId::made(0),
-            execution: ExecutionId::default(),
-        };
-        let kept =
-            runtime.block_on(cache.get_or_execute(lookup(number), async { Ok::<_, ()>(run) }));
-        kept.expect("the run succeeds");
+    for number in 0..RESULTS {
+        insert(runtime, &cache, number, Timestamp::from_nanos(1));
     }
     cache
+}
+
+/// Computes the result of this number and caches it.
+fn insert(runtime: &Runtime, cache: &QueryCache, number: u64, timestamp: Timestamp) {
+    let mut read_set = ReadSet::default();
+    read_set.add(INDEX, Interval::prefix(&number.to_be_bytes()));
+    let result = QueryResult {
+        result: Ok(Arc::new(Value::Float64(number as f64))),
+        log_lines: Vec::new(),
+        read_set,
+        timestamp,
+        journal: None,
+        json: OnceLock::new(),
+        charge: Charge::default(),
+        request_id: RequestId::made(0),
+        execution: ExecutionId::default(),
+    };
+    let execution = async { Ok::<_, ()>(result) };
+    let cached = runtime.block_on(cache.get_or_execute(lookup(number), execution));
+    cached.expect("the execution succeeds");
 }
 
 fn lookup(number: u64) -> CacheRequest<'static> {
@@ -196,12 +197,12 @@ fn lookup(number: u64) -> CacheRequest<'static> {
 fn cache_hits(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     let cache = cache(&runtime);
     let mut number = 0;
-    c.bench_function("cache: a hit among 10,000 answers", |b| {
+    c.bench_function("cache: a hit among 10,000 results", |b| {
         b.iter(|| {
-            number = (number + 7) % ANSWERS;
+            number = (number + 7) % RESULTS;
             let found = cache.get_or_execute(
                 lookup(number),
                 std::future::pending::<Result<QueryResult, ()>>(),
@@ -214,7 +215,7 @@ fn cache_hits(c: &mut Criterion) {
 fn invalidation(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
-        .expect("a runtime");
+        .expect("a Tokio runtime starts");
     let cache = cache(&runtime);
     let commit = |nanos, number: u64| {
         let keys = vec![(
@@ -232,10 +233,10 @@ fn invalidation(c: &mut Criterion) {
         commit(nanos, number)
     };
     c.bench_function(
-        "invalidation: a commit that touches none of 10,000 answers",
+        "invalidation: a commit that invalidates none of 10,000 results",
         |b| {
             b.iter_batched(
-                || next(ANSWERS + 1),
+                || next(RESULTS + 1),
                 |commit| cache.committed(&commit),
                 BatchSize::SmallInput,
             );
@@ -243,30 +244,13 @@ fn invalidation(c: &mut Criterion) {
     );
     let mut number = 0;
     c.bench_function(
-        "invalidation: a commit that touches one of 10,000 answers, which is made again",
+        "invalidation: a commit that invalidates one of 10,000 results, which is computed again",
         |b| {
             b.iter(|| {
-                number = (number + 7) % ANSWERS;
+                number = (number + 7) % RESULTS;
                 let commit = next(number);
                 cache.committed(&commit);
-                let mut read_set = ReadSet::default();
-                read_set.add(INDEX, Interval::prefix(&number.to_be_bytes()));
-                let (result, timestamp) = (
-                    Ok(Arc::new(Value::Float64(number as f64))),
-                    commit.timestamp,
-                );
-                let run = QueryResult {
-                    result,
-                    log_lines: Vec::new(),
-                    read_set,
-                    timestamp,
-                    journal: None,
-                    json: OnceLock::new(),
-                    charge: Charge::default(),
-                    request_id: RequestId::made(0),
-                    execution: ExecutionId::default(),
-                };
-                runtime.block_on(cache.get_or_execute(lookup(number), async { Ok::<_, ()>(run) }))
+                insert(&runtime, &cache, number, commit.timestamp);
             });
         },
     );

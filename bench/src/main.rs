@@ -157,13 +157,9 @@ fn run(args: &RunArgs) -> Result<(), String> {
     let data = tempfile::tempdir_in(&args.folder)
         .map_err(|error| format!("{}: {error}", args.folder.display()))?;
     let (rounds, seconds) = if args.quick { (3, 0.4) } else { (5, 1.5) };
-    let (rounds, seconds) = (
-        args.rounds.unwrap_or(rounds),
-        args.seconds.unwrap_or(seconds),
-    );
     let settings = Settings {
-        rounds,
-        seconds,
+        rounds: args.rounds.unwrap_or(rounds),
+        seconds: args.seconds.unwrap_or(seconds),
         quick: args.quick,
     };
     let machine = Machine::describe(data.path());
@@ -174,9 +170,10 @@ fn run(args: &RunArgs) -> Result<(), String> {
     let text = serde_json::to_string_pretty(&results).expect("results are JSON");
     fs::write(&json, text).map_err(|error| format!("{}: {error}", json.display()))?;
     println!("\n{}\nIn {}.", tables::markdown(&results), json.display());
-    args.into
-        .as_deref()
-        .map_or(Ok(()), |document| show(&results, Some(document)))
+    match &args.into {
+        Some(document) => show(&results, Some(document)),
+        None => Ok(()),
+    }
 }
 
 fn measure(

@@ -134,10 +134,8 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
 impl Request {
     fn read(first: &str, reader: &mut impl BufRead) -> io::Result<Request> {
         let mut words = first.split(' ');
-        let (method, target) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        );
+        let method = words.next().unwrap_or_default();
+        let target = words.next().unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -27,11 +27,9 @@ impl Writers {
     fn start(clonk: &Clonk, round: u64) -> Writers {
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
         let write = |writer: usize| {
-            let (address, bearer, acknowledged) = (
-                clonk.address.clone(),
-                clonk.bearer(),
-                Arc::clone(&acknowledged),
-            );
+            let address = clonk.address.clone();
+            let bearer = clonk.bearer();
+            let acknowledged = Arc::clone(&acknowledged);
             thread::spawn(move || {
                 let Ok(mut connection) = Connection::open(&address) else {
                     return;
@@ -69,9 +67,9 @@ impl Writers {
     }
 
     fn finish(self) -> Vec<(String, u64)> {
-        self.threads
-            .into_iter()
-            .for_each(|writer| writer.join().unwrap());
+        for writer in self.threads {
+            writer.join().unwrap();
+        }
         Arc::try_unwrap(self.acknowledged)
             .unwrap()
             .into_inner()

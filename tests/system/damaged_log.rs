@@ -342,7 +342,8 @@ fn a_wal_beside_another_state_of_its_database_is_refused() {
     let clonk = Clonk::start(&data);
     assert_eq!(clonk.post_job("job-0", "2").status, 200);
     clonk.kill();
-    let (stopped, crashed) = (copy(&data, "stopped"), copy(&data, "crashed"));
+    let stopped = copy(&data, "stopped");
+    let crashed = copy(&data, "crashed");
     Clonk::start(&stopped).stop();
     let unnoted = copy(&data, "unnoted");
     fs::remove_file(unnoted.join(NOTES)).unwrap();

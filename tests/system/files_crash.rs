@@ -125,9 +125,9 @@ fn acknowledged_files_survive_kill_9_and_orphans_do_not() {
         });
         thread::sleep(Duration::from_millis(round * 3 % 17));
         clonk.kill();
-        uploaders
-            .into_iter()
-            .for_each(|uploader| uploader.join().unwrap());
+        for uploader in uploaders {
+            uploader.join().unwrap();
+        }
         all.extend(Arc::try_unwrap(stored).unwrap().into_inner().unwrap());
         let again = start(&data);
         check_all_there(&again, &all);

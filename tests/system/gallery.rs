@@ -51,10 +51,8 @@ fn an_app_is_published_by_curl_and_its_screenshot_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let clonk = Clonk::start(&folder.path().join("data"));
     let url = format!("http://{}{}", clonk.address, target("My%20Clock"));
-    let (bearer, body) = (
-        format!("Authorization: {}", clonk.bearer()),
-        format!("@{PNG}"),
-    );
+    let bearer = format!("Authorization: {}", clonk.bearer());
+    let body = format!("@{PNG}");
     let answer = curl(&[
         "-H",
         &bearer,

@@ -79,7 +79,8 @@ impl Target {
                 .expect("the polite client is served throughout");
             assert!(served >= 3, "the polite client was served {served} times");
         });
-        let (most, bound) = (resident(&self.server, "VmHWM:"), self.idle + BUDGET / 2 * 3);
+        let most = resident(&self.server, "VmHWM:");
+        let bound = self.idle + BUDGET / 2 * 3;
         assert!(most <= bound, "{} MiB of {} MiB", most >> 20, bound >> 20);
     }
 

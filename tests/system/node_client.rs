@@ -64,10 +64,8 @@ fn a_node_service_survives_restarts_and_kill_9() {
         fs::write(&address, &clonk.address).unwrap();
     }
     let mut said = String::new();
-    let (mut stdout, mut stderr) = (
-        running.stdout.take().unwrap(),
-        running.stderr.take().unwrap(),
-    );
+    let mut stdout = running.stdout.take().unwrap();
+    let mut stderr = running.stderr.take().unwrap();
     stdout.read_to_string(&mut said).unwrap();
     stderr.read_to_string(&mut said).unwrap();
     let status = running.wait().unwrap();

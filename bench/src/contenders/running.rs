@@ -151,13 +151,10 @@ impl RunningContender {
             connections: 64,
             pace: Pace::Closed,
         };
-        let (driven, mut jobs) = (self.drive(&[pool], Span::Requests(known)), Jobs::new(known));
-        assert_eq!(
-            (driven[0].requests, driven[0].errors),
-            (known, 0),
-            "the jobs are created"
-        );
-        std::mem::swap(&mut self.jobs, &mut jobs);
+        let result = &self.drive(&[pool], Span::Requests(known))[0];
+        assert_eq!(result.requests, known, "the jobs are created");
+        assert_eq!(result.errors, 0, "the jobs are created");
+        self.jobs = Jobs::new(known);
     }
 
     /// Sends it requests. A write loop needs none.
@@ -168,15 +165,11 @@ impl RunningContender {
             (Program::Loop(writer), Span::For(moment)) => {
                 let began = std::time::Instant::now();
                 let requests = writer.run(moment);
-                let (seconds, latency) = (
-                    began.elapsed().as_secs_f64(),
-                    crate::load::drive::histogram(),
-                );
                 vec![PoolResult {
                     requests,
                     errors: 0,
-                    latency,
-                    seconds,
+                    latency: crate::load::drive::histogram(),
+                    seconds: began.elapsed().as_secs_f64(),
                 }]
             }
             (Program::Loop(_), Span::Requests(_)) => Vec::new(),

@@ -47,14 +47,10 @@ pub(crate) fn serve(folder: &Path, batch: u64) {
     let mut connection = create(folder);
     let mut done = 0;
     for line in std::io::stdin().lines() {
-        let moment = line
-            .ok()
-            .and_then(|line| line.parse().ok())
-            .map(Duration::from_millis);
-        let (first, end) = (
-            done,
-            Instant::now() + moment.expect("the line is a number of milliseconds"),
-        );
+        let line = line.expect("the input is text");
+        let milliseconds = line.parse().expect("the line is a number of milliseconds");
+        let end = Instant::now() + Duration::from_millis(milliseconds);
+        let first = done;
         while Instant::now() < end {
             upsert(&mut connection, done..done + batch).expect("the disk has room");
             done += batch;

@@ -75,7 +75,7 @@ pub(crate) fn drive(
     Ok(generator
         .pools
         .into_iter()
-        .map(|pool| pool.driven)
+        .map(|pool| pool.result)
         .collect())
 }
 
@@ -92,7 +92,7 @@ struct PoolState {
     idle: Vec<usize>,
     /// The number of sent requests. At a fixed rate it determines when the next one is due.
     sent: u64,
-    driven: PoolResult,
+    result: PoolResult,
 }
 
 struct Connection {
@@ -124,7 +124,7 @@ impl Generator {
                     .register(&mut connection.stream, Token(at), Interest::READABLE)?;
                 connections.push(connection);
             }
-            let driven = PoolResult {
+            let result = PoolResult {
                 requests: 0,
                 errors: 0,
                 latency: histogram(),
@@ -134,7 +134,7 @@ impl Generator {
                 pool: *pool,
                 idle: (first..connections.len()).collect(),
                 sent: 0,
-                driven,
+                result,
             });
         }
         Ok(Generator {
@@ -186,9 +186,9 @@ impl Generator {
             }
         }
         let seconds = began.elapsed().as_secs_f64();
-        self.pools
-            .iter_mut()
-            .for_each(|state| state.driven.seconds = seconds);
+        for state in &mut self.pools {
+            state.result.seconds = seconds;
+        }
         Ok(())
     }
 
@@ -239,13 +239,13 @@ impl Generator {
                 (connection.due, connection.is_waiting, connection.filled) = (due, true, 0);
                 self.in_flight += 1;
             }
-            _ => state.driven.errors += 1,
+            _ => state.result.errors += 1,
         }
     }
 
     fn receive(&mut self, number: usize) {
         let connection = &mut self.connections[number];
-        let driven = &mut self.pools[connection.pool].driven;
+        let driven = &mut self.pools[connection.pool].result;
         match connection.receive() {
             Received::Nothing => return,
             Received::Status(status) if connection.is_waiting => {
@@ -269,7 +269,7 @@ impl Generator {
             .iter()
             .filter(|connection| connection.is_waiting)
         {
-            self.pools[connection.pool].driven.errors += 1;
+            self.pools[connection.pool].result.errors += 1;
         }
     }
 }

@@ -61,7 +61,9 @@ impl Jobs {
             })
             .collect();
         let total = shares.last().copied().unwrap_or(1.0);
-        shares.iter_mut().for_each(|share| *share /= total);
+        for share in &mut shares {
+            *share /= total;
+        }
         Jobs {
             known,
             next: 0,
@@ -152,7 +154,7 @@ fn get(job: u64, into: &mut Vec<u8>) {
         into,
         "GET /api/job?id={id} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\n\r\n"
     );
-    written.expect("memory takes it");
+    written.expect("a vector can be written to");
 }
 
 fn post(job: u64, stage: u64, into: &mut Vec<u8>) {
@@ -165,7 +167,7 @@ fn post(job: u64, stage: u64, into: &mut Vec<u8>) {
         into,
         "POST /api/job HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
-    written.expect("memory takes it");
+    written.expect("a vector can be written to");
 }
 
 /// Writes a mutation of `testapp` that adds 1 to a counter.
@@ -178,7 +180,7 @@ pub(crate) fn add(counter: &str, into: &mut Vec<u8>) {
         into,
         "POST /api/mutation HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
-    written.expect("memory takes it");
+    written.expect("a vector can be written to");
 }
 
 #[cfg(test)]

@@ -18,15 +18,21 @@ pub(crate) fn markdown(results: &Results) -> String {
         .iter()
         .partition(|figure| figure.wanted.is_some());
     text += "\n### Targets\n\n| | wanted | median | spread | |\n|---|---|---|---|---|\n";
-    targets.iter().for_each(|figure| text += &target(figure));
+    for figure in targets {
+        text += &target(figure);
+    }
     if !results.rows.is_empty() {
         text += "\n### Rows\n\n";
         text += ROW_HEAD;
-        results.rows.iter().for_each(|row| text += &line(row));
+        for row in &results.rows {
+            text += &line(row);
+        }
     }
     if !others.is_empty() {
         text += "\n### Other figures\n\n| | median | spread |\n|---|---|---|\n";
-        others.iter().for_each(|figure| text += &other(figure));
+        for figure in others {
+            text += &other(figure);
+        }
     }
     text
 }
@@ -46,7 +52,8 @@ pub(crate) fn write_into(document: &Path, results: &Results) -> Result<(), Strin
 }
 
 fn conditions(results: &Results) -> String {
-    let (machine, settings) = (&results.machine, &results.settings);
+    let machine = &results.machine;
+    let settings = &results.settings;
     let command = if settings.quick {
         "`just bench --quick`"
     } else {
@@ -73,7 +80,8 @@ fn target(figure: &Figure) -> String {
         Some(Wanted::AtMost(most)) => format!("≤ {}", number(most)),
         None => String::new(),
     };
-    let (unit, verdict) = (&figure.unit, figure.verdict());
+    let unit = &figure.unit;
+    let verdict = figure.verdict();
     let void = figure
         .void
         .as_deref()
@@ -153,7 +161,7 @@ fn line(row: &Row) -> String {
         number(least),
         number(greatest)
     );
-    written.expect("memory takes it");
+    written.expect("a string can be written to");
     let latencies = [
         row.median(|round| round.p50_ms),
         row.median(|round| round.p99_ms),
@@ -161,19 +169,17 @@ fn line(row: &Row) -> String {
     ];
     // The write loops have no requests.
     let has_latency = !matches!(row.contender, Contender::Loop1 | Contender::Loop64);
-    latencies.iter().for_each(|ms| {
+    for ms in latencies {
         line += &if has_latency {
             format!("| {ms:.3} ")
         } else {
             "| ".to_owned()
-        }
-    });
+        };
+    }
     let busy = |pick: fn(&crate::report::results::Round) -> f64| row.median(pick) * 100.0;
     let cpu = row.median(|round| round.cpu_seconds);
-    let (server, generator) = (
-        busy(|round| round.server_busy),
-        busy(|round| round.generator_busy),
-    );
+    let server = busy(|round| round.server_busy);
+    let generator = busy(|round| round.generator_busy);
     line + &format!(
         "| {cpu:.4} | {server:.0} %, {generator:.0} % | {} |\n",
         durability(row)

@@ -118,10 +118,8 @@ impl Rows<'_> {
 
     fn tail(&self) -> Vec<Figure> {
         let ratio = |what: &str| {
-            let (alone, beside) = (
-                format!("GET {what}, alone"),
-                format!("GET {what}, POST @64 beside"),
-            );
+            let alone = format!("GET {what}, alone");
+            let beside = format!("GET {what}, POST @64 beside");
             let name = format!("GET {what}: p99 beside POST @64 / alone");
             self.ratio(
                 &name,

@@ -64,7 +64,8 @@ fn measure_axum(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figure> 
         command.arg(&folder);
         RunningContender::of(Server::start(command, cores), Jobs::new(known))
     };
-    let (large, small) = (served("big-by-hand", MANY), served("small-by-hand", KNOWN));
+    let large = served("big-axum", MANY);
+    let small = served("small-axum", KNOWN);
     let figures = compare(large, small, settings).into_iter();
     figures
         .map(|figure| Figure {

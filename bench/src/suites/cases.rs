@@ -36,17 +36,16 @@ pub(crate) const TAIL_RATE: f64 = 2_000.0;
 
 /// Returns all groups. A quick run leaves out cases that no target needs.
 pub(crate) fn groups(quick: bool) -> Vec<Group> {
-    let (as_is, slow) = (Disk::AsIs, Disk::Slow);
     let mut groups = vec![
         get(quick),
-        post(quick, as_is),
-        post(quick, slow),
-        hot(as_is),
+        post(quick, Disk::AsIs),
+        post(quick, Disk::Slow),
+        hot(Disk::AsIs),
         mixed(),
         tail(),
     ];
     if !quick {
-        groups.extend([known(as_is), known(slow), hot(slow)]);
+        groups.extend([known(Disk::AsIs), known(Disk::Slow), hot(Disk::Slow)]);
     }
     groups
 }

@@ -106,13 +106,12 @@ fn untouched(
             Jobs::new(1),
         )
     };
-    let (mut alone, mut watched) = (start("live-alone"), start("live-watched"));
-    let address = watched.server().expect("it is one").address;
+    let mut alone = start("live-alone");
+    let mut watched = start("live-watched");
+    let address = watched.server().expect("testapp is a server").address;
     let _subscribers = runtime.block_on(Subscribers::open(address, Kind::Disjoint, SUBSCRIPTIONS));
-    let (case, moment) = (
-        cases::untouched(),
-        Duration::from_secs_f64(settings.seconds),
-    );
+    let case = cases::untouched();
+    let moment = Duration::from_secs_f64(settings.seconds);
     let mut ratio = |_| {
         let alone = measure_once(&case, &mut alone, moment).0;
         let watched = measure_once(&case, &mut watched, moment).0;

@@ -111,17 +111,13 @@ fn measure_round(
     let (round, writes) = measure_once(case, running, moment);
     if let (Some(before), Some(after)) = (before, running.fsyncs()) {
         let in_flight = case.pools.iter().map(|pool| pool.connections as u64).sum();
-        let sofar = found.unwrap_or(Durability {
+        let durability = found.get_or_insert(Durability {
             fsyncs: 0,
             writes: 0,
             in_flight,
         });
-        let (fsyncs, writes) = (sofar.fsyncs + after - before, sofar.writes + writes);
-        *found = Some(Durability {
-            fsyncs,
-            writes,
-            in_flight,
-        });
+        durability.fsyncs += after - before;
+        durability.writes += writes;
     }
     running.delay_fsyncs(Duration::ZERO);
     round
@@ -138,25 +134,22 @@ pub(crate) fn measure_once(
     running: &mut RunningContender,
     moment: Duration,
 ) -> (Round, u64) {
-    let (cpu, own_cpu, began) = (
-        running.process().cpu_seconds(),
-        own_cpu_seconds(),
-        Instant::now(),
-    );
-    let driven = running.drive(&case.pools, Span::For(moment));
-    let (cpu, own_cpu) = (
-        running.process().cpu_seconds() - cpu,
-        own_cpu_seconds() - own_cpu,
-    );
+    let cpu_before = running.process().cpu_seconds();
+    let own_cpu_before = own_cpu_seconds();
+    let began = Instant::now();
+    let pools = running.drive(&case.pools, Span::For(moment));
+    let cpu = running.process().cpu_seconds() - cpu_before;
+    let own_cpu = own_cpu_seconds() - own_cpu_before;
     let seconds = began.elapsed().as_secs_f64();
-    let requests: u64 = driven.iter().map(|driven| driven.requests).sum();
-    let errors = driven.iter().map(|driven| driven.errors).sum();
+
+    let requests: u64 = pools.iter().map(|pool| pool.requests).sum();
+    let errors = pools.iter().map(|pool| pool.errors).sum();
     let round = Round {
         errors,
         cpu_seconds: cpu * 1_000.0 / requests.max(1) as f64,
         server_busy: cpu / seconds,
         generator_busy: own_cpu / seconds,
-        ..of_pool(&driven[0])
+        ..of_pool(&pools[0])
     };
     (round, requests)
 }

@@ -9,11 +9,9 @@ use crate::report::results::{Figure, Settings};
 /// Measures the number of tests of a mutation in a second on one core, each with a new backend.
 pub(crate) fn tests_a_second(settings: Settings) -> Figure {
     let rates = (0..settings.rounds).map(|_| {
-        let (began, moment, mut done) = (
-            Instant::now(),
-            Duration::from_secs_f64(settings.seconds),
-            0.0,
-        );
+        let moment = Duration::from_secs_f64(settings.seconds);
+        let began = Instant::now();
+        let mut done = 0.0;
         while began.elapsed() < moment {
             test();
             done += 1.0;
