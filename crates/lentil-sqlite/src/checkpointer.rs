@@ -35,8 +35,8 @@ use crate::wal::checkpoint::{Mode, checkpoint};
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The time for which a held snapshot can be read while the log is above its limit.
 ///
-/// A series of held snapshots would otherwise keep the log from restarting until it reaches twice
-/// the limit, where the snapshots of short reads end too.
+/// A series of held snapshots would otherwise keep the log from restarting. At twice the limit the
+/// snapshots of short reads would end too.
 const HELD_SNAPSHOT_TIMEOUT_ABOVE_LIMIT: Duration = Duration::from_secs(5);
 /// How long mutations wait for snapshots to end, so that a log above its limit can restart.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);

@@ -23,6 +23,8 @@ pub(crate) async fn exclusively<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let permit = group_commit.write_lock.acquire().await?;
     group_commit.close_batch();
+    // The committer may be waiting for this lock too. A batch without commits ends here, the
+    // committer ends any other, and `wait` returns after that.
     let mut writer = group_commit.writer.lock().await;
     writer.end_empty_batch();
     let applied = writer.applied();
@@ -49,6 +51,7 @@ pub(crate) fn declare(
     let current = catalog.get();
     let next = Arc::new(current.declare(tables));
     if next != current {
+        // Durable first: a mutation may rely on the catalog as soon as it is set.
         writer.in_transaction(|conn| format::write_catalog(conn, &next).map_err(store_error))?;
         catalog.set(Arc::clone(&next));
     }

@@ -55,6 +55,7 @@ impl SqliteStore {
             lock,
         } = open::open(folder, &options)?;
         let refused = |error| refused(&path, error);
+        // Before the writer can lose its connection: see `Checkpointer`.
         let checkpoint_conn = connection::writer(&path).map_err(refused)?;
         let connection = WriteConnection::new(path.clone(), writer, wal).map_err(refused)?;
 
@@ -149,6 +150,8 @@ impl SqliteStore {
 
     /// Refuses later calls, and tells the threads to commit and to end.
     fn stop(&self) -> Vec<Thread> {
+        // New mutations first, so that the committer's last batch is the last one. The committer
+        // last, because it closes the writer.
         self.group_commit.write_lock.close();
         self.readers.close();
         self.stop.stop();
@@ -232,6 +235,7 @@ impl Store for SqliteStore {
         let threads = self.stop();
         drop(permit);
         let joined = tokio::task::spawn_blocking(move || join(threads)).await;
+        // After the threads have ended: another server may open the database from here on.
         self.lock.lock().take();
         joined.map_err(failed_task)?
     }

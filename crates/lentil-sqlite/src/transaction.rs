@@ -69,6 +69,7 @@ impl SqliteTransaction {
                     batch,
                 });
             }
+            // Not across the sleep: the committer needs the writer too.
             drop(writer);
             let waited = began.elapsed();
             if waited >= BUSY_TIMEOUT {
@@ -119,6 +120,7 @@ impl SqliteTransaction {
         let outcome = writer.batch().map(|batch| batch.subscribe());
         drop(writer);
 
+        // The next mutation need not wait for what this one has read.
         drop(self.permit);
         match outcome {
             Some(outcome) => {
@@ -160,6 +162,7 @@ impl Snapshot for SqliteTransaction {
         let mut writer = self.writer_in_batch().await?;
         let Scanned { mut rows, rest } = scan.begin(writer.conn()?)?;
         if let Some(rest) = rest {
+            // The guard moves to the thread, so that the committer cannot end the batch meanwhile.
             let more = tokio::task::spawn_blocking(move || rest.finish(writer.conn()?));
             rows.extend(more.await.map_err(failed_task)??);
         }
@@ -192,6 +195,7 @@ impl Transaction for SqliteTransaction {
         if writes.is_empty() {
             return self.commit_nothing().await;
         }
+        // The catalog cannot change from here on, because changing it takes the write lock.
         if !has_every_key(&self.catalog.get(), &writes) {
             return Err(CommitError::Conflict);
         }

@@ -84,6 +84,7 @@ impl Committer {
         match writer.commit() {
             Ok(committed) => committed,
             Err(error) => {
+                // COMMIT fsyncs the header of a log that restarts.
                 end_after_failed_fsync(&error);
                 self.group_commit.abort_batch(writer, &error.to_string());
                 None
@@ -97,6 +98,7 @@ impl Committer {
             return;
         };
         let queue = &self.group_commit.queue;
+        // Before the fsync, so that no mutation of this batch asks to close it meanwhile.
         queue.report(Event::Ended {
             number: committed.batch.number,
         });

@@ -90,6 +90,7 @@ impl GroupCommit {
             reason,
             "a batch of commits was aborted; none of them was acknowledged"
         );
+        // Before the callers continue, so that their guards do not ask to close the batch.
         self.queue.report(Event::Ended {
             number: batch.number,
         });

@@ -172,6 +172,7 @@ impl Writer {
             "the batch has applied something"
         );
         let conn = self.connection.get_open();
+        // Most commits write no lease: that would be one more page each.
         let keeps_lease = self.applied <= self.lease && !self.checkpoints.requires_lease();
         let probe = CommitProbe::document(&batch.commits).filter(|_| keeps_lease);
         let (probe, lease) = match probe {
@@ -274,8 +275,10 @@ impl Writer {
     pub(crate) fn abort_batch(&mut self) -> Option<Batch> {
         self.epoch += 1;
         self.applied = self.committed;
+        // The cache may know foreign documents of the aborted commits.
         self.foreign = ForeignTables::default();
         self.connection.roll_back();
+        // A new connection has no cached pages from before the failure.
         self.connection.disconnect();
         self.batch.take()
     }

@@ -53,10 +53,12 @@ pub(crate) fn open(folder: &Path, options: &SqliteOptions) -> Result<Opened, Ope
     // must not be ahead.
     let last = last.next(options.clock.now());
     format::write_timestamp_lease(&writer, last).map_err(failed)?;
+    // Before the checkpoint, so that the database file has the number of the run too.
     format::write_run(&writer, last).map_err(failed)?;
     let is_copied = checkpoint::copy_all(&writer, Mode::Passive)
         .map_err(io::Error::other)
         .map_err(of_file(&path))?;
+    // From here on the committer fsyncs the log.
     connection::disable_commit_fsync(&writer).map_err(failed)?;
 
     // The new notes before the mark: a mark says that notes exist.

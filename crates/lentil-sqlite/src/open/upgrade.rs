@@ -85,6 +85,7 @@ pub(crate) fn keep_copy(database: &Path, version: u32) -> io::Result<()> {
 }
 
 fn copy_to(files: &[PathBuf], new: &Path) -> io::Result<()> {
+    // A start that failed may have left a partial copy.
     if new.exists() {
         fs::remove_dir_all(new)?;
     }
@@ -105,6 +106,7 @@ fn name_copy(folder: &Path, new: &Path, version: u32) -> io::Result<PathBuf> {
         count += 1;
         copy = folder.join(format!("format-{version}-{count}"));
     }
+    // After the contents are durable: a copy with its final name is complete.
     fs::rename(new, &copy)?;
     File::open(folder)?.sync_all()?;
     Ok(copy)

@@ -1,10 +1,9 @@
 //! Finds the last commit that a snapshot contains.
 //!
-//! SQLite has no API for that. A row with the last timestamp would answer it, but each commit would
-//! write one more page, and each snapshot would look that page up in a log full of older copies.
-//! The tracker works like a *seqlock* instead: the committer increments a version before and after
-//! each COMMIT, and a reader compares the version from before its BEGIN with the version
-//! afterwards.
+//! SQLite has no API for that. A row with the last timestamp would cost one more page in each
+//! commit, and each snapshot would look that page up in a log full of older copies. The tracker
+//! works like a *seqlock* instead. The committer increments a version before and after each COMMIT,
+//! and a reader compares the versions from before and after its BEGIN.
 //!
 //! ```text
 //! version       4            │ 5                               │ 6

@@ -154,6 +154,7 @@ impl ReaderPool {
             }
         };
 
+        // The last one returned: its snapshot is most likely current, and its page cache warm.
         let idle = self.idle.lock().pop();
         let mut reader = match idle {
             Some(reader) => reader,
@@ -172,6 +173,7 @@ impl ReaderPool {
             _permit: permit,
         });
         let mut acquired = self.acquired.lock();
+        // Removes returned ones here rather than in `drop`, which would have to search the list.
         acquired.retain(|pooled| pooled.strong_count() > 0);
         acquired.push(Arc::downgrade(&pooled));
         Ok(pooled)
@@ -213,6 +215,7 @@ impl ReaderPool {
     /// Ends the snapshots of idle connections. Acquired ones end when they are returned. The log is
     /// then free of idle readers and can restart.
     pub(crate) fn release_idle_snapshots(&self) {
+        // First, so that a connection that is returned meanwhile ends its snapshot too.
         self.tracker.invalidate();
         self.idle
             .lock()
@@ -234,6 +237,7 @@ impl ReaderPool {
         // A connection whose transaction does not end is useless.
         let is_usable = is_current || reader.end_snapshot().is_ok();
         let mut idle = self.idle.lock();
+        // Checked under the lock: `close` closes the permits before it empties the list.
         if is_usable && idle.len() < self.max_idle && !self.read_permits.is_closed() {
             idle.push(reader);
         }

@@ -46,6 +46,7 @@ impl DocumentTable {
             Ok(statement) => return Ok(Some(statement)),
             Err(error) => error,
         };
+        // SQLite reports a missing table with its general error code.
         let find = "SELECT 1 FROM sqlite_schema WHERE name = ?1";
         let found = conn
             .query_row(find, [self.to_string()], |_| Ok(()))

@@ -121,6 +121,7 @@ pub(crate) fn is_stored(
     let Some(mut documents) = Documents::of(conn, id.table)? else {
         return Ok(document.is_none());
     };
+    // Without verifying: damage must not make a snapshot fail that does not read this document.
     let native = documents.json_at(rowid_of(id.internal))?;
     let native = native.filter(|json| id_in(json.as_bytes()) == Some(id));
     let stored = match (native, foreign::lookup(conn, id)?) {
@@ -148,6 +149,7 @@ pub(crate) fn insert(
         if insert.execute(params![rowid, json, checksum])? == 1 {
             return Ok(());
         }
+        // Another document has the rowid: this one becomes foreign, unless it is the same one.
         if id_at(conn, id.table, rowid)? == Some(id) {
             return Err(foreign::duplicate_id(id));
         }

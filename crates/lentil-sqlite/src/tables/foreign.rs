@@ -143,6 +143,7 @@ pub(crate) fn insert(
     let rowid = match last_rowid(conn, id.table)? {
         Some(last) => last + 1,
         None => {
+            // The table's first foreign document.
             format::order_view_by_creation_time(conn, id.table)?;
             i64::MIN
         }
@@ -152,6 +153,7 @@ pub(crate) fn insert(
             "{table} has no rowid left for \"{id}\""
         )));
     }
+    // Before the insertion: a cache that is wrong after a failure only costs a lookup.
     foreign.0.insert(id.table, true);
 
     let insert = format!("INSERT INTO {table} (number, json, checksum) VALUES (?1, ?2, ?3)");

@@ -108,6 +108,7 @@ fn write_timestamp(conn: &Connection, name: &str, timestamp: Timestamp) -> rusql
 pub(crate) fn read_catalog(conn: &Connection) -> Result<Catalog, StoreError> {
     let text: Option<String> = read_meta(conn, CATALOG).map_err(store_error)?;
     let text = text.unwrap_or_default();
+    // Formats before 5 have no checksum.
     let checksum: Option<u32> = read_meta(conn, CATALOG_CHECKSUM).map_err(store_error)?;
     if checksum.is_some_and(|checksum| checksum != crc32c::crc32c(text.as_bytes())) {
         let what = "the catalog's checksum does not match";

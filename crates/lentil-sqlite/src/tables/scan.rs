@@ -89,6 +89,7 @@ impl Scan {
                 internal: key.id().ok_or_else(malformed_entry)?,
             };
             let missing = || damage::of_missing(conn, self.index, id);
+            // Prepared with the first entry, because many scans find none.
             let documents = match &mut documents {
                 Some(documents) => documents,
                 None => documents.insert(Documents::of(conn, id.table)?.ok_or_else(missing)?),

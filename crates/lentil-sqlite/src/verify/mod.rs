@@ -155,6 +155,7 @@ impl Pass<'_> {
         run(&self.conn, "BEGIN").map_err(store_error)?;
         let result = View::new(&self.conn)
             .and_then(|mut view| read(&mut view).map(|result| (result, view.findings)));
+        // Also after a failure: an open snapshot would keep the log from restarting.
         run(&self.conn, "ROLLBACK").map_err(store_error)?;
         let (result, findings) = result?;
         for finding in findings {

@@ -27,10 +27,10 @@
 //! database without its log has an older lease than any commit that only the log holds.
 //!
 //! A start copies the whole log into the database. The lease at that moment is the *base* of its
-//! notes. A database whose lease is older than the base is a copy from before the start that was
-//! restored, and the note does not apply to it. When a server stops and the whole log is in the
-//! database, the note claims nothing. A start without a note is refused if the last server crashed,
-//! which the run mark shows (`run_mark`).
+//! notes. A database whose lease is older than the base is a restored copy from before the start.
+//! The note does not apply to it. When a server stops and the whole log is in the database, the
+//! note claims nothing. A start without a note is refused if the last server crashed, which the run
+//! mark shows (`run_mark`).
 
 use std::fs::File;
 use std::io;

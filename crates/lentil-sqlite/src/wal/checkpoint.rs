@@ -71,6 +71,7 @@ pub(crate) fn restart_log(
     let size = i64::try_from(limit.saturating_mul(2)).unwrap_or(i64::MAX);
     conn.pragma_update_and_check(None, "journal_size_limit", size, |_| Ok(()))
         .map_err(store_error)?;
+    // Mutations wait for this, so the wait is shorter than for another program's lock.
     conn.busy_timeout(timeout).map_err(store_error)?;
     checkpoint(conn, Mode::Restart)?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(store_error)

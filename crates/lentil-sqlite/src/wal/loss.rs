@@ -112,6 +112,7 @@ impl Loss {
         if !log.exists() {
             return Ok(());
         }
+        // A copy, not a rename: SQLite still recovers the intact part.
         fs::copy(&log, files::damaged_wal(database))?;
         if self.intact > 0 && self.intact < self.copied {
             fs::remove_file(&log)?;

@@ -3,8 +3,7 @@
 //!
 //! Without notes a start cannot distinguish an intact log from a damaged one. But a database that
 //! was stopped cleanly, or restored from a copy, needs no notes. So each server writes the number
-//! of its run into the database and then a mark into the lock file, and a clean stop removes the
-//! mark:
+//! of its run into the database, and then a mark into the lock file. A clean stop removes the mark:
 //!
 //! ```text
 //! no mark, or the mark of another run                 a clean stop, or a copy of another run
@@ -74,6 +73,7 @@ fn identity(file: &Metadata) -> String {
 pub(crate) fn begin(lock: &File, database: &Path, run: Timestamp) -> io::Result<()> {
     let mark = RunMark::of(lock, database, run)?;
     let text = format!("{} {} {}\n", mark.run, mark.lock, mark.database);
+    // In place: the file is locked, and a new file would not be.
     lock.set_len(0)?;
     lock.write_all_at(text.as_bytes(), 0)?;
     lock.sync_all()
