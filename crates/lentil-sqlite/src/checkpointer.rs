@@ -1,6 +1,6 @@
 //! Checkpoints in the background, which keep the write-ahead log small.
 //!
-//! Every half second a thread looks how much of the log is not in the database yet. It copies that
+//! Every half second a thread checks how much of the log is not in the database yet. It copies that
 //! part beside running mutations, as far as the oldest snapshot allows. SQLite restarts the log
 //! when all of it is copied and nobody reads it. Under steady load that never happens, and the log
 //! grows. Above its limit the committer copies the rest between two batches while mutations wait,
@@ -31,7 +31,7 @@ use crate::snapshots::ReaderPool;
 use crate::stop_signal::StopSignal;
 use crate::wal::checkpoint::{Mode, checkpoint};
 
-/// The interval at which the thread looks at the log and at old snapshots.
+/// The interval at which the thread checks the log and old snapshots.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The time for which a held snapshot can be read while the log is above its limit.
 ///
