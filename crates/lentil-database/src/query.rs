@@ -15,6 +15,31 @@ use crate::{Transaction, TransactionCell};
 ///
 /// `order` and `filter` refine it; `first`, `unique`, `take`, `collect`, `count`, `paginate` and `pages` run it.
 /// Documents come in the index's order, ties by `_creationTime`, then `_id`.
+///
+/// ```
+/// # extern crate lentil_schema as lentil;
+/// # use lentil_call::Result;
+/// # use lentil_database::DatabaseReader;
+/// # use lentil_macros::Document;
+/// # use lentil_schema::{Doc, Document};
+/// # use lentil_store::Order;
+/// #[derive(Document, Clone)]
+/// #[table("messages")]
+/// #[index(by_author(author))]
+/// struct Message {
+///     author: String,
+///     body: String,
+/// }
+///
+/// /// The ten newest messages of an author that are not empty.
+/// async fn newest(db: &mut DatabaseReader, author: &str) -> Result<Vec<Doc<Message>>> {
+///     db.query(Message::BY_AUTHOR.eq(author))
+///         .order(Order::Desc)
+///         .filter(|message| !message.body.is_empty())
+///         .take(10)
+///         .await
+/// }
+/// ```
 #[must_use = "a query reads nothing before `first`, `unique`, `take`, `collect`, `count` or `paginate`"]
 pub struct Query<'db, 'f, D> {
     slot: &'db mut TransactionCell,

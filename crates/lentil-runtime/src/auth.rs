@@ -3,10 +3,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Identity, UserIdentity};
 
-/// Who is signed in, `ctx.auth`.
+/// The signed-in user of a call, `ctx.auth`.
 ///
-/// A query that asks is answered for each user on their own, and from the cache to that user alone; one that does
-/// not ask is answered once for all.
+/// ```
+/// use lentil::{OrError, QueryCtx, Result};
+///
+/// async fn greeting(ctx: &mut QueryCtx, (): ()) -> Result<String> {
+///     let user = ctx.auth.user_identity().or_error("nobody is signed in")?;
+///     Ok(format!("Hello, {}!", user.name().unwrap_or("friend")))
+/// }
+/// ```
+///
+/// The cache keeps the result of a query that reads the user for that user only. Other results are
+/// shared by all users.
 #[derive(Clone, Default)]
 pub struct Auth {
     identity: Identity,
@@ -21,18 +30,18 @@ impl Auth {
         }
     }
 
-    /// The user who is signed in, or `None`: whoever comes without a token, or with the administrator's key alone.
+    /// Returns the signed-in user; `None` for a caller without a token, and for the administrator.
     pub fn user_identity(&self) -> Option<&UserIdentity> {
         self.asked.store(true, Ordering::Relaxed);
         self.identity.user()
     }
 
-    /// Notes that an answer taken from the cache rests on who asks.
+    /// Notes that a cached result depends on the user.
     pub(crate) fn note_asked(&self) {
         self.asked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the call, or one nested in it, has asked.
+    /// Returns whether the call or a nested call has read the user.
     pub(crate) fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }

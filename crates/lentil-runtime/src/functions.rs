@@ -11,10 +11,24 @@ use crate::{
     Visibility,
 };
 
-/// The functions of one module, or of an application, with the names exactly as clients see them.
+/// The functions of a module or of an application, with the names that clients see.
 ///
-/// ```ignore
-/// Functions::in_module("jobs").internal_mutation("upsert", upsert).query("get", get)
+/// ```
+/// use lentil::{Functions, MutationCtx, QueryCtx, Result};
+///
+/// async fn count(_ctx: &mut QueryCtx, (): ()) -> Result<f64> {
+///     Ok(0.0)
+/// }
+///
+/// async fn reset(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// // Clients call `visits:count`. Only other functions call `visits:reset`.
+/// let visits = Functions::in_module("visits")
+///     .query("count", count)
+///     .internal_mutation("reset", reset);
+/// let all = Functions::new().with(visits);
 /// ```
 #[derive(Default)]
 pub struct Functions {
@@ -31,7 +45,7 @@ struct Declared {
     type_id: FunctionTypeId,
 }
 
-/// Two functions have one name, or a name is none.
+/// An error in the names of functions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FunctionsError {
@@ -47,12 +61,12 @@ pub enum FunctionsError {
 }
 
 impl Functions {
-    /// No functions.
+    /// Returns no functions.
     pub fn new() -> Functions {
         Functions::default()
     }
 
-    /// The functions of the module with this name, e.g. `jobs` or `admin/jobs`.
+    /// Returns no functions yet, of the module with this name, e.g. `jobs` or `admin/jobs`.
     pub fn in_module(module: &str) -> Functions {
         Functions {
             module: module.to_owned(),
@@ -60,7 +74,7 @@ impl Functions {
         }
     }
 
-    /// Adds those of another module.
+    /// Adds the functions of another module.
     #[must_use]
     pub fn with(mut self, other: Functions) -> Functions {
         self.declared.extend(other.declared);
@@ -177,23 +191,20 @@ impl Functions {
         runner: Runner,
     ) -> Self {
         let path = format!("{}:{name}", self.module);
-        let (args, returns) = (A::validator().clone(), R::return_validator());
-        self.declared.push((
-            path,
-            Declared {
-                visibility,
-                args,
-                returns,
-                runner,
-                type_id,
-            },
-        ));
+        let declared = Declared {
+            visibility,
+            args: A::validator().clone(),
+            returns: R::return_validator(),
+            runner,
+            type_id,
+        };
+        self.declared.push((path, declared));
         self
     }
 }
 
 impl Functions {
-    /// Every function, in the order of their names.
+    /// Returns every function, in the order of their paths.
     pub(crate) fn list(&self) -> Result<Vec<Function>, FunctionsError> {
         let functions = self.named()?;
         let is_reserved = |function: &&Function| function.path.as_str().starts_with("_system/");
@@ -203,7 +214,7 @@ impl Functions {
         }
     }
 
-    /// As [`Functions::list`], with functions in the system's own module.
+    /// Returns every function like [`Functions::list`], including those of the system's own module.
     pub(crate) fn named(&self) -> Result<Vec<Function>, FunctionsError> {
         let mut listed = BTreeMap::new();
         for (path, declared) in &self.declared {

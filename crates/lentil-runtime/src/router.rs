@@ -8,18 +8,31 @@ use crate::handler::{ActionHandler, ActionHandlerOn};
 use crate::http::{Request, Response};
 use crate::{ActionCtx, Result};
 
-/// An HTTP action, its types erased.
+/// The handler of an HTTP action, without its types.
 pub(crate) type HttpAction =
     Arc<dyn Fn(Arc<Call>, Request) -> BoxFuture<'static, Result<Response>> + Send + Sync>;
 
-/// An application's HTTP routes: a method and a path, or the beginning of a path, and the action that answers.
+/// The HTTP routes of an application: an HTTP action for a method and a path or path prefix.
 ///
-/// An exact path wins over a prefix, a longer prefix over a shorter. `HEAD` is answered as `GET`; what is not
-/// routed, be it the path or the method, is a plain 404.
+/// An exact path takes precedence over a prefix, and a longer prefix over a shorter one. The `GET`
+/// route serves `HEAD`. Any other request gets a 404.
+///
+/// ```
+/// use lentil::{ActionCtx, HttpRouter, Method, Request, Response, Result, StatusCode};
+///
+/// async fn hello(_ctx: &ActionCtx, request: Request) -> Result<Response> {
+///     let name = request.query("name").unwrap_or_else(|| "world".to_owned());
+///     Ok(Response::text(StatusCode::OK, format!("Hello, {name}!")))
+/// }
+///
+/// let router = HttpRouter::new()
+///     .route(Method::GET, "/hello", hello)
+///     .prefix(Method::GET, "/hello/", hello);
+/// ```
 #[derive(Default)]
 pub struct HttpRouter {
     routes: Vec<Route>,
-    /// The routes of each path that is no prefix.
+    /// The indexes of the routes of each exact path.
     exact: BTreeMap<String, Vec<usize>>,
 }
 
@@ -32,36 +45,37 @@ pub(crate) struct Route {
     pub(crate) action: HttpAction,
 }
 
-/// Routes that make no sense: correct them.
+/// An invalid route.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouterError {
-    /// Paths are absolute.
+    /// The path is relative: begin it with `/`.
     #[error("the path `{0}` does not begin with `/`")]
     Relative(String),
-    /// A prefix is a folder.
+    /// The prefix is not a folder: begin and end it with `/`.
     #[error("the path prefix `{0}` does not begin and end with `/`")]
     Prefix(String),
-    /// Two routes are the same.
-    #[error("two routes are {0} {1}")]
+    /// Two routes are equal: remove one.
+    #[error("there are two routes for {0} {1}")]
     Duplicate(Method, String),
-    /// `HEAD` is answered by the `GET` route, and exotic methods are not routed.
+    /// The method has no routes: use another.
     #[error(
-        "{0} {1}: routes are for GET, POST, PUT, PATCH, DELETE and OPTIONS; HEAD is answered by GET"
+        "{0} {1}: routes are for GET, POST, PUT, PATCH, DELETE and OPTIONS; GET routes serve HEAD"
     )]
     Method(Method, String),
-    /// The server answers the path itself.
-    #[error("the path `{0}` is the server's own: choose another")]
+    /// The server uses the path itself: choose another.
+    #[error("the server uses the path `{0}` itself: choose another")]
     Reserved(String),
 }
 
 impl HttpRouter {
-    /// No routes.
+    /// Returns no routes.
     pub fn new() -> HttpRouter {
         HttpRouter::default()
     }
 
-    /// Routes a method and a path to an action: `async fn(ctx: &ActionCtx, request: Request) -> Result<Response>`.
+    /// Routes a method and a path to an HTTP action:
+    /// `async fn(ctx: &ActionCtx, request: Request) -> Result<Response>`.
     #[must_use]
     pub fn route<M, F>(self, method: Method, path: &str, action: F) -> HttpRouter
     where
@@ -71,7 +85,7 @@ impl HttpRouter {
         self.add(method, path, false, action)
     }
 
-    /// Routes a method and every path that begins with `prefix`, which begins and ends with `/`.
+    /// Routes a method and every path below a prefix, which begins and ends with `/`.
     #[must_use]
     pub fn prefix<M, F>(self, method: Method, prefix: &str, action: F) -> HttpRouter
     where
@@ -111,11 +125,11 @@ impl HttpRouter {
         self
     }
 
-    /// Checks that the routes are valid and distinct. `is_reserved` tells the paths that the server around
-    /// the runtime responds to itself.
+    /// Checks that the routes are valid and distinct. `is_reserved` returns whether the server uses a
+    /// path itself.
     ///
     /// # Errors
-    /// The first invalid route.
+    /// The error of the first invalid route.
     pub fn check(&self, is_reserved: fn(&str) -> bool) -> Result<(), RouterError> {
         for (at, route) in self.routes.iter().enumerate() {
             let path = route.path.clone();
@@ -142,7 +156,7 @@ impl HttpRouter {
         Ok(())
     }
 
-    /// The route that answers a method and a path.
+    /// Returns the route for a method and a path.
     pub(crate) fn lookup(&self, method: &Method, path: &str) -> Option<&Route> {
         let method = if method == Method::HEAD {
             &Method::GET

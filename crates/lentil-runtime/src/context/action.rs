@@ -13,18 +13,43 @@ use crate::run::{Idempotency, into_value, run_action, run_mutation, run_query};
 use crate::typed::{arguments, typed};
 use crate::{Error, MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
 
-/// An action's, or an HTTP action's, context.
+/// The context of an action or an HTTP action: its first argument.
 ///
-/// It has no database: each query and each mutation it runs is a transaction of its own. It is shared, so that an
-/// action may run several at once.
+/// It has no database. Each query or mutation that it runs is a transaction of its own. The context
+/// is shared, so that an action can run several calls at the same time.
+///
+/// ```
+/// use lentil::{ActionCtx, Args, MutationCtx, QueryCtx, Result};
+///
+/// #[derive(Args)]
+/// struct Notify {
+///     email: String,
+/// }
+///
+/// async fn emails(_ctx: &mut QueryCtx, (): ()) -> Result<Vec<String>> {
+///     Ok(Vec::new())
+/// }
+///
+/// async fn mark_sent(_ctx: &mut MutationCtx, _args: Notify) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// async fn send_all(ctx: &ActionCtx, (): ()) -> Result<()> {
+///     for email in ctx.run_query(emails, ()).await? {
+///         // Call a mail service here, then record that the message was sent.
+///         ctx.run_mutation(mark_sent, Notify { email }).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct ActionCtx {
     /// The action's log lines.
     pub log: Log,
-    /// Who is signed in.
+    /// The signed-in user.
     pub auth: Auth,
-    /// The request behind the call.
+    /// The request that caused the call.
     pub meta: Meta,
-    /// Runs functions later, from now on.
+    /// Schedules functions.
     pub scheduler: Scheduler,
     /// Stored files.
     pub storage: StorageActions,
@@ -33,15 +58,12 @@ pub struct ActionCtx {
 
 impl ActionCtx {
     pub(crate) fn new(call: Arc<Call>) -> ActionCtx {
-        let scheduler = Scheduler::of_action(&call);
-        let storage = StorageActions::new(&call.engine);
-        let (log, auth) = (call.log.clone(), call.auth.clone());
         ActionCtx {
-            log,
-            auth,
+            log: call.log.clone(),
+            auth: call.auth.clone(),
             meta: Meta::new(Arc::clone(&call.source)),
-            scheduler,
-            storage,
+            scheduler: Scheduler::of_action(&call),
+            storage: StorageActions::new(&call.engine),
             call,
         }
     }
@@ -61,7 +83,8 @@ impl ActionCtx {
         self.call.random.bytes(count, self.call.engine.seeds())
     }
 
-    /// An environment variable: the process's, else the one that the administrator stored, else a declared secret's.
+    /// Returns an environment variable: of the process, or the value that the administrator
+    /// stored, or a declared secret.
     ///
     /// # Errors
     /// When the store fails.
@@ -69,18 +92,19 @@ impl ActionCtx {
         self.call.engine.environment(name).await
     }
 
-    /// The secret that the application declared under this name, found where [`ActionCtx::env`] looks.
+    /// Returns the secret that the application declared with this name, from the same sources as
+    /// [`ActionCtx::env`].
     ///
     /// # Errors
-    /// When it declared none.
+    /// When the application declared no such secret.
     pub async fn secret(&self, name: &str) -> Result<Secret> {
         self.call.engine.secret(name).await
     }
 
-    /// Runs a query on what is committed now.
+    /// Runs a query on the commits so far.
     ///
     /// # Errors
-    /// The query's own; or that it is not registered, or its arguments or result do not match its validators.
+    /// As [`QueryCtx::run_query`].
     pub fn run_query<'c, A, M, R, F>(
         &'c self,
         _query: F,
@@ -101,8 +125,8 @@ impl ActionCtx {
         })
     }
 
-    /// As [`ActionCtx::run_query`], for a route that answers with just what the query returns: the cache keeps that as
-    /// JSON too.
+    /// Runs a query and returns its result as JSON, for a route whose response is that result. The
+    /// cache keeps the JSON.
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
@@ -127,7 +151,7 @@ impl ActionCtx {
         })
     }
 
-    /// Runs a mutation; when this returns, it is durable and seen by all.
+    /// Runs a mutation. It is durable and visible to everyone when this returns.
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].
@@ -151,7 +175,7 @@ impl ActionCtx {
         })
     }
 
-    /// Runs another action as a part of this one.
+    /// Runs another action as part of this one.
     ///
     /// # Errors
     /// As [`ActionCtx::run_query`].

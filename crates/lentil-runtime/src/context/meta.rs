@@ -5,25 +5,35 @@ use lentil_schema::Id;
 
 use crate::{CallSource, ScheduledFunction};
 
-/// Information about the request behind a call, `ctx.meta`.
+/// The request that caused a call, `ctx.meta`.
 ///
-/// Mutations, actions and routes have it. Queries do not: a result that depends on the request cannot be shared.
+/// Mutations and actions have it. Queries do not, because their results are shared between requests.
+///
+/// ```
+/// use lentil::{MutationCtx, Result};
+///
+/// async fn sign_up(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+///     let request = ctx.meta.request();
+///     ctx.log.info(format!("signed up from {:?}", request.ip));
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Meta {
     source: Arc<CallSource>,
 }
 
-/// The request that caused a call, as [`Meta::request`] returns it. All functions that the call calls see the same.
+/// The request that caused a call, as [`Meta::request`] returns it. Nested calls have the same.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RequestMetadata {
-    /// The client's address; `None` unless a request came over the network.
+    /// The client's address; `None` without a request over the network.
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent` header, if it is text.
     pub user_agent: Option<String>,
-    /// The request's id in the log and in the response to a failure.
+    /// The request's id, in the log and in the response to a failed request.
     pub request_id: String,
-    /// The scheduled function that runs, or that has called this function, if one has.
+    /// The scheduled function that is running, if one is.
     pub scheduled_function_id: Option<Id<ScheduledFunction>>,
 }
 
@@ -32,7 +42,7 @@ impl Meta {
         Meta { source }
     }
 
-    /// The request that caused this call.
+    /// Returns the request that caused this call.
     pub fn request(&self) -> RequestMetadata {
         let source = &*self.source;
         let user_agent = source.user_agent.as_ref();

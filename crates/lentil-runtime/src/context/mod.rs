@@ -1,4 +1,4 @@
-//! The contexts that functions get as their first argument.
+//! The contexts, which are the first arguments of functions.
 
 mod action;
 mod meta;

@@ -16,10 +16,22 @@ use crate::{FunctionPath, Result};
 
 /// What an application has run again and again, beside its functions.
 ///
-/// ```ignore
-/// Crons::new()
-///     .interval("expire stale jobs", Duration::from_secs(600), jobs::expire_stale, ())
-///     .cron("nightly report", "0 3 * * *", "Europe/Berlin", reports::send, ())
+/// ```
+/// use std::time::Duration;
+///
+/// use lentil::{ActionCtx, Crons, MutationCtx, Result};
+///
+/// async fn expire_stale(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// async fn send_report(_ctx: &ActionCtx, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// let crons = Crons::new()
+///     .interval("expire stale jobs", Duration::from_secs(600), expire_stale, ())
+///     .cron("nightly report", "0 3 * * *", "Europe/Berlin", send_report, ());
 /// ```
 ///
 /// One run of a cron at a time: while one goes on, and for all but one of those missed while the server was down, the
