@@ -12,20 +12,15 @@ use crate::server::Server;
 /// The tasks of a server. Dropping this stops none of them.
 pub(crate) struct BackgroundTasks {
     /// Closes connections whose next request head is late.
-    supervisor: BackgroundTask,
+    connection_supervisor: JoinHandle<()>,
     /// Executes scheduled functions and crons until the server shuts down.
-    scheduler: BackgroundTask,
+    scheduler: JoinHandle<()>,
     /// Deletes old records and snapshot leases.
-    housekeeping: BackgroundTask,
+    housekeeping: JoinHandle<()>,
     /// Removes contents that no file document references.
-    file_sweep: BackgroundTask,
+    file_sweep: JoinHandle<()>,
     /// Keeps the memory held for clients within its limits.
-    memory_relief: BackgroundTask,
-}
-
-struct BackgroundTask {
-    name: &'static str,
-    handle: JoinHandle<()>,
+    memory_relief: JoinHandle<()>,
 }
 
 impl BackgroundTasks {
@@ -39,15 +34,13 @@ impl BackgroundTasks {
         let registry = Arc::clone(registry);
         let runtime = server.runtime.clone();
         BackgroundTasks {
-            supervisor: BackgroundTask::spawn("connection supervisor", async move {
+            connection_supervisor: tokio::spawn(async move {
                 registry.supervise(head_timeout, shutdown).await;
             }),
-            scheduler: BackgroundTask::spawn("scheduler", run_scheduler(Arc::clone(server))),
-            housekeeping: BackgroundTask::spawn("housekeeping", housekeeping(Arc::clone(server))),
-            file_sweep: BackgroundTask::spawn("file sweep", sweep_files(Arc::clone(server))),
-            memory_relief: BackgroundTask::spawn("memory relief", async move {
-                runtime.relieve_memory().await;
-            }),
+            scheduler: tokio::spawn(run_scheduler(Arc::clone(server))),
+            housekeeping: tokio::spawn(housekeeping(Arc::clone(server))),
+            file_sweep: tokio::spawn(sweep_files(Arc::clone(server))),
+            memory_relief: tokio::spawn(async move { runtime.relieve_memory().await }),
         }
     }
 
@@ -55,40 +48,15 @@ impl BackgroundTasks {
     /// finish. The next start retries a scheduled mutation that did not; a scheduled action fails.
     pub(crate) async fn stop(mut self, timeout: Duration) {
         // The supervisor ends connections during the shutdown, so it stops only now.
-        self.supervisor.abort();
+        self.connection_supervisor.abort();
         self.housekeeping.abort();
-        self.scheduler.finish_within(timeout).await;
+        let finished = tokio::time::timeout(timeout, &mut self.scheduler).await;
+        if finished.is_err() {
+            tracing::warn!("aborted scheduled functions that did not finish in time");
+            self.scheduler.abort();
+        }
         self.file_sweep.abort();
         self.memory_relief.abort();
-    }
-}
-
-impl BackgroundTask {
-    fn spawn(
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> BackgroundTask {
-        BackgroundTask {
-            name,
-            handle: tokio::spawn(task),
-        }
-    }
-
-    fn abort(&self) {
-        self.handle.abort();
-    }
-
-    async fn finish_within(&mut self, timeout: Duration) {
-        if tokio::time::timeout(timeout, &mut self.handle)
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                task = self.name,
-                "a task did not finish in time and was aborted"
-            );
-            self.abort();
-        }
     }
 }
 
@@ -109,7 +77,7 @@ async fn housekeeping(server: Arc<Server>) {
     for interval in 1_u64.. {
         server.snapshot_leases.release_expired();
         if interval.is_multiple_of(INTERVALS_PER_HOUR) {
-            // If the wall clock jumped ahead, the monotonic clock says how much time has passed.
+            // If the wall clock jumped ahead, the monotonic clock shows the time that has passed.
             let elapsed_ms = began.elapsed().as_secs_f64() * 1e3;
             let now_ms = runtime.now_ms().min(began_ms + elapsed_ms);
             if let Err(error) = runtime.prune_sessions(now_ms).await {

@@ -181,11 +181,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn peer_is_late_without_progress_or_below_the_rate() {
         let rule = rule();
-        let (second, often) = (Duration::from_secs(1), Duration::from_secs(29));
+        let second = Duration::from_secs(1);
+        let almost_timeout = Duration::from_secs(29);
         assert_eq!(late_after(&rule, 0, second).await, Some(30));
         assert_eq!(late_after(&rule, 2_000, second).await, None);
-        assert_eq!(late_after(&rule, 70_000, often).await, None);
-        for (bytes, interval) in [(1_000, second), (500, second), (1, often)] {
+        assert_eq!(late_after(&rule, 70_000, almost_timeout).await, None);
+        for (bytes, interval) in [(1_000, second), (500, second), (1, almost_timeout)] {
             let late = late_after(&rule, bytes, interval).await;
             assert!(
                 late.is_some_and(|after| (30..=31).contains(&after)),

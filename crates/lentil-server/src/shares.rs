@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn holder_has_at_most_its_share_and_takes_no_memory_without_units() {
         let shares = Shares::new(2);
-        let (first, second) = (shares.take("a"), shares.take("a"));
+        let first = shares.take("a");
+        let second = shares.take("a");
         assert!(first.is_some() && second.is_some());
         assert!(shares.take("a").is_none());
         assert!(

@@ -1,12 +1,14 @@
 //! Endpoints of Convex that this server does not have, each with advice on what to do instead.
 
-const DEPLOY: &str = "functions are compiled into this server; build and start its program instead of deploying to it";
+const DEPLOY: &str = "functions are compiled into this server; \
+     build and start its program instead of deploying to it";
 const EXPORT: &str =
     "copy the data folder of a stopped server, or its database with `sqlite3 db '.backup copy'`";
 const IMPORT: &str =
     "write a mutation that inserts the documents, and call it with `npx convex run`";
-const INLINE_QUERY: &str = "this server does not run JavaScript; look at documents with `npx convex data <table>`, or \
-     call a query of the application with `npx convex run <module>:<function>`";
+const INLINE_QUERY: &str = "this server does not run JavaScript; \
+     look at documents with `npx convex data <table>`, \
+     or call a query of the application with `npx convex run <module>:<function>`";
 const PAUSE: &str = "this server cannot be paused; stop its process, and start it again to resume";
 const ORIGIN: &str =
     "the server's URL is a setting; start it with `--origin https://api.example.com`";

@@ -137,7 +137,11 @@ impl KeyCache {
                 });
             }
             Err(error) => {
-                tracing::warn!(issuer = self.issuer, %error, "failed to fetch the keys of an auth provider");
+                tracing::warn!(
+                    issuer = self.issuer,
+                    %error,
+                    "failed to fetch the keys of an auth provider"
+                );
             }
         }
     }

@@ -12,8 +12,10 @@
 //! - The response to a mutation is sent before any transition that shows the mutation.
 //! - After every response a transition follows that includes it.
 //!
-//! Bounds for a slow client: a transition is computed only when the client has read the last ones,
-//! and the server reads nothing from a client that does not read its responses.
+//! Bounds for a slow client:
+//!
+//! - A transition is computed only when the client has read the last ones.
+//! - The server reads nothing from a client that does not read its responses.
 
 mod auth;
 mod calls;

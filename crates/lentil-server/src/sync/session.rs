@@ -247,7 +247,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let published = runtime.published();
         if max_observed.is_some_and(|observed| observed.0 > published.as_nanos()) {
             tracing::error!(
-                "a client has observed a later timestamp than this database has; was an old copy restored?"
+                "a client has observed a later timestamp than this database has; \
+                 was an old copy restored?"
             );
             return Err(CloseReason::internal("ClientIsAheadOfTheDatabase"));
         }

@@ -64,7 +64,7 @@ impl SessionRecord {
     }
 
     /// Returns the request id of a call. As in Convex it is derived from the session and the call's
-    /// number, so that it stays the same when the client requests the call again.
+    /// number, so a repeated call has the same id.
     pub(super) fn request_id_of_call(&self, runtime: &Runtime, number: u32) -> RequestId {
         let Some(session_id) = &self.session_id else {
             return runtime.new_request_id();

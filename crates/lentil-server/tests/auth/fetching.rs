@@ -243,10 +243,8 @@ async fn configuration_cannot_lead_to_plain_http_on_other_hosts() {
 #[tokio::test]
 async fn https_urls_are_never_fetched_in_the_clear() {
     let (provider, token) = provider().await;
-    let (issuer, jwks) = (
-        provider.issuer(),
-        provider.url(JWKS).replace("http://", "https://"),
-    );
+    let issuer = provider.issuer();
+    let jwks = provider.url(JWKS).replace("http://", "https://");
     let custom = json!({"type": "customJwt", "issuer": issuer, "jwks": jwks, "algorithm": "ES256"});
     let fixture = Fixture::new(&json!({ "providers": [custom] }));
     assert_eq!(fixture.refusal(&token).await, "AuthProviderDiscoveryFailed");

@@ -43,11 +43,9 @@ impl Signer {
     pub(crate) fn jwk(&self, kid: &str) -> Json {
         match self {
             Signer::Rs256(pair) => {
-                let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
-                let (n, e) = (
-                    base64(n.big_endian_without_leading_zero()),
-                    base64(e.big_endian_without_leading_zero()),
-                );
+                let key = pair.public_key();
+                let n = base64(key.modulus().big_endian_without_leading_zero());
+                let e = base64(key.exponent().big_endian_without_leading_zero());
                 json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e})
             }
             Signer::Es256(pair) => {

@@ -70,11 +70,9 @@ impl Provider {
 
     /// Serves every path with status 500.
     pub(crate) fn fail(&self) {
-        self.served
-            .lock()
-            .responses
-            .values_mut()
-            .for_each(|response| response.0 = 500);
+        for (status, _, _) in self.served.lock().responses.values_mut() {
+            *status = 500;
+        }
     }
 
     /// Waits for a time before each response.

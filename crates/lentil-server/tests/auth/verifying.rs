@@ -60,10 +60,8 @@ async fn wrong_signature_is_refused() {
         "InvalidAuthHeader"
     );
     for (kid, key) in [("rs", &*RS256), ("es", &*ES256), ("ed", &*EDDSA)] {
-        let (token, forged) = (
-            key.token(kid, &oidc_claims),
-            but(&oidc_claims, "sub", json!("admin")),
-        );
+        let token = key.token(kid, &oidc_claims);
+        let forged = but(&oidc_claims, "sub", json!("admin"));
         let signature = token.rsplit('.').next().unwrap();
         let message = unsigned(&json!({"alg": key.algorithm(), "kid": kid}), &forged);
         for signature in [
@@ -242,7 +240,8 @@ async fn token_without_a_kid_is_refused_unless_one_key_has_its_algorithm() {
         RS256.jwk("rs"),
     ]);
     let provider = Provider::start(&several).await;
-    let (oidc, oidc_claims) = (Fixture::oidc(&provider), claims(&provider.issuer()));
+    let oidc = Fixture::oidc(&provider);
+    let oidc_claims = claims(&provider.issuer());
     let (custom, custom_claims) = custom("ES256", several);
     let token = unnamed(&ES256, &oidc_claims);
     assert_eq!(oidc.refusal(&token).await, "Unauthenticated");
@@ -330,7 +329,8 @@ async fn key_is_used_only_as_its_fields_allow() {
     ];
     let keys = jwks(&[&unfit[..], &[EDDSA.jwk("ed")]].concat());
     let provider = Provider::start(&keys).await;
-    let (oidc, claims) = (Fixture::oidc(&provider), claims(&provider.issuer()));
+    let oidc = Fixture::oidc(&provider);
+    let claims = claims(&provider.issuer());
     assert_eq!(
         oidc.refusal(&ES256.token("es", &claims)).await,
         "Unauthenticated"

@@ -1,5 +1,5 @@
-//! Random uploads: the server does not fail, an acknowledged upload is read back unchanged, and nothing
-//! remains of a refused one.
+//! Random uploads: the server does not fail, an acknowledged upload is read back unchanged, and
+//! nothing remains of a refused one.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -77,11 +77,9 @@ impl Running {
         let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
         let head = head
             .lines()
-            .map(|line| {
-                line.split_once(": ")
-                    .map_or(line.to_owned(), |(name, value)| {
-                        format!("{}: {value}", name.to_lowercase())
-                    })
+            .map(|line| match line.split_once(": ") {
+                Some((name, value)) => format!("{}: {value}", name.to_lowercase()),
+                None => line.to_owned(),
             })
             .collect::<Vec<_>>()
             .join("\n");

@@ -70,7 +70,8 @@ async fn client_is_not_late_while_the_function_does_not_read() {
         writer.write_all(request.as_bytes()),
         reader.read_to_string(&mut response)
     );
-    written.and(read.map(drop)).unwrap();
+    written.unwrap();
+    read.unwrap();
     assert!(response.ends_with(&body));
 }
 
@@ -176,15 +177,16 @@ async fn refused_client_can_send_on_and_reads_the_response() {
     let mut response = Vec::new();
     stream.read_to_end(&mut response).await.unwrap();
     assert!(response.starts_with(b"HTTP/1.1 413"));
-    // The server has sent its response. If it had closed the socket, these bytes would reset the connection.
+    // The server has sent its response. If it had closed the socket, these bytes would reset the
+    // connection.
     for _ in 0..10 {
         stream.write_all(&[b'x'; 10_000]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// A request with a chunked body `ok` and also a length. Behind it is a request that only another parser
-/// would see.
+/// A request with a chunked body `ok` and also a length. Behind it is a request that only another
+/// parser would see.
 fn ambiguous(path: &str, lengths: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: test\r\n{lengths}\r\n\r\n2\r\nok\r\n0\r\n\r\n{HELLO}")
 }

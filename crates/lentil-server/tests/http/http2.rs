@@ -83,8 +83,8 @@ impl Client {
         })
     }
 
-    /// Reads until the stream ends. Returns the number of bytes of its body, and whether it was reset. Opens
-    /// the connection's window for each frame, which is not progress of the stream.
+    /// Reads until the stream ends. Returns the number of bytes of its body, and whether it was
+    /// reset. Opens the connection's window for each frame, which is not progress of the stream.
     async fn end_of(&mut self, stream: u32) -> (usize, bool) {
         let mut bytes = 0;
         loop {

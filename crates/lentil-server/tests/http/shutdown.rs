@@ -82,14 +82,19 @@ async fn trickling_body_does_not_hold_up_the_shutdown() {
 
 #[tokio::test]
 async fn running_request_finishes_during_the_shutdown_and_new_ones_are_refused() {
-    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (has_begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-    let slow = move |_ctx: &ActionCtx, _request: Request| {
-        let (begun, go_on) = (Arc::clone(&has_begun), Arc::clone(&may_go_on));
-        async move {
-            begun.notify_one();
-            go_on.notified().await;
-            Ok(Response::text(StatusCode::OK, "finished"))
+    let begun = Arc::new(Notify::new());
+    let finish = Arc::new(Notify::new());
+    let slow = {
+        let begun = Arc::clone(&begun);
+        let finish = Arc::clone(&finish);
+        move |_ctx: &ActionCtx, _request: Request| {
+            let begun = Arc::clone(&begun);
+            let finish = Arc::clone(&finish);
+            async move {
+                begun.notify_one();
+                finish.notified().await;
+                Ok(Response::text(StatusCode::OK, "finished"))
+            }
         }
     };
     let running = start(
@@ -107,7 +112,7 @@ async fn running_request_finishes_during_the_shutdown_and_new_ones_are_refused()
     while TcpStream::connect(running.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    go_on.notify_one();
+    finish.notify_one();
     assert!(rest(&mut stream).await.ends_with("finished"));
     assert_eq!(running.served.await.unwrap(), Drained { cut: 0 });
 }

@@ -49,7 +49,7 @@ async fn all(ctx: &mut QueryCtx, args: Of) -> Result<Vec<String>> {
     Ok(lines.into_iter().map(|line| line.fields.text).collect())
 }
 
-/// The texts of a page, whose end is kept in the journal.
+/// Returns the texts of a page. The journal records its end.
 async fn page(ctx: &mut QueryCtx, args: Page) -> Result<Vec<String>> {
     let page = ctx
         .db
@@ -126,7 +126,7 @@ async fn me(ctx: &mut QueryCtx, (): ()) -> Result<Option<String>> {
         .map(|user| user.subject().to_owned()))
 }
 
-/// Answers with the name of who is signed in.
+/// Responds with the name of the signed-in user.
 async fn get_me(ctx: &ActionCtx, _request: Request) -> Result<Response> {
     let name = ctx
         .auth
@@ -160,7 +160,7 @@ fn router() -> HttpRouter {
     HttpRouter::new().route(Method::GET, "/me", get_me)
 }
 
-/// The issuer that the server believes, with [`EDDSA`]'s key under the name `k`.
+/// The issuer that the server trusts. Its key [`EDDSA`] has the id `k`.
 pub(crate) const ISSUER: &str = "https://issuer.test";
 pub(crate) const ADMIN_KEY: &str = "test|key";
 
@@ -208,7 +208,7 @@ impl Running {
         }
     }
 
-    /// A user's token that is good for `seconds`.
+    /// Returns a user's token that is valid for `seconds`.
     pub(crate) async fn token(&self, subject: &str, seconds: f64) -> String {
         let expires = self.backend.runtime().await.now_ms() / 1e3 + seconds;
         EDDSA.token(
@@ -217,7 +217,7 @@ impl Running {
         )
     }
 
-    /// Has the server stop, as SIGTERM does.
+    /// Begins the shutdown, as SIGTERM does.
     pub(crate) fn drain(&mut self) {
         self.stop.take().expect("it stops once").send(()).unwrap();
     }

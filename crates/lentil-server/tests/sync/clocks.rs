@@ -1,4 +1,4 @@
-//! The two clocks in transitions, and the measurements that clients send back.
+//! The two clocks in transitions, and the measurements that clients report.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::application::Running;
 
-/// The first transition after these messages and an empty change of the query set.
+/// Returns the first transition after these messages and an empty change of the query set.
 async fn first_transition(server: &Running, messages: &[Json]) -> Json {
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (mut socket, _) = client_async(format!("ws://{}/api/sync", server.address), stream)

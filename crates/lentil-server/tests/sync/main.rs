@@ -1,4 +1,5 @@
-//! Tests of the sync WebSocket. Golden scripts of whole sessions are in `tests/scripts/sync` and `tests/scripts/live`.
+//! Tests of the sync WebSocket. Golden scripts of whole sessions are in `tests/scripts/sync` and
+//! `tests/scripts/live`.
 
 #[allow(dead_code, reason = "the golden scripts use the rest")]
 mod application;

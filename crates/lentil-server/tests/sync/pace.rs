@@ -13,7 +13,7 @@ const BEGINNING_OF_TEXT: u8 = 0x01;
 const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
 
-/// A WebSocket whose bytes are written one by one.
+/// Connects a WebSocket and returns its stream, to write bytes one by one.
 async fn connect(server: &Running) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let upgrade = "GET /api/sync HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -26,7 +26,7 @@ async fn connect(server: &Running) -> TcpStream {
     stream
 }
 
-/// A frame with the mask 0.
+/// Returns a frame with the mask 0.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u64).to_be_bytes();
     [&[first, 0x80 | 127], &length[..], &[0; 4], payload].concat()
@@ -38,7 +38,7 @@ fn ping() -> Vec<u8> {
 
 const CONNECT: &[u8] = br#"{"type":"Connect","sessionId":"00000000-0000-0000-0000-000000000001","connectionCount":0,"lastCloseReason":null}"#;
 
-/// Reads frames until the close frame; returns its payload.
+/// Reads until the close frame. Returns its payload.
 async fn close_frame(stream: &mut TcpStream) -> Vec<u8> {
     loop {
         let first = stream.read_u8().await.unwrap();
@@ -101,8 +101,8 @@ async fn slow_message_is_accepted() {
     stream.write_all(&frame(TEXT, CONNECT)).await.unwrap();
     let padding = "x".repeat(240_000);
     let message = format!(r#"{{"type":"Dance","with":"{padding}"}}"#);
-    // Each pause is half of the limit, and together they are longer than a client may be silent. The first part counts
-    // for the average rate.
+    // Each pause is half of the limit, and together they exceed the inactivity timeout. The first
+    // part counts for the average rate.
     for part in frame(TEXT, message.as_bytes()).chunks(20_000) {
         stream.write_all(part).await.unwrap();
         sleep(Duration::from_secs(15)).await;

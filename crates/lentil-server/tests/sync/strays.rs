@@ -1,4 +1,5 @@
-//! Messages in any order, most of them wrong: the session ends cleanly or goes on, and the server serves the next one.
+//! Random messages in any order: the session ends cleanly or continues, and the server serves the
+//! next one.
 
 use futures_util::{SinkExt, StreamExt};
 use proptest::prelude::*;
@@ -49,7 +50,7 @@ fn stray_messages_end_at_most_one_connection() {
                 .await
                 .unwrap();
             for message in messages {
-                // The server may have hung up on the last one.
+                // The server may have closed the last connection.
                 let _ = socket.send(Message::text(message)).await;
             }
             let _ = socket.close(None).await;
