@@ -1,6 +1,6 @@
 use crate::Code;
 
-/// A charge would put a client over its limit.
+/// The error of a client that would hold more memory than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this connection would hold more than {limit} bytes of the server's memory")]
 pub struct OverBudget {
@@ -8,11 +8,11 @@ pub struct OverBudget {
     pub limit: usize,
 }
 
-/// Why the rest of a body does not come.
+/// The reason why a body could not be read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It is longer than the server takes: send less.
+    /// The body is longer than the limit: send less.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -21,13 +21,13 @@ pub enum BodyError {
     /// The body would put its sender over its memory limit: send less at a time.
     #[error("the body cannot be held: {0}")]
     OverBudget(#[from] OverBudget),
-    /// It came too slowly: send it again, faster.
+    /// The body arrived too slowly: send it again, faster.
     #[error("the body came too slowly")]
     TooSlow,
     /// The server shut down before the body was complete: send the request again.
     #[error("the server is shutting down; send the request again")]
     ShuttingDown,
-    /// It was malformed, or its sender hung up.
+    /// The body was malformed, or its sender disconnected.
     #[error("the body is incomplete: {0}")]
     Incomplete(String),
 }

@@ -9,7 +9,7 @@ use crate::{CallSource, Caller, Code, Error};
 const MAX_LOGGED_BYTES: usize = 32 << 10;
 
 impl CallSource {
-    /// Writes the one line of the log that a failed call leaves.
+    /// Logs a failed call, in one line.
     ///
     /// The receiver of a request logs its failure, after everything that the request caused has ended. So a failure
     /// that passes through several functions, or that one of them handles, is not written twice.
@@ -22,7 +22,7 @@ impl CallSource {
         let message = cut(without_value(error).to_owned(), MAX_LOGGED_BYTES);
         let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED_BYTES));
         let causes = causes.as_deref().map(OneLine).map(tracing::field::display);
-        // A scheduled function has no caller that receives its error.
+        // A scheduled function has no caller that receives its error, so its failure is logged.
         let is_refused = is_shown_in_full(error) && self.caller != Caller::Scheduler;
         let error = OneLine(&message);
         if is_refused && !REFUSED_CALLS.allows_line(Instant::now()) {
@@ -87,7 +87,7 @@ fn without_value(error: &Error) -> &str {
     }
 }
 
-/// Returns the errors underneath, from the nearest to the first, without repeated messages.
+/// Returns the causes of an error, from the nearest to the first, without repeated messages.
 fn causes(error: &Error) -> Option<String> {
     let mut said = error.message().to_owned();
     let mut causes = Vec::new();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_value_is_left_out() {
+    fn the_rejected_value_is_not_logged() {
         let message = "argument `password`: expected v.number(), got \"hunter2\"";
         let logged = |code| without_value(&Error::new(code, message)).to_owned();
         assert_eq!(

@@ -1,19 +1,19 @@
-/// The three kinds of functions that have a name.
+/// The three kinds of registered functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FunctionKind {
-    /// Reads, and is live.
+    /// Reads documents. Clients can subscribe to its result.
     Query,
-    /// Reads and writes in one transaction.
+    /// Reads and writes documents in one transaction.
     Mutation,
-    /// Calls the others, and the outside world.
+    /// Runs queries and mutations, and calls other services.
     Action,
 }
 
-/// Who may call a function.
+/// The callers that may call a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Visibility {
     /// Every client.
     Public,
-    /// Other functions, HTTP actions and the admin.
+    /// Other functions, HTTP actions and the administrator.
     Internal,
 }

@@ -1,6 +1,6 @@
-//! The vocabulary of a call: which function is called, for whom, within which limits, and how it fails.
+//! The vocabulary of a call: the function, the caller, the limits, the log and the error.
 //!
-//! Every layer above uses these types. The crate itself knows no runtime, no transaction and no context.
+//! All layers above use these types. This crate knows no runtime, transaction or context.
 
 mod backoff;
 mod body_error;

@@ -5,7 +5,14 @@ use crate::{Code, Error, Result};
 
 const MIB: usize = 1 << 20;
 
-/// What one call may use. The defaults are Convex's figures; of counting, which Convex has not, our own.
+/// The limits of a call. The defaults are those of Convex.
+///
+/// ```
+/// use lentil_call::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.documents_written = 100;
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -15,8 +22,8 @@ pub struct Limits {
     pub bytes_read: usize,
     /// Index ranges that one query or mutation may read.
     pub ranges_read: usize,
-    /// Index entries that one query or mutation may count. Counting reads no documents and is not limited by how many
-    /// may be read; this is so much more because counting costs so much less.
+    /// Index entries that one query or mutation may count. Counting reads no documents, so the limit
+    /// is higher than that of documents. Convex has no such limit.
     pub entries_counted: usize,
     /// Documents that one mutation may write.
     pub documents_written: usize,
@@ -30,21 +37,21 @@ pub struct Limits {
     pub argument_bytes: usize,
     /// Bytes of a call's result.
     pub result_bytes: usize,
-    /// How long a query may run.
+    /// Time limit of a query.
     pub query_time: Duration,
-    /// How long a mutation may run, the wait for its turn apart.
+    /// Time limit of a mutation, from the time at which it has the write lock.
     pub mutation_time: Duration,
-    /// How long an action or an HTTP action may run.
+    /// Time limit of an action or an HTTP action.
     pub action_time: Duration,
-    /// How deep calls may nest.
+    /// Levels of nested calls.
     pub call_depth: usize,
     /// Functions that one mutation may schedule or cancel.
     pub scheduled_functions: usize,
     /// Bytes of the arguments of one scheduled function.
     pub scheduled_argument_bytes: usize,
-    /// Log lines that one call may write; the rest are left out.
+    /// Log lines that one call may write. Further lines are dropped.
     pub log_lines: usize,
-    /// Bytes of one log line; the rest is cut off.
+    /// Bytes of one log line. The rest of the line is dropped.
     pub log_line_bytes: usize,
 }
 
@@ -73,7 +80,7 @@ impl Default for Limits {
     }
 }
 
-/// Refuses a value of `bytes` bytes where `limit` are allowed.
+/// Returns an error if a value of `bytes` bytes is over `limit`.
 pub fn check_size(what: impl fmt::Display, bytes: usize, limit: usize) -> Result<()> {
     if bytes <= limit {
         return Ok(());

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 
 use crate::{CallSource, Limits};
 
-/// How important a log line is; printed as Convex prints it.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     /// `console.debug`
@@ -32,19 +32,26 @@ impl LogLevel {
     }
 }
 
-/// The log lines of one call, `ctx.log`: in the server's log, in `npx convex logs`, and shown to clients that may see
-/// internals.
+/// The log of a call, `ctx.log`, which nested calls share.
 ///
-/// The server's log has them at their level, with the function and the request's id. The lines of nested calls stand
-/// among their caller's. A line reads `[LEVEL] text`; over the limits of
-/// [`Limits::log_lines`] and [`Limits::log_line_bytes`] lines are cut and left out.
+/// The lines appear in the server's log, at their level and with the function and the request's id.
+/// `npx convex logs` and clients that may see internal errors receive them as `[LEVEL] text`.
+/// [`Limits::log_lines`] and [`Limits::log_line_bytes`] limit their number and length.
+///
+/// ```
+/// # use lentil_call::Log;
+/// fn report(log: &Log, empty_rows: usize) {
+///     log.info("the import begins");
+///     log.warn(format!("{empty_rows} rows are empty"));
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     max_lines: usize,
     max_bytes: usize,
     source: Arc<CallSource>,
-    /// The function or route that writes.
+    /// The function or route that writes the lines.
     function: Arc<str>,
 }
 
@@ -60,7 +67,7 @@ impl Log {
         }
     }
 
-    /// The same log, for a function that its owner calls.
+    /// Returns the same log for a nested call of this function.
     pub fn of(&self, function: &Arc<str>) -> Log {
         Log {
             function: Arc::clone(function),
@@ -68,7 +75,7 @@ impl Log {
         }
     }
 
-    /// Returns the function or route that writes.
+    /// Returns the function or route that writes the lines.
     pub fn function(&self) -> &str {
         &self.function
     }
@@ -105,7 +112,7 @@ impl Log {
         }
     }
 
-    /// Adds a line, unless there are too many; returns whether it did.
+    /// Adds a line unless the limit is reached. Returns whether it added the line.
     fn add(&self, line: impl FnOnce() -> String) -> bool {
         let mut lines = self.lines.lock();
         let has_room = lines.len() < self.max_lines;
@@ -145,7 +152,7 @@ impl Log {
     }
 }
 
-/// Returns a text without line breaks and other control characters: a client's text must not forge a line of the log.
+/// Displays a text with escaped control characters, so that a client cannot forge a line of the log.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl Display for OneLine<'_> {
@@ -181,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_over_the_limit_are_left_out_and_said_to_be() {
+    fn lines_over_the_limit_are_counted_in_a_note() {
         let limits = Limits {
             log_lines: 2,
             ..Limits::default()

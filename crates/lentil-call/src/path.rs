@@ -3,34 +3,37 @@ use std::sync::Arc;
 
 use lentil_values::Excerpt;
 
-/// A function's name, in its one canonical spelling: `module:function`, e.g. `jobs:upsert` or `admin/jobs:purge`.
+/// The path of a function in canonical form: `module:function`, e.g. `jobs:upsert` or
+/// `admin/jobs:purge`.
 ///
-/// Clients may also write `jobs.js:upsert`, and `jobs` for `jobs:default`; the split is at the last colon.
+/// Clients may also write `jobs.js:upsert`, and `jobs` for `jobs:default`. The last colon separates
+/// module and function.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionPath(Arc<str>);
 
-/// The text is not a function path.
+/// The error of a text that is not a function path.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{path} is not a function path: write `module:function`, such as `jobs:upsert`, in letters, digits, `_` and `.`, \
      each part at most {MAX_PART_BYTES} characters long and all of it at most {MAX_PATH_BYTES}"
 )]
 pub struct FunctionPathError {
-    /// Quoted, and cut where it is long.
+    /// The text in quotes, shortened if it is long.
     path: String,
 }
 
-/// Of a folder's, the module's or the function's name, as in Convex.
+/// The longest name of a folder, a module or a function, as in Convex.
 const MAX_PART_BYTES: usize = 64;
-/// Of all of it: live queries, scheduled calls and cached results hold paths that clients chose.
+/// The longest path. Live queries, scheduled functions and cached results keep paths that clients
+/// choose.
 const MAX_PATH_BYTES: usize = 1_024;
 
 impl FunctionPath {
-    /// Reads any accepted spelling.
+    /// Parses any accepted spelling.
     ///
     /// # Errors
-    /// When a part is empty, over 64 characters, or has a character other than letters, digits, `_` and `.`, or when
-    /// the path is over 1,024 characters.
+    /// When a part is empty, is longer than 64 characters, or has characters other than letters,
+    /// digits, `_` and `.`; when the path is longer than 1,024 characters.
     pub fn parse(path: &str) -> Result<FunctionPath, FunctionPathError> {
         let refuse = || FunctionPathError {
             path: Excerpt(path).to_string(),
@@ -47,7 +50,7 @@ impl FunctionPath {
         Err(refuse())
     }
 
-    /// The spelling with the module's file: `jobs.js:upsert`.
+    /// Returns the path with the module's file name: `jobs.js:upsert`.
     pub fn to_js(&self) -> String {
         self.0
             .rsplit_once(':')
@@ -56,12 +59,12 @@ impl FunctionPath {
             })
     }
 
-    /// The canonical spelling, to be kept.
+    /// Returns the canonical form in shared memory.
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 
-    /// The canonical spelling.
+    /// Returns the canonical form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_has_one_canonical_form() {
+    fn each_spelling_has_one_canonical_form() {
         for (spelling, canonical) in [
             ("jobs:upsert", "jobs:upsert"),
             ("jobs.js:upsert", "jobs:upsert"),
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
+    fn other_texts_are_rejected() {
         for path in [
             "",
             ":",
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_bounded_as_a_whole_and_quoted_in_part() {
+    fn a_long_path_is_rejected_and_quoted_in_part() {
         let longest = format!("{}a:b", "dir/".repeat(255));
         assert_eq!(longest.len(), MAX_PATH_BYTES - 1);
         assert!(FunctionPath::parse(&longest).is_ok());

@@ -4,9 +4,10 @@ use std::sync::Arc;
 /// The longest request id that a client may choose.
 const MAX_GIVEN_BYTES: usize = 64;
 
-/// The id of one request: the same in its response, in the log, in the trace and in `npx convex logs`.
+/// The id of a request in its response, the log, the trace and `npx convex logs`.
 ///
-/// It is the client's own, or 16 hexadecimal digits. All calls that a request causes share it.
+/// The client chooses it; otherwise it has 16 hexadecimal digits. All calls that a request causes
+/// share it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(Repr);
 
@@ -17,14 +18,13 @@ enum Repr {
 }
 
 impl RequestId {
-    /// An id that the server makes of a random number.
+    /// Returns the id that the server makes of a random number.
     pub fn made(random: u64) -> RequestId {
         RequestId(Repr::Made(random))
     }
 
-    /// An id that a client chose; `None` unless it is 1 to 64 ASCII letters, digits, `-` or `_`.
-    ///
-    /// Anything else could forge a line of the log, or fill it.
+    /// Returns the id that a client chose; `None` unless it has 1 to 64 ASCII letters, digits, `-` or
+    /// `_`. Other texts could forge a line of the log, or fill it.
     pub fn given(text: &str) -> Option<RequestId> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let is_id = (1..=MAX_GIVEN_BYTES).contains(&text.len()) && text.bytes().all(is_plain);

@@ -47,7 +47,7 @@ impl CallSource {
         }
     }
 
-    /// Returns the same with the peer's address and its `User-Agent`.
+    /// Sets the peer's address and its `User-Agent`.
     #[must_use]
     pub fn with_peer(self, ip: Option<IpAddr>, user_agent: Option<HeaderValue>) -> CallSource {
         CallSource {
@@ -57,19 +57,19 @@ impl CallSource {
         }
     }
 
-    /// Returns the same with another caller.
+    /// Sets the kind of caller.
     #[must_use]
     pub fn with_caller(self, caller: Caller) -> CallSource {
         CallSource { caller, ..self }
     }
 
-    /// Returns the same with another request id.
+    /// Sets the request id.
     #[must_use]
     pub fn with_request_id(self, request_id: RequestId) -> CallSource {
         CallSource { request_id, ..self }
     }
 
-    /// The id of the request that caused the call.
+    /// Returns the id of the request that caused the call.
     pub fn request_id(&self) -> &RequestId {
         &self.request_id
     }
