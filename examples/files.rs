@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use lentil::{
-    Args, Backend, Document, Functions, Id, MutationCtx, Nullable, QueryCtx, Result, Schema,
-    StoredFile, ValueType,
+    ActionCtx, Args, Backend, Document, Functions, HttpRouter, Id, Method, MutationCtx, Nullable,
+    QueryCtx, Request, Response, Result, Schema, StatusCode, StoredFile, ValueType,
 };
 
 #[derive(Document, Args, Clone)]
@@ -43,13 +43,19 @@ async fn list(ctx: &mut QueryCtx, (): ()) -> Result<Vec<Listed>> {
     Ok(listed)
 }
 
-#[derive(Args, Clone)]
-struct Remove {
+#[derive(Args)]
+struct OfPhoto {
     photo: Id<Photo>,
 }
 
+/// Returns the file of a photo.
+async fn file(ctx: &mut QueryCtx, args: OfPhoto) -> Result<Option<Id<StoredFile>>> {
+    let photo = ctx.db.get(args.photo).await?;
+    Ok(photo.map(|photo| photo.file))
+}
+
 /// Deletes a photo and its file in one transaction.
-async fn remove(ctx: &mut MutationCtx, args: Remove) -> Result<()> {
+async fn remove(ctx: &mut MutationCtx, args: OfPhoto) -> Result<()> {
     if let Some(photo) = ctx.db.get(args.photo).await? {
         ctx.storage.delete(&photo.file).await?;
         ctx.db.delete(photo.id).await?;
@@ -57,12 +63,28 @@ async fn remove(ctx: &mut MutationCtx, args: Remove) -> Result<()> {
     Ok(())
 }
 
+/// `GET /photo/<id>`: streams a photo to the client.
+async fn get_photo(ctx: &ActionCtx, request: Request) -> Result<Response> {
+    let id = request.path().trim_start_matches("/photo/");
+    if let Ok(photo) = id.parse() {
+        if let Some(file) = ctx.run_query(file, OfPhoto { photo }).await? {
+            return Response::file(&ctx.storage, &request, file).await;
+        }
+    }
+    Ok(Response::text(StatusCode::NOT_FOUND, "No such photo"))
+}
+
 fn functions() -> Functions {
     Functions::in_module("photos")
         .mutation("uploadUrl", upload_url)
         .mutation("add", add)
         .query("list", list)
+        .internal_query("file", file)
         .mutation("remove", remove)
+}
+
+fn router() -> HttpRouter {
+    HttpRouter::new().prefix(Method::GET, "/photo/", get_photo)
 }
 
 fn schema() -> Schema {
@@ -70,18 +92,24 @@ fn schema() -> Schema {
 }
 
 fn main() -> ExitCode {
-    Backend::new(schema()).functions(functions()).main()
+    Backend::new(schema())
+        .functions(functions())
+        .http(router())
+        .main()
 }
 
 #[cfg(test)]
 mod tests {
+    use lentil::HttpRequest;
     use lentil_testing::TestBackend;
 
     use super::*;
 
     #[tokio::test]
     async fn a_removed_photo_takes_its_file_with_it() {
-        let t = TestBackend::new(schema()).functions(functions());
+        let t = TestBackend::new(schema())
+            .functions(functions())
+            .http(router());
         let file = t
             .action(async |ctx| ctx.storage.store("a photo", Some("image/png")).await)
             .await
@@ -95,12 +123,17 @@ mod tests {
         assert_eq!(listed[0].caption, "The sea");
         let url = listed[0].url.clone().into_option().unwrap();
         assert!(url.contains("/api/storage/"), "{url}");
+        let path = format!("/photo/{photo}");
+        let response = t.fetch(HttpRequest::get(&path).body("").unwrap()).await;
+        assert_eq!(response.text(), "a photo");
 
-        t.run_mutation(remove, Remove { photo }).await.unwrap();
+        t.run_mutation(remove, OfPhoto { photo }).await.unwrap();
         let left = t
             .action(async |ctx| ctx.storage.get(&file).await)
             .await
             .unwrap();
         assert!(left.is_none());
+        let response = t.fetch(HttpRequest::get(&path).body("").unwrap()).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
     }
 }
