@@ -66,12 +66,14 @@ async fn remove(ctx: &mut MutationCtx, args: OfPhoto) -> Result<()> {
 /// `GET /photo/<id>`: streams a photo to the client.
 async fn get_photo(ctx: &ActionCtx, request: Request) -> Result<Response> {
     let id = request.path().trim_start_matches("/photo/");
-    if let Ok(photo) = id.parse() {
-        if let Some(file) = ctx.run_query(file, OfPhoto { photo }).await? {
-            return Response::file(&ctx.storage, &request, file).await;
-        }
+    let file = match id.parse() {
+        Ok(photo) => ctx.run_query(file, OfPhoto { photo }).await?,
+        Err(_) => None,
+    };
+    match file {
+        Some(file) => Response::file(&ctx.storage, &request, file).await,
+        None => Ok(Response::text(StatusCode::NOT_FOUND, "No such photo")),
     }
-    Ok(Response::text(StatusCode::NOT_FOUND, "No such photo"))
 }
 
 fn functions() -> Functions {
