@@ -1,6 +1,8 @@
 use lentil_values::Interval;
 
-use crate::{IndexRef, Order, Row, Snapshot, StoreError};
+use crate::error::StoreError;
+use crate::index::{IndexRef, Order, Row};
+use crate::store::Snapshot;
 
 /// A scan of an index in batches, so that no read takes long or returns much.
 pub struct Batches {

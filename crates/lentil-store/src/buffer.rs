@@ -20,10 +20,12 @@ use std::sync::Arc;
 
 use lentil_values::{DocumentId, IndexKey, Interval, TableNumber};
 
-use crate::{
-    Catalog, DocumentWrite, IndexRef, KeyChange, Order, Row, Snapshot, StoreError, StoredDocument,
-    WriteSet,
-};
+use crate::catalog::Catalog;
+use crate::document::StoredDocument;
+use crate::error::StoreError;
+use crate::index::{IndexRef, Order, Row};
+use crate::store::Snapshot;
+use crate::write_set::{DocumentWrite, KeyChange, WriteSet};
 
 /// The writes of one transaction, with savepoints.
 pub struct WriteBuffer {

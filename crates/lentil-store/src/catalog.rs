@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use lentil_values::{FieldPath, IndexKey, KeyWriter, TableNames, TableNumber, Value};
 use serde_json::{Value as Json, json};
 
-use crate::{IndexId, IndexRef, StoreError, StoredDocument};
+use crate::document::StoredDocument;
+use crate::error::StoreError;
+use crate::index::{IndexId, IndexRef};
 
 /// A declaration of a table by the application.
 #[derive(Clone, Debug, PartialEq, Eq)]

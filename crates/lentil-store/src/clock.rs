@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// The source of time for stores and functions. Tests use one that they move by hand.
 pub trait Clock: Send + Sync + 'static {

@@ -6,8 +6,11 @@ use std::hash::{BuildHasher, RandomState};
 use lentil_values::{DocumentId, FieldPath, Interval, TableNumber};
 
 use crate::batches::Batches;
+use crate::error::StoreError;
+use crate::index::{IndexRef, Order};
+use crate::store::Snapshot;
+use crate::unique::UniqueViolation;
 use crate::unique::key_prefix;
-use crate::{IndexRef, Order, Snapshot, StoreError, UniqueViolation};
 
 /// The number of documents that are read at once.
 const BATCH_SIZE: usize = 1_000;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use lentil_values::{IndexKey, Interval, TableNumber, successor};
 
-use crate::StoredDocument;
+use crate::document::StoredDocument;
 
 /// The number of a declared index. The catalog assigns it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,11 +9,14 @@ use lentil_values::{DocumentId, IndexKey, Interval};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::{
-    Catalog, Clock, Commit, CommitError, CommitObserver, IndexRef, IndexState, Order, Progress,
-    Row, Snapshot, Store, StoreError, StoredDocument, TableDeclaration, Timestamp, Transaction,
-    WriteSet,
-};
+use crate::catalog::{Catalog, IndexState, TableDeclaration};
+use crate::clock::Clock;
+use crate::document::StoredDocument;
+use crate::error::{CommitError, StoreError};
+use crate::index::{IndexRef, Order, Row};
+use crate::store::{Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
+use crate::timestamp::Timestamp;
+use crate::write_set::WriteSet;
 
 /// The time that a transaction waits for the write lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -358,12 +361,4 @@ impl Transaction for MemoryTransaction {
             shared.commit(writes)
         })
     }
-}
-
-#[cfg(all(test, feature = "conformance"))]
-mod tests {
-    use crate::MemoryStore;
-    use crate::conformance::{TestStore, suite};
-
-    suite!(|clock| async move { TestStore::of(MemoryStore::new(clock)) });
 }

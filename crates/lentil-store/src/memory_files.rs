@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 
-use crate::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
+use crate::file_store::{ContentHash, FileChunks, FileError, FileStore, FileWriter};
 
 /// A file store in memory, for tests. Clones share the blobs.
 #[derive(Clone, Default)]
@@ -93,12 +93,4 @@ impl FileWriter for MemoryWriter {
         self.files.0.lock().insert(*hash, self.written.freeze());
         Ok(())
     }
-}
-
-#[cfg(all(test, feature = "conformance"))]
-mod tests {
-    use super::*;
-    use crate::conformance::files::{TestFiles, suite};
-
-    suite!(|| async { TestFiles::of(MemoryFiles::new()) });
 }

@@ -3,10 +3,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lentil_values::{DocumentId, IndexKey, Interval};
 
-use crate::{
-    Catalog, CommitError, IndexRef, IndexState, Order, Row, StoreError, StoredDocument,
-    TableDeclaration, Timestamp, WriteSet,
-};
+use crate::catalog::{Catalog, IndexState, TableDeclaration};
+use crate::document::StoredDocument;
+use crate::error::{CommitError, StoreError};
+use crate::index::{IndexRef, Order, Row};
+use crate::timestamp::Timestamp;
+use crate::write_set::WriteSet;
 
 /// A transactional document store.
 ///

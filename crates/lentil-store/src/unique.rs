@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use lentil_values::{DocumentId, FieldPath, Interval, KeyWriter, Value};
 
-use crate::{
-    IndexEntry, IndexRef, IndexState, Order, Snapshot, StoreError, StoredDocument, TableEntry,
-    WriteBuffer,
-};
+use crate::buffer::WriteBuffer;
+use crate::catalog::{IndexEntry, IndexState, TableEntry};
+use crate::document::StoredDocument;
+use crate::error::StoreError;
+use crate::index::{IndexRef, Order};
+use crate::store::Snapshot;
 
 /// Two documents are equal in all fields of a unique index.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

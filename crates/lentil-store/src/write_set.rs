@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use lentil_values::{DocumentId, IndexKey};
 
-use crate::{IndexRef, StoredDocument};
+use crate::document::StoredDocument;
+use crate::index::IndexRef;
 
 /// The writes of one transaction: each document once, with its index entries, in the order of the ids.
 #[derive(Clone, Debug, Default)]

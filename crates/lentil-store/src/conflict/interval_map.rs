@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use crate::{ChangedEntry, IndexRef};
+use crate::index::IndexRef;
+use crate::store::ChangedEntry;
 use lentil_values::Interval;
 
 use super::{ReadKind, ReadSet};
@@ -217,7 +218,7 @@ fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::IndexId;
+    use crate::index::IndexId;
     use lentil_values::{IndexKey, TableNumber, successor};
     use proptest::prelude::*;
 

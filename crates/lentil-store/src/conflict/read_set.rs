@@ -1,4 +1,5 @@
-use crate::{ChangedEntry, Commit, IndexRef};
+use crate::index::IndexRef;
+use crate::store::{ChangedEntry, Commit};
 use lentil_values::Interval;
 
 /// The reads of a query: the index intervals, including empty ones, and whether it read the time and its user.
@@ -125,7 +126,8 @@ impl ReadSet {
 
 #[cfg(test)]
 mod tests {
-    use crate::{IndexId, Timestamp};
+    use crate::index::IndexId;
+    use crate::timestamp::Timestamp;
     use lentil_values::{IndexKey, TableNumber};
 
     use super::*;

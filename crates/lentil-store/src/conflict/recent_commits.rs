@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::{Commit, Timestamp};
+use crate::store::Commit;
+use crate::timestamp::Timestamp;
 
 use super::ReadSet;
 
@@ -85,7 +86,7 @@ impl RecentCommits {
 
 #[cfg(test)]
 mod tests {
-    use crate::{IndexId, IndexRef};
+    use crate::index::{IndexId, IndexRef};
     use lentil_values::{IndexKey, Interval, TableNumber};
 
     use super::*;

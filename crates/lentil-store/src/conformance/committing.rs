@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::support::*;
-use crate::{Clock, Store, StoreError, WriteBuffer, WriteSet};
+use crate::buffer::WriteBuffer;
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::store::Store;
+use crate::write_set::WriteSet;
 
 /// A dropped transaction leaves nothing and releases the write lock.
 pub async fn a_dropped_transaction_leaves_nothing<M: Future<Output = TestStore>>(

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use lentil_values::Interval;
 
 use super::support::*;
+use crate::buffer::WriteBuffer;
+use crate::clock::Clock;
+use crate::index::Order;
 use crate::unique::key_prefix;
-use crate::{Clock, Order, WriteBuffer};
 
 /// A count is the number of rows of a scan with the same interval and limit.
 pub async fn a_count_respects_interval_and_limit<M: Future<Output = TestStore>>(

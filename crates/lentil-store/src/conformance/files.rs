@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future};
 
-use crate::{ContentHash, FileStore};
+use crate::file_store::{ContentHash, FileStore};
 
 /// A file store under test, with a value that must live as long, such as its folder.
 pub struct TestFiles {

@@ -7,7 +7,11 @@ use std::sync::Arc;
 use lentil_values::{DocumentId, InternalId, Interval, successor};
 
 use super::support::*;
-use crate::{Batches, Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument};
+use crate::batches::Batches;
+use crate::clock::Clock;
+use crate::document::StoredDocument;
+use crate::index::{IndexRef, Order, Row};
+use crate::store::{Snapshot, Store};
 
 /// The expected documents of a store.
 type Documents = BTreeMap<DocumentId, Arc<StoredDocument>>;

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::support::*;
-use crate::{Clock, IndexState, TableDeclaration};
+use crate::catalog::{IndexState, TableDeclaration};
+use crate::clock::Clock;
 
 /// A new index is built over the existing documents in steps and is ready after the last.
 pub async fn an_index_is_built_in_steps<M: Future<Output = TestStore>>(

@@ -80,3 +80,26 @@ macro_rules! conformance_tests {
 }
 
 pub use crate::conformance_suite as suite;
+
+#[cfg(test)]
+mod memory_store {
+    use crate::conformance::{TestStore, suite};
+    use crate::memory::MemoryStore;
+
+    suite!(|clock| async move { TestStore::of(MemoryStore::new(clock)) });
+}
+
+#[cfg(test)]
+mod optimistic_store {
+    use crate::conformance::{OptimisticStore, TestStore, suite};
+
+    suite!(|clock| async move { TestStore::of(OptimisticStore::new(clock)) });
+}
+
+#[cfg(test)]
+mod memory_files {
+    use crate::conformance::files::{TestFiles, suite};
+    use crate::memory_files::MemoryFiles;
+
+    suite!(|| async { TestFiles::of(MemoryFiles::new()) });
+}

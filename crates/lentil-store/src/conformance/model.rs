@@ -9,9 +9,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::support::*;
-use crate::{
-    Clock, IndexRef, Order, Row, Snapshot, Store, StoredDocument, Transaction, WriteBuffer,
-};
+use crate::buffer::WriteBuffer;
+use crate::clock::Clock;
+use crate::document::StoredDocument;
+use crate::index::{IndexRef, Order, Row};
+use crate::store::{Snapshot, Store, Transaction};
 
 /// One step of a program over sixteen documents. The last eight are imported from another database.
 #[derive(Clone, Debug)]

@@ -7,12 +7,16 @@ use async_trait::async_trait;
 use lentil_values::{DocumentId, Interval};
 use parking_lot::Mutex;
 
+use crate::catalog::{Catalog, TableDeclaration};
+use crate::clock::Clock;
 use crate::conflict::{ReadSet, RecentCommits};
-use crate::{
-    Catalog, Clock, Commit, CommitError, CommitObserver, IndexRef, MemoryStore, Order, Progress,
-    Row, Snapshot, Store, StoreError, StoredDocument, TableDeclaration, Timestamp, Transaction,
-    WriteSet,
-};
+use crate::document::StoredDocument;
+use crate::error::{CommitError, StoreError};
+use crate::index::{IndexRef, Order, Row};
+use crate::memory::MemoryStore;
+use crate::store::{Commit, CommitObserver, Progress, Snapshot, Store, Transaction};
+use crate::timestamp::Timestamp;
+use crate::write_set::WriteSet;
 
 /// A store in memory whose transactions do not wait for each other: they execute on snapshots, and a commit fails with
 /// [`CommitError::Conflict`] if another commit has changed what the transaction read.
@@ -191,12 +195,4 @@ impl Transaction for OptimisticTransaction {
         }
         Ok(timestamp)
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::OptimisticStore;
-    use crate::conformance::{TestStore, suite};
-
-    suite!(|clock| async move { TestStore::of(OptimisticStore::new(clock)) });
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use lentil_values::{IndexKey, Interval};
 
 use super::support::*;
-use crate::{Clock, Order, WriteBuffer};
+use crate::buffer::WriteBuffer;
+use crate::clock::Clock;
+use crate::index::Order;
 
 /// A committed document is found by its id and in every index.
 pub async fn committed_documents_are_read_back<M: Future<Output = TestStore>>(

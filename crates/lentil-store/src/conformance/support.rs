@@ -10,10 +10,13 @@ use lentil_values::{
 };
 use parking_lot::Mutex;
 
-use crate::{
-    Clock, Commit, CommitObserver, IndexDeclaration, IndexRef, Order, Snapshot, Store,
-    StoredDocument, TableDeclaration, Timestamp, Transaction, WriteBuffer,
-};
+use crate::buffer::WriteBuffer;
+use crate::catalog::{IndexDeclaration, TableDeclaration};
+use crate::clock::Clock;
+use crate::document::StoredDocument;
+use crate::index::{IndexRef, Order};
+use crate::store::{Commit, CommitObserver, Snapshot, Store, Transaction};
+use crate::timestamp::Timestamp;
 
 /// A store under test, with a value that must live as long, such as its folder.
 pub struct TestStore {

@@ -7,7 +7,12 @@ use lentil_values::FieldPath;
 
 use super::committing::join_all;
 use super::support::*;
-use crate::{Clock, Store, StoreError, UniqueViolation, WriteBuffer, find_duplicates};
+use crate::buffer::WriteBuffer;
+use crate::clock::Clock;
+use crate::duplicates::find_duplicates;
+use crate::error::StoreError;
+use crate::store::Store;
+use crate::unique::UniqueViolation;
 
 async fn open_unique<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
