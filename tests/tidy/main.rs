@@ -78,8 +78,23 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lentil-values",
         ],
     ),
+    (
+        "lentil-system",
+        &[
+            "lentil-call",
+            "lentil-database",
+            "lentil-macros",
+            "lentil-runtime",
+            "lentil-schema",
+            "lentil-store",
+            "lentil-values",
+        ],
+    ),
     ("lentil-protocol", &["lentil-values"]),
-    ("lentil-server", &["lentil-protocol", "lentil-runtime"]),
+    (
+        "lentil-server",
+        &["lentil-protocol", "lentil-runtime", "lentil-system"],
+    ),
     (
         "lentil-testing",
         &[
@@ -90,6 +105,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lentil-server",
             "lentil-sqlite",
             "lentil-store",
+            "lentil-system",
             "lentil-values",
         ],
     ),
@@ -103,6 +119,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lentil-server",
             "lentil-sqlite",
             "lentil-store",
+            "lentil-system",
             "lentil-values",
         ],
     ),

@@ -1,9 +1,9 @@
+use lentil_call::FunctionPath;
 use lentil_schema::Schema;
 
-use crate::engine::Function;
+use crate::engine::{Function, FunctionTypeId};
 use crate::functions::{Functions, FunctionsError};
 use crate::router::HttpRouter;
-use crate::schedule::Crons;
 
 /// What an application is made of: its tables, its functions, its HTTP routes and the names of its secrets.
 #[derive(Default)]
@@ -12,7 +12,6 @@ pub struct Application {
     pub(crate) functions: Functions,
     pub(crate) http: HttpRouter,
     pub(crate) secrets: Vec<String>,
-    pub(crate) crons: Crons,
 }
 
 impl Application {
@@ -38,13 +37,6 @@ impl Application {
         self
     }
 
-    /// Adds what runs again and again.
-    #[must_use]
-    pub fn crons(mut self, crons: Crons) -> Application {
-        self.crons = std::mem::take(&mut self.crons).with(crons);
-        self
-    }
-
     /// Declares a secret: functions read it with `ctx.secret(name)`, the operator sets it by that name.
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>) -> Application {
@@ -63,6 +55,11 @@ impl Application {
     /// When two have one name, or a name is none.
     pub fn declared_functions(&self) -> Result<Vec<Function>, FunctionsError> {
         self.functions.list()
+    }
+
+    /// Returns the path of the function whose handler has this type.
+    pub fn path_of(&self, handler: FunctionTypeId) -> Option<FunctionPath> {
+        self.functions.path_of(handler)
     }
 
     /// The names of the declared secrets.

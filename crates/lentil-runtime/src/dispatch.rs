@@ -8,9 +8,9 @@ use tracing::Instrument;
 
 use crate::engine::{Call, Engine};
 use crate::function_call::{FunctionCall, FunctionOutcome};
+use crate::internal;
 use crate::memory::Charge;
 use crate::run::{Idempotency, RunToCompletion, into_value, run_action, run_mutation, run_query};
-use crate::system::recorded_result;
 use crate::typed::CallArgs;
 
 /// The memory that copies of a result and its text take, as a multiple of the result's own.
@@ -68,7 +68,7 @@ async fn dispatch_once(
     match (&done, request) {
         // The recorded result is valid even if the function's name or arguments have changed since.
         (Err(error), Some(request)) if error.is_rejected_call() => {
-            match recorded_result(&engine, &request).await? {
+            match request.recorded(&internal::read(&engine).await?).await? {
                 Some(value) => Ok((value, engine.published(), Charge::default())),
                 None => done,
             }

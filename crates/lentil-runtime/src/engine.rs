@@ -14,7 +14,7 @@ use lentil_call::{
     RequestId, Result, Seeds, Visibility,
 };
 use lentil_database::{DatabaseEnv, LargeReadPermit, Tables, TransactionCell};
-use lentil_store::{Store, Timestamp};
+use lentil_store::{ContentHash, Store, Timestamp};
 use lentil_values::{Object, ObjectValidator, Validator, Value};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -23,12 +23,11 @@ use tracing::Span;
 use crate::auth::Auth;
 use crate::cache::QueryCache;
 use crate::executions::{Ended, ExecutedCall, ExecutionId, Executions};
+use crate::files::FileParts;
 use crate::live::LiveQueries;
 use crate::memory::Memory;
-use crate::schedule::OpenCron;
 use crate::server_paths::ServerPaths;
-use crate::storage::FileParts;
-use crate::system::EnvironmentParts;
+use crate::variables::EnvironmentParts;
 use crate::write_lock::WriteLockHolder;
 
 /// A boxed future, as functions return it.
@@ -48,9 +47,10 @@ pub(crate) struct Parts {
     pub(crate) cache: Arc<QueryCache>,
     pub(crate) live: Arc<LiveQueries>,
     pub(crate) executions: Executions,
-    pub(crate) crons: Vec<OpenCron>,
     pub(crate) write_lock_holder: WriteLockHolder,
     pub(crate) files: FileParts,
+    /// Removes the blobs of deleted files that no other file has. It belongs to a layer above.
+    pub(crate) release_blobs: fn(&Engine, Vec<ContentHash>),
     pub(crate) origin: String,
     pub(crate) server_paths: ServerPaths,
     pub(crate) memory: Memory,
@@ -305,12 +305,17 @@ pub(crate) enum Runner {
 
 /// The type of a Rust function, by which a call names it: `ctx.run_query(jobs::get, …)`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FunctionTypeId(Option<TypeId>);
+pub struct FunctionTypeId(Option<TypeId>);
 
 impl FunctionTypeId {
+    /// Returns whether the function has an id.
+    pub(crate) fn is_unique(self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns the id of a named function, or of a closure that captures nothing. Each has a type of its own. A
     /// function pointer shares its type with others, and gets no id.
-    pub(crate) fn of<F: 'static>() -> FunctionTypeId {
+    pub fn of<F: 'static>() -> FunctionTypeId {
         FunctionTypeId((size_of::<F>() == 0).then(TypeId::of::<F>))
     }
 }
@@ -360,7 +365,7 @@ impl Registry {
     /// Finds the registered function with this handler type.
     pub(crate) fn of_type(&self, type_id: FunctionTypeId) -> Option<&Arc<Function>> {
         // Handlers without an id share the entry `None`.
-        self.by_type.get(&type_id).filter(|_| type_id.0.is_some())
+        self.by_type.get(&type_id).filter(|_| type_id.is_unique())
     }
 
     /// Finds the registered function whose handler is `F`.

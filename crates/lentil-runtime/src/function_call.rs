@@ -3,7 +3,7 @@ use lentil_store::Timestamp;
 use lentil_values::{Object, Value};
 
 use crate::memory::Charge;
-use crate::system::SessionRequest;
+use crate::session::SessionRequest;
 
 /// A call of a function by its name, as clients make it.
 #[derive(Debug)]

@@ -214,6 +214,15 @@ impl Functions {
         }
     }
 
+    /// Returns the path of the function whose handler has this type.
+    pub(crate) fn path_of(&self, handler: FunctionTypeId) -> Option<FunctionPath> {
+        let (path, _) = self
+            .declared
+            .iter()
+            .find(|(_, declared)| handler.is_unique() && declared.type_id == handler)?;
+        FunctionPath::parse(path).ok()
+    }
+
     /// Returns every function like [`Functions::list`], including those of the system's own module.
     pub(crate) fn named(&self) -> Result<Vec<Function>, FunctionsError> {
         let mut listed = BTreeMap::new();

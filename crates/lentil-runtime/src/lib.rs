@@ -9,17 +9,21 @@
 extern crate lentil_schema as lentil;
 
 mod application;
+mod application_info;
 mod auth;
 pub mod cache;
 mod context;
 mod dispatch;
 mod engine;
+mod environment;
 mod executions;
 mod fetch;
+mod files;
 mod function_call;
 mod functions;
 mod handler;
 pub mod http;
+mod internal;
 mod live;
 pub mod memory;
 mod open;
@@ -29,24 +33,30 @@ mod router;
 mod run;
 mod runtime;
 mod schedule;
+mod scheduled_calls;
 mod server_paths;
+mod session;
 mod storage;
 mod subscriber;
-mod system;
+mod system_tables;
 mod typed;
+mod variables;
 mod write_lock;
 
 pub use application::Application;
+pub use application_info::ApplicationInfo;
 pub use auth::Auth;
 pub use context::{ActionCtx, Meta, MutationCtx, QueryCtx, RequestMetadata};
-pub use engine::Function;
+pub use engine::{Function, FunctionTypeId};
 pub use executions::{Execution, ExecutionId};
+pub use files::{FileInfo, FileMetadata, StoredFile, UploadTokenError};
 pub use function_call::{FunctionCall, FunctionOutcome};
 pub use functions::{Functions, FunctionsError};
 pub use handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
 pub use lentil_call::{
-    CallSource, Caller, Code, Error, FunctionKind, FunctionPath, FunctionPathError, Identity,
-    Limits, Log, LogLevel, OrError, RequestId, Result, UserIdentity, Visibility, bail, ensure,
+    Backoff, CallSource, Caller, Code, Error, FunctionKind, FunctionPath, FunctionPathError,
+    Identity, Limits, Log, LogLevel, OrError, RequestId, Result, UserIdentity, Visibility, bail,
+    ensure,
 };
 pub use lentil_database::{
     DatabaseReader, DatabaseWriter, Decode, MAX_CURSOR_BYTES, PageStatus, Pages, PaginationOptions,
@@ -58,14 +68,11 @@ pub use open::{Misfits, OpenError, OpenProgress};
 pub use options::{Environment, RuntimeOptions};
 pub use query_snapshot::QuerySnapshot;
 pub use router::{HttpRouter, RouterError};
-pub use runtime::Runtime;
-pub use schedule::{
-    CronError, Crons, Schedulable, ScheduledExecution, ScheduledFunction, ScheduledState, Scheduler,
-};
+pub use runtime::{Runtime, SystemModule};
+pub use schedule::{Schedulable, ScheduledExecution, Scheduler};
+pub use scheduled_calls::{ScheduledCall, ScheduledFunction, ScheduledState};
 pub use server_paths::ServerPaths;
-pub use storage::{
-    File, FileInfo, FileMetadata, Files, StorageActions, StorageReader, StorageWriter,
-    StoreFileError, StoredFile, UploadTokenError,
-};
+pub use session::{SessionRequest, SessionResult};
+pub use storage::{File, Files, StorageActions, StorageReader, StorageWriter, StoreFileError};
 pub use subscriber::{ChangeNotifier, Subscriber, Update};
-pub use system::{EnvironmentChange, EnvironmentError, SessionRequest};
+pub use variables::{BUILT_IN_VARIABLES, EnvironmentVariable};

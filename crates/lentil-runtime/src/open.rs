@@ -7,7 +7,7 @@
 use std::fmt;
 
 use lentil_database::Tables;
-use lentil_schema::{Schema, SchemaError};
+use lentil_schema::{Schema, SchemaError, Table};
 use lentil_store::{
     Batches, Catalog, IndexDeclaration, IndexRef, Order, Progress, Snapshot, Store, StoreError,
     TableDeclaration, TableEntry, find_duplicates,
@@ -16,11 +16,10 @@ use lentil_values::{Interval, KeyWriter, TableNames, TableNumber, Value};
 
 use crate::application::Application;
 use crate::engine::Registry;
-use crate::functions::FunctionsError;
+use crate::functions::{Functions, FunctionsError};
 use crate::options::RuntimeOptions;
 use crate::router::RouterError;
-use crate::schedule::OpenCron;
-use crate::{CronError, system};
+use crate::system_tables;
 
 const BATCH: usize = 1_000;
 const SHOWN_MISFITS: usize = 10;
@@ -41,9 +40,6 @@ pub enum OpenError {
     /// The HTTP routes clash or are malformed: correct them.
     #[error("the HTTP routes: {0}")]
     Router(#[from] RouterError),
-    /// A cron makes no sense, or names no function: correct it.
-    #[error(transparent)]
-    Cron(#[from] CronError),
     /// A declared secret has no value: set it.
     #[error("the secret `{0}` has no value: set it in the environment")]
     Secret(String),
@@ -91,25 +87,30 @@ pub enum OpenProgress<'a> {
     Index(&'a Progress),
 }
 
+/// The tables and functions of the system's modules.
+pub(crate) struct System {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) functions: Functions,
+}
+
 /// What opening finds out.
 pub(crate) struct Opened {
     pub(crate) tables: Tables,
     pub(crate) registry: Registry,
-    pub(crate) crons: Vec<OpenCron>,
     pub(crate) last_creation_time: f64,
 }
 
 pub(crate) async fn open(
-    application: &mut Application,
+    application: &Application,
     store: &dyn Store,
+    system: System,
     options: &RuntimeOptions,
 ) -> Result<Opened, OpenError> {
     application.schema.check()?;
     application.http.check(options.server_paths.is_reserved)?;
     let mut functions = application.functions.list()?;
-    functions.extend(system::functions().named()?);
+    functions.extend(system.functions.named()?);
     let registry = Registry::new(functions);
-    let crons = std::mem::take(&mut application.crons).open(&registry)?;
     if let Some(missing) = application
         .secrets
         .iter()
@@ -118,8 +119,9 @@ pub(crate) async fn open(
         return Err(OpenError::Secret(missing.clone()));
     }
     check_documents(&application.schema, store, options).await?;
+    let system_schema = system_tables::schema(system.tables);
     let declared = [
-        declarations(&system::schema()),
+        declarations(&system_schema),
         declarations(&application.schema),
     ]
     .concat();
@@ -132,12 +134,11 @@ pub(crate) async fn open(
     Ok(Opened {
         tables: Tables::new(
             &application.schema,
-            &system::schema(),
-            &system::SHOWN,
+            &system_schema,
+            &system_tables::SHOWN,
             &catalog,
         ),
         registry,
-        crons,
         last_creation_time,
     })
 }
@@ -277,7 +278,7 @@ impl TableNames for NamesAfter<'_> {
             .tables()
             .iter()
             .any(|table| table.name() == name)
-            || system::SHOWN.contains(&name);
+            || system_tables::SHOWN.contains(&name);
         self.catalog
             .tables
             .get(name)

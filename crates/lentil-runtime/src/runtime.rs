@@ -1,19 +1,26 @@
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use lentil_call::{
     CallSource, Caller, FunctionKind, Identity, Limits, Random, RequestId, Result, Seeds,
 };
 use lentil_database::{CreationTimes, DatabaseEnv, LargeReads, SkippedDocuments};
-use lentil_schema::Document;
+use lentil_schema::{Args, Document, Id, IntoArgs, Table};
 use lentil_store::{Commit, CommitObserver, Store, StoreError, Timestamp};
-use lentil_values::TableNumber;
+use lentil_values::{ReturnType, TableNumber};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
+use crate::application_info::ApplicationInfo;
 use crate::cache::{CacheStats, QueryCache};
 use crate::context::{ActionCtx, MutationCtx, QueryCtx};
 use crate::engine::{Call, Engine, Function, Parts};
 use crate::executions::{Execution, Executions};
+use crate::files::{BlobLocks, FileParts, UploadKey};
 use crate::function_call::{FunctionCall, FunctionOutcome};
+use crate::functions::Functions;
+use crate::handler::Handler;
 use crate::http::Body;
 use crate::live::LiveQueries;
 use crate::memory::Memory;
@@ -21,9 +28,13 @@ use crate::open::{self, OpenError};
 use crate::options::RuntimeOptions;
 use crate::query_snapshot::{self, QuerySnapshot};
 use crate::router::HttpRouter;
-use crate::storage::{BlobLocks, FileParts, UploadKey};
+use crate::run::Idempotency;
+use crate::schedule::ScheduledExecution;
+use crate::scheduled_calls::ScheduledFunction;
+use crate::storage::Files;
 use crate::subscriber::Subscriber;
-use crate::system::{EnvironmentParts, EnvironmentVariable, StoredEnvironment};
+use crate::typed::{arguments, typed};
+use crate::variables::{EnvironmentParts, EnvironmentVariable, StoredEnvironment};
 use crate::write_lock::WriteLockHolder;
 use crate::{dispatch, fetch, run};
 
@@ -32,8 +43,28 @@ use crate::{dispatch, fetch, run};
 /// A clone is another handle to the same application.
 #[derive(Clone)]
 pub struct Runtime {
-    pub(crate) engine: Engine,
+    engine: Engine,
     router: Arc<HttpRouter>,
+    modules: Arc<[Arc<dyn SystemModule>]>,
+}
+
+/// A part of the system that runs beside the application's functions.
+///
+/// The runtime opens the modules with the application. Nothing in it depends on one of them.
+#[async_trait]
+pub trait SystemModule: Send + Sync + 'static {
+    /// Returns the tables that belong to the module. Their names begin with `_`.
+    fn tables(&self) -> Vec<Table> {
+        Vec::new()
+    }
+
+    /// Returns the module's functions, which are internal. Their paths begin with `_system/`.
+    fn functions(&self) -> Functions {
+        Functions::new()
+    }
+
+    /// Does the module's background work until `stop` is cancelled, and finishes what it has begun by then.
+    async fn run(&self, _runtime: &Runtime, _stop: &CancellationToken) {}
 }
 
 /// The parts that commits invalidate.
@@ -51,7 +82,7 @@ impl CommitObserver for Observers {
     }
 
     fn everything_changed(&self, timestamp: Timestamp) {
-        self.stored_environment.forget();
+        self.stored_environment.invalidate();
         self.live.everything_changed(timestamp);
     }
 }
@@ -63,11 +94,18 @@ impl Runtime {
     /// # Errors
     /// As [`OpenError`] says; the database is then unchanged.
     pub async fn open(
-        mut application: Application,
+        application: Application,
+        modules: Vec<Arc<dyn SystemModule>>,
         store: Arc<dyn Store>,
         options: RuntimeOptions,
     ) -> Result<Runtime, OpenError> {
-        let opened = open::open(&mut application, &*store, &options).await?;
+        let system = open::System {
+            tables: modules.iter().flat_map(|module| module.tables()).collect(),
+            functions: modules.iter().fold(Functions::new(), |functions, module| {
+                functions.with(module.functions())
+            }),
+        };
+        let opened = open::open(&application, &*store, system, &options).await?;
         let cache_bytes = options.cache_bytes.min(options.memory.process / 4);
         let cache = Arc::new(QueryCache::new(cache_bytes));
         let live = LiveQueries::new(Arc::clone(&cache));
@@ -102,19 +140,23 @@ impl Runtime {
             cache,
             live,
             executions,
-            crons: opened.crons,
             write_lock_holder: WriteLockHolder::default(),
             files: FileParts {
                 blobs: options.files,
                 locks: BlobLocks::default(),
                 upload_key,
             },
+            release_blobs: Files::release,
             origin: options.origin.trim_end_matches('/').to_owned(),
             server_paths: options.server_paths,
             memory: Memory::new(options.memory),
             dev: options.dev,
         });
-        Ok(Runtime { engine, router })
+        Ok(Runtime {
+            engine,
+            router,
+            modules: modules.into(),
+        })
     }
 
     /// Runs a function by its path to completion: a caller that goes away loses the result, not the work.
@@ -312,6 +354,68 @@ impl Runtime {
         self.memory()
             .relieve(|excess| self.engine.cache().evict(excess))
             .await;
+    }
+
+    /// Runs one of the system's queries on what is committed now.
+    ///
+    /// # Errors
+    /// The query's own, or the store's.
+    pub async fn system_query<A, R, F>(&self, _query: F, args: impl IntoArgs<A>) -> Result<R>
+    where
+        A: Args,
+        R: ReturnType,
+        F: Handler<QueryCtx, A, Returns = R>,
+    {
+        let function = self.engine.registry().handled_by::<F>()?;
+        let call = self.unnamed_call(&function.path.shared(), Identity::Anonymous, None);
+        let run = run::run_query(&function, arguments(args)?, None, &call);
+        typed(run::into_value(&*run.await?))
+    }
+
+    /// Runs one of the system's mutations; its writes are durable when this returns.
+    ///
+    /// # Errors
+    /// The mutation's own, or the store's.
+    pub async fn system_mutation<A, R, F>(&self, _mutation: F, args: impl IntoArgs<A>) -> Result<R>
+    where
+        A: Args,
+        R: ReturnType,
+        F: Handler<MutationCtx, A, Returns = R>,
+    {
+        let function = self.engine.registry().handled_by::<F>()?;
+        let call = self.unnamed_call(&function.path.shared(), Identity::Anonymous, None);
+        let run = run::run_mutation(&function, arguments(args)?, &call, Idempotency::None);
+        typed(run.await.map(|(value, _)| value))
+    }
+
+    /// Returns the execution of the scheduled call with this document, of the function of this name.
+    pub fn scheduled_execution(&self, id: Id<ScheduledFunction>, name: &str) -> ScheduledExecution {
+        ScheduledExecution::new(&self.engine, id, name)
+    }
+
+    /// Runs the background work of the system's modules until `stop` is cancelled, and returns when all of it has ended.
+    pub async fn run_modules(&self, stop: CancellationToken) {
+        let mut running = JoinSet::new();
+        for module in &*self.modules {
+            let (runtime, module, stop) = (self.clone(), Arc::clone(module), stop.clone());
+            running.spawn(async move { module.run(&runtime, &stop).await });
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    /// Returns the stored files.
+    pub fn files(&self) -> Files {
+        Files::of(&self.engine)
+    }
+
+    /// Describes the application.
+    pub fn application(&self) -> ApplicationInfo {
+        ApplicationInfo(self.engine.clone())
+    }
+
+    /// Returns the greatest `_creationTime` so far.
+    pub fn last_creation_time(&self) -> f64 {
+        self.engine.database().creation_times.last()
     }
 
     /// Waits for running transactions and closes the store.

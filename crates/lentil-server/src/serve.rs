@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil_runtime::Runtime;
+use lentil_runtime::{Backoff, Runtime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,9 +17,8 @@ use crate::service::{ListenerKind, Service};
 
 /// The most refused connections that are open at one time.
 const MAX_REFUSALS: usize = 64;
-/// The first and the longest wait after a connection could not be accepted.
-const MIN_ACCEPT_BACKOFF: Duration = Duration::from_millis(5);
-const MAX_ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
+/// The pauses after a connection could not be accepted.
+const ACCEPT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
 
 /// The sockets on which the server listens.
 pub struct Listeners {
@@ -139,14 +138,13 @@ impl Acceptor {
 /// Accepts the next connection. If the system has no room for one, retries with exponential
 /// back-off.
 async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut backoff = MIN_ACCEPT_BACKOFF;
+    let mut backoff = ACCEPT_BACKOFF;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(MAX_ACCEPT_BACKOFF);
+                tokio::time::sleep(backoff.next_pause()).await;
             }
         }
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use http::HeaderValue;
 use lentil_runtime::http::Body;
 use lentil_runtime::{
-    ActionCtx, ActionHandler, CallSource, Caller, Code, Crons, Error, FunctionCall, FunctionPath,
+    ActionCtx, ActionHandler, CallSource, Caller, Code, Error, FunctionCall, FunctionPath,
     Functions, Handler, HttpRouter, Identity, Limits, MutationCtx, QueryCtx, RequestId, Result,
     Runtime, UserIdentity,
 };
 use lentil_schema::{Args, Doc, Document, IntoArgs, RangeSpec, Schema};
 use lentil_store::MemoryFiles;
+use lentil_system::{Crons, System};
 use lentil_values::{Object, ReturnType, Value};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -388,7 +389,8 @@ impl TestBackend {
     /// # Errors
     /// When the store fails. A function that fails is recorded as failed.
     pub async fn run_due(&self) -> Result<usize> {
-        self.runtime().await.run_due().await
+        let opened = self.opened().await;
+        opened.system.run_due(&opened.runtime).await
     }
 
     /// Returns every document of a table, in the order of creation.
@@ -416,13 +418,25 @@ impl TestBackend {
     /// # Panics
     /// When the application cannot be opened.
     pub async fn runtime(&self) -> &Runtime {
+        &self.opened().await.runtime
+    }
+
+    /// Returns the system's modules.
+    ///
+    /// # Panics
+    /// When the application cannot be opened.
+    pub async fn system(&self) -> &System {
+        &self.opened().await.system
+    }
+
+    async fn opened(&self) -> &Opened {
         let shared = &*self.shared;
         let opened = shared.opened.get_or_init(|| async {
             let setup = shared.setup.lock().take();
             let setup = setup.expect("a backend opens once");
             setup.open(&shared.clock, &shared.files).await
         });
-        &opened.await.runtime
+        opened.await
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use lentil_files::LocalFiles;
 use lentil_runtime::HttpRouter;
 use lentil_runtime::http::Secret;
-use lentil_runtime::{Application, Crons, Functions, Limits, Runtime, RuntimeOptions};
+use lentil_runtime::{Application, Functions, Limits, Runtime, RuntimeOptions};
 use lentil_schema::Schema;
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::{FileStore, MemoryFiles, MemoryStore, Store};
+use lentil_system::{Crons, System};
 use tempfile::TempDir;
 
 use crate::TestClock;
@@ -16,6 +17,7 @@ use crate::TestClock;
 /// The application and the options of a backend that is not open yet.
 pub(crate) struct Setup {
     application: Application,
+    crons: Crons,
     secrets: HashMap<String, Secret>,
     environment: HashMap<String, String>,
     pub(crate) seed: u64,
@@ -27,6 +29,7 @@ pub(crate) struct Setup {
 /// An open backend.
 pub(crate) struct Opened {
     pub(crate) runtime: Runtime,
+    pub(crate) system: System,
     /// The folder of a store on disk. It is declared after the runtime, which uses it until its drop.
     _folder: Option<TempDir>,
 }
@@ -35,6 +38,7 @@ impl Setup {
     pub(crate) fn new(schema: Schema) -> Setup {
         Setup {
             application: Application::new(schema),
+            crons: Crons::new(),
             secrets: HashMap::new(),
             environment: HashMap::new(),
             seed: 0,
@@ -49,7 +53,7 @@ impl Setup {
     }
 
     pub(crate) fn crons(&mut self, crons: Crons) {
-        self.application = mem::take(&mut self.application).crons(crons);
+        self.crons = mem::take(&mut self.crons).with(crons);
     }
 
     pub(crate) fn http(&mut self, router: HttpRouter) {
@@ -90,6 +94,8 @@ impl Setup {
                 file_store = Arc::new(opened.expect("a new folder opens"));
             }
         }
+        let system = System::new(&self.application, self.crons)
+            .unwrap_or_else(|error| panic!("the crons are valid: {error}"));
         let environment = self.environment;
         let options = RuntimeOptions {
             clock,
@@ -102,15 +108,16 @@ impl Setup {
             server_paths: lentil_server::SERVER_PATHS,
             ..RuntimeOptions::default()
         };
-        let runtime = Runtime::open(self.application, store, options)
+        let runtime = Runtime::open(self.application, system.modules(), store, options)
             .await
             .unwrap_or_else(|error| panic!("the backend opens: {error}"));
-        runtime
-            .declare_crons(start_ms)
+        system
+            .declare_crons(&runtime, start_ms)
             .await
             .unwrap_or_else(|error| panic!("the crons are declared: {error}"));
         Opened {
             runtime,
+            system,
             _folder: folder,
         }
     }

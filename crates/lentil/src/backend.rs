@@ -1,6 +1,6 @@
-use lentil_runtime::HttpRouter;
-use lentil_runtime::{Application, Crons, Functions, Limits};
+use lentil_runtime::{Application, Functions, HttpRouter, Limits};
 use lentil_schema::Schema;
+use lentil_system::Crons;
 
 /// A backend program: an application, and the command line that serves it.
 ///
@@ -28,6 +28,7 @@ use lentil_schema::Schema;
 /// ```
 pub struct Backend {
     pub(crate) application: Application,
+    pub(crate) crons: Crons,
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) example: String,
@@ -45,6 +46,7 @@ impl Backend {
             .into_owned();
         Backend {
             application: Application::new(schema),
+            crons: Crons::new(),
             name: if name.is_empty() {
                 "lentil".to_owned()
             } else {
@@ -73,7 +75,7 @@ impl Backend {
     /// Adds crons.
     #[must_use]
     pub fn crons(mut self, crons: Crons) -> Backend {
-        self.application = self.application.crons(crons);
+        self.crons = self.crons.with(crons);
         self
     }
 

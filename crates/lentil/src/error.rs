@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 
 use lentil_runtime::OpenError;
 use lentil_server::AuthConfigError;
+use lentil_system::CronError;
 
 use crate::secrets::SecretError;
 
@@ -26,6 +27,8 @@ pub(crate) enum ServeError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Database(#[from] lentil_sqlite::OpenError),
+    #[error(transparent)]
+    Cron(#[from] CronError),
     #[error(transparent)]
     Application(#[from] OpenError),
     #[error("cannot store files: {0}")]

@@ -30,9 +30,9 @@ pub use lentil_runtime::http::{
     Body, HeaderMap, HttpRequest, Json, Method, Request, Response, Secret, StatusCode, header,
 };
 pub use lentil_runtime::{
-    ActionCtx, Application, Auth, Code, Crons, DatabaseReader, DatabaseWriter, Error, File,
-    FileMetadata, Functions, HttpRouter, Limits, Log, Meta, MutationCtx, OrError, PageStatus,
-    Pages, PaginationOptions, PaginationResult, Query, QueryCtx, RequestMetadata, Result,
+    ActionCtx, Application, Auth, Code, DatabaseReader, DatabaseWriter, Error, File, FileMetadata,
+    Functions, HttpRouter, Limits, Log, Meta, MutationCtx, OrError, PageStatus, Pages,
+    PaginationOptions, PaginationResult, Query, QueryCtx, RequestMetadata, Result,
     ScheduledFunction, ScheduledState, Scheduler, StorageActions, StorageReader, StorageWriter,
     StoredFile, SystemReader, UniqueViolation, UserIdentity, bail, ensure,
 };
@@ -41,6 +41,7 @@ pub use lentil_schema::{
     Range, RangeSpec, Schema, SchemaError, Table,
 };
 pub use lentil_store::Order;
+pub use lentil_system::Crons;
 pub use lentil_values::{
     DecodeError, FieldName, Nullable, Object, UnixMillis, Validator, Value, ValueType, object, v,
 };

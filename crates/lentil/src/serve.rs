@@ -9,6 +9,7 @@ use lentil_runtime::memory::MemoryLimits;
 use lentil_runtime::{Runtime, RuntimeOptions};
 use lentil_server::{AuthConfig, Listeners, ServerOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
+use lentil_system::System;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -42,6 +43,8 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let environment = secrets::from_environment(&names, |name| {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
+    let crons = std::mem::take(&mut backend.crons);
+    let system = System::new(&backend.application, crons)?;
     let auth = args.auth_config()?;
     let origin = args.origin()?;
     let files_url = args.files_url()?;
@@ -62,7 +65,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
         ..runtime_options(&backend, args, &secrets)
     };
     let application = std::mem::take(&mut backend.application);
-    let runtime = Runtime::open(application, Arc::new(store), options).await?;
+    let runtime = Runtime::open(application, system.modules(), Arc::new(store), options).await?;
 
     let site = match &listeners.site {
         Some(site) => Some(site.local_addr()?),

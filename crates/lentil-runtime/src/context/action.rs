@@ -7,6 +7,7 @@ use lentil_values::ReturnType;
 use crate::auth::Auth;
 use crate::context::Meta;
 use crate::engine::{BoxFuture, Call};
+use crate::environment;
 use crate::handler::{ActionHandler, Handler};
 use crate::http::{Json, Secret};
 use crate::run::{Idempotency, into_value, run_action, run_mutation, run_query};
@@ -89,7 +90,7 @@ impl ActionCtx {
     /// # Errors
     /// When the store fails.
     pub async fn env(&self, name: &str) -> Result<Option<String>> {
-        self.call.engine.environment(name).await
+        environment::variable_now(&self.call.engine, name).await
     }
 
     /// Returns the secret that the application declared with this name, from the same sources as
@@ -98,7 +99,7 @@ impl ActionCtx {
     /// # Errors
     /// When the application declared no such secret.
     pub async fn secret(&self, name: &str) -> Result<Secret> {
-        self.call.engine.secret(name).await
+        environment::secret(&self.call.engine, name).await
     }
 
     /// Runs a query on the commits so far.

@@ -4,6 +4,7 @@ mod action;
 mod meta;
 mod mutation;
 mod query;
+mod schedulable;
 
 pub use action::ActionCtx;
 pub use meta::{Meta, RequestMetadata};

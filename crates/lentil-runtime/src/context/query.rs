@@ -5,10 +5,11 @@ use lentil_values::ReturnType;
 
 use crate::auth::Auth;
 use crate::engine::{BoxFuture, Call};
+use crate::environment::variable_within;
 use crate::handler::Handler;
 use crate::run::call_nested_query;
 use crate::typed::{arguments, typed};
-use crate::{DatabaseReader, Result, StorageReader, system};
+use crate::{DatabaseReader, Result, StorageReader};
 
 /// The context of a query: its first argument.
 ///
@@ -93,7 +94,7 @@ impl QueryCtx {
     /// # Errors
     /// When the function has read more than its limits allow.
     pub async fn env(&self, name: &str) -> Result<Option<String>> {
-        system::read_environment(&self.call.engine, &self.db, name).await
+        variable_within(&self.call.engine, &self.db, name).await
     }
 
     /// Returns a random number in `[0, 1)` from the function's own seed.

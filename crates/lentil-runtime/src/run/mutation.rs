@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lentil_call::{Backoff, Code, Error, FunctionKind, Result, commit_error, store_error};
-use lentil_database::{DatabaseReader, Transaction, TransactionCell};
+use lentil_database::{Transaction, TransactionCell};
+use lentil_schema::Document;
 use lentil_store::{StoreError, Timestamp, WriteSet};
-use lentil_values::Value;
+use lentil_values::{TableNames, Value};
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
@@ -13,8 +14,9 @@ use super::guard::guard;
 use super::nested::wrong_kind;
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
-use crate::schedule::ScheduledRun;
-use crate::system::SessionRequest;
+use crate::files::FileRecord;
+use crate::scheduled_calls::ScheduledRun;
+use crate::session::SessionRequest;
 use crate::typed::CallArgs;
 use crate::write_lock::WriteLockGuard;
 
@@ -165,11 +167,11 @@ async fn end<R>(
         Ok(_) => writes,
         Err(_) => WriteSet::empty(),
     };
-    let files = engine.files();
-    let deleted = files.deleted_blobs(&writes.writes);
+    let files = engine.tables().number(FileRecord::TABLE);
+    let deleted = FileRecord::deleted_blobs(files, &writes.writes);
     match transaction.commit(writes).await {
         Ok(timestamp) => {
-            files.release(deleted);
+            (engine.parts().release_blobs)(engine, deleted);
             Some(result.map(|value| (value, timestamp)))
         }
         Err(error) if error.is_retryable() => None,
@@ -201,12 +203,11 @@ pub(crate) enum Idempotency<'a> {
 impl Idempotency<'_> {
     /// Returns the recorded result, if the mutation has run before.
     async fn recorded(self, cell: &TransactionCell) -> Result<Option<Value>> {
-        let db = || DatabaseReader::on(cell.clone());
         match self {
             Idempotency::None => Ok(None),
-            Idempotency::Session(request) => request.recorded(&db()).await,
+            Idempotency::Session(request) => request.recorded(cell).await,
             Idempotency::Scheduled(run) => {
-                let is_pending = run.is_pending(&db()).await?;
+                let is_pending = run.is_pending(cell).await?;
                 Ok(if is_pending { None } else { Some(Value::Null) })
             }
         }
@@ -214,11 +215,10 @@ impl Idempotency<'_> {
 
     /// Records in the mutation's own transaction that it has run.
     async fn record(self, cell: &TransactionCell, value: &Value) -> Result<()> {
-        let db = || DatabaseReader::on(cell.clone());
         match self {
             Idempotency::None => Ok(()),
-            Idempotency::Session(request) => request.record(&db(), value),
-            Idempotency::Scheduled(run) => run.succeed(&db()).await,
+            Idempotency::Session(request) => request.record(cell, value),
+            Idempotency::Scheduled(run) => run.succeed(cell).await,
         }
     }
 }

@@ -2,19 +2,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lentil_call::Backoff;
-use lentil_schema::Id;
-use tracing::Instrument;
-
-use super::ScheduledFunction;
-use super::calls::{self, ScheduledRun};
-use crate::engine::{Call, Engine, Function};
-use crate::run::{Idempotency, run_action, run_mutation};
-use crate::typed::CallArgs;
-use crate::{
-    CallSource, Caller, Code, Error, FunctionKind, FunctionPath, Identity, Result, Runtime,
+use lentil_call::{
+    Backoff, CallSource, Caller, Code, Error, FunctionKind, FunctionPath, Identity, Result,
     Visibility,
 };
+use lentil_schema::Id;
+use lentil_values::Object;
+use tracing::Instrument;
+
+use crate::engine::{Call, Engine, Function};
+use crate::internal;
+use crate::run::{Idempotency, run_action, run_mutation};
+use crate::scheduled_calls::{self, ScheduledFunction, ScheduledRun, ScheduledState};
+use crate::typed::CallArgs;
 
 /// The first and the longest pause between attempts while the server itself fails.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -39,17 +39,21 @@ enum Attempt {
 
 impl ScheduledExecution {
     /// The execution of the call with this document, of the function of this name.
-    pub fn new(runtime: &Runtime, id: Id<ScheduledFunction>, name: &str) -> ScheduledExecution {
+    pub(crate) fn new(
+        engine: &Engine,
+        id: Id<ScheduledFunction>,
+        name: &str,
+    ) -> ScheduledExecution {
         let name = match FunctionPath::parse(name) {
             Ok(path) => path.shared(),
             Err(_) => name.into(),
         };
         let source = CallSource {
             scheduled: Some(id.document_id()),
-            ..runtime.new_source(Caller::Scheduler)
+            ..engine.new_source(Caller::Scheduler)
         };
         ScheduledExecution {
-            engine: runtime.engine.clone(),
+            engine: engine.clone(),
             id,
             source: Arc::new(source),
             name,
@@ -77,7 +81,7 @@ impl ScheduledExecution {
     /// # Errors
     /// A failure of the server: the call can be tried again. A failure of the function is the call's result.
     async fn attempt(&self, call: Call) -> Result<Attempt> {
-        let args = match calls::args_of(&self.engine, self.id.document_id()).await {
+        let args = match self.args().await {
             Ok(Some(args)) => args,
             Ok(None) => return Ok(Attempt::Recorded),
             Err(error) if error.code().may_pass() => return Err(error),
@@ -100,8 +104,7 @@ impl ScheduledExecution {
                 }
             }
             Ok(function) => {
-                let begin = calls::Call { id: self.id };
-                if !self.engine.system_mutation(calls::begin, begin).await? {
+                if !self.begin().await? {
                     return Ok(Attempt::Recorded);
                 }
                 // An action runs at most once: from here on, every failure is its result.
@@ -128,9 +131,33 @@ impl ScheduledExecution {
         Ok(function)
     }
 
+    async fn args(&self) -> Result<Option<Object>> {
+        let cell = internal::read(&self.engine).await?;
+        scheduled_calls::args_of(&cell, self.id.document_id()).await
+    }
+
+    /// Marks an action as started, and returns whether it was pending.
+    async fn begin(&self) -> Result<bool> {
+        let id = self.id.document_id();
+        internal::write(&self.engine, "_system/scheduler:begin", |cell| async move {
+            scheduled_calls::begin(&cell, id).await
+        })
+        .await
+    }
+
+    /// Records the end of the call.
     async fn finish(&self, error: Option<String>) -> Result<()> {
-        let finish = calls::Finish { id: self.id, error };
-        self.engine.system_mutation(calls::finish, finish).await
+        let id = self.id.document_id();
+        let state = match error {
+            Some(error) => ScheduledState::Failed { error },
+            None => ScheduledState::Success,
+        };
+        internal::write(&self.engine, "_system/scheduler:finish", |cell| {
+            let state = state.clone();
+            async move { scheduled_calls::end(&cell, id, state).await }
+        })
+        .await?;
+        Ok(())
     }
 
     /// Repeats `attempt`, with growing pauses, until the server does not fail at it.

@@ -1,16 +1,14 @@
 use std::time::Duration;
 
-use lentil_call::check_size;
+use lentil_call::{Code, Error, FunctionPath, Result, check_size};
 use lentil_database::TransactionCell;
-use lentil_schema::{Args, Document, Id, IntoArgs};
+use lentil_schema::{Args, Id, IntoArgs};
 use lentil_values::{MAX_NESTING, Object, Value};
 
-use super::ScheduledFunction;
-use super::calls::{self, Order};
 use crate::engine::{BoxFuture, Call, Engine};
-use crate::handler::{ActionHandler, Handler};
+use crate::internal;
+use crate::scheduled_calls::{self, NewCall, ScheduledFunction};
 use crate::typed::{CallArgs, arguments};
-use crate::{ActionCtx, Code, Error, FunctionPath, MutationCtx, Result};
 
 /// The maximum distance between now and a scheduled time: five years.
 const MAX_DISTANCE_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
@@ -41,7 +39,8 @@ enum DueTime {
     At(f64),
 }
 
-/// A function that can be scheduled: a mutation (`C` is [`MutationCtx`]) or an action ([`ActionCtx`]).
+/// A function that can be scheduled: a mutation (`C` is [`MutationCtx`](crate::MutationCtx)) or an action
+/// ([`ActionCtx`](crate::ActionCtx)).
 #[diagnostic::on_unimplemented(
     message = "this function cannot be scheduled",
     label = "expected a mutation or an action that takes `{A}`",
@@ -50,12 +49,6 @@ enum DueTime {
     note = "an action is an `async fn(ctx: &ActionCtx, args: {A}) -> Result<_>`"
 )]
 pub trait Schedulable<A, C>: 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<A, F: Handler<MutationCtx, A>> Schedulable<A, MutationCtx> for F {}
-
-#[diagnostic::do_not_recommend]
-impl<A, F: ActionHandler<ActionCtx, A>> Schedulable<A, ActionCtx> for F {}
 
 impl Scheduler {
     /// The scheduler of a mutation with this transaction.
@@ -162,29 +155,35 @@ impl Scheduler {
             Some(cell) => cell.lock()?.now_ms,
             None => self.engine.now_ms(),
         };
-        let (at, delayed_from) = match due {
+        let (at_ms, delayed_from_ms) = match due {
             DueTime::After(delay) => (now_ms + delay.as_secs_f64() * 1e3, Some(now_ms)),
             DueTime::At(at_ms) => (at_ms, None),
         };
-        if !at.is_finite() || (at - now_ms).abs() > MAX_DISTANCE_MS {
+        if !at_ms.is_finite() || (at_ms - now_ms).abs() > MAX_DISTANCE_MS {
             let message = format!(
-                "`{path}` cannot be scheduled for {at}: that is more than five years from now"
+                "`{path}` cannot be scheduled for {at_ms}: that is more than five years from now"
             );
             return Err(Error::new(Code::InvalidSchedule, message));
         }
 
-        let order = Order {
-            name: path.as_str().to_owned(),
-            args: Value::Object(args),
-            at,
-            delayed_from,
+        let call = NewCall {
+            name: path.to_js(),
+            args,
+            at_ms,
+            delayed_from_ms,
             caller: self.caller,
         };
         match &self.cell {
-            None => self.engine.system_mutation(calls::order, order).await,
+            None => {
+                internal::write(&self.engine, "_system/scheduler:schedule", |cell| {
+                    let call = call.clone();
+                    async move { scheduled_calls::schedule(&cell, call).await }
+                })
+                .await
+            }
             Some(cell) => {
-                self.count_use(cell)?;
-                calls::write(cell, order).await
+                cell.lock()?.count_scheduled()?;
+                scheduled_calls::schedule(cell, call).await
             }
         }
     }
@@ -199,25 +198,19 @@ impl Scheduler {
     pub async fn cancel(&self, id: &Id<ScheduledFunction>) -> Result<()> {
         match &self.cell {
             None => {
-                let tables = self.engine.tables();
-                tables.check_id(
-                    "scheduler.cancel",
-                    id.document_id(),
-                    ScheduledFunction::TABLE,
-                )?;
-                let call = calls::Call { id: *id };
-                self.engine.system_mutation(calls::cancel, call).await
+                let id = *id;
+                internal::write(
+                    &self.engine,
+                    "_system/scheduler:cancel",
+                    |cell| async move { scheduled_calls::cancel(&cell, &id).await },
+                )
+                .await
             }
             Some(cell) => {
-                self.count_use(cell)?;
-                calls::cancel_in(cell, id).await
+                cell.lock()?.count_scheduled()?;
+                scheduled_calls::cancel(cell, id).await
             }
         }
-    }
-
-    /// Counts a use of the scheduler against the limits of the mutation.
-    fn count_use(&self, cell: &TransactionCell) -> Result<()> {
-        cell.lock()?.count_scheduled()
     }
 }
 

@@ -1,14 +1,15 @@
 use ::http::HeaderValue;
 use bytes::Bytes;
+use lentil_call::{Code, Error, Result};
 use lentil_database::SystemTable;
-use lentil_schema::{Doc, Document, Id};
+use lentil_schema::{Doc, Id};
 
-use super::functions::{Delete, delete};
-use super::stored_file::FileRecord;
-use super::{FileInfo, FileMetadata, Files, StoredFile};
+use super::Files;
+use super::handles::delete_file;
 use crate::engine::Engine;
+use crate::files::{FileInfo, FileMetadata, FileRecord, StoredFile};
 use crate::http::Body;
-use crate::{Code, Error, Result};
+use crate::internal;
 
 /// Files in an action, `ctx.storage`: stores and reads them too. Each call is a transaction of its own.
 pub struct StorageActions {
@@ -39,7 +40,7 @@ impl File {
 impl StorageActions {
     pub(crate) fn new(engine: &Engine) -> StorageActions {
         StorageActions {
-            files: engine.files(),
+            files: Files::of(engine),
         }
     }
 
@@ -103,7 +104,7 @@ impl StorageActions {
         id: &Id<StoredFile>,
         call: &str,
     ) -> Result<Option<Doc<FileRecord>>> {
-        let mut table = SystemTable::of(&self.files.engine().reading().await?)?;
+        let mut table = SystemTable::open(&internal::read(self.files.engine()).await?)?;
         table.get(call, id.document_id()).await
     }
 
@@ -116,10 +117,13 @@ impl StorageActions {
     /// # Errors
     /// [`Code::NonexistentDocument`] when the file does not exist.
     pub async fn delete(&self, id: &Id<StoredFile>) -> Result<()> {
-        let engine = self.files.engine();
-        let tables = engine.tables();
-        tables.check_id("storage.delete", id.document_id(), StoredFile::TABLE)?;
-        engine.system_mutation(delete, Delete { id: *id }).await
+        let id = *id;
+        internal::write(
+            self.files.engine(),
+            "_system/storage:delete",
+            |cell| async move { delete_file(&cell, &id).await },
+        )
+        .await
     }
 
     /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.

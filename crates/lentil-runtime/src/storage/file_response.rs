@@ -6,8 +6,9 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use data_encoding::BASE64;
 use lentil_schema::Id;
 
-use super::{FileInfo, Files, StorageActions, StoredFile};
+use super::{Files, StorageActions};
 use crate::Result;
+use crate::files::{FileInfo, StoredFile};
 use crate::http::{Body, Request, Response, Selection, select};
 
 const DIGEST: HeaderName = HeaderName::from_static("digest");

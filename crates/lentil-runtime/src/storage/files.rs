@@ -1,23 +1,16 @@
 use std::ops::Range;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use lentil_call::{BodyError, store_error};
-use lentil_database::{
-    DatabaseReader, Journal, ReadBudget, SystemTable, Transaction, TransactionCell,
-};
-use lentil_schema::Document;
-use lentil_store::{ContentHash, DocumentWrite, FileError, FileStore};
-use lentil_values::{TableNames, Uuid};
-use tokio::sync::{Mutex, MutexGuard};
+use lentil_call::{BodyError, Code, Error, Result};
+use lentil_database::SystemTable;
+use lentil_store::{ContentHash, FileError};
+use lentil_values::Uuid;
 
-use super::stored_file::{FileRecord, Sha256};
-use super::{FileInfo, UploadKey, UploadTokenError};
 use crate::engine::Engine;
+use crate::files::{FileInfo, FileParts, FileRecord, Sha256, UploadTokenError};
 use crate::http::Body;
-use crate::run::published_snapshot;
-use crate::{Code, Error, Result, Runtime};
+use crate::internal;
 
 /// The stored files of a running application, as everything outside of a transaction uses them.
 #[derive(Clone)]
@@ -25,62 +18,20 @@ pub struct Files {
     engine: Engine,
 }
 
-/// The parts of a runtime that only its files use.
-pub(crate) struct FileParts {
-    pub(crate) blobs: Arc<dyn FileStore>,
-    pub(crate) locks: BlobLocks,
-    pub(crate) upload_key: UploadKey,
-}
-
-/// Locks blobs while they are stored or removed.
-///
-/// Without it, a blob could be removed while a document that names it is being written. Blobs whose hashes begin with
-/// the same byte share a lock.
-pub(crate) struct BlobLocks(Vec<Mutex<()>>);
-
-impl Default for BlobLocks {
-    fn default() -> BlobLocks {
-        BlobLocks((0..=u8::MAX).map(|_| Mutex::new(())).collect())
-    }
-}
-
-impl Runtime {
-    /// Returns the stored files.
-    pub fn files(&self) -> Files {
-        self.engine.files()
-    }
-}
-
-impl Engine {
-    /// Returns the stored files.
-    pub(crate) fn files(&self) -> Files {
+impl Files {
+    pub(crate) fn of(engine: &Engine) -> Files {
         Files {
-            engine: self.clone(),
+            engine: engine.clone(),
         }
     }
 
-    /// Opens a view of what is committed, for the engine's own reads.
-    pub(crate) async fn reading(&self) -> Result<DatabaseReader> {
-        let snapshot = published_snapshot(self).await.map_err(store_error)?;
-        let transaction = Transaction::query(
-            Arc::clone(self.database()),
-            snapshot,
-            Journal::default(),
-            ReadBudget::Unlimited,
-        );
-        let cell = TransactionCell::new(Box::new(transaction));
-        Ok(DatabaseReader::on(cell))
-    }
-}
-
-impl Files {
     /// Finds the file with this UUID in its URL.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn find(&self, url_id: Uuid) -> Result<Option<FileInfo>> {
         let range = FileRecord::BY_URL_ID.eq(url_id.to_string());
-        let found = SystemTable::of(&self.engine.reading().await?)?
+        let found = SystemTable::open(&internal::read(&self.engine).await?)?
             .first(range)
             .await?;
         Ok(found.map(|found| found.fields.into()))
@@ -138,7 +89,7 @@ impl Files {
     ///
     /// A failure is logged, and leaves the blob to the next sweep.
     pub async fn remove_unused(&self, hash: ContentHash) -> bool {
-        let _lock = self.lock(&hash).await;
+        let _lock = self.parts().locks.lock(&hash).await;
         match self.is_used(hash).await {
             Ok(true) => return false,
             Ok(false) => {}
@@ -158,44 +109,23 @@ impl Files {
 
     async fn is_used(&self, hash: ContentHash) -> Result<bool> {
         let range = FileRecord::BY_SHA256.eq(Sha256(hash));
-        let found = SystemTable::of(&self.engine.reading().await?)?
+        let found = SystemTable::open(&internal::read(&self.engine).await?)?
             .first(range)
             .await?;
         Ok(found.is_some())
     }
 
-    /// Returns the blobs of the files that a transaction deletes.
-    pub(crate) fn deleted_blobs(&self, writes: &[DocumentWrite]) -> Vec<ContentHash> {
-        let files = self.engine.tables().number(FileRecord::TABLE);
-        let mut blobs = Vec::new();
-        for write in writes {
-            let is_deleted = write.new.is_none() && files == Some(write.id.table);
-            let Some(old) = write.old.as_ref().filter(|_| is_deleted) else {
-                continue;
-            };
-            if let Ok(file) = FileRecord::from_fields(old.fields.clone()) {
-                blobs.push(file.sha256.0);
-            }
-        }
-        blobs
-    }
-
     /// Removes those of these blobs that are no longer used, once the deletion of their files is durable.
-    pub(crate) fn release(&self, blobs: Vec<ContentHash>) {
+    pub(crate) fn release(engine: &Engine, blobs: Vec<ContentHash>) {
         if blobs.is_empty() {
             return;
         }
-        let files = self.clone();
+        let files = Files::of(engine);
         tokio::spawn(async move {
             for hash in blobs {
                 files.remove_unused(hash).await;
             }
         });
-    }
-
-    /// Locks a blob for storing or removing it.
-    pub(super) async fn lock(&self, hash: &ContentHash) -> MutexGuard<'_, ()> {
-        self.parts().locks.0[usize::from(hash.0[0])].lock().await
     }
 
     pub(super) fn parts(&self) -> &FileParts {

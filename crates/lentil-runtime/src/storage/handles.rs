@@ -1,12 +1,12 @@
 use std::ops::{Deref, DerefMut};
 
+use lentil_call::{Code, Error, Result};
 use lentil_database::{SystemTable, TransactionCell};
 use lentil_schema::{Doc, Id};
 
-use super::stored_file::FileRecord;
-use super::{FileInfo, FileMetadata, Files, StoredFile};
+use super::Files;
 use crate::engine::Engine;
-use crate::{Code, Error, Result};
+use crate::files::{FileInfo, FileMetadata, FileRecord, StoredFile};
 
 /// Files in a query, `ctx.storage`.
 ///
@@ -20,7 +20,7 @@ impl StorageReader {
     pub(crate) fn new(cell: TransactionCell, engine: &Engine) -> StorageReader {
         StorageReader {
             cell,
-            files: engine.files(),
+            files: Files::of(engine),
         }
     }
 
@@ -65,7 +65,7 @@ impl StorageWriter {
     /// # Errors
     /// [`Code::NonexistentDocument`] when the file does not exist.
     pub async fn delete(&mut self, id: &Id<StoredFile>) -> Result<()> {
-        delete_file(SystemTable::open(&self.reader.cell)?, id).await
+        delete_file(&self.reader.cell, id).await
     }
 
     /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.
@@ -93,10 +93,8 @@ impl DerefMut for StorageWriter {
 }
 
 /// Deletes a file's document. Its blob is removed once that is durable.
-pub(super) async fn delete_file(
-    mut files: SystemTable<FileRecord>,
-    id: &Id<StoredFile>,
-) -> Result<()> {
+pub(super) async fn delete_file(cell: &TransactionCell, id: &Id<StoredFile>) -> Result<()> {
+    let mut files = SystemTable::<FileRecord>::open(cell)?;
     match files.get("storage.delete", id.document_id()).await? {
         Some(file) => files.delete(&file.id).await,
         None => Err(Error::new(

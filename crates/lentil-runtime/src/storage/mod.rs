@@ -16,20 +16,10 @@
 mod action;
 mod file_response;
 mod files;
-mod functions;
 mod handles;
-mod stored_file;
 mod storing;
-mod sweep;
-mod upload_token;
 
 pub use action::{File, StorageActions};
 pub use files::Files;
-pub(crate) use files::{BlobLocks, FileParts};
-pub(crate) use functions::functions;
 pub use handles::{StorageReader, StorageWriter};
-pub(crate) use stored_file::FileRecord;
-pub use stored_file::{FileInfo, FileMetadata, StoredFile};
 pub use storing::StoreFileError;
-pub(crate) use upload_token::UploadKey;
-pub use upload_token::UploadTokenError;

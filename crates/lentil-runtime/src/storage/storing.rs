@@ -1,15 +1,17 @@
 use aws_lc_rs::digest;
 use data_encoding::BASE64;
-use lentil_call::BodyError;
+use lentil_call::{BodyError, Code, Error};
+use lentil_database::SystemTable;
 use lentil_schema::Id;
 use lentil_store::{ContentHash, FileError, FileWriter};
+use lentil_values::Uuid;
 
+use super::Files;
 use super::files::file_error;
-use super::functions::{Insert, insert};
-use super::{Files, StoredFile};
+use crate::files::{FileRecord, Sha256, StoredFile};
 use crate::http::Body;
+use crate::internal;
 use crate::run::RunToCompletion;
-use crate::{Code, Error};
 
 /// A media type is two names of 127 bytes at most, and a few parameters.
 const MAX_CONTENT_TYPE_BYTES: usize = 1_024;
@@ -106,11 +108,10 @@ impl Files {
         size: u64,
         content_type: Option<String>,
     ) -> Result<Id<StoredFile>, StoreFileError> {
-        let lock = self.lock(&hash).await;
+        let lock = self.parts().locks.lock(&hash).await;
         let stored = async {
             writer.finish(&hash).await?;
-            let file = Insert::new(hash, size, content_type);
-            let inserted = self.engine().system_mutation(insert, file).await;
+            let inserted = self.insert(hash, size, content_type).await;
             inserted.map_err(StoreFileError::Failed)
         };
         let stored = stored.await;
@@ -120,5 +121,31 @@ impl Files {
             self.remove_unused(hash).await;
         }
         stored
+    }
+
+    /// Writes the document of a file whose blob is durable.
+    async fn insert(
+        &self,
+        hash: ContentHash,
+        size: u64,
+        content_type: Option<String>,
+    ) -> Result<Id<StoredFile>, Error> {
+        let seeds = self.engine().seeds();
+        let bits = u128::from(seeds.next_u64()) << 64 | u128::from(seeds.next_u64());
+        let file = FileRecord {
+            sha256: Sha256(hash),
+            size: size as f64,
+            content_type: content_type.into(),
+            // Unguessable, and unrelated to the document's id.
+            url_id: Uuid::from_random_bits(bits).to_string(),
+        };
+        internal::write(self.engine(), "_system/storage:insert", |cell| {
+            let file = file.clone();
+            async move {
+                let id = SystemTable::open(&cell)?.insert(file)?;
+                Ok(Id::new(id.document_id()))
+            }
+        })
+        .await
     }
 }

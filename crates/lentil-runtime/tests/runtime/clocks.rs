@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lentil::{Crons, Functions, MutationCtx, QueryCtx, Result};
 use lentil_testing::TestBackend;
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::*;
 
@@ -122,7 +123,7 @@ async fn the_scheduler_notices_a_corrected_clock_while_it_runs_and_when_it_start
             let_it_look().await;
         };
         tokio::select! {
-            () = runtime.run_scheduler(std::future::pending()) => {}
+            () = runtime.run_modules(CancellationToken::new()) => {}
             () = waiting => {}
         }
         assert_eq!(

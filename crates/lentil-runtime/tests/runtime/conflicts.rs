@@ -18,6 +18,7 @@ async fn open(store: &Arc<OptimisticStore>) -> Runtime {
     let application = Application::new(Schema::new().table::<Counter>());
     let runtime = Runtime::open(
         application,
+        Vec::new(),
         Arc::clone(store) as Arc<dyn lentil_store::Store>,
         RuntimeOptions::default(),
     );

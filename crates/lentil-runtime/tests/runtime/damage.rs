@@ -9,22 +9,22 @@ use lentil::{Application, Crons, Object, Value};
 use lentil_runtime::{Code, FunctionPath, Identity, Runtime, RuntimeOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
 use lentil_store::Timestamp;
+use lentil_system::{System, scheduler, sessions};
 
 use crate::fixture::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-async fn open(folder: &Path) -> Runtime {
+async fn open(folder: &Path) -> (Runtime, System) {
     let store = SqliteStore::open(folder, SqliteOptions::default()).unwrap();
     let crons = Crons::new()
         .interval("hourly", HOUR, add, to_add("cron", 1.0))
         .interval("rarely", 2 * HOUR, add, to_add("rare", 1.0));
-    let application = Application::new(schema())
-        .functions(functions())
-        .crons(crons);
-    Runtime::open(application, Arc::new(store), RuntimeOptions::default())
-        .await
-        .unwrap()
+    let application = Application::new(schema()).functions(functions());
+    let system = System::new(&application, crons).unwrap();
+    let options = RuntimeOptions::default();
+    let runtime = Runtime::open(application, system.modules(), Arc::new(store), options).await;
+    (runtime.unwrap(), system)
 }
 
 fn to_add(owner: &str, rank: f64) -> Add {
@@ -58,7 +58,7 @@ fn list_of(owner: &str) -> (FunctionPath, Object) {
 #[tokio::test]
 async fn a_damaged_document_fails_only_the_calls_that_read_it() {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = open(folder.path()).await;
+    let (runtime, _) = open(folder.path()).await;
     for owner in ["bob", "ada"] {
         let added = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
             ctx.db.insert(task(owner, 1.0)).await
@@ -70,7 +70,7 @@ async fn a_damaged_document_fails_only_the_calls_that_read_it() {
     // It is the last one, whose creation time the start reads.
     damage(folder.path(), "owner", "ada");
 
-    let runtime = open(folder.path()).await;
+    let (runtime, _) = open(folder.path()).await;
     let mut client = runtime.subscriber(Identity::Anonymous);
     for (number, owner) in [(1, "ada"), (2, "bob")] {
         let (path, args) = list_of(owner);
@@ -102,8 +102,8 @@ async fn a_damaged_document_fails_only_the_calls_that_read_it() {
 #[tokio::test]
 async fn a_damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = open(folder.path()).await;
-    runtime.declare_crons(0.0).await.unwrap();
+    let (runtime, system) = open(folder.path()).await;
+    system.declare_crons(&runtime, 0.0).await.unwrap();
     let scheduled = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
         for (owner, rank) in [("ada", 1.0), ("bob", 1.0), ("ada", 2.0), ("bob", 2.0)] {
             ctx.scheduler
@@ -118,9 +118,9 @@ async fn a_damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
     damage(folder.path(), "owner", "ada");
     damage(folder.path(), "name", "hourly");
 
-    let runtime = open(folder.path()).await;
+    let (runtime, system) = open(folder.path()).await;
     // Two scheduled functions and the other cron, which calls one. The damaged cron is planned again at the next start.
-    assert_eq!(runtime.run_due().await.unwrap(), 3);
+    assert_eq!(system.run_due(&runtime).await.unwrap(), 3);
     for (owner, ran) in [("ada", 0), ("bob", 2), ("rare", 1), ("cron", 0)] {
         let tasks = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
             let owner = owner.to_owned();
@@ -128,8 +128,8 @@ async fn a_damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
         });
         assert_eq!(tasks.await.unwrap().len(), ran, "{owner}");
     }
-    runtime.declare_crons(0.0).await.unwrap();
-    assert_eq!(runtime.run_due().await.unwrap(), 1);
-    assert_eq!(runtime.prune_jobs(f64::MAX).await.unwrap(), 4);
-    assert_eq!(runtime.prune_sessions(f64::MAX).await.unwrap(), 0);
+    system.declare_crons(&runtime, 0.0).await.unwrap();
+    assert_eq!(system.run_due(&runtime).await.unwrap(), 1);
+    assert_eq!(scheduler::prune(&runtime, f64::MAX).await.unwrap(), 4);
+    assert_eq!(sessions::prune(&runtime, f64::MAX).await.unwrap(), 0);
 }

@@ -1,6 +1,7 @@
 use lentil::{ActionCtx, Functions, MutationCtx, Object, QueryCtx, Result, Value};
-use lentil_runtime::{EnvironmentChange, EnvironmentError, FunctionPath, Identity};
+use lentil_runtime::{FunctionPath, Identity};
 use lentil_store::Timestamp;
+use lentil_system::environment::{self, EnvironmentChange, EnvironmentError};
 use lentil_testing::TestBackend;
 
 use crate::fixture::*;
@@ -60,16 +61,14 @@ async fn the_process_wins_over_what_is_stored_and_that_over_what_is_generated() 
     assert_eq!(read(&t, "API_KEY").await, Value::from("generated"));
     assert_eq!(read(&t, "NONE").await, Value::Null);
     for name in ["API_KEY", "SITE_URL", "NONE"] {
-        runtime
-            .change_environment(&change(name, Some("stored")))
+        environment::change(runtime, &change(name, Some("stored")))
             .await
             .unwrap();
     }
     assert_eq!(read(&t, "API_KEY").await, Value::from("stored"));
     assert_eq!(read(&t, "SITE_URL").await, Value::from("from the process"));
     assert_eq!(read(&t, "NONE").await, Value::from("stored"));
-    runtime
-        .change_environment(&change("NONE", None))
+    environment::change(runtime, &change("NONE", None))
         .await
         .unwrap();
     assert_eq!(read(&t, "NONE").await, Value::Null);
@@ -84,15 +83,11 @@ async fn a_stored_secret_opens_and_an_empty_one_does_not() {
             .unwrap()
     };
     assert!(matches(b"generated").await);
-    t.runtime()
-        .await
-        .change_environment(&change("API_KEY", Some("stored")))
+    environment::change(t.runtime().await, &change("API_KEY", Some("stored")))
         .await
         .unwrap();
     assert!(matches(b"stored").await && !matches(b"generated").await);
-    t.runtime()
-        .await
-        .change_environment(&change("API_KEY", Some("")))
+    environment::change(t.runtime().await, &change("API_KEY", Some("")))
         .await
         .unwrap();
     assert!(matches(b"generated").await && !matches(b"").await);
@@ -110,8 +105,7 @@ async fn a_live_query_that_read_a_variable_runs_again_when_it_changes() {
         None,
     );
     client.refresh(Timestamp::MIN).await;
-    runtime
-        .change_environment(&change("COLOR", Some("red")))
+    environment::change(runtime, &change("COLOR", Some("red")))
         .await
         .unwrap();
     assert!(client.is_stale());
@@ -120,8 +114,7 @@ async fn a_live_query_that_read_a_variable_runs_again_when_it_changes() {
         *update.changes[0].1.result.clone().unwrap(),
         Value::from("red")
     );
-    runtime
-        .change_environment(&change("OTHER", Some("blue")))
+    environment::change(runtime, &change("OTHER", Some("blue")))
         .await
         .unwrap();
     assert!(!client.is_stale());
@@ -133,17 +126,16 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
     let runtime = t.runtime().await;
     let bad = |name: &str| [change("GOOD", Some("1")), change(name, Some("1"))].concat();
     for name in ["", "1A", "A-B", "É", &"A".repeat(257)] {
-        let refused = runtime.change_environment(&bad(name)).await.unwrap_err();
+        let refused = environment::change(runtime, &bad(name)).await.unwrap_err();
         assert!(matches!(refused, EnvironmentError::Name(_)), "{name}");
     }
     let long = "x".repeat((8 << 10) + 1);
-    let refused = runtime
-        .change_environment(&change("LONG", Some(&long)))
+    let refused = environment::change(runtime, &change("LONG", Some(&long)))
         .await
         .unwrap_err();
     assert!(matches!(refused, EnvironmentError::Value { .. }));
     for name in ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"] {
-        let refused = runtime.change_environment(&bad(name)).await.unwrap_err();
+        let refused = environment::change(runtime, &bad(name)).await.unwrap_err();
         assert!(matches!(refused, EnvironmentError::BuiltIn(_)), "{name}");
     }
     let full = "x".repeat(8 << 10);
@@ -151,7 +143,7 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
         .flat_map(|at| change(&format!("L{at}"), Some(&full)))
         .collect();
     assert!(matches!(
-        runtime.change_environment(&large).await.unwrap_err(),
+        environment::change(runtime, &large).await.unwrap_err(),
         EnvironmentError::TooMany
     ));
     assert_eq!(read(&t, "L1").await, Value::Null);
@@ -159,7 +151,7 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
         .flat_map(|at| change(&format!("V{at}"), Some("1")))
         .collect();
     assert!(matches!(
-        runtime.change_environment(&many).await.unwrap_err(),
+        environment::change(runtime, &many).await.unwrap_err(),
         EnvironmentError::TooMany
     ));
     assert_eq!(read(&t, "GOOD").await, Value::Null);
@@ -172,16 +164,14 @@ async fn the_servers_origin_is_built_in() {
     for name in ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"] {
         assert_eq!(read(&t, name).await, Value::from("http://127.0.0.1:3210"));
     }
-    let listed = t.runtime().await.environment_variables().await.unwrap();
+    let listed = environment::list(t.runtime().await).await.unwrap();
     assert!(listed.is_empty());
 }
 
 #[tokio::test]
 async fn no_function_reads_or_writes_the_systems_tables() {
     let t = reading();
-    t.runtime()
-        .await
-        .change_environment(&change("A", Some("1")))
+    environment::change(t.runtime().await, &change("A", Some("1")))
         .await
         .unwrap();
     let range = lentil::RangeSpec::all("_environment_variables", "by_creation_time");

@@ -10,6 +10,7 @@ use lentil_runtime::{
     FunctionCall, FunctionPath, Identity, Runtime, SessionRequest, Subscriber, Update, Uuid,
 };
 use lentil_store::Timestamp;
+use lentil_system::sessions;
 use lentil_testing::TestBackend;
 
 use crate::fixture::*;
@@ -316,13 +317,16 @@ async fn a_mutation_that_failed_runs_again_and_answers_are_forgotten_after_a_for
     };
     assert!(call("tasks:fail").await.is_err());
     call("tasks:add").await.unwrap();
-    let kept = runtime.session_bytes(session(1), 1 << 20).await.unwrap();
-    assert!(kept > 0 && runtime.session_bytes(session(2), 1 << 20).await.unwrap() == 0);
+    let kept = sessions::bytes(runtime, session(1), 1 << 20).await.unwrap();
+    assert!(kept > 0 && sessions::bytes(runtime, session(2), 1 << 20).await.unwrap() == 0);
     t.advance(Duration::from_secs(13 * 24 * 60 * 60));
-    assert_eq!(runtime.prune_sessions(runtime.now_ms()).await.unwrap(), 0);
+    assert_eq!(sessions::prune(runtime, runtime.now_ms()).await.unwrap(), 0);
     t.advance(Duration::from_secs(2 * 24 * 60 * 60));
-    assert_eq!(runtime.prune_sessions(runtime.now_ms()).await.unwrap(), 1);
-    assert_eq!(runtime.session_bytes(session(1), 1 << 20).await.unwrap(), 0);
+    assert_eq!(sessions::prune(runtime, runtime.now_ms()).await.unwrap(), 1);
+    assert_eq!(
+        sessions::bytes(runtime, session(1), 1 << 20).await.unwrap(),
+        0
+    );
 }
 
 /// Writers write two equal halves; subscribers watch both. After every refresh the halves must be equal, each answer

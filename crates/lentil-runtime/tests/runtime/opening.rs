@@ -11,6 +11,7 @@ use crate::fixture::*;
 async fn open(store: &Arc<dyn Store>, schema: Schema) -> Result<Runtime, OpenError> {
     Runtime::open(
         Application::new(schema),
+        Vec::new(),
         Arc::clone(store),
         RuntimeOptions::default(),
     )
@@ -85,7 +86,7 @@ async fn a_new_index_is_built_over_the_documents_there_and_an_old_one_dropped() 
         progress,
         ..RuntimeOptions::default()
     };
-    let runtime = Runtime::open(Application::new(schema), store, options)
+    let runtime = Runtime::open(Application::new(schema), Vec::new(), store, options)
         .await
         .unwrap();
     let told = seen.lock().clone();
@@ -139,7 +140,7 @@ async fn an_application_that_makes_no_sense_does_not_open() {
     }
     let store = || Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let refusal = async |application: Application| {
-        Runtime::open(application, store(), RuntimeOptions::default())
+        Runtime::open(application, Vec::new(), store(), RuntimeOptions::default())
             .await
             .err()
             .unwrap()
@@ -253,9 +254,14 @@ async fn an_index_that_was_unique_is_not_checked_again() {
             progress,
             ..RuntimeOptions::default()
         };
-        let runtime = Runtime::open(Application::new(unique()), store_in(&folder), options)
-            .await
-            .unwrap();
+        let runtime = Runtime::open(
+            Application::new(unique()),
+            Vec::new(),
+            store_in(&folder),
+            options,
+        )
+        .await
+        .unwrap();
         runtime.close().await.unwrap();
         assert_eq!(*seen.lock(), expected);
     }

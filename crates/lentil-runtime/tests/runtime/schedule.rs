@@ -7,7 +7,9 @@ use lentil::{
 };
 use lentil_runtime::{Identity, OpenError, Runtime, RuntimeOptions};
 use lentil_sqlite::{SqliteOptions, SqliteStore};
+use lentil_system::{System, scheduler};
 use lentil_testing::TestBackend;
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::*;
 
@@ -135,7 +137,7 @@ async fn ranks_of(t: &TestBackend) -> Vec<f64> {
 
 async fn prune_jobs(t: &TestBackend) -> Result<usize> {
     let runtime = t.runtime().await;
-    runtime.prune_jobs(runtime.now_ms()).await
+    scheduler::prune(runtime, runtime.now_ms()).await
 }
 
 /// What became of each scheduled function, the oldest first.
@@ -404,15 +406,9 @@ async fn crons_are_planned_from_the_start_of_the_test_on() {
 
 #[tokio::test]
 async fn a_cron_that_makes_no_sense_does_not_start() {
-    let open = async |crons: Crons| {
-        let application = lentil::Application::new(schema())
-            .functions(functions())
-            .crons(crons);
-        let store = Arc::new(lentil_store::MemoryStore::new(Arc::new(
-            lentil_store::SystemClock,
-        )));
-        Runtime::open(application, store, RuntimeOptions::default())
-            .await
+    let open = |crons: Crons| {
+        let application = lentil::Application::new(schema()).functions(functions());
+        System::new(&application, crons)
             .err()
             .map(|error| error.to_string())
     };
@@ -420,10 +416,7 @@ async fn a_cron_that_makes_no_sense_does_not_start() {
         owner: "ada".into(),
         rank: 1.0,
     };
-    assert_eq!(
-        open(Crons::new().interval("a", MINUTE, add, args())).await,
-        None
-    );
+    assert_eq!(open(Crons::new().interval("a", MINUTE, add, args())), None);
     for (crons, expected) in [
         (
             Crons::new().interval("a", MINUTE, stray, ()),
@@ -431,7 +424,7 @@ async fn a_cron_that_makes_no_sense_does_not_start() {
         ),
         (
             Crons::new().interval("a", Duration::ZERO, add, args()),
-            "at least a second",
+            "at least 1s",
         ),
         (
             Crons::new().cron("a", "* * *", "UTC", add, args()),
@@ -449,10 +442,10 @@ async fn a_cron_that_makes_no_sense_does_not_start() {
             Crons::new()
                 .interval("a", MINUTE, add, args())
                 .interval("a", MINUTE, add, args()),
-            "two of this name",
+            "two crons have this name",
         ),
     ] {
-        let said = open(crons).await.unwrap();
+        let said = open(crons).unwrap();
         assert!(
             said.contains(expected) && said.contains("the cron \"a\""),
             "{said}"
@@ -466,7 +459,9 @@ async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() 
     let start = async || {
         let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());
         let application = lentil::Application::new(schema()).functions(functions().with(all()));
-        Runtime::open(application, store, RuntimeOptions::default()).await
+        let system = System::new(&application, Crons::new()).unwrap();
+        let options = RuntimeOptions::default();
+        Runtime::open(application, system.modules(), store, options).await
     };
     let count = async |runtime: &Runtime| {
         let count = runtime.with_query(Identity::Anonymous, async |ctx| {
@@ -496,10 +491,9 @@ async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() 
     drop(runtime);
 
     let runtime = start().await.unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = runtime.clone();
-    let scheduler =
-        tokio::spawn(async move { running.run_scheduler(async { drop(stopped.await) }).await });
+    let stop = CancellationToken::new();
+    let (running, stopped) = (runtime.clone(), stop.clone());
+    let modules = tokio::spawn(async move { running.run_modules(stopped).await });
     for at_once in 0..20 {
         schedule(&runtime, runtime.now_ms() + f64::from(at_once)).await;
     }
@@ -511,7 +505,7 @@ async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() 
     tokio::time::timeout(Duration::from_secs(20), all_ran)
         .await
         .expect("all of them run");
-    stop.send(()).unwrap();
-    scheduler.await.unwrap();
+    stop.cancel();
+    modules.await.unwrap();
     assert_eq!(count(&runtime).await, 21, "none runs twice");
 }

@@ -8,6 +8,7 @@ use lentil::{
 };
 use lentil_runtime::http::BodyError;
 use lentil_runtime::{ContentHash, FileStore, StoreFileError, UploadTokenError};
+use lentil_system::files;
 use lentil_testing::{TestBackend, TestResponse};
 
 /// Something with a picture.
@@ -329,9 +330,9 @@ async fn what_a_crash_has_left_is_swept_and_nothing_else() {
     let id = stored(&t, "named").await;
     t.files().insert_orphan(ContentHash([1; 32]));
     t.files().insert_orphan(ContentHash([2; 32]));
-    assert_eq!(t.runtime().await.files().sweep().await.unwrap(), 2);
+    assert_eq!(files::sweep(t.runtime().await).await.unwrap(), 2);
     assert_eq!(read(&t, id).await.unwrap(), "named");
-    assert_eq!(t.runtime().await.files().sweep().await.unwrap(), 0);
+    assert_eq!(files::sweep(t.runtime().await).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Endpoints of the command line, the dashboard and the deployment API.
 
 use http::{Response, StatusCode};
+use lentil_runtime::RequestId;
 use lentil_runtime::http::Body;
-use lentil_runtime::{EnvironmentChange, EnvironmentError, RequestId};
+use lentil_system::environment::{self, EnvironmentChange, EnvironmentError};
+use lentil_system::frontend;
 use serde_json::{Value as Json, json};
 
 use super::call_body::CallBody;
@@ -30,14 +32,14 @@ pub(crate) async fn update_environment(
         let message = "expected {\"changes\":[{\"name\":string,\"value\":string or null}]}";
         ApiError::bad_request("BadJsonBody", message)
     })?;
-    let changed = server.runtime.change_environment(&changes).await;
+    let changed = environment::change(&server.runtime, &changes).await;
     changed.map_err(|error| refused(&error, source.request_id()))?;
     Ok(ok(&Json::Null))
 }
 
 /// `GET /api/v1/list_environment_variables`.
 pub(crate) async fn list_environment(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
-    let variables = request.server.runtime.environment_variables().await;
+    let variables = environment::list(&request.server.runtime).await;
     let variables = variables.map_err(|error| unavailable(error, request.source.request_id()))?;
     Ok(ok(&json!({ "environmentVariables": variables })))
 }
@@ -58,7 +60,7 @@ pub(crate) async fn canonical_urls(request: ApiRequest<'_>) -> Result<Response<B
 
 /// `GET /api/shapes2` describes the documents of each table.
 pub(crate) async fn shapes(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
-    Ok(ok(&request.server.runtime.shapes()))
+    Ok(ok(&frontend::shapes(&request.server.runtime)))
 }
 
 fn ok(body: &Json) -> Response<Body> {

@@ -1,5 +1,6 @@
 use aws_lc_rs::digest;
 use lentil_runtime::{Error, RequestId, Runtime, SessionRequest, Uuid, Value};
+use lentil_system::sessions;
 
 use super::close_reason::CloseReason;
 
@@ -25,7 +26,7 @@ impl SessionRecord {
         connection_count: u32,
     ) -> Result<(), CloseReason> {
         if connection_count > 0 {
-            let bytes = runtime.session_bytes(session_id, MAX_SESSION_BYTES).await;
+            let bytes = sessions::bytes(runtime, session_id, MAX_SESSION_BYTES).await;
             self.bytes = bytes.map_err(|error| failed(&error))?;
         }
         self.session_id = Some(session_id);
@@ -44,8 +45,8 @@ impl SessionRecord {
         };
         if self.bytes >= MAX_SESSION_BYTES {
             let prune = async {
-                runtime.prune_session(session_id).await?;
-                runtime.session_bytes(session_id, MAX_SESSION_BYTES).await
+                sessions::prune_session(runtime, session_id).await?;
+                sessions::bytes(runtime, session_id, MAX_SESSION_BYTES).await
             };
             self.bytes = prune.await.map_err(|error| failed(&error))?;
             if self.bytes >= MAX_SESSION_BYTES {

@@ -30,22 +30,30 @@ impl SystemDocument for ScheduledFunction {}
 #[system]
 #[table("_scheduled_functions")]
 #[index(by_completion(completed_time))]
-pub(crate) struct ScheduledCall {
-    pub(crate) name: String,
-    pub(crate) args: Vec<Value>,
-    pub(crate) scheduled_time: f64,
-    pub(crate) completed_time: Option<f64>,
-    pub(crate) state: ScheduledState,
+pub struct ScheduledCall {
+    /// As [`ScheduledFunction::name`].
+    pub name: String,
+    /// As [`ScheduledFunction::args`].
+    pub args: Vec<Value>,
+    /// As [`ScheduledFunction::scheduled_time`].
+    pub scheduled_time: f64,
+    /// As [`ScheduledFunction::completed_time`].
+    pub completed_time: Option<f64>,
+    /// As [`ScheduledFunction::state`].
+    pub state: ScheduledState,
     /// The time from which a delay counts; `None` for a call that was scheduled for a time.
-    pub(crate) delayed_from: Option<f64>,
+    pub delayed_from: Option<f64>,
 }
 
 impl ScheduledCall {
     /// The calls of each state, by the time for which they are scheduled.
-    pub(crate) const BY_STATE: Index<ScheduledCall, (String, (f64, Ending<ScheduledCall>))> =
+    pub const BY_STATE: Index<ScheduledCall, (String, (f64, Ending<ScheduledCall>))> =
         Index::new(ScheduledCall::TABLE, "by_state");
 
-    /// Returns the table with all of its indexes. `ScheduledState` is not derived, so that this one is declared by hand.
+    /// Returns the table with all of its indexes.
+    ///
+    /// `ScheduledState` is not derived, so that the index over one of its fields is declared by
+    /// hand.
     pub(crate) fn whole_table() -> Table {
         ScheduledCall::table().index("by_state", ["state.kind", "scheduledTime"])
     }
@@ -75,7 +83,8 @@ impl ScheduledState {
         matches!(self, ScheduledState::Pending | ScheduledState::InProgress)
     }
 
-    pub(super) fn kind(&self) -> &'static str {
+    /// Returns the state's name in documents.
+    pub fn kind(&self) -> &'static str {
         match self {
             ScheduledState::Pending => "pending",
             ScheduledState::InProgress => "inProgress",

@@ -1,19 +1,23 @@
 //! The declared tables, in the forms that `npx convex mcp` and the dashboard read.
 
+use async_trait::async_trait;
 use lentil_macros::{Args, ValueType};
-use lentil_schema::{Schema, Table};
+use lentil_runtime::{ApplicationInfo, Functions, QueryCtx, Result, Runtime, SystemModule};
+use lentil_schema::Schema;
 use lentil_values::{FieldValidator, Nullable, ObjectValidator, Validator, Value, v};
 use serde_json::{Value as Json, json};
 
-use crate::engine::Engine;
-use crate::{Functions, QueryCtx, Result, Runtime};
+/// The functions of the dashboard.
+pub(crate) struct Frontend;
 
-pub(super) fn functions() -> Functions {
-    Functions::in_module("_system/frontend/getSchemas")
-        .internal_query("default", schemas)
-        .with(
-            Functions::in_module("_system/frontend/components").internal_query("list", components),
-        )
+#[async_trait]
+impl SystemModule for Frontend {
+    fn functions(&self) -> Functions {
+        let module = |name: &str| Functions::in_module(&format!("_system/frontend/{name}"));
+        Functions::new()
+            .with(module("getSchemas").internal_query("default", schemas))
+            .with(module("components").internal_query("list", components))
+    }
 }
 
 #[derive(Args)]
@@ -30,7 +34,7 @@ struct Schemas {
 
 async fn schemas(ctx: &mut QueryCtx, _: InComponent) -> Result<Schemas> {
     Ok(Schemas {
-        active: schema_json(&ctx.call.engine).to_string(),
+        active: schema_json(&ApplicationInfo::of(ctx)).to_string(),
         in_progress: Nullable::Null,
     })
 }
@@ -40,33 +44,25 @@ async fn components(_: &mut QueryCtx, (): ()) -> Result<Vec<Value>> {
     Ok(Vec::new())
 }
 
-impl Runtime {
-    /// Each table's name and the shape of its documents, as `GET /api/shapes2` answers.
-    ///
-    /// Convex infers shapes from the documents. Here documents always fit the declared table.
-    pub fn shapes(&self) -> Json {
-        let shapes = declared_tables(&self.engine).map(|table| {
-            let shape = with_system_fields(table.document(), table.name());
-            (table.name().to_owned(), shape_json(&shape))
-        });
-        Json::Object(shapes.collect())
-    }
+/// Returns each table's name and the shape of its documents, as `GET /api/shapes2` responds.
+///
+/// Convex infers shapes from the documents. Here documents always fit the declared table.
+pub fn shapes(runtime: &Runtime) -> Json {
+    let application = runtime.application();
+    let shapes = application.tables().map(|table| {
+        let shape = with_system_fields(table.document(), table.name());
+        (table.name().to_owned(), shape_json(&shape))
+    });
+    Json::Object(shapes.collect())
 }
 
-fn declared_tables(engine: &Engine) -> impl Iterator<Item = &Table> {
-    let tables = engine.tables();
-    tables
-        .names()
-        .filter_map(|name| Some(&tables.named(name)?.table))
-}
-
-/// The schema as `npx convex deploy` would push it.
-fn schema_json(engine: &Engine) -> Json {
-    let tables = declared_tables(engine).cloned();
+/// Returns the schema as `npx convex deploy` would push it.
+fn schema_json(application: &ApplicationInfo) -> Json {
+    let tables = application.tables().cloned();
     tables.fold(Schema::new(), Schema::with).to_json()
 }
 
-/// A document's validator with the system fields in each of its objects.
+/// Returns a document's validator with the system fields in each of its objects.
 fn with_system_fields(document: &Validator, table: &str) -> Validator {
     match document {
         Validator::Object(ObjectValidator(fields)) => {
@@ -84,7 +80,7 @@ fn with_system_fields(document: &Validator, table: &str) -> Validator {
     }
 }
 
-/// The shape that holds just the values which the validator accepts.
+/// Returns the shape that holds exactly the values that the validator accepts.
 fn shape_json(validator: &Validator) -> Json {
     let plain = |name: &str| json!({ "type": name });
     match validator {
@@ -133,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shape_says_what_the_validator_accepts() {
+    fn shape_has_the_types_of_the_validator() {
         let document = v::object([
             ("owner", FieldValidator::from(v::id("users"))),
             ("kind", v::optional(v::union([v::literal("a"), v::null()]))),

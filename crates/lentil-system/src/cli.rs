@@ -2,35 +2,35 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use lentil_macros::{Args, ValueType};
-use lentil_schema::{Document, RangeSpec};
-use lentil_store::Order;
-use lentil_values::{Object, Value, ValueType};
-
-use super::environment;
-use crate::{
-    Code, Error, Functions, PaginationOptions, QueryCtx, Result, ScheduledFunction, StoredFile,
-    Visibility,
+use lentil_runtime::{
+    ApplicationInfo, Code, Error, Functions, PaginationOptions, QueryCtx, Result,
+    ScheduledFunction, StoredFile, SystemModule, Visibility,
 };
+use lentil_schema::{Document, RangeSpec, Table};
+use lentil_store::Order;
+use lentil_values::{Object, Value, ValueType as _};
 
 /// Documents in one page of `tableData`, whatever the caller asks for.
 const MAX_PAGE_ITEMS: f64 = 4_096.0;
 /// Bytes of documents after which a page ends.
 const MAX_PAGE_BYTES: f64 = 4_194_304.0;
 
-pub(super) fn functions() -> Functions {
-    let module = |name: &str| Functions::in_module(&format!("_system/cli/{name}"));
-    Functions::new()
-        .with(module("tables").internal_query("default", tables))
-        .with(module("tableData").internal_query("default", table_data))
-        .with(
-            module("queryEnvironmentVariables")
-                .internal_query("default", variables)
-                .internal_query("get", variable),
-        )
-        .with(module("queryImport").internal_query("list", imports))
-        .with(module("convexUrl").internal_query("cloudUrl", cloud_url))
-        .with(module("modules").internal_query("apiSpec", api_spec))
+/// The queries of the command line.
+pub(crate) struct Cli;
+
+#[async_trait]
+impl SystemModule for Cli {
+    fn functions(&self) -> Functions {
+        let module = |name: &str| Functions::in_module(&format!("_system/cli/{name}"));
+        Functions::new()
+            .with(module("tables").internal_query("default", tables))
+            .with(module("tableData").internal_query("default", table_data))
+            .with(module("queryImport").internal_query("list", imports))
+            .with(module("convexUrl").internal_query("cloudUrl", cloud_url))
+            .with(module("modules").internal_query("apiSpec", api_spec))
+    }
 }
 
 /// The only argument of most queries; there is one component, the application.
@@ -70,7 +70,8 @@ impl OnlyPage {
 
 /// Returns every table of the application.
 async fn tables(ctx: &mut QueryCtx, _: Page) -> Result<OnlyPage> {
-    let mut names: Vec<&str> = ctx.call.engine.tables().names().collect();
+    let application = ApplicationInfo::of(ctx);
+    let mut names: Vec<&str> = application.tables().map(Table::name).collect();
     names.sort_unstable();
     let names = names.into_iter().map(|name| TableName {
         name: name.to_owned(),
@@ -110,7 +111,7 @@ async fn table_data(ctx: &mut QueryCtx, args: TableData) -> Result<Value> {
             let scheduled = ctx.db.system.query(ScheduledFunction::all()).order(order);
             Ok(scheduled.paginate(options).await?.into_value())
         }
-        name if ctx.call.engine.tables().named(name).is_some() => {
+        name if is_declared(ctx, name) => {
             let range = RangeSpec::all(name.to_owned(), "by_creation_time");
             let documents = ctx.db.query_objects(range).order(order);
             Ok(documents.paginate(options).await?.into_value())
@@ -119,33 +120,10 @@ async fn table_data(ctx: &mut QueryCtx, args: TableData) -> Result<Value> {
     }
 }
 
-#[derive(ValueType)]
-struct Variable {
-    name: String,
-    value: String,
-}
-
-async fn variables(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Variable>> {
-    let all = environment::all(&ctx.db).await?;
-    let variables = all.into_iter().map(|variable| Variable {
-        name: variable.fields.name,
-        value: variable.fields.value,
-    });
-    Ok(variables.collect())
-}
-
-#[derive(Args)]
-struct OneVariable {
-    name: String,
-    component_id: Option<Value>,
-}
-
-async fn variable(ctx: &mut QueryCtx, args: OneVariable) -> Result<Option<Variable>> {
-    let value = environment::stored_value(&ctx.db, &args.name).await?;
-    Ok(value.map(|value| Variable {
-        name: args.name,
-        value,
-    }))
+fn is_declared(ctx: &QueryCtx, name: &str) -> bool {
+    ApplicationInfo::of(ctx)
+        .tables()
+        .any(|table| table.name() == name)
 }
 
 /// Returns no imports. The command line asks before it starts an import, which then fails with advice.
@@ -154,15 +132,14 @@ async fn imports(_: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
 }
 
 async fn cloud_url(ctx: &mut QueryCtx, _: InComponent) -> Result<String> {
-    Ok(ctx.call.engine.origin().to_owned())
+    Ok(ApplicationInfo::of(ctx).origin().to_owned())
 }
 
 /// Returns every function and route of the application, as `npx convex function-spec` prints them.
 async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
-    let engine = &ctx.call.engine;
-    let functions: BTreeMap<_, _> = engine
-        .registry()
-        .all()
+    let application = ApplicationInfo::of(ctx);
+    let functions: BTreeMap<_, _> = application
+        .functions()
         .filter(|function| !function.path().as_str().starts_with("_system/"))
         .map(|function| (function.path().clone(), function))
         .collect();
@@ -180,11 +157,11 @@ async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
             ("returns", parsed(&function.returns().to_json())?),
         ])));
     }
-    for (method, path) in engine.parts().routes.clone() {
+    for (method, path) in application.routes() {
         spec.push(Value::Object(Object::from([
             ("functionType", Value::from("HttpAction")),
-            ("method", method.into()),
-            ("path", path.into()),
+            ("method", method.as_str().into()),
+            ("path", path.as_str().into()),
         ])));
     }
     Ok(spec)

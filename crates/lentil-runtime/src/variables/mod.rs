@@ -1,0 +1,8 @@
+//! The environment variables of a running application, where they come from.
+
+mod parts;
+mod stored;
+
+pub(crate) use parts::EnvironmentParts;
+pub use parts::{BUILT_IN_VARIABLES, EnvironmentVariable};
+pub(crate) use stored::StoredEnvironment;
