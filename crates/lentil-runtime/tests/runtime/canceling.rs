@@ -10,12 +10,12 @@ use lentil_testing::TestBackend;
 
 use crate::fixture::*;
 
-type JobId = Id<ScheduledFunction>;
+type CallId = Id<ScheduledFunction>;
 
-/// The scheduled function that runs.
-fn own_id(meta: &lentil::Meta) -> Result<JobId> {
+/// Returns the id of the scheduled function that runs.
+fn own_id(meta: &lentil::Meta) -> Result<CallId> {
     let own = meta.request().scheduled_function_id;
-    own.ok_or_else(|| Error::msg("it is not scheduled"))
+    own.ok_or_else(|| Error::msg("it is not a scheduled function"))
 }
 
 fn ada(rank: f64) -> Add {
@@ -44,7 +44,7 @@ async fn schedule_in_action(ctx: &ActionCtx, args: Add) -> Result<()> {
         .await
 }
 
-/// Schedules one function, is canceled, and schedules more in every way there is.
+/// Schedules a function, cancels itself, and schedules more functions in each possible way.
 async fn canceled_action(ctx: &ActionCtx, (): ()) -> Result<()> {
     ctx.scheduler
         .run_after(Duration::ZERO, add, ada(1.0))
@@ -58,7 +58,7 @@ async fn canceled_action(ctx: &ActionCtx, (): ()) -> Result<()> {
     ctx.run_action(schedule_in_action, ada(5.0)).await
 }
 
-/// Cancels the action that calls it, after it has scheduled one function, and before another.
+/// Schedules a function, cancels the action that calls it, and schedules another function.
 async fn cancel_between(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     ctx.run_mutation(schedule, ada(1.0)).await?;
     ctx.scheduler.cancel(&own_id(&ctx.meta)?).await?;
@@ -69,7 +69,7 @@ async fn canceled_by_its_mutation(ctx: &ActionCtx, (): ()) -> Result<()> {
     ctx.run_mutation(cancel_between, ()).await
 }
 
-/// Sleeps, and then schedules.
+/// Sleeps, then schedules a function.
 async fn sleeps(ctx: &ActionCtx, (): ()) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     ctx.scheduler
@@ -100,7 +100,7 @@ async fn cancels_itself_and_handles_every_error(ctx: &mut MutationCtx, (): ()) -
 
 async fn cancel_own_and_fail(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     cancel_own(ctx, ()).await?;
-    Err(Error::msg("it is undone"))
+    Err(Error::msg("it is rolled back"))
 }
 
 async fn cancels_itself_in_a_mutation_that_is_undone(ctx: &mut MutationCtx, (): ()) -> Result<()> {
@@ -127,7 +127,7 @@ fn canceling() -> TestBackend {
     )
 }
 
-async fn jobs(t: &TestBackend) -> Vec<Doc<ScheduledFunction>> {
+async fn calls(t: &TestBackend) -> Vec<Doc<ScheduledFunction>> {
     t.query(async |ctx| {
         let all = ScheduledFunction::all();
         ctx.db.system.query(all).collect().await
@@ -152,17 +152,17 @@ async fn functions_scheduled_by_a_canceled_action_do_not_run() {
         .unwrap();
         t.run_due().await.unwrap();
         assert_eq!(ranks_of(&t).await, [1.0], "it was scheduled before");
-        let jobs = jobs(&t).await;
-        assert_eq!(jobs.len(), 7);
-        for job in &jobs[2..] {
-            assert_eq!(job.state, ScheduledState::Canceled);
-            assert!(job.completed_time.is_some());
+        let calls = calls(&t).await;
+        assert_eq!(calls.len(), 7);
+        for call in &calls[2..] {
+            assert_eq!(call.state, ScheduledState::Canceled);
+            assert!(call.completed_time.is_some());
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn functions_scheduled_after_a_cancellation_by_another_do_not_run() {
+async fn functions_scheduled_after_a_cancellation_do_not_run() {
     let t = canceling();
     let id = t
         .mutation(async |ctx| ctx.scheduler.run_after(Duration::ZERO, sleeps, ()).await)
@@ -177,16 +177,16 @@ async fn functions_scheduled_after_a_cancellation_by_another_do_not_run() {
     canceled.unwrap();
     assert_eq!(ran.unwrap(), 1);
     assert!(ranks_of(&t).await.is_empty());
-    let states: Vec<_> = jobs(&t)
+    let states: Vec<_> = calls(&t)
         .await
         .into_iter()
-        .map(|job| job.state.clone())
+        .map(|call| call.state.clone())
         .collect();
     assert_eq!(states, [ScheduledState::Canceled, ScheduledState::Canceled]);
 }
 
 #[tokio::test]
-async fn a_mutation_that_cancels_the_action_that_calls_it_schedules_nothing_more() {
+async fn mutation_that_cancels_its_calling_action_schedules_nothing_more() {
     let t = canceling();
     t.mutation(async |ctx| {
         ctx.scheduler
@@ -200,7 +200,7 @@ async fn a_mutation_that_cancels_the_action_that_calls_it_schedules_nothing_more
 }
 
 #[tokio::test]
-async fn a_scheduled_mutation_that_cancels_itself_fails() {
+async fn scheduled_mutation_that_cancels_itself_fails() {
     for name in ["cancelsItself", "cancelsNested", "cancelsQuietly"] {
         let t = canceling();
         t.mutation(async |ctx| {
@@ -221,7 +221,7 @@ async fn a_scheduled_mutation_that_cancels_itself_fails() {
         .unwrap();
         t.run_due().await.unwrap();
         assert!(ranks_of(&t).await.is_empty(), "{name} wrote something");
-        let state = &jobs(&t).await[0].state;
+        let state = &calls(&t).await[0].state;
         let ScheduledState::Failed { error } = state else {
             panic!("{name} is {state:?}");
         };
@@ -230,7 +230,7 @@ async fn a_scheduled_mutation_that_cancels_itself_fails() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_is_undone_does_not_fail_the_mutation() {
+async fn rolled_back_cancellation_does_not_fail_the_mutation() {
     let t = canceling();
     t.mutation(async |ctx| {
         ctx.scheduler
@@ -245,5 +245,5 @@ async fn a_cancellation_that_is_undone_does_not_fail_the_mutation() {
     .unwrap();
     t.run_due().await.unwrap();
     assert_eq!(ranks_of(&t).await, [1.0]);
-    assert_eq!(jobs(&t).await[0].state, ScheduledState::Success);
+    assert_eq!(calls(&t).await[0].state, ScheduledState::Success);
 }

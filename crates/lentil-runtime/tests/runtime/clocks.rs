@@ -33,7 +33,7 @@ async fn count(t: &TestBackend) -> usize {
 }
 
 #[tokio::test]
-async fn a_cron_planned_by_a_clock_that_was_ahead_runs_within_one_period() {
+async fn cron_planned_by_a_clock_ahead_runs_within_one_period() {
     let every = Crons::new().interval("tick", 10 * MINUTE, tick, ());
     let hourly = Crons::new().cron("tick", "30 * * * *", "UTC", tick, ());
     for (crons, period) in [(every, 10 * MINUTE), (hourly, HOUR)] {
@@ -52,7 +52,7 @@ async fn a_cron_planned_by_a_clock_that_was_ahead_runs_within_one_period() {
 }
 
 #[tokio::test]
-async fn a_cron_keeps_its_time_when_the_clock_is_right() {
+async fn cron_keeps_its_time_after_a_small_clock_step() {
     let t = ticking(Crons::new().interval("tick", 10 * MINUTE, tick, ()));
     let right_ms = t.runtime().await.now_ms();
     assert_eq!(t.run_due().await.unwrap(), 1);
@@ -60,7 +60,7 @@ async fn a_cron_keeps_its_time_when_the_clock_is_right() {
     assert_eq!(
         t.run_due().await.unwrap(),
         0,
-        "a second back is no run more"
+        "a clock set back by a second runs nothing again"
     );
     t.clock().set_ms(right_ms);
     t.advance(10 * MINUTE);
@@ -68,7 +68,7 @@ async fn a_cron_keeps_its_time_when_the_clock_is_right() {
 }
 
 #[tokio::test]
-async fn a_delay_that_began_in_the_future_begins_when_the_clock_is_right() {
+async fn delay_that_began_in_the_future_restarts() {
     let t = backend();
     let right_ms = t.runtime().await.now_ms();
     t.advance(48 * HOUR);
@@ -82,7 +82,7 @@ async fn a_delay_that_began_in_the_future_begins_when_the_clock_is_right() {
 }
 
 #[tokio::test]
-async fn a_function_scheduled_for_a_time_waits_for_that_time() {
+async fn function_scheduled_for_a_time_waits_for_that_time() {
     let t = backend();
     let right_ms = t.runtime().await.now_ms();
     let at_ms = right_ms + 49.0 * HOUR.as_secs_f64() * 1e3;
@@ -97,13 +97,13 @@ async fn a_function_scheduled_for_a_time_waits_for_that_time() {
     assert_eq!(t.run_due().await.unwrap(), 1);
 }
 
-/// Lets the scheduler look at the clock again.
-async fn let_it_look() {
+/// Waits until the scheduler has looked at the clock again.
+async fn poll_clock() {
     tokio::time::sleep(MINUTE + Duration::from_secs(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_scheduler_notices_a_corrected_clock_while_it_runs_and_when_it_starts() {
+async fn scheduler_notices_a_corrected_clock() {
     for starts_first in [true, false] {
         let t = backend();
         let runtime = t.runtime().await.clone();
@@ -116,11 +116,11 @@ async fn the_scheduler_notices_a_corrected_clock_while_it_runs_and_when_it_start
             t.clock().set_ms(right_ms);
         }
         let waiting = async {
-            let_it_look().await;
+            poll_clock().await;
             t.clock().set_ms(right_ms);
-            let_it_look().await;
+            poll_clock().await;
             t.advance(MINUTE);
-            let_it_look().await;
+            poll_clock().await;
         };
         tokio::select! {
             () = runtime.run_modules(CancellationToken::new()) => {}
@@ -135,7 +135,7 @@ async fn the_scheduler_notices_a_corrected_clock_while_it_runs_and_when_it_start
 }
 
 #[tokio::test]
-async fn a_result_that_has_seen_a_later_time_is_not_reused_when_the_clock_goes_back() {
+async fn cached_result_from_a_later_time_is_not_reused() {
     async fn now(ctx: &mut QueryCtx, (): ()) -> Result<f64> {
         ctx.now()
     }

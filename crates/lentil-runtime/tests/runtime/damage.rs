@@ -1,4 +1,6 @@
-//! Damaged documents. A live query that read one was once retried for ever, with all others of its client.
+//! Damaged documents.
+//!
+//! A live query that read one was once retried without end, and so were all other queries of its client.
 
 use std::fs;
 use std::path::Path;
@@ -56,7 +58,7 @@ fn list_of(owner: &str) -> (FunctionPath, Object) {
 }
 
 #[tokio::test]
-async fn a_damaged_document_fails_only_the_calls_that_read_it() {
+async fn damaged_document_fails_only_the_calls_that_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let (runtime, _) = open(folder.path()).await;
     for owner in ["bob", "ada"] {
@@ -100,7 +102,7 @@ async fn a_damaged_document_fails_only_the_calls_that_read_it() {
 }
 
 #[tokio::test]
-async fn a_damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
+async fn damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
     let folder = tempfile::tempdir().unwrap();
     let (runtime, system) = open(folder.path()).await;
     system.declare_crons(&runtime, 0.0).await.unwrap();

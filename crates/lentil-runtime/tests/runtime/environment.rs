@@ -55,7 +55,7 @@ async fn read(t: &TestBackend, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_process_wins_over_what_is_stored_and_that_over_what_is_generated() {
+async fn process_variable_wins_over_stored_and_stored_over_generated() {
     let t = reading();
     let runtime = t.runtime().await;
     assert_eq!(read(&t, "API_KEY").await, Value::from("generated"));
@@ -75,7 +75,7 @@ async fn the_process_wins_over_what_is_stored_and_that_over_what_is_generated() 
 }
 
 #[tokio::test]
-async fn a_stored_secret_opens_and_an_empty_one_does_not() {
+async fn stored_secret_is_accepted_and_an_empty_one_is_not() {
     let t = reading();
     let matches = async |key: &'static [u8]| {
         t.action(async |ctx| Ok(ctx.secret("API_KEY").await?.matches(key)))
@@ -94,7 +94,7 @@ async fn a_stored_secret_opens_and_an_empty_one_does_not() {
 }
 
 #[tokio::test]
-async fn a_live_query_that_read_a_variable_runs_again_when_it_changes() {
+async fn live_query_runs_again_when_a_variable_changes() {
     let t = reading();
     let runtime = t.runtime().await;
     let mut client = runtime.subscriber(Identity::Anonymous);
@@ -121,7 +121,7 @@ async fn a_live_query_that_read_a_variable_runs_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_is_refused_as_a_whole() {
+async fn invalid_changes_are_rejected_as_a_whole() {
     let t = reading();
     let runtime = t.runtime().await;
     let bad = |name: &str| [change("GOOD", Some("1")), change(name, Some("1"))].concat();
@@ -159,7 +159,7 @@ async fn a_change_that_cannot_be_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn the_servers_origin_is_built_in() {
+async fn origin_is_a_built_in_variable() {
     let t = reading();
     for name in ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"] {
         assert_eq!(read(&t, name).await, Value::from("http://127.0.0.1:3210"));
@@ -169,7 +169,7 @@ async fn the_servers_origin_is_built_in() {
 }
 
 #[tokio::test]
-async fn no_function_reads_or_writes_the_systems_tables() {
+async fn functions_cannot_access_system_tables() {
     let t = reading();
     environment::change(t.runtime().await, &change("A", Some("1")))
         .await

@@ -1,6 +1,7 @@
 //! What functions can rely on, tested from the outside: on the store in memory, and where stores matter on SQLite.
 
 mod actions;
+mod blobs;
 mod cache;
 mod canceling;
 mod clocks;
@@ -8,6 +9,7 @@ mod compile_fail;
 mod conflicts;
 mod contexts;
 mod counting;
+mod crons;
 mod damage;
 mod environment;
 mod failures;

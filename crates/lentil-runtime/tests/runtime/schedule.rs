@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fixture::*;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 #[derive(Args, Clone)]
 struct Later {
@@ -22,7 +22,7 @@ struct Later {
     fails: bool,
 }
 
-/// Schedules a task to be added in a minute; and then perhaps fails.
+/// Schedules the addition of a task in a minute, and fails if it is told to.
 async fn add_later(ctx: &mut MutationCtx, args: Later) -> Result<String> {
     let id = ctx
         .scheduler
@@ -36,13 +36,13 @@ async fn add_later(ctx: &mut MutationCtx, args: Later) -> Result<String> {
         )
         .await?;
     if args.fails {
-        Err(Error::msg("after all, no"))
+        Err(Error::msg("it fails after it has scheduled"))
     } else {
         Ok(id.to_string())
     }
 }
 
-/// Schedules through a nested mutation that fails, and handles that.
+/// Schedules through a nested mutation that fails, and handles the error.
 async fn add_through(ctx: &mut MutationCtx, args: Later) -> Result<()> {
     let nested = ctx
         .run_mutation(
@@ -66,17 +66,17 @@ async fn add_through(ctx: &mut MutationCtx, args: Later) -> Result<()> {
 }
 
 #[derive(Args, Clone)]
-struct Job {
+struct OneCall {
     id: Id<ScheduledFunction>,
 }
 
-async fn cancel(ctx: &mut MutationCtx, args: Job) -> Result<()> {
+async fn cancel(ctx: &mut MutationCtx, args: OneCall) -> Result<()> {
     ctx.scheduler.cancel(&args.id).await
 }
 
 async fn act(ctx: &ActionCtx, args: Add) -> Result<()> {
     ctx.scheduler.run_after(Duration::ZERO, add, args).await?;
-    Err(Error::msg("what was scheduled before stays"))
+    Err(Error::msg("the function scheduled before this error runs"))
 }
 
 async fn act_later(ctx: &mut MutationCtx, args: Add) -> Result<()> {
@@ -87,7 +87,7 @@ async fn far(ctx: &mut MutationCtx, args: Add) -> Result<()> {
     ctx.scheduler.run_at(f64::MAX, add, args).await.map(drop)
 }
 
-async fn stray(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
+pub(crate) async fn stray(_ctx: &mut MutationCtx, (): ()) -> Result<()> {
     Ok(())
 }
 
@@ -107,7 +107,7 @@ async fn too_many(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     Ok(())
 }
 
-fn scheduling() -> TestBackend {
+pub(crate) fn scheduling() -> TestBackend {
     backend().functions(all())
 }
 
@@ -135,12 +135,12 @@ async fn ranks_of(t: &TestBackend) -> Vec<f64> {
     ranks(&t.documents::<Task>().await.unwrap())
 }
 
-async fn prune_jobs(t: &TestBackend) -> Result<usize> {
+async fn prune_calls(t: &TestBackend) -> Result<usize> {
     let runtime = t.runtime().await;
     scheduler::prune(runtime, runtime.now_ms()).await
 }
 
-/// What became of each scheduled function, the oldest first.
+/// The state of each scheduled function, the oldest first.
 async fn states(t: &TestBackend) -> Vec<String> {
     let scheduled = t
         .query(async |ctx| {
@@ -152,8 +152,8 @@ async fn states(t: &TestBackend) -> Vec<String> {
         })
         .await
         .unwrap();
-    let kind = |job: Doc<ScheduledFunction>| {
-        job.state
+    let kind = |call: Doc<ScheduledFunction>| {
+        call.state
             .clone()
             .into_value()
             .as_object()?
@@ -165,7 +165,7 @@ async fn states(t: &TestBackend) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_scheduled_mutation_runs_when_its_time_has_come_and_once() {
+async fn scheduled_mutation_runs_once_when_it_is_due() {
     for t in [scheduling(), scheduling().on_sqlite()] {
         t.call("later:add", later(1.0, false)).await.unwrap();
         assert_eq!(t.run_due().await.unwrap(), 0);
@@ -178,7 +178,7 @@ async fn a_scheduled_mutation_runs_when_its_time_has_come_and_once() {
 }
 
 #[tokio::test]
-async fn what_a_failed_mutation_scheduled_does_not_run() {
+async fn failed_mutation_schedules_nothing() {
     let t = scheduling();
     assert!(t.call("later:add", later(1.0, true)).await.is_err());
     t.call("later:through", later(2.0, false)).await.unwrap();
@@ -188,7 +188,7 @@ async fn what_a_failed_mutation_scheduled_does_not_run() {
 }
 
 #[tokio::test]
-async fn a_scheduled_function_is_seen_by_the_mutation_that_schedules_it() {
+async fn mutation_reads_the_document_of_the_function_that_it_schedules() {
     let t = scheduling();
     let seen = t.mutation(async |ctx| {
         let id = ctx
@@ -228,7 +228,7 @@ async fn a_scheduled_function_is_seen_by_the_mutation_that_schedules_it() {
 }
 
 #[tokio::test]
-async fn what_is_canceled_does_not_run() {
+async fn canceled_function_does_not_run() {
     let t = scheduling();
     let id = t.call("later:add", later(1.0, false)).await.unwrap();
     let id = Object::from([("id", id.as_str().unwrap())]);
@@ -240,7 +240,7 @@ async fn what_is_canceled_does_not_run() {
 }
 
 #[tokio::test]
-async fn an_action_runs_once_and_its_failure_is_recorded_while_its_orders_stay() {
+async fn failed_action_is_recorded_and_the_functions_that_it_scheduled_run() {
     let t = scheduling();
     t.call(
         "later:actLater",
@@ -259,7 +259,7 @@ async fn an_action_runs_once_and_its_failure_is_recorded_while_its_orders_stay()
 }
 
 #[tokio::test]
-async fn a_mutation_that_fails_when_it_runs_has_written_nothing_and_is_recorded() {
+async fn failed_scheduled_mutation_is_recorded_and_writes_nothing() {
     async fn fail_later(ctx: &mut MutationCtx, args: Add) -> Result<()> {
         ctx.scheduler
             .run_after(Duration::ZERO, fail, args)
@@ -281,12 +281,12 @@ async fn a_mutation_that_fails_when_it_runs_has_written_nothing_and_is_recorded(
     assert!(ranks_of(&t).await.is_empty());
     assert_eq!(states(&t).await, ["failed"]);
     t.advance(Duration::from_secs(8 * 24 * 60 * 60));
-    assert_eq!(prune_jobs(&t).await.unwrap(), 1);
+    assert_eq!(prune_calls(&t).await.unwrap(), 1);
     assert!(states(&t).await.is_empty());
 }
 
 #[tokio::test]
-async fn what_cannot_be_scheduled_is_refused() {
+async fn invalid_times_and_too_many_calls_are_rejected() {
     async fn unregistered(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         ctx.scheduler.run_after(MINUTE, stray, ()).await.map(drop)
     }
@@ -339,122 +339,11 @@ async fn many_scheduled_functions_with_large_arguments_run() {
     // Each schedules a task whose document is too large, and fails itself.
     assert_eq!(t.run_due().await.unwrap(), 80);
     t.advance(Duration::from_secs(8 * 24 * 60 * 60));
-    assert_eq!(prune_jobs(&t).await.unwrap(), 80);
-}
-
-#[tokio::test]
-async fn a_cron_runs_again_and_again_and_skips_what_was_missed() {
-    async fn tick(ctx: &mut MutationCtx, (): ()) -> Result<()> {
-        let rank = ctx.now()?;
-        add(
-            ctx,
-            Add {
-                owner: "cron".into(),
-                rank,
-            },
-        )
-        .await
-    }
-    let crons = || Crons::new().interval("tick", 10 * MINUTE, tick, ());
-    let t = scheduling()
-        .functions(Functions::in_module("cron").internal_mutation("tick", tick))
-        .crons(crons());
-    assert_eq!(
-        t.run_due().await.unwrap(),
-        1,
-        "it runs when it is first declared"
-    );
-    t.advance(9 * MINUTE);
-    assert_eq!(t.run_due().await.unwrap(), 0);
-    t.advance(MINUTE);
-    assert_eq!(t.run_due().await.unwrap(), 1);
-    t.advance(35 * MINUTE);
-    assert_eq!(
-        t.run_due().await.unwrap(),
-        1,
-        "those that were missed are one run"
-    );
-    t.advance(5 * MINUTE);
-    assert_eq!(
-        t.run_due().await.unwrap(),
-        1,
-        "and the next is when it always would have been"
-    );
-}
-
-#[tokio::test]
-async fn crons_are_planned_from_the_start_of_the_test_on() {
-    let args = |rank| Add {
-        owner: "cron".into(),
-        rank,
-    };
-    let t = scheduling().crons(
-        Crons::new()
-            .cron("daily", "0 9 * * *", "UTC", add, args(9.0))
-            .interval("often", 20 * MINUTE, add, args(20.0)),
-    );
-    // The test begins at midnight, before the backend is first used.
-    t.advance(8 * 60 * MINUTE + 59 * MINUTE);
-    assert_eq!(t.run_due().await.unwrap(), 1);
-    t.advance(MINUTE);
-    assert_eq!(t.run_due().await.unwrap(), 2);
-    assert_eq!(
-        ranks(&t.documents::<Task>().await.unwrap()),
-        [20.0, 9.0, 20.0]
-    );
-}
-
-#[tokio::test]
-async fn a_cron_that_makes_no_sense_does_not_start() {
-    let open = |crons: Crons| {
-        let application = lentil::Application::new(schema()).functions(functions());
-        System::new(&application, crons)
-            .err()
-            .map(|error| error.to_string())
-    };
-    let args = || Add {
-        owner: "ada".into(),
-        rank: 1.0,
-    };
-    assert_eq!(open(Crons::new().interval("a", MINUTE, add, args())), None);
-    for (crons, expected) in [
-        (
-            Crons::new().interval("a", MINUTE, stray, ()),
-            "is not registered",
-        ),
-        (
-            Crons::new().interval("a", Duration::ZERO, add, args()),
-            "at least 1s",
-        ),
-        (
-            Crons::new().cron("a", "* * *", "UTC", add, args()),
-            "five fields",
-        ),
-        (
-            Crons::new().cron("a", "0 9 * * *", "Mars", add, args()),
-            "time zone",
-        ),
-        (
-            Crons::new().cron("a", "0 0 30 2 *", "UTC", add, args()),
-            "`0 0 30 2 *` never occurs",
-        ),
-        (
-            Crons::new()
-                .interval("a", MINUTE, add, args())
-                .interval("a", MINUTE, add, args()),
-            "two crons have this name",
-        ),
-    ] {
-        let said = open(crons).unwrap();
-        assert!(
-            said.contains(expected) && said.contains("the cron \"a\""),
-            "{said}"
-        );
-    }
+    assert_eq!(prune_calls(&t).await.unwrap(), 80);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_scheduler_runs_what_is_due_also_what_a_server_before_it_has_left() {
+async fn scheduler_runs_due_functions_also_those_of_an_earlier_start() {
     let folder = tempfile::tempdir().unwrap();
     let start = async || {
         let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap());

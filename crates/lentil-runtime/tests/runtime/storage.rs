@@ -1,17 +1,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
 use lentil::{
-    ActionCtx, Args, Body, Code, Document, Error, Functions, HttpRequest, HttpRouter, Id, Method,
+    ActionCtx, Args, Code, Document, Error, Functions, HttpRequest, HttpRouter, Id, Method,
     MutationCtx, QueryCtx, Request, Response, Result, Schema, StatusCode, StoredFile,
 };
-use lentil_runtime::http::BodyError;
-use lentil_runtime::{ContentHash, FileStore, StoreFileError, UploadTokenError};
-use lentil_system::files;
+use lentil_runtime::UploadTokenError;
 use lentil_testing::{TestBackend, TestResponse};
 
-/// Something with a picture.
+/// A document that names a file.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[table("apps")]
 struct App {
@@ -33,14 +30,14 @@ async fn delete(ctx: &mut MutationCtx, args: Which) -> Result<()> {
 
 async fn delete_and_fail(ctx: &mut MutationCtx, args: Which) -> Result<()> {
     ctx.storage.delete(&args.id).await?;
-    Err(Error::msg("changed its mind"))
+    Err(Error::msg("it fails after the deletion"))
 }
 
 async fn store(ctx: &ActionCtx, _: ()) -> Result<Id<StoredFile>> {
     ctx.storage.store("from an action", None).await
 }
 
-fn backend() -> TestBackend {
+pub(crate) fn backend() -> TestBackend {
     let functions = Functions::in_module("files")
         .query("url", url)
         .mutation("delete", delete)
@@ -49,13 +46,13 @@ fn backend() -> TestBackend {
     TestBackend::new(Schema::new().table::<App>()).functions(functions)
 }
 
-async fn stored(t: &TestBackend, bytes: &'static str) -> Id<StoredFile> {
+pub(crate) async fn stored(t: &TestBackend, bytes: &'static str) -> Id<StoredFile> {
     t.action(async |ctx| ctx.storage.store(bytes, Some("text/plain")).await)
         .await
         .unwrap()
 }
 
-async fn read(t: &TestBackend, id: Id<StoredFile>) -> Option<Bytes> {
+pub(crate) async fn read(t: &TestBackend, id: Id<StoredFile>) -> Option<Bytes> {
     let read = t.action(async |ctx| match ctx.storage.get(&id).await? {
         Some(file) => Ok(Some(file.bytes().await?)),
         None => Ok(None),
@@ -63,22 +60,22 @@ async fn read(t: &TestBackend, id: Id<StoredFile>) -> Option<Bytes> {
     read.await.unwrap()
 }
 
-/// Contents are removed after the answer: lets that happen.
-async fn until_there_are(t: &TestBackend, contents: usize) {
+/// Waits until this many blobs are left. Blobs are removed after the mutation has returned.
+pub(crate) async fn wait_for_blobs(t: &TestBackend, blobs: usize) {
     for _ in 0..10_000 {
-        if t.files().hashes().len() == contents {
+        if t.files().hashes().len() == blobs {
             return;
         }
         tokio::task::yield_now().await;
     }
     panic!(
-        "there are {} contents, and not {contents}",
+        "there are {} blobs, expected {blobs}",
         t.files().hashes().len()
     );
 }
 
 #[tokio::test]
-async fn a_file_is_stored_told_of_read_and_deleted() {
+async fn file_is_stored_read_and_deleted() {
     let t = backend();
     let id = stored(&t, "hello").await;
     let (url, metadata, file) = t
@@ -119,7 +116,7 @@ async fn a_file_is_stored_told_of_read_and_deleted() {
             .unwrap(),
         None
     );
-    until_there_are(&t, 0).await;
+    wait_for_blobs(&t, 0).await;
     let again = t
         .mutation(async |ctx| ctx.storage.delete(&id).await)
         .await
@@ -134,7 +131,7 @@ async fn a_file_is_stored_told_of_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn it_works_on_a_disk_too() {
+async fn files_are_stored_on_disk() {
     let t = backend().on_sqlite();
     let id = stored(&t, "on a disk").await;
     assert_eq!(read(&t, id).await.unwrap(), "on a disk");
@@ -145,7 +142,7 @@ async fn it_works_on_a_disk_too() {
 }
 
 #[tokio::test]
-async fn files_are_listed_and_no_function_writes_their_table() {
+async fn functions_list_files_and_cannot_write_their_table() {
     let t = backend();
     let first = stored(&t, "one").await;
     stored(&t, "two").await;
@@ -182,7 +179,7 @@ async fn files_are_listed_and_no_function_writes_their_table() {
 }
 
 #[tokio::test]
-async fn an_id_of_a_file_is_a_field_and_an_id_of_another_table_is_no_file() {
+async fn file_id_is_a_field_and_ids_of_other_tables_are_rejected() {
     let t = backend();
     let id = stored(&t, "picture").await;
     let app = t
@@ -227,7 +224,7 @@ async fn an_id_of_a_file_is_a_field_and_an_id_of_another_table_is_no_file() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_is_rolled_back_deletes_nothing() {
+async fn rolled_back_deletion_keeps_the_file() {
     let t = backend();
     let id = stored(&t, "kept").await;
     let failed = t.mutation(async |ctx| {
@@ -235,12 +232,12 @@ async fn a_deletion_that_is_rolled_back_deletes_nothing() {
         assert_eq!(
             ctx.storage.get_url(&id).await?,
             None,
-            "its own reads see it"
+            "the mutation reads its own deletion"
         );
-        Err::<(), _>(Error::msg("changed its mind"))
+        Err::<(), _>(Error::msg("it fails after the deletion"))
     });
     assert!(failed.await.is_err());
-    // The nested mutation fails, and the one around it goes on.
+    // The nested mutation fails, and its caller continues.
     let caught = t.mutation(async |ctx| {
         assert!(
             ctx.run_mutation(delete_and_fail, Which { id })
@@ -257,125 +254,7 @@ async fn a_deletion_that_is_rolled_back_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn a_content_is_kept_while_any_document_names_it() {
-    let t = backend();
-    let (first, second) = (stored(&t, "the same").await, stored(&t, "the same").await);
-    assert_ne!(first, second);
-    assert_eq!(t.files().hashes().len(), 1);
-    t.action(async |ctx| ctx.storage.delete(&first).await)
-        .await
-        .unwrap();
-    for _ in 0..1_000 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(read(&t, second).await.unwrap(), "the same");
-    t.action(async |ctx| ctx.storage.delete(&second).await)
-        .await
-        .unwrap();
-    until_there_are(&t, 0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_content_that_is_stored_while_it_is_deleted_is_there() {
-    let t = backend();
-    let runtime = t.runtime().await.clone();
-    let tasks: Vec<_> = (0..8)
-        .map(|_| {
-            let runtime = runtime.clone();
-            tokio::spawn(async move {
-                for _ in 0..50 {
-                    let id = runtime
-                        .files()
-                        .store(Body::from("contended"), None, None)
-                        .await
-                        .unwrap();
-                    let text = id.to_string();
-                    let call = async |path: &str| {
-                        let args = lentil::Object::from([("id", text.as_str())]);
-                        let identity = lentil_runtime::Identity::Anonymous;
-                        let path = lentil_runtime::FunctionPath::parse(path).unwrap();
-                        let call = lentil_runtime::FunctionCall::new(path, args, identity);
-                        runtime.call(call, None).await.result.unwrap()
-                    };
-                    let url = call("files:url").await;
-                    let url_id = url.as_str().unwrap().rsplit('/').next().unwrap();
-                    let file = runtime
-                        .files()
-                        .find(url_id.parse().unwrap())
-                        .await
-                        .unwrap()
-                        .unwrap();
-                    let body = runtime
-                        .files()
-                        .read(&file, 0..file.size)
-                        .await
-                        .expect("its content is there");
-                    assert_eq!(body.bytes().await.unwrap(), "contended");
-                    call("files:delete").await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    while !t.files().hashes().is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-#[tokio::test]
-async fn what_a_crash_has_left_is_swept_and_nothing_else() {
-    let t = backend();
-    let id = stored(&t, "named").await;
-    t.files().insert_orphan(ContentHash([1; 32]));
-    t.files().insert_orphan(ContentHash([2; 32]));
-    assert_eq!(files::sweep(t.runtime().await).await.unwrap(), 2);
-    assert_eq!(read(&t, id).await.unwrap(), "named");
-    assert_eq!(files::sweep(t.runtime().await).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn a_body_that_breaks_off_or_is_another_than_announced_leaves_nothing() {
-    let t = backend();
-    let runtime = t.runtime().await;
-    let broken = stream::iter([
-        Ok(Bytes::from_static(b"half")),
-        Err(BodyError::Incomplete("gone".into())),
-    ]);
-    let refused = runtime
-        .files()
-        .store(Body::from_stream(broken), None, None)
-        .await
-        .unwrap_err();
-    assert!(matches!(
-        refused,
-        StoreFileError::Body(BodyError::Incomplete(_))
-    ));
-    let refused = runtime
-        .files()
-        .store(Body::from("x"), None, Some(ContentHash([0; 32])))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, StoreFileError::Sha256Mismatch { .. }),
-        "{refused}"
-    );
-    assert!(t.files().hashes().is_empty());
-    let none = t
-        .query(async |ctx| ctx.db.system.query(StoredFile::all()).count().await)
-        .await
-        .unwrap();
-    assert_eq!(none, 0);
-    let refused = t
-        .action(async |ctx| ctx.storage.store("x", Some("text/\nplain")).await)
-        .await
-        .unwrap_err();
-    assert_eq!(refused.code(), Code::BadRequest);
-}
-
-#[tokio::test]
-async fn an_upload_url_is_good_for_an_hour() {
+async fn upload_url_is_valid_for_an_hour() {
     let t = backend();
     let url = t
         .mutation(async |ctx| ctx.storage.generate_upload_url().await)
@@ -415,7 +294,7 @@ async fn an_upload_url_is_good_for_an_hour() {
 }
 
 #[tokio::test]
-async fn a_cached_url_goes_with_its_file() {
+async fn cached_url_is_invalidated_by_the_deletion_of_its_file() {
     let t = backend();
     let id = t.call("files:store", lentil::Object::new()).await.unwrap();
     let args = || lentil::Object::from([("id", id.as_str().unwrap())]);
@@ -431,60 +310,6 @@ async fn a_cached_url_goes_with_its_file() {
         t.call("files:url", args()).await.unwrap(),
         lentil::Value::Null
     );
-}
-
-#[tokio::test]
-async fn many_chunks_come_out_as_they_went_in() {
-    for t in [backend(), backend().on_sqlite()] {
-        let chunks: Vec<_> = (0..300_u32)
-            .map(|at| Bytes::from(vec![at as u8; (at * 37 % 9_000) as usize]))
-            .collect();
-        let whole = chunks.concat();
-        let body = Body::from_stream(stream::iter(chunks.into_iter().map(Ok)));
-        let id = t
-            .runtime()
-            .await
-            .files()
-            .store(body, None, None)
-            .await
-            .unwrap();
-        assert_eq!(read(&t, id).await.unwrap(), whole);
-        let file = t
-            .query(async |ctx| ctx.storage.get_metadata(&id).await)
-            .await
-            .unwrap()
-            .unwrap();
-        let file = t
-            .runtime()
-            .await
-            .files()
-            .find(file.storage_id.parse().unwrap())
-            .await
-            .unwrap()
-            .unwrap();
-        for range in [0..0, 0..1, 65_535..65_537, 262_143..262_145, 5_000..600_000] {
-            let body = t
-                .runtime()
-                .await
-                .files()
-                .read(&file, range.clone())
-                .await
-                .unwrap();
-            assert_eq!(
-                body.bytes().await.unwrap(),
-                whole[range.start as usize..range.end as usize]
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_store_in_memory_lists_what_it_has() {
-    use futures_util::StreamExt;
-    let t = backend();
-    stored(&t, "listed").await;
-    let listed: Vec<_> = t.files().list().collect().await;
-    assert_eq!(listed.len(), 1);
 }
 
 async fn get_file(ctx: &ActionCtx, request: Request) -> Result<Response> {
