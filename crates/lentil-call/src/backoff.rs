@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-/// Exponential back-off: pauses between attempts, each twice as long as the one before, up to a maximum.
+/// Exponential back-off: pauses between attempts, each twice as long as the one before, up to a
+/// maximum.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     next: Duration,
@@ -20,7 +21,8 @@ impl Backoff {
         pause
     }
 
-    /// Returns a random part of the next pause, so that callers that failed together do not retry together.
+    /// Returns a random part of the next pause, so that callers that failed together do not retry
+    /// together.
     ///
     /// `random` is a number in `[0, 1)`.
     pub fn next_pause_with_jitter(&mut self, random: f64) -> Duration {

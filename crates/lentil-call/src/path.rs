@@ -29,6 +29,14 @@ const MAX_PART_BYTES: usize = 64;
 const MAX_PATH_BYTES: usize = 1_024;
 
 impl FunctionPath {
+    /// The beginning of the paths of the system's functions.
+    pub const SYSTEM_PREFIX: &str = "_system/";
+
+    /// Returns whether the function belongs to the system.
+    pub fn is_system(&self) -> bool {
+        self.0.starts_with(FunctionPath::SYSTEM_PREFIX)
+    }
+
     /// Parses any accepted spelling.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use parking_lot::Mutex;
 /// The number of sentences that are remembered; then the set starts empty again.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// The unreadable documents that background work has skipped. Each is logged once, not by every scan.
+/// The unreadable documents that background work has skipped. Each is logged once, not by every
+/// scan.
 #[derive(Default)]
 pub struct SkippedDocuments(Mutex<HashSet<String>>);
 

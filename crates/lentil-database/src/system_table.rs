@@ -10,8 +10,9 @@ use crate::{DatabaseReader, Decode, OpenTable, TransactionCell, TransactionGuard
 
 /// One of the system's tables within a transaction, which the handle holds until it is dropped.
 ///
-/// `get`, `first` and `take` read on behalf of a function: they count against its limits, and a document that cannot
-/// be read is an error. `get_uncounted`, `scan` and the writes are the engine's own.
+/// `get`, `first` and `take` read on behalf of a function: they count against its limits, and a
+/// document that cannot be read is an error. `get_uncounted`, `scan` and the writes are the
+/// engine's own.
 pub struct SystemTable<T> {
     transaction: TransactionGuard,
     table: Arc<OpenTable>,
@@ -57,8 +58,8 @@ impl<T: Document> SystemTable<T> {
     /// Returns the document with this id, for the function's `call`.
     ///
     /// # Errors
-    /// [`lentil_call::Code::InvalidId`] when the id is one of another table; when the store fails, a limit of reading is
-    /// passed, or the document does not fit `T`.
+    /// [`lentil_call::Code::InvalidId`] when the id is one of another table; when the store fails,
+    /// a limit of reading is passed, or the document does not fit `T`.
     pub async fn get(&mut self, call: &str, id: DocumentId) -> Result<Option<Doc<T>>> {
         let tables = &self.transaction.env().tables;
         tables.check_id(call, id, T::TABLE)?;
@@ -91,7 +92,8 @@ impl<T: Document> SystemTable<T> {
 
     /// Returns the first `limit` documents in a range that can be read.
     ///
-    /// Documents that are damaged or do not fit `T` are logged and skipped, so that the others are still served.
+    /// Documents that are damaged or do not fit `T` are logged and skipped, so that the others are
+    /// still served.
     ///
     /// # Errors
     /// When the store fails.

@@ -3,7 +3,8 @@ use lentil_schema::Table;
 use crate::context::QueryCtx;
 use crate::engine::{Engine, Function};
 
-/// The tables, functions and routes of a running application, for system functions that describe it.
+/// The tables, functions and routes of a running application, for system functions that describe
+/// it.
 pub struct ApplicationInfo(pub(crate) Engine);
 
 impl ApplicationInfo {

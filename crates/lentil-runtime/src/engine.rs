@@ -128,7 +128,7 @@ impl Engine {
 
     /// Records an execution for `npx convex logs`. The system's own functions are recorded only when they fail.
     pub(crate) fn record<T>(&self, call: &Call, ended: Ended<'_, T>) {
-        if ended.result.is_err() || !ended.identifier.starts_with("_system/") {
+        if ended.result.is_err() || !ended.identifier.starts_with(FunctionPath::SYSTEM_PREFIX) {
             let executions = &self.0.executions;
             executions.record(self.now_ms(), call.executed(), ended);
         }
@@ -354,7 +354,7 @@ impl Registry {
             _ => {
                 let public = if is_public_caller { "public " } else { "" };
                 let mut message = format!("Could not find {public}function for '{path}'");
-                if !is_public_caller && path.as_str().starts_with("_system/") {
+                if !is_public_caller && path.is_system() {
                     message.push_str(": this server does not have that part of Convex's system");
                 }
                 Err(Error::new(Code::FunctionNotFound, message).into_rejected_call())

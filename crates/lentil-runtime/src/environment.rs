@@ -1,6 +1,7 @@
 //! Reading environment variables.
 //!
-//! The process's own variables come first, then the built-in ones, the stored ones, and the generated secrets.
+//! The process's own variables come first, then the built-in ones, the stored ones, and the
+//! generated secrets.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -207,7 +207,7 @@ impl Functions {
     /// Returns every function, in the order of their paths.
     pub(crate) fn list(&self) -> Result<Vec<Function>, FunctionsError> {
         let functions = self.named()?;
-        let is_reserved = |function: &&Function| function.path.as_str().starts_with("_system/");
+        let is_reserved = |function: &&Function| function.path.is_system();
         match functions.iter().find(is_reserved) {
             Some(reserved) => Err(FunctionsError::Reserved(reserved.path.clone())),
             None => Ok(functions),

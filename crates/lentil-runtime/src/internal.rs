@@ -8,7 +8,8 @@ use lentil_database::{Journal, ReadBudget, Transaction, TransactionCell};
 use crate::engine::{Call, Engine};
 use crate::run::{published_snapshot, transact};
 
-/// Runs `attempt` in a mutation's transaction, again after each conflict. What it wrote is durable when this returns.
+/// Runs `attempt` in a mutation's transaction, again after each conflict. Its writes are
+/// durable when this returns.
 ///
 /// The log names the mutation by `name`.
 pub(crate) async fn write<R, F>(

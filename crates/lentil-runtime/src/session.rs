@@ -19,8 +19,8 @@ pub struct SessionResult {
 
 /// A mutation's place in a client's session.
 ///
-/// A client that lost its connection sends the request again. The mutation then does not run a second time; its
-/// recorded result is returned.
+/// A client that lost its connection sends the request again. The mutation then does not run a
+/// second time; its recorded result is returned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionRequest {
     /// The client's session, named by the client.

@@ -1,4 +1,5 @@
-//! The system's own tables. Functions of an application do not write them; they read two of them with `ctx.db.system`.
+//! The system's own tables. Functions of an application do not write them; they read two of them
+//! with `ctx.db.system`.
 
 use lentil_schema::{Document, Schema, Table};
 

@@ -29,8 +29,8 @@ pub(crate) fn time_until(next_ms: Option<f64>, now_ms: f64) -> Duration {
 
 /// Deletes old records every hour until `stop`. `prune` gets the time now.
 ///
-/// The first hour is left for setting a clock that is wrong at boot. A clock that jumps ahead does not make records
-/// old: the time advances by the hours that have passed.
+/// The first hour is left for setting a clock that is wrong at boot. A clock that jumps ahead does
+/// not make records old: the time advances by the hours that have passed.
 pub(crate) async fn prune_hourly<F: Future<Output = Result<usize>>>(
     runtime: &Runtime,
     stop: &CancellationToken,

@@ -126,7 +126,8 @@ fn is_declared(ctx: &QueryCtx, name: &str) -> bool {
         .any(|table| table.name() == name)
 }
 
-/// Returns no imports. The command line asks before it starts an import, which then fails with advice.
+/// Returns no imports. The command line asks before it starts an import, which then fails with
+/// advice.
 async fn imports(_: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
     Ok(Vec::new())
 }
@@ -140,7 +141,7 @@ async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
     let application = ApplicationInfo::of(ctx);
     let functions: BTreeMap<_, _> = application
         .functions()
-        .filter(|function| !function.path().as_str().starts_with("_system/"))
+        .filter(|function| !function.path().is_system())
         .map(|function| (function.path().clone(), function))
         .collect();
     let mut spec = Vec::new();

@@ -88,7 +88,8 @@ impl CronSchedule {
         }
     }
 
-    /// Returns the next time after now of a cron that was due at `due_ms`, and how many in between are skipped.
+    /// Returns the next time after now of a cron that was due at `due_ms`, and how many in between
+    /// are skipped.
     pub(crate) fn next(&self, due_ms: f64, now_ms: f64) -> (Option<f64>, usize) {
         let mut next = self.after(due_ms);
         let mut skipped = 0;

@@ -1,26 +1,26 @@
-//! The table `_cron_jobs`: the time at which each cron is due next, so that crons continue after a restart.
+//! The table `_cron_jobs`: the time at which each cron is due next, so that crons continue after a
+//! restart.
 //!
-//! A cron that is due is fired: its function is scheduled, and runs as every scheduled function does. A time in the
-//! table that is more than one period from now was written by a wrong clock, and the cron is replanned.
+//! A cron that is due is fired: its function is scheduled, and runs as every scheduled function
+//! does. A time in the table that is more than one period from now was written by a wrong clock,
+//! and the cron is replanned.
 
 use async_trait::async_trait;
 use lentil_database::{DatabaseReader, SystemTable};
 use lentil_macros::{Args, Document, ValueType};
 use lentil_runtime::{
-    FunctionPath, Functions, Identity, MutationCtx, QueryCtx, Result, Runtime, ScheduledCall,
+    FunctionPath, Functions, MutationCtx, QueryCtx, Result, Runtime, ScheduledCall,
     ScheduledFunction, ScheduledState, SystemModule,
 };
 use lentil_schema::{Doc, Document as _, Id, Table};
-use lentil_store::Timestamp;
-use lentil_values::{Object, Value, ValueType as _};
+use lentil_values::{Object, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::background::{START_BACKOFF, time_until};
 use crate::cron_schedule::CronSchedule;
+use crate::live_query::LiveQuery;
 
 const MAX_CRONS: usize = 1_000;
-/// The number of the live query for the table.
-const PLANNED: u32 = 0;
 
 /// A cron of the application.
 #[derive(Clone, Debug)]
@@ -80,21 +80,13 @@ impl OpenCrons {
             tokio::time::sleep(backoff.next_pause()).await;
         }
 
-        let mut client = runtime.subscriber(Identity::Admin { acting_as: None });
-        let path = FunctionPath::parse("_system/crons:list").expect("it is a path");
-        client.add(PLANNED, path, Object::new(), None);
-        let changes = client.change_notifier();
+        let mut query = LiveQuery::new(runtime, "_system/crons:list", Object::new());
         let mut planned: Vec<Planned> = Vec::new();
         loop {
-            for (_, answer) in client.refresh(Timestamp::MIN).await.changes {
-                let read = answer
-                    .result
-                    .clone()
-                    .and_then(|value| Ok(Vec::from_value(Value::clone(&value))?));
-                match read {
-                    Ok(crons) => planned = crons,
-                    Err(error) => tracing::error!(%error, "failed to read the crons"),
-                }
+            match query.refresh().await {
+                Some(Ok(crons)) => planned = crons,
+                Some(Err(error)) => tracing::error!(%error, "failed to read the crons"),
+                None => {}
             }
             let next_ms = self.fire_planned(runtime, &planned).await;
             let next_ms = next_ms.unwrap_or_else(|error| {
@@ -102,7 +94,7 @@ impl OpenCrons {
                 None
             });
             tokio::select! {
-                () = changes.changed() => {}
+                () = query.changed() => {}
                 () = tokio::time::sleep(time_until(next_ms, runtime.now_ms())) => {}
             }
         }
@@ -218,7 +210,8 @@ struct Declare {
     crons: Vec<Planned>,
 }
 
-/// Makes the table hold exactly these crons. A cron whose schedule has not changed keeps its next time.
+/// Makes the table hold exactly these crons. A cron whose schedule has not changed keeps its next
+/// time.
 async fn declare(ctx: &mut MutationCtx, args: Declare) -> Result<()> {
     let mut table = SystemTable::<CronDocument>::of(&ctx.db)?;
     let mut added = args.crons;
@@ -278,7 +271,8 @@ struct Fire {
     args: Value,
 }
 
-/// Schedules a cron's function if it is due and its last execution has ended, and returns whether it did.
+/// Schedules a cron's function if it is due and its last execution has ended, and returns whether
+/// it did.
 async fn fire(ctx: &mut MutationCtx, args: Fire) -> Result<bool> {
     let Some(due) = due_at(&ctx.db, &args.name, args.due_time).await? else {
         return Ok(false);

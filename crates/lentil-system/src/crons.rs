@@ -11,14 +11,28 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Functions of an application that run again and again.
 ///
-/// ```ignore
-/// Crons::new()
-///     .interval("expire stale jobs", Duration::from_secs(600), jobs::expire_stale, ())
-///     .cron("nightly report", "0 3 * * *", "Europe/Berlin", reports::send, ())
+/// ```
+/// use std::time::Duration;
+///
+/// use lentil::{Crons, MutationCtx, Result};
+///
+/// async fn expire_stale_jobs(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// async fn send_report(ctx: &mut MutationCtx, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// fn crons() -> Crons {
+///     Crons::new()
+///         .interval("expire stale jobs", Duration::from_secs(600), expire_stale_jobs, ())
+///         .cron("nightly report", "0 3 * * *", "Europe/Berlin", send_report, ())
+/// }
 /// ```
 ///
-/// A cron has one execution at a time. Executions that come due while it runs are skipped, and so are all but one of
-/// those that were missed while the server was down. The log says so.
+/// A cron has one execution at a time. Executions that come due while it runs are skipped, and so
+/// are all but one of those that were missed while the server was down. The log says so.
 #[derive(Default)]
 pub struct Crons {
     declared: Vec<Declared>,
@@ -46,7 +60,8 @@ impl Crons {
         Crons::default()
     }
 
-    /// Runs a mutation or an action at an interval, for the first time when the server first starts with it.
+    /// Runs a mutation or an action at an interval, for the first time when the server first starts
+    /// with it.
     #[must_use]
     pub fn interval<A, C, F>(
         self,
@@ -69,8 +84,8 @@ impl Crons {
         self.add(name, schedule, function, args)
     }
 
-    /// Runs a mutation or an action at the times of a cron expression of five fields, in a time zone such as
-    /// `Europe/Berlin` or `UTC`.
+    /// Runs a mutation or an action at the times of a cron expression of five fields, in a time
+    /// zone such as `Europe/Berlin` or `UTC`.
     #[must_use]
     pub fn cron<A, C, F>(
         self,

@@ -23,7 +23,8 @@ impl SystemModule for Sweep {
     }
 }
 
-/// Removes the blobs that no document names, which a crash between two steps has left, and returns their number.
+/// Removes the blobs that no document names, which a crash between two steps has left, and returns
+/// their number.
 ///
 /// Files may be stored and deleted meanwhile.
 ///

@@ -1,9 +1,10 @@
 //! The parts of the system that run beside an application's functions.
 //!
-//! Each part is a [`SystemModule`](lentil_runtime::SystemModule), which the runtime opens with the application: it has
-//! functions under `_system/`, perhaps tables, and background work. The document types and the handles that functions
-//! use (`ctx.scheduler`, `ctx.storage`, `ctx.env`) belong to the runtime; what reads and writes the same tables outside
-//! of functions is here. [`System`] holds the modules of one application.
+//! Each part is a [`SystemModule`](lentil_runtime::SystemModule), which the runtime opens with the
+//! application: it has functions under `_system/`, perhaps tables, and background work. The
+//! document types and the handles that functions use (`ctx.scheduler`, `ctx.storage`, `ctx.env`)
+//! belong to the runtime; what reads and writes the same tables outside of functions is here.
+//! [`System`] holds the modules of one application.
 
 // The derives name the facade. Below it, the crate that the facade re-exports stands in.
 extern crate lentil_schema as lentil;
@@ -16,6 +17,7 @@ mod crons;
 pub mod environment;
 pub mod files;
 pub mod frontend;
+mod live_query;
 pub mod scheduler;
 pub mod sessions;
 mod system;

@@ -1,11 +1,12 @@
 //! The scheduler: it runs scheduled functions when they are due.
 //!
-//! It watches the table `_scheduled_functions` with a live query, as a client would. A crash leaves functions pending,
-//! which run at the next start, and actions in progress, which are marked as failed then.
+//! It watches the table `_scheduled_functions` with a live query, as a client would. A crash leaves
+//! functions pending, which run at the next start, and actions in progress, which are marked as
+//! failed then.
 //!
-//! The times are of the wall clock, which may have been wrong when they were written. A function that was scheduled
-//! after a delay, at a time that now lies in the future, waits for its delay from now on. A function that was scheduled
-//! for a time waits for that time.
+//! The times are of the wall clock, which may have been wrong when they were written. A function
+//! that was scheduled after a delay, at a time that now lies in the future, waits for its delay
+//! from now on. A function that was scheduled for a time waits for that time.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,16 +15,15 @@ use async_trait::async_trait;
 use lentil_database::SystemTable;
 use lentil_macros::{Args, ValueType};
 use lentil_runtime::{
-    FunctionPath, Functions, Identity, MutationCtx, QueryCtx, Result, Runtime, ScheduledCall,
-    ScheduledFunction, ScheduledState, SystemModule,
+    Functions, MutationCtx, QueryCtx, Result, Runtime, ScheduledCall, ScheduledFunction,
+    ScheduledState, SystemModule,
 };
 use lentil_schema::{Args as _, Document, Id};
-use lentil_store::Timestamp;
-use lentil_values::{Value, ValueType as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::{CLOCK_STEP_MS, POLL_INTERVAL, START_BACKOFF, prune_hourly, time_until};
+use crate::live_query::LiveQuery;
 
 /// The most calls that run at the same time.
 const MAX_ACTIVE: usize = 8;
@@ -33,9 +33,6 @@ const PREFETCH: usize = 16;
 const BATCH: usize = 64;
 /// How long the results of calls are kept.
 const RESULT_RETENTION_MS: f64 = 7.0 * 24.0 * 60.0 * 60.0 * 1e3;
-
-/// The number of the live query for pending calls.
-const PENDING: u32 = 0;
 
 /// Runs scheduled functions.
 pub(crate) struct Scheduler;
@@ -62,34 +59,27 @@ async fn run_until(runtime: &Runtime, stop: &CancellationToken) {
         () = recover(runtime) => {}
         () = stop.cancelled() => return,
     }
-    let mut client = runtime.subscriber(Identity::Admin { acting_as: None });
-    let path = FunctionPath::parse("_system/scheduler:pending").expect("it is a path");
-    client.add(PENDING, path, next_calls().into_object(), None);
-    let changes = client.change_notifier();
+    let args = next_calls().into_object();
+    let mut query = LiveQuery::new(runtime, "_system/scheduler:pending", args);
     let mut running = Running::default();
     let mut pending: Vec<Pending> = Vec::new();
     let mut last_ms = runtime.now_ms();
     loop {
         last_ms = notice_clock_step(runtime, last_ms).await;
-        let update = tokio::select! {
-            update = client.refresh(Timestamp::MIN) => update,
+        let refreshed = tokio::select! {
+            refreshed = query.refresh() => refreshed,
             () = stop.cancelled() => break,
         };
-        for (_, answer) in update.changes {
-            let read = answer
-                .result
-                .clone()
-                .and_then(|value| Ok(Vec::from_value(Value::clone(&value))?));
-            match read {
-                Ok(calls) => pending = calls,
-                Err(error) => tracing::error!(%error, "failed to read the scheduled functions"),
-            }
+        match refreshed {
+            Some(Ok(calls)) => pending = calls,
+            Some(Err(error)) => tracing::error!(%error, "failed to read the scheduled functions"),
+            None => {}
         }
 
         running.start_due(runtime, &pending);
         let sleep = running.time_to_next(&pending, runtime.now_ms());
         tokio::select! {
-            () = changes.changed() => {}
+            () = query.changed() => {}
             () = tokio::time::sleep(sleep) => {}
             Some(ended) = running.next_ended() => {
                 // The live query may still list the call, which must not start again.
@@ -135,7 +125,8 @@ impl Running {
         }
     }
 
-    /// Returns the time until the next call is due; the poll interval while no further call can start.
+    /// Returns the time until the next call is due; the poll interval while no further call can
+    /// start.
     fn time_to_next(&self, pending: &[Pending], now_ms: f64) -> Duration {
         if self.ids.len() >= MAX_ACTIVE {
             return POLL_INTERVAL;

@@ -1,4 +1,5 @@
-//! The recorded results of mutations in clients' sessions: how much they take, and when they are deleted.
+//! The recorded results of mutations in clients' sessions: how much they take, and when they are
+//! deleted.
 
 use async_trait::async_trait;
 use lentil_database::SystemTable;
@@ -16,7 +17,7 @@ const MS_PER_DAY: f64 = 24.0 * 60.0 * 60.0 * 1e3;
 /// How long a result is kept for a client that has not received it.
 const RESULT_RETENTION_MS: f64 = 14.0 * MS_PER_DAY;
 /// How long a result is kept although its session is over its budget.
-const RESULT_MIN_RETENTION_MS: f64 = MS_PER_DAY;
+const MIN_RESULT_RETENTION_MS: f64 = MS_PER_DAY;
 /// Results that one transaction deletes; other mutations wait for it.
 const PRUNE_BATCH: usize = 256;
 /// A lower bound of the bytes that one result takes.
@@ -79,7 +80,7 @@ async fn count_bytes(ctx: &mut QueryCtx, args: Bytes) -> Result<usize> {
 pub async fn prune_session(runtime: &Runtime, session_id: Uuid) -> Result<usize> {
     let args = Prune {
         session_id: Some(session_id.to_string()),
-        before_ms: runtime.now_ms() - RESULT_MIN_RETENTION_MS,
+        before_ms: runtime.now_ms() - MIN_RESULT_RETENTION_MS,
     };
     prune_all(runtime, args).await
 }

@@ -50,8 +50,8 @@ impl System {
         self.crons.declare(runtime, now_ms).await
     }
 
-    /// Runs the scheduled functions and crons that are due, one after another, until none is due, and returns how many
-    /// functions ran. For tests, which move time by hand.
+    /// Runs the scheduled functions and crons that are due, one after another, until none is due,
+    /// and returns how many functions ran. For tests, which move time by hand.
     ///
     /// # Errors
     /// When the store fails.

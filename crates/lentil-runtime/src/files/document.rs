@@ -6,8 +6,9 @@ use lentil_values::{DecodeError, Nullable, Object, Validator, Value, ValueType, 
 
 /// A file's document, in the system's table `_storage`.
 ///
-/// Documents of the application name it with a field of the type `Id<StoredFile>`, `v.id("_storage")`. Functions read
-/// it with `ctx.db.system`, and store and delete files with `ctx.storage`.
+/// Documents of the application name it with a field of the type `Id<StoredFile>`,
+/// `v.id("_storage")`. Functions read it with `ctx.db.system`, and store and delete files with
+/// `ctx.storage`.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[system]
 #[table("_storage")]

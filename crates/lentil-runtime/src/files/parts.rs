@@ -16,8 +16,8 @@ pub(crate) struct FileParts {
 
 /// Locks blobs while they are stored or removed.
 ///
-/// Without it, a blob could be removed while a document that names it is being written. Blobs whose hashes begin with
-/// the same byte share a lock.
+/// Without it, a blob could be removed while a document that names it is being written. Blobs whose
+/// hashes begin with the same byte share a lock.
 pub(crate) struct BlobLocks(Vec<Mutex<()>>);
 
 impl Default for BlobLocks {

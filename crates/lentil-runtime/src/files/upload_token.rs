@@ -1,25 +1,26 @@
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
 
-/// How long an upload URL is good.
-const VALID_MS: f64 = 60.0 * 60.0 * 1e3;
-/// The most that the clock may have been set back since an upload URL was made.
-const CLOCK_STEP_MS: f64 = 5.0 * 60.0 * 1e3;
-/// Sets these signatures apart from any others that are made with the same key.
+/// How long an upload URL is valid.
+const VALIDITY_MS: f64 = 60.0 * 60.0 * 1e3;
+/// How far the clock may have been set back since an upload URL was made.
+const MAX_CLOCK_STEP_MS: f64 = 5.0 * 60.0 * 1e3;
+/// Distinguishes these signatures from others that are made with the same key.
 const PURPOSE: &[u8] = b"lentil: upload token, version 2\0";
 
-/// Signs upload URLs: until when they are good, and that this server has made them. Nothing is remembered of them,
-/// so that one may be used more than once.
+/// Signs and checks the tokens of upload URLs. A token has its expiry time and a signature.
+///
+/// The server keeps no record of tokens, so a token may be used more than once.
 pub(crate) struct UploadKey(hmac::Key);
 
-/// Why an upload is refused.
+/// The reason why an upload is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadTokenError {
-    /// This server has not made it.
+    /// This server has not signed the token.
     #[error("the upload URL is not one of this server's; ask for a new one")]
     Invalid,
-    /// It is more than an hour old, or the clock has been set back since.
+    /// The token is more than an hour old, or the clock has been set back since.
     #[error("the upload URL has expired; ask for a new one")]
     Expired,
 }
@@ -29,14 +30,18 @@ impl UploadKey {
         UploadKey(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// `nonce` makes tokens of the same time distinct, since concurrent uses of each token are limited.
+    /// Returns a token that is valid for an hour from `now_ms` on.
+    ///
+    /// `nonce` makes tokens of the same time distinct, because concurrent uses of each token are
+    /// limited.
     pub(crate) fn sign(&self, now_ms: f64, nonce: u64) -> String {
-        let expires = ((now_ms + VALID_MS) as u64).to_be_bytes();
+        let expires = ((now_ms + VALIDITY_MS) as u64).to_be_bytes();
         let signed = [expires, nonce.to_be_bytes()].concat();
         let signature = hmac::sign(&self.0, &[PURPOSE, &signed].concat());
         BASE64URL_NOPAD.encode(&[&signed, signature.as_ref()].concat())
     }
 
+    /// Checks that a token is valid at `now_ms`.
     pub(crate) fn check(&self, token: &str, now_ms: f64) -> Result<(), UploadTokenError> {
         let decoded = BASE64URL_NOPAD
             .decode(token.as_bytes())
@@ -50,11 +55,11 @@ impl UploadKey {
             .split_first_chunk()
             .expect("16 bytes are more than 8");
         let left_ms = u64::from_be_bytes(*expires) as f64 - now_ms;
-        // One that seems to be made in the future was made while the clock was ahead.
-        if !(0.0..=VALID_MS + CLOCK_STEP_MS).contains(&left_ms) {
-            Err(UploadTokenError::Expired)
-        } else {
+        // A token that seems to come from the future was made while the clock was ahead.
+        if (0.0..=VALIDITY_MS + MAX_CLOCK_STEP_MS).contains(&left_ms) {
             Ok(())
+        } else {
+            Err(UploadTokenError::Expired)
         }
     }
 }
@@ -64,12 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_good_for_an_hour_on_the_server_that_made_it() {
+    fn token_is_valid_for_an_hour_with_its_key() {
         let key = UploadKey::new(b"a key");
         let token = key.sign(1_000.0, 7);
-        assert_eq!(key.check(&token, 1_000.0 + VALID_MS), Ok(()));
+        assert_eq!(key.check(&token, 1_000.0 + VALIDITY_MS), Ok(()));
         assert_eq!(
-            key.check(&token, 1_001.0 + VALID_MS),
+            key.check(&token, 1_001.0 + VALIDITY_MS),
             Err(UploadTokenError::Expired)
         );
         assert_eq!(
@@ -79,9 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_a_clock_that_was_ahead_is_not_good_for_longer() {
+    fn token_of_a_clock_ahead_is_not_valid_for_longer() {
         let key = UploadKey::new(b"a key");
-        let two_days_ms = 48.0 * VALID_MS;
+        let two_days_ms = 48.0 * VALIDITY_MS;
         let token = key.sign(two_days_ms, 7);
         assert_eq!(key.check(&token, 0.0), Err(UploadTokenError::Expired));
         let step_ms = 1_000.0;
@@ -95,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_changed_anywhere_is_none() {
+    fn changed_token_is_invalid() {
         let key = UploadKey::new(b"a key");
         let token = key.sign(1_000.0, 7);
         for at in 0..token.len() {

@@ -79,7 +79,8 @@ impl ScheduledExecution {
     /// Runs the call once.
     ///
     /// # Errors
-    /// A failure of the server: the call can be tried again. A failure of the function is the call's result.
+    /// A failure of the server: the call can be tried again. A failure of the function is the
+    /// call's result.
     async fn attempt(&self, call: Call) -> Result<Attempt> {
         let args = match self.args().await {
             Ok(Some(args)) => args,

@@ -15,12 +15,13 @@ const MAX_DISTANCE_MS: f64 = 5.0 * 366.0 * 24.0 * 60.0 * 60.0 * 1e3;
 
 /// Runs functions later, `ctx.scheduler`.
 ///
-/// In a mutation, scheduling is a part of the transaction: a mutation that fails schedules nothing. In an action, it
-/// takes effect at once. A scheduled mutation runs exactly once, a scheduled action at most once. A time in the past
-/// means as soon as possible. Scheduled functions run without a user, and may be internal functions.
+/// In a mutation, scheduling is a part of the transaction: a mutation that fails schedules nothing.
+/// In an action, it takes effect at once. A scheduled mutation runs exactly once, a scheduled
+/// action at most once. A time in the past means as soon as possible. Scheduled functions run
+/// without a user, and may be internal functions.
 ///
-/// Functions that a canceled scheduled function schedules do not run: their documents are canceled from the start.
-/// This also holds for the mutations and actions that it calls.
+/// Functions that a canceled scheduled function schedules do not run: their documents are canceled
+/// from the start. This also holds for the mutations and actions that it calls.
 #[derive(Clone)]
 pub struct Scheduler {
     engine: Engine,
@@ -39,8 +40,8 @@ enum DueTime {
     At(f64),
 }
 
-/// A function that can be scheduled: a mutation (`C` is [`MutationCtx`](crate::MutationCtx)) or an action
-/// ([`ActionCtx`](crate::ActionCtx)).
+/// A function that can be scheduled: a mutation (`C` is [`MutationCtx`](crate::MutationCtx)) or an
+/// action ([`ActionCtx`](crate::ActionCtx)).
 #[diagnostic::on_unimplemented(
     message = "this function cannot be scheduled",
     label = "expected a mutation or an action that takes `{A}`",
@@ -67,7 +68,8 @@ impl Scheduler {
         }
     }
 
-    /// Schedules a function to run after `delay`, and returns the id of its document, a [`ScheduledFunction`].
+    /// Schedules a function to run after `delay`, and returns the id of its document, a
+    /// [`ScheduledFunction`].
     ///
     /// ```
     /// # use std::time::Duration;
@@ -98,7 +100,8 @@ impl Scheduler {
     /// ```
     ///
     /// # Errors
-    /// When the function is not registered, the delay is more than five years, or the call schedules too much.
+    /// When the function is not registered, the delay is more than five years, or the call
+    /// schedules too much.
     pub fn run_after<'c, A, C, F>(
         &'c self,
         delay: Duration,
@@ -140,11 +143,11 @@ impl Scheduler {
     ) -> BoxFuture<'_, Result<Id<ScheduledFunction>>> {
         Box::pin(async move {
             let function = self.engine.registry().handled_by::<F>()?;
-            self.order(&function.path, args?.into_object(), due).await
+            self.write(&function.path, args?.into_object(), due).await
         })
     }
 
-    async fn order(
+    async fn write(
         &self,
         path: &FunctionPath,
         args: Object,
@@ -190,8 +193,9 @@ impl Scheduler {
 
     /// Cancels a scheduled function; one that has ended does not change.
     ///
-    /// A running action continues, but the functions that it schedules from then on do not run. A scheduled mutation
-    /// that cancels itself fails at its end with [`Code::CancelsItself`], and writes nothing.
+    /// A running action continues, but the functions that it schedules from then on do not run. A
+    /// scheduled mutation that cancels itself fails at its end with [`Code::CancelsItself`], and
+    /// writes nothing.
     ///
     /// # Errors
     /// [`Code::InvalidId`] when the id is one of another table; when the store fails.

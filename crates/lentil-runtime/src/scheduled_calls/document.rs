@@ -5,8 +5,8 @@ use lentil_values::{DecodeError, Object, Validator, Value, ValueType, v};
 
 /// A scheduled function's document, in the system's table `_scheduled_functions`.
 ///
-/// Functions read it with `ctx.db.system`, by the id that [`crate::Scheduler::run_after`] returns. It is deleted a week
-/// after the function has ended.
+/// Functions read it with `ctx.db.system`, by the id that [`crate::Scheduler::run_after`] returns.
+/// It is deleted a week after the function has ended.
 #[derive(Document, Clone, Debug, PartialEq)]
 #[system]
 #[table("_scheduled_functions")]
@@ -15,7 +15,8 @@ pub struct ScheduledFunction {
     pub name: String,
     /// Its arguments: an array of one object.
     pub args: Vec<Value>,
-    /// The time for which it was scheduled, in milliseconds since the Unix epoch; it may have been in the past.
+    /// The time for which it was scheduled, in milliseconds since the Unix epoch; it may have been
+    /// in the past.
     pub scheduled_time: f64,
     /// The time at which it ended.
     pub completed_time: Option<f64>,
@@ -25,7 +26,8 @@ pub struct ScheduledFunction {
 
 impl SystemDocument for ScheduledFunction {}
 
-/// A scheduled call: the document with all of its fields. Functions see it as a [`ScheduledFunction`].
+/// A scheduled call: the document with all of its fields. Functions see it as a
+/// [`ScheduledFunction`].
 #[derive(Document, Clone, Debug)]
 #[system]
 #[table("_scheduled_functions")]
@@ -68,7 +70,8 @@ pub enum ScheduledState {
     InProgress,
     /// It has succeeded.
     Success,
-    /// It has failed. A mutation then has written nothing; an action may have done part of its work.
+    /// It has failed. A mutation then has written nothing; an action may have done part of its
+    /// work.
     Failed {
         /// The reason.
         error: String,

@@ -1,5 +1,5 @@
-//! Scheduled calls: the documents of the system's table `_scheduled_functions`, and operations on them within a
-//! transaction.
+//! Scheduled calls: the documents of the system's table `_scheduled_functions`, and operations on
+//! them within a transaction.
 //!
 //! ```text
 //! pending ─ mutation ─► runs, and is marked `success`, in one transaction        exactly once

@@ -19,10 +19,11 @@ pub(crate) struct NewCall {
     pub(crate) caller: Option<Id<ScheduledFunction>>,
 }
 
-/// Writes a call. It is canceled from the start if the scheduled call that schedules it was canceled.
+/// Writes a call. It is canceled from the start if the scheduled call that schedules it was
+/// canceled.
 ///
-/// The caller's state is read in the transaction that writes the call, so that the store detects a cancellation that
-/// commits meanwhile.
+/// The caller's state is read in the transaction that writes the call, so that the store detects a
+/// cancellation that commits meanwhile.
 pub(crate) async fn schedule(
     cell: &TransactionCell,
     call: NewCall,
@@ -105,7 +106,8 @@ pub(crate) async fn args_of(cell: &TransactionCell, id: DocumentId) -> Result<Op
     }
 }
 
-/// The scheduled call that a mutation executes. The mutation records its end in its own transaction.
+/// The scheduled call that a mutation executes. The mutation records its end in its own
+/// transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScheduledRun(pub(crate) DocumentId);
 

@@ -11,7 +11,8 @@ use crate::files::{FileInfo, FileMetadata, FileRecord, StoredFile};
 use crate::http::Body;
 use crate::internal;
 
-/// Files in an action, `ctx.storage`: stores and reads them too. Each call is a transaction of its own.
+/// Files in an action, `ctx.storage`: stores and reads them too. Each call is a transaction of its
+/// own.
 pub struct StorageActions {
     files: Files,
 }
@@ -44,7 +45,8 @@ impl StorageActions {
         }
     }
 
-    /// Stores bytes, whole or as a stream (such as a request's body), as a file of this content type.
+    /// Stores bytes, whole or as a stream (such as a request's body), as a file of this content
+    /// type.
     ///
     /// # Errors
     /// When the stream breaks off, or the bytes cannot be stored; nothing of them is left then.
@@ -81,7 +83,8 @@ impl StorageActions {
         }))
     }
 
-    /// Returns the URL at which anyone can read the file until it is deleted; `None` when it does not exist.
+    /// Returns the URL at which anyone can read the file until it is deleted; `None` when it does
+    /// not exist.
     ///
     /// # Errors
     /// [`Code::InvalidId`] when the id is not one of a file.
@@ -126,7 +129,8 @@ impl StorageActions {
         .await
     }
 
-    /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.
+    /// Returns a URL to which a client can `POST` files for an hour. Each response is
+    /// `{"storageId": …}`.
     ///
     /// # Errors
     /// None, today.

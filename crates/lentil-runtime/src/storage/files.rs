@@ -40,7 +40,8 @@ impl Files {
     /// Reads a range of a file's bytes, as the body is consumed.
     ///
     /// # Errors
-    /// When the blob is missing: the file was just deleted, or something other than the server removed the blob.
+    /// When the blob is missing: the file was just deleted, or something other than the server
+    /// removed the blob.
     pub async fn read(&self, file: &FileInfo, range: Range<u64>) -> Result<Body> {
         let found = self.parts().blobs.read(&file.hash, range).await;
         let Some(chunks) = found.map_err(file_error)? else {
@@ -115,7 +116,8 @@ impl Files {
         Ok(found.is_some())
     }
 
-    /// Removes those of these blobs that are no longer used, once the deletion of their files is durable.
+    /// Removes those of these blobs that are no longer used, once the deletion of their files is
+    /// durable.
     pub(crate) fn release(engine: &Engine, blobs: Vec<ContentHash>) {
         if blobs.is_empty() {
             return;

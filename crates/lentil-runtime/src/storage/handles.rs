@@ -24,7 +24,8 @@ impl StorageReader {
         }
     }
 
-    /// Returns the URL at which anyone can read the file until it is deleted; `None` when it does not exist.
+    /// Returns the URL at which anyone can read the file until it is deleted; `None` when it does
+    /// not exist.
     ///
     /// # Errors
     /// [`Code::InvalidId`] when the id is not one of a file; when a limit of reading is passed.
@@ -48,7 +49,8 @@ impl StorageReader {
     }
 }
 
-/// Files in a mutation, `ctx.storage`: reads as a [`StorageReader`] does, deletes, and makes upload URLs.
+/// Files in a mutation, `ctx.storage`: reads as a [`StorageReader`] does, deletes, and makes upload
+/// URLs.
 pub struct StorageWriter {
     reader: StorageReader,
 }
@@ -68,7 +70,8 @@ impl StorageWriter {
         delete_file(&self.reader.cell, id).await
     }
 
-    /// Returns a URL to which a client can `POST` files for an hour. Each response is `{"storageId": …}`.
+    /// Returns a URL to which a client can `POST` files for an hour. Each response is
+    /// `{"storageId": …}`.
     ///
     /// # Errors
     /// [`Code::Abandoned`] after a nested call was dropped before it finished.

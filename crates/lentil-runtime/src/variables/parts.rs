@@ -6,7 +6,8 @@ use lentil_macros::Document;
 use super::StoredEnvironment;
 use crate::http::Secret;
 
-/// The variables that always contain the server's origin, on which the application's routes are served too.
+/// The variables that always contain the server's origin, on which the application's routes are
+/// served too.
 pub const BUILT_IN_VARIABLES: [&str; 2] = ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"];
 
 /// A stored environment variable.
@@ -41,7 +42,8 @@ pub(crate) struct DeclaredSecret {
 }
 
 impl EnvironmentParts {
-    /// Returns the environment of an engine. `secrets` holds the generated values of the declared secrets.
+    /// Returns the environment of an engine. `secrets` holds the generated values of the declared
+    /// secrets.
     pub(crate) fn new(
         process: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
         secrets: HashMap<String, Secret>,

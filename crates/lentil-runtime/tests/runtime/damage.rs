@@ -1,6 +1,7 @@
 //! Damaged documents.
 //!
-//! A live query that read one was once retried without end, and so were all other queries of its client.
+//! A live query that read one was once retried without end, and so were all other queries of its
+//! client.
 
 use std::fs;
 use std::path::Path;
@@ -121,7 +122,8 @@ async fn damaged_scheduled_function_or_cron_is_skipped_and_the_others_run() {
     damage(folder.path(), "name", "hourly");
 
     let (runtime, system) = open(folder.path()).await;
-    // Two scheduled functions and the other cron, which calls one. The damaged cron is planned again at the next start.
+    // Two scheduled functions and the other cron, which calls one. The damaged cron is planned
+    // again at the next start.
     assert_eq!(system.run_due(&runtime).await.unwrap(), 3);
     for (owner, ran) in [("ada", 0), ("bob", 2), ("rare", 1), ("cron", 0)] {
         let tasks = runtime.with_mutation(Identity::Anonymous, None, async |ctx| {
