@@ -65,7 +65,7 @@ pub use lentil_database::{
 pub use lentil_store::{ContentHash, FileStore, MemoryFiles, Timestamp, UniqueViolation};
 pub use lentil_values::{Excerpt, FieldName, Object, Uuid, Value, json_parse_size};
 pub use open::{Misfits, OpenError, OpenProgress};
-pub use options::{Environment, RuntimeOptions};
+pub use options::RuntimeOptions;
 pub use query_snapshot::QuerySnapshot;
 pub use router::{HttpRouter, RouterError};
 pub use runtime::{Runtime, SystemModule};
@@ -75,4 +75,4 @@ pub use server_paths::ServerPaths;
 pub use session::{SessionRequest, SessionResult};
 pub use storage::{File, Files, StorageActions, StorageReader, StorageWriter, StoreFileError};
 pub use subscriber::{ChangeNotifier, Subscriber, Update};
-pub use variables::{BUILT_IN_VARIABLES, EnvironmentVariable};
+pub use variables::{BUILT_IN_VARIABLES, Environment, EnvironmentVariable};

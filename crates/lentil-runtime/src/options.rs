@@ -8,9 +8,7 @@ use crate::http::Secret;
 use crate::memory::MemoryLimits;
 use crate::open::OpenProgress;
 use crate::server_paths::ServerPaths;
-
-/// Looks up a variable of the process's environment.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+use crate::variables::Environment;
 
 /// How a runtime is set up; the defaults are for production.
 pub struct RuntimeOptions {

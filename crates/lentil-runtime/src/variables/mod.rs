@@ -4,5 +4,5 @@ mod parts;
 mod stored;
 
 pub(crate) use parts::EnvironmentParts;
-pub use parts::{BUILT_IN_VARIABLES, EnvironmentVariable};
+pub use parts::{BUILT_IN_VARIABLES, Environment, EnvironmentVariable};
 pub(crate) use stored::StoredEnvironment;

@@ -6,6 +6,9 @@ use lentil_macros::Document;
 use super::StoredEnvironment;
 use crate::http::Secret;
 
+/// Looks up a variable of the process's environment.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The variables that always contain the server's origin, on which the application's routes are
 /// served too.
 pub const BUILT_IN_VARIABLES: [&str; 2] = ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"];
@@ -29,7 +32,7 @@ impl EnvironmentVariable {
 
 /// The parts of an engine that only its environment variables use.
 pub(crate) struct EnvironmentParts {
-    pub(crate) process: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub(crate) process: Environment,
     pub(crate) secrets: BTreeMap<String, DeclaredSecret>,
     pub(crate) stored: Arc<StoredEnvironment>,
 }
@@ -44,10 +47,7 @@ pub(crate) struct DeclaredSecret {
 impl EnvironmentParts {
     /// Returns the environment of an engine. `secrets` holds the generated values of the declared
     /// secrets.
-    pub(crate) fn new(
-        process: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
-        secrets: HashMap<String, Secret>,
-    ) -> EnvironmentParts {
+    pub(crate) fn new(process: Environment, secrets: HashMap<String, Secret>) -> EnvironmentParts {
         let declared = secrets.into_iter().map(|(name, generated)| {
             let of_process = process(&name);
             let declared = DeclaredSecret {
