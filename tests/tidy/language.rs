@@ -53,7 +53,7 @@ pub(super) fn find_rejected(root: &Path) -> Vec<String> {
 }
 
 /// Returns the files with texts of this project below a folder, except this one.
-fn files(path: &Path) -> Vec<PathBuf> {
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path).unwrap_or_else(|error| panic!("{path:?}: {error}")) {
         let path = entry.expect("the folder can be read").path();

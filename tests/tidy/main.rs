@@ -304,6 +304,32 @@ fn region_of(file: &str, region: &str) -> String {
     lines.iter().map(cut).collect()
 }
 
+/// The promises of ARCHITECTURE.md name the tests that hold them.
+#[test]
+fn tests_named_in_the_architecture_exist() {
+    let root = Path::new(ROOT).canonicalize().unwrap();
+    let mut sources = String::new();
+    for file in language::files(&root) {
+        if file.extension().is_some_and(|ending| ending == "rs") {
+            sources.push_str(&fs::read_to_string(&file).unwrap());
+        }
+    }
+    let names: BTreeSet<&str> = sources
+        .split(|character: char| !character.is_alphanumeric() && character != '_')
+        .collect();
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let missing: Vec<&str> = quoted
+        .filter_map(|quoted| quoted.rsplit("::").next())
+        .filter(|name| name.matches('_').count() > 2 && !name.contains(['/', '.', ' ']))
+        .filter(|name| !names.contains(name))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md names tests that do not exist: {missing:#?}"
+    );
+}
+
 #[test]
 fn links_of_documents_lead_to_files() {
     let entries = ["", "docs"].map(|folder| fs::read_dir(Path::new(ROOT).join(folder)).unwrap());
