@@ -42,7 +42,7 @@ struct Request {
     body: Vec<u8>,
 }
 
-struct Answer {
+struct S3Response {
     status: u16,
     headers: String,
     body: Vec<u8>,
@@ -115,7 +115,7 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
             return Ok(());
         }
         let request = Request::read(&first, &mut reader)?;
-        let answer = {
+        let response = {
             let mut state = state.lock().expect("no request panics");
             let fails = state
                 .failing
@@ -124,10 +124,10 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
             if fails {
                 error(503, "SlowDown")
             } else {
-                state.answer(&first, request)
+                state.serve(&first, request)
             }
         };
-        answer.write(stream, first.starts_with("HEAD"))?;
+        response.write(stream, first.starts_with("HEAD"))?;
     }
 }
 
@@ -186,9 +186,9 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-impl Answer {
+impl S3Response {
     fn write(self, mut stream: &TcpStream, is_head: bool) -> io::Result<()> {
-        let Answer {
+        let S3Response {
             status,
             headers,
             body,
@@ -208,18 +208,18 @@ impl Answer {
     }
 }
 
-fn ok(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
+fn ok(body: impl Into<Vec<u8>>) -> S3Response {
+    S3Response {
         status: 200,
         headers: "etag: \"tag\"\r\n".to_owned(),
         body: body.into(),
     }
 }
 
-fn error(status: u16, code: &str) -> Answer {
+fn error(status: u16, code: &str) -> S3Response {
     let body =
         format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>-</Message></Error>");
-    Answer {
+    S3Response {
         status,
         headers: String::new(),
         body: body.into_bytes(),
@@ -227,7 +227,7 @@ fn error(status: u16, code: &str) -> Answer {
 }
 
 impl State {
-    fn answer(&mut self, first: &str, mut request: Request) -> Answer {
+    fn serve(&mut self, first: &str, mut request: Request) -> S3Response {
         let authorization = request
             .headers
             .get("authorization")
@@ -254,14 +254,14 @@ impl State {
             ("PUT", ..) => self.put(request),
             ("DELETE", Some(id), _) => {
                 self.uploads.remove(id);
-                Answer {
+                S3Response {
                     status: 204,
                     ..ok("")
                 }
             }
             ("DELETE", ..) => {
                 self.objects.remove(&request.key);
-                Answer {
+                S3Response {
                     status: 204,
                     ..ok("")
                 }
@@ -270,7 +270,7 @@ impl State {
         }
     }
 
-    fn list(&self, request: &Request) -> Answer {
+    fn list(&self, request: &Request) -> S3Response {
         let prefix = request.query("prefix").unwrap_or_default();
         let after = request.query("continuation-token").unwrap_or_default();
         let mut found = self
@@ -297,7 +297,7 @@ impl State {
         ok(list + "</ListBucketResult>")
     }
 
-    fn get(&self, request: &Request) -> Answer {
+    fn get(&self, request: &Request) -> S3Response {
         let Some(content) = self.objects.get(&request.key) else {
             return error(404, "NoSuchKey");
         };
@@ -307,7 +307,7 @@ impl State {
             .get("range")
             .and_then(|range| range.strip_prefix("bytes="));
         let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
-            return Answer {
+            return S3Response {
                 headers: date.to_owned(),
                 ..ok(content.to_vec())
             };
@@ -324,14 +324,14 @@ impl State {
             end - 1,
             content.len()
         );
-        Answer {
+        S3Response {
             status: 206,
             headers,
             body: content[first..end].to_vec(),
         }
     }
 
-    fn put(&mut self, request: Request) -> Answer {
+    fn put(&mut self, request: Request) -> S3Response {
         let Some(source) = request.headers.get("x-amz-copy-source") else {
             self.objects.insert(request.key, Arc::new(request.body));
             return ok("");
@@ -347,10 +347,10 @@ impl State {
         ok("<CopyObjectResult><ETag>\"tag\"</ETag></CopyObjectResult>")
     }
 
-    fn begin(&mut self, key: String) -> Answer {
+    fn begin(&mut self, key: String) -> S3Response {
         self.begun += 1;
         let id = format!("upload-{}", self.begun);
-        let answer = format!(
+        let response = format!(
             "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
         );
         self.uploads.insert(
@@ -360,10 +360,10 @@ impl State {
                 parts: BTreeMap::new(),
             },
         );
-        ok(answer)
+        ok(response)
     }
 
-    fn put_part(&mut self, id: &str, part: usize, body: Vec<u8>) -> Answer {
+    fn put_part(&mut self, id: &str, part: usize, body: Vec<u8>) -> S3Response {
         let Some(upload) = self.uploads.get_mut(id) else {
             return error(404, "NoSuchUpload");
         };
@@ -371,7 +371,7 @@ impl State {
         ok("")
     }
 
-    fn complete(&mut self, id: &str) -> Answer {
+    fn complete(&mut self, id: &str) -> S3Response {
         let Some(upload) = self.uploads.get(id) else {
             return error(404, "NoSuchUpload");
         };

@@ -135,14 +135,17 @@ impl Start {
         eventually("the failed start ends", || {
             matches!(process.try_wait(), Ok(Some(_)))
         });
-        let mut said = String::new();
+        let mut output = String::new();
         process
             .stderr
             .take()
             .expect("standard error is piped")
-            .read_to_string(&mut said)
+            .read_to_string(&mut output)
             .expect("standard error is text");
-        (process.wait().expect("the process has ended").code(), said)
+        (
+            process.wait().expect("the process has ended").code(),
+            output,
+        )
     }
 }
 

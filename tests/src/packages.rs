@@ -141,10 +141,10 @@ impl Packages {
                     .output()
                     .expect("the installer starts");
                 if !output.status.success() {
-                    let said = [output.stdout, output.stderr].concat();
+                    let output = [output.stdout, output.stderr].concat();
                     skip(
                         name,
-                        &format!("{step:?} failed: {}", String::from_utf8_lossy(&said)),
+                        &format!("{step:?} failed: {}", String::from_utf8_lossy(&output)),
                     );
                     return None;
                 }

@@ -36,7 +36,7 @@ fn the_jobs_api_follows_its_contract() {
     );
     assert!(
         !job.body.contains("result"),
-        "what is absent is absent: {}",
+        "an absent field stays absent: {}",
         job.body
     );
     let fields: serde_json::Value = serde_json::from_str(&job.body).unwrap();

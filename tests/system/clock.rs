@@ -18,14 +18,14 @@ fn a_commit_ahead_of_the_clock_refuses_the_start_with_causes_and_remedy() {
     assert_eq!(conn.execute(update, [2 * DAY_NANOS]), Ok(1));
     drop(conn);
 
-    let (code, said) = Start::new(&data).refuse();
+    let (code, output) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
     for part in [
         "the clock was ahead when the server last ran",
         "it is behind now",
         "--accept-clock-change",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(output.contains(part), "{output}");
     }
     let clonk = Start::new(&data)
         .env("LENTIL_ACCEPT_CLOCK_CHANGE", "true")

@@ -123,13 +123,13 @@ fn a_wal_that_lost_acknowledged_commits_refuses_the_start() {
         change(&copy);
         let log = fs::read(copy.join(LOG)).ok();
         for _ in 0..2 {
-            let (code, said) = Start::new(&copy).refuse();
-            assert_eq!(code, Some(1), "{what}: {said}");
+            let (code, output) = Start::new(&copy).refuse();
+            assert_eq!(code, Some(1), "{what}: {output}");
             assert!(
-                said.contains("acknowledged commits are missing"),
-                "{what}: {said}"
+                output.contains("acknowledged commits are missing"),
+                "{what}: {output}"
             );
-            assert!(said.contains("--accept-data-loss"), "{what}: {said}");
+            assert!(output.contains("--accept-data-loss"), "{what}: {output}");
         }
         assert_eq!(
             fs::read(copy.join(LOG)).ok(),
@@ -174,10 +174,10 @@ fn missing_side_files_after_a_crash_refuse_the_start() {
         let data = killed(folder.path());
         change(&data);
         for _ in 0..2 {
-            let (code, said) = Start::new(&data).refuse();
-            assert_eq!(code, Some(1), "{what}: {said}");
-            assert!(said.contains("did not stop cleanly"), "{what}: {said}");
-            assert!(said.contains("--accept-data-loss"), "{what}: {said}");
+            let (code, output) = Start::new(&data).refuse();
+            assert_eq!(code, Some(1), "{what}: {output}");
+            assert!(output.contains("did not stop cleanly"), "{what}: {output}");
+            assert!(output.contains("--accept-data-loss"), "{what}: {output}");
         }
         let clonk = Start::new(&data).args(&["--accept-data-loss"]).run();
         assert_eq!(clonk.post_job("after", "1").status, 200, "{what}");
@@ -324,9 +324,9 @@ fn a_copy_beside_the_wal_of_another_database_is_refused() {
     let vacuum = format!("VACUUM INTO '{}'", folder.path().join("vacuumed").display());
     other_program(&copied).execute_batch(&vacuum).unwrap();
     fs::rename(folder.path().join("vacuumed"), data.join(DATABASE)).unwrap();
-    let (code, said) = Start::new(&data).refuse();
+    let (code, output) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
-    assert!(said.contains("belongs to another database"), "{said}");
+    assert!(output.contains("belongs to another database"), "{output}");
     fs::remove_file(data.join(LOG)).unwrap();
     assert_starts_with_all(&data, "without that log");
 }
@@ -349,16 +349,16 @@ fn a_wal_beside_another_state_of_its_database_is_refused() {
     fs::remove_file(unnoted.join(NOTES)).unwrap();
     for data in [&data, &stopped, &unnoted] {
         fs::copy(folder.path().join("older"), data.join(LOG)).unwrap();
-        let (code, said) = Start::new(data).refuse();
-        assert_eq!(code, Some(1), "{data:?}: {said}");
-        assert!(said.contains("another state of it"), "{data:?}: {said}");
+        let (code, output) = Start::new(data).refuse();
+        assert_eq!(code, Some(1), "{data:?}: {output}");
+        assert!(output.contains("another state of it"), "{data:?}: {output}");
     }
     fs::remove_file(stopped.join(LOG)).unwrap();
     assert_starts_with_all(&stopped, "without that log");
     fs::copy(&backup, crashed.join(DATABASE)).unwrap();
-    let (code, said) = Start::new(&crashed).refuse();
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("another state of it"), "{said}");
+    let (code, output) = Start::new(&crashed).refuse();
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("another state of it"), "{output}");
     fs::remove_file(crashed.join(LOG)).unwrap();
     assert_starts_with_all(&crashed, "a copy without a log");
 }
@@ -386,10 +386,10 @@ fn a_wal_lost_after_checkpoints_refuses_the_start() {
     assert_eq!(clonk.get_job("last").status, 200);
     drop(clonk);
     fs::remove_file(data.join(LOG)).unwrap();
-    let (code, said) = Start::new(&data).refuse();
+    let (code, output) = Start::new(&data).refuse();
     assert_eq!(code, Some(1));
     // After a crash during a checkpoint the database is not complete without its log.
     let is_refused_for_it =
-        said.contains("acknowledged commits are missing") || said.contains("is damaged");
-    assert!(is_refused_for_it, "{said}");
+        output.contains("acknowledged commits are missing") || output.contains("is damaged");
+    assert!(is_refused_for_it, "{output}");
 }

@@ -128,7 +128,7 @@ fn a_failed_fsync_stops_the_server_before_it_acknowledges() {
         let job_id = format!("job-{at}");
         match try_post(&clonk.address, &bearer, &job_id) {
             Ok(200) => acknowledged.push(job_id),
-            Ok(other) => panic!("{job_id} was answered {other}"),
+            Ok(other) => panic!("{job_id} got {other}"),
             Err(_) => break,
         }
     }
@@ -186,7 +186,7 @@ fn an_fsync_comes_between_a_write_and_its_response() {
     let lines: Vec<&str> = trace.lines().collect();
     let first =
         |from: usize, what: &dyn Fn(&str) -> bool| (from..lines.len()).find(|&at| what(lines[at]));
-    let mut answered = 0;
+    let mut responded = 0;
     for at in 0..JOBS {
         // Only the first write of the job matters, because a later commit may write its page again.
         let job_id = format!("traced-{at}");
@@ -197,13 +197,13 @@ fn an_fsync_comes_between_a_write_and_its_response() {
         // A call that another thread interrupts has two lines in the trace. The second has the result.
         let is_sync = |line: &str| line.contains("fdatasync") && line.trim_end().ends_with("= 0");
         let synced = first(written, &is_sync).expect("the log is synced");
-        answered = first(answered, &|line| line.contains("{\\\"ok\\\":true}"))
+        responded = first(responded, &|line| line.contains("{\\\"ok\\\":true}"))
             .expect("the response is sent")
             + 1;
         assert!(
-            synced < answered - 1,
+            synced < responded - 1,
             "{job_id} was acknowledged without a sync: {}",
-            lines[answered - 1]
+            lines[responded - 1]
         );
     }
 }

@@ -20,15 +20,15 @@ pub(crate) fn start(data: &Path) -> Clonk {
 pub(crate) fn call(address: &str, kind: &str, path: &str, args: &Value) -> std::io::Result<Value> {
     let body = json!({ "path": path, "args": args, "format": "json" }).to_string();
     let headers = [("content-type", "application/json")];
-    let answer = Connection::open(address)?.request(
+    let response = Connection::open(address)?.request(
         "POST",
         &format!("/api/{kind}"),
         &headers,
         body.as_bytes(),
     )?;
-    let answer: Value = serde_json::from_str(&answer.body)?;
-    assert_eq!(answer["status"], "success", "{path}: {answer}");
-    Ok(answer["value"].clone())
+    let response: Value = serde_json::from_str(&response.body)?;
+    assert_eq!(response["status"], "success", "{path}: {response}");
+    Ok(response["value"].clone())
 }
 
 /// Returns the path of an upload URL.
@@ -82,7 +82,7 @@ fn a_file_larger_than_the_disk_is_rejected_and_leaves_nothing() {
             "the error shows no path: {}",
             refused.body
         );
-        eventually("what was written is removed", || incoming(&data) == 0);
+        eventually("the unfinished upload is removed", || incoming(&data) == 0);
     }
     assert_eq!(contents(&data).len(), 1);
     assert_eq!(
@@ -151,7 +151,7 @@ fn a_file_is_synced_before_it_is_acknowledged() {
         } else if line.contains("rename") && line.contains("/files/incoming/") {
             order.push("name");
         } else if line.contains("storageId") {
-            order.push("answer");
+            order.push("response");
         }
     }
     // The first sync of the folder is that of the start.
@@ -159,7 +159,7 @@ fn a_file_is_synced_before_it_is_acknowledged() {
         .into_iter()
         .skip_while(|step| *step == "folder")
         .collect();
-    assert_eq!(order, ["file", "name", "folder", "answer"]);
+    assert_eq!(order, ["file", "name", "folder", "response"]);
 }
 
 /// Returns the peak memory in bytes.

@@ -42,10 +42,11 @@ fn upload_and_delete(
     let path = upload_path(address)?;
     for at in 0.. {
         let content = content(round, uploader, at);
-        let answer = Connection::open(address)?.request("POST", &path, &[], content.as_bytes())?;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let answer: Value = serde_json::from_str(&answer.body)?;
-        let id = answer["storageId"].as_str().unwrap().to_owned();
+        let response =
+            Connection::open(address)?.request("POST", &path, &[], content.as_bytes())?;
+        assert_eq!(response.status, 200, "{}", response.body);
+        let response: Value = serde_json::from_str(&response.body)?;
+        let id = response["storageId"].as_str().unwrap().to_owned();
         if at % 4 == 0 {
             // A deletion without a response may have happened or not. Both are allowed.
             call(address, "mutation", "files:delete", &json!({ "id": id }))?;
@@ -60,14 +61,14 @@ fn check_all_there(clonk: &Clonk, stored: &[(String, String)]) {
     let mut connection = clonk.connect().unwrap();
     for (id, content) in stored {
         let url = call(&clonk.address, "query", "files:url", &json!({ "id": id })).unwrap();
-        let answer = connection.request("GET", &path_of(&url), &[], b"").unwrap();
+        let response = connection.request("GET", &path_of(&url), &[], b"").unwrap();
         assert_eq!(
-            answer.status, 200,
+            response.status, 200,
             "{id} was acknowledged and is gone: {}",
-            answer.body
+            response.body
         );
         assert!(
-            answer.body == *content,
+            response.body == *content,
             "{id} has another content than was sent"
         );
     }
@@ -100,8 +101,8 @@ fn base64_to_hex(text: &str) -> String {
 
 fn has_only_what_is_named(clonk: &Clonk, data: &Path) {
     let named = named(clonk);
-    eventually("what nobody names is swept", || contents(data) == named);
-    assert_eq!(incoming(data), 0, "what was being written is gone");
+    eventually("orphans are swept", || contents(data) == named);
+    assert_eq!(incoming(data), 0, "unfinished uploads are removed");
 }
 
 #[test]

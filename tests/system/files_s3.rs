@@ -34,9 +34,9 @@ fn contents(bucket: &Bucket) -> Vec<String> {
 
 /// Uploads a text and returns the id of its file.
 fn stored(clonk: &Clonk, text: &str) -> Value {
-    let answer = upload(clonk, text.as_bytes());
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    serde_json::from_str::<Value>(&answer.body).unwrap()["storageId"].clone()
+    let response = upload(clonk, text.as_bytes());
+    assert_eq!(response.status, 200, "{}", response.body);
+    serde_json::from_str::<Value>(&response.body).unwrap()["storageId"].clone()
 }
 
 fn get(clonk: &Clonk, id: &Value, range: &str) -> Response {
@@ -66,7 +66,9 @@ fn files_on_s3_are_uploaded_read_in_parts_and_deleted() {
         stored(&clonk, &large),
         stored(&clonk, ""),
     ];
-    eventually("what was incoming is gone", || contents(&bucket).len() == 3);
+    eventually("the unfinished upload is removed", || {
+        contents(&bucket).len() == 3
+    });
     let is_content = |key: &String| {
         key.strip_prefix("some/prefix/")
             .is_some_and(|name| name.len() == 64)
@@ -141,7 +143,7 @@ fn an_upload_fails_with_s3_and_leaves_nothing() {
         assert_eq!(refused.status, 503, "{failing}: {}", refused.body);
         assert!(
             !refused.body.contains("bucket"),
-            "where files are is nobody's business: {}",
+            "the error shows no path: {}",
             refused.body
         );
         bucket.fail(None);
@@ -151,7 +153,7 @@ fn an_upload_fails_with_s3_and_leaves_nothing() {
     }
     let files = call(&clonk.address, "query", "files:list", &json!({})).unwrap();
     assert_eq!(files, json!([]));
-    stored(&clonk, "it goes on");
+    stored(&clonk, "the next upload");
 }
 
 #[test]

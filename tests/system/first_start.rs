@@ -79,11 +79,11 @@ fn a_second_start_finds_the_keys_and_the_jobs() {
 fn a_key_in_the_environment_has_precedence_and_must_not_be_empty() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let (code, said) = Start::new(&data).env("CLONK_API_KEY", "").refuse();
+    let (code, output) = Start::new(&data).env("CLONK_API_KEY", "").refuse();
     assert_eq!(code, Some(1));
     assert!(
-        said.starts_with("clonk: the environment variable CLONK_API_KEY is empty"),
-        "{said}"
+        output.starts_with("clonk: the environment variable CLONK_API_KEY is empty"),
+        "{output}"
     );
     assert!(!data.exists(), "nothing was touched");
 

@@ -16,12 +16,12 @@ fn target(app_name: &str) -> String {
 fn query(connection: &mut Connection, path: &str, args: &Value) -> Value {
     let call = json!({ "path": path, "args": args, "format": "json" }).to_string();
     let headers = [("content-type", "application/json")];
-    let answer = connection
+    let response = connection
         .request("POST", "/api/query", &headers, call.as_bytes())
         .unwrap();
-    let mut answer: Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(answer["status"], "success", "{answer}");
-    answer["value"].take()
+    let mut response: Value = serde_json::from_str(&response.body).unwrap();
+    assert_eq!(response["status"], "success", "{response}");
+    response["value"].take()
 }
 
 fn apps(clonk: &Clonk) -> Vec<Value> {
@@ -53,7 +53,7 @@ fn an_app_is_published_by_curl_and_its_screenshot_is_read_back() {
     let url = format!("http://{}{}", clonk.address, target("My%20Clock"));
     let bearer = format!("Authorization: {}", clonk.bearer());
     let body = format!("@{PNG}");
-    let answer = curl(&[
+    let response = curl(&[
         "-H",
         &bearer,
         "-H",
@@ -62,9 +62,9 @@ fn an_app_is_published_by_curl_and_its_screenshot_is_read_back() {
         &body,
         &url,
     ]);
-    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let response: Value = serde_json::from_slice(&response).unwrap();
     assert_eq!(
-        answer,
+        response,
         json!({ "slug": "my-clock", "pageUrl": "https://clonk.ai/app/my-clock" })
     );
     let screenshot = curl(&[apps(&clonk)[0]["screenshotUrl"].as_str().unwrap()]);
@@ -86,10 +86,10 @@ fn publish_until_gone(address: &str, bearer: &str, png: &[u8]) -> Vec<String> {
     let Ok(mut connection) = Connection::open(address) else {
         return slugs;
     };
-    while let Ok(answer) = connection.request("POST", &target("The%20same"), &headers, png) {
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let answer: Value = serde_json::from_str(&answer.body).unwrap();
-        slugs.push(answer["slug"].as_str().unwrap().to_owned());
+    while let Ok(response) = connection.request("POST", &target("The%20same"), &headers, png) {
+        assert_eq!(response.status, 200, "{}", response.body);
+        let response: Value = serde_json::from_str(&response.body).unwrap();
+        slugs.push(response["slug"].as_str().unwrap().to_owned());
     }
     slugs
 }
@@ -123,7 +123,7 @@ fn published_apps_and_their_screenshots_survive_kill_9() {
     let clonk = Clonk::start(&data);
     assert!(
         published.len() > 10,
-        "only {} were answered",
+        "only {} were acknowledged",
         published.len()
     );
     let mut connection = clonk.connect().unwrap();
@@ -133,7 +133,7 @@ fn published_apps_and_their_screenshots_survive_kill_9() {
         .collect();
     assert!(
         apps.iter().all(|app| app["screenshotUrl"].is_string()),
-        "an answered app is gone"
+        "an acknowledged app is gone"
     );
     for app in [apps.remove(0), apps.pop().unwrap()] {
         assert_eq!(curl(&[app["screenshotUrl"].as_str().unwrap()]), png);

@@ -106,10 +106,10 @@ fn http_2_is_supported() {
     ]);
     curl.arg(format!("Authorization: {}", clonk.bearer()))
         .arg(format!("http://{}/api/job?id=a", clonk.address));
-    let said = String::from_utf8(curl.output().unwrap().stdout).unwrap();
+    let output = String::from_utf8(curl.output().unwrap().stdout).unwrap();
     assert!(
-        said.contains(r#""jobId":"a""#) && said.ends_with(" 200 2"),
-        "{said}"
+        output.contains(r#""jobId":"a""#) && output.ends_with(" 200 2"),
+        "{output}"
     );
 }
 
@@ -150,8 +150,8 @@ fn an_address_is_limited_to_its_share_of_connections() {
     let clonk = start.run();
     let mut kept = [clonk.connect().unwrap(), clonk.connect().unwrap()];
     for connection in &mut kept {
-        let answer = connection.request("GET", "/healthz", &[], b"").unwrap();
-        assert_eq!(answer.status, 200);
+        let response = connection.request("GET", "/healthz", &[], b"").unwrap();
+        assert_eq!(response.status, 200);
     }
     let refused = clonk.connect().unwrap().read().unwrap();
     assert_eq!(refused.status, 503);

@@ -27,11 +27,11 @@ fn a_node_service_reports_and_polls_without_failures() {
     fs::write(&address, &clonk.address).unwrap();
     let key = clonk.bearer().replace("Bearer ", "");
     let output = node(&address, &key, 60).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && said.contains("done 60, 0 retries"),
-        "{:?}: {said}",
+        output.status.success() && printed.contains("done 60, 0 retries"),
+        "{:?}: {printed}",
         output.status
     );
 }
@@ -63,14 +63,14 @@ fn a_node_service_survives_restarts_and_kill_9() {
         clonk = Clonk::start(&data);
         fs::write(&address, &clonk.address).unwrap();
     }
-    let mut said = String::new();
+    let mut output = String::new();
     let mut stdout = running.stdout.take().unwrap();
     let mut stderr = running.stderr.take().unwrap();
-    stdout.read_to_string(&mut said).unwrap();
-    stderr.read_to_string(&mut said).unwrap();
+    stdout.read_to_string(&mut output).unwrap();
+    stderr.read_to_string(&mut output).unwrap();
     let status = running.wait().unwrap();
     assert!(
-        status.success() && said.contains("done 60"),
-        "{status}: {said}"
+        status.success() && output.contains("done 60"),
+        "{status}: {output}"
     );
 }

@@ -112,7 +112,7 @@ fn a_cached_result_shows_a_change_by_another_program_within_a_second() {
         shows("third")
     });
     assert_eq!(clonk.post_job("edited", "fourth").status, 200);
-    assert!(shows("fourth"), "its own writes show at once");
+    assert!(shows("fourth"), "the server's own writes are visible");
     assert_eq!(clonk.stop().code(), Some(0));
 }
 

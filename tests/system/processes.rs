@@ -68,7 +68,7 @@ fn a_test_process_that_is_killed_leaves_no_process_behind() {
     test.kill().expect("it can be killed");
     test.wait().expect("it ends");
     // This check precedes the end of this test's own `Process`, which would kill the grandchild too.
-    eventually("the watcher ends what the test has started", || {
+    eventually("the watcher kills the processes of the test", || {
         !runs(grandchild)
     });
 }

@@ -5,12 +5,12 @@ use std::process::Command;
 use lentil_tests::{Clonk, Start, available, clonk_path, folder_state};
 
 /// Checks that a start fails with one sentence on standard error and exit code 1.
-pub(crate) fn check((code, said): (Option<i32>, String), says: &[&str]) {
-    assert_eq!(code, Some(1), "{said}");
-    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+pub(crate) fn check((code, output): (Option<i32>, String), expected: &[&str]) {
+    assert_eq!(code, Some(1), "{output}");
+    assert_eq!(output.trim_end().lines().count(), 1, "{output}");
     assert!(
-        said.starts_with("clonk: ") && says.iter().all(|part| said.contains(part)),
-        "{says:?} is not all in {said}"
+        output.starts_with("clonk: ") && expected.iter().all(|part| output.contains(part)),
+        "{expected:?} is not all in {output}"
     );
 }
 
@@ -105,11 +105,11 @@ fn a_foreign_database_is_refused_and_left_unchanged() {
         ),
         (&|bytes| bytes[100..].fill(0xee), "damaged"),
     ];
-    for (change, says) in cases {
+    for (change, expected) in cases {
         spoil(change);
         let before = fs::read(&file).unwrap();
-        check(Start::new(&data).refuse(), &[says, "lentil.sqlite3"]);
-        assert_eq!(fs::read(&file).unwrap(), before, "{says}");
+        check(Start::new(&data).refuse(), &[expected, "lentil.sqlite3"]);
+        assert_eq!(fs::read(&file).unwrap(), before, "{expected}");
     }
     spoil(&|_| ());
     assert_eq!(Clonk::start(&data).get_job("x").status, 404);
@@ -130,9 +130,9 @@ fn a_second_server_on_a_folder_is_refused() {
 #[test]
 fn an_invalid_flag_is_explained() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, said) = Start::new(&folder.path().join("data"))
+    let (code, output) = Start::new(&folder.path().join("data"))
         .args(&["--host", "nonsense"])
         .refuse();
     assert_eq!(code, Some(2));
-    assert!(said.contains("--host"), "{said}");
+    assert!(output.contains("--host"), "{output}");
 }

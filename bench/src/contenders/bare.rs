@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::load::jobs::KEY;
 
 /// A constant of about the size of a job.
-const ANSWER: &[u8] = br#"{"_creationTime":1767225600000.25,"_id":"j57c4yh0grb2z9ew1gmbvdff3431rnrd","createdAt":1767225600000,"idea":"an app that counts the birds in my garden and draws them","jobId":"known-123","stage":"stage-1234567","status":"processing","username":"ada","result":"https://example.test/app"}"#;
+const JOB: &[u8] = br#"{"_creationTime":1767225600000.25,"_id":"j57c4yh0grb2z9ew1gmbvdff3431rnrd","createdAt":1767225600000,"idea":"an app that counts the birds in my garden and draws them","jobId":"known-123","stage":"stage-1234567","status":"processing","username":"ada","result":"https://example.test/app"}"#;
 
 /// Serves a constant to requests with the key. Its rate is the limit of hyper on this machine.
 pub(crate) fn serve() {
@@ -34,26 +34,26 @@ pub(crate) fn serve() {
                 let connection = hyper::server::conn::http1::Builder::new();
                 // An error is expected: the load generator closes connections without notice.
                 let _ = connection
-                    .serve_connection(TokioIo::new(stream), service_fn(answer))
+                    .serve_connection(TokioIo::new(stream), service_fn(serve_request))
                     .await;
             });
         }
     });
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn serve_request(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let bearer = request
         .headers()
         .get(header::AUTHORIZATION)
         .map(|value| value.as_bytes());
     let is_known =
         bearer.and_then(|bearer| bearer.strip_prefix(b"Bearer ")) == Some(KEY.as_bytes());
-    let mut answer = Bytes::from_static(ANSWER);
+    let mut body = Bytes::from_static(JOB);
     if request.method() == Method::POST {
         let _ = request.into_body().collect().await;
-        answer = Bytes::from_static(br#"{"ok":true}"#);
+        body = Bytes::from_static(br#"{"ok":true}"#);
     }
-    let mut response = Response::new(Full::new(answer));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = if is_known {
         http::StatusCode::OK
     } else {

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 /// The number of bytes that are read at once.
 const CHUNK_SIZE: usize = 64 << 10;
 
-type Answer = Response<BoxBody<Bytes, io::Error>>;
+type FileResponse = Response<BoxBody<Bytes, io::Error>>;
 
 /// Serves the files of a folder and accepts uploads, as a developer would write it over hyper. An upload is written to
 /// a temporary name, synced and renamed.
@@ -43,43 +43,47 @@ pub(crate) fn serve(folder: &Path) {
             let _ = stream.set_nodelay(true);
             let folder = Arc::clone(&folder);
             tokio::spawn(async move {
-                let answer = service_fn(move |request| answer(Arc::clone(&folder), request));
+                let response =
+                    service_fn(move |request| serve_request(Arc::clone(&folder), request));
                 let connection = hyper::server::conn::http1::Builder::new();
                 // An error is expected: the load generator closes connections without notice.
                 let _ = connection
-                    .serve_connection(TokioIo::new(stream), answer)
+                    .serve_connection(TokioIo::new(stream), response)
                     .await;
             });
         }
     });
 }
 
-async fn answer(folder: Arc<Path>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn serve_request(
+    folder: Arc<Path>,
+    request: Request<Incoming>,
+) -> Result<FileResponse, Infallible> {
     let path = folder.join(request.uri().path().trim_start_matches('/'));
-    let answered = if request.method() == Method::GET {
+    let result = if request.method() == Method::GET {
         read(&path).await
     } else {
         take(path, request).await
     };
-    Ok(answered.unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR)))
+    Ok(result.unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR)))
 }
 
-fn status(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Empty::new().map_err(|never| match never {}).boxed());
-    *answer.status_mut() = status;
-    answer
+fn status(status: StatusCode) -> FileResponse {
+    let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
+    *response.status_mut() = status;
+    response
 }
 
-async fn read(path: &Path) -> io::Result<Answer> {
+async fn read(path: &Path) -> io::Result<FileResponse> {
     let Ok(file) = tokio::fs::File::open(path).await else {
         return Ok(status(StatusCode::NOT_FOUND));
     };
     let length = file.metadata().await?.len();
     let body = StreamBody::new(chunks(file).map_ok(Frame::data));
-    let answer = Response::builder()
+    let response = Response::builder()
         .header("content-length", length)
         .body(BodyExt::boxed(body));
-    answer.map_err(io::Error::other)
+    response.map_err(io::Error::other)
 }
 
 fn chunks(file: tokio::fs::File) -> impl Stream<Item = io::Result<Bytes>> {
@@ -90,7 +94,7 @@ fn chunks(file: tokio::fs::File) -> impl Stream<Item = io::Result<Bytes>> {
     })
 }
 
-async fn take(path: PathBuf, request: Request<Incoming>) -> io::Result<Answer> {
+async fn take(path: PathBuf, request: Request<Incoming>) -> io::Result<FileResponse> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let incoming =
         path.with_extension(format!("incoming-{}", NEXT.fetch_add(1, Ordering::Relaxed)));

@@ -48,11 +48,11 @@ impl Server {
 fn await_response(address: SocketAddr) {
     let request =
         format!("GET /api/job?id=x HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
-    let mut answer = [0; 12];
+    let mut response = [0; 12];
     let mut asked = || -> std::io::Result<()> {
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(request.as_bytes())?;
-        stream.read_exact(&mut answer)
+        stream.read_exact(&mut response)
     };
     while asked().is_err() {}
 }

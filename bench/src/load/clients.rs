@@ -54,8 +54,8 @@ impl Clients {
 
     /// Sends a request over the first connection and reads the whole response.
     pub(crate) async fn send_one(&mut self, request: Request<Full<Bytes>>) -> Bytes {
-        let answer = send(&mut self.0[0], request).await;
-        answer
+        let response = send(&mut self.0[0], request).await;
+        response
             .into_body()
             .collect()
             .await
@@ -113,10 +113,10 @@ async fn send(
         .await
         .expect("the server keeps the connection");
     let what = request.uri().clone();
-    let answer = client
+    let response = client
         .send_request(request)
         .await
         .expect("the server responds");
-    assert_eq!(answer.status(), 200, "{what}");
-    answer
+    assert_eq!(response.status(), 200, "{what}");
+    response
 }

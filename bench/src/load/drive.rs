@@ -99,7 +99,7 @@ struct Connection {
     stream: TcpStream,
     pool: usize,
     request: Vec<u8>,
-    answer: Vec<u8>,
+    response: Vec<u8>,
     filled: usize,
     due: Instant,
     is_waiting: bool,
@@ -279,12 +279,12 @@ impl Connection {
         let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        let (stream, answer) = (TcpStream::from_std(stream), vec![0; 4 << 10]);
+        let (stream, response) = (TcpStream::from_std(stream), vec![0; 4 << 10]);
         Ok(Connection {
             stream,
             pool,
             request: Vec::new(),
-            answer,
+            response,
             filled: 0,
             due: Instant::now(),
             is_waiting: false,
@@ -294,10 +294,10 @@ impl Connection {
     /// Reads the available bytes. A response is complete when nothing follows, since the server gets no other request.
     fn receive(&mut self) -> Received {
         loop {
-            if self.filled == self.answer.len() {
-                self.answer.resize(2 * self.filled, 0);
+            if self.filled == self.response.len() {
+                self.response.resize(2 * self.filled, 0);
             }
-            match self.stream.read(&mut self.answer[self.filled..]) {
+            match self.stream.read(&mut self.response[self.filled..]) {
                 Ok(0) => return Received::HangUp,
                 Ok(read) => self.filled += read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -305,8 +305,8 @@ impl Connection {
                 }
                 Err(_) => return Received::HangUp,
             }
-            if let Some(answer) = HttpResponse::parse(&self.answer[..self.filled]) {
-                return Received::Status(answer.status);
+            if let Some(response) = HttpResponse::parse(&self.response[..self.filled]) {
+                return Received::Status(response.status);
             }
         }
     }
@@ -338,8 +338,8 @@ mod tests {
                     std::thread::sleep(stall);
                 }
                 // The response is written in one piece, because the system delays a second small packet.
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
-                let _ = stream.write_all(answer.as_bytes());
+                let response = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+                let _ = stream.write_all(response.as_bytes());
             }
         });
         address

@@ -148,16 +148,16 @@ impl Writer {
             .write_all(&self.request)
             .await
             .expect("the server reads");
-        let mut answer = Vec::new();
-        let answer = loop {
+        let mut response = Vec::new();
+        let response = loop {
             self.stream
-                .read_buf(&mut answer)
+                .read_buf(&mut response)
                 .await
-                .expect("the server answers");
-            if let Some(answer) = HttpResponse::parse(&answer) {
-                break answer;
+                .expect("the server responds");
+            if let Some(response) = HttpResponse::parse(&response) {
+                break response;
             }
         };
-        assert_eq!(answer.status, 200, "the commit succeeds");
+        assert_eq!(response.status, 200, "the commit succeeds");
     }
 }

@@ -60,7 +60,7 @@ fn conditions(results: &Results) -> String {
         "`just bench`"
     };
     format!(
-        "{}, commit {}, {command}: {} rounds of {} s.\n{}, {} cores, {:.0} GB, Linux {}; the disk answers fdatasync in \
+        "{}, commit {}, {command}: {} rounds of {} s.\n{}, {} cores, {:.0} GB, Linux {}; fdatasync takes \
          {:.3} ms.\n",
         machine.date,
         machine.commit,

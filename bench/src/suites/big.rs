@@ -103,7 +103,7 @@ impl Filled {
         let times = (0..settings.rounds).map(time).collect();
         let what = format!("{gigabytes:.1} GB");
         vec![
-            Figure::new(&format!("start to first answer, {what}"), " ms", times).at_most(50.0),
+            Figure::new(&format!("start to first response, {what}"), " ms", times).at_most(50.0),
             killed(&what, &self.folder, self.cores, settings, |_| ()),
         ]
     }

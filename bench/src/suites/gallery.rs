@@ -64,10 +64,10 @@ fn call(verb: &str, path: &str, args: &Value) -> Asking {
 }
 
 /// Returns the result of a function.
-fn value(answer: &[u8]) -> Value {
-    let answer: Value = serde_json::from_slice(answer).expect("the API answers in JSON");
-    assert_eq!(answer["status"], "success", "{answer}");
-    answer["value"].clone()
+fn value(response: &[u8]) -> Value {
+    let response: Value = serde_json::from_slice(response).expect("the API answers in JSON");
+    assert_eq!(response["status"], "success", "{response}");
+    response["value"].clone()
 }
 
 /// Returns the path of a URL of the API.
@@ -159,7 +159,8 @@ impl Files {
         let stored = ours
             .send_one(request("POST", &path(&value(&url)), content))
             .await;
-        let stored: Value = serde_json::from_slice(&stored).expect("an upload is answered in JSON");
+        let stored: Value =
+            serde_json::from_slice(&stored).expect("the response of an upload is JSON");
         let url = ours
             .send_one(call(
                 "query",
@@ -343,9 +344,9 @@ async fn walk(clients: &mut Clients) -> f64 {
     let (mut asked, mut cursor) = (crate::load::drive::histogram(), Value::Null);
     for _ in 0..PAGES {
         let began = std::time::Instant::now();
-        let answer = clients.send_one(page(&cursor)).await;
+        let response = clients.send_one(page(&cursor)).await;
         asked.saturating_record(began.elapsed().as_nanos() as u64);
-        let list = value(&answer);
+        let list = value(&response);
         assert_eq!(list["page"].as_array().map(Vec::len), Some(PAGE));
         cursor = list["continueCursor"].clone();
     }

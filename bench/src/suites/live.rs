@@ -150,12 +150,12 @@ async fn memory(cores: Cores, folder: &Path) -> Vec<Figure> {
             kb(connected - before, CONNECTIONS),
         ),
         Figure::new(
-            "live: memory of a subscription of its own",
+            "live: memory of a separate subscription",
             " kB",
             kb(subscribed - connected, SUBSCRIPTIONS),
         ),
         Figure::new(
-            "live: 10,000 different subscriptions, until each is answered",
+            "live: 10,000 different subscriptions, until each has its result",
             " ms",
             took,
         ),

@@ -25,7 +25,7 @@ pub(crate) fn whole(cores: Cores, folder: &Path, settings: Settings) -> Vec<Figu
     }
     vec![
         Figure::new("binary, stripped", " MB", vec![stripped_mb(folder)]).at_most(15.0),
-        Figure::new("start to first answer, empty database", " ms", starts),
+        Figure::new("start to first response, empty database", " ms", starts),
         Figure::new("idle memory, empty database", " MB", idle).at_most(15.0),
         killed(
             "10 thousand jobs",
@@ -85,7 +85,7 @@ pub(crate) fn killed(
     };
     let times = (0..settings.rounds.min(3)).map(&mut opened).collect();
     Figure::new(
-        &format!("start to first answer after kill -9, {what}"),
+        &format!("start to first response after kill -9, {what}"),
         " ms",
         times,
     )
