@@ -6,7 +6,10 @@ use parking_lot::Mutex;
 
 use crate::Transaction;
 
-/// Where a context's transaction lies while nobody uses it: `ctx.db`, `ctx.db.system` and `ctx.storage` share it.
+/// The cell in which a context keeps its transaction.
+///
+/// `ctx.db`, `ctx.db.system`, `ctx.storage` and `ctx.scheduler` share it. Each takes the transaction out while it uses
+/// it. A nested call takes it out too, so that its caller cannot use the transaction meanwhile.
 #[derive(Clone)]
 pub struct TransactionCell(Arc<Mutex<Option<Box<Transaction>>>>);
 
@@ -16,14 +19,14 @@ impl TransactionCell {
         TransactionCell(Arc::new(Mutex::new(Some(transaction))))
     }
 
-    /// Takes the transaction; it goes back when the guard is dropped.
+    /// Borrows the transaction until the guard is dropped.
     ///
     /// # Errors
     /// [`Code::Abandoned`](lentil_call::Code::Abandoned) when it is not there.
-    pub fn lock(&self) -> Result<TransactionGuard> {
+    pub fn borrow(&self) -> Result<TransactionGuard> {
         let transaction = self.lend()?;
         Ok(TransactionGuard {
-            slot: self.clone(),
+            cell: self.clone(),
             transaction: Some(transaction),
         })
     }
@@ -47,9 +50,9 @@ impl TransactionCell {
     }
 }
 
-/// The transaction in use.
+/// A borrowed transaction.
 pub struct TransactionGuard {
-    slot: TransactionCell,
+    cell: TransactionCell,
     transaction: Option<Box<Transaction>>,
 }
 
@@ -59,7 +62,7 @@ impl Deref for TransactionGuard {
     fn deref(&self) -> &Transaction {
         self.transaction
             .as_deref()
-            .expect("it is held until the drop")
+            .expect("the guard holds the transaction until it is dropped")
     }
 }
 
@@ -67,12 +70,12 @@ impl DerefMut for TransactionGuard {
     fn deref_mut(&mut self) -> &mut Transaction {
         self.transaction
             .as_deref_mut()
-            .expect("it is held until the drop")
+            .expect("the guard holds the transaction until it is dropped")
     }
 }
 
 impl Drop for TransactionGuard {
     fn drop(&mut self) {
-        self.slot.put(self.transaction.take());
+        self.cell.put(self.transaction.take());
     }
 }

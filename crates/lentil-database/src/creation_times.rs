@@ -1,7 +1,9 @@
 use parking_lot::Mutex;
 
-/// Hands out `_creationTime`s: the clock's, but each greater than the one before, also across transactions,
-/// restarts and clocks that go back, so that creation order is what it says.
+/// The source of `_creationTime`s.
+///
+/// Each is the time of the clock, but greater than the one before: across transactions and restarts, and when the clock
+/// goes back. So documents in the order of their creation times are in the order of their creation.
 pub struct CreationTimes(Mutex<f64>);
 
 impl CreationTimes {
@@ -25,10 +27,10 @@ impl CreationTimes {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
 
     #[test]
-    fn creation_times_increase_though_the_clock_stands_still_or_goes_back() {
+    fn creation_times_increase_when_the_clock_stands_still_or_goes_back() {
         let times = CreationTimes::after(100.0);
         let made = [
             times.next(99.0),

@@ -3,14 +3,16 @@ use lentil_schema::RangeSpec;
 use lentil_store::{IndexRef, Order};
 use lentil_values::{Interval, Object, Value, successor};
 
-use crate::walk::Walk;
+use crate::scan::Scan;
 
-/// The most bytes of a cursor, and so of a journal: clients send both back, and live queries and read sets hold them.
+/// The most bytes of a cursor, and so of a journal. Clients send both back, and live queries hold them.
 ///
-/// A cursor is in hexadecimal digits the key of a document of 1 MiB at most, twice as long where all is escaped.
+/// A cursor contains the key of a document of at most 1 MiB. Escaping may double the key, and hexadecimal digits double
+/// it again.
 pub const MAX_CURSOR_BYTES: usize = (4 << 20) + (16 << 10);
 
-/// Writes and reads the cursors of one query: its fingerprint, then `-` for the end or the key of the last row.
+/// Writes and reads the cursors of one query. A cursor is the query's fingerprint, then the key of the last row, or `-`
+/// for the end.
 pub(crate) struct Cursors {
     fingerprint: String,
     order: Order,
@@ -40,9 +42,9 @@ impl Cursors {
         cursor.ends_with('-')
     }
 
-    /// The key in `cursor`, or `None` when it is the query's end.
+    /// Returns the key in `cursor`; `None` at the end of the query.
     fn position(&self, cursor: &str) -> Result<Option<Vec<u8>>> {
-        let foreign = || {
+        let invalid = || {
             let data = [
                 ("isConvexSystemError", Value::Boolean(true)),
                 ("paginationError", "InvalidCursor".into()),
@@ -56,21 +58,21 @@ impl Cursors {
             )
         };
         if cursor.len() > MAX_CURSOR_BYTES {
-            return Err(foreign());
+            return Err(invalid());
         }
         let position = cursor
             .strip_prefix(self.fingerprint.as_str())
-            .ok_or_else(foreign)?;
+            .ok_or_else(invalid)?;
         if position == "-" {
             return Ok(None);
         }
         data_encoding::HEXLOWER
             .decode(position.as_bytes())
             .map(Some)
-            .map_err(|_| foreign())
+            .map_err(|_| invalid())
     }
 
-    pub(crate) fn start_after(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
+    pub(crate) fn start_after(&self, scan: &mut Scan, cursor: &str) -> Result<()> {
         let rest = match (self.position(cursor)?, self.order) {
             (None, _) => Interval {
                 start: Vec::new(),
@@ -85,11 +87,11 @@ impl Cursors {
                 end: Some(key),
             },
         };
-        walk.restrict(&rest);
+        scan.restrict(&rest);
         Ok(())
     }
 
-    pub(crate) fn end_at(&self, walk: &mut Walk, cursor: &str) -> Result<()> {
+    pub(crate) fn end_at(&self, scan: &mut Scan, cursor: &str) -> Result<()> {
         if let Some(key) = self.position(cursor)? {
             let until = match self.order {
                 Order::Asc => Interval {
@@ -101,7 +103,7 @@ impl Cursors {
                     end: None,
                 },
             };
-            walk.restrict(&until);
+            scan.restrict(&until);
         }
         Ok(())
     }

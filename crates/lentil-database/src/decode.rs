@@ -3,7 +3,7 @@ use lentil_schema::{Doc, Document, Id};
 use lentil_store::StoredDocument;
 use lentil_values::{FieldName, Object, Value};
 
-/// What a stored document is read as: its table's type, or a plain object.
+/// A type that a stored document is read as: the type of its table, or a plain object.
 pub trait Decode: Sized + Send {
     /// Reads a stored document.
     ///

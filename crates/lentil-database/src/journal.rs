@@ -1,8 +1,8 @@
-/// The end of the page that a query read: what makes its later executions cover the same page.
+/// The end of the page that a query read, so that a later execution of the query reads the same page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
-    /// From the execution before, if there was one.
+    /// The end that the execution before has found, if there was one.
     pub before: Option<String>,
-    /// From this execution.
+    /// The end that this execution has found.
     pub now: Option<String>,
 }

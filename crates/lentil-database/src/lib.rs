@@ -17,13 +17,13 @@ mod pagination;
 mod query;
 mod read_page;
 mod reader;
+mod scan;
 mod skipped_documents;
 mod system;
 mod system_table;
 mod tables;
 mod transaction;
 mod usage;
-mod walk;
 mod writer;
 
 pub use cell::{TransactionCell, TransactionGuard};

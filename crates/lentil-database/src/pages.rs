@@ -3,20 +3,20 @@ use lentil_call::{Code, Error, Result};
 use crate::Transaction;
 use crate::decode::Decode;
 use crate::filter::{Filter, passes};
-use crate::walk::{Chunks, Visit, Walk};
+use crate::scan::{Chunks, Scan, Visit};
 
-/// The documents of a query in pages that are owned, with no borrow of `ctx.db` between them.
+/// The documents of a query in pages. `ctx.db` is not borrowed between the pages.
 ///
 /// In a mutation each page sees what was written before it was read.
 pub struct Pages<'f, D> {
-    walk: Walk,
+    scan: Scan,
     size: usize,
     filters: Vec<Filter<'f, D>>,
 }
 
 impl<'f, D: Decode> Pages<'f, D> {
     pub(crate) fn new(
-        walk: Walk,
+        scan: Scan,
         size: usize,
         filters: Vec<Filter<'f, D>>,
     ) -> Result<Pages<'f, D>> {
@@ -27,7 +27,7 @@ impl<'f, D: Decode> Pages<'f, D> {
             ));
         }
         Ok(Pages {
-            walk,
+            scan,
             size,
             filters,
         })
@@ -39,7 +39,7 @@ impl<'f, D: Decode> Pages<'f, D> {
         let mut page = Vec::new();
         let filters = &self.filters;
         let chunks = Chunks::of_rows(self.size);
-        let visited = self.walk.visit(transaction, chunks, |row| {
+        let visited = self.scan.visit(transaction, chunks, |row| {
             read += 1;
             let document = D::decode(&row.document)?;
             if passes(filters, &document) {

@@ -1,44 +1,44 @@
-//! Pages that a client asks for one after another, and that stay put while the table changes.
+//! Pages that a client requests one after another, and that stay stable while the table changes.
 //!
-//! A page is the rows between two cursors. A cursor is a position in the index, and names the query it belongs to
-//! by a fingerprint. The first execution of a page decides where it ends; a later execution of the same page (a live
-//! query's) finds that end in its *journal* and so grows or shrinks instead of sliding:
+//! A page is the rows between two cursors. A cursor is a position in the index, with a fingerprint of its query. The
+//! first execution of a page chooses its end. A later execution, as of a live query, finds this end in its *journal*. So
+//! the page grows or shrinks, and its neighbors do not move:
 //!
 //! ```text
 //! rows   a b c | d e f | g        page 1 ends at cursor c, page 2 starts there
-//!        a b b' c | d e f | g     b' inserted: page 1 grows, page 2 is as it was
+//!        a b b' c | d e f | g     b' inserted: page 1 grows, page 2 does not change
 //! ```
 //!
-//! A filter drops rows of a page. The first execution reads on until enough rows have passed it, and the page ends at
-//! the last of them; a row that was fetched beyond that is not part of it:
+//! A filter drops rows of a page. The first execution reads until enough rows have passed it, and the page ends at the
+//! last of them. Rows that were fetched behind it do not count as read:
 //!
 //! ```text
 //! rows   1 3 5 7 9 11 12 14 | 15 16 …      two even rows: the page ends at 14, and has read no row after it
 //! ```
 //!
-//! A page that would read more than its function may read, or take more than half of its time, ends early and says
-//! `SplitRequired`. Where its end was given, it keeps that end, holds the rows that it has read, and names a row at
-//! which a client splits it in two.
+//! A page ends early with `SplitRequired` before it reads more than its function may, or takes more than half of its time.
+//! If its end was given, it keeps that end, contains the rows that it has read, and names a row at which the client splits
+//! it in two.
 
 use lentil_values::{FieldValidator, Nullable, Value, ValueType, v};
 
-/// What a client sends to have one page: `paginationOpts`.
+/// The options with which a client requests a page: `paginationOpts`.
 #[derive(Clone, Debug, Default)]
 pub struct PaginationOptions {
-    /// How many documents the page should have; ignored when `end_cursor` is given.
+    /// The number of documents that the page should have; ignored if `end_cursor` is given.
     pub num_items: f64,
-    /// Where the page starts: `None` for the first, then the last page's `continue_cursor`.
+    /// The start of the page: `None` for the first page, then the `continue_cursor` of the page before.
     pub cursor: Option<String>,
-    /// Where the page ends, when it has been read before.
+    /// The end of the page, if it has been read before.
     pub end_cursor: Option<String>,
-    /// Documents to read at most, filtered ones included; ignored when `end_cursor` is given.
+    /// The most documents to read, filtered ones included; ignored if `end_cursor` is given.
     pub maximum_rows_read: Option<f64>,
-    /// Bytes of documents to read at most; ignored when `end_cursor` is given.
+    /// The most bytes of documents to read; ignored if `end_cursor` is given.
     pub maximum_bytes_read: Option<f64>,
 }
 
 impl PaginationOptions {
-    /// The first `num_items` documents.
+    /// Requests the first `num_items` documents.
     pub fn first(num_items: usize) -> PaginationOptions {
         PaginationOptions {
             num_items: num_items as f64,
@@ -46,7 +46,7 @@ impl PaginationOptions {
         }
     }
 
-    /// The `num_items` documents from `cursor` on.
+    /// Requests the `num_items` documents after `cursor`.
     pub fn after(cursor: impl Into<String>, num_items: usize) -> PaginationOptions {
         PaginationOptions {
             cursor: Some(cursor.into()),
@@ -60,18 +60,18 @@ impl PaginationOptions {
 pub struct PaginationResult<D> {
     /// The documents.
     pub page: Vec<D>,
-    /// Whether the query's end has been reached.
+    /// Whether the page reaches the end of the query.
     pub is_done: bool,
-    /// Where the next page starts.
+    /// The start of the next page.
     pub continue_cursor: String,
-    /// The middle of the page, for a client that wants to split it.
+    /// The middle of the page, at which a client can split it.
     pub split_cursor: Option<String>,
-    /// Whether the page should be, or has to be, split.
+    /// Whether the client should or must split the page.
     pub page_status: Option<PageStatus>,
 }
 
 impl<D> PaginationResult<D> {
-    /// The same page of other things: of what the application makes of the documents.
+    /// Returns the same page with other items, which the application makes of the documents.
     #[must_use]
     pub fn with_page<E>(self, page: Vec<E>) -> PaginationResult<E> {
         let PaginationResult {
@@ -96,7 +96,7 @@ impl<D> PaginationResult<D> {
 pub enum PageStatus {
     /// It is near a limit.
     SplitRecommended,
-    /// It was cut short by `maximum_rows_read` or `maximum_bytes_read`, or by what one call may read.
+    /// It ended early, at `maximum_rows_read`, `maximum_bytes_read` or the limits of the call.
     SplitRequired,
 }
 

@@ -8,13 +8,13 @@ use crate::filter::{Filter, passes};
 use crate::pages::Pages;
 use crate::pagination::{PaginationOptions, PaginationResult};
 use crate::read_page::read_page;
-use crate::walk::{Chunks, Visit, Walk};
+use crate::scan::{Chunks, Scan, Visit};
 use crate::{Transaction, TransactionCell};
 
-/// A query that has been described and not yet run.
+/// A query that is described and not executed yet.
 ///
-/// `order` and `filter` refine it; `first`, `unique`, `take`, `collect`, `count`, `paginate` and `pages` run it.
-/// Documents come in the index's order, ties by `_creationTime`, then `_id`.
+/// `order` and `filter` refine it; `first`, `unique`, `take`, `collect`, `count`, `paginate` and `pages` execute it.
+/// Documents are in the order of the index, then of `_creationTime`, then of `_id`.
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;
@@ -42,14 +42,14 @@ use crate::{Transaction, TransactionCell};
 /// ```
 #[must_use = "a query reads nothing before `first`, `unique`, `take`, `collect`, `count` or `paginate`"]
 pub struct Query<'db, 'f, D> {
-    slot: &'db mut TransactionCell,
+    cell: &'db mut TransactionCell,
     scope: Scope,
     range: RangeSpec,
     order: Order,
     filters: Vec<Filter<'f, D>>,
 }
 
-/// Whose tables are read.
+/// The tables that a query may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     Application,
@@ -58,12 +58,12 @@ pub(crate) enum Scope {
 
 impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     pub(crate) fn new(
-        slot: &'db mut TransactionCell,
+        cell: &'db mut TransactionCell,
         scope: Scope,
         range: RangeSpec,
     ) -> Query<'db, 'f, D> {
         Query {
-            slot,
+            cell,
             scope,
             range,
             order: Order::Asc,
@@ -71,33 +71,33 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         }
     }
 
-    /// Sets the direction: ascending unless told otherwise.
+    /// Sets the direction. The default is ascending.
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
         self
     }
 
-    /// Keeps only the documents for which `keep` is true.
+    /// Keeps only the documents for which `keep` returns `true`.
     ///
-    /// The documents that it drops are read too, and count as read: prefer an index range where one can say it.
+    /// The others are read too, and count against the limits. Prefer an index range where one can express the condition.
     pub fn filter(mut self, keep: impl Fn(&D) -> bool + Send + Sync + 'f) -> Self {
         self.filters.push(Box::new(keep));
         self
     }
 
-    /// The first document, or `None`.
+    /// Returns the first document, or `None`.
     ///
     /// # Errors
-    /// Here and below: when the table or index is not declared, or a limit of reading is passed.
+    /// When the table or index is not declared, or a read limit is exceeded. This holds for the methods below, too.
     pub async fn first(self) -> Result<Option<D>> {
         let mut found = self.read("first", 1).await?;
         Ok(found.pop())
     }
 
-    /// The one document in the range, or `None`.
+    /// Returns the only document in the range, or `None`.
     ///
     /// # Errors
-    /// [`Code::NotUnique`] when there are two.
+    /// [`Code::NotUnique`] when there is more than one.
     pub async fn unique(self) -> Result<Option<D>> {
         let mut found = self.read("unique", 2).await?;
         if found.len() == 2 {
@@ -110,7 +110,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         Ok(found.pop())
     }
 
-    /// The first `count` documents.
+    /// Returns the first `count` documents.
     ///
     /// # Errors
     /// As [`Query::first`].
@@ -118,7 +118,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         self.read("take", count).await
     }
 
-    /// Every document in the range.
+    /// Returns every document in the range.
     ///
     /// # Errors
     /// As [`Query::first`].
@@ -126,10 +126,10 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         self.read("collect", usize::MAX).await
     }
 
-    /// How many documents are in the range.
+    /// Returns the number of documents in the range.
     ///
-    /// Without a filter it counts the index's entries and reads no document: it is quick, has a limit of its own
-    /// ([`lentil_call::Limits::entries_counted`]), and is live as every reading method is. With a filter it has to read them.
+    /// Without a filter it counts index entries and reads no document. It is then fast, and has a limit of its own
+    /// ([`lentil_call::Limits::entries_counted`]). With a filter it reads the documents.
     ///
     /// # Errors
     /// As [`Query::first`].
@@ -143,7 +143,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     }
 
     async fn count_entries(&self) -> Result<usize> {
-        let transaction = &mut *self.slot.lock()?;
+        let transaction = &mut *self.cell.borrow()?;
         transaction.count_range()?;
         let (index, interval) = resolve(transaction, self.scope, &self.range)?;
         transaction.count(index, &interval).await
@@ -151,32 +151,31 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     /// Reads one page, in the form that `usePaginatedQuery` takes. A function may paginate once.
     ///
-    /// It reads on until `num_items` documents have passed the filters. When that would take more than the function
-    /// may read, or more than half of its time, the page ends early with
-    /// [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired). An eighth of what may still be read is left for
-    /// the rest of the function.
+    /// The page ends when `num_items` documents have passed the filters. It ends early with
+    /// [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired) before it exceeds the read limits or takes more
+    /// than half of the function's time. One eighth of the remaining read limits is left for the rest of the function.
     ///
     /// # Errors
-    /// [`Code::InvalidCursor`] when the cursor is another query's; [`Code::InvalidQuery`] when `num_items` is not a
-    /// whole number from 1 to 32,000, or the function has paginated before.
+    /// [`Code::InvalidCursor`] when the cursor belongs to another query. [`Code::InvalidQuery`] when `num_items` is not a
+    /// whole number from 1 to 32,000, or when the function has paginated before.
     pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<D>> {
         let name = self.name("paginate");
         let Query {
-            slot,
+            cell,
             scope,
             range,
             order,
             filters,
         } = self;
         let page = async {
-            let mut transaction = slot.lock()?;
-            let walk = open(&mut transaction, scope, &range, order)?;
-            read_page(&mut transaction, walk, &range, options, &filters).await
+            let mut transaction = cell.borrow()?;
+            let scan = open(&mut transaction, scope, &range, order)?;
+            read_page(&mut transaction, scan, &range, options, &filters).await
         };
         page.await.map_err(|error| error.in_context(name))
     }
 
-    /// The documents in pages of `size` that do not hold on to `ctx.db`, so that a mutation can write as it goes:
+    /// Returns the documents in pages of `size`. They do not borrow `ctx.db`, so that a mutation can write between them:
     ///
     /// ```text
     /// let mut pages = ctx.db.query(Job::BY_CREATION_TIME.all()).pages(100)?;
@@ -188,8 +187,13 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// When the table or index is not declared, or `size` is 0.
     pub fn pages(self, size: usize) -> Result<Pages<'f, D>> {
-        let walk = open(&mut *self.slot.lock()?, self.scope, &self.range, self.order)?;
-        Pages::new(walk, size, self.filters)
+        let scan = open(
+            &mut *self.cell.borrow()?,
+            self.scope,
+            &self.range,
+            self.order,
+        )?;
+        Pages::new(scan, size, self.filters)
     }
 
     async fn read(&self, method: &str, limit: usize) -> Result<Vec<D>> {
@@ -206,21 +210,21 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         mut add: impl FnMut(&mut A, D),
     ) -> Result<A> {
         let Query {
-            slot,
+            cell,
             scope,
             range,
             order,
             filters,
         } = self;
-        let mut transaction = slot.lock()?;
-        let mut walk = open(&mut transaction, *scope, range, *order)?;
+        let mut transaction = cell.borrow()?;
+        let mut scan = open(&mut transaction, *scope, range, *order)?;
         let mut left = limit;
         let chunks = match filters.as_slice() {
             [] => Chunks::of_rows(limit),
             _ if limit == 0 => Chunks::of_rows(0),
             _ => Chunks::until_passed(limit, usize::MAX),
         };
-        walk.visit(&mut transaction, chunks, |row| {
+        scan.visit(&mut transaction, chunks, |row| {
             let document = D::decode(&row.document)?;
             if passes(filters, &document) {
                 add(&mut found, document);
@@ -245,10 +249,10 @@ fn open(
     scope: Scope,
     range: &RangeSpec,
     order: Order,
-) -> Result<Walk> {
+) -> Result<Scan> {
     transaction.count_range()?;
     let (index, interval) = resolve(transaction, scope, range)?;
-    Ok(Walk::new(index, interval, order))
+    Ok(Scan::new(index, interval, order))
 }
 
 fn resolve(

@@ -8,19 +8,19 @@ use crate::cursors::Cursors;
 use crate::decode::Decode;
 use crate::filter::{Filter, passes};
 use crate::pagination::{PageStatus, PaginationOptions, PaginationResult};
+use crate::scan::{Chunks, Scan, Visit};
 use crate::transaction::size_of;
-use crate::walk::{Chunks, Visit, Walk};
 
 const MAX_PAGE_SIZE: f64 = 32_000.0;
-/// A page longer than this should be split, whatever was asked for.
+/// A page longer than this should be split, whatever the client requested.
 const SPLIT_THRESHOLD_ROWS: usize = 6_144;
-/// Rows after which a page looks at the clock.
+/// The number of rows after which a page reads the clock.
 const CLOCK_INTERVAL: usize = 256;
 
-/// Reads one page of `walk`, which covers the whole of `range`.
+/// Reads one page of `scan`, which covers all of `range`.
 pub(crate) async fn read_page<D: Decode>(
     transaction: &mut Transaction,
-    mut walk: Walk,
+    mut scan: Scan,
     range: &RangeSpec,
     options: PaginationOptions,
     filters: &[Filter<'_, D>],
@@ -32,20 +32,20 @@ pub(crate) async fn read_page<D: Decode>(
         ));
     }
     let mut limits = PageLimits::new(&options)?;
-    let cursors = Cursors::new(range, walk.index(), walk.order());
+    let cursors = Cursors::new(range, scan.index(), scan.order());
     if let Some(cursor) = &options.cursor {
-        cursors.start_after(&mut walk, cursor)?;
+        cursors.start_after(&mut scan, cursor)?;
     }
     let given_end = options
         .end_cursor
         .or_else(|| transaction.journal.before.take());
     if let Some(end) = &given_end {
-        cursors.end_at(&mut walk, end)?;
+        cursors.end_at(&mut scan, end)?;
         limits = PageLimits::NONE;
     }
-    let read = Read::collect(transaction, &mut walk, &limits, filters).await?;
+    let read = Read::collect(transaction, &mut scan, &limits, filters).await?;
     let is_cut = read.end == PageEnd::Cut;
-    // A client splits a page whose end was given before it shows it, so that page always needs a place to split at.
+    // A client splits a page with a given end before it shows it, so such a page always needs a position to split at.
     let split = (read.keys.len() > 2 || is_cut && given_end.is_some())
         .then(|| cursors.after(read.keys[read.keys.len() / 2].as_bytes()));
     let end = match (given_end, read.end) {
@@ -67,7 +67,7 @@ pub(crate) async fn read_page<D: Decode>(
     })
 }
 
-/// The bounds that the client sets for a page.
+/// The limits that the client sets for a page.
 struct PageLimits {
     items: usize,
     rows: usize,
@@ -75,7 +75,7 @@ struct PageLimits {
 }
 
 impl PageLimits {
-    /// Of a page whose end is given.
+    /// The limits of a page with a given end.
     const NONE: PageLimits = PageLimits {
         items: usize::MAX,
         rows: usize::MAX,
@@ -111,18 +111,18 @@ impl PageLimits {
     }
 }
 
-/// Why a page ends where it does.
+/// The reason why a page ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageEnd {
-    /// It has as many documents as were asked for.
+    /// It has as many documents as the client requested.
     Full,
-    /// The range, or the part of it up to a given end, is at its end.
+    /// The range ends, or its part up to a given end.
     Exhausted,
-    /// The page has read as much as it may.
+    /// The page has reached a limit.
     Cut,
 }
 
-/// The documents of a page, and all that was read for it, filtered rows included.
+/// The documents of a page, and all rows that were read for it, filtered ones included.
 struct Read<D> {
     page: Vec<D>,
     keys: Vec<IndexKey>,
@@ -135,7 +135,7 @@ struct Read<D> {
 impl<D: Decode> Read<D> {
     async fn collect(
         transaction: &mut Transaction,
-        walk: &mut Walk,
+        scan: &mut Scan,
         limits: &PageLimits,
         filters: &[Filter<'_, D>],
     ) -> Result<Read<D>> {
@@ -155,9 +155,9 @@ impl<D: Decode> Read<D> {
         } else {
             Chunks::until_passed(limits.items, read.allowed_rows)
         };
-        walk.visit(transaction, chunks, |row| {
+        scan.visit(transaction, chunks, |row| {
             let bytes = read.bytes + size_of(&row.document);
-            // The first row is read in any case: a page of none would never get further.
+            // The first row is always read, because an empty page would make no progress.
             if bytes > share_bytes && !read.keys.is_empty() {
                 return Ok(Visit::Before);
             }
@@ -179,7 +179,7 @@ impl<D: Decode> Read<D> {
         .await?;
         if read.page.len() >= limits.items {
             read.end = PageEnd::Full;
-        } else if !walk.is_done() {
+        } else if !scan.is_done() {
             read.end = PageEnd::Cut;
         }
         Ok(read)

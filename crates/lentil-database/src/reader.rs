@@ -11,21 +11,21 @@ use crate::decode::Decode;
 use crate::query::{Query, Scope};
 use crate::system::SystemReader;
 
-/// The database as a query sees it, `ctx.db`: everything committed when the query began, and nothing later.
+/// The database of a query, `ctx.db`. It contains the commits before the query began.
 ///
-/// In a mutation it also shows what the mutation has written so far.
+/// In a mutation it also contains the writes of the mutation.
 pub struct DatabaseReader {
-    /// The system's tables, to be read.
+    /// The tables of the system that functions may read.
     pub system: SystemReader,
-    slot: TransactionCell,
+    cell: TransactionCell,
 }
 
 impl DatabaseReader {
-    /// The document with this id, or `None` when it does not exist (any more).
+    /// Returns the document with this id, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Code::InvalidId`] when the id is one of another table; when a limit of reading is passed, or the stored
-    /// document does not decode as `T`.
+    /// [`Code::InvalidId`] when the id belongs to another table. Also when a read limit is exceeded, or the stored document
+    /// does not decode as `T`.
     pub async fn get<T: Document>(&mut self, id: impl Into<Id<T>>) -> Result<Option<Doc<T>>> {
         let id = id.into();
         self.check_id("db.get", id)?;
@@ -35,31 +35,31 @@ impl DatabaseReader {
             .transpose()
     }
 
-    /// The document with this id, system fields included, whatever its table.
+    /// Returns the document with this id of any table, with its system fields.
     ///
     /// # Errors
-    /// When the id is one of the system's tables, or a limit of reading is passed.
+    /// When the id belongs to a system table, or a read limit is exceeded.
     pub async fn get_object(&mut self, id: DocumentId) -> Result<Option<Object>> {
         let found = self.get_stored(id).await?;
         found.map(|document| Object::decode(&document)).transpose()
     }
 
-    /// A query over a range of an index, e.g. `ctx.db.query(Job::BY_JOB_ID.eq("…"))`.
+    /// Returns a query over a range of an index, e.g. `ctx.db.query(Job::BY_JOB_ID.eq("…"))`.
     ///
-    /// Nothing is read before one of the query's reading methods is awaited.
+    /// The query reads nothing until one of its reading methods is awaited.
     pub fn query<'f, T: Document>(&mut self, range: impl IntoRange<T>) -> Query<'_, 'f, Doc<T>> {
-        Query::new(&mut self.slot, Scope::Application, range.into_range())
+        Query::new(&mut self.cell, Scope::Application, range.into_range())
     }
 
-    /// As [`DatabaseReader::query`], with the documents as objects: for tools that do not know the table's type.
+    /// As [`DatabaseReader::query`], with documents as objects, for tools that do not know the type of the table.
     pub fn query_objects<'f>(&mut self, range: RangeSpec) -> Query<'_, 'f, Object> {
-        Query::new(&mut self.slot, Scope::Application, range)
+        Query::new(&mut self.cell, Scope::Application, range)
     }
 
-    /// The id that `text` spells, if it is one of `T`'s table; the document need not exist.
+    /// Parses an id of the table of `T`; `None` if it is not one. The document need not exist.
     pub fn normalize_id<T: Document>(&self, text: &str) -> Option<Id<T>> {
         let id: DocumentId = text.parse().ok()?;
-        let table = self.slot.lock().ok()?.env().tables.number(T::TABLE)?;
+        let table = self.cell.borrow().ok()?.env().tables.number(T::TABLE)?;
         (id.table == table).then(|| Id::new(id))
     }
 
@@ -79,7 +79,7 @@ impl DatabaseReader {
         found.map_err(|error| error.in_context("db.get"))
     }
 
-    /// Checks that an id is one of `T`'s table.
+    /// Checks that an id belongs to the table of `T`.
     pub(crate) fn check_id<T: Document>(&self, call: &str, id: Id<T>) -> Result<()> {
         let transaction = self.transaction()?;
         transaction
@@ -93,29 +93,30 @@ impl DatabaseReader {
 #[doc(hidden)]
 impl DatabaseReader {
     /// Returns a reader that shares the transaction in a cell.
-    pub fn on(slot: TransactionCell) -> DatabaseReader {
+    pub fn on(cell: TransactionCell) -> DatabaseReader {
         DatabaseReader {
-            system: SystemReader::new(slot.clone()),
-            slot,
+            system: SystemReader::new(cell.clone()),
+            cell,
         }
     }
 
-    /// Returns the transaction, held until the guard is dropped.
+    /// Borrows the transaction until the guard is dropped.
     pub fn transaction(&self) -> Result<TransactionGuard> {
-        self.slot.lock()
+        self.cell.borrow()
     }
 
     /// Returns the transaction's cell, for the context's other fields and nested calls.
-    pub fn slot(&self) -> &TransactionCell {
-        &self.slot
+    pub fn cell(&self) -> &TransactionCell {
+        &self.cell
     }
 }
 
 impl<D: Decode> Pages<'_, D> {
-    /// Returns the next page: up to the page size of documents read, without those filtered out; `None` after the last.
+    /// Returns the next page, or `None` after the last. The page size limits the documents that are read; the filters
+    /// then drop some of them.
     ///
     /// # Errors
-    /// When a limit of reading is passed.
+    /// When a read limit is exceeded.
     pub async fn next(&mut self, db: &mut DatabaseReader) -> Result<Option<Vec<D>>> {
         self.read(&mut *db.transaction()?).await
     }

@@ -5,29 +5,29 @@ use crate::TransactionCell;
 use crate::decode::Decode;
 use crate::query::{Query, Scope};
 
-/// A document of one of the system's tables that functions may read.
+/// A document of a system table that functions may read.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is in none of the system's tables",
+    message = "`{Self}` is not a document of a system table",
     note = "the application's own documents are read with `ctx.db.get` and `ctx.db.query`"
 )]
 pub trait SystemDocument: Document {}
 
-/// The system's tables, `ctx.db.system`: what functions may read there, and nobody writes.
+/// The system tables that functions may read, `ctx.db.system`. Functions cannot write them.
 pub struct SystemReader {
-    slot: TransactionCell,
+    cell: TransactionCell,
 }
 
 impl SystemReader {
-    pub(crate) fn new(slot: TransactionCell) -> SystemReader {
-        SystemReader { slot }
+    pub(crate) fn new(cell: TransactionCell) -> SystemReader {
+        SystemReader { cell }
     }
 
-    /// The document with this id, or `None` when it does not exist (any more).
+    /// Returns the document with this id, or `None` if it does not exist.
     ///
     /// # Errors
-    /// When the id is not of this table, or a limit of reading is passed.
+    /// When the id belongs to another table, or a read limit is exceeded.
     pub async fn get<T: SystemDocument>(&mut self, id: impl Into<Id<T>>) -> Result<Option<Doc<T>>> {
-        let mut transaction = self.slot.lock()?;
+        let mut transaction = self.cell.borrow()?;
         let id = id.into().document_id();
         transaction
             .env()
@@ -47,6 +47,6 @@ impl SystemReader {
         &mut self,
         range: impl IntoRange<T>,
     ) -> Query<'_, 'f, Doc<T>> {
-        Query::new(&mut self.slot, Scope::System, range.into_range())
+        Query::new(&mut self.cell, Scope::System, range.into_range())
     }
 }

@@ -33,7 +33,7 @@ impl<T: Document> SystemTable<T> {
     /// # Errors
     /// [`lentil_call::Code::Abandoned`] after a nested call was dropped before it finished.
     pub fn of(db: &DatabaseReader) -> Result<SystemTable<T>> {
-        SystemTable::open(db.slot())
+        SystemTable::open(db.cell())
     }
 
     /// As [`SystemTable::of`], in the transaction of this cell.
@@ -41,7 +41,7 @@ impl<T: Document> SystemTable<T> {
     /// # Errors
     /// As [`SystemTable::of`].
     pub fn open(cell: &TransactionCell) -> Result<SystemTable<T>> {
-        let transaction = cell.lock()?;
+        let transaction = cell.borrow()?;
         let table = Arc::clone(transaction.env().tables.system(T::TABLE));
         Ok(SystemTable {
             transaction,

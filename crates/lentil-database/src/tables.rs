@@ -6,7 +6,7 @@ use lentil_schema::Schema;
 use lentil_store::{Catalog, IndexRef, TableEntry};
 use lentil_values::{DocumentId, TableNames, TableNumber};
 
-/// A declared table, with the number the store gave it.
+/// A declared table, with the number that the store gave it.
 pub struct OpenTable {
     /// Its declaration.
     pub table: lentil_schema::Table,
@@ -30,7 +30,7 @@ impl OpenTable {
     }
 }
 
-/// The tables that functions can use: those the schema declares, as the store has them.
+/// The tables of the application and of the system, with their numbers in the store.
 pub struct Tables {
     by_name: BTreeMap<String, Arc<OpenTable>>,
     by_number: BTreeMap<TableNumber, Arc<OpenTable>>,
@@ -83,29 +83,29 @@ impl Tables {
         self.by_name.get(name)
     }
 
-    /// One of the system's own tables.
+    /// Returns one of the system's own tables.
     pub fn system(&self, name: &str) -> &Arc<OpenTable> {
         self.system
             .get(name)
             .expect("the system's tables are always declared")
     }
 
-    /// One of the system's own tables, if functions may read it.
+    /// Returns one of the system's own tables, if functions may read it.
     pub fn shown(&self, name: &str) -> Option<&Arc<OpenTable>> {
         self.shown.contains(&name).then(|| self.system(name))
     }
 
-    /// The names of the application's tables.
+    /// Returns the names of the application's tables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
 
-    /// Checks that an id is one of `table`, for a call whose type says so.
+    /// Checks that an id belongs to `table`. `call` names the operation in the error.
     ///
-    /// An `Id<T>` may have been parsed from any text, so its type alone does not say that it is one of `T`'s table.
+    /// The type of an `Id<T>` does not guarantee it, because an id may be parsed from any text.
     ///
     /// # Errors
-    /// [`Code::InvalidId`] when it is an id of another table.
+    /// [`Code::InvalidId`] when the id belongs to another table.
     pub fn check_id(&self, call: &str, id: DocumentId, table: &str) -> Result<()> {
         if self.number(table) == Some(id.table) {
             return Ok(());

@@ -12,21 +12,22 @@ use crate::large_reads::BYTES_WITHOUT_PERMIT;
 use crate::usage::{ReadsLeft, Usage, Written};
 use crate::{DatabaseEnv, Journal, ReadBudget};
 
-/// What a query or a mutation reads through, and a mutation buffers its writes in.
+/// The transaction of a query or a mutation: its snapshot, its buffered writes, its read set and its use of limits.
 ///
-/// A nested call takes it over from its caller and gives it back: one snapshot, one read set, one count of what
-/// was used, however deep the calls go.
+/// A nested call borrows its caller's transaction. So a call and all calls in it have one snapshot, one read set and one
+/// count of limits. A nested mutation is a savepoint.
 pub struct Transaction {
     view: View,
     env: Arc<DatabaseEnv>,
-    /// When the call began, in milliseconds with a fraction; `ctx.now()` returns the whole ones.
+    /// The time at which the call began, in milliseconds with a fraction. `ctx.now()` returns the whole milliseconds.
     pub now_ms: f64,
     usage: Usage,
     read_budget: ReadBudget,
     pub(crate) journal: Journal,
-    /// For each nested mutation that is running, the writes counted when it began.
+    /// The writes counted at each open savepoint, the innermost last.
     savepoints: Vec<Written>,
-    conflict: bool,
+    /// Whether the store has reported a conflict.
+    has_conflict: bool,
 }
 
 /// The parts of a query's transaction after the query.
@@ -49,7 +50,8 @@ enum View {
     Mutation {
         transaction: Box<dyn lentil_store::Transaction>,
         buffer: WriteBuffer,
-        /// What it has read of the store: most often it is what is written next, and is then not read again.
+        /// The documents read from the store. A mutation often writes a document that it has read, which is then not
+        /// read again.
         read: HashMap<DocumentId, Arc<StoredDocument>>,
     },
 }
@@ -99,7 +101,7 @@ impl Transaction {
             read_budget,
             journal,
             savepoints: Vec::new(),
-            conflict: false,
+            has_conflict: false,
         }
     }
 
@@ -126,31 +128,34 @@ impl Transaction {
         self.usage.schedule(&self.env.limits)
     }
 
-    /// Begins a nested mutation.
+    /// Makes a savepoint, at the beginning of a nested mutation.
     pub fn push_savepoint(&mut self) {
         self.savepoints.push(self.usage.written());
         self.buffer().begin_savepoint();
     }
 
-    /// Ends the latest nested mutation and keeps what it wrote.
+    /// Removes the innermost savepoint and keeps the writes since.
     pub fn release_savepoint(&mut self) {
         self.savepoints.pop();
         self.buffer().release_savepoint();
     }
 
-    /// Ends the latest nested mutation, undoes what it wrote, and no longer counts it against the limits.
+    /// Rolls back to the innermost savepoint. The discarded writes no longer count against the limits.
     pub fn roll_back_to_savepoint(&mut self) {
-        let written = self.savepoints.pop().expect("a savepoint was made");
+        let written = self
+            .savepoints
+            .pop()
+            .expect("each rollback has its savepoint");
         self.usage.roll_back_to(written);
         self.buffer().roll_back_savepoint();
     }
 
-    /// Returns whether the store has said that this transaction cannot commit: the function is to run again.
+    /// Returns whether the store has reported a conflict. Then the transaction cannot commit, and the function runs again.
     pub fn has_conflict(&self) -> bool {
-        self.conflict
+        self.has_conflict
     }
 
-    /// The read set of a query; a mutation keeps none, its store sees to conflicts.
+    /// Returns the read set of a query; `None` for a mutation, whose reads the store records.
     pub fn read_set(&mut self) -> Option<&mut ReadSet> {
         match &mut self.view {
             View::Query { read_set, .. } => Some(read_set),
@@ -188,10 +193,10 @@ impl Transaction {
                 (None, None) => transaction.get(id).await,
             },
         };
-        self.note(found)
+        self.check_conflict(found)
     }
 
-    /// Reads up to `limit` rows; the read set takes the interval up to the last row when there may be more.
+    /// Reads up to `limit` rows. If there may be more, the read set gets the interval up to the last row only.
     pub async fn scan(
         &mut self,
         index: IndexRef,
@@ -208,9 +213,9 @@ impl Transaction {
         Ok(rows)
     }
 
-    /// Fetches up to `limit` rows that do not count as read yet.
+    /// Fetches up to `limit` rows without counting them as read.
     ///
-    /// The caller calls [`Transaction::record_interval`] and [`Transaction::charge_document`] for those that it uses.
+    /// The caller calls [`Transaction::record_interval`] and [`Transaction::charge_document`] for the rows that it uses.
     pub async fn fetch(
         &mut self,
         index: IndexRef,
@@ -233,9 +238,9 @@ impl Transaction {
         if rows.is_err() {
             self.record_interval(index, interval.clone());
         }
-        let rows = self.note(rows)?;
+        let rows = self.check_conflict(rows)?;
         if let View::Mutation { buffer, read, .. } = &mut self.view {
-            // Writes in the buffer may still be discarded.
+            // Buffered writes are not remembered, because a rollback may discard them.
             let stored = rows
                 .iter()
                 .filter(|row| buffer.get(row.document.id).is_none());
@@ -279,9 +284,9 @@ impl Transaction {
         }
     }
 
-    /// How many entries an index has in an interval; which there are counts as read, and what their documents say not.
+    /// Counts the entries of an index in an interval. The read depends on the entries, not on their documents.
     pub async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
-        // One more than may be counted lets the limit itself be the error, not a wrong answer.
+        // One entry more than the limit allows, so that exceeding the limit is an error and not a wrong count.
         let limit = self.usage.entries_left(&self.env.limits).saturating_add(1);
         let counted = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.count(index, interval, limit).await,
@@ -295,7 +300,7 @@ impl Transaction {
                     .await
             }
         };
-        let counted = self.note(counted)?;
+        let counted = self.check_conflict(counted)?;
         if let View::Query { read_set, .. } = &mut self.view {
             read_set.add_counted(index, interval.clone());
         }
@@ -303,8 +308,12 @@ impl Transaction {
         Ok(counted)
     }
 
-    /// Refuses two documents that are equal in a unique index because of what this mutation wrote, or, while a layer
-    /// is there, that layer. It is the last thing before either ends, as what counts is how documents are left.
+    /// Checks the writes since the innermost savepoint, or all writes, against the unique indexes.
+    ///
+    /// It is called at the end of a mutation, because only the final documents count: a key may be taken and freed again.
+    ///
+    /// # Errors
+    /// [`lentil_call::Code::UniqueIndexViolation`] when two documents are equal in a unique index.
     pub async fn check_unique(&mut self) -> Result<()> {
         let View::Mutation {
             transaction,
@@ -315,12 +324,14 @@ impl Transaction {
             return Ok(());
         };
         let found = buffer.find_duplicate(&mut **transaction).await;
-        self.note(found)?
-            .map_or(Ok(()), |violation| Err(Error::unique_violation(violation)))
+        match self.check_conflict(found)? {
+            Some(violation) => Err(Error::unique_violation(violation)),
+            None => Ok(()),
+        }
     }
 
-    fn note<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {
-        self.conflict |= matches!(read, Err(StoreError::Conflict));
+    fn check_conflict<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {
+        self.has_conflict |= matches!(read, Err(StoreError::Conflict));
         read.map_err(store_error)
     }
 
@@ -339,7 +350,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// The buffer of a mutation.
+    /// Returns the write buffer of a mutation.
     pub fn buffer(&mut self) -> &mut WriteBuffer {
         match &mut self.view {
             View::Mutation { buffer, .. } => buffer,
@@ -373,7 +384,7 @@ impl Transaction {
     }
 }
 
-/// The part of `interval` that a scan has read: up to its last row when there may be more, otherwise all of it.
+/// Returns the part of `interval` that a scan has read: up to its last row if there may be more, otherwise all of it.
 pub(crate) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> Interval {
     let Some(last) = last else {
         return interval.clone();
@@ -390,7 +401,7 @@ pub(crate) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> 
     }
 }
 
-/// A document's size as limits count it: its fields and the two system fields.
+/// Returns the size of a document as limits count it: its fields and the two system fields.
 pub(crate) fn size_of(document: &StoredDocument) -> usize {
     const SYSTEM_FIELDS: usize = "_id".len() + 1 + 34 + "_creationTime".len() + 1 + 9;
     document.fields.size() + SYSTEM_FIELDS

@@ -1,6 +1,6 @@
 use lentil_call::{Code, Error, Limits, Result};
 
-/// What a transaction has used so far.
+/// The reads and writes that a transaction counts against the limits of its call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Usage {
     documents_read: usize,
@@ -10,7 +10,7 @@ pub(crate) struct Usage {
     written: Written,
 }
 
-/// The writes of a transaction so far; a nested mutation that fails gives its part back.
+/// The counted writes. A nested mutation that fails subtracts its part.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Written {
     documents: usize,
@@ -44,7 +44,7 @@ impl Usage {
         )
     }
 
-    /// Counts a document that is about to be written; one that is refused does not count.
+    /// Counts a document that is about to be written. A rejected write does not count.
     pub(crate) fn write_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
         let documents_written = self.written.documents + 1;
         let bytes_written = self.written.bytes + bytes;
@@ -59,7 +59,7 @@ impl Usage {
         Ok(())
     }
 
-    /// Counts a function that is about to be scheduled or canceled; one that is refused does not count.
+    /// Counts a function that is about to be scheduled or canceled. A rejected call does not count.
     pub(crate) fn schedule(&mut self, limits: &Limits) -> Result<()> {
         let scheduled = self.written.scheduled + 1;
         within(
@@ -75,7 +75,7 @@ impl Usage {
         self.written
     }
 
-    /// Resets the counts of writes to `earlier`. Reads stay counted: they have happened.
+    /// Resets the counts of writes to `earlier`. Reads stay counted.
     pub(crate) fn roll_back_to(&mut self, earlier: Written) {
         self.written = earlier;
     }
@@ -88,7 +88,7 @@ impl Usage {
         }
     }
 
-    /// How many more index entries may be counted.
+    /// Returns how many more index entries may be counted.
     pub(crate) fn entries_left(&self, limits: &Limits) -> usize {
         limits.entries_counted.saturating_sub(self.entries_counted)
     }

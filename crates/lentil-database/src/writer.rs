@@ -10,9 +10,9 @@ use crate::tables::OpenTable;
 use crate::transaction::size_of;
 use crate::{DatabaseEnv, DatabaseReader, Query, TransactionCell};
 
-/// The database as a mutation sees it, `ctx.db`: reads as a [`DatabaseReader`] does, and writes.
+/// The database of a mutation, `ctx.db`: a [`DatabaseReader`] that also writes.
 ///
-/// Writes are seen by the mutation's own reads at once, and by everyone else, all together, when it has returned.
+/// The mutation's own reads see its writes at once. All others see them together, when the mutation is committed.
 pub struct DatabaseWriter {
     reader: DatabaseReader,
 }
@@ -21,7 +21,8 @@ impl DatabaseWriter {
     /// Stores a new document and returns its id.
     ///
     /// # Errors
-    /// Here and below: when the document does not match the schema, or is over a limit, or too much is written.
+    /// When the document does not match the schema or exceeds a limit, or when the mutation writes too much. This holds
+    /// for the methods below, too.
     pub async fn insert<T: Document>(&mut self, document: T) -> Result<Id<T>> {
         self.insert_object(T::TABLE, document.into_fields())
             .await
@@ -45,12 +46,12 @@ impl DatabaseWriter {
         self.reader.query(range)
     }
 
-    /// Changes the named fields of a document; the others stay.
+    /// Changes the named fields of a document and keeps the others.
     ///
-    /// A change that leaves the document as it was writes nothing.
+    /// A patch that does not change the document writes nothing.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it is not there, [`Code::InvalidId`] when the id is one of another table.
+    /// [`Code::NonexistentDocument`] when it does not exist; [`Code::InvalidId`] when the id belongs to another table.
     pub async fn patch<T: Document>(
         &mut self,
         id: impl Into<Id<T>>,
@@ -62,7 +63,7 @@ impl DatabaseWriter {
             .await
     }
 
-    /// Replaces all fields of a document but `_id` and `_creationTime`.
+    /// Replaces all fields of a document except `_id` and `_creationTime`.
     ///
     /// # Errors
     /// As [`DatabaseWriter::patch`].
@@ -76,7 +77,7 @@ impl DatabaseWriter {
     /// Deletes a document.
     ///
     /// # Errors
-    /// As [`DatabaseWriter::patch`]: deleting twice is an error.
+    /// As [`DatabaseWriter::patch`]. Deleting a document twice is an error.
     pub async fn delete<T: Document>(&mut self, id: impl Into<Id<T>>) -> Result<()> {
         let id = id.into();
         self.reader.check_id("db.delete", id)?;
@@ -115,7 +116,7 @@ impl DatabaseWriter {
 
     /// As [`DatabaseWriter::patch`], for any table; `None` removes a field.
     ///
-    /// The document's own `_id` and `_creationTime` may be among the changes, as they are.
+    /// The changes may contain `_id` and `_creationTime` with their present values.
     ///
     /// # Errors
     /// As [`DatabaseWriter::patch`]; [`Code::InvalidId`] or [`Code::InvalidCreationTime`] when a system field would
@@ -141,7 +142,7 @@ impl DatabaseWriter {
 
     /// As [`DatabaseWriter::replace`], for any table.
     ///
-    /// The document's own `_id` and `_creationTime` may be among the fields, as they are.
+    /// The fields may contain `_id` and `_creationTime` with their present values.
     ///
     /// # Errors
     /// As [`DatabaseWriter::patch_object`].
@@ -231,10 +232,10 @@ impl DatabaseWriter {
 
 const SYSTEM_FIELDS: [&str; 2] = ["_id", "_creationTime"];
 
-/// Returns whether a change names a system field and keeps its value.
+/// Returns whether a change names a system field with its present value.
 ///
 /// # Errors
-/// When the field's value would change.
+/// When the value would change.
 fn is_own_system_field(
     call: &str,
     document: &StoredDocument,
@@ -279,7 +280,7 @@ impl DerefMut for DatabaseWriter {
     }
 }
 
-/// Holds a document against the limits and its table's schema, before anything is written.
+/// Checks a document against the limits and the schema of its table, before it is written.
 fn check_document(
     env: &DatabaseEnv,
     call: &str,

@@ -5,46 +5,47 @@ use lentil_values::Interval;
 use crate::Transaction;
 use crate::transaction::covered;
 
-/// A scan that goes on where it stopped: what is left of an index range.
+/// A resumable scan of an index range.
 ///
-/// It fetches rows in chunks and hands them out one by one. Only the rows that were handed out count as read, in the
-/// read set and against the limits, so that the size of the chunks is not observable.
-pub(crate) struct Walk {
+/// It fetches rows in chunks and passes them to a visitor one by one. Only visited rows count as read, in the read set
+/// and against the limits, so that the size of the chunks is not observable.
+pub(crate) struct Scan {
     index: IndexRef,
+    /// The part of the range that is not scanned yet.
     rest: Interval,
     order: Order,
     done: bool,
 }
 
-/// A visitor's verdict on a row.
+/// A visitor's decision at a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visit {
-    /// The walk continues with the next row.
+    /// The scan continues with the next row.
     Next,
     /// The row is the last one that is needed.
     Last,
-    /// The row is not needed; the walk stops before it, as if it had not been fetched.
+    /// The row is not needed. The scan stops before it, as if it had not been fetched.
     Before,
 }
 
-/// The number of rows that a walk visits, and that it fetches at once.
+/// The number of rows that a scan may visit, and the number of rows in the next chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunks {
     left: usize,
     next: usize,
 }
 
-/// Rows of the first chunk of a filtered walk at least: a filter is rarely passed by every row.
-const FIRST_FILTERED_CHUNK: usize = 16;
-/// Rows of the first chunk at most: how large the documents are is not known yet.
+/// The minimum of the first chunk of a filtered scan, because few filters pass every row.
+const FIRST_FILTERED_CHUNK_MIN: usize = 16;
+/// The maximum of the first chunk, because the size of the documents is not known yet.
 const FIRST_CHUNK_MAX: usize = 128;
-/// Rows of any chunk at most.
+/// The maximum of every chunk.
 const CHUNK_MAX: usize = 1_024;
-/// Bytes of documents that a chunk should not exceed, by the size of those in the chunk before.
+/// The bytes of documents that a chunk should not exceed, estimated from the chunk before.
 const CHUNK_BYTES: usize = 4 << 20;
 
 impl Chunks {
-    /// For a walk that needs `rows` rows and no more.
+    /// Plans a scan that visits exactly `rows` rows, or all.
     pub(crate) fn of_rows(rows: usize) -> Chunks {
         Chunks {
             left: rows,
@@ -52,17 +53,18 @@ impl Chunks {
         }
     }
 
-    /// For a walk that visits up to `at_most` rows until `wanted` of them have passed a filter.
+    /// Plans a scan that visits up to `at_most` rows, until `wanted` of them have passed a filter.
     ///
-    /// The chunks grow: a filter that most rows pass fetches few rows too many; one that few rows pass needs few chunks.
+    /// The chunks grow. So a filter that most rows pass fetches few surplus rows, and one that few rows pass needs few
+    /// chunks.
     pub(crate) fn until_passed(wanted: usize, at_most: usize) -> Chunks {
         Chunks {
             left: at_most,
-            next: wanted.clamp(FIRST_FILTERED_CHUNK, FIRST_CHUNK_MAX),
+            next: wanted.clamp(FIRST_FILTERED_CHUNK_MIN, FIRST_CHUNK_MAX),
         }
     }
 
-    /// Plans the next chunk after one of so many rows and bytes.
+    /// Plans the next chunk, after a chunk of this many rows and bytes.
     fn passed(&mut self, rows: usize, bytes: usize) {
         self.left -= rows;
         let row_bytes = (bytes / rows.max(1)).max(1);
@@ -71,10 +73,10 @@ impl Chunks {
     }
 }
 
-impl Walk {
-    pub(crate) fn new(index: IndexRef, interval: Interval, order: Order) -> Walk {
+impl Scan {
+    pub(crate) fn new(index: IndexRef, interval: Interval, order: Order) -> Scan {
         let done = interval.is_empty();
-        Walk {
+        Scan {
             index,
             rest: interval,
             order,
@@ -82,7 +84,7 @@ impl Walk {
         }
     }
 
-    /// Returns whether every row of the range has been visited, and none is known to be left.
+    /// Returns whether every row of the range has been visited.
     pub(crate) fn is_done(&self) -> bool {
         self.done
     }
@@ -95,13 +97,13 @@ impl Walk {
         self.order
     }
 
-    /// Narrows what is left.
+    /// Narrows the rest of the range.
     pub(crate) fn restrict(&mut self, to: &Interval) {
         self.rest = self.rest.intersection(to);
         self.done |= self.rest.is_empty();
     }
 
-    /// Hands out the next rows until `visit` has enough, `chunks` allows no more, or the range ends.
+    /// Passes the next rows to `visit` until it has enough, `chunks` allows no more, or the range ends.
     ///
     /// # Errors
     /// When the store fails, a limit of reading is passed, or `visit` fails.
@@ -112,7 +114,7 @@ impl Walk {
         mut visit: impl FnMut(&Row) -> Result<Visit>,
     ) -> Result<()> {
         while !self.done && chunks.left > 0 {
-            // One more than may be read lets the limit itself be the error, not a short result.
+            // One row more than the limit allows, so that exceeding the limit is an error and not a short result.
             let before = transaction.reads_left();
             let allowed = before.documents.saturating_add(1);
             let limit = chunks.next.min(chunks.left).min(allowed);
@@ -134,7 +136,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Adds the visited rows to the read set, and moves on; `is_end` if no row follows.
+    /// Adds the visited rows to the read set and advances. `is_end` is true if no row follows.
     fn record(&mut self, transaction: &mut Transaction, visited: &[Row], is_end: bool) {
         let last = visited.last();
         if is_end {
@@ -152,7 +154,7 @@ impl Walk {
 /// The part of a chunk that was visited.
 struct Visited {
     count: usize,
-    /// Set when the walk ends within the chunk: because the visitor had enough, or something failed.
+    /// Set if the scan ends within the chunk, because the visitor had enough or something failed.
     ended: Option<Result<(), Error>>,
 }
 
