@@ -8,26 +8,26 @@ pub struct OverBudget {
     pub limit: usize,
 }
 
-/// The reason why a body could not be read to its end.
+/// An error of reading a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The body is longer than the limit: send less.
+    /// The body is larger than the server accepts: send less.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
     /// The body would put its sender over its memory limit: send less at a time.
-    #[error("the body cannot be held: {0}")]
+    #[error("the body does not fit into memory: {0}")]
     OverBudget(#[from] OverBudget),
     /// The body arrived too slowly: send it again, faster.
-    #[error("the body came too slowly")]
+    #[error("the body arrived too slowly")]
     TooSlow,
     /// The server shut down before the body was complete: send the request again.
     #[error("the server is shutting down; send the request again")]
     ShuttingDown,
-    /// The body was malformed, or its sender disconnected.
+    /// The body was malformed, or its sender closed the connection.
     #[error("the body is incomplete: {0}")]
     Incomplete(String),
 }

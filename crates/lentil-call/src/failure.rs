@@ -5,38 +5,39 @@ use parking_lot::Mutex;
 use crate::log::{OneLine, cut};
 use crate::{CallSource, Caller, Code, Error};
 
-/// The longest message that a line of the log has.
+/// The longest message in a line of the log.
 const MAX_LOGGED_BYTES: usize = 32 << 10;
 
 impl CallSource {
-    /// Logs a failed call, in one line.
+    /// Logs the failure of a call, in one line.
     ///
-    /// The receiver of a request logs its failure, after everything that the request caused has ended. So a failure
-    /// that passes through several functions, or that one of them handles, is not written twice.
+    /// The receiver of a request calls this once, when everything that the request caused has ended. So an error that
+    /// passes through several functions is logged once, and an error that a function handles is not logged.
     ///
-    /// A call that was refused for its name or its arguments is not a failure of the application. It is logged at the
-    /// level `info`, or `debug` if there are many, without the refused values: the log must not contain
-    /// arguments.
+    /// A call that was rejected for its name or its arguments is not a failure of the application. It is logged at the
+    /// level `info`, or `debug` if there are many. The line does not contain the rejected value, because the log must not
+    /// contain arguments.
     pub fn log_failure(&self, function: &str, error: &Error) {
-        let (request_id, code) = (&self.request_id, error.code().as_str());
+        let request_id = &self.request_id;
+        let code = error.code().as_str();
         let message = cut(without_value(error).to_owned(), MAX_LOGGED_BYTES);
         let causes = causes(error).map(|causes| cut(causes, MAX_LOGGED_BYTES));
         let causes = causes.as_deref().map(OneLine).map(tracing::field::display);
-        // A scheduled function has no caller that receives its error, so its failure is logged.
-        let is_refused = is_shown_in_full(error) && self.caller != Caller::Scheduler;
+        // A scheduled function has no caller that receives its error.
+        let is_rejected = is_shown_in_full(error) && self.caller != Caller::Scheduler;
         let error = OneLine(&message);
-        if is_refused && !REFUSED_CALLS.allows_line(Instant::now()) {
-            tracing::debug!(%request_id, function, code, %error, causes, "a call was refused");
-        } else if is_refused {
-            tracing::info!(%request_id, function, code, %error, causes, "a call was refused");
+        if is_rejected && !REJECTED_CALLS.allows_line(Instant::now()) {
+            tracing::debug!(%request_id, function, code, %error, causes, "a call was rejected");
+        } else if is_rejected {
+            tracing::info!(%request_id, function, code, %error, causes, "a call was rejected");
         } else {
             tracing::error!(%request_id, function, code, %error, causes, "a call failed");
         }
     }
 }
 
-/// Limits the lines about refused calls, which anonymous clients can cause at no cost.
-static REFUSED_CALLS: LineLimit = LineLimit(Mutex::new(None));
+/// Limits the lines about rejected calls, which anonymous clients can cause at no cost.
+static REJECTED_CALLS: LineLimit = LineLimit(Mutex::new(None));
 
 /// The time in which the lines of a [`LineLimit`] are counted.
 const LINE_WINDOW: Duration = Duration::from_secs(10);
@@ -71,12 +72,12 @@ impl LineLimit {
     }
 }
 
-/// Returns whether every client receives an error in full.
+/// Returns whether every client receives the whole error.
 fn is_shown_in_full(error: &Error) -> bool {
     error.is_rejected_call() || error.code().status().is_client_error()
 }
 
-/// Returns the message without the value that a validator refused: the log must not contain arguments.
+/// Returns the message without the value that a validator rejected.
 fn without_value(error: &Error) -> &str {
     let message = error.message();
     match error.code() {
@@ -87,16 +88,16 @@ fn without_value(error: &Error) -> &str {
     }
 }
 
-/// Returns the causes of an error, from the nearest to the first, without repeated messages.
+/// Returns the causes of an error, the nearest first, without repeated messages.
 fn causes(error: &Error) -> Option<String> {
-    let mut said = error.message().to_owned();
+    let mut last = error.message().to_owned();
     let mut causes = Vec::new();
     let mut next = error.cause().map(|cause| cause as &dyn std::error::Error);
     while let Some(cause) = next {
         let text = cause.to_string();
-        if text != said {
+        if text != last {
             causes.push(text.clone());
-            said = text;
+            last = text;
         }
         next = cause.source();
     }
@@ -116,7 +117,7 @@ mod tests {
     struct Inner;
 
     #[test]
-    fn the_causes_are_named_from_the_nearest_to_the_first() {
+    fn causes_are_listed_from_the_nearest_on() {
         assert_eq!(causes(&Error::msg("alone")), None);
         assert_eq!(
             causes(&Error::from(Outer(Inner))).as_deref(),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rejected_value_is_not_logged() {
+    fn a_rejected_value_is_not_logged() {
         let message = "argument `password`: expected v.number(), got \"hunter2\"";
         let logged = |code| without_value(&Error::new(code, message)).to_owned();
         assert_eq!(
@@ -151,19 +152,19 @@ mod tests {
 
     #[test]
     fn errors_shown_to_the_caller_are_not_server_failures() {
-        let told = [
+        let shown = [
             Error::new(Code::BadRequest, "no"),
             Error::new(Code::ArgumentValidation, "no").into_rejected_call(),
         ];
-        assert!(told.iter().all(is_shown_in_full));
-        let kept = [
+        assert!(shown.iter().all(is_shown_in_full));
+        let hidden = [
             Code::ArgumentValidation,
             Code::Application,
             Code::Uncaught,
             Code::Panicked,
         ];
         assert!(
-            !kept
+            !hidden
                 .iter()
                 .any(|code| is_shown_in_full(&Error::new(*code, "no")))
         );

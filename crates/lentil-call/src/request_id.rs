@@ -2,12 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The longest request id that a client may choose.
-const MAX_GIVEN_BYTES: usize = 64;
+const MAX_CLIENT_ID_BYTES: usize = 64;
 
-/// The id of a request in its response, the log, the trace and `npx convex logs`.
+/// The id of one request. It is the same in the response, in the log, in the trace and in `npx convex logs`.
 ///
-/// The client chooses it; otherwise it has 16 hexadecimal digits. All calls that a request causes
-/// share it.
+/// The client chooses it, or it is 16 hexadecimal digits. All calls that a request causes share it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(Repr);
 
@@ -23,11 +22,12 @@ impl RequestId {
         RequestId(Repr::Made(random))
     }
 
-    /// Returns the id that a client chose; `None` unless it has 1 to 64 ASCII letters, digits, `-` or
-    /// `_`. Other texts could forge a line of the log, or fill it.
+    /// Returns the id that a client chose; `None` unless it is 1 to 64 ASCII letters, digits, `-` or `_`.
+    ///
+    /// Other characters could forge a line of the log, and a longer text could fill it.
     pub fn given(text: &str) -> Option<RequestId> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let is_id = (1..=MAX_GIVEN_BYTES).contains(&text.len()) && text.bytes().all(is_plain);
+        let is_id = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len()) && text.bytes().all(is_plain);
         is_id.then(|| RequestId(Repr::Given(text.into())))
     }
 }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_short_plain_ids_are_taken_from_clients() {
+    fn only_short_plain_ids_are_accepted_from_clients() {
         let given = |text: &str| RequestId::given(text).map(|id| id.to_string());
         assert_eq!(given("abc-123_X").as_deref(), Some("abc-123_X"));
         assert_eq!(given(&"a".repeat(64)), Some("a".repeat(64)));
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_id_has_sixteen_digits() {
+    fn an_id_of_the_server_has_sixteen_digits() {
         assert_eq!(RequestId::made(255).to_string(), "00000000000000ff");
     }
 }

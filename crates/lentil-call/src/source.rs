@@ -20,7 +20,7 @@ pub struct CallSource {
     pub scheduled: Option<DocumentId>,
 }
 
-/// The kind of caller, by the names in Convex's log.
+/// The kind of a caller, by its name in Convex's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A request to the Convex HTTP API.
@@ -29,7 +29,7 @@ pub enum Caller {
     HttpEndpoint,
     /// A client over the sync WebSocket.
     SyncWorker,
-    /// The scheduler, also for a cron.
+    /// The scheduler, for scheduled functions and crons.
     Scheduler,
     /// The program itself: a test, or the server on its own behalf.
     Tester,
@@ -47,7 +47,7 @@ impl CallSource {
         }
     }
 
-    /// Sets the peer's address and its `User-Agent`.
+    /// Returns this source with the peer's address and `User-Agent`.
     #[must_use]
     pub fn with_peer(self, ip: Option<IpAddr>, user_agent: Option<HeaderValue>) -> CallSource {
         CallSource {
@@ -57,26 +57,21 @@ impl CallSource {
         }
     }
 
-    /// Sets the kind of caller.
+    /// Returns this source with another caller.
     #[must_use]
     pub fn with_caller(self, caller: Caller) -> CallSource {
         CallSource { caller, ..self }
     }
 
-    /// Sets the request id.
+    /// Returns this source with another request id.
     #[must_use]
     pub fn with_request_id(self, request_id: RequestId) -> CallSource {
         CallSource { request_id, ..self }
     }
-
-    /// Returns the id of the request that caused the call.
-    pub fn request_id(&self) -> &RequestId {
-        &self.request_id
-    }
 }
 
 impl Caller {
-    /// Returns its name in Convex's log.
+    /// Returns the name in Convex's log.
     pub fn as_str(self) -> &'static str {
         match self {
             Caller::HttpApi => "HttpApi",

@@ -22,7 +22,7 @@ use tracing::Span;
 
 use crate::auth::Auth;
 use crate::cache::QueryCache;
-use crate::executions::{Ended, ExecutedCall, ExecutionId, Executions};
+use crate::executions::{Ended, ExecutedCall, ExecutionId, ExecutionLog};
 use crate::files::FileParts;
 use crate::live::LiveQueries;
 use crate::memory::Memory;
@@ -46,7 +46,7 @@ pub(crate) struct Parts {
     pub(crate) environment: EnvironmentParts,
     pub(crate) cache: Arc<QueryCache>,
     pub(crate) live: Arc<LiveQueries>,
-    pub(crate) executions: Executions,
+    pub(crate) executions: ExecutionLog,
     pub(crate) write_lock_holder: WriteLockHolder,
     pub(crate) files: FileParts,
     /// Removes the blobs of deleted files that no other file has. It belongs to a layer above.

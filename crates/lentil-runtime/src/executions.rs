@@ -12,49 +12,49 @@ use tokio::time::Instant;
 
 use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
-/// How many executions are remembered.
-const MAX_KEPT_EXECUTIONS: usize = 1_000;
-/// Bytes of log lines and errors that are kept; a client can choose what a function logs.
-const MAX_KEPT_BYTES: usize = 8 << 20;
+/// The number of executions that are remembered.
+const MAX_EXECUTIONS: usize = 1_000;
+/// The bytes of remembered log lines and errors. A bound is needed, because functions may log the arguments of clients.
+const MAX_LOG_BYTES: usize = 8 << 20;
 /// The longest error that is remembered.
 const MAX_ERROR_BYTES: usize = 32 << 10;
 
 /// One execution of a function or an HTTP action, as `npx convex logs` shows it.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// Orders the executions: the time when it ended, in milliseconds since the Unix epoch, but greater than the one
-    /// before, also when the clock goes back.
+    /// The position in the order of executions: `ended_ms`, but greater than the cursor before, even when the clock goes
+    /// back.
     pub cursor_ms: f64,
-    /// When it ended, in milliseconds since the Unix epoch.
+    /// The time at which it ended, in milliseconds since the Unix epoch.
     pub ended_ms: f64,
-    /// The function's path, or an HTTP action's route: its method and path.
+    /// The path of the function, or the method and path of an HTTP action's route.
     pub identifier: Arc<str>,
     /// Query, mutation or action; `None` for an HTTP action.
     pub kind: Option<FunctionKind>,
-    /// What it logged.
+    /// Its log lines.
     pub log_lines: Vec<String>,
-    /// How long it took.
+    /// Its duration.
     pub duration: Duration,
-    /// Why it failed, if it did.
+    /// Its error, if it failed.
     pub error: Option<String>,
     /// Its id.
     pub id: ExecutionId,
     /// The execution that called it.
     pub parent: Option<ExecutionId>,
-    /// The kind of identity that it ran with, in the words of Convex's log.
+    /// The kind of its identity, in the words of Convex's log.
     pub identity: &'static str,
-    /// Whether its result is another execution's: from the cache, or from one that ran at the same time.
+    /// Whether it got the result of another execution, from the cache or from one at the same time.
     pub is_cached: bool,
     source: Arc<CallSource>,
 }
 
 impl Execution {
-    /// The id of the request that caused it.
+    /// Returns the id of the request that caused it.
     pub fn request_id(&self) -> &RequestId {
         &self.source.request_id
     }
 
-    /// The caller, in the words of Convex's log.
+    /// Returns its caller, in the words of Convex's log.
     pub fn caller(&self) -> &'static str {
         match self.parent {
             Some(_) => "Action",
@@ -69,7 +69,7 @@ impl Execution {
     }
 }
 
-/// An execution's id. It prints as a UUID, as Convex's do.
+/// The id of an execution. It prints as a UUID, as in Convex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExecutionId {
     /// A random number of the process.
@@ -84,8 +84,8 @@ impl fmt::Display for ExecutionId {
     }
 }
 
-/// The latest executions, and those who wait for the next.
-pub(crate) struct Executions {
+/// The log of the latest executions, for `npx convex logs`.
+pub(crate) struct ExecutionLog {
     kept: Mutex<Kept>,
     next: Notify,
     process: u64,
@@ -116,10 +116,10 @@ pub(crate) struct Ended<'a, T> {
     pub(crate) result: &'a Result<T>,
 }
 
-impl Executions {
-    /// No executions; their ids have the random number `process` in common.
-    pub(crate) fn new(process: u64) -> Executions {
-        Executions {
+impl ExecutionLog {
+    /// Returns an empty log. The ids of its executions contain the random number `process`.
+    pub(crate) fn new(process: u64) -> ExecutionLog {
+        ExecutionLog {
             kept: Mutex::default(),
             next: Notify::new(),
             process,
@@ -130,7 +130,7 @@ impl Executions {
     pub(crate) fn next_id(&self) -> ExecutionId {
         ExecutionId {
             process: self.process,
-            // The numbers only have to differ.
+            // Relaxed: the numbers only have to differ.
             number: self.number.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -160,12 +160,12 @@ impl Executions {
         self.next.notify_waiters();
     }
 
-    /// All that are remembered, the oldest first.
+    /// Returns all remembered executions, the oldest first.
     pub(crate) fn all(&self) -> Vec<Execution> {
         self.after_now(f64::NEG_INFINITY)
     }
 
-    /// Those after `cursor_ms`; waits for the first if there are none.
+    /// Returns the executions after `cursor_ms`. Waits for the next if there are none.
     pub(crate) async fn after(&self, cursor_ms: f64) -> Vec<Execution> {
         loop {
             let next = self.next.notified();
@@ -201,7 +201,7 @@ impl Kept {
     fn push(&mut self, execution: Execution) {
         self.bytes += execution.bytes();
         self.executions.push_back(execution);
-        while self.executions.len() > MAX_KEPT_EXECUTIONS || self.bytes > MAX_KEPT_BYTES {
+        while self.executions.len() > MAX_EXECUTIONS || self.bytes > MAX_LOG_BYTES {
             let Some(oldest) = self.executions.pop_front() else {
                 return;
             };
@@ -244,10 +244,10 @@ mod tests {
             });
             kept.executions.len()
         };
-        for _ in 0..2 * MAX_KEPT_EXECUTIONS {
+        for _ in 0..2 * MAX_EXECUTIONS {
             push(Vec::new());
         }
-        assert_eq!(push(Vec::new()), MAX_KEPT_EXECUTIONS);
+        assert_eq!(push(Vec::new()), MAX_EXECUTIONS);
         for _ in 0..100 {
             push(vec!["x".repeat(1 << 20)]);
         }

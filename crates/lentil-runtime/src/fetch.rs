@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::engine::{Call, Engine};
 use crate::http::{Body, Request, Response, error_response};
 use crate::router::{HttpAction, HttpRouter};
-use crate::run::{RunToCompletion, guard};
+use crate::run::{RunToCompletion, run_with_timeout};
 
 /// Runs the action that a request is routed to, to completion, and returns its response or one for its error.
 pub(crate) async fn fetch(
@@ -46,7 +46,7 @@ async fn run_action(
     let call = Arc::new(call);
     let limit = call.engine.limits().action_time;
     let mut running = action(Arc::clone(&call), request);
-    let result = guard(&name, began, limit, running.as_mut()).await;
+    let result = run_with_timeout(&name, began, limit, running.as_mut()).await;
     // After a timeout, the action must not continue to hold what it uses.
     drop(running);
     if let Err(error) = &result {

@@ -5,25 +5,25 @@ use lentil_values::{Object, Value};
 use crate::memory::Charge;
 use crate::session::SessionRequest;
 
-/// A call of a function by its name, as clients make it.
+/// A call of a function by its path, as clients make it.
 #[derive(Debug)]
 pub struct FunctionCall {
     /// The function.
     pub path: FunctionPath,
     /// Its arguments.
     pub args: Object,
-    /// On whose behalf: only the administrator finds internal functions.
+    /// The identity of the caller. Only the administrator can call internal functions.
     pub identity: Identity,
-    /// Of a mutation that must not run twice: its place in its client's session.
+    /// The request in a client's session, for a mutation that must not run twice.
     pub request: Option<SessionRequest>,
-    /// The charge for the arguments, until the call has ended.
+    /// The charge for the arguments, until the call ends.
     pub charge: Charge,
-    /// The call's source; `None` when the program itself calls.
+    /// The source of the call; `None` if the program itself calls.
     pub source: Option<CallSource>,
 }
 
 impl FunctionCall {
-    /// A call on behalf of `identity`.
+    /// Returns a call with this identity.
     pub fn new(path: FunctionPath, args: Object, identity: Identity) -> FunctionCall {
         FunctionCall {
             path,
@@ -35,7 +35,7 @@ impl FunctionCall {
         }
     }
 
-    /// The same call, from this source.
+    /// Returns this call with a source.
     #[must_use]
     pub fn with_source(mut self, source: CallSource) -> FunctionCall {
         self.source = Some(source);
@@ -43,17 +43,17 @@ impl FunctionCall {
     }
 }
 
-/// What a function call came to.
+/// The outcome of a function call.
 #[derive(Debug)]
 pub struct FunctionOutcome {
     /// Its result.
     pub result: Result<Value>,
-    /// Its log lines, those of nested calls among them.
+    /// Its log lines, including those of nested calls.
     pub log_lines: Vec<String>,
-    /// A timestamp that has all that the call wrote and read.
+    /// A timestamp that includes all that the call wrote and read.
     pub timestamp: Timestamp,
-    /// Returns the call's id in the log.
+    /// The id of the call in the log.
     pub request_id: RequestId,
-    /// The charge for the result and the text that is made of it.
+    /// The charge for the result and its text.
     pub charge: Charge,
 }

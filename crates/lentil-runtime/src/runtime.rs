@@ -16,7 +16,7 @@ use crate::application_info::ApplicationInfo;
 use crate::cache::{CacheStats, QueryCache};
 use crate::context::{ActionCtx, MutationCtx, QueryCtx};
 use crate::engine::{Call, Engine, Function, Parts};
-use crate::executions::{Execution, Executions};
+use crate::executions::{Execution, ExecutionLog};
 use crate::files::{BlobLocks, FileParts, UploadKey};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::functions::Functions;
@@ -121,7 +121,7 @@ impl Runtime {
             Some(secret) => UploadKey::new(secret.reveal().as_bytes()),
             None => UploadKey::new(&Random::default().bytes(32, &seeds)),
         };
-        let executions = Executions::new(seeds.next_u64());
+        let executions = ExecutionLog::new(seeds.next_u64());
         let router = Arc::new(application.http);
         let engine = Engine::new(Parts {
             store,

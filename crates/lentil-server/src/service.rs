@@ -80,7 +80,7 @@ impl Service {
             "request",
             method = %parts.method,
             path = parts.uri.path(),
-            request_id = %source.request_id()
+            request_id = %source.request_id
         );
         if span.is_disabled() {
             return self.dispatch(parts, body, client, source, slot).await;

@@ -5,8 +5,8 @@ use lentil_values::Value;
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
-use super::guard::guard;
 use super::nested::wrong_kind;
+use super::timeout::run_with_timeout;
 use crate::engine::{Call, Function, Runner};
 use crate::typed::CallArgs;
 
@@ -22,7 +22,7 @@ pub(crate) async fn run_action(function: &Function, args: CallArgs, call: Call) 
     let result = match check_args(engine, function, &args) {
         Ok(()) => {
             let limit = engine.limits().action_time;
-            guard(
+            run_with_timeout(
                 &name,
                 began,
                 limit,

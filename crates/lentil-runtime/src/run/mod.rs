@@ -2,15 +2,15 @@
 
 mod action;
 mod check;
-mod guard;
 mod mutation;
 mod nested;
 mod query;
 mod run_to_completion;
+mod timeout;
 
 pub(crate) use action::run_action;
 pub(crate) use check::check_untyped_args;
-pub(crate) use guard::guard;
+pub(crate) use timeout::run_with_timeout;
 pub(crate) use mutation::{Idempotency, run_mutation, transact};
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::{
@@ -18,3 +18,4 @@ pub(crate) use query::{
     published_snapshot, read, run_query,
 };
 pub(crate) use run_to_completion::RunToCompletion;
+pub(crate) use timeout::run_with_timeout;

@@ -10,8 +10,8 @@ use lentil_values::{TableNames, Value};
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
-use super::guard::guard;
 use super::nested::wrong_kind;
+use super::timeout::run_with_timeout;
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
 use crate::files::FileRecord;
@@ -112,7 +112,7 @@ where
         let log = own.log.clone();
         let running = IN_MUTATION.scope((), attempt(cell.clone(), own));
         let limit = engine.limits().mutation_time;
-        let result = guard(name, lock.since, limit, pin!(running)).await;
+        let result = run_with_timeout(name, lock.since, limit, pin!(running)).await;
         if let Some(result) = end(engine, &cell, lock, result).await {
             return Committed {
                 result,

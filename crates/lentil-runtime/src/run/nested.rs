@@ -3,7 +3,7 @@ use lentil_database::{Transaction, TransactionCell};
 use lentil_values::Value;
 
 use super::check::{check_args, check_result};
-use super::guard::catch_panic;
+use super::timeout::catch_panic;
 use crate::engine::{Call, Function, Runner};
 use crate::typed::CallArgs;
 

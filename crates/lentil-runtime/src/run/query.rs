@@ -8,8 +8,8 @@ use lentil_values::{Object, Value};
 use tokio::time::Instant;
 
 use super::check::{check_args, check_result};
-use super::guard::guard;
 use super::nested::wrong_kind;
+use super::timeout::run_with_timeout;
 use crate::cache::{CacheKey, CacheRequest, ConcurrencyLimit, QueryResult, args_json};
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
@@ -243,7 +243,7 @@ async fn execute_query(
     let cell = query_cell(engine, snapshot, journal, budget);
     let began = Instant::now();
     let limit = engine.limits().query_time;
-    let result = guard(&name, began, limit, run(cell.clone(), own, args).as_mut()).await;
+    let result = run_with_timeout(&name, began, limit, run(cell.clone(), own, args).as_mut()).await;
     let finished = match cell.take().map(|transaction| transaction.into_query()) {
         // Even if the function ignored the error of the read that was too much.
         Some(finished) if matches!(finished.read_budget, ReadBudget::Exceeded) => {
@@ -322,7 +322,7 @@ where
     let cell = query_cell(&engine, snapshot, None, ReadBudget::Unlimited);
     let limit = engine.limits().query_time;
     let running = body(cell.clone(), call);
-    let result = guard(name, Instant::now(), limit, pin!(running)).await;
+    let result = run_with_timeout(name, Instant::now(), limit, pin!(running)).await;
     let is_abandoned = cell.take().is_none();
     // The result or the error is returned when all commits that it depends on are published.
     store.wait_published(timestamp).await.map_err(store_error)?;

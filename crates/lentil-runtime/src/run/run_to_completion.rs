@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-/// Work that is done to its end once it has begun: when the one who waits for it goes away, what is left of it goes on
-/// in a task of its own, in the same span.
+/// A future that runs to completion once it has been polled: when it is dropped, the rest continues in a task of its own,
+/// in the same span.
 ///
-/// A task from the beginning would do too, and cost two changes of tasks with each request.
+/// A task from the start would do the same, but each request would pay for two context switches.
 pub(crate) struct RunToCompletion<F: Future<Output: Send> + Send + 'static> {
     work: Option<Pin<Box<F>>>,
     has_begun: bool,
@@ -31,8 +31,8 @@ impl<F: Future<Output: Send> + Send + 'static> Future for RunToCompletion<F> {
         let mut work = self
             .work
             .take()
-            .expect("a future is not polled after its end");
-        // Should it panic here, it is dropped, and not gone on with.
+            .expect("a future is not polled after it has completed");
+        // The work is put back after the poll, so that work that panics is dropped and not continued.
         let polled = work.as_mut().poll(cx);
         if polled.is_pending() {
             self.work = Some(work);
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_goes_away_loses_the_answer_and_not_the_work() {
+    async fn dropped_work_continues() {
         let (go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let work = {
             let (go, done) = (Arc::clone(&go), Arc::clone(&done));
@@ -79,15 +79,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_not_begun_is_not_done() {
+    async fn work_that_was_not_polled_does_not_run() {
         let (mark, held) = (Arc::new(()), Arc::new(()));
         let kept = Arc::clone(&mark);
         drop(RunToCompletion::new(async move { drop((kept, held)) }));
-        assert_eq!(Arc::strong_count(&mark), 1, "it is gone at once");
+        assert_eq!(Arc::strong_count(&mark), 1, "it was dropped at once");
     }
 
     #[tokio::test]
-    async fn its_answer_is_its_own() {
+    async fn the_result_is_returned() {
         assert_eq!(RunToCompletion::new(async { 7 }).await, 7);
     }
 }

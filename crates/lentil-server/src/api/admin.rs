@@ -33,14 +33,14 @@ pub(crate) async fn update_environment(
         ApiError::bad_request("BadJsonBody", message)
     })?;
     let changed = environment::change(&server.runtime, &changes).await;
-    changed.map_err(|error| refused(&error, source.request_id()))?;
+    changed.map_err(|error| refused(&error, &source.request_id))?;
     Ok(ok(&Json::Null))
 }
 
 /// `GET /api/v1/list_environment_variables`.
 pub(crate) async fn list_environment(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
     let variables = environment::list(&request.server.runtime).await;
-    let variables = variables.map_err(|error| unavailable(error, request.source.request_id()))?;
+    let variables = variables.map_err(|error| unavailable(error, &request.source.request_id))?;
     Ok(ok(&json!({ "environmentVariables": variables })))
 }
 

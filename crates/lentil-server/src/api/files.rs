@@ -114,7 +114,7 @@ fn content_type(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 }
 
 fn not_stored(error: StoreFileError, source: &CallSource) -> ApiError {
-    let request_id = source.request_id();
+    let request_id = &source.request_id;
     match error {
         StoreFileError::Sha256Mismatch { .. } => {
             ApiError::bad_request("Sha256Mismatch", error.to_string())
@@ -136,7 +136,7 @@ fn not_stored(error: StoreFileError, source: &CallSource) -> ApiError {
 
 fn failed(error: &Error, source: &CallSource) -> ApiError {
     source.log_failure("storage", error);
-    let request_id = source.request_id();
+    let request_id = &source.request_id;
     ApiError::of_system(error, request_id).unwrap_or_else(|| ApiError::internal(request_id))
 }
 

@@ -24,7 +24,7 @@ use crate::server::Server;
 pub(crate) async fn query_ts(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
     let ApiRequest { server, source, .. } = request;
     let snapshot = server.runtime.held_query_snapshot().await;
-    let snapshot = snapshot.map_err(|error| unavailable(&error, source.request_id()))?;
+    let snapshot = snapshot.map_err(|error| unavailable(&error, &source.request_id))?;
     let ts = WireTimestamp(snapshot.timestamp().as_nanos());
     server.snapshot_leases.add(snapshot);
     Ok(json(StatusCode::OK, format!(r#"{{"ts":"{ts}"}}"#)))
@@ -76,7 +76,7 @@ pub(crate) async fn query_batch(request: ApiRequest<'_>) -> Result<Response<Body
     let body = CallBody::read(server, &request.parts.headers, request.body).await?;
     let batch = Batch::parse(body.bytes())?;
     let snapshot = server.runtime.query_snapshot().await;
-    let snapshot = snapshot.map_err(|error| unavailable(&error, source.request_id()))?;
+    let snapshot = snapshot.map_err(|error| unavailable(&error, &source.request_id))?;
 
     let mut results = Vec::with_capacity(batch.queries.len());
     let mut charges = Vec::new();

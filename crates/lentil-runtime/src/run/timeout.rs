@@ -8,9 +8,9 @@ use std::time::Duration;
 use lentil_call::{Code, Error, Result};
 use tokio::time::Instant;
 
-/// Runs a function's future so that a panic fails this call alone.
+/// Runs a function's future, and returns an error if it panics.
 ///
-/// The future is pinned where it was made: each function that took it over would be as large again.
+/// The caller pins the future, because a future that is moved into another makes it as large again.
 pub(crate) async fn catch_panic<T>(
     name: &str,
     mut running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
@@ -18,23 +18,23 @@ pub(crate) async fn catch_panic<T>(
     poll_fn(|cx| poll_caught(name, running.as_mut(), cx)).await
 }
 
-/// As [`catch_panic`], and stops the future at an await point once `limit` has passed since it `began`.
-pub(crate) async fn guard<T>(
+/// As [`catch_panic`], with a timeout: stops the future at an await point once `limit` has passed since it `began`.
+pub(crate) async fn run_with_timeout<T>(
     name: &str,
     began: Instant,
     limit: Duration,
     mut running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
 ) -> Result<T> {
-    let mut over = None;
+    let mut timeout = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = poll_caught(name, running.as_mut(), cx) {
             return Poll::Ready(result);
         }
-        // What is ready at once, as most of what the cache answers, needs no timer.
-        let over = over.get_or_insert_with(|| {
+        // Most functions are ready at the first poll, and need no timer.
+        let timeout = timeout.get_or_insert_with(|| {
             Box::pin(tokio::time::sleep(limit.saturating_sub(began.elapsed())))
         });
-        over.as_mut().poll(cx).map(|()| {
+        timeout.as_mut().poll(cx).map(|()| {
             Err(Error::new(
                 Code::TimedOut,
                 format!("`{name}` ran longer than {} ms", limit.as_millis()),
@@ -44,10 +44,10 @@ pub(crate) async fn guard<T>(
     .await
 }
 
-/// Polls, and ends with an error where that panics.
+/// Polls a future, and turns a panic into an error.
 ///
-/// Asserting unwind safety is right here: what the future could leave half done is its context, and a caller that
-/// sees the error either drops that or rolls the nested part back.
+/// The assertion of unwind safety is correct: a panic may leave the context inconsistent, but a caller that gets the error
+/// drops the context, or rolls back to a savepoint.
 fn poll_caught<T>(
     name: &str,
     running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
