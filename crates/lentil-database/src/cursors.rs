@@ -115,7 +115,10 @@ impl Cursors {
 fn fingerprint(range: &RangeSpec, index: IndexRef, order: Order) -> String {
     let interval = range.interval();
     let end = interval.end.as_deref();
-    let order: &[u8] = if order == Order::Asc { b"asc" } else { b"desc" };
+    let order: &[u8] = match order {
+        Order::Asc => b"asc",
+        Order::Desc => b"desc",
+    };
     let generation = match index {
         IndexRef::Declared(_, id) => id.0,
         IndexRef::ById(_) | IndexRef::ByCreationTime(_) => 0,

@@ -20,7 +20,9 @@
 //! If its end was given, it keeps that end, contains the rows that it has read, and names a row at which the client splits
 //! it in two.
 
-use lentil_values::{FieldValidator, Nullable, Value, ValueType, v};
+use lentil_values::{
+    DecodeError, FieldName, FieldValidator, Nullable, Object, Validator, Value, ValueType, v,
+};
 
 /// The options with which a client requests a page: `paginationOpts`.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +103,7 @@ pub enum PageStatus {
 }
 
 impl ValueType for PaginationOptions {
-    fn validator() -> lentil_values::Validator {
+    fn validator() -> Validator {
         v::object([
             ("numItems", FieldValidator::from(v::number())),
             ("cursor", v::union([v::string(), v::null()]).into()),
@@ -113,38 +115,44 @@ impl ValueType for PaginationOptions {
     }
 
     fn into_value(self) -> Value {
-        let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
-        let mut fields = vec![
+        let mut fields = Object::from([
             ("numItems", Value::Float64(self.num_items)),
-            ("cursor", text(self.cursor)),
+            ("cursor", Nullable::from(self.cursor).into_value()),
+        ]);
+        let optional = [
+            ("endCursor", self.end_cursor.map(Value::String)),
+            (
+                "maximumRowsRead",
+                self.maximum_rows_read.map(Value::Float64),
+            ),
+            (
+                "maximumBytesRead",
+                self.maximum_bytes_read.map(Value::Float64),
+            ),
         ];
-        fields.extend(self.end_cursor.map(|end| ("endCursor", Value::String(end))));
-        fields.extend(
-            self.maximum_rows_read
-                .map(|rows| ("maximumRowsRead", Value::Float64(rows))),
-        );
-        fields.extend(
-            self.maximum_bytes_read
-                .map(|bytes| ("maximumBytesRead", Value::Float64(bytes))),
-        );
-        object(fields)
+        for (name, value) in optional {
+            if let Some(value) = value {
+                fields.insert(FieldName::from_static(name), value);
+            }
+        }
+        Value::Object(fields)
     }
 
-    fn from_value(value: Value) -> Result<Self, lentil_values::DecodeError> {
-        let mut fields = lentil_values::Object::from_value(value)?;
-        let mut text = |name: &str| -> Result<Option<String>, lentil_values::DecodeError> {
-            fields.remove(name).map_or(Ok(None), |value| {
-                Ok(Nullable::<String>::from_value(value)?.into_option())
-            })
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Object::from_value(value)?;
+        let mut text = |name: &str| match fields.remove(name) {
+            Some(value) => Nullable::<String>::from_value(value).map(Nullable::into_option),
+            None => Ok(None),
         };
-        let (cursor, end_cursor) = (text("cursor")?, text("endCursor")?);
+        let cursor = text("cursor")?;
+        let end_cursor = text("endCursor")?;
         let mut number = |name: &str| fields.remove(name).map(f64::from_value).transpose();
         Ok(PaginationOptions {
             num_items: number("numItems")?.unwrap_or_default(),
-            maximum_rows_read: number("maximumRowsRead")?,
-            maximum_bytes_read: number("maximumBytesRead")?,
             cursor,
             end_cursor,
+            maximum_rows_read: number("maximumRowsRead")?,
+            maximum_bytes_read: number("maximumBytesRead")?,
         })
     }
 }
@@ -152,7 +160,7 @@ impl ValueType for PaginationOptions {
 impl<D: ValueType> ValueType for PaginationResult<D> {
     const DOES_NOT_CONTAIN_ITSELF: bool = D::DOES_NOT_CONTAIN_ITSELF;
 
-    fn validator() -> lentil_values::Validator {
+    fn validator() -> Validator {
         let status = ["SplitRecommended", "SplitRequired"].map(v::literal);
         v::object([
             ("page", v::array(D::validator())),
@@ -167,23 +175,21 @@ impl<D: ValueType> ValueType for PaginationResult<D> {
     }
 
     fn into_value(self) -> Value {
-        let status = self
-            .page_status
-            .map_or(Value::Null, |status| Value::String(format!("{status:?}")));
-        object(vec![
+        let status = self.page_status.map(|status| format!("{status:?}"));
+        Value::Object(Object::from([
             ("page", self.page.into_value()),
             ("isDone", Value::Boolean(self.is_done)),
             ("continueCursor", Value::String(self.continue_cursor)),
             (
                 "splitCursor",
-                self.split_cursor.map_or(Value::Null, Value::String),
+                Nullable::from(self.split_cursor).into_value(),
             ),
-            ("pageStatus", status),
-        ])
+            ("pageStatus", Nullable::from(status).into_value()),
+        ]))
     }
 
-    fn from_value(value: Value) -> Result<Self, lentil_values::DecodeError> {
-        let mut fields = lentil_values::Object::from_value(value)?;
+    fn from_value(value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Object::from_value(value)?;
         let mut take = |name: &str| fields.remove(name).unwrap_or(Value::Null);
         let status: Option<String> = Nullable::from_value(take("pageStatus"))?.into_option();
         Ok(PaginationResult {
@@ -197,11 +203,4 @@ impl<D: ValueType> ValueType for PaginationResult<D> {
             }),
         })
     }
-}
-
-fn object(fields: Vec<(&'static str, Value)>) -> Value {
-    let named = fields
-        .into_iter()
-        .map(|(name, value)| (lentil_values::FieldName::from_static(name), value));
-    Value::Object(named.collect())
 }

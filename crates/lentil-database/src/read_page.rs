@@ -43,7 +43,7 @@ pub(crate) async fn read_page<D: Decode>(
         cursors.end_at(&mut scan, end)?;
         limits = PageLimits::NONE;
     }
-    let read = Read::collect(transaction, &mut scan, &limits, filters).await?;
+    let read = PageRows::collect(transaction, &mut scan, &limits, filters).await?;
     let is_cut = read.end == PageEnd::Cut;
     // A client splits a page with a given end before it shows it, so such a page always needs a position to split at.
     let split = (read.keys.len() > 2 || is_cut && given_end.is_some())
@@ -123,7 +123,7 @@ enum PageEnd {
 }
 
 /// The documents of a page, and all rows that were read for it, filtered ones included.
-struct Read<D> {
+struct PageRows<D> {
     page: Vec<D>,
     keys: Vec<IndexKey>,
     bytes: usize,
@@ -132,17 +132,18 @@ struct Read<D> {
     allowed_bytes: usize,
 }
 
-impl<D: Decode> Read<D> {
+impl<D: Decode> PageRows<D> {
     async fn collect(
         transaction: &mut Transaction,
         scan: &mut Scan,
         limits: &PageLimits,
         filters: &[Filter<'_, D>],
-    ) -> Result<Read<D>> {
+    ) -> Result<PageRows<D>> {
         let left = transaction.reads_left();
-        let (share_rows, share_bytes) = (share(left.documents), share(left.bytes));
+        let share_rows = share(left.documents);
+        let share_bytes = share(left.bytes);
         let deadline = Instant::now() + transaction.env().limits.query_time / 2;
-        let mut read = Read {
+        let mut read = PageRows {
             page: Vec::new(),
             keys: Vec::new(),
             bytes: 0,
