@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn remembered_executions_are_bounded_and_the_latest_stay() {
+    fn the_execution_log_is_bounded_and_keeps_the_latest() {
         let mut kept = Kept::default();
         let mut push = |log_lines| {
             let cursor_ms = kept.next_cursor(0.0);

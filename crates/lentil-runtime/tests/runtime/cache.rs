@@ -43,7 +43,7 @@ async fn hits_and_misses(t: &TestBackend) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn an_answer_is_reused_until_what_it_read_changes() {
+async fn a_result_is_reused_until_its_reads_are_invalidated() {
     for t in [caching(), caching().on_sqlite()] {
         let list = async || {
             t.call("tasks:list", Object::from([("owner", "ada")]))
@@ -67,7 +67,7 @@ async fn an_answer_is_reused_until_what_it_read_changes() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_depends_on_what_was_not_there() {
+async fn an_empty_result_is_invalidated_by_an_insert() {
     let t = caching();
     let list = async || {
         t.call("tasks:list", Object::from([("owner", "ada")]))
@@ -80,7 +80,7 @@ async fn an_empty_answer_depends_on_what_was_not_there() {
 }
 
 #[tokio::test]
-async fn what_a_nested_query_read_counts_for_its_caller() {
+async fn reads_of_a_nested_query_belong_to_its_caller() {
     let t = caching();
     assert_eq!(call(&t, "more:outer").await.unwrap(), Value::Float64(0.0));
     fill(&t, "ada", [1.0]).await;
@@ -88,7 +88,7 @@ async fn what_a_nested_query_read_counts_for_its_caller() {
 }
 
 #[tokio::test]
-async fn an_answer_that_saw_the_time_holds_for_seconds() {
+async fn a_result_that_depends_on_the_time_is_reused_for_seconds() {
     let t = caching();
     let first = call(&t, "more:now").await.unwrap();
     t.advance(Duration::from_secs(1));
@@ -98,7 +98,7 @@ async fn an_answer_that_saw_the_time_holds_for_seconds() {
 }
 
 #[tokio::test]
-async fn an_error_is_not_kept() {
+async fn an_error_is_not_cached() {
     let t = caching();
     for _ in 0..2 {
         assert_eq!(

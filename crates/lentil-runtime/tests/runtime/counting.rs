@@ -9,7 +9,7 @@ fn limited(set: impl FnOnce(&mut Limits)) -> lentil_testing::TestBackend {
 }
 
 #[tokio::test]
-async fn a_count_is_of_the_range_whatever_the_index() {
+async fn a_count_covers_the_range_of_any_index() {
     for t in backends() {
         fill(&t, "ada", (0..30).map(f64::from)).await;
         fill(&t, "bob", [1.0]).await;
@@ -84,7 +84,7 @@ async fn a_mutation_counts_what_it_has_written() {
 }
 
 #[tokio::test]
-async fn a_count_reads_no_documents_unless_it_has_to_filter_them() {
+async fn only_a_filtered_count_reads_documents() {
     for t in [
         limited(|limits| limits.documents_read = 5),
         limited(|limits| limits.documents_read = 5).on_sqlite(),

@@ -80,7 +80,7 @@ async fn shown(client: &mut Subscriber) -> Option<PaginationResult<Doc<Task>>> {
 }
 
 #[tokio::test]
-async fn a_filtered_page_reads_on_until_it_is_full() {
+async fn a_filtered_page_reads_until_it_is_full() {
     for t in backends() {
         fill(&t, "ada", [1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 12.0, 14.0]).await;
         let page = read(&t, Page::ascending(PaginationOptions::first(2))).await;
@@ -198,7 +198,7 @@ async fn a_write_behind_a_filtered_page_does_not_invalidate_it() {
 }
 
 #[tokio::test]
-async fn a_filtered_page_ends_when_it_may_read_no_more_rows() {
+async fn a_filtered_page_ends_at_its_row_limit() {
     let t = backend();
     fill(&t, "ada", [1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 12.0, 14.0]).await;
     let mut options = PaginationOptions {
@@ -252,7 +252,7 @@ async fn read_all(t: &TestBackend, items: usize) -> (Vec<f64>, usize) {
 }
 
 #[tokio::test]
-async fn a_page_ends_where_its_function_may_read_no_more() {
+async fn a_page_ends_at_the_read_limit_of_its_function() {
     let mut by_rows = Limits::default();
     by_rows.documents_read = 100;
     let mut by_bytes = Limits::default();
@@ -272,7 +272,7 @@ async fn a_page_ends_where_its_function_may_read_no_more() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_rows_without_a_match_are_paged_through() {
+async fn a_hundred_thousand_rows_without_a_match_are_paginated() {
     let mut limits = Limits::default();
     let long = std::time::Duration::from_secs(600);
     (limits.query_time, limits.mutation_time) = (long, long);
@@ -292,7 +292,7 @@ async fn a_hundred_thousand_rows_without_a_match_are_paged_through() {
 }
 
 #[tokio::test]
-async fn a_page_that_has_outgrown_its_function_can_be_split() {
+async fn a_page_that_exceeds_the_limits_can_be_split() {
     let mut limits = Limits::default();
     limits.documents_read = 100;
     let t = serving(backend().limits(limits));
@@ -364,7 +364,7 @@ async fn a_page_near_a_limit_recommends_a_split() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_index_is_refused() {
+async fn a_cursor_of_another_index_is_rejected() {
     let t = backend();
     fill(&t, "ada", [1.0, 2.0, 3.0]).await;
     let cursor = end_of_first(&t, 1).await;

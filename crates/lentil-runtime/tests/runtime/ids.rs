@@ -33,7 +33,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T>) -> String {
 }
 
 #[tokio::test]
-async fn an_id_of_another_table_is_refused_by_every_call() {
+async fn every_call_rejects_an_id_of_another_table() {
     for t in [two_tables(), two_tables().on_sqlite()] {
         let id = disguised(&t).await;
         let refusals = t.mutation(async |ctx| {
@@ -58,7 +58,7 @@ async fn an_id_of_another_table_is_refused_by_every_call() {
 }
 
 #[tokio::test]
-async fn system_calls_refuse_the_ids_of_other_tables_too() {
+async fn system_calls_reject_ids_of_other_tables() {
     let t = two_tables();
     let id = disguised(&t).await.to_string();
     let file: Id<StoredFile> = id.parse().unwrap();
@@ -83,7 +83,7 @@ async fn system_calls_refuse_the_ids_of_other_tables_too() {
 }
 
 #[tokio::test]
-async fn an_id_of_no_table_and_an_id_of_a_system_table_are_refused() {
+async fn ids_of_unknown_tables_and_of_system_tables_are_rejected() {
     let t = two_tables();
     let stray = DocumentId {
         table: TableNumber::new(19_999).unwrap(),

@@ -84,7 +84,7 @@ async fn refresh(client: &mut Subscriber) -> BTreeMap<u32, Value> {
 }
 
 #[tokio::test]
-async fn a_live_query_is_answered_again_when_what_it_read_has_changed_and_not_else() {
+async fn only_a_commit_that_invalidates_a_live_query_changes_its_result() {
     for t in [live(), live().on_sqlite()] {
         let mut client = t.runtime().await.subscriber(Identity::Anonymous);
         client.add(1, path("live:sum"), of("ada"), None);
@@ -105,7 +105,7 @@ async fn a_live_query_is_answered_again_when_what_it_read_has_changed_and_not_el
 }
 
 #[tokio::test]
-async fn a_live_count_is_answered_again_when_a_document_comes_or_goes_and_not_else() {
+async fn only_inserts_and_deletes_invalidate_a_live_count() {
     async fn count(ctx: &mut QueryCtx, args: List) -> Result<f64> {
         Ok(ctx
             .db
@@ -143,7 +143,7 @@ async fn a_live_count_is_answered_again_when_a_document_comes_or_goes_and_not_el
 }
 
 #[tokio::test]
-async fn an_answer_that_is_equal_is_not_told_again() {
+async fn an_equal_result_is_not_sent_again() {
     let t = live();
     let mut client = t.runtime().await.subscriber(Identity::Anonymous);
     client.add(1, path("live:sum"), of("ada"), None);
@@ -155,7 +155,7 @@ async fn an_answer_that_is_equal_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn a_query_that_fails_stays_live() {
+async fn a_failed_query_stays_live() {
     let t = live();
     let mut client = t.runtime().await.subscriber(Identity::Anonymous);
     client.add(1, path("live:mustBeIdle"), of("ada"), None);
@@ -170,7 +170,7 @@ async fn a_query_that_fails_stays_live() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_subscribed_to_fails_and_the_rest_goes_on() {
+async fn a_query_that_cannot_be_watched_fails_alone() {
     let t = live();
     let mut client = t.runtime().await.subscriber(Identity::Anonymous);
     client.add(1, path("live:mirror"), of("ada"), None);
@@ -193,7 +193,7 @@ async fn what_cannot_be_subscribed_to_fails_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn many_watch_and_one_run_answers_them_all() {
+async fn many_watchers_share_one_execution() {
     let t = live();
     let runtime = t.runtime().await;
     let mut clients: Vec<_> = (0..100)
@@ -222,7 +222,7 @@ async fn many_watch_and_one_run_answers_them_all() {
 }
 
 #[tokio::test]
-async fn a_change_of_identity_runs_every_query_again() {
+async fn a_change_of_identity_executes_every_query_again() {
     async fn me(ctx: &mut QueryCtx, (): ()) -> Result<Option<String>> {
         Ok(ctx
             .auth
@@ -260,7 +260,7 @@ async fn a_change_of_identity_runs_every_query_again() {
 }
 
 #[tokio::test]
-async fn a_mutation_of_a_session_runs_once_however_often_it_is_asked_for() {
+async fn a_repeated_request_of_a_session_runs_its_mutation_once() {
     for t in [live(), live().on_sqlite()] {
         let runtime = t.runtime().await;
         let call = |request_id, rank: f64| {
@@ -299,7 +299,7 @@ async fn a_mutation_of_a_session_runs_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_failed_runs_again_and_answers_are_forgotten_after_a_fortnight() {
+async fn a_failed_mutation_runs_again_and_results_are_pruned_after_a_fortnight() {
     let t = live();
     let runtime = t.runtime().await;
     let call = async |name: &str| {
@@ -420,7 +420,7 @@ async fn oracle(t: TestBackend, seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn live_results_are_of_one_timestamp_and_none_is_stale_or_missed() {
+async fn live_results_share_a_timestamp_and_none_is_stale_or_missed() {
     for seed in 0..2 {
         oracle(live(), seed).await;
         oracle(live().on_sqlite(), seed).await;

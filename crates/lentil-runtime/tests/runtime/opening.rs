@@ -48,7 +48,7 @@ fn tasks() -> Table {
 }
 
 #[tokio::test]
-async fn documents_that_do_not_fit_refuse_the_opening_and_change_nothing() {
+async fn invalid_documents_fail_the_opening_and_change_nothing() {
     let (store, _folder) = used_store().await;
     let before = store.catalog();
     let renamed = Table::new("tasks")
@@ -71,7 +71,7 @@ async fn documents_that_do_not_fit_refuse_the_opening_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_index_is_built_over_the_documents_there_and_an_old_one_dropped() {
+async fn a_new_index_is_built_and_an_old_one_dropped() {
     let (store, _folder) = used_store().await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&seen);
@@ -134,7 +134,7 @@ async fn a_table_that_is_no_longer_declared_keeps_its_documents() {
 }
 
 #[tokio::test]
-async fn an_application_that_makes_no_sense_does_not_open() {
+async fn an_invalid_application_does_not_open() {
     async fn nothing(_ctx: &mut QueryCtx, (): ()) -> Result<()> {
         Ok(())
     }
@@ -175,7 +175,7 @@ async fn an_application_that_makes_no_sense_does_not_open() {
 }
 
 #[tokio::test]
-async fn documents_that_share_a_key_refuse_that_its_index_becomes_unique() {
+async fn duplicates_fail_the_opening_with_a_unique_index() {
     let (store, _folder) = used_store().await;
     let before = store.catalog();
     for index in ["by_owner", "by_note"] {
@@ -199,7 +199,7 @@ async fn documents_that_share_a_key_refuse_that_its_index_becomes_unique() {
 }
 
 #[tokio::test]
-async fn an_index_becomes_unique_and_is_no_longer() {
+async fn an_index_can_become_unique_and_lose_it() {
     let (store, folder) = used_store().await;
     drop(store);
     let by_rank = |unique: bool| {

@@ -34,7 +34,7 @@ async fn read(
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gap_or_overlap() {
+async fn pages_have_no_gaps_and_no_overlaps() {
     for t in backends() {
         fill(&t, "ada", (0..7).map(f64::from)).await;
         let first = read(&t, "ada", PaginationOptions::first(3)).await.unwrap();
@@ -88,7 +88,7 @@ async fn an_end_cursor_makes_the_page_grow_with_its_documents() {
 }
 
 #[tokio::test]
-async fn a_journal_does_the_same_for_a_query_that_runs_again() {
+async fn a_journal_makes_the_page_grow_with_its_documents() {
     let t = backend().functions(Functions::in_module("pages").query("page", page));
     fill(&t, "ada", [1.0, 2.0, 3.0, 4.0]).await;
     let call = async |journal: Option<String>| {
@@ -154,7 +154,7 @@ async fn a_cursor_belongs_to_its_query() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_cut_short_says_so() {
+async fn a_page_that_ends_early_requires_a_split() {
     let t = backend();
     fill(&t, "ada", (0..9).map(f64::from)).await;
     let options = PaginationOptions {
@@ -180,7 +180,7 @@ async fn a_page_that_is_cut_short_says_so() {
 }
 
 #[tokio::test]
-async fn options_that_make_no_sense_are_refused() {
+async fn invalid_options_are_rejected() {
     let t = backend();
     for options in [
         PaginationOptions::first(0),
@@ -232,7 +232,7 @@ async fn options_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn the_options_are_read_as_the_official_client_sends_them() {
+fn options_are_read_as_the_official_client_sends_them() {
     let sent = Object::from([
         ("numItems", Value::from(5.0)),
         ("cursor", Value::Null),

@@ -26,7 +26,7 @@ async fn count_at(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_timestamps_are_held_and_reads_go_on() {
+async fn reads_continue_while_sixty_four_timestamps_are_held() {
     for t in backends() {
         let mut held = Vec::new();
         for rank in 0..64 {
@@ -48,7 +48,7 @@ async fn sixty_four_timestamps_are_held_and_reads_go_on() {
 }
 
 #[tokio::test]
-async fn a_query_whose_data_has_not_changed_needs_no_snapshot() {
+async fn a_query_with_unchanged_data_needs_no_snapshot() {
     for t in backends() {
         fill(&t, "ada", [1.0]).await;
         let at = hold(&t).await.timestamp();

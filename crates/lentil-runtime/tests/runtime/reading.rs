@@ -53,7 +53,7 @@ async fn a_query_reads_its_range_in_the_indexs_order() {
 }
 
 #[tokio::test]
-async fn unique_refuses_to_choose() {
+async fn unique_fails_on_two_documents() {
     let t = backend();
     fill(&t, "ada", [1.0, 2.0]).await;
     let refused = t
@@ -76,7 +76,7 @@ async fn unique_refuses_to_choose() {
 }
 
 #[tokio::test]
-async fn a_filter_keeps_what_it_says_and_may_borrow() {
+async fn a_filter_keeps_matching_documents_and_may_borrow() {
     let t = backend();
     fill(&t, "ada", (0..200).map(f64::from)).await;
     let least = 190.0;
@@ -143,7 +143,7 @@ async fn an_id_is_normalized_only_for_its_table() {
 }
 
 #[tokio::test]
-async fn a_large_range_is_read_whole() {
+async fn a_large_range_is_read_completely() {
     for t in backends() {
         t.mutation(async |ctx| {
             for rank in 0..2_500 {

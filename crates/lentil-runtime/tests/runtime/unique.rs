@@ -106,7 +106,7 @@ async fn slugs(t: &TestBackend) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_taken_key_refuses_the_mutation_and_is_named() {
+async fn a_duplicate_key_fails_the_mutation_with_its_name() {
     for t in backends() {
         let [a] = fill(&t, ["a"]).await;
         let error = t
@@ -135,7 +135,7 @@ async fn a_taken_key_refuses_the_mutation_and_is_named() {
 }
 
 #[tokio::test]
-async fn one_mutation_does_not_take_a_key_twice() {
+async fn one_mutation_cannot_take_a_key_twice() {
     for t in backends() {
         let twice = t.mutation(async |ctx| {
             ctx.db.insert(page("a", 1.0)).await?;
@@ -147,7 +147,7 @@ async fn one_mutation_does_not_take_a_key_twice() {
 }
 
 #[tokio::test]
-async fn a_mutation_is_judged_by_how_it_leaves_the_documents() {
+async fn unique_indexes_are_checked_at_the_end_of_a_mutation() {
     for t in backends() {
         let [a, b] = fill(&t, ["a", "b"]).await;
         t.mutation(async |ctx| swap(ctx, ()).await).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_mutation_is_judged_by_how_it_leaves_the_documents() {
 }
 
 #[tokio::test]
-async fn a_missing_field_is_a_value_like_any_other() {
+async fn a_missing_field_is_a_value_in_a_unique_index() {
     for t in backends() {
         fill(&t, ["a"]).await;
         let error = t
@@ -200,7 +200,7 @@ async fn a_missing_field_is_a_value_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_nested_mutations_violation_can_be_caught() {
+async fn the_violation_of_a_nested_mutation_can_be_handled() {
     for t in backends() {
         fill(&t, ["a"]).await;
         t.mutation(async |ctx| {
@@ -218,7 +218,7 @@ async fn a_nested_mutations_violation_can_be_caught() {
 }
 
 #[tokio::test]
-async fn a_nested_mutation_answers_for_itself_and_not_for_its_caller() {
+async fn a_nested_mutation_is_checked_without_its_callers_writes() {
     for t in backends() {
         let [a, b] = fill(&t, ["a", "b"]).await;
         t.mutation(async |ctx| {
@@ -248,7 +248,7 @@ async fn a_nested_mutation_answers_for_itself_and_not_for_its_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixty_four_that_take_one_key_at_once_one_has_it() {
+async fn of_sixty_four_concurrent_mutations_one_takes_a_key() {
     for t in backends() {
         let inserts = (0..64).map(async |rank| {
             let runtime = t.runtime().await.clone();
@@ -373,7 +373,7 @@ fn are_unique<'p>(pages: impl Iterator<Item = &'p Page>) -> bool {
 }
 
 #[test]
-fn random_mutations_never_leave_duplicates_and_are_refused_for_nothing_else() {
+fn random_mutations_leave_no_duplicates_and_fail_only_for_duplicates() {
     let mut runner = TestRunner::new(Config {
         cases: 48,
         ..Config::default()

@@ -60,7 +60,7 @@ async fn a_patch_sets_clears_and_leaves_alone() {
 }
 
 #[tokio::test]
-async fn a_write_that_changes_nothing_is_no_commit() {
+async fn a_write_without_changes_is_not_committed() {
     let t = backend();
     let id = t
         .mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await)
@@ -83,7 +83,7 @@ async fn a_write_that_changes_nothing_is_no_commit() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_cannot_be_changed() {
+async fn a_missing_document_cannot_be_changed() {
     let t = backend();
     let id = t
         .mutation(async |ctx| ctx.db.insert(task("ada", 1.0)).await)
@@ -110,7 +110,7 @@ async fn what_is_not_there_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn a_document_that_does_not_fit_is_refused_and_the_mutation_may_go_on() {
+async fn an_invalid_document_is_rejected_and_the_mutation_can_continue() {
     let t = backend();
     t.mutation(async |ctx| {
         let refused = ctx
@@ -140,7 +140,7 @@ async fn a_document_that_does_not_fit_is_refused_and_the_mutation_may_go_on() {
 }
 
 #[tokio::test]
-async fn creation_times_increase_though_time_stands_still() {
+async fn creation_times_increase_when_the_clock_stands_still() {
     let t = backend();
     fill(&t, "ada", (0..10).map(f64::from)).await;
     let tasks = t.documents::<Task>().await.unwrap();
@@ -149,7 +149,7 @@ async fn creation_times_increase_though_time_stands_still() {
 }
 
 #[tokio::test]
-async fn pages_let_a_mutation_write_as_it_goes() {
+async fn a_mutation_can_write_between_pages() {
     for t in backends() {
         fill(&t, "ada", (0..25).map(f64::from)).await;
         let seen = t.mutation(async |ctx| {
@@ -173,7 +173,7 @@ async fn pages_let_a_mutation_write_as_it_goes() {
 }
 
 #[tokio::test]
-async fn a_seed_repeats_a_run() {
+async fn a_seed_repeats_an_execution() {
     let run = async |seed| {
         let t = backend().seed(seed);
         fill(&t, "ada", [1.0, 2.0]).await;
