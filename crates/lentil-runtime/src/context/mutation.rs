@@ -124,7 +124,7 @@ impl MutationCtx {
         let args = arguments(args);
         Box::pin(async move {
             let function = function?;
-            typed(call_nested_mutation(self.db.slot(), &self.call, &function, args?).await)
+            typed(call_nested_mutation(self.db.cell(), &self.call, &function, args?).await)
         })
     }
 }

@@ -127,7 +127,7 @@ impl QueryCtx {
         let args = arguments(args);
         Box::pin(async move {
             let function = function?;
-            typed(call_nested_query(self.db.slot(), &self.call, &function, args?).await)
+            typed(call_nested_query(self.db.cell(), &self.call, &function, args?).await)
         })
     }
 }

@@ -155,7 +155,7 @@ impl Scheduler {
     ) -> Result<Id<ScheduledFunction>> {
         check_args(&self.engine, path, &args)?;
         let now_ms = match &self.cell {
-            Some(cell) => cell.lock()?.now_ms,
+            Some(cell) => cell.borrow()?.now_ms,
             None => self.engine.now_ms(),
         };
         let (at_ms, delayed_from_ms) = match due {
@@ -185,7 +185,7 @@ impl Scheduler {
                 .await
             }
             Some(cell) => {
-                cell.lock()?.count_scheduled()?;
+                cell.borrow()?.count_scheduled()?;
                 scheduled_calls::schedule(cell, call).await
             }
         }
@@ -211,7 +211,7 @@ impl Scheduler {
                 .await
             }
             Some(cell) => {
-                cell.lock()?.count_scheduled()?;
+                cell.borrow()?.count_scheduled()?;
                 scheduled_calls::cancel(cell, id).await
             }
         }

@@ -76,7 +76,7 @@ impl StorageWriter {
     /// # Errors
     /// [`Code::Abandoned`] after a nested call was dropped before it finished.
     pub async fn generate_upload_url(&mut self) -> Result<String> {
-        let now_ms = self.reader.cell.lock()?.now_ms;
+        let now_ms = self.reader.cell.borrow()?.now_ms;
         Ok(self.reader.files.upload_url(now_ms))
     }
 }
