@@ -5,7 +5,7 @@ use crate::engine::{Function, FunctionTypeId};
 use crate::functions::{Functions, FunctionsError};
 use crate::router::HttpRouter;
 
-/// What an application is made of: its tables, its functions, its HTTP routes and the names of its secrets.
+/// The parts of an application: its tables, its functions, its HTTP routes and the names of its secrets.
 #[derive(Default)]
 pub struct Application {
     pub(crate) schema: Schema,
@@ -15,7 +15,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// An application with these tables and nothing else yet.
+    /// Returns an application with these tables.
     pub fn new(schema: Schema) -> Application {
         Application {
             schema,
@@ -37,22 +37,22 @@ impl Application {
         self
     }
 
-    /// Declares a secret: functions read it with `ctx.secret(name)`, the operator sets it by that name.
+    /// Declares a secret. Functions read it with `ctx.secret(name)`; the operator sets it under this name.
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>) -> Application {
         self.secrets.push(name.into());
         self
     }
 
-    /// The tables.
+    /// Returns the tables.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// Every function with its name, types and visibility, in the order of their names.
+    /// Returns every function with its types and visibility, in the order of their paths.
     ///
     /// # Errors
-    /// When two have one name, or a name is none.
+    /// When two functions have the same path, or a path is malformed.
     pub fn declared_functions(&self) -> Result<Vec<Function>, FunctionsError> {
         self.functions.list()
     }
@@ -62,7 +62,7 @@ impl Application {
         self.functions.path_of(handler)
     }
 
-    /// The names of the declared secrets.
+    /// Returns the names of the declared secrets.
     pub fn secrets(&self) -> &[String] {
         &self.secrets
     }

@@ -2,41 +2,55 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lentil_call::Limits;
-use lentil_store::{Clock, FileStore, MemoryFiles, SystemClock};
+use lentil_store::{Clock, FileStore, MemoryFiles, Progress, SystemClock};
 
 use crate::http::Secret;
 use crate::memory::MemoryLimits;
-use crate::open::OpenProgress;
 use crate::server_paths::ServerPaths;
 use crate::variables::Environment;
 
-/// How a runtime is set up; the defaults are for production.
+/// The progress of opening an application on a store.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum OpenProgress<'a> {
+    /// The documents of a table are being checked against the schema.
+    Checking {
+        /// The table.
+        table: &'a str,
+        /// The number of documents that have been checked.
+        done: u64,
+    },
+    /// An index is being built or dropped.
+    Index(&'a Progress),
+}
+
+/// The options of a runtime. The defaults are for production.
 pub struct RuntimeOptions {
-    /// Where functions take the time from.
+    /// The source of the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids and randomness repeatable; `None` takes them from the operating system.
     pub seed: Option<u64>,
-    /// What one call may use.
+    /// The limits of one call.
     pub limits: Limits,
-    /// Shows internals in errors, for development.
+    /// Whether errors show internals, for development.
     pub dev: bool,
-    /// Bytes of answers that the query cache keeps, at most a quarter of the memory limit.
+    /// The size of the query cache in bytes. A quarter of the memory limit is the maximum.
     pub cache_bytes: usize,
     /// The values of the secrets that the application declares.
     pub secrets: HashMap<String, Secret>,
     /// The environment of the process.
     pub environment: Environment,
-    /// Where the contents of files are kept; in memory, unless told otherwise.
+    /// The store of files. The default keeps them in memory.
     pub files: Arc<dyn FileStore>,
-    /// What the URLs of files begin with: the scheme, host and port at which clients reach the server.
+    /// The scheme, host and port at which clients reach the server. The URLs of files begin with it.
     pub origin: String,
     /// The paths of the server around the runtime.
     pub server_paths: ServerPaths,
-    /// What upload URLs are signed with; `None` takes a random key, which a restart forgets.
+    /// The secret that signs upload URLs. `None` makes a random key, so that a restart invalidates earlier URLs.
     pub upload_secret: Option<Secret>,
     /// The limits of the memory that the server holds for clients.
     pub memory: MemoryLimits,
-    /// Told how the check of documents and the building of indexes goes, at opening.
+    /// Called with the progress of opening.
     pub progress: Box<dyn Fn(OpenProgress<'_>) + Send + Sync>,
 }
 

@@ -54,17 +54,17 @@ async fn invalid_documents_fail_the_opening_and_change_nothing() {
     let renamed = Table::new("tasks")
         .field("owner", v::string())
         .field("priority", v::number());
-    let misfit = open(&store, Schema::new().with(renamed).with(Table::new("more")))
+    let error = open(&store, Schema::new().with(renamed).with(Table::new("more")))
         .await
         .err()
         .unwrap();
-    let OpenError::Misfits(misfits) = &misfit else {
-        panic!("{misfit}")
+    let OpenError::SchemaViolations(violations) = &error else {
+        panic!("{error}")
     };
-    assert_eq!(misfits.first.len(), 3);
+    assert_eq!(violations.first.len(), 3);
     assert!(
-        misfits.first[0].contains("field `rank`: unknown field"),
-        "{misfit}"
+        violations.first[0].contains("field `rank`: unknown field"),
+        "{error}"
     );
     assert_eq!(*store.catalog(), *before);
     assert!(open(&store, schema()).await.is_ok());
@@ -184,14 +184,14 @@ async fn duplicates_fail_the_opening_with_a_unique_index() {
         let unique = Schema::new()
             .with(tasks().unique_index(index, [field]))
             .with(Table::new("more"));
-        let misfit = open(&store, unique).await.err().unwrap();
-        let OpenError::Misfits(misfits) = &misfit else {
-            panic!("{misfit}")
+        let error = open(&store, unique).await.err().unwrap();
+        let OpenError::SchemaViolations(violations) = &error else {
+            panic!("{error}")
         };
-        assert_eq!(misfits.first.len(), 2, "{misfit}");
+        assert_eq!(violations.first.len(), 2, "{error}");
         assert!(
-            misfits.first[0].starts_with(&format!("the index tasks.{index} is unique, and")),
-            "{misfit}"
+            violations.first[0].starts_with(&format!("the index tasks.{index} is unique, and")),
+            "{error}"
         );
         assert_eq!(*store.catalog(), *before);
     }
