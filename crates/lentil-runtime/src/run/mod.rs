@@ -10,7 +10,6 @@ mod timeout;
 
 pub(crate) use action::run_action;
 pub(crate) use check::check_untyped_args;
-pub(crate) use timeout::run_with_timeout;
 pub(crate) use mutation::{Idempotency, run_mutation, transact};
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::{
