@@ -86,14 +86,14 @@ impl fmt::Display for ExecutionId {
 
 /// The log of the latest executions, for `npx convex logs`.
 pub(crate) struct ExecutionLog {
-    kept: Mutex<Kept>,
+    remembered: Mutex<Remembered>,
     next: Notify,
     process: u64,
     number: AtomicU64,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Remembered {
     executions: VecDeque<Execution>,
     bytes: usize,
 }
@@ -120,7 +120,7 @@ impl ExecutionLog {
     /// Returns an empty log. The ids of its executions contain the random number `process`.
     pub(crate) fn new(process: u64) -> ExecutionLog {
         ExecutionLog {
-            kept: Mutex::default(),
+            remembered: Mutex::default(),
             next: Notify::new(),
             process,
             number: AtomicU64::new(0),
@@ -140,9 +140,9 @@ impl ExecutionLog {
         let error = error.map(|error| cut(error, MAX_ERROR_BYTES));
         let duration = ended.began.elapsed();
 
-        let mut kept = self.kept.lock();
-        let cursor_ms = kept.next_cursor(now_ms);
-        kept.push(Execution {
+        let mut remembered = self.remembered.lock();
+        let cursor_ms = remembered.next_cursor(now_ms);
+        remembered.push(Execution {
             cursor_ms,
             ended_ms: now_ms,
             identifier: ended.identifier,
@@ -156,7 +156,7 @@ impl ExecutionLog {
             is_cached: ended.is_cached,
             source: Arc::clone(call.source),
         });
-        drop(kept);
+        drop(remembered);
         self.next.notify_waiters();
     }
 
@@ -178,8 +178,8 @@ impl ExecutionLog {
     }
 
     fn after_now(&self, cursor_ms: f64) -> Vec<Execution> {
-        let kept = self.kept.lock();
-        let later = kept
+        let remembered = self.remembered.lock();
+        let later = remembered
             .executions
             .iter()
             .filter(|execution| execution.cursor_ms > cursor_ms);
@@ -187,7 +187,7 @@ impl ExecutionLog {
     }
 }
 
-impl Kept {
+impl Remembered {
     /// Returns the cursor of an execution that ended now: later than every other, also when the clock goes back.
     fn next_cursor(&self, now_ms: f64) -> f64 {
         match self.executions.back() {
@@ -235,14 +235,14 @@ mod tests {
 
     #[test]
     fn the_execution_log_is_bounded_and_keeps_the_latest() {
-        let mut kept = Kept::default();
+        let mut remembered = Remembered::default();
         let mut push = |log_lines| {
-            let cursor_ms = kept.next_cursor(0.0);
-            kept.push(Execution {
+            let cursor_ms = remembered.next_cursor(0.0);
+            remembered.push(Execution {
                 cursor_ms,
                 ..execution(log_lines)
             });
-            kept.executions.len()
+            remembered.executions.len()
         };
         for _ in 0..2 * MAX_EXECUTIONS {
             push(Vec::new());
@@ -251,10 +251,15 @@ mod tests {
         for _ in 0..100 {
             push(vec!["x".repeat(1 << 20)]);
         }
-        assert_eq!(kept.executions.len(), 7);
-        let bytes: usize = kept.executions.iter().map(Execution::bytes).sum();
-        assert_eq!(kept.bytes, bytes);
+        assert_eq!(remembered.executions.len(), 7);
+        let bytes: usize = remembered.executions.iter().map(Execution::bytes).sum();
+        assert_eq!(remembered.bytes, bytes);
         let is_later = |a: &Execution, b: &Execution| a.cursor_ms < b.cursor_ms;
-        assert!(kept.executions.iter().is_sorted_by(|a, b| is_later(a, b)));
+        assert!(
+            remembered
+                .executions
+                .iter()
+                .is_sorted_by(|a, b| is_later(a, b))
+        );
     }
 }

@@ -1,9 +1,19 @@
-//! Runs an application's functions on a store.
+//! Runs the functions of an application on a store.
 //!
-//! A [`Runtime`] is an [`Application`] (tables, functions, routes) opened on a [`lentil_store::Store`]. Queries run
-//! on snapshots and are answered from a cache while nothing they read has changed; mutations run in serializable
-//! transactions and are durable when they return; actions and HTTP actions call both. It knows no socket and no
-//! concrete store.
+//! A [`Runtime`] is an [`Application`] (tables, functions, routes) that is opened on a [`lentil_store::Store`]. Queries
+//! execute on snapshots, and the cache keeps their results until a commit invalidates them. Mutations execute in
+//! serializable transactions, and are durable when they return. Actions and HTTP actions call both.
+//!
+//! ```text
+//! runtime                          open, call, fetch, subscribe: the entry points
+//! functions, router, application   registration of handlers
+//! context                          the first argument of a handler, with its handles for files and scheduling
+//! run, subscriber                  execution, live queries of one client
+//! engine                           the parts that calls share, the registry of functions, a call
+//! cache, live, memory, executions  the parts
+//! ```
+//!
+//! The crate knows no socket and no concrete store.
 
 // The derives name the facade. Below it, the crate that the facade re-exports stands in.
 extern crate lentil_schema as lentil;

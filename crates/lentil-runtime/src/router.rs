@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::http::StatusCode;
 
-    async fn answer(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+    async fn respond(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
         Ok(Response::empty(StatusCode::OK))
     }
 
@@ -233,10 +233,10 @@ mod tests {
     #[test]
     fn the_closest_route_answers() {
         let router = HttpRouter::new()
-            .prefix(Method::GET, "/a/", answer)
-            .prefix(Method::GET, "/a/b/", answer)
-            .route(Method::GET, "/a/b/c", answer)
-            .route(Method::POST, "/a", answer);
+            .prefix(Method::GET, "/a/", respond)
+            .prefix(Method::GET, "/a/b/", respond)
+            .route(Method::GET, "/a/b/c", respond)
+            .route(Method::POST, "/a", respond);
         assert!(router.check(|_| false).is_ok());
         assert_eq!(finds(&router, Method::GET, "/a/b/c"), Some(2));
         assert_eq!(finds(&router, Method::HEAD, "/a/b/c"), Some(2));
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn routes_that_make_no_sense_are_refused() {
         let refusal = |router: HttpRouter| router.check(|_| false).unwrap_err();
-        let route = |method, path| HttpRouter::new().route(method, path, answer);
+        let route = |method, path| HttpRouter::new().route(method, path, respond);
         assert!(matches!(
             refusal(route(Method::GET, "a")),
             RouterError::Relative(_)
@@ -261,11 +261,11 @@ mod tests {
             RouterError::Method(..)
         ));
         assert!(matches!(
-            refusal(HttpRouter::new().prefix(Method::GET, "/a", answer)),
+            refusal(HttpRouter::new().prefix(Method::GET, "/a", respond)),
             RouterError::Prefix(_)
         ));
         assert!(matches!(
-            refusal(route(Method::GET, "/a").route(Method::GET, "/a", answer)),
+            refusal(route(Method::GET, "/a").route(Method::GET, "/a", respond)),
             RouterError::Duplicate(..)
         ));
         let own = route(Method::GET, "/version").check(|path| path == "/version");

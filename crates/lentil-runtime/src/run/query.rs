@@ -89,7 +89,7 @@ pub(crate) fn key_of(function: &Function, args: Arc<[u8]>, journal: Option<&str>
     CacheKey::of_json(function.path.shared(), args, journal, function.visibility)
 }
 
-/// A query that the cache may answer.
+/// A query whose result may be cached.
 pub(crate) struct CachedQuery<'a> {
     pub(crate) function: &'a Function,
     pub(crate) key: CacheKey,
@@ -104,17 +104,17 @@ pub(crate) struct CachedQuery<'a> {
 pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<QueryResult>> {
     let engine = &call.engine;
     check_args(engine, query.function, &query.args)?;
-    let lookup = CacheRequest {
+    let request = CacheRequest {
         key: query.key,
         user: call.auth.identity().key(),
         since: query.since,
         now_ms: engine.now_ms(),
         limit: query.limit,
     };
-    if let Some(run) = engine.cache().get(&lookup) {
+    if let Some(run) = engine.cache().get(&request) {
         return Ok(run);
     }
-    let args_json = lookup.key.args();
+    let args_json = request.key.args();
     let CachedQuery {
         function,
         args,
@@ -142,7 +142,7 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
         Ok(execution.result)
     };
     // Boxed, because a call that hits the cache should not carry the large future of an execution.
-    Box::pin(engine.cache().get_or_execute(lookup, running)).await
+    Box::pin(engine.cache().get_or_execute(request, running)).await
 }
 
 /// A query that has executed.
