@@ -1,4 +1,4 @@
-use crate::Code;
+use crate::code::Code;
 
 /// The error of a client that would hold more memory than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

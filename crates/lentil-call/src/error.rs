@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lentil_store::{CommitError, DamagedDocument, StoreError, UniqueViolation};
 use lentil_values::Value;
 
-use crate::{BodyError, Code};
+use crate::body_error::BodyError;
+use crate::code::Code;
 
 /// The result of a function.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -2,8 +2,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::code::Code;
+use crate::error::Error;
 use crate::log::{OneLine, cut};
-use crate::{CallSource, Caller, Code, Error};
+use crate::source::{CallSource, Caller};
 
 /// The longest message in a line of the log.
 const MAX_LOGGED_BYTES: usize = 32 << 10;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use lentil_values::{FieldName, JsonForm, NameError, Object, Value};
 
-use crate::Visibility;
+use crate::kind::Visibility;
 
 /// A signed-in user, with the claims of a verified token: `ctx.auth.user_identity()` returns it.
 ///

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Code, Error, Result};
+use crate::code::Code;
+use crate::error::{Error, Result};
 
 const MIB: usize = 1 << 20;
 

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::{CallSource, Limits};
+use crate::limits::Limits;
+use crate::source::CallSource;
 
 /// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +181,8 @@ pub fn cut(mut line: String, max_bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Caller, RequestId};
+    use crate::request_id::RequestId;
+    use crate::source::Caller;
 
     fn log(limits: &Limits) -> Log {
         let source = CallSource::new(Caller::Tester, RequestId::made(1));

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use http::HeaderValue;
 use lentil_values::DocumentId;
 
-use crate::RequestId;
+use crate::request_id::RequestId;
 
 /// The origin of a call. All calls that one request causes share it.
 #[derive(Clone, Debug)]

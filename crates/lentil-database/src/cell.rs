@@ -4,7 +4,7 @@ use std::sync::Arc;
 use lentil_call::{Error, Result};
 use parking_lot::Mutex;
 
-use crate::Transaction;
+use crate::transaction::Transaction;
 
 /// The cell in which a context keeps its transaction.
 ///

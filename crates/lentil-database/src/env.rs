@@ -4,7 +4,10 @@ use lentil_call::{Limits, Seeds};
 use lentil_store::Clock;
 use lentil_values::{DocumentId, InternalId, TableNumber};
 
-use crate::{CreationTimes, LargeReads, SkippedDocuments, Tables};
+use crate::creation_times::CreationTimes;
+use crate::large_reads::LargeReads;
+use crate::skipped_documents::SkippedDocuments;
+use crate::tables::Tables;
 
 /// Everything that transactions need beside the store: limits, tables, time and ids.
 pub struct DatabaseEnv {

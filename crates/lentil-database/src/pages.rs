@@ -1,9 +1,9 @@
 use lentil_call::{Code, Error, Result};
 
-use crate::Transaction;
 use crate::decode::Decode;
 use crate::filter::{Filter, passes};
 use crate::scan::{Chunks, Scan, Visit};
+use crate::transaction::Transaction;
 
 /// The documents of a query in pages. `ctx.db` is not borrowed between the pages.
 ///

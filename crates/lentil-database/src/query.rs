@@ -3,13 +3,14 @@ use lentil_schema::RangeSpec;
 use lentil_store::{IndexRef, Order};
 use lentil_values::Interval;
 
+use crate::cell::TransactionCell;
 use crate::decode::Decode;
 use crate::filter::{Filter, passes};
 use crate::pages::Pages;
 use crate::pagination::{PaginationOptions, PaginationResult};
 use crate::read_page::read_page;
 use crate::scan::{Chunks, Scan, Visit};
-use crate::{Transaction, TransactionCell};
+use crate::transaction::Transaction;
 
 /// A query that is described and not executed yet.
 ///

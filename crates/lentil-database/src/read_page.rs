@@ -3,12 +3,12 @@ use lentil_schema::RangeSpec;
 use lentil_values::IndexKey;
 use tokio::time::Instant;
 
-use crate::Transaction;
 use crate::cursors::Cursors;
 use crate::decode::Decode;
 use crate::filter::{Filter, passes};
 use crate::pagination::{PageStatus, PaginationOptions, PaginationResult};
 use crate::scan::{Chunks, Scan, Visit};
+use crate::transaction::Transaction;
 use crate::transaction::size_of;
 
 const MAX_PAGE_SIZE: f64 = 32_000.0;

@@ -5,9 +5,9 @@ use lentil_schema::{Doc, Document, Id, IntoRange, RangeSpec};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, Object, TableNames, TableNumber};
 
-use crate::Pages;
 use crate::cell::{TransactionCell, TransactionGuard};
 use crate::decode::Decode;
+use crate::pages::Pages;
 use crate::query::{Query, Scope};
 use crate::system::SystemReader;
 

@@ -2,7 +2,7 @@ use lentil_call::{Error, Result};
 use lentil_store::{IndexRef, Order, Row};
 use lentil_values::Interval;
 
-use crate::Transaction;
+use crate::transaction::Transaction;
 use crate::transaction::covered;
 
 /// A resumable scan of an index range.

@@ -1,7 +1,7 @@
 use lentil_call::Result;
 use lentil_schema::{Doc, Document, Id, IntoRange};
 
-use crate::TransactionCell;
+use crate::cell::TransactionCell;
 use crate::decode::Decode;
 use crate::query::{Query, Scope};
 

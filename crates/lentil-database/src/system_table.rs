@@ -6,7 +6,10 @@ use lentil_schema::{Doc, Document, Id, IntoRange, Patch};
 use lentil_store::{IndexRef, Order, Row, StoredDocument};
 use lentil_values::{DocumentId, Interval, successor};
 
-use crate::{DatabaseReader, Decode, OpenTable, TransactionCell, TransactionGuard};
+use crate::cell::{TransactionCell, TransactionGuard};
+use crate::decode::Decode;
+use crate::reader::DatabaseReader;
+use crate::tables::OpenTable;
 
 /// One of the system's tables within a transaction, which the handle holds until it is dropped.
 ///

@@ -8,9 +8,11 @@ use lentil_store::{
 };
 use lentil_values::{DocumentId, Interval, successor};
 
+use crate::env::DatabaseEnv;
+use crate::journal::Journal;
 use crate::large_reads::BYTES_WITHOUT_PERMIT;
+use crate::large_reads::ReadBudget;
 use crate::usage::{ReadsLeft, Usage, Written};
-use crate::{DatabaseEnv, Journal, ReadBudget};
 
 /// The transaction of a query or a mutation: its snapshot, its buffered writes, its read set and its use of limits.
 ///

@@ -6,9 +6,12 @@ use lentil_schema::{Doc, Document, Id, IntoRange, Patch};
 use lentil_store::StoredDocument;
 use lentil_values::{DocumentId, FieldName, Object, TableNumber, Value};
 
+use crate::cell::TransactionCell;
+use crate::env::DatabaseEnv;
+use crate::query::Query;
+use crate::reader::DatabaseReader;
 use crate::tables::OpenTable;
 use crate::transaction::size_of;
-use crate::{DatabaseEnv, DatabaseReader, Query, TransactionCell};
 
 /// The database of a mutation, `ctx.db`: a [`DatabaseReader`] that also writes.
 ///

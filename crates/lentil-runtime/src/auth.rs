@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Identity, UserIdentity};
+use lentil_call::{Identity, UserIdentity};
 
 /// The signed-in user of a call, `ctx.auth`.
 ///

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lentil_call::cut;
+use lentil_call::{CallSource, Error, FunctionKind, RequestId, Result, cut};
 use lentil_values::Uuid;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use crate::{CallSource, Error, FunctionKind, RequestId, Result};
 
 /// The number of executions that are remembered.
 const MAX_EXECUTIONS: usize = 1_000;
@@ -213,7 +211,7 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Caller;
+    use lentil_call::Caller;
 
     fn execution(log_lines: Vec<String>) -> Execution {
         let source = CallSource::new(Caller::Tester, RequestId::made(1));

@@ -1,15 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lentil_call::{Code, Error, FunctionPath, FunctionPathError, Result, Visibility};
 use lentil_schema::Args;
 use lentil_values::{Object, ReturnType, Validator};
 
+use crate::context::{ActionCtx, MutationCtx, QueryCtx};
 use crate::engine::{Function, FunctionTypeId, Runner};
 use crate::handler::{ActionHandler, ActionHandlerOn, Handler, HandlerOn};
-use crate::{
-    ActionCtx, Code, Error, FunctionPath, FunctionPathError, MutationCtx, QueryCtx, Result,
-    Visibility,
-};
 
 /// The functions of a module or of an application, with the names that clients see.
 ///

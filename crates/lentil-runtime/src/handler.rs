@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::future::{Future, Pending};
 
-use crate::Result;
+use lentil_call::Result;
 
 /// Marks the implementation of the handler traits that functions have.
 pub struct Fits;

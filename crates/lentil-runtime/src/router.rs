@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::http::Method;
+use lentil_call::Result;
 
+use crate::context::ActionCtx;
 use crate::engine::{BoxFuture, Call};
 use crate::handler::{ActionHandler, ActionHandlerOn};
 use crate::http::{Request, Response};
-use crate::{ActionCtx, Result};
 
 /// The handler of an HTTP action, without its types.
 pub(crate) type HttpAction =
@@ -216,7 +217,7 @@ const ROUTED: [Method; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::StatusCode;
+    use ::http::StatusCode;
 
     async fn respond(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
         Ok(Response::empty(StatusCode::OK))

@@ -1,10 +1,10 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use lentil_call::Visibility;
 use lentil_values::{JsonForm, Object};
 
-use super::QueryResult;
-use crate::Visibility;
+use super::query_result::QueryResult;
 
 /// The identity of a call, to which a cached result belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]

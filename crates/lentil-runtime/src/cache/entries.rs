@@ -5,7 +5,8 @@ use hashbrown::HashTable;
 use lentil_store::conflict::IntervalMap;
 use lentil_store::{Commit, Timestamp};
 
-use super::{CacheKey, QueryResult};
+use super::cache_key::CacheKey;
+use super::query_result::QueryResult;
 
 /// The cached results, by their keys and by their read sets.
 ///
@@ -139,8 +140,9 @@ mod tests {
     use lentil_values::{Object, Value};
 
     use super::*;
+    use crate::executions::ExecutionId;
     use crate::memory::Charge;
-    use crate::{ExecutionId, RequestId, Visibility};
+    use lentil_call::{RequestId, Visibility};
     use lentil_store::conflict::ReadSet;
 
     /// All keys have the same hash: the worst case.

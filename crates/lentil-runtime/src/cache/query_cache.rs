@@ -8,10 +8,11 @@ use lentil_store::{Commit, CommitObserver, Store, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::cache_key::CacheKey;
 use super::doorkeeper::Doorkeeper;
 use super::entries::{Entries, Entry};
+use super::query_result::QueryResult;
 use super::single_flight::{InFlight, Started, Waiter};
-use super::{CacheKey, QueryResult};
 
 /// The time for which a result that depends on the time is reused.
 const TIME_RESULT_TTL_MS: f64 = 5_000.0;

@@ -1,12 +1,13 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use lentil_call::{Error, RequestId};
 use lentil_store::Timestamp;
 use lentil_store::conflict::ReadSet;
 use lentil_values::{JsonForm, Value, allocation};
 
+use crate::executions::ExecutionId;
 use crate::memory::Charge;
-use crate::{Error, ExecutionId, RequestId};
 
 /// The result of an execution of a query, and the reads that it depends on.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use lentil_store::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{CacheKey, QueryResult};
+use super::cache_key::CacheKey;
+use super::query_result::QueryResult;
 
 /// Later than every commit.
 const END_OF_TIME: Timestamp = Timestamp::from_nanos(u64::MAX);

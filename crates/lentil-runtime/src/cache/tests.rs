@@ -3,14 +3,17 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
+use lentil_call::{RequestId, Visibility};
 use lentil_store::conflict::ReadSet;
 use lentil_store::{Commit, CommitObserver, IndexId, IndexRef, Timestamp};
 use lentil_values::{IndexKey, Interval, Object, TableNumber, Value};
 use tokio::sync::oneshot;
 
-use super::{CacheKey, CacheRequest, QueryCache, QueryResult};
+use super::cache_key::CacheKey;
+use super::query_cache::{CacheRequest, QueryCache};
+use super::query_result::QueryResult;
+use crate::executions::ExecutionId;
 use crate::memory::Memory;
-use crate::{ExecutionId, RequestId, Visibility};
 
 const INDEX: IndexRef = IndexRef::Declared(TableNumber::FIRST_USER, IndexId(1));
 

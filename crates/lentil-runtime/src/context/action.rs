@@ -1,18 +1,21 @@
 use std::sync::Arc;
 
-use lentil_call::Log;
+use lentil_call::{Error, Log, Result};
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
+use super::meta::Meta;
+use super::mutation::MutationCtx;
+use super::query::QueryCtx;
 use crate::auth::Auth;
-use crate::context::Meta;
 use crate::engine::{BoxFuture, Call};
 use crate::environment;
 use crate::handler::{ActionHandler, Handler};
 use crate::http::{Json, Secret};
 use crate::run::{Idempotency, into_value, run_action, run_mutation, run_query};
+use crate::schedule::Scheduler;
+use crate::storage::StorageActions;
 use crate::typed::{arguments, typed};
-use crate::{Error, MutationCtx, QueryCtx, Result, Scheduler, StorageActions};
 
 /// The context of an action or an HTTP action: its first argument.
 ///

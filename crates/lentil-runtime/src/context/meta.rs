@@ -1,9 +1,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lentil_call::CallSource;
 use lentil_schema::Id;
 
-use crate::{CallSource, ScheduledFunction};
+use crate::scheduled_calls::ScheduledFunction;
 
 /// The request that caused a call, `ctx.meta`.
 ///

@@ -1,18 +1,20 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use lentil_call::Log;
-use lentil_database::TransactionCell;
+use lentil_call::{Log, Result};
+use lentil_database::{DatabaseWriter, TransactionCell};
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
+use super::meta::Meta;
+use super::query::QueryCtx;
 use crate::auth::Auth;
-use crate::context::Meta;
 use crate::engine::{BoxFuture, Call};
 use crate::handler::Handler;
 use crate::run::call_nested_mutation;
+use crate::schedule::Scheduler;
+use crate::storage::StorageWriter;
 use crate::typed::{arguments, typed};
-use crate::{DatabaseWriter, QueryCtx, Result, Scheduler, StorageWriter};
 
 /// The context of a mutation: its first argument.
 ///

@@ -1,5 +1,5 @@
-use lentil_call::Log;
-use lentil_database::TransactionCell;
+use lentil_call::{Log, Result};
+use lentil_database::{DatabaseReader, TransactionCell};
 use lentil_schema::{Args, IntoArgs};
 use lentil_values::ReturnType;
 
@@ -8,8 +8,8 @@ use crate::engine::{BoxFuture, Call};
 use crate::environment::variable_within;
 use crate::handler::Handler;
 use crate::run::call_nested_query;
+use crate::storage::StorageReader;
 use crate::typed::{arguments, typed};
-use crate::{DatabaseReader, Result, StorageReader};
 
 /// The context of a query: its first argument.
 ///

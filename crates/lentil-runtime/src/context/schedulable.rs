@@ -1,4 +1,5 @@
-use crate::context::{ActionCtx, MutationCtx};
+use super::action::ActionCtx;
+use super::mutation::MutationCtx;
 use crate::handler::{ActionHandler, Handler};
 use crate::schedule::Schedulable;
 

@@ -5,7 +5,8 @@ use lentil_store::{ContentHash, DocumentWrite, FileStore};
 use lentil_values::TableNumber;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{FileRecord, UploadKey};
+use super::document::FileRecord;
+use super::upload_token::UploadKey;
 
 /// The parts of an engine that only files use.
 pub(crate) struct FileParts {

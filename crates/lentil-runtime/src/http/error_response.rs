@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use ::http::{HeaderValue, StatusCode, header};
+use lentil_call::{Error, RequestId};
 use lentil_values::{FieldName, JsonForm, Object, Value};
 
-use super::Response;
-use crate::{Error, RequestId};
+use super::response::Response;
 
 /// The time after which a client that received a 503 may try again, for `Retry-After`.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);

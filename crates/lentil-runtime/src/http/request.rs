@@ -5,15 +5,14 @@ use std::sync::Arc;
 use ::http::request::Parts;
 use ::http::{HeaderMap, Method, header};
 use bytes::Bytes;
-use lentil_call::check_size;
+use lentil_call::{BodyError, Code, Error, Result, check_size};
 use lentil_database::DatabaseEnv;
 use lentil_schema::Args;
 use lentil_values::{Object, Value, json_parse_size};
 use parking_lot::Mutex;
 
-use super::{Body, BodyError};
+use super::body::Body;
 use crate::memory::Charge;
-use crate::{Code, Error, Result};
 
 /// The request of an HTTP action.
 ///

@@ -2,7 +2,8 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use lentil_values::{JsonForm, ReturnType};
 
-use super::{Body, Json};
+use super::body::Body;
+use super::json::Json;
 
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

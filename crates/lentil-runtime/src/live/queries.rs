@@ -6,7 +6,7 @@ use lentil_store::{Commit, CommitObserver, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use super::Invalidation;
+use super::invalidation::Invalidation;
 use crate::cache::{CacheKey, QueryCache, QueryResult};
 
 /// Live queries that execute at the same time. Others wait in order, so that no query starves.
@@ -294,8 +294,9 @@ mod tests {
     use lentil_values::{Object, Value};
 
     use super::*;
+    use crate::executions::ExecutionId;
     use crate::memory::Charge;
-    use crate::{ExecutionId, RequestId, Visibility};
+    use lentil_call::{RequestId, Visibility};
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)

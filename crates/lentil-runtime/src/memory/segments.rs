@@ -1,4 +1,6 @@
-use super::{Account, Charge, OverBudget};
+use lentil_call::OverBudget;
+
+use super::account::{Account, Charge};
 
 /// The sizes of segments. Each is used while the body is no longer than it; the last is used for larger bodies.
 ///

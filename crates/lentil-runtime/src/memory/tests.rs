@@ -3,8 +3,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 
+use super::ledger::{Memory, MemoryLimits};
 use super::ledger::{NEAR_TIMEOUT, RELIEF_INTERVAL};
-use super::{Memory, MemoryLimits};
 
 fn memory(process: usize, client: usize) -> Memory {
     Memory::new(MemoryLimits { process, client })

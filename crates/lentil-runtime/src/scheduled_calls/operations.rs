@@ -3,7 +3,7 @@ use lentil_database::{SystemTable, TransactionCell};
 use lentil_schema::{Document, Id};
 use lentil_values::{DocumentId, Object, Value};
 
-use super::{ScheduledCall, ScheduledFunction, ScheduledState};
+use super::document::{ScheduledCall, ScheduledFunction, ScheduledState};
 
 /// A call to be scheduled.
 #[derive(Clone)]

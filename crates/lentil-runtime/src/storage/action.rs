@@ -4,7 +4,7 @@ use lentil_call::{Code, Error, Result};
 use lentil_database::SystemTable;
 use lentil_schema::{Doc, Id};
 
-use super::Files;
+use super::files::Files;
 use super::handles::delete_file;
 use crate::engine::Engine;
 use crate::files::{FileInfo, FileMetadata, FileRecord, StoredFile};

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use data_encoding::BASE64;
+use lentil_call::Result;
 use lentil_schema::Id;
 
-use super::{Files, StorageActions};
-use crate::Result;
+use super::action::StorageActions;
+use super::files::Files;
 use crate::files::{FileInfo, StoredFile};
 use crate::http::{Body, Request, Response, Selection, select};
 

@@ -4,7 +4,7 @@ use lentil_call::{Code, Error, Result};
 use lentil_database::{SystemTable, TransactionCell};
 use lentil_schema::{Doc, Id};
 
-use super::Files;
+use super::files::Files;
 use crate::engine::Engine;
 use crate::files::{FileInfo, FileMetadata, FileRecord, StoredFile};
 

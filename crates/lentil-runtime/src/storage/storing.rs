@@ -6,7 +6,7 @@ use lentil_schema::Id;
 use lentil_store::{ContentHash, FileError, FileWriter};
 use lentil_values::Uuid;
 
-use super::Files;
+use super::files::Files;
 use super::files::file_error;
 use crate::files::{FileRecord, Sha256, StoredFile};
 use crate::http::Body;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use lentil_macros::Document;
 
-use super::StoredEnvironment;
+use super::stored::StoredEnvironment;
 use crate::http::Secret;
 
 /// Looks up a variable of the process's environment.
