@@ -226,19 +226,12 @@ fn the_absences_hold() {
     }
 }
 
-/// Packages that are not free of cycles yet. Only shorten this list.
-const WITH_CYCLES: &[&str] = &["lentil-runtime"];
-
 #[test]
 fn no_module_imports_one_above_it() {
     let root = Path::new(ROOT).canonicalize().unwrap();
     let metadata = metadata();
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().unwrap() {
-        let name = package["name"].as_str().unwrap();
-        if WITH_CYCLES.contains(&name) {
-            continue;
-        }
         for target in package["targets"].as_array().unwrap() {
             let kind = target["kind"][0].as_str().unwrap();
             if !matches!(kind, "lib" | "bin" | "proc-macro") {

@@ -190,7 +190,7 @@ impl Error {
     }
 }
 
-/// What `?` and `.into()` turn into an [`Error`]: a `std::error::Error` or a text.
+/// The types that `?` and `.into()` turn into an [`Error`]: a `std::error::Error` or a text.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot become a `lentil::Error`",
     label = "neither an error nor a text",

@@ -1,4 +1,4 @@
-//! What the contexts of queries and mutations have in common.
+//! The common methods of the contexts of queries and mutations.
 
 use lentil::{Args, Doc, Document, Functions, Id, MutationCtx, QueryCtx, Result, Value};
 use lentil_testing::TestBackend;

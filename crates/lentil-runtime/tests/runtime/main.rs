@@ -1,4 +1,4 @@
-//! What functions can rely on, tested from the outside: on the store in memory, and where stores matter on SQLite.
+//! Tests of the behaviour that functions rely on. They use the store in memory, and SQLite where the store matters.
 
 mod actions;
 mod blobs;

@@ -229,7 +229,7 @@ async fn an_index_can_become_unique_and_lose_it() {
         assert_eq!(index.unique, unique);
         ids.push(index.id);
     }
-    assert_eq!(ids[0], ids[1], "it is not built anew");
+    assert_eq!(ids[0], ids[1], "the index is not built again");
     let refused = open(&store_in(&folder), by_rank(true)).await.err().unwrap();
     assert!(
         refused.to_string().contains("both have `rank` 2"),

@@ -22,7 +22,7 @@ struct Later {
     fails: bool,
 }
 
-/// Schedules the addition of a task in a minute, and fails if it is told to.
+/// Schedules the addition of a task in a minute, and fails if the arguments say so.
 async fn add_later(ctx: &mut MutationCtx, args: Later) -> Result<String> {
     let id = ctx
         .scheduler
