@@ -71,6 +71,8 @@ macro_rules! object {
     ($($name:literal: $value:expr),* $(,)?) => {
         <$crate::Object as ::core::iter::FromIterator<_>>::from_iter([
             $((
+                // The `const` block checks the name at compile time. Outside it, a bad name would
+                // panic.
                 const { $crate::FieldName::from_static($name) },
                 <$crate::Value as ::core::convert::From<_>>::from($value),
             )),*

@@ -36,6 +36,7 @@ fn truncate(
     write: impl Fn(&mut Truncated) -> fmt::Result,
 ) -> fmt::Result {
     let mut out = Truncated(String::new());
+    // The only error of `Truncated` is that it is full, so the error is not passed on.
     let is_complete = write(&mut out).is_ok();
     f.write_str(&out.0)?;
     if is_complete {
@@ -75,6 +76,7 @@ fn write_value(out: &mut Truncated, value: &Value) -> fmt::Result {
 
 fn write_object(out: &mut Truncated, object: &Object) -> fmt::Result {
     write_list(out, ('{', '}'), object.iter(), |out, (name, value)| {
+        // As in JavaScript, where a key needs quotes unless it is an identifier.
         match check_identifier(name.as_str()) {
             Ok(()) => out.write_str(name.as_str())?,
             Err(_) => write_text(out, name.as_str())?,
@@ -86,12 +88,14 @@ fn write_object(out: &mut Truncated, object: &Object) -> fmt::Result {
 
 /// Writes at most the visible part of a text, quoted as in JSON.
 fn write_text(out: &mut Truncated, text: &str) -> fmt::Result {
+    // Truncated before it is quoted: quoting reads the whole text, which may have megabytes.
     let shown = &text[..text.floor_char_boundary(MAX_SHOWN_BYTES)];
     let quoted = serde_json::to_string(shown).expect("text is JSON");
     out.write_str(&quoted)
 }
 
 fn write_float(out: &mut Truncated, number: f64) -> fmt::Result {
+    // JavaScript prints -0 as `0`, but here the two are different values and index keys.
     if number == 0.0 && number.is_sign_negative() {
         return out.write_str("-0");
     }

@@ -21,6 +21,7 @@ const FIRST_CAPACITY: usize = 4;
 
 /// Returns the memory of an allocation of this many bytes.
 pub fn allocation(bytes: usize) -> usize {
+    // `Vec` and `String` do not allocate while their capacity is 0.
     if bytes == 0 {
         0
     } else {
@@ -60,6 +61,7 @@ impl Object {
 /// It is cheap: it counts the bytes of strings and the slots of values, and does not check that the
 /// text is JSON.
 pub fn json_parse_size(text: &[u8]) -> usize {
+    // The outermost value: no comma or bracket precedes it.
     let mut bytes = ELEMENT_BYTES;
     let mut rest = text;
     loop {
@@ -70,6 +72,7 @@ pub fn json_parse_size(text: &[u8]) -> usize {
         };
         let length = string_length(string);
         bytes += allocation(length);
+        // An unterminated string has no closing quote to skip.
         rest = string.get(length + 1..).unwrap_or_default();
     }
 }
@@ -100,6 +103,7 @@ fn string_length(text: &[u8]) -> usize {
         if text[at] == b'"' {
             return at;
         }
+        // The byte after a backslash may be a quote that does not end the string.
         at = (at + 2).min(text.len());
     }
     text.len()

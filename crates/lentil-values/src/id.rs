@@ -74,6 +74,8 @@ impl fmt::Debug for InternalId {
 /// Returns bits that order, as an unsigned integer, as the floats do in IEEE 754 total order.
 pub(crate) fn ordered_bits(number: f64) -> u64 {
     let bits = number.to_bits();
+    // A negative float's bits grow with its magnitude, so all of them are inverted. A positive
+    // float only gets the high bit, which orders it above every negative one.
     if bits >> 63 == 0 {
         bits | 1 << 63
     } else {
@@ -126,6 +128,7 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     specification
         .symbols
         .push_str("0123456789abcdefghjkmnpqrstvwxyz");
+    // Otherwise several texts would decode to the same id.
     specification.check_trailing_bits = true;
     specification
         .encoding()
@@ -158,6 +161,7 @@ impl FromStr for DocumentId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<DocumentId, IdError> {
+        // Before the decoding: the text comes from a client and may be long.
         if !(31..=37).contains(&text.len()) {
             return Err(IdError::Length(text.chars().count()));
         }
@@ -200,6 +204,8 @@ fn write_vint(mut number: u32, bytes: &mut [u8]) -> usize {
 
 /// Reads `bytes` as one number in its shortest encoding.
 fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
+    // The limit on the text's length leaves at most five bytes, so the shift does not overflow.
+    debug_assert!(bytes.len() <= 5);
     let mut number = 0_u64;
     for (at, byte) in bytes.iter().enumerate() {
         number |= u64::from(byte & 0x7f) << (7 * at);
@@ -214,6 +220,7 @@ fn read_vint(bytes: &[u8]) -> Result<TableNumber, IdError> {
 }
 
 fn fletcher16(bytes: &[u8]) -> u16 {
+    // The sums wrap: Convex's ids use modulo 256, while the usual Fletcher-16 uses modulo 255.
     let (low, high) = bytes.iter().fold((0_u8, 0_u8), |(low, high), byte| {
         let low = low.wrapping_add(*byte);
         (low, high.wrapping_add(low))

@@ -74,6 +74,8 @@ pub fn successor(key: &[u8]) -> Vec<u8> {
 /// Returns the least key greater than every key that begins with `prefix`; `None` if `prefix` is
 /// all 0xff.
 pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    // A trailing 0xff cannot be incremented. The shorter key is greater than all keys with the
+    // prefix.
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut after = prefix[..=last].to_vec();
     after[last] += 1;

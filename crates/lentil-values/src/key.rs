@@ -20,6 +20,7 @@ use crate::limits::MAX_NESTING;
 use crate::name::FieldName;
 use crate::value::{Object, Value};
 
+// Every stored index contains these tags, so that a change of one needs a new storage format.
 const UNDEFINED: u8 = 0x01;
 const NULL: u8 = 0x03;
 /// The tag of integers from 0 to 255. It grows by one for each further byte; a negative one-byte
@@ -33,6 +34,8 @@ const BYTES: u8 = 0x24;
 const ARRAY: u8 = 0x25;
 const OBJECT: u8 = 0x26;
 
+// 01 has three meanings, which the position tells apart: a missing field occurs only between
+// values, an escape only inside text and bytes, and a field's tag only inside an object.
 const END: u8 = 0x00;
 const ESCAPE: u8 = 0x01;
 const FIELD: u8 = 0x01;
@@ -147,6 +150,7 @@ fn write_ended(tag: u8, content: &[u8], key: &mut Vec<u8>) {
 /// Writes the low bytes of an integer in two's complement, as many as its distance from 0 or -1
 /// needs.
 fn write_int(number: i64, key: &mut Vec<u8>) {
+    // `!number` is the distance from -1: in two's complement, -256 fits in one byte as 0 does.
     let magnitude = if number < 0 { !number } else { number } as u64;
     let width = (8 - magnitude.leading_zeros() as usize / 8).max(1);
     let bytes = number.to_be_bytes();
@@ -194,6 +198,7 @@ impl Reader<'_> {
             NULL => Ok(Value::Null),
             FALSE => Ok(Value::Boolean(false)),
             TRUE => Ok(Value::Boolean(true)),
+            // NaN and -0 keep their bits, so that a decoded key encodes to the same bytes.
             FLOAT => Ok(Value::Float64(from_ordered_bits(u64::from_be_bytes(
                 self.take()?,
             )))),
@@ -246,6 +251,7 @@ impl Reader<'_> {
             }
             let name = String::from_utf8(self.ended()?).map_err(|_| self.error())?;
             let name = FieldName::new(name).map_err(|_| self.error())?;
+            // Equal objects must have equal keys, so that fields out of order are malformed.
             if fields.last().is_some_and(|(last, _)| *last >= name) {
                 return Err(self.error());
             }

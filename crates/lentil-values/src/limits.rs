@@ -2,6 +2,7 @@ use crate::path::ValuePath;
 use crate::value::{Object, Value};
 
 /// The maximum number of fields in an object.
+// Convex documents the same three limits for its types.
 pub const MAX_FIELDS: usize = 1_024;
 /// The maximum number of elements in an array.
 pub const MAX_ELEMENTS: usize = 8_192;
@@ -73,6 +74,7 @@ fn check(value: &Value, depth: usize) -> Result<(), LimitError> {
 }
 
 fn check_array(elements: &[Value], depth: usize) -> Result<(), LimitError> {
+    // Before the elements: the limit also bounds the recursion of this check.
     check_depth(depth)?;
     if elements.len() > MAX_ELEMENTS {
         return Err(LimitError::ArrayTooLong {

@@ -4,6 +4,7 @@ use std::fmt;
 /// The name of an object's field: up to 1,024 printable ASCII characters, the first of which is not
 /// `$`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// The derives name fields by literals, which cost no allocation as a `Cow`.
 pub struct FieldName(Cow<'static, str>);
 
 /// A name is not valid.
@@ -35,6 +36,7 @@ impl FieldName {
     /// Returns [`NameError`] if the name is too long, begins with `$`, or is not printable ASCII.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<FieldName, NameError> {
         let name = name.into();
+        // The length is checked first: the other errors contain the whole name.
         if name.len() > MAX_FIELD_NAME {
             return Err(NameError::TooLong(name.len()));
         }
@@ -75,6 +77,7 @@ impl FieldName {
     }
 }
 
+// A loop, because iterators do not work in a `const fn`.
 const fn is_printable(mut text: &[u8]) -> bool {
     while let [first, rest @ ..] = text {
         if *first < b' ' || *first > b'~' {
@@ -121,6 +124,7 @@ pub fn check_identifier(name: &str) -> Result<(), NameError> {
     {
         return Ok(());
     }
+    // The name may come from a client, and have any length.
     Err(NameError::NotIdentifier(name.chars().take(80).collect()))
 }
 

@@ -23,6 +23,7 @@ const TEXT_LENGTH: usize = 36;
 impl Uuid {
     /// Returns the version 4 UUID with these random bits.
     pub fn from_random_bits(bits: u128) -> Uuid {
+        // RFC 9562: the version is in bits 76 to 79, and the variant in bits 62 and 63.
         Uuid(bits & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62)
     }
 }

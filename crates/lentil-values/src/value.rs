@@ -121,6 +121,7 @@ impl Value {
     }
 
     /// Returns the position of the type in the order. False and true have one each.
+    // Must agree with the tags of `key.rs`, which order the types in an index.
     fn rank(&self) -> u8 {
         match self {
             Value::Null => 0,
@@ -170,6 +171,7 @@ impl Hash for Value {
         match self {
             Value::Null | Value::Boolean(_) => {}
             Value::Int64(number) => number.hash(state),
+            // Floats are equal if their bits are, so the hash agrees with `total_cmp`.
             Value::Float64(number) => number.to_bits().hash(state),
             Value::String(text) => text.hash(state),
             Value::Bytes(bytes) => bytes.hash(state),
@@ -226,6 +228,7 @@ impl Object {
     /// Sets a field, as [`Object::insert`] does. It is fastest if the names come in order.
     pub(crate) fn push(&mut self, name: FieldName, value: Value) {
         match self.0.last() {
+            // Input may have its fields in any order, and twice.
             Some((last, _)) if *last >= name => {
                 self.insert(name, value);
             }

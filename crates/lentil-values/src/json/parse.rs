@@ -86,6 +86,7 @@ fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let message = text.strip_suffix(&place).unwrap_or(&text);
+    // Errors of `Seed` are data errors. Their path locates them better than a line and a column.
     if error.is_data() {
         return message.to_owned();
     }
@@ -120,6 +121,7 @@ impl Seed<'_> {
     }
 
     fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
+        // serde_json's own limit of 128 levels comes later, and its error would have no path.
         if self.depth < MAX_NESTING {
             Ok(())
         } else {
@@ -154,6 +156,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        // JavaScript's numbers are doubles. A 64-bit integer arrives as `$integer`.
         Ok(Value::Float64(number as f64))
     }
 

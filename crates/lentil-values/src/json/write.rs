@@ -32,6 +32,7 @@ impl Value {
 
     /// Returns the value as a JSON tree.
     pub fn to_serde_json(&self, form: JsonForm) -> serde_json::Value {
+        // Through the text, so that each form has one implementation.
         serde_json::from_str(&self.to_json(form)).expect("the written text is JSON")
     }
 }
@@ -90,6 +91,7 @@ fn write_int(number: i64, form: JsonForm, out: &mut Vec<u8>) {
 fn write_float(number: f64, form: JsonForm, out: &mut Vec<u8>) {
     let is_negative_zero = number == 0.0 && number.is_sign_negative();
     match form {
+        // `JSON.stringify(-0)` is `0`, so Convex sends -0 as a `$float`, too.
         JsonForm::Encoded if !number.is_finite() || is_negative_zero => {
             write_special(Special::Float, &number.to_le_bytes(), out);
         }
@@ -97,6 +99,7 @@ fn write_float(number: f64, form: JsonForm, out: &mut Vec<u8>) {
         JsonForm::JavaScript => {
             out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes())
         }
+        // JSON has no literals for NaN and the infinities.
         JsonForm::Clean if number.is_nan() => write_text("NaN", out),
         JsonForm::Clean if number.is_infinite() => {
             write_text(

@@ -28,6 +28,8 @@ macro_rules! count {
 
             fn from_return(value: Value) -> Result<$rust, DecodeError> {
                 let number = f64::from_value(value)?;
+                // The cast saturates and truncates. A fraction, a negative number and NaN
+                // therefore differ from their count below.
                 let count = number as $rust;
                 if count as f64 == number && number <= MAX_EXACT_INTEGER as f64 {
                     Ok(count)

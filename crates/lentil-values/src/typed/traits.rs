@@ -77,6 +77,7 @@ pub trait FieldType: Sized {
 /// A type nested more deeply contains itself. Its values would exceed [`MAX_NESTING`] in any case.
 const MAX_TYPE_NESTING: usize = 2 * MAX_NESTING;
 
+// `ValueType::validator` has no parameter that could carry the depth.
 thread_local! {
     static TYPE_NESTING: Cell<usize> = const { Cell::new(0) };
 }

@@ -34,6 +34,7 @@ scalar! {
     f64, Float64, number;
     i64, Int64, int64;
     bool, Boolean, boolean;
+    // Does not overlap the implementation for `Vec<T>`, because `u8` is not a value type.
     Vec<u8>, Bytes, bytes;
 }
 
@@ -74,6 +75,7 @@ impl ValueType for Value {
 /// An object with any fields.
 impl ValueType for Object {
     fn validator() -> Validator {
+        // An object validator would reject every field that it does not list.
         v::record(v::string(), v::any())
     }
 

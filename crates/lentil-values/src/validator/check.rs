@@ -11,6 +11,7 @@ impl Validator {
     /// # Errors
     /// Returns the first error. For a union, it is the error of the member that fits best.
     pub fn validate(&self, value: &Value, tables: &dyn TableNames) -> Result<(), ValidationError> {
+        // Also decides the scalars, so that only validators with an inside remain below.
         if !self.accepts_type_of(value) {
             return Err(self.mismatch(value));
         }
@@ -64,6 +65,7 @@ impl Validator {
         match number.and_then(|number| tables.name(number)) {
             Some(found) if found == table => Ok(()),
             Some(found) => {
+                // An id of the wrong table looks like any other id, so the error names its table.
                 let problem = Problem::WrongTable {
                     expected: self.to_string(),
                     got: found.to_owned(),
@@ -88,6 +90,7 @@ impl Validator {
             return Ok(());
         }
         match self.best_member_for(value) {
+            // Validates a second time for the error, so that a matching value builds none.
             Some(member) => member.validate(value, tables),
             None => Err(self.mismatch(value)),
         }

@@ -32,6 +32,7 @@ impl Validator {
             Validator::Record { keys, values } => json!({
                 "type": "record",
                 "keys": keys.to_json(),
+                // Convex's JSON has a field here, which is never optional.
                 "values": { "fieldType": values.to_json(), "optional": false },
             }),
             Validator::Union(members) => {
@@ -139,6 +140,7 @@ fn is_whole(number: f64) -> bool {
 }
 
 fn error(json: &Json) -> ValidatorJsonError {
+    // The JSON may be large, and an error is shown as one line.
     ValidatorJsonError(json.to_string().chars().take(200).collect())
 }
 
