@@ -10,6 +10,7 @@ const SYSTEM_TABLES: [&str; 2] = ["_storage", "_scheduled_functions"];
 
 pub(crate) fn check(tables: &[Table]) -> Result<(), SchemaError> {
     let mut names = HashSet::new();
+    // All names are collected first: an id may refer to a later table, or to its own.
     for table in tables {
         if !names.insert(table.name()) {
             return Err(SchemaError::DuplicateTable(table.name().to_owned()));
@@ -23,6 +24,8 @@ pub(crate) fn check(tables: &[Table]) -> Result<(), SchemaError> {
 }
 
 fn check_table(table: &Table) -> Result<(), SchemaError> {
+    // The builder's error comes first: the builder may have left out a part, such as a malformed
+    // index, which the checks below then do not see.
     if let Some(problem) = &table.problem {
         return Err(problem.clone());
     }
@@ -43,6 +46,8 @@ fn check_table(table: &Table) -> Result<(), SchemaError> {
 
 fn check_document(table: &Table, document: &Validator) -> Result<(), SchemaError> {
     match document {
+        // `v.any()` says nothing about the fields. Writes still reject system fields in a
+        // document.
         Validator::Any => Ok(()),
         Validator::Union(members) if !members.is_empty() => members
             .iter()
@@ -128,7 +133,9 @@ fn has_field(validator: &Validator, path: &[String]) -> bool {
         return true;
     };
     match validator {
+        // Neither lists its fields, so any field may exist.
         Validator::Any | Validator::Record { .. } => true,
+        // A document of a member without the field has a missing value in the index.
         Validator::Union(members) => members.iter().any(|member| has_field(member, path)),
         Validator::Object(object) => object
             .0

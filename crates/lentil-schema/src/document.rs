@@ -155,6 +155,8 @@ impl<T: Document> ValueType for Doc<T> {
     fn from_value(value: Value) -> Result<Doc<T>, DecodeError> {
         let mut object = Object::from_value(value)?;
         Ok(Doc {
+            // The system fields go first: `from_fields` rejects fields that the author did not
+            // declare.
             id: take(&mut object, "_id")?,
             creation_time: take(&mut object, "_creationTime")?,
             fields: T::from_fields(object)?,
@@ -184,6 +186,7 @@ fn with_system_fields<T: Document>(document: Validator) -> Validator {
             );
             Validator::Object(ObjectValidator(fields))
         }
+        // Each member is an object that rejects unknown fields, so each needs the system fields.
         Validator::Union(members) => v::union(members.into_iter().map(with_system_fields::<T>)),
         other => other,
     }

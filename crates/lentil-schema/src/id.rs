@@ -24,6 +24,7 @@ use lentil_values::{DocumentId, IdError, Value};
 /// assert_eq!(object! { "id": id }.to_string(), r#"{id: "j57000820c20a1g7104gm2rc1m70ynr8"}"#);
 /// # Ok::<(), lentil_values::IdError>(())
 /// ```
+// `fn() -> T` makes the id `Send` and `Sync` whatever `T` is: it does not own a `T`.
 pub struct Id<T>(DocumentId, PhantomData<fn() -> T>);
 
 impl<T> Id<T> {

@@ -19,6 +19,7 @@ pub trait HasNext {
     fn part(value: Self::Head) -> KeyPart;
 }
 
+// Requires a further field, so that this does not overlap the implementation for the id.
 impl<H: FieldType, N, R> HasNext for (H, (N, R)) {
     type Head = H;
     type Tail = (N, R);

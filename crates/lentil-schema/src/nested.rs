@@ -1,6 +1,7 @@
 use lentil_values::{FieldType, Nullable};
 
 /// One character of a field's name, as a type.
+// Stable Rust has no `&str` const parameters, so a name is spelled as a tuple of characters.
 pub struct Letter<const C: char>;
 
 /// A type with a field that an index can contain. `Name` is the tuple of the [`Letter`]s of the

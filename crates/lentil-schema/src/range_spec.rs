@@ -64,6 +64,8 @@ impl RangeSpec {
         for part in &self.eq {
             part.write(&mut prefix);
         }
+        // No encoded value is a prefix of another. The keys with these values are therefore
+        // exactly the keys with this prefix, and an interval of bytes is a range of values.
         let with_prefix = |part: &KeyPart| {
             let mut key = prefix.clone();
             part.write(&mut key);

@@ -65,6 +65,7 @@ fn table_to_json(table: &Table) -> Json {
     json!({
         "tableName": table.name(),
         "indexes": indexes,
+        // Convex's tools expect these keys. Lentil has no staged, search or vector indexes.
         "stagedDbIndexes": [],
         "searchIndexes": [],
         "stagedSearchIndexes": [],

@@ -158,6 +158,7 @@ impl Table {
         tables: &dyn TableNames,
     ) -> Result<(), ValidationError> {
         match &self.document {
+            // Documents are almost always objects, and this arm does not clone the fields.
             Validator::Object(object) => object.validate(fields, tables),
             other => other.validate(&Value::Object(fields.clone()), tables),
         }
