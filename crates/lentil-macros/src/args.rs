@@ -24,6 +24,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         impl ::lentil::__derive::Args for #name {
             fn validator() -> &'static ::lentil::__derive::ObjectValidator {
+                // Built once: every call validates its arguments with it.
                 static VALIDATOR: ::std::sync::LazyLock<::lentil::__derive::ObjectValidator> =
                     ::std::sync::LazyLock::new(|| ::lentil::__derive::ObjectValidator::new(#validators));
                 &VALIDATOR

@@ -69,6 +69,7 @@ fn document(
         quote!(.with_field(#name, #field_type::field_validator()))
     });
     let into = fields::into_object(fields, &quote!(self.), None);
+    // Two structs can read one system table, so each ignores the fields of the other.
     let from = if is_system(input) {
         fields::from_larger_object(fields, &quote!(Self))
     } else {

@@ -30,6 +30,8 @@ impl<'i> Field<'i> {
 }
 
 fn inside_option(ty: &Type) -> Option<&Type> {
+    // By name, because a derive does not see types. A field whose type is an alias of `Option` may
+    // be missing as well, but its patch has no `clear_…` method.
     let Type::Path(path) = ty else { return None };
     let last = path
         .path
@@ -47,6 +49,7 @@ fn inside_option(ty: &Type) -> Option<&Type> {
 
 /// Returns `<Type as Trait>`. An error about it underlines the type.
 pub(crate) fn qualified(ty: &Type, derive_trait: &TokenStream) -> TokenStream {
+    // The place of the type, but names resolve as in the other derived code.
     let span = ty.span().resolved_at(Span::call_site());
     quote_spanned!(span=> <#ty as ::lentil::__derive::#derive_trait>)
 }
@@ -173,6 +176,7 @@ pub(crate) fn validators(fields: &[Field<'_>]) -> TokenStream {
         let field_type = field.field_type();
         quote!((#name, #field_type::field_validator()))
     });
+    // The cast gives the array of a struct without fields a type.
     quote!([#(#entries),*] as [(&'static str, ::lentil::__derive::FieldValidator); _])
 }
 

@@ -70,6 +70,7 @@ impl Parse for Written {
         Ok(Written {
             name,
             fields: fields.into_iter().collect(),
+            // Consumed here, because syn would otherwise report the rest in its own words.
             rest: input.parse()?,
         })
     }
@@ -80,6 +81,7 @@ struct WrittenField(Punctuated<Ident, Token![.]>);
 
 impl Parse for WrittenField {
     fn parse(input: ParseStream<'_>) -> Result<WrittenField> {
+        // A field may have the name of a keyword: the tag of an enum is `type` by default.
         Punctuated::parse_separated_nonempty_with(input, Ident::parse_any).map(WrittenField)
     }
 }
@@ -163,6 +165,7 @@ fn find<'f>(name: &Ident, fields: &'f [Field<'f>]) -> Result<&'f Field<'f>> {
         .iter()
         .find(|field| field.ident.unraw() == name.unraw());
     found.ok_or_else(|| {
+        // After the search: `id` and `creation_time` may also be fields of the author.
         let text = name.to_string();
         if matches!(
             text.as_str(),

@@ -124,6 +124,7 @@ impl fmt::Display for Misuse<'_> {
             Misuse::Misplaced { attribute, place } => write!(f, "#[{attribute}(…)] belongs {place}"),
             Misuse::IndexSyntax { attribute } => {
                 write!(f, "write #[{attribute}(by_jobId(job_id))]: the name of the index, then its fields in parentheses")?;
+                // Only here: an author who writes `#[unique(…)]` knows of unique indexes.
                 match *attribute {
                     "index" => f.write_str("; for a unique index, write #[unique(by_jobId(job_id))]"),
                     _ => Ok(()),

@@ -47,6 +47,8 @@ pub(crate) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
         .map(|candidate| (distance(name, candidate), candidate.as_str()));
     scored
         .min()
+        // Up to a third of the letters may differ, about as much as rustc permits in its
+        // suggestions.
         .filter(|(distance, _)| *distance <= name.len().div_ceil(3))
         .map(|(_, candidate)| candidate)
 }

@@ -15,6 +15,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct) -> Result<TokenStre
         "tag",
         "on an enum, whose variants it tells apart",
     )?;
+    // Separated first: `fields::named` rejects `#[flatten]`, which other derives do not have.
     let (own, flattened) = flattened(&data.fields)?;
     let own = fields::named(&own, &input.ident, Derive::ValueType)?;
     let types = own.iter().map(|field| field.ty);
@@ -85,6 +86,7 @@ fn bodies(fields: &[fields::Field<'_>], flattened: Option<Field>) -> Bodies {
             #takes_object
             ::core::result::Result::Ok(Self {
                 #(#takes,)*
+                // The flattened type gets the fields that are left, and rejects unknown ones.
                 #ident: #value_type::from_value(::lentil::__derive::Value::Object(object))?,
             })
         },

@@ -53,6 +53,7 @@ fn setter_names(field: &Field<'_>) -> [Ident; 3] {
 fn check(fields: &[Field<'_>]) -> Result<()> {
     let mut seen = HashMap::new();
     for field in fields {
+        // A required field has no `clear_…` method, so this name stays free.
         let taken = if field.option().is_some() { 3 } else { 2 };
         for setter in setter_names(field).into_iter().take(taken) {
             if let Some(other) = seen.insert(setter.clone(), field.ident) {
@@ -70,6 +71,7 @@ fn check(fields: &[Field<'_>]) -> Result<()> {
 
 fn setters(field: &Field<'_>) -> TokenStream {
     let name = &field.name;
+    // The setter of an optional field takes the inner type; `clear_…` removes the field.
     let ty = field.option().unwrap_or(field.ty);
     let value_type = fields::qualified(ty, &quote!(FieldType));
     let [set, if_some, clear] = setter_names(field);

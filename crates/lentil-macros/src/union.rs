@@ -159,6 +159,7 @@ fn newtype(ident: &Ident, ty: &Type) -> Bodies {
         validator: quote!(#value_type::validator()),
         into: quote!(Self::#ident(inner) => #value_type::into_value(inner),),
         from: quote! {
+            // A copy: if this variant does not match, the next ones need the value.
             if let ::core::result::Result::Ok(inner) = #value_type::from_value(value.clone()) {
                 return ::core::result::Result::Ok(Self::#ident(inner));
             }
@@ -169,6 +170,7 @@ fn newtype(ident: &Ident, ty: &Type) -> Bodies {
 fn tagged(variant: &Variant, tag: &str, literal: &str) -> Result<Bodies> {
     let ident = &variant.ident;
     let fields = fields::named(&variant.fields, ident, Derive::ValueType)?;
+    // The tag and the field would be one field of the object.
     if let Some(clash) = fields.iter().find(|field| field.name == tag) {
         return Err(Misuse::TagField { tag }.at(clash.ident));
     }
