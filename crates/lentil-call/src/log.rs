@@ -196,7 +196,9 @@ mod tests {
             ..Limits::default()
         };
         let log = log(&limits);
-        (0..5).for_each(|i| log.log(i));
+        for i in 0..5 {
+            log.log(i);
+        }
         assert_eq!(
             log.lines(),
             [

@@ -83,7 +83,7 @@ impl fmt::Display for ExecutionId {
 }
 
 /// The log of the latest executions, for `npx convex logs`.
-pub(crate) struct ExecutionLog {
+pub struct ExecutionLog {
     remembered: Mutex<Remembered>,
     next: Notify,
     process: u64,
@@ -158,13 +158,13 @@ impl ExecutionLog {
         self.next.notify_waiters();
     }
 
-    /// Returns all remembered executions, the oldest first.
-    pub(crate) fn all(&self) -> Vec<Execution> {
+    /// Returns all remembered executions, at most a thousand, the oldest first.
+    pub fn all(&self) -> Vec<Execution> {
         self.after_now(f64::NEG_INFINITY)
     }
 
-    /// Returns the executions after `cursor_ms`. Waits for the next if there are none.
-    pub(crate) async fn after(&self, cursor_ms: f64) -> Vec<Execution> {
+    /// Returns the executions after [`Execution::cursor_ms`], the oldest first. Waits for the next if there are none.
+    pub async fn after(&self, cursor_ms: f64) -> Vec<Execution> {
         loop {
             let next = self.next.notified();
             let found = self.after_now(cursor_ms);

@@ -59,7 +59,7 @@ pub use application_info::ApplicationInfo;
 pub use auth::Auth;
 pub use context::{ActionCtx, Meta, MutationCtx, QueryCtx, RequestMetadata};
 pub use engine::{Function, FunctionTypeId};
-pub use executions::{Execution, ExecutionId};
+pub use executions::{Execution, ExecutionId, ExecutionLog};
 pub use files::{FileInfo, FileMetadata, StoredFile, UploadTokenError};
 pub use function_call::{FunctionCall, FunctionOutcome};
 pub use functions::{Functions, FunctionsError};

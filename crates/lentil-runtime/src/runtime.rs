@@ -15,8 +15,8 @@ use crate::application::Application;
 use crate::application_info::ApplicationInfo;
 use crate::cache::{CacheStats, QueryCache};
 use crate::context::{ActionCtx, MutationCtx, QueryCtx};
-use crate::engine::{Call, Engine, Function, Parts};
-use crate::executions::{Execution, ExecutionLog};
+use crate::engine::{Call, Engine, Parts};
+use crate::executions::ExecutionLog;
 use crate::files::{BlobLocks, FileParts, UploadKey};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::functions::Functions;
@@ -275,29 +275,14 @@ impl Runtime {
         query_snapshot::query_at(&self.engine, timestamp, held, call).await
     }
 
-    /// Returns every registered function, in no particular order.
-    pub fn functions(&self) -> impl Iterator<Item = &Function> {
-        self.engine.registry().all().map(|function| &**function)
-    }
-
-    /// Returns the latest executions of functions and HTTP actions, at most a thousand, the oldest first.
-    pub fn executions(&self) -> Vec<Execution> {
-        self.engine.parts().executions.all()
-    }
-
-    /// Returns the executions after [`Execution::cursor_ms`], the oldest first. Waits for the next if there are none.
-    pub async fn executions_after(&self, cursor_ms: f64) -> Vec<Execution> {
-        self.engine.parts().executions.after(cursor_ms).await
+    /// Returns the log of the latest executions of functions and HTTP actions.
+    pub fn execution_log(&self) -> &ExecutionLog {
+        &self.engine.parts().executions
     }
 
     /// Returns the store.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.engine.store()
-    }
-
-    /// Returns the timestamp up to which commits are durable and visible.
-    pub fn published(&self) -> Timestamp {
-        self.engine.published()
     }
 
     /// Returns the counts of the query cache.

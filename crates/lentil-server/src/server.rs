@@ -46,7 +46,7 @@ impl Server {
         Server {
             authenticator,
             failed_keys: FailedKeys::default(),
-            snapshot_leases: SnapshotLeases::new(runtime.published()),
+            snapshot_leases: SnapshotLeases::new(runtime.store().published()),
             progress: Arc::new(progress),
             client_events: ClientEvents::default(),
             uploads: Arc::new(Semaphore::new(options.max_uploads)),

@@ -1,9 +1,9 @@
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
 
-/// How long an upload URL is valid.
+/// The time for which an upload URL is valid.
 const VALIDITY_MS: f64 = 60.0 * 60.0 * 1e3;
-/// How far the clock may have been set back since an upload URL was made.
+/// The most by which the clock may have been set back since an upload URL was made.
 const MAX_CLOCK_STEP_MS: f64 = 5.0 * 60.0 * 1e3;
 /// Distinguishes these signatures from others that are made with the same key.
 const PURPOSE: &[u8] = b"lentil: upload token, version 2\0";

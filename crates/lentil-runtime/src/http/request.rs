@@ -161,7 +161,8 @@ impl Request {
     /// # Errors
     /// As [`Request::bytes`].
     pub async fn json(self) -> Result<Value> {
-        let (account, charge) = (self.body.account().cloned(), Arc::clone(&self.charge));
+        let account = self.body.account().cloned();
+        let charge = Arc::clone(&self.charge);
         let bytes = self.bytes().await?;
         if let Some(account) = account {
             // Values take more memory than their text. Charge for them before parsing.

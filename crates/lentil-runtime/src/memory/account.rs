@@ -62,7 +62,8 @@ impl Account {
 
     /// Charges the client for bytes on their way to it. The process is charged only if no other charge covers them.
     pub fn charge_outgoing(&self, bytes: Bytes) -> Bytes {
-        let (account, length) = (self.clone(), bytes.len());
+        let account = self.clone();
+        let length = bytes.len();
         let charge = if bytes.is_unique() {
             Charge::of_client(account, length)
         } else {

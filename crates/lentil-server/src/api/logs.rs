@@ -23,7 +23,7 @@ pub(crate) async fn stream(request: ApiRequest<'_>) -> Result<Response<Body>, Ap
     let cursor = parse_cursor(request.parameter("cursor").as_deref())?;
     let server = request.server;
     let executions = if cursor == 0.0 {
-        server.runtime.executions()
+        server.runtime.execution_log().all()
     } else {
         wait_for_executions(server, cursor).await
     };
@@ -55,7 +55,7 @@ fn parse_cursor(cursor: Option<&str>) -> Result<f64, ApiError> {
 }
 
 async fn wait_for_executions(server: &Server, cursor: f64) -> Vec<Execution> {
-    let executions = server.runtime.executions_after(cursor);
+    let executions = server.runtime.execution_log().after(cursor);
     tokio::select! {
         executions = timeout(LONG_POLL_TIMEOUT, executions) => executions.unwrap_or_default(),
         () = server.shutdown.cancelled() => Vec::new(),

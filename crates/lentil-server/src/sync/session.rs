@@ -244,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(CloseReason::fatal("a second `Connect` on one connection"));
         }
         let runtime = &self.server.runtime;
-        let published = runtime.published();
+        let published = runtime.store().published();
         if max_observed.is_some_and(|observed| observed.0 > published.as_nanos()) {
             tracing::error!(
                 "a client has observed a later timestamp than this database has; \
