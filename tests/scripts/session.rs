@@ -141,9 +141,6 @@ fn session(name: &str) -> String {
 /// Returns the message of a step.
 async fn message(server: &Running, step: &str) -> Message {
     let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
-    let parsed = |text: &str| {
-        serde_json::from_str::<Json>(text).unwrap_or_else(|error| panic!("{text}: {error}"))
-    };
     let words: Vec<&str> = rest.splitn(3, ' ').collect();
     let number = |at: usize| words[at].parse::<u64>().expect("a number");
     let json = match word {
@@ -160,61 +157,82 @@ async fn message(server: &Running, step: &str) -> Message {
             }
             connect
         }
-        "modify" => {
-            let (versions, changes) = rest.split_once(' ').unwrap_or((rest, ""));
-            let (base, new) = versions.split_once("->").expect("modify base->new");
-            let changes = changes.split(';').map(str::trim).filter(|change| !change.is_empty()).map(|change| {
-                let words: Vec<&str> = change.splitn(4, ' ').collect();
-                let id: u64 = words[1].parse().expect("a number");
-                match words[0] {
-                    "remove" => json!({"type": "Remove", "queryId": id}),
-                    // An array has the arguments and a journal.
-                    _ => match parsed(words[3]) {
-                        Json::Array(both) => json!({"type": "Add", "queryId": id, "udfPath": words[2], "args": [both[0]], "journal": both[1]}),
-                        args => json!({"type": "Add", "queryId": id, "udfPath": words[2], "args": [args]}),
-                    },
-                }
-            });
-            let changes: Vec<Json> = changes.collect();
-            let version = |text: &str| text.parse::<u64>().expect("a number");
-            json!({"type": "ModifyQuerySet", "baseVersion": version(base), "newVersion": version(new), "modifications": changes})
-        }
+        "modify" => modify(rest),
         "mutation" => {
             json!({"type": "Mutation", "requestId": number(0), "udfPath": words[1], "args": [parsed(words[2])]})
         }
         "action" => {
             json!({"type": "Action", "requestId": number(0), "udfPath": words[1], "args": [parsed(words[2])]})
         }
-        "auth" => {
-            let mut authenticate = json!({"type": "Authenticate", "baseVersion": number(0)});
-            match words[1] {
-                "none" => authenticate["tokenType"] = "None".into(),
-                "admin" => {
-                    authenticate["tokenType"] = "Admin".into();
-                    let key = words.get(2).map_or("key", |key| key);
-                    let (key, user) = key.split_once(" as ").unwrap_or((key, ""));
-                    authenticate["value"] = key.replace("key", ADMIN_KEY).into();
-                    if !user.is_empty() {
-                        authenticate["impersonating"] = json!({"subject": user});
-                    }
-                }
-                _ => {
-                    authenticate["tokenType"] = "User".into();
-                    let (user, seconds) =
-                        words[2].split_once(" for ").unwrap_or((words[2], "3600"));
-                    let token = server.token(user, seconds.parse().expect("a number")).await;
-                    authenticate["value"] = if user == "nobody" {
-                        "no token".into()
-                    } else {
-                        token.into()
-                    };
-                }
-            }
-            authenticate
-        }
+        "auth" => authenticate(server, &words).await,
         _ => panic!("unknown step: {word}"),
     };
     Message::text(json.to_string())
+}
+
+fn parsed(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Returns the message of `modify BASE->NEW CHANGES`.
+fn modify(step: &str) -> Json {
+    let (versions, changes) = step.split_once(' ').unwrap_or((step, ""));
+    let (base, new) = versions.split_once("->").expect("modify base->new");
+    let version = |text: &str| text.parse::<u64>().expect("a number");
+    let change = |change: &str| {
+        let words: Vec<&str> = change.splitn(4, ' ').collect();
+        let id: u64 = words[1].parse().expect("a number");
+        if words[0] == "remove" {
+            return json!({"type": "Remove", "queryId": id});
+        }
+        let mut add = json!({"type": "Add", "queryId": id, "udfPath": words[2]});
+        // An array has the arguments and a journal.
+        if let Json::Array(mut both) = parsed(words[3]) {
+            add["journal"] = both.pop().expect("a journal");
+            add["args"] = both.into();
+        } else {
+            add["args"] = json!([parsed(words[3])]);
+        }
+        add
+    };
+    let changes = changes.split(';').map(str::trim);
+    let changes: Vec<Json> = changes
+        .filter(|change| !change.is_empty())
+        .map(change)
+        .collect();
+    json!({
+        "type": "ModifyQuerySet", "baseVersion": version(base), "newVersion": version(new),
+        "modifications": changes,
+    })
+}
+
+/// Returns the message of `auth BASE none`, `auth BASE admin [KEY [as USER]]` or `auth BASE user USER [for SECONDS]`.
+async fn authenticate(server: &Running, words: &[&str]) -> Json {
+    let base: u64 = words[0].parse().expect("a number");
+    let mut message = json!({"type": "Authenticate", "baseVersion": base});
+    match words[1] {
+        "none" => message["tokenType"] = "None".into(),
+        "admin" => {
+            message["tokenType"] = "Admin".into();
+            let key = words.get(2).copied().unwrap_or("key");
+            let (key, user) = key.split_once(" as ").unwrap_or((key, ""));
+            message["value"] = key.replace("key", ADMIN_KEY).into();
+            if !user.is_empty() {
+                message["impersonating"] = json!({"subject": user});
+            }
+        }
+        _ => {
+            message["tokenType"] = "User".into();
+            let (user, seconds) = words[2].split_once(" for ").unwrap_or((words[2], "3600"));
+            message["value"] = if user == "nobody" {
+                "no token".into()
+            } else {
+                let seconds = seconds.parse().expect("a number");
+                server.token(user, seconds).await.into()
+            };
+        }
+    }
+    message
 }
 
 fn timestamp(nanos: u64) -> String {
