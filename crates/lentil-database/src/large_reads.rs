@@ -19,7 +19,7 @@ pub struct LargeReads(Arc<Semaphore>);
 #[derive(Debug)]
 pub struct LargeReadPermit(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
 
-/// How much a transaction may read.
+/// The read budget of a transaction.
 #[derive(Debug)]
 pub enum ReadBudget {
     /// As much as the limits of one call allow: a mutation, of which one executes at a time.
