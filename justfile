@@ -21,22 +21,22 @@ check:
 tidy:
     cargo test -p lentil-tidy
 
-# All of it, nothing skipped: one word before a push.
+# Run all checks and tests, nothing skipped. Run it before a push.
 verify: check
     LENTIL_TEST_ALL=1 cargo test --workspace --no-fail-fast
     LENTIL_TEST_ALL=1 just bench-check
 
-# Measure clonk beside what people would use instead: `just bench`, `just bench --quick`, `just bench get post`, `just bench --big`.
+# Compare clonk with its alternatives: `just bench`, `just bench --quick`, `just bench get post`, `just bench --big`.
 bench *args:
     cargo build --release -p clonk
     cargo build --release -p lentil-tests --bin testapp
     cargo run --release -p lentil-bench --bin bench -- {{args}}
 
-# Count the instructions of three fixed scenarios: more than 5 % above those kept fail. `--record` keeps new ones.
+# Count the instructions of three fixed scenarios. More than 5 % above the recorded counts fail; `--record` records new ones.
 bench-check *args:
     cargo run --profile counted -p lentil-bench --bin scenarios -- check {{args}}
 
-# Time single steps: values, keys, validation, commits, the cache.
+# Measure single steps: values, keys, validation, commits, the cache.
 bench-micro *args:
     cargo bench -p lentil-bench --bench micro -- {{args}}
 
