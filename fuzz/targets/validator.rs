@@ -15,7 +15,10 @@ fuzz_target!(|text: &str| {
     let Ok(validator) = Validator::from_json(&json) else {
         return;
     };
-    assert_eq!(Validator::from_json(&validator.to_json()), Ok(validator.clone()));
+    assert_eq!(
+        Validator::from_json(&validator.to_json()),
+        Ok(validator.clone())
+    );
     if let Ok(value) = Value::parse_json(value.as_bytes()) {
         // Only a panic is a failure.
         let _ = validator.validate(&value, &());
