@@ -50,5 +50,5 @@ fuzz target *args:
 
 # Check licences, duplicates and sources of dependencies, and find unused ones. Needs cargo-deny and cargo-machete.
 dependencies:
-    cargo deny check
+    cargo deny check licenses bans sources
     cargo machete
