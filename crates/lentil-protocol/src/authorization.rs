@@ -19,6 +19,7 @@ impl<'h> Authorization<'h> {
     /// Returns `InvalidHeaderFailure` if the value is too short, and `InvalidAdminKey` for an
     /// unknown scheme.
     pub fn parse(header: &'h str) -> Result<Authorization<'h>, ProtocolError> {
+        // `Bearer ` and `Convex ` have seven characters each.
         if header.len() < 7 {
             return Err(ProtocolError::new(
                 "InvalidHeaderFailure",
@@ -41,6 +42,8 @@ impl<'h> Authorization<'h> {
 
     /// Separates an admin key and the user as whom it acts: `<key>:<base64 of the user's JSON>`.
     pub fn split_acting_as(presented: &str) -> Option<(&str, Json)> {
+        // The last colon, because a key such as `prod:name|…` has one of its own. The part after
+        // that one is not base64 of JSON, so the key is then taken as a whole.
         let (key, user) = presented.rsplit_once(':')?;
         let user = serde_json::from_slice(&BASE64.decode(user.as_bytes()).ok()?).ok()?;
         Some((key, user))
@@ -49,6 +52,7 @@ impl<'h> Authorization<'h> {
     /// Returns an admin key without the kind of its deployment: `name|…` for `prod:name|…`.
     pub fn strip_kind(key: &str) -> &str {
         let (before, _) = key.split_once('|').unwrap_or((key, ""));
+        // The last colon, because the key of a preview has a team as well: `preview:team:name|…`.
         match before.rfind(':') {
             Some(colon) => &key[colon + 1..],
             None => key,

@@ -19,6 +19,7 @@ pub enum Format {
 impl Format {
     fn parse(name: Option<&str>) -> Result<Format, ProtocolError> {
         match name {
+            // Convex accepts two names of each format.
             None | Some("json" | "convex_clean_json") => Ok(Format::Json),
             Some("convex_encoded_json" | "convex_json") => Ok(Format::Encoded),
             Some(other) => Err(ProtocolError::new(
@@ -88,6 +89,7 @@ impl FunctionRequest {
             ));
         }
         let format = Format::parse(body.format.as_deref())?;
+        // A body without `args` calls the function without arguments.
         let args = read_args(body.args.unwrap_or(Json::Null))?;
         Ok(FunctionRequest {
             path: body.path.unwrap_or_default(),
@@ -135,6 +137,7 @@ pub fn read_args(json: Json) -> Result<Object, ProtocolError> {
                 list.len()
             )));
         }
+        // The official clients send the arguments as an array of one object.
         Json::Array(mut list) => list.pop(),
         Json::Null => None,
         other => Some(other),

@@ -14,9 +14,11 @@ impl Writer {
 
     /// Writes the name of a field.
     fn name(&mut self, name: &str) {
+        // A written value ends in another byte, so that `{` is always the beginning of an object.
         if self.out.last() != Some(&b'{') {
             self.out.push(b',');
         }
+        // The names are literals of this crate, which need no escapes.
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");

@@ -21,6 +21,7 @@ impl Chunks {
     pub fn new(message: String, id: &str, bytes: usize) -> Chunks {
         // A character has up to four bytes. A smaller chunk could make no progress.
         let bytes = bytes.max(4);
+        // Each chunk carries the total. This loop must cut the message where `next` does.
         let mut total = 0;
         let mut at = 0;
         while at < message.len() {

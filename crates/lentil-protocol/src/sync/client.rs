@@ -99,6 +99,7 @@ pub enum Token {
     None,
 }
 
+// Unknown fields are ignored, so that newer clients work, too.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 enum Message {
@@ -121,6 +122,7 @@ enum Message {
         base_version: u32,
         token_type: String,
         value: Option<String>,
+        // The npm client calls this `impersonating`.
         #[serde(alias = "impersonating", alias = "acting_as")]
         acting_as: Option<Json>,
     },
@@ -222,6 +224,7 @@ impl ClientMessage {
                 acting_as,
             } => {
                 let token = match (token_type.as_str(), value) {
+                    // A client that signs out may still send a value.
                     ("None", _) => Token::None,
                     ("User", Some(token)) => Token::User(token),
                     ("Admin", Some(key)) => Token::Admin { key, acting_as },
@@ -281,6 +284,7 @@ fn session(id: &str) -> Result<Uuid, ProtocolError> {
 
 fn no_component(path: Option<&str>) -> Result<(), ProtocolError> {
     match path {
+        // The official clients send an empty path for functions outside components.
         None | Some("") => Ok(()),
         Some(path) => Err(ProtocolError::new(
             "NoSuchComponent",

@@ -46,6 +46,7 @@ impl ClientEvent {
             }
             _ => None,
         };
+        // An event is only a measurement, so that a malformed one does not end the connection.
         event.unwrap_or(ClientEvent::Other)
     }
 }

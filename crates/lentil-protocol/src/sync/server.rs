@@ -79,6 +79,7 @@ pub enum StateModification {
         /// The client's id of the query.
         query_id: u32,
         /// The result.
+        // All subscribers of the query share one result.
         value: Arc<Value>,
         /// The log lines that the client may see.
         log_lines: Vec<String>,
@@ -134,6 +135,7 @@ impl ServerMessage {
                 json.text("type", "MutationResponse")
                     .raw("requestId", &request_id.to_string());
                 write_result(&mut json, result.as_ref().map(|(value, _)| value));
+                // A failed mutation has written nothing that the client could wait for.
                 let ts = result.as_ref().ok().map(|(_, ts)| ts.to_string());
                 json.optional_text("ts", ts.as_deref())
                     .texts("logLines", log_lines);
