@@ -16,6 +16,7 @@ impl Backoff {
 
     /// Returns the next pause.
     pub fn next_pause(&mut self) -> Duration {
+        // Limited before it is doubled, so that the pause cannot overflow.
         let pause = self.next.min(self.max);
         self.next = pause * 2;
         pause

@@ -40,6 +40,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// It does not implement `std::error::Error`: no caller wraps it in an error of its own.
 #[derive(Clone)]
+// Boxed: every function returns a `Result`, which is then as small as its value.
 pub struct Error(Box<Inner>);
 
 #[derive(Clone)]
@@ -205,6 +206,7 @@ pub trait IntoError {
 impl<E: Into<Box<dyn StdError + Send + Sync>>> IntoError for E {
     fn into_error(self) -> Error {
         let source: Box<dyn StdError + Send + Sync> = self.into();
+        // A route that reads its body with `?` fails with the status that the body's error means.
         let code = match source.downcast_ref::<BodyError>() {
             Some(body_error) => body_error.code(),
             None => Code::Uncaught,
@@ -215,6 +217,8 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> IntoError for E {
     }
 }
 
+// Compiles only while `Error` itself is not a `std::error::Error`: it would otherwise overlap
+// `From<T> for T`.
 impl<E: IntoError> From<E> for Error {
     fn from(source: E) -> Error {
         source.into_error()
@@ -239,6 +243,7 @@ impl<T> OrError<T> for Option<T> {
 /// Returns an error from the function: `bail!("no seat {seat}")`, or `bail!(error)` for any error.
 #[macro_export]
 macro_rules! bail {
+    // A literal is a format string. Any other expression is an error.
     ($text:literal $($arguments:tt)*) => {
         return ::std::result::Result::Err($crate::Error::msg(
             ::std::format!($text $($arguments)*),
@@ -294,6 +299,7 @@ pub fn store_error(error: StoreError) -> Error {
             "the write could not be made durable; try again later",
         ),
         StoreError::Closed => (Code::Unavailable, "the server is stopping; try again later"),
+        // Unlike the errors above, these do not go away, and their message names the damage.
         StoreError::DamagedDocument(_) | StoreError::Corrupt(_) => {
             return Error::caused_by(Code::DamagedData, error.to_string(), error);
         }

@@ -83,6 +83,7 @@ fn is_shown_in_full(error: &Error) -> bool {
 fn without_value(error: &Error) -> &str {
     let message = error.message();
     match error.code() {
+        // Must agree with the texts of `lentil_values::ValidationError`, which end in the value.
         Code::ArgumentValidation | Code::ReturnsValidation | Code::SchemaEnforcement => message
             .split_once(", got ")
             .map_or(message, |(before, _)| before),
@@ -97,6 +98,7 @@ fn causes(error: &Error) -> Option<String> {
     let mut next = error.cause().map(|cause| cause as &dyn std::error::Error);
     while let Some(cause) = next {
         let text = cause.to_string();
+        // A wrapper often has the text of the error that it wraps.
         if text != last {
             causes.push(text.clone());
             last = text;

@@ -29,6 +29,7 @@ pub struct UserIdentity {
 impl UserIdentity {
     /// Returns the user that `issuer` calls `subject`.
     pub fn new(issuer: &str, subject: &str) -> UserIdentity {
+        // Convex's form. Applications store it as the key of a user.
         let token_identifier = format!("{issuer}|{subject}");
         let mut attributes = Object::new();
         attributes.insert(FieldName::from_static("issuer"), Value::from(issuer));
@@ -136,6 +137,7 @@ impl Identity {
     /// Returns a text that is equal for the same user and different for others.
     pub fn key(&self) -> Arc<str> {
         self.user().map_or_else(Arc::default, |user| {
+            // An object's fields are ordered by name, so that equal claims have the same text.
             user.attributes.to_json(JsonForm::Encoded).into()
         })
     }

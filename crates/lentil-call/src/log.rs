@@ -106,6 +106,7 @@ impl Log {
         self.write(LogLevel::Error, &text);
     }
 
+    // `dyn`, so that this code is compiled once and not for each type of text.
     fn write(&self, level: LogLevel, text: &dyn Display) {
         let text = cut(text.to_string(), self.max_bytes);
         if self.add(|| format!("[{}] {text}", level.as_str())) {
@@ -116,10 +117,12 @@ impl Log {
     /// Adds a line unless the limit is reached. Returns whether it added the line.
     fn add(&self, line: impl FnOnce() -> String) -> bool {
         let mut lines = self.lines.lock();
+        // The lock also covers the push: nested calls write to the same list.
         let has_room = lines.len() < self.max_lines;
         if has_room {
             lines.push(line());
         } else if lines.len() == self.max_lines {
+            // This note makes the list longer than the limit, so that it is added only once.
             let count = self.max_lines;
             lines.push(format!(
                 "[WARN] more than {count} log lines; the rest is left out"
@@ -134,6 +137,7 @@ impl Log {
             (&*self.function, &self.source.request_id, OneLine(text));
         match level {
             LogLevel::Debug => tracing::debug!(function, %request_id, "{text}"),
+            // `tracing` has no level for `console.log`.
             LogLevel::Info | LogLevel::Log => tracing::info!(function, %request_id, "{text}"),
             LogLevel::Warn => tracing::warn!(function, %request_id, "{text}"),
             LogLevel::Error => tracing::error!(function, %request_id, "{text}"),

@@ -46,11 +46,13 @@ impl FunctionPath {
         let refuse = || FunctionPathError {
             path: Excerpt(path).to_string(),
         };
+        // First, because the checks below read the whole path.
         if path.len() > MAX_PATH_BYTES {
             return Err(refuse());
         }
         let (module, function) = path.rsplit_once(':').unwrap_or((path, "default"));
         let module = module.strip_suffix(".js").unwrap_or(module);
+        // A file name may contain a dot, but a function is an identifier of its module.
         if module.split('/').all(is_component) && is_component(function) && !function.contains('.')
         {
             return Ok(FunctionPath(format!("{module}:{function}").into()));
@@ -82,6 +84,7 @@ fn is_component(part: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     part.len() <= MAX_PART_BYTES
         && part.chars().all(legal)
+        // Rejects `.` and `..`, which are not names of files.
         && part.chars().any(|c| c.is_ascii_alphanumeric())
 }
 

@@ -14,6 +14,7 @@ impl Seeds {
     }
 
     fn generator(&self) -> StdRng {
+        // The lock is held for one seed only. The call then draws from its own generator.
         StdRng::from_rng(&mut *self.0.lock())
     }
 

@@ -12,6 +12,7 @@ pub struct RequestId(Repr);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
+    // Most requests have such an id. A number needs no allocation.
     Made(u64),
     Given(Arc<str>),
 }

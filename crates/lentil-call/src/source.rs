@@ -15,6 +15,7 @@ pub struct CallSource {
     /// The peer's address.
     pub ip: Option<IpAddr>,
     /// The peer's `User-Agent`.
+    // A clone of a `HeaderValue` shares its bytes.
     pub user_agent: Option<HeaderValue>,
     /// The scheduled function that runs and makes this call.
     pub scheduled: Option<DocumentId>,
