@@ -41,6 +41,7 @@ impl Batches {
         let rows = snapshot
             .scan(self.index, &self.rest, self.order, self.size)
             .await?;
+        // A full batch may be the last one, too. The next scan then finds nothing.
         self.is_done = rows.len() < self.size;
         let Some(last) = rows.last() else {
             return Ok(None);

@@ -81,6 +81,7 @@ impl WriteBuffer {
     /// # Panics
     /// Without an open savepoint.
     pub fn release_savepoint(&mut self) {
+        // The undo log stays, because a rollback to an outer savepoint needs these entries, too.
         self.savepoints.pop().expect("a savepoint is open");
     }
 
@@ -113,10 +114,13 @@ impl WriteBuffer {
             return;
         };
         let before = self.remove(id);
+        // The first write knows the state in the store. A later one must keep it: the commit
+        // compares it, and hides its index entries.
         let old = match &before {
             Some(written) => written.old.clone(),
             None => old,
         };
+        // Without a savepoint only the whole buffer can be discarded, which needs no log.
         if !self.savepoints.is_empty() {
             self.undo_log.push((id, before));
         }
@@ -202,6 +206,7 @@ impl WriteBuffer {
         let mut hidden = 0;
         let mut added = 0;
         for (_, entry) in self.overlay_in(index, interval) {
+            // The store counts hidden entries, too, so that the limit grows by their number.
             hidden += usize::from(entry.is_stored && entry.document.is_none());
             added += usize::from(!entry.is_stored && entry.document.is_some());
         }
@@ -259,6 +264,8 @@ impl WriteBuffer {
     ) -> Vec<(Option<Arc<StoredDocument>>, Arc<StoredDocument>)> {
         let mut before: BTreeMap<DocumentId, Option<Arc<StoredDocument>>> = BTreeMap::new();
         match self.savepoints.last() {
+            // Every document of the buffer was written since the beginning, over its state in the
+            // store.
             None => {
                 for (id, written) in &self.documents {
                     if id.table == table {
@@ -268,6 +275,8 @@ impl WriteBuffer {
             }
             Some(savepoint) => {
                 for (id, replaced) in &self.undo_log[*savepoint..] {
+                    // Only the first entry of a document has its state at the savepoint. The
+                    // others are from later writes.
                     if id.table == table && !before.contains_key(id) {
                         let state = match replaced {
                             Some(written) => written.new.clone(),
@@ -294,6 +303,7 @@ impl WriteBuffer {
         let changed = self
             .documents
             .into_iter()
+            // Writing an unchanged document would invalidate its readers for nothing.
             .filter(|(_, written)| written.old != written.new);
         let write = |(id, Written { old, new, keys })| DocumentWrite { id, old, new, keys };
         WriteSet {
@@ -306,6 +316,7 @@ impl WriteBuffer {
 /// the same key.
 fn add_entries(overlay: &mut Overlay, change: &KeyChange, document: Option<&Arc<StoredDocument>>) {
     if let Some(key) = &change.old {
+        // Must come first: if the key did not change, the current entry replaces this one.
         let hidden = OverlayEntry {
             document: None,
             is_stored: true,

@@ -16,6 +16,8 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
+            // A clock before 1970 counts as 1970. Commits still get increasing timestamps from
+            // `next`.
             .unwrap_or_default();
         Timestamp::from_nanos(since_epoch.as_nanos() as u64)
     }

@@ -52,6 +52,7 @@ pub async fn find_duplicates(
         }
         progress(done);
     }
+    // The hashes of a large table are freed before the second pass.
     drop(seen);
     repeated.truncate(limit);
 
@@ -67,6 +68,7 @@ pub async fn find_duplicates(
         for document in rows.into_iter().map(|row| row.document) {
             let prefix = key_prefix(fields, &document);
             for (at, other) in repeated.iter().enumerate() {
+                // The batches come oldest first, so that the first match is the oldest.
                 if oldest[at].is_none() && prefixes[at] == prefix && document.id != other.id {
                     oldest[at] = Some(document.id);
                 }
@@ -76,6 +78,7 @@ pub async fn find_duplicates(
 
     let pairs = repeated.iter().zip(oldest);
     Ok(pairs
+        // A document whose hash only collided has no older duplicate.
         .filter_map(|(document, oldest)| {
             Some(UniqueViolation::new(name, index, fields, document, oldest?))
         })

@@ -104,6 +104,8 @@ impl CommitError {
     pub fn is_retryable(&self) -> bool {
         match self {
             CommitError::Conflict => true,
+            // A lost commit met a cause such as a full disk, which another attempt would meet as
+            // well. An unknown one may have been applied.
             CommitError::Lost { .. } | CommitError::Unknown { .. } => false,
             CommitError::Store(error) => error.is_retryable(),
         }
@@ -113,6 +115,7 @@ impl CommitError {
 impl From<StoreError> for CommitError {
     fn from(error: StoreError) -> CommitError {
         match error {
+            // Callers then need to match only one variant.
             StoreError::Conflict => CommitError::Conflict,
             error => CommitError::Store(error),
         }

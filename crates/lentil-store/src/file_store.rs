@@ -92,12 +92,14 @@ impl FromStr for ContentHash {
     type Err = ContentHashError;
 
     fn from_str(text: &str) -> Result<ContentHash, ContentHashError> {
+        // Only lower case: the text names a stored blob, and each blob has one name.
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Ok(byte - b'0'),
             b'a'..=b'f' => Ok(byte - b'a' + 10),
             _ => Err(ContentHashError),
         };
         let mut hash = [0; 32];
+        // Checked first, because `chunks_exact` ignores an odd digit at the end.
         if text.len() != 64 {
             return Err(ContentHashError);
         }

@@ -48,6 +48,7 @@ impl Order {
     pub fn advance(self, interval: &mut Interval, key: &IndexKey) {
         match self {
             Order::Asc => interval.start = successor(key.as_bytes()),
+            // The end of an interval is exclusive.
             Order::Desc => interval.end = Some(key.as_bytes().to_vec()),
         }
     }

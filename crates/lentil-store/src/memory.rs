@@ -170,6 +170,8 @@ impl Store for MemoryStore {
     }
 
     async fn declare(&self, tables: &[TableDeclaration]) -> Result<Arc<Catalog>, StoreError> {
+        // A transaction computes its keys with the catalog, which must not change until it has
+        // committed.
         let _permit = self.0.lock_writes().await?;
         let mut state = self.0.state.lock();
         state.catalog = Arc::new(state.catalog.declare(tables));
@@ -182,6 +184,7 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        // With the write lock, so that a running transaction can still commit.
         if let Ok(_permit) = self.0.lock_writes().await {
             self.0.write_lock.close();
         }
@@ -210,6 +213,8 @@ impl MemoryState {
                 let by_id = data
                     .indexes
                     .get(&IndexRef::ById(number))
+                    // A copy, because the entries below are borrowed mutably from the same data.
+                    // This store is a model, where the cost does not matter.
                     .cloned()
                     .unwrap_or_default();
                 let entries = data.indexes.entry(index_ref).or_default();
@@ -259,11 +264,14 @@ impl Shared {
 
     /// Applies the writes, notifies the observer, and publishes. It does not await, so no dropped future interrupts it.
     fn commit(&self, writes: WriteSet) -> Timestamp {
+        // Held until the end, so that the observer is notified of commits in their order.
         let mut state = self.state.lock();
         let timestamp = state.data.timestamp.next(self.clock.now());
         let data = Arc::make_mut(&mut state.data);
         data.apply(&writes);
         data.timestamp = timestamp;
+        // Before the publication: a client that sees this commit must not get an older cached
+        // result.
         if let Some(observer) = self.observer.get() {
             observer.committed(&Arc::new(Commit {
                 timestamp,

@@ -159,6 +159,7 @@ pub struct ChangedEntry<'c> {
 impl Commit {
     /// Returns each entry that the commit has changed, once.
     pub fn entries(&self) -> impl Iterator<Item = ChangedEntry<'_>> {
+        // An unchanged entry is listed twice in a row, so that it makes one group of two.
         let groups = self.keys.chunk_by(|a, b| a == b);
         groups.map(|group| ChangedEntry {
             index: group[0].0,

@@ -27,6 +27,7 @@ impl Timestamp {
     /// stood still or went back.
     #[must_use]
     pub fn next(self, now: Timestamp) -> Timestamp {
+        // Two commits never share a timestamp, because readers name their view by it.
         now.max(Timestamp(self.0 + 1))
     }
 }

@@ -71,6 +71,8 @@ impl UniqueViolation {
             table: table.to_owned(),
             index: index.to_owned(),
             values: values.collect(),
+            // In the order of the ids, so that the message does not depend on the order of the
+            // writes.
             documents: [other.min(document.id), other.max(document.id)],
         }
     }
@@ -106,6 +108,8 @@ impl WriteBuffer {
     ) -> Result<Option<UniqueViolation>, StoreError> {
         let catalog = Arc::clone(self.catalog());
         for (name, table) in &catalog.tables {
+            // Most tables have no unique index, and finding what was written to a table takes
+            // time.
             if table.unique_indexes().next().is_none() {
                 continue;
             }
@@ -121,6 +125,8 @@ impl WriteBuffer {
                     }
                     let index_ref = IndexRef::Declared(table.number, index.id);
                     let interval = Interval::prefix(&prefix);
+                    // Counting reads no documents, so that a mutation without a duplicate pays
+                    // little.
                     if self.count(snapshot, index_ref, &interval, 2).await? < 2 {
                         continue;
                     }

@@ -28,6 +28,7 @@ impl WriteSet {
         let mut keys =
             Vec::with_capacity(self.writes.iter().map(|write| 2 * write.keys.len()).sum());
         for KeyChange { index, old, new } in self.writes.into_iter().flat_map(|write| write.keys) {
+            // The old and the new entry are adjacent, which `Commit::entries` relies on.
             keys.extend([old, new].into_iter().flatten().map(|key| (index, key)));
         }
         keys

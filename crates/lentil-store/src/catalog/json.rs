@@ -15,6 +15,8 @@ impl Catalog {
             let state = index.state.as_str();
             let mut entry =
                 json!({ "id": index.id.0, "name": index.name, "fields": fields, "state": state });
+            // Left out for other indexes, so that their JSON is that of versions without unique
+            // indexes.
             if index.unique {
                 entry["unique"] = Json::Bool(true);
             }

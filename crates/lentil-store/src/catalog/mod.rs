@@ -73,6 +73,8 @@ impl Catalog {
         let mut next = self.clone();
         for (name, table) in &mut next.tables {
             table.declared = declared.iter().any(|declaration| declaration.name == *name);
+            // The table keeps its documents and its number, so that a later declaration finds
+            // them.
             if !table.declared {
                 for index in &mut table.indexes {
                     index.state = IndexState::Dropping;
@@ -101,6 +103,8 @@ impl Catalog {
             .get_mut(&declaration.name)
             .expect("the table exists");
         table.definition.clone_from(&declaration.definition);
+        // An index that is being dropped has missed writes. If it is declared again, it is built
+        // again under a new number.
         let is_same = |index: &IndexEntry, wanted: &IndexDeclaration| {
             index.state != IndexState::Dropping
                 && index.name == wanted.name
@@ -173,6 +177,8 @@ impl Catalog {
     }
 
     /// Returns a document's entry in every index of its table, except those that are being dropped.
+    // The order of the indexes is always the same: the write buffer pairs the old and the new
+    // entries of a document by position.
     pub fn keys_of(&self, document: &StoredDocument) -> Vec<(IndexRef, IndexKey)> {
         let table = document.id.table;
         let mut keys = vec![
@@ -183,6 +189,8 @@ impl Catalog {
             return keys;
         };
         for index in &entry.indexes {
+            // An index that is being built gets every write, because the build may have passed the
+            // document already.
             if index.state != IndexState::Dropping {
                 let index_ref = IndexRef::Declared(table, index.id);
                 keys.push((index_ref, key(&index.fields, document)));

@@ -42,7 +42,10 @@ type End = Option<Arc<[u8]>>;
 impl IntervalMap {
     /// Adds a reader with all its intervals.
     pub fn insert(&mut self, reads: &ReadSet, reader: u64) {
+        // No key is in an empty interval, so that it needs no node.
         for (of, interval) in reads.iter().filter(|(_, interval)| !interval.is_empty()) {
+            // The hash has a random key, so that clients cannot choose intervals that unbalance
+            // the tree.
             let priority = self.priorities.hash_one((&interval.start, reader));
             let node = Node::new(interval, reader, priority);
             let tree = self.trees.entry(of).or_default();
@@ -57,6 +60,7 @@ impl IntervalMap {
                 continue;
             };
             *tree = remove(tree.take(), interval, reader);
+            // Otherwise the map would keep an entry for each index that was ever read.
             if tree.is_none() {
                 self.trees.remove(&of);
             }
@@ -127,10 +131,13 @@ fn insert(tree: Tree, mut node: Box<Node>) -> Tree {
     let Some(mut root) = tree else {
         return Some(node);
     };
+    // A parent has a higher priority than its children, which keeps the expected depth
+    // logarithmic.
     if node.priority > root.priority {
         (node.left, node.right) = split(Some(root), &node);
         return Some(node.updated());
     }
+    // On the way down, because the new node will be below this root.
     if compare_ends(&root.max_end, &node.max_end).is_lt() {
         root.max_end.clone_from(&node.max_end);
     }
@@ -206,6 +213,7 @@ fn search(tree: &Tree, key: &[u8], found: &mut impl FnMut(u64)) {
         return;
     }
     search(&node.left, key, found);
+    // All intervals to the right start at or after this one.
     if &*node.start <= key {
         if node.end.as_deref().is_none_or(|end| key < end) {
             found(node.reader);

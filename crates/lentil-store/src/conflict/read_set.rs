@@ -57,9 +57,11 @@ impl ReadSet {
                 return self.intervals.insert(at, ((index, kind), vec![interval]));
             }
         };
+        // Only the last interval is compared: a scan adds its chunks one after another.
         match intervals.last_mut() {
             // Successive chunks of one scan are one interval.
             Some(last) if last.end.as_ref() == Some(&interval.start) => last.end = interval.end,
+            // The chunks of a descending scan.
             Some(last) if interval.end.as_ref() == Some(&last.start) => last.start = interval.start,
             Some(last) if *last == interval => {}
             _ => intervals.push(interval),

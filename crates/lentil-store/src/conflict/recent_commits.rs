@@ -17,6 +17,7 @@ pub struct RecentCommits {
     pins: BTreeMap<Timestamp, usize>,
 }
 
+// Both bound the memory. A commit may have any number of keys, so that one limit is not enough.
 const MAX_COMMITS: usize = 4_096;
 const MAX_KEYS: usize = 65_536;
 
@@ -42,6 +43,7 @@ impl RecentCommits {
             && pinned.is_none_or(|pinned| oldest.timestamp <= pinned)
         {
             self.keys -= oldest.keys.len();
+            // A read from before this commit can no longer be checked.
             self.forgotten = oldest.timestamp;
             self.commits.pop_front();
         }
@@ -60,6 +62,7 @@ impl RecentCommits {
                 self.pins.remove(&timestamp);
             }
         }
+        // This pin may have been the only reason to keep the oldest commits.
         self.forget();
     }
 
@@ -74,6 +77,7 @@ impl RecentCommits {
         if timestamp < self.forgotten {
             return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));
         }
+        // The commits are in the order of their timestamps.
         let first = self
             .commits
             .partition_point(|commit| commit.timestamp <= timestamp);
