@@ -17,6 +17,10 @@ use lentil_bench::{body, job_id, report};
 use lentil_testing::TestBackend;
 use lentil_values::{JsonForm, KeyWriter, Value};
 
+// The program's own allocator: the cost of a large future is another one with the system's.
+#[global_allocator]
+static ALLOCATOR: lentil::Allocator = lentil::Allocator;
+
 /// The scenarios by their names.
 const SCENARIOS: [(&str, fn()); 3] = [("get", get), ("post", post), ("codec", codec)];
 /// The number of jobs in a scenario.
