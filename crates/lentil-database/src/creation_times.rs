@@ -20,6 +20,8 @@ impl CreationTimes {
     /// Returns the next creation time: `now_ms`, or the least that is greater than the last.
     pub fn next(&self, now_ms: f64) -> f64 {
         let mut last = self.0.lock();
+        // `next_up` is the smallest step of a double, so that many documents in one millisecond
+        // hardly run ahead of the clock.
         *last = now_ms.max(last.next_up());
         *last
     }

@@ -46,6 +46,8 @@ impl Cursors {
     fn position(&self, cursor: &str) -> Result<Option<Vec<u8>>> {
         let invalid = || {
             let data = [
+                // The npm client's `usePaginatedQuery` starts again from the first page when it
+                // receives these two fields.
                 ("isConvexSystemError", Value::Boolean(true)),
                 ("paginationError", "InvalidCursor".into()),
             ];
@@ -57,6 +59,7 @@ impl Cursors {
                 Object::from_iter(data),
             )
         };
+        // The cursor comes from a client, and the journal of a live query would keep it.
         if cursor.len() > MAX_CURSOR_BYTES {
             return Err(invalid());
         }
@@ -130,10 +133,13 @@ fn fingerprint(range: &RangeSpec, index: IndexRef, order: Order) -> String {
         order,
         &interval.start,
         end.unwrap_or_default(),
+        // An interval without an end differs from one that ends at the empty key.
         &[u8::from(end.is_some())],
     ];
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    // FNV-1a, because it is the same in each process: clients keep cursors across restarts.
     let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, part| {
+        // The lengths keep the parts apart: `ab`, `c` must not hash as `a`, `bc`.
         let length = (part.len() as u64).to_le_bytes();
         length
             .iter()

@@ -14,6 +14,7 @@ pub trait Decode: Sized + Send {
 
 impl<T: Document> Decode for Doc<T> {
     fn decode(document: &StoredDocument) -> Result<Doc<T>> {
+        // A copy, because the transaction or the store may share the document.
         let fields = T::from_fields(document.fields.clone()).map_err(|error| {
             let message = format!(
                 "document \"{}\" of table \"{}\" does not decode: {error}",

@@ -35,6 +35,7 @@ pub enum ReadBudget {
 impl LargeReads {
     /// Returns as many permits as fit into a memory budget in bytes, but at least one.
     pub fn within(budget: usize) -> LargeReads {
+        // At least one, because a large query would otherwise wait forever.
         let permits = (budget / BYTES_PER_PERMIT).clamp(1, Semaphore::MAX_PERMITS);
         LargeReads(Arc::new(Semaphore::new(permits)))
     }

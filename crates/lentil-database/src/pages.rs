@@ -50,6 +50,8 @@ impl<'f, D: Decode> Pages<'f, D> {
         visited
             .await
             .map_err(|error| error.in_context("db.query(…).pages"))?;
+        // A page can be empty because the filters dropped all its documents. Only a page without
+        // rows is the end.
         Ok((read > 0).then_some(page))
     }
 }

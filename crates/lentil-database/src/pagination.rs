@@ -108,6 +108,8 @@ impl ValueType for PaginationOptions {
             ("numItems", FieldValidator::from(v::number())),
             ("cursor", v::union([v::string(), v::null()]).into()),
             ("endCursor", v::optional(v::union([v::string(), v::null()]))),
+            // The npm client adds an `id` to tell its paginated queries apart. The value has no
+            // meaning here.
             ("id", v::optional(v::number())),
             ("maximumRowsRead", v::optional(v::number())),
             ("maximumBytesRead", v::optional(v::number())),
@@ -175,6 +177,7 @@ impl<D: ValueType> ValueType for PaginationResult<D> {
     }
 
     fn into_value(self) -> Value {
+        // The variants have the names that Convex's clients expect.
         let status = self.page_status.map(|status| format!("{status:?}"));
         Value::Object(Object::from([
             ("page", self.page.into_value()),

@@ -100,6 +100,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// # Errors
     /// [`Code::NotUnique`] when there is more than one.
     pub async fn unique(self) -> Result<Option<D>> {
+        // A second document is enough to know that the first is not the only one.
         let mut found = self.read("unique", 2).await?;
         if found.len() == 2 {
             let name = self.name("unique");
@@ -168,6 +169,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
             order,
             filters,
         } = self;
+        // One block, so that every error below gets the name of the call.
         let page = async {
             let mut transaction = cell.borrow()?;
             let scan = open(&mut transaction, scope, &range, order)?;
@@ -222,6 +224,7 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         let mut left = limit;
         let chunks = match filters.as_slice() {
             [] => Chunks::of_rows(limit),
+            // `until_passed` has a minimum for its first chunk, and would read rows.
             _ if limit == 0 => Chunks::of_rows(0),
             _ => Chunks::until_passed(limit, usize::MAX),
         };

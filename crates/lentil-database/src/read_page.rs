@@ -11,10 +11,13 @@ use crate::scan::{Chunks, Scan, Visit};
 use crate::transaction::Transaction;
 use crate::transaction::size_of;
 
+// The default of `Limits::documents_read`. A larger page could not be read.
 const MAX_PAGE_SIZE: f64 = 32_000.0;
 /// A page longer than this should be split, whatever the client requested.
+// Three quarters of the elements that an array may have.
 const SPLIT_THRESHOLD_ROWS: usize = 6_144;
 /// The number of rows after which a page reads the clock.
+// Reading the clock for each row would cost more than the row.
 const CLOCK_INTERVAL: usize = 256;
 
 /// Reads one page of `scan`, which covers all of `range`.
@@ -25,6 +28,7 @@ pub(crate) async fn read_page<D: Decode>(
     options: PaginationOptions,
     filters: &[Filter<'_, D>],
 ) -> Result<PaginationResult<D>> {
+    // The journal of a query has room for one page.
     if transaction.journal.now.is_some() {
         return Err(Error::new(
             Code::InvalidQuery,
@@ -36,11 +40,13 @@ pub(crate) async fn read_page<D: Decode>(
     if let Some(cursor) = &options.cursor {
         cursors.start_after(&mut scan, cursor)?;
     }
+    // The client's end has precedence: it names a page that the client already shows.
     let given_end = options
         .end_cursor
         .or_else(|| transaction.journal.before.take());
     if let Some(end) = &given_end {
         cursors.end_at(&mut scan, end)?;
+        // The page must reach its end, whatever number of rows is now before it.
         limits = PageLimits::NONE;
     }
     let read = PageRows::collect(transaction, &mut scan, &limits, filters).await?;
@@ -142,6 +148,7 @@ impl<D: Decode> PageRows<D> {
         let left = transaction.reads_left();
         let share_rows = share(left.documents);
         let share_bytes = share(left.bytes);
+        // Half of the time is left for the rest of the function, which has to return the page.
         let deadline = Instant::now() + transaction.env().limits.query_time / 2;
         let mut read = PageRows {
             page: Vec::new(),

@@ -67,6 +67,7 @@ impl DatabaseReader {
         &mut self,
         id: DocumentId,
     ) -> Result<Option<Arc<StoredDocument>>> {
+        // An untyped id may name any table, and functions may read only some of the system's.
         if id.table < TableNumber::FIRST_USER {
             return Err(Error::new(
                 Code::InvalidId,

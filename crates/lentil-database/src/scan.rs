@@ -67,6 +67,7 @@ impl Chunks {
     /// Plans the next chunk, after a chunk of this many rows and bytes.
     fn passed(&mut self, rows: usize, bytes: usize) {
         self.left -= rows;
+        // Both minimums prevent a division by zero.
         let row_bytes = (bytes / rows.max(1)).max(1);
         let fitting = (CHUNK_BYTES / row_bytes).clamp(1, CHUNK_MAX);
         self.next = self.next.saturating_mul(2).min(fitting);
@@ -171,6 +172,8 @@ fn visit_rows(
                     ended: Some(Ok(())),
                 };
             }
+            // A row whose charge or visit fails was still read: the failure may end when the row
+            // changes.
             Ok(Visit::Next) => transaction.charge_document(&row.document).err().map(Err),
             Ok(Visit::Last) => Some(transaction.charge_document(&row.document)),
             Err(error) => Some(Err(error)),

@@ -17,6 +17,7 @@ impl SkippedDocuments {
         if logged.contains(sentence) {
             return;
         }
+        // Bounds the memory. The damaged documents are then logged a second time.
         if logged.len() >= MAX_REMEMBERED {
             logged.clear();
         }

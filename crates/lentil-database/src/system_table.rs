@@ -123,6 +123,7 @@ impl<T: Document> SystemTable<T> {
         let mut rest = interval.clone();
         let mut documents = Vec::new();
         let next = loop {
+            // Documents that do not decode are skipped, so that another fetch may be necessary.
             let wanted = limit - documents.len();
             let rows = self.fetch_undamaged(index, rest.clone(), wanted).await?;
             for row in &rows {
@@ -140,6 +141,7 @@ impl<T: Document> SystemTable<T> {
                 break Some(rest.start);
             }
         };
+        // One interval, which includes the skipped documents: a repair of one changes the result.
         self.transaction.record_interval(index, interval);
         Ok(Scanned { documents, next })
     }
@@ -164,10 +166,12 @@ impl<T: Document> SystemTable<T> {
             let Some(damaged) = error.damaged_document() else {
                 return Err(error);
             };
+            // The store does not know which entries to skip.
             let Some(entries) = damaged.entries.clone() else {
                 return Err(error);
             };
             self.log_skipped(&damaged.to_string());
+            // The failed fetch returned no rows, so the rows before the damage are fetched again.
             let before = Interval {
                 start: rest.start,
                 end: Some(entries.start),
@@ -248,6 +252,8 @@ impl<T: Document> SystemTable<T> {
             let message = format!("document \"{}\" of table \"{}\": {error}", new.id, T::TABLE);
             return Err(Error::msg(message));
         }
+        // Past `Transaction::write`: the engine's own writes do not count against the function's
+        // limits.
         self.transaction.buffer().put(old, Some(Arc::new(new)));
         Ok(())
     }

@@ -94,6 +94,7 @@ impl Transaction {
         journal: Journal,
         read_budget: ReadBudget,
     ) -> Transaction {
+        // Read once, so that all calls in the transaction see the same time.
         let now_ms = env.now_ms();
         Transaction {
             view,
@@ -179,6 +180,8 @@ impl Transaction {
     pub async fn get_uncounted(&mut self, id: DocumentId) -> Result<Option<Arc<StoredDocument>>> {
         let found = match &mut self.view {
             View::Query { snapshot, read_set } => {
+                // Before the read: a query that finds no document, or fails, depends on the
+                // document, too.
                 read_set.add(
                     IndexRef::ById(id.table),
                     Interval::prefix(id.internal.as_bytes()),
@@ -189,6 +192,7 @@ impl Transaction {
                 transaction,
                 buffer,
                 read,
+                // The buffer comes first, because it has the later state.
             } => match (buffer.get(id), read.get(&id)) {
                 (Some(written), _) => Ok(written.cloned()),
                 (None, Some(document)) => Ok(Some(Arc::clone(document))),
@@ -207,6 +211,7 @@ impl Transaction {
         limit: usize,
     ) -> Result<Vec<Row>> {
         let rows = self.fetch(index, interval, order, limit).await?;
+        // A short result means that the interval ends, so the scan has read all of it.
         let last = rows.last().filter(|_| rows.len() == limit);
         self.record_interval(index, covered(interval, order, last));
         for row in &rows {
@@ -237,6 +242,8 @@ impl Transaction {
                     .await
             }
         };
+        // A failure is a result as well: a live query must execute again when the interval
+        // changes.
         if rows.is_err() {
             self.record_interval(index, interval.clone());
         }
@@ -333,6 +340,7 @@ impl Transaction {
     }
 
     fn check_conflict<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {
+        // Remembered here, because the function may handle the error and go on.
         self.has_conflict |= matches!(read, Err(StoreError::Conflict));
         read.map_err(store_error)
     }
@@ -405,6 +413,8 @@ pub(crate) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> 
 
 /// Returns the size of a document as limits count it: its fields and the two system fields.
 pub(crate) fn size_of(document: &StoredDocument) -> usize {
+    // A field counts its name and 1. An `_id` usually has 32 characters, and a string counts 2
+    // more.
     const SYSTEM_FIELDS: usize = "_id".len() + 1 + 34 + "_creationTime".len() + 1 + 9;
     document.fields.size() + SYSTEM_FIELDS
 }

@@ -20,6 +20,7 @@ pub(crate) struct Written {
 
 impl Usage {
     pub(crate) fn read_range(&mut self, limits: &Limits) -> Result<()> {
+        // Counted even if it is over the limit, because reads are not undone.
         self.ranges_read += 1;
         within(self.ranges_read, limits.ranges_read, "index ranges read")
     }
@@ -46,6 +47,7 @@ impl Usage {
 
     /// Counts a document that is about to be written. A rejected write does not count.
     pub(crate) fn write_document(&mut self, bytes: usize, limits: &Limits) -> Result<()> {
+        // Assigned only after the checks: the function may handle the error and write less.
         let documents_written = self.written.documents + 1;
         let bytes_written = self.written.bytes + bytes;
         within(

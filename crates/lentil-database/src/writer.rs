@@ -103,6 +103,7 @@ impl DatabaseWriter {
                 Error::new(Code::InvalidQuery, message)
             })?;
         let (id, creation_time) = transaction.env().new_id(open.number(), transaction.now_ms);
+        // `put` borrows the transaction again.
         drop(transaction);
         self.put(
             "db.insert",
@@ -153,6 +154,7 @@ impl DatabaseWriter {
         let (open, old) = self.existing("db.replace", id).await?;
         for name in SYSTEM_FIELDS {
             let given = fields.get(name);
+            // A replacement may leave the system fields out, which a patch would call a removal.
             if given.is_some() && is_own_system_field("db.replace", &old, name, given)? {
                 fields.remove(name);
             }
@@ -198,6 +200,7 @@ impl DatabaseWriter {
             .tables
             .numbered(id.table)
             .cloned();
+        // A document of a table that the schema no longer declares counts as missing.
         table.zip(found).ok_or_else(|| {
             Error::new(
                 Code::NonexistentDocument,
@@ -213,6 +216,8 @@ impl DatabaseWriter {
         old: Option<Arc<StoredDocument>>,
         new: StoredDocument,
     ) -> Result<()> {
+        // An unchanged document was already checked, and a write of it would invalidate its
+        // readers.
         if old.as_ref().is_some_and(|old| old.fields == new.fields) {
             return Ok(());
         }
