@@ -20,6 +20,7 @@ use crate::setup::{Opened, Setup};
 use crate::{TestClock, TestResponse};
 
 /// 2026-01-01T00:00:00Z, the time at which every test begins.
+// A fixed time, so that ids and creation times are the same in each execution of a test.
 const BEGIN_MS: f64 = 1_767_225_600_000.0;
 
 /// A backend for tests: the application on a new store in memory.
@@ -84,6 +85,7 @@ pub struct TestBackend {
 /// The parts that [`TestBackend::as_user`] shares with the backend it is called on.
 struct Shared {
     /// The setup, until the backend is opened.
+    // Opening is asynchronous and the setup methods are not, so the first call opens the backend.
     setup: Mutex<Option<Setup>>,
     opened: OnceCell<Opened>,
     clock: TestClock,
@@ -176,6 +178,7 @@ impl TestBackend {
                 .as_mut()
                 .expect("a backend is set up before its first call"),
         );
+        // The guard borrows `self`, which is returned.
         drop(setup);
         self
     }
@@ -270,6 +273,8 @@ impl TestBackend {
         F: Handler<QueryCtx, A, M, Returns = R>,
     {
         let args = object(args)?;
+        // Through a context, as functions call each other. This also validates the arguments and
+        // the result.
         self.query(async |ctx| ctx.run_query(query, args).await)
             .await
     }
@@ -285,6 +290,7 @@ impl TestBackend {
         F: Handler<MutationCtx, A, M, Returns = R> + Copy,
     {
         let args = object(args)?;
+        // A copy for each attempt: the mutation is executed again after a conflict.
         self.mutation(async |ctx| ctx.run_mutation(mutation, args.clone()).await)
             .await
     }
@@ -345,6 +351,7 @@ impl TestBackend {
     /// # Errors
     /// The error of the function, or that the path is not registered.
     pub async fn call(&self, path: &str, args: impl Into<Object>) -> Result<Value> {
+        // Only the administrator may call internal functions. The function still sees the user.
         let acting_as = self.user();
         self.call_as(Identity::Admin { acting_as }, path, args.into())
             .await
@@ -432,6 +439,7 @@ impl TestBackend {
     async fn opened(&self) -> &Opened {
         let shared = &*self.shared;
         let opened = shared.opened.get_or_init(|| async {
+            // Two concurrent first calls wait in `OnceCell`, so that only one takes the setup.
             let setup = shared.setup.lock().take();
             let setup = setup.expect("a backend opens once");
             setup.open(&shared.clock, &shared.files).await

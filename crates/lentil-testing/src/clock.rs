@@ -32,6 +32,7 @@ impl TestClock {
     pub fn advance(&self, by: Duration) {
         let mut time = self.0.lock();
         let now_nanos = time.now_nanos;
+        // Only the first advance counts. `set_ms` before it chooses when the test begins.
         time.start_nanos.get_or_insert(now_nanos);
         time.now_nanos += by.as_nanos() as u64;
     }

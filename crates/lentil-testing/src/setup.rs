@@ -43,12 +43,14 @@ impl Setup {
             environment: HashMap::new(),
             seed: 0,
             limits: Limits::default(),
+            // A failing test then shows the message of an internal error.
             dev: true,
             on_sqlite: false,
         }
     }
 
     pub(crate) fn functions(&mut self, functions: Functions) {
+        // The builder methods of `Application` take it by value.
         self.application = mem::take(&mut self.application).functions(functions);
     }
 
@@ -71,6 +73,8 @@ impl Setup {
 
     /// Opens the application on a new store.
     pub(crate) async fn open(self, clock: &TestClock, files: &MemoryFiles) -> Opened {
+        // Crons count from here: a test may advance the clock before its first call opens the
+        // backend.
         let start_ms = clock.start_ms();
         let clock = Arc::new(clock.clone());
         let folder = self
@@ -105,6 +109,7 @@ impl Setup {
             dev: self.dev,
             environment: Box::new(move |name: &str| environment.get(name).cloned()),
             files: file_store,
+            // As in production, a route that the server would hide is an error.
             server_paths: lentil_server::SERVER_PATHS,
             ..RuntimeOptions::default()
         };
