@@ -64,6 +64,7 @@ pub struct Created {
 
 /// Adds an app to the gallery, under a unique slug.
 pub async fn create(ctx: &mut MutationCtx, args: Create) -> Result<Created> {
+    // No other mutation can take the slug before the insert below: both are in one transaction.
     let slug = free_slug(ctx, &args.app_name).await?;
     let app = App {
         slug: slug.clone(),
@@ -105,6 +106,7 @@ async fn free_slug(ctx: &mut QueryCtx, app_name: &str) -> Result<String> {
         for _ in 0..SUFFIX_LENGTH {
             suffix.push(suffix_char(ctx.random()));
         }
+        // Shortened, so that the slug with its dash and suffix is not over the limit.
         let start = slug_of(app_name, MAX_SLUG_LENGTH - 1 - SUFFIX_LENGTH);
         slug = format!("{start}-{suffix}");
     }
@@ -118,7 +120,9 @@ fn slug_of(app_name: &str, length: usize) -> String {
         .split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit())
         .filter(|word| !word.is_empty());
     let mut slug = words.collect::<Vec<_>>().join("-");
+    // The slug is ASCII, so that the cut is never inside a character.
     slug.truncate(length);
+    // The cut may have left a dash at the end.
     let slug = slug.trim_end_matches('-');
     if slug.is_empty() {
         "app".to_owned()
@@ -237,6 +241,8 @@ pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Resul
     let orphaned_before = ctx.now()? - ORPHAN_AGE.as_secs_f64() * 1e3;
     let range = StoredFile::BY_CREATION_TIME
         .gt(position)
+        // A publication stores its screenshot before its app, so that a young one may still get an
+        // app.
         .lte(orphaned_before);
     let old = ctx.db.system.query(range).take(STEP_SIZE).await?;
     let Some(last) = old.last() else {
@@ -254,6 +260,7 @@ pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Resul
         }
     }
     walks::advance(ctx, TASK, last.creation_time).await?;
+    // Each step is a transaction of its own, so that other mutations are executed between them.
     if old.len() == STEP_SIZE {
         ctx.scheduler
             .run_after(Duration::ZERO, delete_orphaned_screenshots, ())

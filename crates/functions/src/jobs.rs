@@ -105,6 +105,7 @@ pub async fn progress(ctx: &mut QueryCtx, args: GetByJobId) -> Result<Option<Pro
     let Some(job) = get_by_job_id(ctx, args).await? else {
         return Ok(None);
     };
+    // Without the document's id, which is not part of the public progress.
     let job = job.fields;
     Ok(Some(Progress {
         status: job.status,
@@ -129,6 +130,7 @@ pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     let stale_before = ctx.now()? - STALE_AGE.as_secs_f64() * 1e3;
     let old = ctx
         .db
+        // New documents have increasing creation times, so that `gt` skips none.
         .query(Job::BY_CREATION_TIME.gt(position).lte(stale_before))
         .take(STEP_SIZE)
         .await?;
@@ -136,6 +138,7 @@ pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
         return Ok(());
     };
     for job in &old {
+        // Statuses are a convention. Any other one counts as final.
         if !matches!(job.status.as_str(), "queued" | "processing") {
             continue;
         }

@@ -8,6 +8,7 @@ pub(crate) async fn position(ctx: &mut QueryCtx, task: &str) -> Result<f64> {
     let walk = ctx.db.query(Walk::BY_NAME.eq(task)).unique().await?;
     match walk {
         Some(walk) => Ok(walk.position),
+        // Every document was created after 1970.
         None => Ok(0.0),
     }
 }

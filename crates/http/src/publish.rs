@@ -8,6 +8,7 @@ pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Re
     if !is_authorized(ctx, &request).await? {
         return Ok(unauthorized());
     }
+    // Before the body, which may be large and would be stored for nothing.
     let app = match read_app(&request) {
         Ok(app) => app,
         Err(sentence) => return Ok(error(StatusCode::BAD_REQUEST, sentence)),
@@ -58,6 +59,7 @@ fn read_app(request: &Request) -> Result<Create, String> {
         username,
         template,
     ] = values;
+    // In the order of `NAMES`. Only the template, the last one, has a default.
     let required = [&app_name, &description, &vercel_url, &github_url, &username];
     let missing = NAMES
         .iter()
@@ -88,6 +90,7 @@ async fn store_screenshot(
     ctx: &ActionCtx,
     request: Request,
 ) -> Result<Result<Option<Id<StoredFile>>, String>> {
+    // A copy, because reading the body consumes the request.
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
     let bytes = request.bytes().await?;
     if bytes.is_empty() {
@@ -95,6 +98,7 @@ async fn store_screenshot(
     }
     let essence = content_type
         .as_ref()
+        // Parameters may follow the type.
         .and_then(|text| text.to_str().ok()?.split(';').next())
         .unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("image/png") {
@@ -102,6 +106,8 @@ async fn store_screenshot(
             "The body's Content-Type: expected image/png, got {essence:?}"
         )));
     }
+    // The signature of PNG. The type is only what the client says, and the file is shown to
+    // others.
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return Ok(Err(
             "The body: expected a PNG image, got something else".to_owned()

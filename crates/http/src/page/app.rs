@@ -32,6 +32,7 @@ fn moved(path: &str) -> Response {
     let to = if path == "/app" { "/" } else { path };
     match HeaderValue::from_str(to) {
         Ok(to) => Response::empty(StatusCode::PERMANENT_REDIRECT).header(header::LOCATION, to),
+        // The path has a byte that a header cannot carry. No slug has one.
         Err(_) => not_found(),
     }
 }
@@ -41,6 +42,7 @@ fn decoded(path: &str) -> String {
     let mut parts = path.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
+        // `from_str_radix` accepts a sign, which a percent-encoding cannot have.
         let digits = part.get(..2).filter(|digits| !digits.starts_with('+'));
         let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
             return path.to_owned();
@@ -58,6 +60,7 @@ fn head_of(
         screenshot_url,
     }: Shown,
 ) -> String {
+    // A link preview needs a title, and the name of an app may be blank.
     let name = match app.app_name.trim() {
         "" => &app.slug,
         name => name,

@@ -40,6 +40,7 @@ pub(super) fn escaped(text: &str) -> String {
             '<' => html.push_str("&lt;"),
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
+            // HTML 4 has no `&apos;`.
             '\'' => html.push_str("&#39;"),
             other => html.push(other),
         }
@@ -53,5 +54,7 @@ pub(super) fn with_safe_headers(response: Response) -> Response {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         )
+        // The names of the files have no version, so that browsers must ask whether they have
+        // changed.
         .header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
 }

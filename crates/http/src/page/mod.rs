@@ -20,6 +20,7 @@ pub(crate) fn routes(router: HttpRouter) -> HttpRouter {
 }
 
 async fn get_page(_ctx: &ActionCtx, _request: Request) -> Result<Response> {
+    // The same document for each path: its script reads the path and loads what it shows.
     Ok(page(StatusCode::OK, &head("clonk", DEFAULT_DESCRIPTION)))
 }
 
