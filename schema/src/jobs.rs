@@ -13,7 +13,8 @@ pub struct Job {
     pub username: String,
     /// 'queued', 'processing', 'done' or 'error', by convention.
     pub status: String,
-    /// 'classifying', 'generating', 'deploying', 'screenshot', 'publishing' or 'done', by convention. Other values occur.
+    /// 'classifying', 'generating', 'deploying', 'screenshot', 'publishing' or 'done', by
+    /// convention. Other values occur.
     pub stage: String,
     /// The final reply with its URLs, when the job is done.
     pub result: Option<String>,

@@ -1,6 +1,8 @@
-//! The app gallery: the factory server publishes every finished app, and the site shows the apps live.
+//! The app gallery: the factory server publishes every finished app, and the site shows the apps
+//! live.
 //!
-//! Every stored file is an app's screenshot. [`delete_orphaned_screenshots`] deletes files that no app references.
+//! Every stored file is an app's screenshot. [`delete_orphaned_screenshots`] deletes files that no
+//! app references.
 
 use std::time::Duration;
 
@@ -112,8 +114,8 @@ async fn free_slug(ctx: &mut QueryCtx, app_name: &str) -> Result<String> {
     }
 }
 
-/// Returns the name in lower case, with one dash for each sequence of characters other than a–z and 0–9. If nothing
-/// else is left, returns "app".
+/// Returns the name in lower case, with one dash for each sequence of characters other than a–z and
+/// 0–9. If nothing else is left, returns "app".
 fn slug_of(app_name: &str, length: usize) -> String {
     let lower = app_name.to_lowercase();
     let words = lower

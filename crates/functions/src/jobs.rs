@@ -1,4 +1,5 @@
-//! Web build jobs: the factory server reports the progress of each job, and reads jobs back after a restart.
+//! Web build jobs: the factory server reports the progress of each job, and reads jobs back after a
+//! restart.
 
 use std::time::Duration;
 
@@ -122,8 +123,8 @@ const STEP_SIZE: usize = 200;
 
 /// Marks jobs as failed that are a day old and still 'queued' or 'processing'.
 ///
-/// It checks each job once, when the job is a day old, in the order of creation. This needs no index that upserts would
-/// have to maintain.
+/// It checks each job once, when the job is a day old, in the order of creation. This needs no
+/// index that upserts would have to maintain.
 pub async fn expire_stale(ctx: &mut MutationCtx, (): ()) -> Result<()> {
     const TASK: &str = "jobs:expireStale";
     let position = walks::position(ctx, TASK).await?;

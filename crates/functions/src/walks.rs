@@ -1,9 +1,11 @@
-//! The progress of tasks that process a table in steps, from the oldest document to the newest, each document once.
+//! The progress of tasks that process a table in steps, from the oldest document to the newest,
+//! each document once.
 
 use clonk_schema::Walk;
 use lentil::{Document, MutationCtx, QueryCtx, Result};
 
-/// Returns the `_creationTime` of the last document that the task has processed, or 0 before the first.
+/// Returns the `_creationTime` of the last document that the task has processed, or 0 before the
+/// first.
 pub(crate) async fn position(ctx: &mut QueryCtx, task: &str) -> Result<f64> {
     let walk = ctx.db.query(Walk::BY_NAME.eq(task)).unique().await?;
     match walk {

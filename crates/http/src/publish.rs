@@ -32,7 +32,8 @@ pub(crate) async fn post_publish(ctx: &ActionCtx, request: Request) -> Result<Re
     ))
 }
 
-/// Reads the app from the query string, without its screenshot. The error is a message for the client.
+/// Reads the app from the query string, without its screenshot. The error is a message for the
+/// client.
 fn read_app(request: &Request) -> Result<Create, String> {
     const NAMES: [&str; 6] = [
         "appName",

@@ -9,7 +9,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A back-off that begins with a pause of `first` and never exceeds `max`.
+    /// Returns a back-off that begins with a pause of `first` and never exceeds `max`.
     pub const fn new(first: Duration, max: Duration) -> Backoff {
         Backoff { next: first, max }
     }

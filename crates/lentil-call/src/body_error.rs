@@ -33,7 +33,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// Returns the code of the error that `?` makes of this one.
+    /// Returns the code of the [`Error`](crate::Error) into which `?` turns this one.
     pub fn code(&self) -> Code {
         match self {
             BodyError::TooLarge { .. } | BodyError::OverBudget(_) => Code::PayloadTooLarge,

@@ -43,7 +43,8 @@ pub enum Code {
     /// The table or the index does not exist, or the range does not fit the index.
     InvalidQuery,
     /// Two documents would be equal in all fields of a unique index. The mutation, or the nested
-    /// one, wrote nothing. The error's cause is the [`UniqueViolation`](lentil_store::UniqueViolation) that names them.
+    /// one, wrote nothing. The error's cause is the
+    /// [`UniqueViolation`](lentil_store::UniqueViolation) that names them.
     UniqueIndexViolation,
     /// `unique()` found more than one document.
     NotUnique,
@@ -65,7 +66,8 @@ pub enum Code {
     Uncaught,
     /// The server is overloaded; a later attempt can succeed: 503.
     Overloaded,
-    /// The server is stopping, or lost a write that the call read; another attempt can succeed: 503.
+    /// The server is stopping, or lost a write that the call read; another attempt can succeed:
+    /// 503.
     Unavailable,
     /// The server itself failed.
     Internal,

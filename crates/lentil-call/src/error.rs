@@ -109,8 +109,8 @@ impl Error {
         Error::caused_by(Code::UniqueIndexViolation, source.to_string(), source)
     }
 
-    /// Returns the error of a function whose nested call was dropped before it finished. The nested call
-    /// had the function's transaction.
+    /// Returns the error of a function whose nested call was dropped before it finished. The nested
+    /// call had the function's transaction.
     pub fn abandoned() -> Error {
         let message = "a nested call was dropped before it finished, or ran beside another one; \
                        await each nested call before the next. Nothing was written";

@@ -13,12 +13,13 @@ const MAX_LOGGED_BYTES: usize = 32 << 10;
 impl CallSource {
     /// Logs the failure of a call, in one line.
     ///
-    /// The receiver of a request calls this once, when everything that the request caused has ended. So an error that
-    /// passes through several functions is logged once, and an error that a function handles is not logged.
+    /// The receiver of a request calls this once, when everything that the request caused has
+    /// ended. So an error that passes through several functions is logged once, and an error that a
+    /// function handles is not logged.
     ///
-    /// A call that was rejected for its name or its arguments is not a failure of the application. It is logged at the
-    /// level `info`, or `debug` if there are many. The line does not contain the rejected value, because the log must not
-    /// contain arguments.
+    /// A call that was rejected for its name or its arguments is not a failure of the application.
+    /// It is logged at the level `info`, or `debug` if there are many. The line does not contain
+    /// the rejected value, because the log must not contain arguments.
     pub fn log_failure(&self, function: &str, error: &Error) {
         let request_id = &self.request_id;
         let code = error.code().as_str();

@@ -124,7 +124,7 @@ impl Identity {
         matches!(self, Identity::Admin { .. })
     }
 
-    /// Returns its name in Convex's log.
+    /// Returns the name of this kind of caller in Convex's log.
     pub fn name(&self) -> &'static str {
         match self {
             Identity::Anonymous => "unknown",

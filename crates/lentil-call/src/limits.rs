@@ -23,8 +23,8 @@ pub struct Limits {
     pub bytes_read: usize,
     /// Index ranges that one query or mutation may read.
     pub ranges_read: usize,
-    /// Index entries that one query or mutation may count. Counting reads no documents, so the limit
-    /// is higher than that of documents. Convex has no such limit.
+    /// Index entries that one query or mutation may count. Counting reads no documents, so the
+    /// limit is higher than that of documents. Convex has no such limit.
     pub entries_counted: usize,
     /// Documents that one mutation may write.
     pub documents_written: usize,

@@ -157,7 +157,8 @@ impl Log {
     }
 }
 
-/// Displays a text with escaped control characters, so that a client cannot forge a line of the log.
+/// Displays a text with escaped control characters, so that a client cannot forge a line of the
+/// log.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl Display for OneLine<'_> {

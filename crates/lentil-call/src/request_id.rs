@@ -4,7 +4,8 @@ use std::sync::Arc;
 /// The longest request id that a client may choose.
 const MAX_CLIENT_ID_BYTES: usize = 64;
 
-/// The id of one request. It is the same in the response, in the log, in the trace and in `npx convex logs`.
+/// The id of one request. It is the same in the response, in the log, in the trace and in
+/// `npx convex logs`.
 ///
 /// The client chooses it, or it is 16 hexadecimal digits. All calls that a request causes share it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -23,7 +24,8 @@ impl RequestId {
         RequestId(Repr::Made(random))
     }
 
-    /// Returns the id that a client chose; `None` unless it is 1 to 64 ASCII letters, digits, `-` or `_`.
+    /// Returns the id that a client chose; `None` unless it is 1 to 64 ASCII letters, digits, `-`
+    /// or `_`.
     ///
     /// Other characters could forge a line of the log, and a longer text could fill it.
     pub fn given(text: &str) -> Option<RequestId> {

@@ -8,8 +8,9 @@ use crate::transaction::Transaction;
 
 /// The cell in which a context keeps its transaction.
 ///
-/// `ctx.db`, `ctx.db.system`, `ctx.storage` and `ctx.scheduler` share it. Each takes the transaction out while it uses
-/// it. A nested call takes it out too, so that its caller cannot use the transaction meanwhile.
+/// `ctx.db`, `ctx.db.system`, `ctx.storage` and `ctx.scheduler` share it. Each takes the
+/// transaction out while it uses it. A nested call takes it out too, so that its caller cannot use
+/// the transaction meanwhile.
 #[derive(Clone)]
 pub struct TransactionCell(Arc<Mutex<Option<Box<Transaction>>>>);
 

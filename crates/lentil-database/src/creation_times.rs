@@ -2,8 +2,9 @@ use parking_lot::Mutex;
 
 /// The source of `_creationTime`s.
 ///
-/// Each is the time of the clock, but greater than the one before: across transactions and restarts, and when the clock
-/// goes back. So documents in the order of their creation times are in the order of their creation.
+/// Each is the time of the clock, but greater than the one before: across transactions and
+/// restarts, and when the clock goes back. So documents in the order of their creation times are in
+/// the order of their creation.
 pub struct CreationTimes(Mutex<f64>);
 
 impl CreationTimes {

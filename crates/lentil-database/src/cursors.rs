@@ -5,14 +5,15 @@ use lentil_values::{Interval, Object, Value, successor};
 
 use crate::scan::Scan;
 
-/// The most bytes of a cursor, and so of a journal. Clients send both back, and live queries hold them.
+/// The most bytes of a cursor, and so of a journal. Clients send both back, and live queries hold
+/// them.
 ///
-/// A cursor contains the key of a document of at most 1 MiB. Escaping may double the key, and hexadecimal digits double
-/// it again.
+/// A cursor contains the key of a document of at most 1 MiB. Escaping may double the key, and
+/// hexadecimal digits double it again.
 pub const MAX_CURSOR_BYTES: usize = (4 << 20) + (16 << 10);
 
-/// Writes and reads the cursors of one query. A cursor is the query's fingerprint, then the key of the last row, or `-`
-/// for the end.
+/// Writes and reads the cursors of one query. A cursor is the query's fingerprint, then the key of
+/// the last row, or `-` for the end.
 pub(crate) struct Cursors {
     fingerprint: String,
     order: Order,
@@ -112,9 +113,11 @@ impl Cursors {
     }
 }
 
-/// Returns sixteen hexadecimal digits that distinguish queries: FNV-1a over table, index, interval and direction.
+/// Returns sixteen hexadecimal digits that distinguish queries: FNV-1a over table, index, interval
+/// and direction.
 ///
-/// `index` distinguishes an index from an earlier one of the same name over other fields, whose keys differ in meaning.
+/// `index` distinguishes an index from an earlier one of the same name over other fields, whose
+/// keys differ in meaning.
 fn fingerprint(range: &RangeSpec, index: IndexRef, order: Order) -> String {
     let interval = range.interval();
     let end = interval.end.as_deref();

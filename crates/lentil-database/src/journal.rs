@@ -1,4 +1,5 @@
-/// The end of the page that a query read, so that a later execution of the query reads the same page.
+/// The end of the page that a query read, so that a later execution of the query reads the same
+/// page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
     /// The end that the execution before has found, if there was one.

@@ -1,8 +1,9 @@
 //! `ctx.db`: reads, and in a mutation writes, within one transaction.
 //!
-//! A [`Transaction`] reads through a snapshot or a transaction of the store, buffers writes, records what a query read,
-//! and counts what a call uses against its limits. It takes what it needs from a [`DatabaseEnv`]; it knows no runtime
-//! and no function. Contexts share one transaction through a [`TransactionCell`].
+//! A [`Transaction`] reads through a snapshot or a transaction of the store, buffers writes,
+//! records what a query read, and counts what a call uses against its limits. It takes what it
+//! needs from a [`DatabaseEnv`]; it knows no runtime and no function. Contexts share one
+//! transaction through a [`TransactionCell`].
 
 mod cell;
 mod creation_times;

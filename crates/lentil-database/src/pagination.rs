@@ -1,24 +1,25 @@
 //! Pages that a client requests one after another, and that stay stable while the table changes.
 //!
-//! A page is the rows between two cursors. A cursor is a position in the index, with a fingerprint of its query. The
-//! first execution of a page chooses its end. A later execution, as of a live query, finds this end in its *journal*. So
-//! the page grows or shrinks, and its neighbors do not move:
+//! A page is the rows between two cursors. A cursor is a position in the index, with a fingerprint
+//! of its query. The first execution of a page chooses its end. A later execution, as of a live
+//! query, finds this end in its *journal*. So the page grows or shrinks, and its neighbors do not
+//! move:
 //!
 //! ```text
 //! rows   a b c | d e f | g        page 1 ends at cursor c, page 2 starts there
 //!        a b b' c | d e f | g     b' inserted: page 1 grows, page 2 does not change
 //! ```
 //!
-//! A filter drops rows of a page. The first execution reads until enough rows have passed it, and the page ends at the
-//! last of them. Rows that were fetched behind it do not count as read:
+//! A filter drops rows of a page. The first execution reads until enough rows have passed it, and
+//! the page ends at the last of them. Rows that were fetched behind it do not count as read:
 //!
 //! ```text
 //! rows   1 3 5 7 9 11 12 14 | 15 16 …      two even rows: the page ends at 14, and has read no row after it
 //! ```
 //!
-//! A page ends early with `SplitRequired` before it reads more than its function may, or takes more than half of its time.
-//! If its end was given, it keeps that end, contains the rows that it has read, and names a row at which the client splits
-//! it in two.
+//! A page ends early with `SplitRequired` before it reads more than its function may, or takes more
+//! than half of its time. If its end was given, it keeps that end, contains the rows that it has
+//! read, and names a row at which the client splits it in two.
 
 use lentil_values::{
     DecodeError, FieldName, FieldValidator, Nullable, Object, Validator, Value, ValueType, v,
@@ -29,7 +30,8 @@ use lentil_values::{
 pub struct PaginationOptions {
     /// The number of documents that the page should have; ignored if `end_cursor` is given.
     pub num_items: f64,
-    /// The start of the page: `None` for the first page, then the `continue_cursor` of the page before.
+    /// The start of the page: `None` for the first page, then the `continue_cursor` of the page
+    /// before.
     pub cursor: Option<String>,
     /// The end of the page, if it has been read before.
     pub end_cursor: Option<String>,
@@ -93,7 +95,7 @@ impl<D> PaginationResult<D> {
     }
 }
 
-/// Whether a page is too large.
+/// The reason why a client should split a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageStatus {
     /// It is near a limit.

@@ -14,8 +14,9 @@ use crate::transaction::Transaction;
 
 /// A query that is described and not executed yet.
 ///
-/// `order` and `filter` refine it; `first`, `unique`, `take`, `collect`, `count`, `paginate` and `pages` execute it.
-/// Documents are in the order of the index, then of `_creationTime`, then of `_id`.
+/// `order` and `filter` refine it; `first`, `unique`, `take`, `collect`, `count`, `paginate` and
+/// `pages` execute it. Documents are in the order of the index, then of `_creationTime`, then of
+/// `_id`.
 ///
 /// ```
 /// # extern crate lentil_schema as lentil;
@@ -80,7 +81,8 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     /// Keeps only the documents for which `keep` returns `true`.
     ///
-    /// The others are read too, and count against the limits. Prefer an index range where one can express the condition.
+    /// The others are read too, and count against the limits. Prefer an index range where one can
+    /// express the condition.
     pub fn filter(mut self, keep: impl Fn(&D) -> bool + Send + Sync + 'f) -> Self {
         self.filters.push(Box::new(keep));
         self
@@ -89,7 +91,8 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// Returns the first document, or `None`.
     ///
     /// # Errors
-    /// When the table or index is not declared, or a read limit is exceeded. This holds for the methods below, too.
+    /// When the table or index is not declared, or a read limit is exceeded. This holds for the
+    /// methods below, too.
     pub async fn first(self) -> Result<Option<D>> {
         let mut found = self.read("first", 1).await?;
         Ok(found.pop())
@@ -130,8 +133,9 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     /// Returns the number of documents in the range.
     ///
-    /// Without a filter it counts index entries and reads no document. It is then fast, and has a limit of its own
-    /// ([`lentil_call::Limits::entries_counted`]). With a filter it reads the documents.
+    /// Without a filter it counts index entries and reads no document. It is then fast, and has a
+    /// limit of its own ([`lentil_call::Limits::entries_counted`]). With a filter it reads the
+    /// documents.
     ///
     /// # Errors
     /// As [`Query::first`].
@@ -154,12 +158,14 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
     /// Reads one page, in the form that `usePaginatedQuery` takes. A function may paginate once.
     ///
     /// The page ends when `num_items` documents have passed the filters. It ends early with
-    /// [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired) before it exceeds the read limits or takes more
-    /// than half of the function's time. One eighth of the remaining read limits is left for the rest of the function.
+    /// [`PageStatus::SplitRequired`](crate::PageStatus::SplitRequired) before it exceeds the read
+    /// limits or takes more than half of the function's time. One eighth of the remaining read
+    /// limits is left for the rest of the function.
     ///
     /// # Errors
-    /// [`Code::InvalidCursor`] when the cursor belongs to another query. [`Code::InvalidQuery`] when `num_items` is not a
-    /// whole number from 1 to 32,000, or when the function has paginated before.
+    /// [`Code::InvalidCursor`] when the cursor belongs to another query. [`Code::InvalidQuery`]
+    /// when `num_items` is not a whole number from 1 to 32,000, or when the function has paginated
+    /// before.
     pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<D>> {
         let name = self.name("paginate");
         let Query {
@@ -178,7 +184,8 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
         page.await.map_err(|error| error.in_context(name))
     }
 
-    /// Returns the documents in pages of `size`. They do not borrow `ctx.db`, so that a mutation can write between them:
+    /// Returns the documents in pages of `size`. They do not borrow `ctx.db`, so that a mutation
+    /// can write between them:
     ///
     /// ```text
     /// let mut pages = ctx.db.query(Job::BY_CREATION_TIME.all()).pages(100)?;

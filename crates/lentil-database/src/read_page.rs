@@ -51,7 +51,8 @@ pub(crate) async fn read_page<D: Decode>(
     }
     let read = PageRows::collect(transaction, &mut scan, &limits, filters).await?;
     let is_cut = read.end == PageEnd::Cut;
-    // A client splits a page with a given end before it shows it, so such a page always needs a position to split at.
+    // A client splits a page with a given end before it shows it, so such a page always needs a
+    // position to split at.
     let split = (read.keys.len() > 2 || is_cut && given_end.is_some())
         .then(|| cursors.after(read.keys[read.keys.len() / 2].as_bytes()));
     let end = match (given_end, read.end) {
@@ -208,7 +209,8 @@ impl<D: Decode> PageRows<D> {
     }
 }
 
-/// Returns the part of the remaining read budget that a page may take; the rest is for the rest of the function.
+/// Returns the part of the remaining read budget that a page may take; the rest is for the rest of
+/// the function.
 fn share(left: usize) -> usize {
     (left - left / 8).max(1)
 }

@@ -24,8 +24,8 @@ impl DatabaseReader {
     /// Returns the document with this id, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Code::InvalidId`] when the id belongs to another table. Also when a read limit is exceeded, or the stored document
-    /// does not decode as `T`.
+    /// [`Code::InvalidId`] when the id belongs to another table. Also when a read limit is
+    /// exceeded, or the stored document does not decode as `T`.
     pub async fn get<T: Document>(&mut self, id: impl Into<Id<T>>) -> Result<Option<Doc<T>>> {
         let id = id.into();
         self.check_id("db.get", id)?;
@@ -51,7 +51,8 @@ impl DatabaseReader {
         Query::new(&mut self.cell, Scope::Application, range.into_range())
     }
 
-    /// As [`DatabaseReader::query`], with documents as objects, for tools that do not know the type of the table.
+    /// As [`DatabaseReader::query`], with documents as objects, for tools that do not know the type
+    /// of the table.
     pub fn query_objects<'f>(&mut self, range: RangeSpec) -> Query<'_, 'f, Object> {
         Query::new(&mut self.cell, Scope::Application, range)
     }
@@ -113,8 +114,8 @@ impl DatabaseReader {
 }
 
 impl<D: Decode> Pages<'_, D> {
-    /// Returns the next page, or `None` after the last. The page size limits the documents that are read; the filters
-    /// then drop some of them.
+    /// Returns the next page, or `None` after the last. The page size limits the documents that are
+    /// read; the filters then drop some of them.
     ///
     /// # Errors
     /// When a read limit is exceeded.

@@ -42,7 +42,7 @@ impl SystemReader {
             .transpose()
     }
 
-    /// A query over a range of an index, e.g. `ctx.db.system.query(StoredFile::all())`.
+    /// Returns a query over a range of an index, e.g. `ctx.db.system.query(StoredFile::all())`.
     pub fn query<'f, T: SystemDocument>(
         &mut self,
         range: impl IntoRange<T>,

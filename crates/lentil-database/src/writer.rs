@@ -15,7 +15,8 @@ use crate::transaction::size_of;
 
 /// The database of a mutation, `ctx.db`: a [`DatabaseReader`] that also writes.
 ///
-/// The mutation's own reads see its writes at once. All others see them together, when the mutation is committed.
+/// The mutation's own reads see its writes at once. All others see them together, when the mutation
+/// is committed.
 pub struct DatabaseWriter {
     reader: DatabaseReader,
 }
@@ -24,8 +25,8 @@ impl DatabaseWriter {
     /// Stores a new document and returns its id.
     ///
     /// # Errors
-    /// When the document does not match the schema or exceeds a limit, or when the mutation writes too much. This holds
-    /// for the methods below, too.
+    /// When the document does not match the schema or exceeds a limit, or when the mutation writes
+    /// too much. This holds for the methods below, too.
     pub async fn insert<T: Document>(&mut self, document: T) -> Result<Id<T>> {
         self.insert_object(T::TABLE, document.into_fields())
             .await
@@ -34,8 +35,8 @@ impl DatabaseWriter {
 
     /// Reads a document, as [`DatabaseReader::get`] does.
     ///
-    /// The methods of the reader that take arguments are repeated here, because an argument may read
-    /// the context (`ctx.db.query(Job::BY_TIME.lt(ctx.now()?))`). The compiler allows that for
+    /// The methods of the reader that take arguments are repeated here, because an argument may
+    /// read the context (`ctx.db.query(Job::BY_TIME.lt(ctx.now()?))`). The compiler allows that for
     /// a method of `ctx.db` itself, and not for one behind a dereference.
     ///
     /// # Errors
@@ -54,7 +55,8 @@ impl DatabaseWriter {
     /// A patch that does not change the document writes nothing.
     ///
     /// # Errors
-    /// [`Code::NonexistentDocument`] when it does not exist; [`Code::InvalidId`] when the id belongs to another table.
+    /// [`Code::NonexistentDocument`] when it does not exist; [`Code::InvalidId`] when the id
+    /// belongs to another table.
     pub async fn patch<T: Document>(
         &mut self,
         id: impl Into<Id<T>>,
@@ -123,8 +125,8 @@ impl DatabaseWriter {
     /// The changes may contain `_id` and `_creationTime` with their present values.
     ///
     /// # Errors
-    /// As [`DatabaseWriter::patch`]; [`Code::InvalidId`] or [`Code::InvalidCreationTime`] when a system field would
-    /// change.
+    /// As [`DatabaseWriter::patch`]; [`Code::InvalidId`] or [`Code::InvalidCreationTime`] when a
+    /// system field would change.
     pub async fn patch_object(
         &mut self,
         id: DocumentId,

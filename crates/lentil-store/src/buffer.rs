@@ -1,8 +1,8 @@
 //! The uncommitted writes of a transaction.
 //!
-//! Reads of the transaction merge the buffer with the store. For each written document the buffer knows the state in
-//! the store and the current state. From both follows the *overlay* of each index: the entries that the buffer adds
-//! to the index or hides in it.
+//! Reads of the transaction merge the buffer with the store. For each written document the buffer
+//! knows the state in the store and the current state. From both follows the *overlay* of each
+//! index: the entries that the buffer adds to the index or hides in it.
 //!
 //! ```text
 //! store          by_status:  (done, a)  (queued, b)  (queued, c)
@@ -11,8 +11,9 @@
 //! a scan returns by_status:  (done, a)  (done, b)  (queued, c)  (queued, d)
 //! ```
 //!
-//! A nested mutation is a savepoint: a position in the undo log, which keeps the state that each write replaced.
-//! Rolling back restores these states, the latest first; releasing the savepoint only forgets the position.
+//! A nested mutation is a savepoint: a position in the undo log, which keeps the state that each
+//! write replaced. Rolling back restores these states, the latest first; releasing the savepoint
+//! only forgets the position.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -60,7 +61,7 @@ struct OverlayEntry {
 }
 
 impl WriteBuffer {
-    /// An empty buffer over a store with this catalog.
+    /// Returns an empty buffer over a store with this catalog.
     pub fn new(catalog: Arc<Catalog>) -> WriteBuffer {
         WriteBuffer {
             catalog,
@@ -101,14 +102,16 @@ impl WriteBuffer {
         }
     }
 
-    /// Returns the buffered state of a document: `None` if it was not written, `Some(None)` if it was deleted.
+    /// Returns the buffered state of a document: `None` if it was not written, `Some(None)` if it
+    /// was deleted.
     pub fn get(&self, id: DocumentId) -> Option<Option<&Arc<StoredDocument>>> {
         self.documents.get(&id).map(|written| written.new.as_ref())
     }
 
     /// Writes a document.
     ///
-    /// `old` is the document as the transaction sees it now, `None` if there is none. `new` is `None` to delete it.
+    /// `old` is the document as the transaction sees it now, `None` if there is none. `new` is
+    /// `None` to delete it.
     pub fn put(&mut self, old: Option<Arc<StoredDocument>>, new: Option<Arc<StoredDocument>>) {
         let Some(id) = old.as_ref().or(new.as_ref()).map(|document| document.id) else {
             return;
@@ -153,7 +156,8 @@ impl WriteBuffer {
         debug_assert!(replaced.is_none());
     }
 
-    /// Returns the first `limit` entries of an index as the transaction sees it: the store's merged with the buffer's.
+    /// Returns the first `limit` entries of an index as the transaction sees it: the store's merged
+    /// with the buffer's.
     ///
     /// # Errors
     /// The store's.
@@ -237,8 +241,8 @@ impl WriteBuffer {
         entries.into_iter().flatten()
     }
 
-    /// Returns an index's overlay. It is built when it is first needed, because most mutations read no index that
-    /// they have written to.
+    /// Returns an index's overlay. It is built when it is first needed, because most mutations read
+    /// no index that they have written to.
     fn overlay(&mut self, index: IndexRef) -> &Overlay {
         let documents = &self.documents;
         self.overlays.entry(index).or_insert_with(|| {
@@ -256,8 +260,9 @@ impl WriteBuffer {
         &self.catalog
     }
 
-    /// Returns the documents of a table that were written since the latest savepoint, or since the beginning if none is
-    /// open: the state before, if there was one, and the current state. Deleted documents are left out.
+    /// Returns the documents of a table that were written since the latest savepoint, or since the
+    /// beginning if none is open: the state before, if there was one, and the current state.
+    /// Deleted documents are left out.
     pub(crate) fn written_since_savepoint(
         &self,
         table: TableNumber,
@@ -298,7 +303,8 @@ impl WriteBuffer {
             .collect()
     }
 
-    /// Returns all writes, each document once. Documents that are as they were in the store are left out.
+    /// Returns all writes, each document once. Documents that are as they were in the store are
+    /// left out.
     pub fn into_write_set(self) -> WriteSet {
         let changed = self
             .documents
@@ -312,8 +318,8 @@ impl WriteBuffer {
     }
 }
 
-/// Adds a document's entries to an overlay: its entry in the store as hidden, then its current one, which may have
-/// the same key.
+/// Adds a document's entries to an overlay: its entry in the store as hidden, then its current one,
+/// which may have the same key.
 fn add_entries(overlay: &mut Overlay, change: &KeyChange, document: Option<&Arc<StoredDocument>>) {
     if let Some(key) = &change.old {
         // Must come first: if the key did not change, the current entry replaces this one.

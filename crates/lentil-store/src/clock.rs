@@ -4,7 +4,8 @@ use crate::timestamp::Timestamp;
 
 /// The source of time for stores and functions. Tests use one that they move by hand.
 pub trait Clock: Send + Sync + 'static {
-    /// Returns the current time. It may go back; a caller that needs increasing times must ensure that itself.
+    /// Returns the current time. It may go back; a caller that needs increasing times must ensure
+    /// that itself.
     fn now(&self) -> Timestamp;
 }
 

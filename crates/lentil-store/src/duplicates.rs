@@ -15,11 +15,11 @@ use crate::unique::key_prefix;
 /// The number of documents that are read at once.
 const BATCH_SIZE: usize = 1_000;
 
-/// Finds up to `limit` documents of a table that duplicate an older one in all these fields, each with the oldest such
-/// document. The index over the fields need not exist yet.
+/// Finds up to `limit` documents of a table that duplicate an older one in all these fields, each
+/// with the oldest such document. The index over the fields need not exist yet.
 ///
-/// Calls `progress` with the number of documents that were read. The search keeps eight bytes for each document, a
-/// hash of its fields. If it finds duplicates, it reads the table a second time.
+/// Calls `progress` with the number of documents that were read. The search keeps eight bytes for
+/// each document, a hash of its fields. If it finds duplicates, it reads the table a second time.
 ///
 /// # Errors
 /// The store's.

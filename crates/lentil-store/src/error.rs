@@ -7,7 +7,8 @@ use lentil_values::{DocumentId, Interval};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another transaction or program held the write lock during the whole wait. The client should try again later.
+    /// Another transaction or program held the write lock during the whole wait. The client should
+    /// try again later.
     #[error("waited {} ms for the write lock", waited.as_millis())]
     Busy {
         /// The time that this transaction waited.
@@ -16,11 +17,12 @@ pub enum StoreError {
     /// The store has ended the snapshot because of its age. Begin again on a new one.
     #[error("the snapshot is too old to be read")]
     SnapshotExpired,
-    /// A document or interval that this transaction read has changed. Every later call of the transaction fails too.
-    /// Execute the function again.
+    /// A document or interval that this transaction read has changed. Every later call of the
+    /// transaction fails too. Execute the function again.
     #[error("another commit has changed a document that was read")]
     Conflict,
-    /// Commits that this transaction had read never became durable. Discard its result and execute the function again.
+    /// Commits that this transaction had read never became durable. Discard its result and execute
+    /// the function again.
     #[error("commits before this one were lost: {reason}")]
     Lost {
         /// The cause.
@@ -32,7 +34,8 @@ pub enum StoreError {
     /// The store holds data that it cannot have written. An operator has to look at it.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
-    /// One document is damaged; the others can be read. Log it and fail the call with an internal error.
+    /// One document is damaged; the others can be read. Log it and fail the call with an internal
+    /// error.
     #[error(transparent)]
     DamagedDocument(Box<DamagedDocument>),
     /// The disk or the connection under the store failed. The operator has to act.
@@ -70,15 +73,15 @@ pub enum CommitError {
     /// A document or interval that the transaction read has changed. Execute the function again.
     #[error("another commit has changed a document that was read")]
     Conflict,
-    /// The commit, or one that it depends on, could not be made durable, such as on a full disk. The client should try
-    /// again later.
+    /// The commit, or one that it depends on, could not be made durable, such as on a full disk.
+    /// The client should try again later.
     #[error("the commit was lost: {reason}")]
     Lost {
         /// The cause.
         reason: String,
     },
-    /// The connection broke during the commit, and its outcome could not be found out. Report this to the client, and
-    /// never execute the function again.
+    /// The connection broke during the commit, and its outcome could not be found out. Report this
+    /// to the client, and never execute the function again.
     #[error("the commit may or may not have happened: {reason}")]
     Unknown {
         /// The cause.

@@ -6,21 +6,24 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-/// A store of blobs, the contents of files. A blob is stored once under the hash of its bytes, however many documents
-/// refer to it.
+/// A store of blobs, the contents of files. A blob is stored once under the hash of its bytes,
+/// however many documents refer to it.
 ///
-/// The store knows nothing of documents. The caller must remove a blob only when no document refers to it, and must not
-/// call [`FileWriter::finish`] and [`FileStore::remove`] for one hash at the same time.
+/// The store knows nothing of documents. The caller must remove a blob only when no document refers
+/// to it, and must not call [`FileWriter::finish`] and [`FileStore::remove`] for one hash at the
+/// same time.
 #[async_trait]
 pub trait FileStore: Send + Sync + 'static {
-    /// Begins a new blob. It is invisible until it is finished. The store removes unfinished blobs by itself, also
-    /// those that a crash has left.
+    /// Begins a new blob. It is invisible until it is finished. The store removes unfinished blobs
+    /// by itself, also those that a crash has left.
     async fn create(&self) -> Result<Box<dyn FileWriter>, FileError>;
 
-    /// Reads the bytes of this range in chunks of moderate size; `None` if there is no such blob. A range that extends
-    /// past the end is an error, here or in a chunk, because a truncated blob must not look complete.
+    /// Reads the bytes of this range in chunks of moderate size; `None` if there is no such blob. A
+    /// range that extends past the end is an error, here or in a chunk, because a truncated blob
+    /// must not look complete.
     ///
-    /// A read that has begun continues to the end if the blob is removed meanwhile, unless the storage prevents it.
+    /// A read that has begun continues to the end if the blob is removed meanwhile, unless the
+    /// storage prevents it.
     async fn read(
         &self,
         hash: &ContentHash,
@@ -43,7 +46,8 @@ pub trait FileWriter: Send {
     /// Appends bytes.
     async fn write(&mut self, chunk: Bytes) -> Result<(), FileError>;
 
-    /// Makes the blob visible under the hash of its bytes. It is durable once this returns. It replaces an equal blob.
+    /// Makes the blob visible under the hash of its bytes. It is durable once this returns. It
+    /// replaces an equal blob.
     async fn finish(self: Box<Self>, hash: &ContentHash) -> Result<(), FileError>;
 }
 

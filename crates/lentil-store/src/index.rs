@@ -10,8 +10,9 @@ pub struct IndexId(pub u32);
 
 /// An index that can be scanned: each table's two system indexes, and the declared ones.
 ///
-/// A key of `ById` is the 16 bytes of the internal id. A key of the others is the encoded field values, then the encoded
-/// `_creationTime`, then the 16 bytes of the internal id. `ByCreationTime` has no field values.
+/// A key of `ById` is the 16 bytes of the internal id. A key of the others is the encoded field
+/// values, then the encoded `_creationTime`, then the 16 bytes of the internal id. `ByCreationTime`
+/// has no field values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IndexRef {
     /// `by_id` of a table.
@@ -33,7 +34,8 @@ impl IndexRef {
     }
 }
 
-/// The direction of a scan. Descending order reverses the whole key, including `_creationTime` and `_id`.
+/// The direction of a scan. Descending order reverses the whole key, including `_creationTime` and
+/// `_id`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
     /// From the least key up.

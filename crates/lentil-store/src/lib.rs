@@ -1,12 +1,13 @@
 //! The transactional document store that Lentil's functions run on.
 //!
-//! [`Store`] is the contract: snapshots, serializable transactions, and an observer that is notified of the commits in
-//! order. [`WriteBuffer`] holds the uncommitted writes of a mutation above every store. [`conflict`] finds out which
-//! reads a commit invalidates. [`MemoryStore`] is the model with which tests compare the other stores.
-//! A store knows tables and indexes as names, numbers and field paths. It knows nothing of functions, validators or
-//! clients.
+//! [`Store`] is the contract: snapshots, serializable transactions, and an observer that is
+//! notified of the commits in order. [`WriteBuffer`] holds the uncommitted writes of a mutation
+//! above every store. [`conflict`] finds out which reads a commit invalidates. [`MemoryStore`] is
+//! the model with which tests compare the other stores. A store knows tables and indexes as names,
+//! numbers and field paths. It knows nothing of functions, validators or clients.
 //!
-//! [`FileStore`] is the contract of a store of files' contents. [`MemoryFiles`] implements it in memory.
+//! [`FileStore`] is the contract of a store of files' contents. [`MemoryFiles`] implements it in
+//! memory.
 
 mod batches;
 mod buffer;

@@ -21,7 +21,8 @@ use crate::write_set::WriteSet;
 /// The time that a transaction waits for the write lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A store in memory: the model with which the other stores are compared. Tests of functions run on it.
+/// A store in memory: the model with which the other stores are compared. Tests of functions run on
+/// it.
 ///
 /// Snapshots share the data. A commit copies it if a snapshot still reads it.
 pub struct MemoryStore(Arc<Shared>);
@@ -262,7 +263,8 @@ impl Shared {
         }
     }
 
-    /// Applies the writes, notifies the observer, and publishes. It does not await, so no dropped future interrupts it.
+    /// Applies the writes, notifies the observer, and publishes. It does not await, so no dropped
+    /// future interrupts it.
     fn commit(&self, writes: WriteSet) -> Timestamp {
         // Held until the end, so that the observer is notified of commits in their order.
         let mut state = self.state.lock();

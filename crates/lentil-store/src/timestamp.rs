@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// A position in the order of all commits: nanoseconds since the Unix epoch, greater than every earlier commit's.
+/// A position in the order of all commits: nanoseconds since the Unix epoch, greater than every
+/// earlier commit's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -18,13 +19,14 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the milliseconds since the Unix epoch with their fraction, the unit of `_creationTime` and `Date.now()`.
+    /// Returns the milliseconds since the Unix epoch with their fraction, the unit of
+    /// `_creationTime` and `Date.now()`.
     pub fn as_millis(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
-    /// Returns the timestamp for a commit at `now`, after a commit at `self`. It is the clock's time unless the clock
-    /// stood still or went back.
+    /// Returns the timestamp for a commit at `now`, after a commit at `self`. It is the clock's
+    /// time unless the clock stood still or went back.
     #[must_use]
     pub fn next(self, now: Timestamp) -> Timestamp {
         // Two commits never share a timestamp, because readers name their view by it.

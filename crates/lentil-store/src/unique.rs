@@ -1,11 +1,12 @@
 //! Unique indexes: no two documents of a table are equal in all fields of such an index.
 //!
-//! A missing field counts as a value: two documents that lack it are equal in it. Values are equal if their index keys
-//! are; `1.0` and `1n` are not.
+//! A missing field counts as a value: two documents that lack it are equal in it. Values are equal
+//! if their index keys are; `1.0` and `1n` are not.
 //!
-//! The check runs when a mutation or a nested mutation ends, not at each write: two documents may swap their values.
-//! It looks for the key through the transaction that writes it. A store refuses to commit a transaction whose reads
-//! have changed, so the check holds under every interleaving and on every store.
+//! The check runs when a mutation or a nested mutation ends, not at each write: two documents may
+//! swap their values. It looks for the key through the transaction that writes it. A store refuses
+//! to commit a transaction whose reads have changed, so the check holds under every interleaving
+//! and on every store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub struct UniqueViolation {
     pub table: String,
     /// The index's name.
     pub index: String,
-    /// The index's fields and the value that both documents have in them; `None` if the field is missing.
+    /// The index's fields and the value that both documents have in them; `None` if the field is
+    /// missing.
     pub values: Vec<(FieldPath, Option<Value>)>,
     /// The two documents.
     pub documents: [DocumentId; 2],
@@ -56,7 +58,8 @@ impl fmt::Display for UniqueViolation {
 }
 
 impl UniqueViolation {
-    /// Describes two documents that are equal in the fields of this index. `document` is one of them.
+    /// Describes two documents that are equal in the fields of this index. `document` is one of
+    /// them.
     pub fn new(
         table: &str,
         index: &str,
@@ -87,7 +90,8 @@ impl TableEntry {
     }
 }
 
-/// Returns the bytes with which the keys of all documents begin that are equal to this one in these fields.
+/// Returns the bytes with which the keys of all documents begin that are equal to this one in these
+/// fields.
 pub(crate) fn key_prefix(fields: &[FieldPath], document: &StoredDocument) -> Vec<u8> {
     let mut key = KeyWriter::new();
     for field in fields {
@@ -97,8 +101,9 @@ pub(crate) fn key_prefix(fields: &[FieldPath], document: &StoredDocument) -> Vec
 }
 
 impl WriteBuffer {
-    /// Finds two documents that are equal in all fields of a unique index because of the writes since the latest
-    /// savepoint, or since the beginning if none is open. Call it after the last write, before the commit.
+    /// Finds two documents that are equal in all fields of a unique index because of the writes
+    /// since the latest savepoint, or since the beginning if none is open. Call it after the last
+    /// write, before the commit.
     ///
     /// # Errors
     /// The store's.
@@ -119,7 +124,8 @@ impl WriteBuffer {
                     let is_key_unchanged = before
                         .as_ref()
                         .is_some_and(|before| key_prefix(&index.fields, before) == prefix);
-                    // A document that keeps its key did not cause the duplicate; the other document did.
+                    // A document that keeps its key did not cause the duplicate; the other document
+                    // did.
                     if is_key_unchanged {
                         continue;
                     }

@@ -5,7 +5,8 @@ use lentil_values::{DocumentId, IndexKey};
 use crate::document::StoredDocument;
 use crate::index::IndexRef;
 
-/// The writes of one transaction: each document once, with its index entries, in the order of the ids.
+/// The writes of one transaction: each document once, with its index entries, in the order of the
+/// ids.
 #[derive(Clone, Debug, Default)]
 pub struct WriteSet {
     /// The written documents.
@@ -23,7 +24,8 @@ impl WriteSet {
         self.writes.is_empty()
     }
 
-    /// Returns the keys of all written index entries, old and new. A commit invalidates reads by these keys.
+    /// Returns the keys of all written index entries, old and new. A commit invalidates reads by
+    /// these keys.
     pub fn into_keys(self) -> Vec<(IndexRef, IndexKey)> {
         let mut keys =
             Vec::with_capacity(self.writes.iter().map(|write| 2 * write.keys.len()).sum());

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use lentil_values::Value;
 
-/// An answered HTTP request, its body read to the end.
+/// The response to an HTTP request, with its whole body.
 #[derive(Clone, Debug)]
 pub struct TestResponse {
     /// The status.
@@ -14,7 +14,7 @@ pub struct TestResponse {
 }
 
 impl TestResponse {
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     /// When it is not UTF-8.
@@ -22,7 +22,7 @@ impl TestResponse {
         std::str::from_utf8(&self.body).expect("the response's body is text")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
     /// When it is not JSON.

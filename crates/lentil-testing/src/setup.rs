@@ -30,7 +30,8 @@ pub(crate) struct Setup {
 pub(crate) struct Opened {
     pub(crate) runtime: Runtime,
     pub(crate) system: System,
-    /// The folder of a store on disk. It is declared after the runtime, which uses it until its drop.
+    /// The folder of a store on disk. It is declared after the runtime, which uses it until its
+    /// drop.
     _folder: Option<TempDir>,
 }
 

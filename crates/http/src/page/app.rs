@@ -37,7 +37,8 @@ fn moved(path: &str) -> Response {
     }
 }
 
-/// Decodes a path's percent-encoding. Returns the path itself if it is malformed, as the page's script does.
+/// Decodes a path's percent-encoding. Returns the path itself if it is malformed, as the page's
+/// script does.
 fn decoded(path: &str) -> String {
     let mut parts = path.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();

@@ -1,7 +1,8 @@
 use lentil::header::{self, HeaderValue};
 use lentil::{Response, StatusCode};
 
-/// Scripts and styles come from the page's own origin, images from any, and apps in frames from HTTPS origins.
+/// Scripts and styles come from the page's own origin, images from any, and apps in frames from
+/// HTTPS origins.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data: http: https:; frame-src https:; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";

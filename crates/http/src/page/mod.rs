@@ -1,7 +1,8 @@
-//! The web pages: the gallery at `/`, an app at `/app/<slug>`, and the progress of a build at `/build/<jobId>`.
+//! The web pages: the gallery at `/`, an app at `/app/<slug>`, and the progress of a build at
+//! `/build/<jobId>`.
 //!
-//! All are one HTML document, whose script subscribes to public queries and shows what the path selects. The files in
-//! `page/` are compiled into the program.
+//! All are one HTML document, whose script subscribes to public queries and shows what the path
+//! selects. The files in `page/` are compiled into the program.
 
 mod app;
 mod document;

@@ -12,7 +12,8 @@ use crate::index::{IndexId, IndexRef};
 pub struct TableDeclaration {
     /// The table's name.
     pub name: String,
-    /// Text of the layer above, such as the validator's JSON. The store keeps it and does not interpret it.
+    /// Text of the layer above, such as the validator's JSON. The store keeps it and does not
+    /// interpret it.
     pub definition: String,
     /// The indexes, without the two system indexes.
     pub indexes: Vec<IndexDeclaration>,
@@ -64,10 +65,11 @@ impl Catalog {
         })
     }
 
-    /// Returns the catalog after the application has declared these tables. A store saves it in one durable step.
+    /// Returns the catalog after the application has declared these tables. A store saves it in one
+    /// durable step.
     ///
-    /// A table that is declared again keeps its number. An index whose fields have changed is dropped and built again.
-    /// An index that only becomes unique, or stops to be, is kept.
+    /// A table that is declared again keeps its number. An index whose fields have changed is
+    /// dropped and built again. An index that only becomes unique, or stops to be, is kept.
     #[must_use]
     pub fn declare(&self, declared: &[TableDeclaration]) -> Catalog {
         let mut next = self.clone();
@@ -134,8 +136,8 @@ impl Catalog {
         }
     }
 
-    /// Assigns a number that was never used. System tables, whose names begin with `_`, have the low numbers. They are
-    /// never removed.
+    /// Assigns a number that was never used. System tables, whose names begin with `_`, have the
+    /// low numbers. They are never removed.
     fn new_table_number(&mut self, name: &str) -> TableNumber {
         let number = if name.starts_with('_') {
             let system = self

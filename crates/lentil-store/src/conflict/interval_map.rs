@@ -1,9 +1,10 @@
 //! The search for all readers of a key.
 //!
-//! There is one treap for each index and kind of read: a search tree by the interval's start (then its end and the
-//! reader's number), balanced by random priorities. Each node knows the greatest end in its subtree. A search for a key
-//! visits only subtrees in which an interval can start at or before the key and end after it. So the cost of a commit
-//! depends on the intervals that it invalidates, not on the number of all intervals.
+//! There is one treap for each index and kind of read: a search tree by the interval's start (then
+//! its end and the reader's number), balanced by random priorities. Each node knows the greatest
+//! end in its subtree. A search for a key visits only subtrees in which an interval can start at or
+//! before the key and end after it. So the cost of a commit depends on the intervals that it
+//! invalidates, not on the number of all intervals.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -67,7 +68,8 @@ impl IntervalMap {
         }
     }
 
-    /// Calls `found` with every reader that the change of this entry invalidates. It may find a reader more than once.
+    /// Calls `found` with every reader that the change of this entry invalidates. It may find a
+    /// reader more than once.
     pub fn readers_of(&self, entry: ChangedEntry<'_>, found: &mut impl FnMut(u64)) {
         for kind in ReadKind::ALL {
             if kind.is_invalidated_by(entry)
@@ -180,7 +182,8 @@ fn remove(tree: Tree, interval: &Interval, reader: u64) -> Tree {
         Ordering::Greater => &mut root.right,
     };
     *side = remove(side.take(), interval, reader);
-    // An update reads the children, which are likely cache misses. It is needed only if the removed end was the maximum.
+    // An update reads the children, which are likely cache misses. It is needed only if the removed
+    // end was the maximum.
     Some(if root.max_end.as_deref() == interval.end.as_deref() {
         root.updated()
     } else {

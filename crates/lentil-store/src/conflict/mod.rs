@@ -1,8 +1,8 @@
 //! Conflict detection: which reads a commit invalidates.
 //!
-//! A [`ReadSet`] records the index intervals that a transaction or a query has read. A commit invalidates it if it wrote
-//! a key in one of them. [`IntervalMap`] finds the reads that a commit invalidates; [`RecentCommits`] finds the first commit
-//! that invalidates a read.
+//! A [`ReadSet`] records the index intervals that a transaction or a query has read. A commit
+//! invalidates it if it wrote a key in one of them. [`IntervalMap`] finds the reads that a commit
+//! invalidates; [`RecentCommits`] finds the first commit that invalidates a read.
 
 mod interval_map;
 mod read_set;

@@ -2,12 +2,14 @@ use crate::index::IndexRef;
 use crate::store::{ChangedEntry, Commit};
 use lentil_values::Interval;
 
-/// The reads of a query: the index intervals, including empty ones, and whether it read the time and its user.
+/// The reads of a query: the index intervals, including empty ones, and whether it read the time
+/// and its user.
 ///
 /// A commit that writes no key in these intervals cannot have changed the query's result.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadSet {
-    /// Sorted by index and kind. A cached result mostly has one interval, so the vectors begin with room for one.
+    /// Sorted by index and kind. A cached result mostly has one interval, so the vectors begin with
+    /// room for one.
     intervals: Vec<(ReadTarget, Vec<Interval>)>,
     reads_time: bool,
     reads_identity: bool,
@@ -24,7 +26,8 @@ type ReadTarget = (IndexRef, ReadKind);
 pub enum ReadKind {
     /// The entries and their documents.
     Documents,
-    /// Only the entries, to count them. A document that changes without a change of its key does not matter.
+    /// Only the entries, to count them. A document that changes without a change of its key does
+    /// not matter.
     Entries,
 }
 

@@ -66,13 +66,14 @@ impl RecentCommits {
         self.forget();
     }
 
-    /// Returns whether a result with this read set, valid at `timestamp`, is known to be still valid.
+    /// Returns whether a result with this read set, valid at `timestamp`, is known to be still
+    /// valid.
     pub fn leave_valid(&self, reads: &ReadSet, timestamp: Timestamp) -> bool {
         self.first_invalidating(reads, timestamp).is_none()
     }
 
-    /// Returns the timestamp of the first commit after `timestamp` that invalidates the read set. A forgotten commit may
-    /// have done so; then this is the earliest possible timestamp.
+    /// Returns the timestamp of the first commit after `timestamp` that invalidates the read set. A
+    /// forgotten commit may have done so; then this is the earliest possible timestamp.
     pub fn first_invalidating(&self, reads: &ReadSet, timestamp: Timestamp) -> Option<Timestamp> {
         if timestamp < self.forgotten {
             return Some(Timestamp::from_nanos(timestamp.as_nanos() + 1));

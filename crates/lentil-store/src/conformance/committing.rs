@@ -85,7 +85,8 @@ pub async fn an_empty_commit_allocates_no_timestamp<M: Future<Output = TestStore
     let writes = buffer.into_write_set();
     let first = async { transaction.commit(writes).await.unwrap() };
     let second = async {
-        // It begins when the first has released the write lock, perhaps before the first is durable.
+        // It begins when the first has released the write lock, perhaps before the first is
+        // durable.
         let transaction = store.begin().await.unwrap();
         let timestamp = transaction.commit(WriteSet::empty()).await.unwrap();
         assert!(

@@ -16,7 +16,8 @@ use crate::store::{Snapshot, Store};
 /// The expected documents of a store.
 type Documents = BTreeMap<DocumentId, Arc<StoredDocument>>;
 
-/// Documents with random ids and equal creation times are inserted, read, changed and deleted like others.
+/// Documents with random ids and equal creation times are inserted, read, changed and deleted like
+/// others.
 pub async fn random_ids_with_equal_creation_times_are_stored<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -55,7 +56,8 @@ pub async fn random_ids_with_equal_creation_times_are_stored<M: Future<Output = 
     check(store, &documents).await;
 }
 
-/// A table may have local documents, imported ones of the same creation times, and ids that contain other times.
+/// A table may have local documents, imported ones of the same creation times, and ids that contain
+/// other times.
 pub async fn local_and_imported_documents_share_a_table<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -216,7 +218,8 @@ async fn change(
     commit(store, changes).await;
 }
 
-/// Reads all documents by id, through each index in both orders, whole and in pages, and counts them.
+/// Reads all documents by id, through each index in both orders, whole and in pages, and counts
+/// them.
 async fn check(store: &dyn Store, documents: &Documents) {
     let mut snapshot = store.snapshot().await.unwrap();
     for document in documents.values() {

@@ -4,8 +4,8 @@
 //! lentil_store::conformance::suite!(|clock| async move { TestStore::of(MyStore::open(clock)) });
 //! ```
 //!
-//! Each test makes one statement. `model` compares random programs on the store with a plain map. The suite for file
-//! stores is in [`files`].
+//! Each test makes one statement. `model` compares random programs on the store with a plain map.
+//! The suite for file stores is in [`files`].
 
 pub mod committing;
 pub mod counting;

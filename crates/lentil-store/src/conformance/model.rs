@@ -305,7 +305,8 @@ impl<'s> Model<'s> {
         assert_eq!(counted, expected.len());
     }
 
-    /// Without savepoints, a duplicate is found if a document that the transaction changed has the `n` of another.
+    /// Without savepoints, a duplicate is found if a document that the transaction changed has the
+    /// `n` of another.
     async fn find_duplicate(&mut self) {
         let Some((transaction, buffer)) = self
             .transaction

@@ -18,8 +18,9 @@ use crate::store::{Commit, CommitObserver, Progress, Snapshot, Store, Transactio
 use crate::timestamp::Timestamp;
 use crate::write_set::WriteSet;
 
-/// A store in memory whose transactions do not wait for each other: they execute on snapshots, and a commit fails with
-/// [`CommitError::Conflict`] if another commit has changed what the transaction read.
+/// A store in memory whose transactions do not wait for each other: they execute on snapshots, and
+/// a commit fails with [`CommitError::Conflict`] if another commit has changed what the transaction
+/// read.
 ///
 /// This is how transactions run on a store that several servers share.
 pub struct OptimisticStore(Arc<OptimisticState>);
@@ -66,7 +67,8 @@ impl OptimisticStore {
         }))
     }
 
-    /// Makes the next commit succeed but report [`CommitError::Unknown`], as if the connection broke.
+    /// Makes the next commit succeed but report [`CommitError::Unknown`], as if the connection
+    /// broke.
     pub fn lose_connection_at_next_commit(&self) {
         self.0.loses_connection.store(true, Ordering::SeqCst);
     }

@@ -93,7 +93,8 @@ pub async fn a_snapshot_does_not_wait_for_a_writer<M: Future<Output = TestStore>
     drop(writer);
 }
 
-/// A scan respects its half-open interval, its order and its limit, for all intervals between the existing keys.
+/// A scan respects its half-open interval, its order and its limit, for all intervals between the
+/// existing keys.
 pub async fn a_scan_respects_interval_order_and_limit<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -205,7 +206,8 @@ pub async fn the_buffer_shows_uncommitted_writes<M: Future<Output = TestStore>>(
     );
 }
 
-/// Rolling back a savepoint undoes its writes, including those of released nested savepoints, and no others.
+/// Rolling back a savepoint undoes its writes, including those of released nested savepoints, and
+/// no others.
 pub async fn savepoints_are_released_or_rolled_back<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {

@@ -134,15 +134,17 @@ pub fn task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument
     })
 }
 
-/// Makes a task with an id and a creation time of another database. The id does not contain the creation time.
+/// Makes a task with an id and a creation time of another database. The id does not contain the
+/// creation time.
 ///
-/// Two successive tasks have the same creation time. The ids are in no order, and some begin with the creation time of
-/// a [`task`] or of another foreign task.
+/// Two successive tasks have the same creation time. The ids are in no order, and some begin with
+/// the creation time of a [`task`] or of another foreign task.
 pub fn foreign_task(store: &dyn Store, which: u64, n: Option<i64>) -> Arc<StoredDocument> {
     let mut foreign = (*task(store, which, n)).clone();
     foreign.creation_time = 1_000.0 + (which / 2 * 2) as f64;
     foreign.id.internal = match which % 4 {
-        // An id as it is created here for that time, which a `task` or another foreign task may have.
+        // An id as it is created here for that time, which a `task` or another foreign task may
+        // have.
         0 => InternalId::at(foreign.creation_time, u64::MAX - which),
         1 => InternalId::at(1_003.0, u64::MAX - which),
         2 => InternalId([which as u8; 16]),

@@ -36,7 +36,8 @@ async fn refusal(store: &dyn Store, changes: &[[Option<Task>; 2]]) -> Option<Uni
     buffer.find_duplicate(view(&mut transaction)).await.unwrap()
 }
 
-/// A document that takes another's key is found, whether the other is in the store or in the buffer.
+/// A document that takes another's key is found, whether the other is in the store or in the
+/// buffer.
 pub async fn duplicates_are_found_in_the_store_and_in_the_buffer<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
@@ -168,7 +169,8 @@ pub async fn two_missing_fields_are_duplicates<M: Future<Output = TestStore>>(
     assert_eq!(found.values, [(FieldPath::parse("n").unwrap(), None)]);
 }
 
-/// Of 64 concurrent transactions that insert one key, each having read that it is free, one commits.
+/// Of 64 concurrent transactions that insert one key, each having read that it is free, one
+/// commits.
 pub async fn concurrent_inserts_of_one_key_commit_once<M: Future<Output = TestStore>>(
     make: &impl Fn(Arc<dyn Clock>) -> M,
 ) {
