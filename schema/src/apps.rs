@@ -7,6 +7,7 @@ use lentil::{Document, Id, StoredFile};
 #[index(by_createdAt(created_at))]
 #[index(by_username(username))]
 #[index(by_template(template))]
+// For the cron that deletes screenshots without an app.
 #[index(by_screenshotId(screenshot_id))]
 pub struct App {
     /// The app's name in URLs: letters a–z, digits and single dashes.

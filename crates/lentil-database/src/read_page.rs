@@ -17,7 +17,7 @@ const MAX_PAGE_SIZE: f64 = 32_000.0;
 // Three quarters of the elements that an array may have.
 const SPLIT_THRESHOLD_ROWS: usize = 6_144;
 /// The number of rows after which a page reads the clock.
-// Reading the clock for each row would cost more than the row.
+// A row is cheap, so the clock is not read for each one.
 const CLOCK_INTERVAL: usize = 256;
 
 /// Reads one page of `scan`, which covers all of `range`.

@@ -117,8 +117,8 @@ impl WriteBuffer {
             return;
         };
         let before = self.remove(id);
-        // The first write knows the state in the store. A later one must keep it: the commit
-        // compares it, and hides its index entries.
+        // The first write knows the state in the store. A later one must keep it: the overlays
+        // hide its index entries, and `into_write_set` compares it with the last state.
         let old = match &before {
             Some(written) => written.old.clone(),
             None => old,
@@ -210,7 +210,7 @@ impl WriteBuffer {
         let mut hidden = 0;
         let mut added = 0;
         for (_, entry) in self.overlay_in(index, interval) {
-            // The store counts hidden entries, too, so that the limit grows by their number.
+            // The store counts hidden entries, too, so its limit below is higher by their number.
             hidden += usize::from(entry.is_stored && entry.document.is_none());
             added += usize::from(!entry.is_stored && entry.document.is_some());
         }
