@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -168,7 +168,7 @@ fn query_and_never_read(address: &str, path: &str, args: Json, end: Instant) -> 
 
 /// Returns a text that is unique in the test run.
 fn unique(bytes: usize) -> String {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     format!(
         "{:08}{}",
         COUNT.fetch_add(1, Ordering::Relaxed),
@@ -298,6 +298,21 @@ fn copies_of_one_large_result_wait_for_memory() {
     target.fill(16, 800_000);
     target.attack(100, |address, end| {
         query_and_never_read(address, "messages:list", json!({"channel": "large"}), end)
+    });
+    target.recovers();
+}
+
+#[test]
+fn different_large_results_execute_a_few_at_a_time() {
+    let target = Target::start();
+    target.fill(16, 800_000);
+    let number = AtomicU32::new(0);
+    target.attack(100, |address, end| {
+        // Each client's page has an id of its own, so that no result is shared.
+        let id = number.fetch_add(1, Ordering::Relaxed);
+        let page = json!({"numItems": 16, "cursor": null, "id": id});
+        let args = json!({"channel": "large", "paginationOpts": page});
+        query_and_never_read(address, "messages:page", args, end)
     });
     target.recovers();
 }

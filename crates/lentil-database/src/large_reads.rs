@@ -4,9 +4,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of documents that a query may read without a permit.
 pub(crate) const BYTES_WITHOUT_PERMIT: usize = 1 << 20;
+/// Rows that a query fetches at once without a permit, while it does not know how large its documents are.
+pub(crate) const ROWS_WITHOUT_PERMIT: usize = 4;
 /// The memory that a query with a permit may take before its result is charged to a client: the documents that it reads,
 /// its result, and a copy of that.
-const BYTES_PER_PERMIT: usize = 64 << 20;
+const BYTES_PER_PERMIT: usize = 128 << 20;
 
 /// The permits of queries that read much.
 ///
@@ -26,6 +28,8 @@ pub enum ReadBudget {
     Unlimited,
     /// Up to 1 MiB, and more if a permit is free when the query needs it.
     Small,
+    /// As much as the limits of one call allow, with this permit. It is given back after a fetch that was small.
+    Fetching(LargeReadPermit),
     /// As much as the limits of one call allow, with this permit.
     Permitted(LargeReadPermit),
     /// The query needed a permit and none was free. It failed, and executes again with a permit.

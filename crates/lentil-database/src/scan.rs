@@ -119,10 +119,12 @@ impl Scan {
             let before = transaction.reads_left();
             let allowed = before.documents.saturating_add(1);
             let limit = chunks.next.min(chunks.left).min(allowed);
+            let limit = transaction.begin_fetch(limit);
             let rows = transaction
                 .fetch(self.index, &self.rest, self.order, limit)
                 .await?;
             let visited = visit_rows(transaction, &rows, &mut visit);
+            transaction.end_fetch();
             self.record(
                 transaction,
                 &rows[..visited.count],

@@ -1,3 +1,4 @@
+use std::mem;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -10,8 +11,8 @@ use lentil_values::{DocumentId, Interval, successor};
 
 use crate::env::DatabaseEnv;
 use crate::journal::Journal;
-use crate::large_reads::BYTES_WITHOUT_PERMIT;
 use crate::large_reads::ReadBudget;
+use crate::large_reads::{BYTES_WITHOUT_PERMIT, ROWS_WITHOUT_PERMIT};
 use crate::usage::{ReadsLeft, Usage, Written};
 
 /// The transaction of a query or a mutation: its snapshot, its buffered writes, its read set and its use of limits.
@@ -278,18 +279,43 @@ impl Transaction {
     /// Takes a permit for a query that turns out to be large.
     #[cold]
     fn permit_large_reads(&mut self) -> Result<()> {
-        if matches!(self.read_budget, ReadBudget::Small) {
-            self.read_budget = match self.env.large_reads.try_acquire() {
+        self.read_budget = match mem::replace(&mut self.read_budget, ReadBudget::Exceeded) {
+            ReadBudget::Small => match self.env.large_reads.try_acquire() {
                 Some(permit) => ReadBudget::Permitted(permit),
                 None => ReadBudget::Exceeded,
-            };
-        }
+            },
+            ReadBudget::Fetching(permit) => ReadBudget::Permitted(permit),
+            budget => budget,
+        };
         match self.read_budget {
             ReadBudget::Exceeded => Err(Error::new(
                 Code::Overloaded,
                 "too many large queries execute now; this one executes again when another ends",
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Returns how many of `rows` may be fetched at once.
+    ///
+    /// A chunk of rows may be large, which is known only when it is in memory. So the fetch needs a permit, or is short.
+    pub(crate) fn begin_fetch(&mut self, rows: usize) -> usize {
+        if rows <= ROWS_WITHOUT_PERMIT || !matches!(self.read_budget, ReadBudget::Small) {
+            return rows;
+        }
+        match self.env.large_reads.try_acquire() {
+            Some(permit) => {
+                self.read_budget = ReadBudget::Fetching(permit);
+                rows
+            }
+            None => ROWS_WITHOUT_PERMIT,
+        }
+    }
+
+    /// Gives the permit of a fetch back if the query has read little so far.
+    pub(crate) fn end_fetch(&mut self) {
+        if matches!(self.read_budget, ReadBudget::Fetching(_)) {
+            self.read_budget = ReadBudget::Small;
         }
     }
 

@@ -13,8 +13,9 @@ use crate::memory::Charge;
 use crate::run::{Idempotency, RunToCompletion, into_value, run_action, run_mutation, run_query};
 use crate::typed::CallArgs;
 
-/// The memory that copies of a result and its text take, as a multiple of the result's own.
-const COPIES_OF_RESULT: usize = 3;
+/// The memory that a copy of a result and its text take, as a multiple of the result's own. The text doubles its buffer
+/// while it grows.
+const COPIES_OF_RESULT: usize = 4;
 
 /// The result of a call, a timestamp that includes all that it wrote and read, and the charge for the result.
 type Done = (Value, Timestamp, Charge);

@@ -184,7 +184,14 @@ impl Memory {
     pub(super) fn evict_for(&self, bytes: usize, number: u64) {
         let is_large = |client: &Client| client.weight() > self.min_evicted();
         let may_go = |client: &Client| client.number != number && is_large(client);
-        self.evict_from(may_go, self.0.limits.process.saturating_sub(bytes));
+        self.evict_from(may_go, self.reservable().saturating_sub(bytes));
+    }
+
+    /// Returns the part of the process's budget that copies of results can reserve.
+    ///
+    /// The rest is for the queries that produce such results: their memory is charged only when they have executed.
+    fn reservable(&self) -> usize {
+        self.0.limits.process / 4 * 3
     }
 
     /// Returns the weight up to which a client is never evicted, because its eviction would free too little.
@@ -218,11 +225,11 @@ impl Memory {
             .collect()
     }
 
-    /// Adds bytes if they fit into the budget.
+    /// Adds bytes if they fit into the part of the budget that can be reserved.
     pub(super) fn try_add(&self, bytes: usize) -> bool {
         let fits = |used: usize| {
             used.checked_add(bytes)
-                .filter(|sum| *sum <= self.0.limits.process)
+                .filter(|sum| *sum <= self.reservable())
         };
         // The gauges order nothing; the level is read again under its channel's lock.
         let added = self

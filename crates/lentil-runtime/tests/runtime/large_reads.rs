@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::fixture::*;
 
 /// The permits for large queries within the memory that a `TestBackend` may hold for clients.
-const PERMITS: usize = 4;
+const PERMITS: usize = 2;
 
 static STARTED: AtomicUsize = AtomicUsize::new(0);
 static GATE: Semaphore = Semaphore::const_new(0);
