@@ -178,7 +178,6 @@ impl TestBackend {
                 .as_mut()
                 .expect("a backend is set up before its first call"),
         );
-        // The guard borrows `self`, which is returned.
         drop(setup);
         self
     }
@@ -273,8 +272,7 @@ impl TestBackend {
         F: Handler<QueryCtx, A, M, Returns = R>,
     {
         let args = object(args)?;
-        // Through a context, as functions call each other. This also validates the arguments and
-        // the result.
+        // Through a context, which also validates the arguments and the result.
         self.query(async |ctx| ctx.run_query(query, args).await)
             .await
     }
@@ -290,7 +288,6 @@ impl TestBackend {
         F: Handler<MutationCtx, A, M, Returns = R> + Copy,
     {
         let args = object(args)?;
-        // A copy for each attempt: the mutation is executed again after a conflict.
         self.mutation(async |ctx| ctx.run_mutation(mutation, args.clone()).await)
             .await
     }
@@ -439,7 +436,6 @@ impl TestBackend {
     async fn opened(&self) -> &Opened {
         let shared = &*self.shared;
         let opened = shared.opened.get_or_init(|| async {
-            // Two concurrent first calls wait in `OnceCell`, so that only one takes the setup.
             let setup = shared.setup.lock().take();
             let setup = setup.expect("a backend opens once");
             setup.open(&shared.clock, &shared.files).await
