@@ -5,7 +5,8 @@ use crate::engine::{Function, FunctionTypeId};
 use crate::functions::{Functions, FunctionsError};
 use crate::router::HttpRouter;
 
-/// The parts of an application: its tables, its functions, its HTTP routes and the names of its secrets.
+/// The parts of an application: its tables, its functions, its HTTP routes and the names of its
+/// secrets.
 #[derive(Default)]
 pub struct Application {
     pub(crate) schema: Schema,
@@ -37,7 +38,8 @@ impl Application {
         self
     }
 
-    /// Declares a secret. Functions read it with `ctx.secret(name)`; the operator sets it under this name.
+    /// Declares a secret. Functions read it with `ctx.secret(name)`; the operator sets it under
+    /// this name.
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>) -> Application {
         self.secrets.push(name.into());

@@ -19,6 +19,7 @@ use lentil_call::{Identity, UserIdentity};
 #[derive(Clone, Default)]
 pub struct Auth {
     identity: Identity,
+    // Relaxed: the flag is read after the function has returned, and guards no other memory.
     asked: Arc<AtomicBool>,
 }
 

@@ -17,10 +17,12 @@ use crate::typed::CallArgs;
 /// while it grows.
 const COPIES_OF_RESULT: usize = 4;
 
-/// The result of a call, a timestamp that includes all that it wrote and read, and the charge for the result.
+/// The result of a call, a timestamp that includes all that it wrote and read, and the charge for
+/// the result.
 type Done = (Value, Timestamp, Charge);
 
-/// Runs a function by its path to completion: a caller that goes away loses the result, not the work.
+/// Runs a function by its path to completion: a caller that goes away loses the result, not the
+/// work.
 ///
 /// `kind` is the kind that the caller expects, if it expects one.
 pub(crate) async fn call(
@@ -39,6 +41,8 @@ pub(crate) async fn call(
     let span = context.span();
     let running = async move {
         let done = dispatch_once(call, kind, context).await;
+        // Logged inside the part that runs to completion, so that a failure is logged even if the
+        // caller has gone away.
         if let Err(error) = &done {
             source.log_failure(&name, error);
         }
@@ -46,6 +50,7 @@ pub(crate) async fn call(
     };
     let (result, timestamp, charge) = match RunToCompletion::new(running.instrument(span)).await {
         Ok((value, timestamp, charge)) => (Ok(value), timestamp, charge),
+        // The error may depend on what the function read. Those commits are published by now.
         Err(error) => (Err(error), engine.published(), Charge::default()),
     };
     FunctionOutcome {
@@ -92,6 +97,7 @@ async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call)
             return rejected;
         }
     };
+    // The expected kind decides; each branch rejects a function of another kind.
     match kind.unwrap_or(function.kind()) {
         FunctionKind::Query => {
             let run = run_query(&function, args, None, &context).await?;
@@ -112,6 +118,7 @@ async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call)
         }
         FunctionKind::Action => {
             let value = run_action(&function, args, context).await?;
+            // The mutations of the action are published when they return to it.
             Ok((value, engine.published(), Charge::default()))
         }
     }

@@ -1,8 +1,9 @@
 //! The parts of a running application, its functions, and calls of them.
 //!
-//! Three types need each other, so they share this file: the [`Engine`] holds the [`Registry`] of functions, a
-//! [`Function`] takes a [`Call`], and a call reaches the engine. A registered function hides the type of its handler:
-//! its runner creates the handler's context, so that nothing here knows contexts.
+//! Three types need each other, so they share this file: the [`Engine`] holds the [`Registry`] of
+//! functions, a [`Function`] takes a [`Call`], and a call reaches the engine. A registered function
+//! hides the type of its handler: its runner creates the handler's context, so that nothing here
+//! knows contexts.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +34,8 @@ use crate::write_lock::WriteLockHolder;
 /// A boxed future, as functions return it.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The parts of a running application that calls share. A clone is another handle to the same parts.
+/// The parts of a running application that calls share. A clone is another handle to the same
+/// parts.
 #[derive(Clone)]
 pub(crate) struct Engine(Arc<Parts>);
 
@@ -126,7 +128,8 @@ impl Engine {
         CallSource::new(caller, self.new_request_id())
     }
 
-    /// Records an execution for `npx convex logs`. The system's own functions are recorded only when they fail.
+    /// Records an execution for `npx convex logs`. The system's own functions are recorded only
+    /// when they fail.
     pub(crate) fn record<T>(&self, call: &Call, ended: Ended<'_, T>) {
         if ended.result.is_err() || !ended.identifier.starts_with(FunctionPath::SYSTEM_PREFIX) {
             let executions = &self.0.executions;
@@ -184,6 +187,8 @@ impl Call {
         }
         Ok(Call {
             engine: self.engine.clone(),
+            // The log and the flag in `auth` are shared with the caller. The caller's result
+            // depends on the user if a nested call asks for its user.
             log: self.log.of(&path.shared()),
             random: Random::default(),
             auth: self.auth.clone(),
@@ -195,8 +200,8 @@ impl Call {
         })
     }
 
-    /// Returns an attempt at this call. It has its own log, and its own record of whether the function asked for its
-    /// user.
+    /// Returns an attempt at this call. It has its own log, and its own record of whether the
+    /// function asked for its user.
     pub(crate) fn attempt(&self, name: &Arc<str>) -> Call {
         Call {
             engine: self.engine.clone(),
@@ -313,8 +318,8 @@ impl FunctionTypeId {
         self.0.is_some()
     }
 
-    /// Returns the id of a named function, or of a closure that captures nothing. Each has a type of its own. A
-    /// function pointer shares its type with others, and gets no id.
+    /// Returns the id of a named function, or of a closure that captures nothing. Each has a type
+    /// of its own. A function pointer shares its type with others, and gets no id.
     pub fn of<F: 'static>() -> FunctionTypeId {
         FunctionTypeId((size_of::<F>() == 0).then(TypeId::of::<F>))
     }
@@ -334,6 +339,8 @@ impl Registry {
             let function = Arc::new(function);
             by_type
                 .entry(function.type_id)
+                // A handler may be registered under two paths. A call by handler then means the
+                // first path.
                 .or_insert_with(|| Arc::clone(&function));
             by_path.insert(function.path.clone(), function);
         }
@@ -352,6 +359,7 @@ impl Registry {
                 Ok(Arc::clone(function))
             }
             _ => {
+                // The message begins as in Convex.
                 let public = if is_public_caller { "public " } else { "" };
                 let mut message = format!("Could not find {public}function for '{path}'");
                 if !is_public_caller && path.is_system() {

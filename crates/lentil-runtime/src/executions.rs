@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 /// The number of executions that are remembered.
 const MAX_EXECUTIONS: usize = 1_000;
-/// The bytes of remembered log lines and errors. A bound is needed, because functions may log the arguments of clients.
+/// The bytes of remembered log lines and errors. A bound is needed, because functions may log the
+/// arguments of clients.
 const MAX_LOG_BYTES: usize = 8 << 20;
 /// The longest error that is remembered.
 const MAX_ERROR_BYTES: usize = 32 << 10;
@@ -20,8 +21,8 @@ const MAX_ERROR_BYTES: usize = 32 << 10;
 /// One execution of a function or an HTTP action, as `npx convex logs` shows it.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// The position in the order of executions: `ended_ms`, but greater than the cursor before, even when the clock goes
-    /// back.
+    /// The position in the order of executions: `ended_ms`, but greater than the cursor before,
+    /// even when the clock goes back.
     pub cursor_ms: f64,
     /// The time at which it ended, in milliseconds since the Unix epoch.
     pub ended_ms: f64,
@@ -86,6 +87,7 @@ impl fmt::Display for ExecutionId {
 pub struct ExecutionLog {
     remembered: Mutex<Remembered>,
     next: Notify,
+    // The first half of each id, so that ids of a restarted server differ from earlier ones.
     process: u64,
     number: AtomicU64,
 }
@@ -155,6 +157,7 @@ impl ExecutionLog {
             source: Arc::clone(call.source),
         });
         drop(remembered);
+        // Notified without the lock, because each woken reader takes it at once.
         self.next.notify_waiters();
     }
 
@@ -163,9 +166,12 @@ impl ExecutionLog {
         self.after_now(f64::NEG_INFINITY)
     }
 
-    /// Returns the executions after [`Execution::cursor_ms`], the oldest first. Waits for the next if there are none.
+    /// Returns the executions after [`Execution::cursor_ms`], the oldest first. Waits for the next
+    /// if there are none.
     pub async fn after(&self, cursor_ms: f64) -> Vec<Execution> {
         loop {
+            // Created before the search, so that an execution that is recorded in between wakes
+            // this task.
             let next = self.next.notified();
             let found = self.after_now(cursor_ms);
             if !found.is_empty() {
@@ -186,9 +192,12 @@ impl ExecutionLog {
 }
 
 impl Remembered {
-    /// Returns the cursor of an execution that ended now: later than every other, also when the clock goes back.
+    /// Returns the cursor of an execution that ended now: later than every other, also when the
+    /// clock goes back.
     fn next_cursor(&self, now_ms: f64) -> f64 {
         match self.executions.back() {
+            // Readers ask for the executions after a cursor, so two equal cursors would hide one of
+            // them.
             Some(last) => now_ms.max(last.cursor_ms.next_up()),
             None => now_ms,
         }

@@ -10,7 +10,8 @@ use crate::http::{Body, Request, Response, error_response};
 use crate::router::{HttpAction, HttpRouter};
 use crate::run::{RunToCompletion, run_with_timeout};
 
-/// Runs the action that a request is routed to, to completion, and returns its response or one for its error.
+/// Runs the action that a request is routed to, to completion, and returns its response or one for
+/// its error.
 pub(crate) async fn fetch(
     engine: &Engine,
     router: &HttpRouter,
@@ -23,6 +24,7 @@ pub(crate) async fn fetch(
     let Some(route) = router.lookup(&parts.method, path) else {
         return Response::text(StatusCode::NOT_FOUND, format!("no route for {path}")).into();
     };
+    // Copies, because the action may outlive the request that borrows the router.
     let name = Arc::clone(&route.name);
     let action = Arc::clone(&route.action);
     let request = Request::new(parts, body, Arc::clone(engine.database()));

@@ -293,6 +293,7 @@ where
     F: ActionHandler<ActionCtx, A, M, Returns = R> + Send + Sync,
     for<'a> <F as ActionHandlerOn<'a, ActionCtx, A, M>>::Future: Send,
 {
+    // Shared, because the future of each call is `'static` and needs the handler.
     let handler = Arc::new(handler);
     Runner::Action(Arc::new(move |call, args| {
         let handler = Arc::clone(&handler);

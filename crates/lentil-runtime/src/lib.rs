@@ -1,8 +1,9 @@
 //! Runs the functions of an application on a store.
 //!
-//! A [`Runtime`] is an [`Application`] (tables, functions, routes) that is opened on a [`lentil_store::Store`]. Queries
-//! execute on snapshots, and the cache keeps their results until a commit invalidates them. Mutations execute in
-//! serializable transactions, and are durable when they return. Actions and HTTP actions call both.
+//! A [`Runtime`] is an [`Application`] (tables, functions, routes) that is opened on a
+//! [`lentil_store::Store`]. Queries execute on snapshots, and the cache keeps their results until a
+//! commit invalidates them. Mutations execute in serializable transactions, and are durable when
+//! they return. Actions and HTTP actions call both.
 //!
 //! ```text
 //! runtime                          open, call, fetch, subscribe: the entry points

@@ -1,8 +1,9 @@
 //! Opening a database with an application's schema.
 //!
-//! The documents of every table whose type has changed, or one of whose indexes becomes unique, are checked first. The
-//! check only reads. If documents do not match, the opening fails and names the first of them. Otherwise the tables and
-//! indexes are declared, and new indexes are built. Each batch is durable, so that a crash continues where it stopped.
+//! The documents of every table whose type has changed, or one of whose indexes becomes unique, are
+//! checked first. The check only reads. If documents do not match, the opening fails and names the
+//! first of them. Otherwise the tables and indexes are declared, and new indexes are built. Each
+//! batch is durable, so that a crash continues where it stopped.
 
 use lentil_database::Tables;
 use lentil_schema::{IndexDefinition, Schema, SchemaError, Table};
@@ -21,8 +22,8 @@ use crate::system_tables;
 
 /// The number of documents in one step of building an index.
 const BATCH_SIZE: usize = 1_000;
-/// The most that a `_creationTime` can be above the time of its commit. Documents that are created in the same
-/// millisecond get increasing times.
+/// The most that a `_creationTime` can be above the time of its commit. Documents that are created
+/// in the same millisecond get increasing times.
 const CREATION_LEAD_MS: f64 = 1_000.0;
 
 /// An error of opening an application on a store. The store is unchanged.
@@ -41,8 +42,8 @@ pub enum OpenError {
     /// A declared secret has no value: set it.
     #[error("the secret `{0}` has no value: set it in the environment")]
     Secret(String),
-    /// Documents do not match the schema. Change the schema back, or correct the documents with the version that they
-    /// match.
+    /// Documents do not match the schema. Change the schema back, or correct the documents with the
+    /// version that they match.
     #[error("{0}")]
     SchemaViolations(SchemaViolations),
     /// The store failed.
@@ -69,9 +70,12 @@ pub(crate) async fn open(
     system: System,
     options: &RuntimeOptions,
 ) -> Result<Opened, OpenError> {
+    // The checks that need no store come first, so that an invalid application does not touch the
+    // database.
     application.schema.check()?;
     application.http.check(options.server_paths.is_reserved)?;
     let mut functions = application.functions.list()?;
+    // `list` would reject these paths, which are in the module `_system`.
     functions.extend(system.functions.named()?);
     let registry = Registry::new(functions);
     for name in &application.secrets {
@@ -126,8 +130,8 @@ fn declare_index(index: &IndexDefinition) -> IndexDeclaration {
 
 /// Returns the greatest `_creationTime` that this database has given. Later ones must be greater.
 ///
-/// It is at most [`CREATION_LEAD_MS`] above the time of the last commit. Greater ones are ignored, because imported
-/// documents may have any.
+/// It is at most [`CREATION_LEAD_MS`] above the time of the last commit. Greater ones are ignored,
+/// because imported documents may have any.
 async fn last_creation_time(
     catalog: &Catalog,
     snapshot: &mut dyn Snapshot,
@@ -148,7 +152,8 @@ async fn last_creation_time(
                     last = last.max(row.document.creation_time);
                 }
             }
-            // A damaged document does not prevent the start. Its time is unknown, but at most `latest`.
+            // A damaged document does not prevent the start. Its time is unknown, but at most
+            // `latest`.
             Err(StoreError::DamagedDocument(_)) => last = last.max(latest),
             Err(error) => return Err(error),
         }

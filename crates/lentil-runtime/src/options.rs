@@ -42,11 +42,13 @@ pub struct RuntimeOptions {
     pub environment: Environment,
     /// The store of files. The default keeps them in memory.
     pub files: Arc<dyn FileStore>,
-    /// The scheme, host and port at which clients reach the server. The URLs of files begin with it.
+    /// The scheme, host and port at which clients reach the server. The URLs of files begin with
+    /// it.
     pub origin: String,
     /// The paths of the server around the runtime.
     pub server_paths: ServerPaths,
-    /// The secret that signs upload URLs. `None` makes a random key, so that a restart invalidates earlier URLs.
+    /// The secret that signs upload URLs. `None` makes a random key, so that a restart invalidates
+    /// earlier URLs.
     pub upload_secret: Option<Secret>,
     /// The limits of the memory that the server holds for clients.
     pub memory: MemoryLimits,

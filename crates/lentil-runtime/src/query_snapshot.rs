@@ -108,17 +108,19 @@ fn is_expiry(error: &Error) -> bool {
     matches!(cause, Some(StoreError::SnapshotExpired))
 }
 
-/// Runs a query as of a timestamp that was published since the runtime opened; `None` when the result is no longer
-/// known.
+/// Runs a query as of a timestamp that was published since the runtime opened; `None` when the
+/// result is no longer known.
 ///
-/// Usually nothing that the query reads has changed since then, and its current result, which may be cached, is the
-/// one. Otherwise the query reads `held`, the snapshot of the timestamp, if it still exists.
+/// Usually nothing that the query reads has changed since then, and its current result, which may
+/// be cached, is the one. Otherwise the query reads `held`, the snapshot of the timestamp, if it
+/// still exists.
 pub(crate) async fn query_at(
     engine: &Engine,
     timestamp: Timestamp,
     held: Option<&QuerySnapshot>,
     mut call: FunctionCall,
 ) -> Option<FunctionOutcome> {
+    // A client chooses the timestamp. A later one is not a state that the server has published.
     if timestamp > engine.published() {
         return None;
     }

@@ -126,8 +126,8 @@ impl HttpRouter {
         self
     }
 
-    /// Checks that the routes are valid and distinct. `is_reserved` returns whether the server uses a
-    /// path itself.
+    /// Checks that the routes are valid and distinct. `is_reserved` returns whether the server uses
+    /// a path itself.
     ///
     /// # Errors
     /// The error of the first invalid route.
@@ -205,6 +205,7 @@ impl HttpRouter {
     }
 }
 
+// The methods that a route of Convex's `httpRouter` accepts.
 const ROUTED: [Method; 6] = [
     Method::GET,
     Method::POST,

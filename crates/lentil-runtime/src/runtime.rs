@@ -63,7 +63,8 @@ pub trait SystemModule: Send + Sync + 'static {
         Functions::new()
     }
 
-    /// Does the module's background work until `stop` is cancelled, and finishes what it has begun by then.
+    /// Does the module's background work until `stop` is cancelled, and finishes what it has begun
+    /// by then.
     async fn run(&self, _runtime: &Runtime, _stop: &CancellationToken) {}
 }
 
@@ -88,8 +89,8 @@ impl CommitObserver for Observers {
 }
 
 impl Runtime {
-    /// Opens an application on a store. Checks the stored documents against the schema, declares tables and indexes,
-    /// and builds new indexes.
+    /// Opens an application on a store. Checks the stored documents against the schema, declares
+    /// tables and indexes, and builds new indexes.
     ///
     /// # Errors
     /// As [`OpenError`] says; the database is then unchanged.
@@ -110,6 +111,7 @@ impl Runtime {
         let cache = Arc::new(QueryCache::new(cache_bytes));
         let live = LiveQueries::new(Arc::clone(&cache));
         let environment = EnvironmentParts::new(options.environment, options.secrets);
+        // Registered before the first call, so that the cache misses no commit.
         store.observe(Arc::new(Observers {
             live: Arc::clone(&live),
             stored_environment: Arc::clone(&environment.stored),
@@ -159,14 +161,16 @@ impl Runtime {
         })
     }
 
-    /// Runs a function by its path to completion: a caller that goes away loses the result, not the work.
+    /// Runs a function by its path to completion: a caller that goes away loses the result, not the
+    /// work.
     ///
     /// `kind` is the kind that the caller expects, if it expects one.
     pub async fn call(&self, call: FunctionCall, kind: Option<FunctionKind>) -> FunctionOutcome {
         dispatch::call(&self.engine, call, kind).await
     }
 
-    /// Runs the action that a request is routed to, to completion, and returns its response or one for its error.
+    /// Runs the action that a request is routed to, to completion, and returns its response or one
+    /// for its error.
     ///
     /// The request's head is boxed, because it is moved from future to future.
     pub async fn fetch(
@@ -196,7 +200,8 @@ impl Runtime {
         .await
     }
 
-    /// Runs `body` as a mutation. Its writes are durable when this returns, or rolled back when it fails.
+    /// Runs `body` as a mutation. Its writes are durable when this returns, or rolled back when it
+    /// fails.
     ///
     /// # Errors
     /// The body's, or that the commit failed.
@@ -253,7 +258,8 @@ impl Runtime {
         QuerySnapshot::take(&self.engine, self.store().snapshot()).await
     }
 
-    /// Takes a snapshot of the present state that is held for later queries. The store may end it early.
+    /// Takes a snapshot of the present state that is held for later queries. The store may end it
+    /// early.
     ///
     /// # Errors
     /// When the store fails, or too many are held.
@@ -261,11 +267,12 @@ impl Runtime {
         QuerySnapshot::take(&self.engine, self.store().held_snapshot()).await
     }
 
-    /// Runs a query as of a timestamp that was published since the runtime opened; `None` when the result is no longer
-    /// known.
+    /// Runs a query as of a timestamp that was published since the runtime opened; `None` when the
+    /// result is no longer known.
     ///
-    /// Usually nothing that the query reads has changed since then, and its current result, which may be cached, is the
-    /// one. Otherwise the query reads `held`, the snapshot of the timestamp, if it still exists.
+    /// Usually nothing that the query reads has changed since then, and its current result, which
+    /// may be cached, is the one. Otherwise the query reads `held`, the snapshot of the timestamp,
+    /// if it still exists.
     pub async fn query_at(
         &self,
         timestamp: Timestamp,
@@ -373,18 +380,21 @@ impl Runtime {
         typed(run.await.map(|(value, _)| value))
     }
 
-    /// Returns the execution of the scheduled call with this document, of the function of this name.
+    /// Returns the execution of the scheduled call with this document, of the function of this
+    /// name.
     pub fn scheduled_execution(&self, id: Id<ScheduledFunction>, name: &str) -> ScheduledExecution {
         ScheduledExecution::new(&self.engine, id, name)
     }
 
-    /// Runs the background work of the system's modules until `stop` is cancelled, and returns when all of it has ended.
+    /// Runs the background work of the system's modules until `stop` is cancelled, and returns when
+    /// all of it has ended.
     pub async fn run_modules(&self, stop: CancellationToken) {
         let mut running = JoinSet::new();
         for module in &*self.modules {
             let (runtime, module, stop) = (self.clone(), Arc::clone(module), stop.clone());
             running.spawn(async move { module.run(&runtime, &stop).await });
         }
+        // A module that panicked ends alone; the others continue.
         while running.join_next().await.is_some() {}
     }
 

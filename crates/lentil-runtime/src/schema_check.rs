@@ -46,7 +46,8 @@ pub(crate) fn definition(table: &Table) -> String {
 
 /// Checks the documents of a schema's tables. It only reads.
 ///
-/// It checks the tables whose type has changed since their last check, and the indexes that become unique.
+/// It checks the tables whose type has changed since their last check, and the indexes that become
+/// unique.
 pub(crate) async fn find_violations(
     schema: &Schema,
     store: &dyn Store,
@@ -166,8 +167,8 @@ impl Check<'_> {
     }
 }
 
-/// The names of tables as they will be when the schema is declared. A new table has no documents that an id could refer
-/// to.
+/// The names of tables as they will be when the schema is declared. A new table has no documents
+/// that an id could refer to.
 struct NamesAfterOpening<'a> {
     schema: &'a Schema,
     catalog: &'a Catalog,

@@ -22,7 +22,8 @@ pub(crate) struct WriteLockGuard<'a> {
 }
 
 impl WriteLockHolder {
-    /// Begins a transaction for an attempt of a mutation. Logs the holder of the write lock while it waits long.
+    /// Begins a transaction for an attempt of a mutation. Logs the holder of the write lock while
+    /// it waits long.
     pub(crate) async fn begin(
         &self,
         store: &dyn Store,
@@ -35,6 +36,8 @@ impl WriteLockHolder {
             store.begin_exclusive()
         };
         let transaction = loop {
+            // The same future is polled in each round, because a new one would go to the end of the
+            // queue.
             match tokio::time::timeout(LOCK_WARN_INTERVAL, &mut begin).await {
                 Ok(begun) => break begun?,
                 Err(_) => self.warn(name),

@@ -12,6 +12,7 @@ pub struct CacheKey {
     pub(super) function: Arc<str>,
     /// As JSON.
     args: Arc<[u8]>,
+    // With another journal, a paginated query ends its page elsewhere.
     journal: Option<Arc<str>>,
     visibility: Visibility,
     /// The user, if the function asks for its user.
@@ -20,7 +21,8 @@ pub struct CacheKey {
 
 impl Hash for CacheKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Hashes only function and arguments, because user-specific and shared keys of a call must hash alike.
+        // Hashes only function and arguments, because user-specific and shared keys of a call must
+        // hash alike.
         self.function.hash(state);
         self.args.hash(state);
     }
@@ -34,7 +36,8 @@ pub(crate) fn args_json(args: &Object) -> Arc<[u8]> {
 }
 
 impl CacheKey {
-    /// Returns the key of a call. `function` is the canonical path, `journal` that of the execution before.
+    /// Returns the key of a call. `function` is the canonical path, `journal` that of the execution
+    /// before.
     pub fn new(
         function: impl Into<Arc<str>>,
         args: &Object,

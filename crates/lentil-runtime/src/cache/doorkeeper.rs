@@ -16,6 +16,7 @@ impl Doorkeeper {
         // Allocated when the cache is first full.
         self.hashes.resize(DOORKEEPER_SLOTS, 0);
         let slot = &mut self.hashes[hash as usize % DOORKEEPER_SLOTS];
+        // The upper half, because the lower bits have chosen the slot already.
         let hash = (hash >> 32) as u32;
         std::mem::replace(slot, hash) == hash
     }

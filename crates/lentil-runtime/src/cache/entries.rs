@@ -10,8 +10,8 @@ use super::query_result::QueryResult;
 
 /// The cached results, by their keys and by their read sets.
 ///
-/// Each entry has a slot. A hit touches two memory locations, the table of slots and the slot: with 10,000 entries each
-/// is likely a CPU cache miss.
+/// Each entry has a slot. A hit touches two memory locations, the table of slots and the slot: with
+/// 10,000 entries each is likely a CPU cache miss.
 #[derive(Default)]
 pub(super) struct Entries {
     slots: Vec<Option<Entry>>,
@@ -50,6 +50,7 @@ impl Entries {
 
     /// Returns the slot of a key's entry.
     pub(super) fn find(&self, hash: u64, key: &CacheKey) -> Option<u32> {
+        // The hash is compared first, because comparing keys compares arguments, which may be long.
         let is_key = |slot: &u32| {
             self.get(*slot)
                 .is_some_and(|entry| entry.hash == hash && entry.key == *key)
@@ -67,6 +68,7 @@ impl Entries {
 
     /// Inserts the entry of a key that has none.
     pub(super) fn insert(&mut self, entry: Entry) {
+        // Slots never move, because the interval map refers to results by their slots.
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
         if slot as usize == self.slots.len() {
             self.slots.push(None);
@@ -75,6 +77,7 @@ impl Entries {
         self.readers.insert(&entry.result.read_set, u64::from(slot));
         let hash = entry.hash;
         self.slots[slot as usize] = Some(entry);
+        // A table that grows reads the hashes from the entries, so that no key is hashed again.
         let slots = &self.slots;
         let hash_of = |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |entry| entry.hash);
         self.by_key.insert_unique(hash, slot, hash_of);
@@ -107,7 +110,8 @@ impl Entries {
         }
     }
 
-    /// Returns the slots of the results that the commit invalidates. A slot may occur more than once.
+    /// Returns the slots of the results that the commit invalidates. A slot may occur more than
+    /// once.
     pub(super) fn invalidated_by(&self, commit: &Commit) -> Vec<u32> {
         let mut invalidated = Vec::new();
         if !self.readers.is_empty() {

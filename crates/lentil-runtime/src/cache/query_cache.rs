@@ -64,7 +64,8 @@ pub struct CacheRequest<'a> {
     pub key: CacheKey,
     /// The calling user: equal for the same user and different for others.
     pub user: Arc<str>,
-    /// The timestamp that was published when the request began. The result includes every commit up to it.
+    /// The timestamp that was published when the request began. The result includes every commit up
+    /// to it.
     pub since: Timestamp,
     /// The current time, in milliseconds.
     pub now_ms: f64,
@@ -100,11 +101,13 @@ impl QueryCache {
 
     /// Returns the valid result of a call, if there is one.
     pub fn get(&self, request: &CacheRequest<'_>) -> Option<Arc<QueryResult>> {
+        // Hashed outside of the lock, so that long arguments do not delay other requests.
         let hash = self.hasher.hash_one(&request.key);
         self.state.lock().get(request, hash)
     }
 
-    /// Returns a valid result of a call: a cached one, that of a concurrent execution, or a new one from `execution`.
+    /// Returns a valid result of a call: a cached one, that of a concurrent execution, or a new one
+    /// from `execution`.
     ///
     /// # Errors
     /// Those of `execution`, which are the server's; a function's own error is a result.
@@ -120,8 +123,12 @@ impl QueryCache {
                 Step::Hit(result) => return Ok(result),
                 Step::Execute(started) => break started,
                 Step::Wait(waiter) => {
-                    // An error means that the execution failed or was dropped. Then this request tries again.
+                    // An error means that the execution failed or was dropped. Then this request
+                    // tries again.
                     if let Ok(result) = waiter.result.await
+                        // A result that depends on the user belongs to that user only. By now the
+                        // function is known to be user-specific, so the next attempt uses the key
+                        // of this user.
                         && (waiter.is_same_user || !result.read_set.reads_identity())
                     {
                         return Ok(result);
@@ -129,6 +136,8 @@ impl QueryCache {
                 }
             }
         };
+        // Also ends the execution when this future is dropped. Otherwise later requests would wait
+        // for a result that never comes.
         let guard = EndOnDrop {
             cache: self,
             started: &started,
@@ -136,6 +145,8 @@ impl QueryCache {
         let _permit = match &request.limit {
             Some(limit) => {
                 let permit = limit.permits.acquire().await;
+                // The execution opens its snapshot after this, so the snapshot includes all of
+                // these commits.
                 let published = limit.store.published();
                 let mut state = self.state.lock();
                 state
@@ -169,7 +180,8 @@ impl QueryCache {
         }
     }
 
-    /// Returns whether a result that is valid now was valid at `earlier` too: no commit since then invalidates it.
+    /// Returns whether a result that is valid now was valid at `earlier` too: no commit since then
+    /// invalidates it.
     ///
     /// All commits up to the result's timestamp must be published, so that the cache knows them.
     pub fn was_valid_at(&self, result: &QueryResult, earlier: Timestamp) -> bool {
@@ -252,6 +264,8 @@ impl State {
 
     /// Returns the valid result of a call, if there is one.
     fn get(&mut self, request: &CacheRequest<'_>, hash: u64) -> Option<Arc<QueryResult>> {
+        // The shared result comes first, because not every execution of a user-specific function
+        // asks for its user.
         let shared = self.find(&request.key, hash, request.now_ms);
         let result = match shared {
             Some(result) => result,
@@ -295,9 +309,11 @@ impl State {
         };
         // The key contains the journal of this request, which a repeated request has too.
         let key = request.key.of_result(result, &request.user);
-        // The charge covers the result; the value's size is added for its JSON text, which a caller may ask for later.
+        // The charge covers the result; the value's size is added for its JSON text, which a caller
+        // may ask for later.
         let size = ENTRY_OVERHEAD_BYTES + 2 * key.size() + result.charge.bytes() + value.size();
         let is_valid = self.recent.leave_valid(&result.read_set, result.timestamp);
+        // A result above a quarter of the cache would evict too many others.
         if size > max_bytes / 4 || !is_valid {
             return;
         }
@@ -305,6 +321,7 @@ impl State {
         let is_full = self.entries.bytes() + size > max_bytes;
         match self.entries.find(hash, &key) {
             Some(slot) => {
+                // Two executions of one key may end in another order than that of their snapshots.
                 let is_newer = |entry: &Entry| entry.result.timestamp > result.timestamp;
                 if self.entries.get(slot).is_some_and(is_newer) {
                     return;
@@ -319,7 +336,8 @@ impl State {
             self.stats.evictions += 1;
         }
         let valid_ms = if result.read_set.reads_time() {
-            // The range has a lower end, so that a clock that is set back does not extend the validity.
+            // The range has a lower end, so that a clock that is set back does not extend the
+            // validity.
             request.now_ms - TIME_RESULT_TTL_MS..request.now_ms + TIME_RESULT_TTL_MS
         } else {
             f64::NEG_INFINITY..f64::INFINITY

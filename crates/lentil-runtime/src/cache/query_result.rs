@@ -32,7 +32,8 @@ pub struct QueryResult {
     pub execution: ExecutionId,
 }
 
-/// Copies of a read set's intervals: one in the set, and one each in the interval maps of the cache and of live queries.
+/// Copies of a read set's intervals: one in the set, and one each in the interval maps of the cache
+/// and of live queries.
 const COPIES_OF_INTERVALS: usize = 3;
 
 impl QueryResult {
@@ -54,6 +55,7 @@ impl QueryResult {
     /// Returns the result as `JSON.stringify` writes it, or the function's error.
     pub(crate) fn json(&self) -> Result<Bytes, Error> {
         let value = self.result.as_ref().map_err(Error::clone)?;
+        // Boxed, because spare capacity would stay allocated for as long as the result is cached.
         let exactly = || {
             let text = value.to_json(JsonForm::JavaScript).into_boxed_str();
             self.charge

@@ -29,8 +29,8 @@ struct Execution {
 
 /// The requests that wait for an execution.
 ///
-/// The execution owns the list too. So its waiters get the result even after another execution has replaced it in
-/// [`InFlight`].
+/// The execution owns the list too. So its waiters get the result even after another execution has
+/// replaced it in [`InFlight`].
 pub(super) type Waiters = Arc<Mutex<Vec<oneshot::Sender<Arc<QueryResult>>>>>;
 
 /// A place in the list of an execution's waiters.
@@ -56,6 +56,7 @@ impl InFlight {
         since: Timestamp,
     ) -> Option<Waiter> {
         let execution = self.executions.get_mut(key)?;
+        // The execution may lack a commit whose effect the client of this request has already seen.
         if execution.since < since {
             return None;
         }
@@ -67,7 +68,8 @@ impl InFlight {
         })
     }
 
-    /// Adds an execution that reads at `since` or later. Without `since` it is queued, and any request can wait for it.
+    /// Adds an execution that reads at `since` or later. Without `since` it is queued, and any
+    /// request can wait for it.
     pub(super) fn start(
         &mut self,
         key: CacheKey,
@@ -94,6 +96,7 @@ impl InFlight {
     /// Notes that a queued execution begins, and reads at `since` or later.
     pub(super) fn begin(&mut self, key: &CacheKey, number: u64, since: Timestamp) {
         if let Some(execution) = self.executions.get_mut(key)
+            // Another execution may have replaced this one in the map.
             && execution.number == number
         {
             execution.since = since;

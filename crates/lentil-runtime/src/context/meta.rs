@@ -8,7 +8,8 @@ use crate::scheduled_calls::ScheduledFunction;
 
 /// The request that caused a call, `ctx.meta`.
 ///
-/// Mutations and actions have it. Queries do not, because their results are shared between requests.
+/// Mutations and actions have it. Queries do not, because their results are shared between
+/// requests.
 ///
 /// ```
 /// use lentil::{MutationCtx, Result};

@@ -19,6 +19,7 @@ pub(crate) struct FileParts {
 ///
 /// Without it, a blob could be removed while a document that names it is being written. Blobs whose
 /// hashes begin with the same byte share a lock.
+// A fixed number, so that no lock has to be created or removed with its blob.
 pub(crate) struct BlobLocks(Vec<Mutex<()>>);
 
 impl Default for BlobLocks {
@@ -45,6 +46,7 @@ impl FileRecord {
             let Some(old) = write.old.as_ref().filter(|_| is_deleted) else {
                 continue;
             };
+            // The blob of a damaged record stays until the next sweep.
             if let Ok(file) = FileRecord::from_fields(old.fields.clone()) {
                 blobs.push(file.sha256.0);
             }

@@ -16,8 +16,8 @@ pub struct Body {
     account: Option<Account>,
 }
 
-/// A stream of chunks. The mutex is never locked: it makes a `&Request` `Send`, so that an action can
-/// hold one across an await.
+/// A stream of chunks. The mutex is never locked: it makes a `&Request` `Send`, so that an action
+/// can hold one across an await.
 type Chunks = Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>>;
 
 #[derive(Default)]
@@ -75,6 +75,7 @@ impl Body {
         let Some(first) = self.chunk().await.transpose()? else {
             return Ok(Bytes::new());
         };
+        // Most bodies arrive in one chunk, which needs no copy.
         let Some(second) = self.chunk().await.transpose()? else {
             return Ok(first);
         };

@@ -27,6 +27,7 @@ enum Comparison {
 
 /// Evaluates the conditions of a request, and then its range.
 pub(crate) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selection {
+    // The order of evaluation is that of RFC 9110, section 13.2.2.
     let has_if_match = headers.contains_key(header::IF_MATCH);
     if has_if_match && !matches_any(headers, &header::IF_MATCH, etag, Comparison::Strong) {
         return Selection::NotMatching;
@@ -36,6 +37,7 @@ pub(crate) fn select(headers: &HeaderMap, etag: &str, size: u64) -> Selection {
     }
     // The client would join the range to the beginning of another file.
     let if_range = headers.get(header::IF_RANGE);
+    // Byte equality is the strong comparison that `If-Range` requires (RFC 9110, section 13.1.5).
     if if_range.is_some_and(|value| value.as_bytes() != etag.as_bytes()) {
         return Selection::Whole;
     }
@@ -84,9 +86,11 @@ fn parse_range(header: &str, size: u64) -> Selection {
         return Selection::Whole;
     };
     let range = match (parse_bound(first), parse_bound(last)) {
+        // Such a range is invalid, not unsatisfiable (RFC 9110, section 14.1.1).
         (Bound::At(first), Bound::At(last)) if last < first => return Selection::Whole,
         (Bound::At(first), Bound::At(last)) => first..size.min(last.saturating_add(1)),
         (Bound::At(first), Bound::Open) => first..size,
+        // A suffix longer than the file selects the whole file (RFC 9110, section 14.1.2).
         (Bound::Open, Bound::At(suffix)) => size.saturating_sub(suffix)..size,
         _ => return Selection::Whole,
     };

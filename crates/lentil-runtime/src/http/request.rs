@@ -219,6 +219,7 @@ fn read_args<A: Args>(database: &DatabaseEnv, object: Object) -> Result<A> {
     };
     object.check_limits().map_err(too_large)?;
     let invalid = |error| Error::new(Code::ArgumentValidation, format!("field {error}"));
+    // The body may contain ids. The Rust type of an id does not check that it is one of its table.
     A::validator()
         .validate(&object, &database.tables)
         .map_err(invalid)?;

@@ -30,13 +30,14 @@ impl Secret {
         Secret(value.into())
     }
 
-    /// Returns whether `presented` is the secret. The time that it takes depends only on the lengths.
+    /// Returns whether `presented` is the secret. The time that it takes depends only on the
+    /// lengths.
     pub fn matches(&self, presented: &[u8]) -> bool {
         verify_slices_are_equal(self.0.as_bytes(), presented).is_ok()
     }
 
-    /// Returns whether the headers contain exactly one `Authorization: Bearer` with this secret. The
-    /// scheme may be in any case (RFC 9110).
+    /// Returns whether the headers contain exactly one `Authorization: Bearer` with this secret.
+    /// The scheme may be in any case (RFC 9110).
     pub fn authorizes(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         match (values.next(), values.next()) {

@@ -5,7 +5,8 @@ use lentil_store::Timestamp;
 /// The timestamp of the first commit that invalidates a result, once there is one.
 ///
 /// It is 0 until then, which is not the timestamp of any commit.
-// `set` releases and the readers acquire: a watcher that is notified of a published commit must see that it is set.
+// `set` releases and the readers acquire: a watcher that is notified of a published commit must see
+// that it is set.
 #[derive(Default)]
 pub(crate) struct Invalidation(AtomicU64);
 

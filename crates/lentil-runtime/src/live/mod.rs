@@ -5,8 +5,9 @@
 //! watcher ─► evaluates invalidated queries again (one execution, however many watch) ─► all at one timestamp
 //! ```
 //!
-//! Each watched result has an [`Invalidation`]. The first commit that invalidates the result sets it, before the commit
-//! is published. So a result is valid at a published timestamp exactly if its invalidation is unset or later.
+//! Each watched result has an [`Invalidation`]. The first commit that invalidates the result sets
+//! it, before the commit is published. So a result is valid at a published timestamp exactly if its
+//! invalidation is unset or later.
 
 mod invalidation;
 mod queries;

@@ -45,8 +45,8 @@ type Watchers = Mutex<HashMap<u64, (Arc<Watcher>, usize)>>;
 
 struct LiveQuery {
     key: CacheKey,
-    /// The results whose reads are in the interval map, the oldest first. There is one, unless the query reads different
-    /// intervals each time, such as a query that asks for the time.
+    /// The results whose reads are in the interval map, the oldest first. There is one, unless the
+    /// query reads different intervals each time, such as a query that asks for the time.
     results: Vec<Arc<QueryResult>>,
     invalidation: Arc<Invalidation>,
     watchers: Arc<Watchers>,
@@ -110,12 +110,18 @@ impl LiveQueries {
         watcher: &Arc<Watcher>,
     ) -> Arc<Invalidation> {
         let mut state = self.state.lock();
+        // The result includes all commits up to its own snapshot, and is known to be valid at
+        // `since`.
         let since = result.timestamp.max(since);
+        // `committed` takes the same lock. So each commit is either in `recent` here, or finds the
+        // result in the interval map.
         let invalidated = state.recent.first_invalidating(&result.read_set, since);
         let number = match state.by_key.get(key) {
             Some(number) => *number,
             None => state.add_query(key),
         };
+        // Lock order: the state, then a query's watchers. `notify_watchers` takes only one of them
+        // at a time.
         let mut watchers = state.queries[&number].watchers.lock();
         let (_, count) = watchers
             .entry(watcher.number)
@@ -172,7 +178,8 @@ impl State {
         number
     }
 
-    /// Adds a valid result of a query. Its invalidation is shared by all valid results of the query.
+    /// Adds a valid result of a query. Its invalidation is shared by all valid results of the
+    /// query.
     fn add_result(&mut self, number: u64, result: &Arc<QueryResult>) -> Arc<Invalidation> {
         let query = self
             .queries
@@ -196,6 +203,7 @@ impl State {
         let is_known = query
             .results
             .iter()
+            // The same commits invalidate results with equal reads, so one of them is enough.
             .any(|other| Arc::ptr_eq(other, result) || other.read_set == result.read_set);
         if !is_known {
             self.readers.insert(&result.read_set, number);
@@ -217,7 +225,8 @@ impl State {
 
 impl CommitObserver for LiveQueries {
     fn committed(&self, commit: &Arc<Commit>) {
-        // The cache is invalidated first, so that a notified watcher does not find a stale result there.
+        // The cache is invalidated first, so that a notified watcher does not find a stale result
+        // there.
         self.cache.committed(commit);
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -246,7 +255,8 @@ impl CommitObserver for LiveQueries {
     }
 }
 
-/// Notifies the watchers of invalidated queries, in a task of its own, so that commits do not wait for it.
+/// Notifies the watchers of invalidated queries, in a task of its own, so that commits do not wait
+/// for it.
 async fn notify_watchers(live: Weak<LiveQueries>, has_invalidated: Arc<Notify>) {
     while let Some(strong) = live.upgrade() {
         let to_notify = std::mem::take(&mut strong.state.lock().to_notify);
@@ -260,6 +270,8 @@ async fn notify_watchers(live: Weak<LiveQueries>, has_invalidated: Arc<Notify>) 
                 .map(|(watcher, _)| Arc::clone(watcher))
                 .collect();
             for watcher in watchers {
+                // `notify_one` stores a permit for a watcher that does not wait yet.
+                // `notify_waiters` would lose the change.
                 watcher.changed.notify_one();
             }
         }

@@ -13,7 +13,8 @@ const RESERVE_INTERVAL: Duration = Duration::from_millis(10);
 /// The longest pause in reading from a client above its fair share.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
-/// The memory held for one client: one HTTP connection, or one WebSocket. A clone is another handle to the same account.
+/// The memory held for one client: one HTTP connection, or one WebSocket. A clone is another handle
+/// to the same account.
 #[derive(Clone)]
 pub struct Account(Arc<Client>);
 
@@ -26,14 +27,15 @@ impl Account {
     /// Charges the client if that leaves it within its limit.
     ///
     /// # Errors
-    /// When the client would be over its limit. The caller closes the client or refuses its request.
+    /// When the client would be over its limit. The caller closes the client or refuses its
+    /// request.
     pub fn try_charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
         self.check(bytes)?;
         Ok(self.charge(bytes))
     }
 
-    /// Charges the client once the bytes fit into the process's budget. Until then, other clients are evicted, those that
-    /// hold the most first.
+    /// Charges the client once the bytes fit into the process's budget. Until then, other clients
+    /// are evicted, those that hold the most first.
     ///
     /// # Errors
     /// When the bytes would put the client over its limit, or do not fit within two seconds.
@@ -60,10 +62,12 @@ impl Account {
         Err(OverBudget { limit })
     }
 
-    /// Charges the client for bytes on their way to it. The process is charged only if no other charge covers them.
+    /// Charges the client for bytes on their way to it. The process is charged only if no other
+    /// charge covers them.
     pub fn charge_outgoing(&self, bytes: Bytes) -> Bytes {
         let account = self.clone();
         let length = bytes.len();
+        // Shared bytes belong to a cached result, whose own charge to the process covers them.
         let charge = if bytes.is_unique() {
             Charge::of_client(account, length)
         } else {
@@ -87,7 +91,8 @@ impl Account {
 
     /// Notes that the client keeps shared results alive, until the token is dropped.
     ///
-    /// The results are charged to the process only, but they count when the heaviest client is evicted.
+    /// The results are charged to the process only, but they count when the heaviest client is
+    /// evicted.
     pub fn watch(&self, bytes: usize) -> Watched {
         self.0.watched.fetch_add(bytes, Ordering::Relaxed);
         Watched {
@@ -130,7 +135,8 @@ impl Account {
         }
     }
 
-    /// Returns whether the client was evicted: the process was over its limit and this client held the most.
+    /// Returns whether the client was evicted: the process was over its limit and this client held
+    /// the most.
     pub fn is_evicted(&self) -> bool {
         self.0.is_evicted()
     }
@@ -138,6 +144,7 @@ impl Account {
     /// Returns when the client is evicted.
     pub async fn evicted(&self) {
         loop {
+            // Created before the check, so that an eviction between the two wakes this task.
             let evicted = self.0.evicted.notified();
             if self.is_evicted() {
                 return;
@@ -265,7 +272,8 @@ impl Charge {
         Charge::new(self.payer.clone(), bytes)
     }
 
-    /// Charges the same payer for other memory, once it fits into the process's budget; see [`Account::reserve`].
+    /// Charges the same payer for other memory, once it fits into the process's budget; see
+    /// [`Account::reserve`].
     ///
     /// # Errors
     /// When it does not fit in time.
@@ -323,6 +331,7 @@ impl Memory {
         clients.last_number += 1;
         let number = clients.last_number;
         let client = Arc::new(Client::new(self.clone(), number));
+        // Weak, because the client closes its account when its last handle is dropped.
         clients.by_number.insert(number, Arc::downgrade(&client));
         self.0.open.fetch_add(1, Ordering::Relaxed);
         Account(client)
@@ -331,6 +340,7 @@ impl Memory {
     /// Opens an account of the server itself, which is never evicted.
     pub fn internal(&self) -> Account {
         self.0.open.fetch_add(1, Ordering::Relaxed);
+        // Not added to `by_number`, so that eviction does not find it.
         Account(Arc::new(Client::new(self.clone(), 0)))
     }
 

@@ -59,13 +59,15 @@ pub(super) enum Level {
     Over,
 }
 
-/// The sum of all charges, and the clients that hold them. A clone is another handle to the same ledger.
+/// The sum of all charges, and the clients that hold them. A clone is another handle to the same
+/// ledger.
 #[derive(Clone)]
 pub struct Memory(pub(super) Arc<Ledger>);
 
 pub(super) struct Ledger {
     limits: MemoryLimits,
-    // Relaxed: each counter is independent. The lock of `level` orders the changes that tasks wait for.
+    // Relaxed: each counter is independent. The lock of `level` orders the changes that tasks wait
+    // for.
     used: AtomicUsize,
     peak: AtomicUsize,
     evictions: AtomicU64,
@@ -102,8 +104,8 @@ impl Memory {
         self.0.limits
     }
 
-    /// Returns when the process is within its limit, or after two seconds: the memory may be held by work that waits
-    /// for this.
+    /// Returns when the process is within its limit, or after two seconds: the memory may be held
+    /// by work that waits for this.
     pub async fn room(&self) {
         if !self.is_over() {
             return;
@@ -113,8 +115,8 @@ impl Memory {
         let _ = tokio::time::timeout(ROOM_TIMEOUT, room).await;
     }
 
-    /// Keeps the process within its limit while it is polled. Calls `shed` with the bytes to drop from caches, then evicts
-    /// the clients that hold the most.
+    /// Keeps the process within its limit while it is polled. Calls `shed` with the bytes to drop
+    /// from caches, then evicts the clients that hold the most.
     pub async fn relieve(&self, shed: impl Fn(usize)) {
         let mut level = self.0.level.subscribe();
         loop {
@@ -166,8 +168,10 @@ impl Memory {
         self.used() > self.near()
     }
 
-    /// Evicts clients that are read from slowly, the heaviest first, until a quarter of the limit is free.
+    /// Evicts clients that are read from slowly, the heaviest first, until a quarter of the limit
+    /// is free.
     fn evict_paused(&self) {
+        // Below the threshold of slow reading, so that it does not begin again at once.
         let goal = self.0.limits.process / 4 * 3;
         self.evict_from(Client::is_paused, goal);
     }
@@ -180,7 +184,8 @@ impl Memory {
         );
     }
 
-    /// Evicts the clients that hold the most, so that `bytes` fit, but not the client of this number.
+    /// Evicts the clients that hold the most, so that `bytes` fit, but not the client of this
+    /// number.
     pub(super) fn evict_for(&self, bytes: usize, number: u64) {
         let is_large = |client: &Client| client.weight() > self.min_evicted();
         let may_go = |client: &Client| client.number != number && is_large(client);
@@ -194,7 +199,8 @@ impl Memory {
         self.0.limits.process / 4 * 3
     }
 
-    /// Returns the weight up to which a client is never evicted, because its eviction would free too little.
+    /// Returns the weight up to which a client is never evicted, because its eviction would free
+    /// too little.
     pub(super) fn min_evicted(&self) -> usize {
         MIN_SHARE.min(self.0.limits.process / 64)
     }
@@ -269,8 +275,8 @@ impl Memory {
         if self.level_of(before) == self.level_of(after) {
             return;
         }
-        // Two threads may cross the same line in opposite directions. Each looks again under the channel's lock, so that
-        // the last one leaves the level of the last change.
+        // Two threads may cross the same line in opposite directions. Each looks again under the
+        // channel's lock, so that the last one leaves the level of the last change.
         self.0.level.send_if_modified(|level| {
             let now = self.level_of(self.used());
             std::mem::replace(level, now) != now
@@ -293,7 +299,8 @@ impl Default for Memory {
 pub(super) struct Client {
     pub(super) memory: Memory,
     pub(super) number: u64,
-    // Relaxed: `held`, `watched` and `is_paused` are estimates, and no other memory depends on them.
+    // Relaxed: `held`, `watched` and `is_paused` are estimates, and no other memory depends on
+    // them.
     pub(super) held: AtomicUsize,
     pub(super) watched: AtomicUsize,
     /// Whether the server reads slowly from the client.
@@ -315,7 +322,8 @@ impl Client {
         }
     }
 
-    /// Returns the bytes that are held because of the client: its own charges, and the shared results that it watches.
+    /// Returns the bytes that are held because of the client: its own charges, and the shared
+    /// results that it watches.
     pub(super) fn weight(&self) -> usize {
         self.held.load(Ordering::Relaxed) + self.watched.load(Ordering::Relaxed)
     }

@@ -2,15 +2,18 @@ use lentil_call::OverBudget;
 
 use super::account::{Account, Charge};
 
-/// The sizes of segments. Each is used while the body is no longer than it; the last is used for larger bodies.
+/// The sizes of segments. Each is used while the body is no longer than it; the last is used for
+/// larger bodies.
 ///
-/// The allocator returns large segments to the system when they are freed, whichever thread frees them.
+/// The allocator returns large segments to the system when they are freed, whichever thread frees
+/// them.
 const SEGMENT_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
 
 /// Bytes that arrive in parts, and are charged to their sender as they arrive.
 ///
-/// They are kept in segments until they are complete. A single buffer would have to grow, which takes more than twice its
-/// memory during the copy, even for the unfinished messages of an attacker.
+/// They are kept in segments until they are complete. A single buffer would have to grow, which
+/// takes more than twice its memory during the copy, even for the unfinished messages of an
+/// attacker.
 pub struct Segments {
     segments: Vec<Vec<u8>>,
     length: usize,
@@ -45,6 +48,7 @@ impl Segments {
     /// # Errors
     /// When their sender would be over its limit.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), OverBudget> {
+        // Counted first, because the size of a new segment depends on the length of the whole.
         self.length += bytes.len();
         while !bytes.is_empty() {
             let last = self.segments.last_mut();
@@ -77,7 +81,8 @@ impl Segments {
         if self.segments.len() <= 1 {
             return (self.segments.pop().unwrap_or_default(), self.charge);
         }
-        // Each segment is freed after its copy, so that the copy takes new pages as the segments return theirs.
+        // Each segment is freed after its copy, so that the copy takes new pages as the segments
+        // return theirs.
         let mut whole = Vec::with_capacity(self.length);
         for segment in self.segments {
             whole.extend_from_slice(&segment);

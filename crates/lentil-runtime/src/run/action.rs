@@ -21,6 +21,7 @@ pub(crate) async fn run_action(function: &Function, args: CallArgs, call: Call) 
     let engine = &call.engine;
     let result = match check_args(engine, function, &args) {
         Ok(()) => {
+            // An action is never retried, because it may have had effects outside of the database.
             let limit = engine.limits().action_time;
             run_with_timeout(
                 &name,

@@ -4,8 +4,8 @@ use lentil_values::{Object, Value};
 use crate::engine::{Engine, Function};
 use crate::typed::CallArgs;
 
-/// Checks arguments against the size limits and, unless they are of the function's own type, against
-/// its validator.
+/// Checks arguments against the size limits and, unless they are of the function's own type,
+/// against its validator.
 pub(crate) fn check_args(engine: &Engine, function: &Function, args: &CallArgs) -> Result<()> {
     match args {
         // The type of an id does not guarantee its table: an application may parse any text as one.

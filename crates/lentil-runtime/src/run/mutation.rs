@@ -21,8 +21,8 @@ use crate::typed::CallArgs;
 use crate::write_lock::WriteLockGuard;
 
 tokio::task_local! {
-    /// Set while a mutation runs in this task. A mutation that is started in it without its context would wait for
-    /// itself.
+    /// Set while a mutation runs in this task. A mutation that is started in it without its context
+    /// would wait for itself.
     static IN_MUTATION: ();
 }
 
@@ -30,7 +30,8 @@ const MAX_ATTEMPTS: u32 = 16;
 /// As in Convex.
 const CONFLICT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// A mutation's result, and the timestamp at which it is committed; and the log lines of the attempt that committed.
+/// A mutation's result, and the timestamp at which it is committed; and the log lines of the
+/// attempt that committed.
 pub(crate) struct Committed<R> {
     pub(crate) result: Result<(R, Timestamp)>,
     pub(crate) log_lines: Vec<String>,
@@ -74,6 +75,8 @@ async fn commit_mutation(
     let attempt = |cell: TransactionCell, attempt: Call| {
         let args = args.clone();
         async move {
+            // Read and written in the mutation's own transaction, so that concurrent repetitions of
+            // a request conflict.
             if let Some(recorded) = idempotency.recorded(&cell).await? {
                 return Ok(recorded);
             }
@@ -112,6 +115,7 @@ where
         let log = own.log.clone();
         let running = IN_MUTATION.scope((), attempt(cell.clone(), own));
         let limit = engine.limits().mutation_time;
+        // The time limit begins with the lock, and does not include the wait for it.
         let result = run_with_timeout(name, lock.since, limit, pin!(running)).await;
         if let Some(result) = end(engine, &cell, lock, result).await {
             return Committed {
@@ -137,9 +141,11 @@ async fn begin<'e>(
     Ok((transaction, lock))
 }
 
-/// Commits what an attempt wrote, or nothing if it failed. Returns `None` after a conflict: the mutation runs again.
+/// Commits what an attempt wrote, or nothing if it failed. Returns `None` after a conflict: the
+/// mutation runs again.
 ///
-/// The result is returned once all commits that it depends on are durable, with a timestamp that includes them.
+/// The result is returned once all commits that it depends on are durable, with a timestamp that
+/// includes them.
 async fn end<R>(
     engine: &Engine,
     cell: &TransactionCell,
@@ -147,6 +153,8 @@ async fn end<R>(
     mut result: Result<R>,
 ) -> Option<Result<(R, Timestamp)>> {
     let Some(mut transaction) = cell.take() else {
+        // The function still holds the transaction in a nested call that was dropped before its
+        // end.
         return Some(result.and_then(|_| Err(Error::abandoned())));
     };
     if result.is_ok()
@@ -161,8 +169,8 @@ async fn end<R>(
     let (transaction, writes) = transaction.into_mutation();
     // The next mutation may begin while this one waits for its commit.
     drop(lock);
-    // A failed function writes nothing. Its error may depend on commits that are not durable yet, so it is committed
-    // too.
+    // A failed function writes nothing. Its error may depend on commits that are not durable yet,
+    // so it is committed too.
     let writes = match &result {
         Ok(_) => writes,
         Err(_) => WriteSet::empty(),
@@ -171,6 +179,8 @@ async fn end<R>(
     let deleted = FileRecord::deleted_blobs(files, &writes.writes);
     match transaction.commit(writes).await {
         Ok(timestamp) => {
+            // Only after the commit is durable: a crash before it would leave the documents without
+            // their blobs.
             (engine.parts().release_blobs)(engine, deleted);
             Some(result.map(|value| (value, timestamp)))
         }
@@ -194,7 +204,8 @@ impl<R> Committed<R> {
 pub(crate) enum Idempotency<'a> {
     /// It runs each time that it is called.
     None,
-    /// It runs once for a request of a client's session. A repeated request gets the recorded result.
+    /// It runs once for a request of a client's session. A repeated request gets the recorded
+    /// result.
     Session(&'a SessionRequest),
     /// It runs once for a scheduled call.
     Scheduled(ScheduledRun),

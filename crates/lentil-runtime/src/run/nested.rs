@@ -20,19 +20,23 @@ pub(crate) async fn call_nested_query(
     let call = caller.nested(&function.path)?;
     check_args(&caller.engine, function, &args)?;
 
-    // The nested call gets a cell of its own, so that the caller cannot use the transaction meanwhile.
+    // The nested call gets a cell of its own, so that the caller cannot use the transaction
+    // meanwhile.
     let own = TransactionCell::new(cell.lend()?);
     let mut running = run(own.clone(), call, args.into_object());
     let result = catch_panic(function.path.as_str(), running.as_mut()).await;
-    // A function that panicked may still hold the transaction; it returns to the cell when the future is dropped.
+    // A function that panicked may still hold the transaction; it returns to the cell when the
+    // future is dropped.
     drop(running);
+    // Returned before the error is, because the caller may handle the error and continue.
     cell.put(own.take());
     let value = result?;
     check_result(&caller.engine, function, &value)?;
     Ok(value)
 }
 
-/// Runs a mutation within its caller's transaction, after a savepoint. A failure rolls back to the savepoint.
+/// Runs a mutation within its caller's transaction, after a savepoint. A failure rolls back to the
+/// savepoint.
 pub(crate) async fn call_nested_mutation(
     cell: &TransactionCell,
     caller: &Call,
@@ -65,7 +69,8 @@ pub(crate) async fn call_nested_mutation(
 /// Keeps the writes since the savepoint if the mutation succeeded and violates no unique index.
 async fn end_savepoint(transaction: &mut Transaction, result: Result<Value>) -> Result<Value> {
     let result = match result {
-        // The check comes at the end of each nested mutation, so that its caller can handle the error.
+        // The check comes at the end of each nested mutation, so that its caller can handle the
+        // error.
         Ok(value) => transaction.check_unique().await.map(|()| value),
         Err(error) => Err(error),
     };

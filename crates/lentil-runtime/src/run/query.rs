@@ -55,6 +55,8 @@ async fn query_published(
     };
     let run = look_up(query, call).await?;
     store
+        // A snapshot may include commits that are not durable yet. A client must not see their
+        // effects.
         .wait_published(run.timestamp)
         .await
         .map_err(store_error)?;
@@ -134,6 +136,8 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
                 drop(snapshot);
                 let permit = engine.database().large_reads.acquire().await;
                 let snapshot = engine.store().snapshot().await.map_err(store_error)?;
+                // The first execution has consumed the arguments. Few queries execute twice, so
+                // they are not copied in advance.
                 let args = parse_args(&args_json);
                 execute_with_permit(function, args, journal, call, snapshot, permit).await?
             }
@@ -253,6 +257,8 @@ async fn execute_query(
     };
     let result = result.and_then(|value| check_result(engine, function, &value).map(|()| value));
     if let Err(error) = &result
+        // A failure that may pass is not the query's result: it is not shared with waiters, and
+        // live queries retry.
         && error.code().may_pass()
     {
         let published = engine.store().wait_published(timestamp).await;

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-/// A future that runs to completion once it has been polled: when it is dropped, the rest continues in a task of its own,
-/// in the same span.
+/// A future that runs to completion once it has been polled: when it is dropped, the rest continues
+/// in a task of its own, in the same span.
 ///
 /// A task from the start would do the same, but each request would pay for two context switches.
 pub(crate) struct RunToCompletion<F: Future<Output: Send> + Send + 'static> {
@@ -32,7 +32,8 @@ impl<F: Future<Output: Send> + Send + 'static> Future for RunToCompletion<F> {
             .work
             .take()
             .expect("a future is not polled after it has completed");
-        // The work is put back after the poll, so that work that panics is dropped and not continued.
+        // The work is put back after the poll, so that work that panics is dropped and not
+        // continued.
         let polled = work.as_mut().poll(cx);
         if polled.is_pending() {
             self.work = Some(work);
@@ -43,6 +44,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for RunToCompletion<F> {
 
 impl<F: Future<Output: Send> + Send + 'static> Drop for RunToCompletion<F> {
     fn drop(&mut self) {
+        // Work that was never polled has had no effect, and need not be completed.
         let Some(work) = self.work.take().filter(|_| self.has_begun) else {
             return;
         };

@@ -18,7 +18,8 @@ pub(crate) async fn catch_panic<T>(
     poll_fn(|cx| poll_caught(name, running.as_mut(), cx)).await
 }
 
-/// As [`catch_panic`], with a timeout: stops the future at an await point once `limit` has passed since it `began`.
+/// As [`catch_panic`], with a timeout: stops the future at an await point once `limit` has passed
+/// since it `began`.
 pub(crate) async fn run_with_timeout<T>(
     name: &str,
     began: Instant,
@@ -46,8 +47,8 @@ pub(crate) async fn run_with_timeout<T>(
 
 /// Polls a future, and turns a panic into an error.
 ///
-/// The assertion of unwind safety is correct: a panic may leave the context inconsistent, but a caller that gets the error
-/// drops the context, or rolls back to a savepoint.
+/// The assertion of unwind safety is correct: a panic may leave the context inconsistent, but a
+/// caller that gets the error drops the context, or rolls back to a savepoint.
 fn poll_caught<T>(
     name: &str,
     running: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,

@@ -63,6 +63,7 @@ impl ScheduledExecution {
     /// Runs the call and records its end. Retries for as long as the server itself fails.
     pub async fn run(self) {
         let running = async {
+            // Two loops: a failure to record the end must not run the function again.
             let ended = self.until_it_works(|| self.attempt(self.call())).await;
             if let Attempt::Ended { error } = ended {
                 self.until_it_works(|| self.finish(error.clone())).await;

@@ -155,6 +155,8 @@ impl Scheduler {
     ) -> Result<Id<ScheduledFunction>> {
         check_args(&self.engine, path, &args)?;
         let now_ms = match &self.cell {
+            // The time of a transaction stands still, so delays begin at the time that the function
+            // sees.
             Some(cell) => cell.borrow()?.now_ms,
             None => self.engine.now_ms(),
         };

@@ -57,6 +57,7 @@ pub(crate) async fn schedule(
 pub(crate) async fn cancel(cell: &TransactionCell, id: &Id<ScheduledFunction>) -> Result<()> {
     let mut calls = SystemTable::<ScheduledCall>::open(cell)?;
     let found = calls.get("scheduler.cancel", id.document_id()).await?;
+    // `end` opens the table again, and the transaction can be borrowed only once at a time.
     drop(calls);
     if found.is_some() {
         end(cell, id.document_id(), ScheduledState::Canceled).await?;

@@ -133,6 +133,7 @@ fn add_range_headers(
         response.insert(name, value);
     };
     match status {
+        // The hash is that of the whole file, so a part does not have it.
         StatusCode::OK => insert(DIGEST, format!("sha-256={}", BASE64.encode(&file.hash.0))),
         StatusCode::PARTIAL_CONTENT => {
             let last = range.end - 1;
@@ -146,6 +147,7 @@ fn add_range_headers(
         }
         _ => {}
     }
+    // In a 304, `Content-Length` would be that of the 200 response (RFC 9110, section 8.6), not 0.
     if status != StatusCode::NOT_MODIFIED {
         let length = range.end - range.start;
         insert(header::CONTENT_LENGTH, length.to_string());

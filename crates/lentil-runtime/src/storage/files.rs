@@ -95,6 +95,7 @@ impl Files {
             Ok(true) => return false,
             Ok(false) => {}
             Err(error) => {
+                // In doubt the blob stays, because a document may still name it.
                 tracing::warn!(%hash, %error, "failed to find out whether a stored content is still used");
                 return false;
             }

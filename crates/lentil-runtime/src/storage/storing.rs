@@ -117,6 +117,7 @@ impl Files {
         let stored = stored.await;
         // `remove_unused` takes the lock itself.
         drop(lock);
+        // The blob may already be durable, without a document that names it.
         if stored.is_err() {
             self.remove_unused(hash).await;
         }

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A query is valid at a timestamp if no commit up to it invalidates the query's result.
-//! [`Subscriber::refresh`] evaluates the new and the invalidated queries, and finds a timestamp at which all are valid.
-//! It returns the results that differ from those that were sent last.
+//! [`Subscriber::refresh`] evaluates the new and the invalidated queries, and finds a timestamp at
+//! which all are valid. It returns the results that differ from those that were sent last.
 
 mod refresh;
 
@@ -29,8 +29,9 @@ use crate::run::wrong_kind;
 
 /// The live queries of one client. All of them move together from timestamp to timestamp.
 ///
-/// The client chooses an id for each query. [`Subscriber::refresh`] evaluates the queries that are new or may have
-/// changed; [`ChangeNotifier::changed`] returns when there may be one. Dropping it removes all queries.
+/// The client chooses an id for each query. [`Subscriber::refresh`] evaluates the queries that are
+/// new or may have changed; [`ChangeNotifier::changed`] returns when there may be one. Dropping it
+/// removes all queries.
 pub struct Subscriber {
     engine: Engine,
     identity: Identity,
@@ -81,7 +82,8 @@ struct WatchedResult {
     _watched: Watched,
 }
 
-/// The memory of a live query beside its arguments and its result: keys, invalidations and watchers.
+/// The memory of a live query beside its arguments and its result: keys, invalidations and
+/// watchers.
 const QUERY_OVERHEAD_BYTES: usize = 1_024;
 
 impl Subscriber {
@@ -151,6 +153,8 @@ impl Subscriber {
         self.identity = identity;
         let mut queries = std::mem::take(&mut self.queries);
         for query in queries.values_mut() {
+            // The visibility of functions depends on the identity. `last_sent` stays, so that a
+            // result that is equal under the new identity is not sent again.
             query.function = self.find(&query.path);
             self.unwatch(query.result.take());
         }

@@ -20,7 +20,8 @@ use crate::typed::CallArgs;
 
 /// Queries of one client that are evaluated at the same time.
 const MAX_CONCURRENT_QUERIES: usize = 8;
-/// Attempts to find a timestamp at which all results are valid, before all are evaluated on one snapshot.
+/// Attempts to find a timestamp at which all results are valid, before all are evaluated on one
+/// snapshot.
 const MAX_ATTEMPTS: usize = 3;
 /// The first pause before a retry, when the server itself fails.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -30,8 +31,8 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 impl Subscriber {
     /// Evaluates the queries that are new or invalidated, at one timestamp at or after `floor`.
     ///
-    /// When the server itself fails, it tries again until it succeeds. The update leaves out results that equal those
-    /// sent last.
+    /// When the server itself fails, it tries again until it succeeds. The update leaves out
+    /// results that equal those sent last.
     pub async fn refresh(&mut self, floor: Timestamp) -> Update {
         let mut backoff = Backoff::new(RETRY_PAUSE, MAX_RETRY_PAUSE);
         let timestamp = loop {
@@ -80,10 +81,11 @@ impl Subscriber {
             let results = results.into_iter().collect::<Result<Vec<_>>>()?;
             timestamp = timestamp.max(since);
             for (_, result) in &results {
+                // A shared execution may have read a later snapshot than this client asked for.
                 timestamp = timestamp.max(result.timestamp);
             }
-            // The observer is notified of a commit before it is published. So the invalidations are complete up to
-            // `timestamp` from here on.
+            // The observer is notified of a commit before it is published. So the invalidations are
+            // complete up to `timestamp` from here on.
             store.wait_published(timestamp).await.map_err(store_error)?;
             for (query_id, result) in results {
                 self.watch(query_id, result, since);
@@ -92,18 +94,20 @@ impl Subscriber {
         self.evaluate_on_snapshot(timestamp).await
     }
 
-    /// Evaluates the stale queries on one snapshot, one after another. It is used when commits invalidate results faster
-    /// than [`Subscriber::evaluate`] finds a common timestamp.
+    /// Evaluates the stale queries on one snapshot, one after another. It is used when commits
+    /// invalidate results faster than [`Subscriber::evaluate`] finds a common timestamp.
     async fn evaluate_on_snapshot(&mut self, timestamp: Timestamp) -> Result<Timestamp> {
         let engine = self.engine.clone();
         if self.stale_at(timestamp).is_empty() {
             return Ok(timestamp);
         }
+        // One permit is enough, because these queries execute one after another.
         let _permit = engine.live().permits.acquire().await;
         'new_snapshot: loop {
             let mut snapshot = published_snapshot(&engine).await.map_err(store_error)?;
             let timestamp = snapshot.timestamp();
-            // A result that is valid at the snapshot stays valid there: later commits have later timestamps.
+            // A result that is valid at the snapshot stays valid there: later commits have later
+            // timestamps.
             for query_id in self.stale_at(timestamp) {
                 let query = &self.queries[&query_id];
                 let call = query.call(&engine, &self.identity);
@@ -151,7 +155,8 @@ impl Subscriber {
             result,
             key,
         };
-        // The old result is unwatched after the new one is watched, so that a query in between keeps its entry.
+        // The old result is unwatched after the new one is watched, so that a query in between
+        // keeps its entry.
         if let Some(old) = query.result.replace(watched) {
             live.unwatch(&old.key, &self.watcher);
         }
@@ -237,8 +242,8 @@ impl Subscription {
         Call::outermost(engine.clone(), identity.clone(), source, &name)
     }
 
-    /// Records an execution and logs its failure, but only for the call that executed the query. So an execution is
-    /// recorded once, however many clients watch the query.
+    /// Records an execution and logs its failure, but only for the call that executed the query. So
+    /// an execution is recorded once, however many clients watch the query.
     fn record(&self, call: &Call, began: Instant, result: &QueryResult) {
         if result.execution != call.execution {
             return;
@@ -279,6 +284,7 @@ fn failed(error: Error, timestamp: Timestamp, call: &Call) -> QueryResult {
     QueryResult {
         result: Err(error),
         log_lines: Vec::new(),
+        // Nothing was read, so no commit can change the result.
         read_set: ReadSet::default(),
         timestamp,
         journal: None,
@@ -299,5 +305,6 @@ fn is_equal(a: &Arc<QueryResult>, b: &Arc<QueryResult>) -> bool {
         (Err(a), Err(b)) => (a.code(), a.message(), a.data()) == (b.code(), b.message(), b.data()),
         _ => false,
     };
+    // Clients print the log lines of a result, so new lines are sent too.
     is_same && a.log_lines == b.log_lines
 }
