@@ -13,8 +13,8 @@ use object_store::{
     UploadPart,
 };
 
-/// An in-memory object store in which one request fails, and so does a copy over a limit. Deleting and
-/// listing never fail.
+/// An in-memory object store in which one request fails, and so does a copy over a limit. Deleting
+/// and listing never fail.
 #[derive(Debug)]
 pub(crate) struct Failing {
     objects: InMemory,

@@ -17,7 +17,8 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder, creating it if it is missing. Removes unfinished files of an earlier process.
+    /// Opens the folder, creating it if it is missing. Removes unfinished files of an earlier
+    /// process.
     pub(crate) fn open(path: &Path) -> Result<Folder, FileError> {
         let folder = Folder {
             path: path.to_owned(),
@@ -67,7 +68,8 @@ impl Folder {
         sync(&self.path)
     }
 
-    /// Reads the next batch of hashes, and returns where to continue. Skips files that are not named by a hash.
+    /// Reads the next batch of hashes, and returns where to continue. Skips files that are not
+    /// named by a hash.
     pub(crate) fn list_batch(
         &self,
         entries: Option<ReadDir>,

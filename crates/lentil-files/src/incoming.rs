@@ -23,7 +23,8 @@ impl Incoming {
         })
     }
 
-    /// Copies the object within the store. An object over the store's copy limit is read and sent again.
+    /// Copies the object within the store. An object over the store's copy limit is read and sent
+    /// again.
     pub(crate) async fn copy(&self, size: u64, to: &Path) -> Result<(), FileError> {
         let bucket = &self.bucket;
         if size > bucket.copy_limit {

@@ -1,7 +1,8 @@
-//! Where the bytes of files are stored: [`LocalFiles`] in a folder, [`ObjectFiles`] in an object store such as S3.
+//! Where the bytes of files are stored: [`LocalFiles`] in a folder, [`ObjectFiles`] in an object
+//! store such as S3.
 //!
-//! Both store each distinct content once, as a *blob* named by the SHA-256 of its bytes. The documents that describe
-//! files are in the database.
+//! Both store each distinct content once, as a *blob* named by the SHA-256 of its bytes. The
+//! documents that describe files are in the database.
 
 mod bucket;
 #[cfg(test)]

@@ -28,7 +28,8 @@ const CHUNK_SIZE: usize = 256 << 10;
 pub struct LocalFiles(Arc<Folder>);
 
 impl LocalFiles {
-    /// Opens the folder, creating it if it is missing. Removes unfinished files of an earlier process.
+    /// Opens the folder, creating it if it is missing. Removes unfinished files of an earlier
+    /// process.
     ///
     /// # Errors
     /// When the folder cannot be created or read.

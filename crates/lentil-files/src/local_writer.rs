@@ -15,7 +15,8 @@ const WRITE_BUFFER_SIZE: usize = 256 << 10;
 /// Bytes between two fsyncs, so that the final fsync has little left to write.
 const SYNC_INTERVAL_BYTES: usize = 32 << 20;
 
-/// A file being written under a temporary name. Dropping the writer removes it unless it was finished.
+/// A file being written under a temporary name. Dropping the writer removes it unless it was
+/// finished.
 pub(crate) struct LocalWriter {
     folder: Arc<Folder>,
     path: PathBuf,

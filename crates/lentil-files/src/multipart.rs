@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::bucket::Bucket;
 
-/// Bytes of each part but the last. S3 requires at least 5 MiB and allows 10,000 parts; R2 requires equal sizes.
+/// Bytes of each part but the last. S3 requires at least 5 MiB and allows 10,000 parts; R2 requires
+/// equal sizes.
 pub(crate) const PART_SIZE: usize = 8 << 20;
 /// Bytes allocated at a time while a part fills.
 const PART_BLOCK_SIZE: usize = 256 << 10;

@@ -1,4 +1,5 @@
-//! Blobs in an object store, such as an S3 bucket. Each object is named by the SHA-256 of its bytes.
+//! Blobs in an object store, such as an S3 bucket. Each object is named by the SHA-256 of its
+//! bytes.
 //!
 //! ```text
 //! <prefix>/9f86d081…0f00a08   a blob: put in one request, or copied there within the store
@@ -6,10 +7,11 @@
 //! <prefix>/incoming/5c1e…     a complete blob over 8 MiB, before it is copied to its name
 //! ```
 //!
-//! A partial blob is never visible. It is a multipart upload, which becomes an object in one step. A crash leaves
-//! such uploads, and objects under `incoming/`. A start removes those objects when they are a day old, because no
-//! server can still be writing them. Only the object store can find the unfinished uploads: give the bucket a lifecycle
-//! rule (`AbortIncompleteMultipartUpload` on S3).
+//! A partial blob is never visible. It is a multipart upload, which becomes an object in one step.
+//! A crash leaves such uploads, and objects under `incoming/`. A start removes those objects when
+//! they are a day old, because no server can still be writing them. Only the object store can find
+//! the unfinished uploads: give the bucket a lifecycle rule (`AbortIncompleteMultipartUpload` on
+//! S3).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,12 +31,14 @@ const COPY_LIMIT: u64 = 5 << 30;
 /// The age from which no server can still be writing an incoming object.
 const INCOMING_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Files in an object store, under a prefix that only they use. A clone is a handle to the same files.
+/// Files in an object store, under a prefix that only they use. A clone is a handle to the same
+/// files.
 #[derive(Clone)]
 pub struct ObjectFiles(pub(crate) Arc<Bucket>);
 
 impl ObjectFiles {
-    /// Returns the files under this prefix. Error messages call the prefix `name`, such as `s3://bucket/prefix`.
+    /// Returns the files under this prefix. Error messages call the prefix `name`, such as
+    /// `s3://bucket/prefix`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         prefix: Path,
@@ -74,8 +78,8 @@ impl ObjectFiles {
         }
     }
 
-    /// Records the owner. A database refuses a prefix that another one owns, because its sweep would delete the
-    /// other's files.
+    /// Records the owner. A database refuses a prefix that another one owns, because its sweep
+    /// would delete the other's files.
     ///
     /// # Errors
     /// When the store cannot be used.

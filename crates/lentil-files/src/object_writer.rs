@@ -10,8 +10,8 @@ use crate::bucket::Bucket;
 use crate::incoming::Incoming;
 use crate::multipart::{Multipart, PART_SIZE, empty_part};
 
-/// A blob being uploaded. A blob of at most one part is put under its final name in one request. A larger one is
-/// sent in parts to a temporary name, then copied.
+/// A blob being uploaded. A blob of at most one part is put under its final name in one request. A
+/// larger one is sent in parts to a temporary name, then copied.
 pub(crate) struct ObjectWriter {
     bucket: Arc<Bucket>,
     size: u64,

@@ -19,7 +19,8 @@ const MAX_RETRIES: usize = 4;
 /// The time after its first attempt within which a request is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A bucket and prefix on S3, or on a service with the same protocol: `s3://bucket` or `s3://bucket/prefix`.
+/// A bucket and prefix on S3, or on a service with the same protocol: `s3://bucket` or
+/// `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Url {
     bucket: String,
@@ -63,11 +64,13 @@ impl std::str::FromStr for S3Url {
 }
 
 impl ObjectFiles {
-    /// Opens files on S3. Reads credentials, region and endpoint from the usual variables: `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` and so on. Writes nothing.
+    /// Opens files on S3. Reads credentials, region and endpoint from the usual variables:
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`,
+    /// `AWS_ALLOW_HTTP` and so on. Writes nothing.
     ///
     /// # Errors
-    /// When S3 cannot be reached, the bucket does not exist, or access is denied. The error says what to do.
+    /// When S3 cannot be reached, the bucket does not exist, or access is denied. The error says
+    /// what to do.
     pub async fn open_s3(url: &S3Url) -> Result<ObjectFiles, FileError> {
         let refused = |reason: String| FileError::new(format!("opening {}", url.text), reason);
         let settings = AmazonS3Builder::from_env()

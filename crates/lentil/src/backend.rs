@@ -81,8 +81,9 @@ impl Backend {
 
     /// Declares a secret, such as `CLONK_API_KEY`.
     ///
-    /// Its value comes from the environment variable of this name, otherwise from a file in the data folder, which the
-    /// first start creates: `api-key` for `CLONK_API_KEY`. Functions read it with `ctx.secret(name)`.
+    /// Its value comes from the environment variable of this name, otherwise from a file in the
+    /// data folder, which the first start creates: `api-key` for `CLONK_API_KEY`. Functions read it
+    /// with `ctx.secret(name)`.
     #[must_use]
     pub fn secret(mut self, name: &str) -> Backend {
         self.application = self.application.secret(name);
@@ -105,8 +106,8 @@ impl Backend {
 
     /// Sets the command that the startup banner suggests.
     ///
-    /// `{url}` is replaced by the server's address, and `{CLONK_API_KEY}` by an expression that a shell expands to that
-    /// secret.
+    /// `{url}` is replaced by the server's address, and `{CLONK_API_KEY}` by an expression that a
+    /// shell expands to that secret.
     #[must_use]
     pub fn example(mut self, command: &str) -> Backend {
         self.example = command.to_owned();

@@ -44,13 +44,15 @@ struct CodegenArgs {
 impl Backend {
     /// Runs the command line.
     ///
-    /// An error is one sentence on standard error, and exit code 1. Usage errors and `--help` end the process.
+    /// An error is one sentence on standard error, and exit code 1. Usage errors and `--help` end
+    /// the process.
     pub fn main(self) -> ExitCode {
         let name = self.name.clone();
         match run(self) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                // `eprintln` would panic if standard error is a file on a full disk, and change the exit code.
+                // `eprintln` would panic if standard error is a file on a full disk, and change the
+                // exit code.
                 let _ = writeln!(io::stderr(), "{name}: {error}");
                 ExitCode::FAILURE
             }

@@ -7,7 +7,8 @@ use lentil_system::CronError;
 
 use crate::secrets::SecretError;
 
-/// An error that prevents the start, or stops the server. Each variant prints one sentence that says what to do.
+/// An error that prevents the start, or stops the server. Each variant prints one sentence that
+/// says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ServeError {

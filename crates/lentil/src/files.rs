@@ -1,7 +1,8 @@
 //! Where files are stored: in the data folder, or on S3.
 //!
-//! Each start deletes blobs that no document references. A database must not delete the blobs of another.
-//! So it has a name, in `files-owner` in its data folder, and records this name beside its files on S3.
+//! Each start deletes blobs that no document references. A database must not delete the blobs of
+//! another. So it has a name, in `files-owner` in its data folder, and records this name beside its
+//! files on S3.
 
 use std::path::Path;
 use std::sync::Arc;

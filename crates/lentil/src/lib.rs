@@ -1,7 +1,7 @@
 //! The Convex function model in native Rust.
 //!
-//! Queries, mutations, actions and HTTP actions are `async fn`s over a transactional document store. An application
-//! consists of:
+//! Queries, mutations, actions and HTTP actions are `async fn`s over a transactional document
+//! store. An application consists of:
 //!
 //! - tables: structs with [`derive@Document`], listed in a [`Schema`];
 //! - functions over [`QueryCtx`], [`MutationCtx`] and [`ActionCtx`], named in [`Functions`];
@@ -45,8 +45,8 @@ pub use lentil_system::Crons;
 pub use lentil_values::{
     DecodeError, FieldName, Nullable, Object, UnixMillis, Validator, Value, ValueType, object, v,
 };
-/// An allocator for servers (mimalloc), which allocate many small objects on several threads. A program selects it
-/// in its `main.rs`:
+/// An allocator for servers (mimalloc), which allocate many small objects on several threads. A
+/// program selects it in its `main.rs`:
 ///
 /// ```
 /// #[global_allocator]

@@ -9,7 +9,8 @@ use crate::settings::LogFormat;
 
 /// Sends the log to standard error. Standard output carries only the startup banner.
 pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
-    // At `info`, object_store logs each retry of a request to S3. `--log object_store=info` shows them.
+    // At `info`, object_store logs each retry of a request to S3. `--log object_store=info` shows
+    // them.
     let filter = EnvFilter::try_new(format!("object_store=warn,{filter}")).map_err(|error| {
         ServeError::Setting {
             name: "--log",
@@ -18,7 +19,8 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     })?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // Otherwise the subscriber would report a full disk on standard error, and panic if that is on the same disk.
+        // Otherwise the subscriber would report a full disk on standard error, and panic if that is
+        // on the same disk.
         .log_internal_errors(false)
         .with_writer(io::stderr);
     let installed = match format {
@@ -33,8 +35,9 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Logs a panic and its location in one line. The default hook would not escape the message, which can contain line
-/// breaks from a client's argument. The call that fails with the panic logs a line of its own.
+/// Logs a panic and its location in one line. The default hook would not escape the message, which
+/// can contain line breaks from a client's argument. The call that fails with the panic logs a line
+/// of its own.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
     let message = panic.payload_as_str().unwrap_or("no message");

@@ -1,4 +1,5 @@
-//! The default limit of the memory held for clients, and the return of freed memory to the operating system.
+//! The default limit of the memory held for clients, and the return of freed memory to the
+//! operating system.
 
 use std::fs;
 use std::time::Duration;
@@ -16,13 +17,16 @@ const AVAILABLE_DIVISOR: usize = 4;
 const RETURN_INTERVAL: Duration = Duration::from_millis(500);
 /// The amount of freed memory that is worth returning.
 const RETURNED_BYTES: usize = 8 << 20;
-/// The number of intervals over which memory is returned: mimalloc returns pages a second after they were freed.
+/// The number of intervals over which memory is returned: mimalloc returns pages a second after
+/// they were freed.
 const RETURN_STEPS: u32 = 4;
 
-/// Makes the allocator return freed memory of clients to the operating system. Runs until it is dropped.
+/// Makes the allocator return freed memory of clients to the operating system. Runs until it is
+/// dropped.
 ///
-/// mimalloc keeps freed pages until one of its threads allocates or ends. A server that is idle after a burst would
-/// keep the memory of the burst. A thread that allocates and ends makes mimalloc return the pages.
+/// mimalloc keeps freed pages until one of its threads allocates or ends. A server that is idle
+/// after a burst would keep the memory of the burst. A thread that allocates and ends makes
+/// mimalloc return the pages.
 pub(crate) async fn return_freed(memory: Memory) {
     let mut most = 0;
     let mut steps = 0;
@@ -59,7 +63,8 @@ fn limit_of(available: Option<usize>) -> usize {
     }
 }
 
-/// Returns the lowest limit of `ulimit -v`, the control groups and the machine. `read` reads a file.
+/// Returns the lowest limit of `ulimit -v`, the control groups and the machine. `read` reads a
+/// file.
 fn available(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
     let number = |path: &str| read(path)?.trim().parse().ok();
     // In a container the process's own control group is mounted at the root.

@@ -3,7 +3,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Open files reserved for the database, uploads and the log.
 const MIN_OTHER_FILES: u64 = 64;
 
-/// Lets the process open as many files as the system allows, and returns how many may be connections.
+/// Lets the process open as many files as the system allows, and returns how many may be
+/// connections.
 pub(crate) fn allow_connections(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -25,7 +26,8 @@ pub(crate) fn allow_connections(wanted: usize) -> usize {
     allowed
 }
 
-/// Returns how many of the open files may be connections. Each may need a second file for an upload.
+/// Returns how many of the open files may be connections. Each may need a second file for an
+/// upload.
 fn connections(open_files: u64, wanted: usize) -> usize {
     let others = MIN_OTHER_FILES.max(open_files / 4);
     let allowed = usize::try_from(open_files.saturating_sub(others)).unwrap_or(usize::MAX);

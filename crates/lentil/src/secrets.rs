@@ -1,4 +1,5 @@
-//! Secrets: from the environment, otherwise from a file in the data folder that the first start creates.
+//! Secrets: from the environment, otherwise from a file in the data folder that the first start
+//! creates.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -66,7 +67,8 @@ pub(crate) fn from_environment(
     Ok(found)
 }
 
-/// Returns every named secret: from the environment, otherwise from its file, which is created if it is missing.
+/// Returns every named secret: from the environment, otherwise from its file, which is created if
+/// it is missing.
 pub(crate) fn find(
     names: &[String],
     mut environment: HashMap<String, String>,
@@ -78,7 +80,8 @@ pub(crate) fn find(
         let (value, source) = match environment.remove(name) {
             Some(value) => (value, Source::Environment),
             None => {
-                // `npx convex` takes the deployment's name from the part of the admin key before the `|`.
+                // `npx convex` takes the deployment's name from the part of the admin key before
+                // the `|`.
                 let prefix = match name.as_str() {
                     ADMIN_KEY => format!("{prefix}|"),
                     _ => String::new(),
@@ -95,7 +98,8 @@ pub(crate) fn find(
     Ok(found)
 }
 
-/// Returns the file of a secret: `api-key` for `CLONK_API_KEY`. The first word is the application's.
+/// Returns the file of a secret: `api-key` for `CLONK_API_KEY`. The first word is the
+/// application's.
 fn file_name(name: &str) -> String {
     let words = match name.split_once('_') {
         Some((_, words)) => words,

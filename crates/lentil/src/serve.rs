@@ -22,8 +22,8 @@ use crate::settings::ServeArgs;
 use crate::startup_banner::startup_banner;
 use crate::{memory, progress};
 
-/// Tasks that a worker runs before it polls the I/O driver. tokio's default is 61. A committed batch makes all its
-/// callers ready at once, and new reads would wait behind them.
+/// Tasks that a worker runs before it polls the I/O driver. tokio's default is 61. A committed
+/// batch makes all its callers ready at once, and new reads would wait behind them.
 const EVENT_INTERVAL: u32 = 16;
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -37,7 +37,8 @@ pub(crate) fn serve(backend: Backend, args: &ServeArgs) -> Result<(), ServeError
 }
 
 async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
-    // First everything that needs no access to the data folder: an error there leaves the folder unchanged.
+    // First everything that needs no access to the data folder: an error there leaves the folder
+    // unchanged.
     let mut names = backend.application.secrets().to_vec();
     names.push(ADMIN_KEY.to_owned());
     let environment = secrets::from_environment(&names, |name| {
@@ -139,7 +140,8 @@ fn server_options(
     }
 }
 
-/// Returns an address at which this machine reaches the server. It replaces an unspecified address by the local host.
+/// Returns an address at which this machine reaches the server. It replaces an unspecified address
+/// by the local host.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         ip if !ip.is_unspecified() => ip,

@@ -18,22 +18,24 @@ pub(crate) struct ServeArgs {
     /// The port to listen on; 0 takes a free one.
     #[arg(long, env = "LENTIL_PORT", default_value_t = 3210)]
     pub(crate) port: u16,
-    /// A second port that serves only the application's routes, like Convex's site origin; 0 takes a free one.
+    /// A second port that serves only the application's routes, like Convex's site origin; 0 takes
+    /// a free one.
     #[arg(long, env = "LENTIL_SITE_PORT")]
     pub(crate) site_port: Option<u16>,
     /// The folder of the database, the keys and, without --files, the files.
     #[arg(long, env = "LENTIL_DATA", default_value = "data", value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Where files are stored, such as s3://bucket/prefix. The default is the data folder. S3 takes credentials, region
-    /// and endpoint from the AWS_… variables. Only one database may use a prefix.
+    /// Where files are stored, such as s3://bucket/prefix. The default is the data folder. S3 takes
+    /// credentials, region and endpoint from the AWS_… variables. Only one database may use a
+    /// prefix.
     #[arg(long, env = "LENTIL_FILES", value_name = "URL")]
     pub(crate) files: Option<String>,
-    /// The URL under which clients reach the server, such as https://api.example.com. The default is the address it
-    /// listens on.
+    /// The URL under which clients reach the server, such as https://api.example.com. The default
+    /// is the address it listens on.
     #[arg(long, env = "LENTIL_ORIGIN", value_name = "URL")]
     pub(crate) origin: Option<String>,
-    /// The proxies in front of the server, such as 10.0.0.0/8,::1. A client's address is then the last one in
-    /// X-Forwarded-For, or Forwarded, that is not a trusted proxy's.
+    /// The proxies in front of the server, such as 10.0.0.0/8,::1. A client's address is then the
+    /// last one in X-Forwarded-For, or Forwarded, that is not a trusted proxy's.
     #[arg(
         long,
         env = "LENTIL_TRUSTED_PROXIES",
@@ -41,11 +43,12 @@ pub(crate) struct ServeArgs {
         default_value = ""
     )]
     pub(crate) trusted_proxies: TrustedProxies,
-    /// The maximum number of connections from one address, or IPv6 /64. The default is half of all connections. Raise
-    /// it behind a proxy that is not trusted.
+    /// The maximum number of connections from one address, or IPv6 /64. The default is half of all
+    /// connections. Raise it behind a proxy that is not trusted.
     #[arg(long, env = "LENTIL_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
     pub(crate) connections_per_address: Option<usize>,
-    /// The server closes a connection or stream when none of its bytes have moved for this many seconds.
+    /// The server closes a connection or stream when none of its bytes have moved for this many
+    /// seconds.
     #[arg(
         long,
         env = "LENTIL_PROGRESS_TIMEOUT",
@@ -65,14 +68,16 @@ pub(crate) struct ServeArgs {
         conflicts_with = "auth_config"
     )]
     pub(crate) auth_config_json: Option<String>,
-    /// Starts without acknowledged commits that are missing because the write-ahead log was damaged or lost.
+    /// Starts without acknowledged commits that are missing because the write-ahead log was damaged
+    /// or lost.
     #[arg(long, env = "LENTIL_ACCEPT_DATA_LOSS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) accept_data_loss: bool,
-    /// Starts although the last commit is more than a day ahead of the clock, and continues from its time.
+    /// Starts although the last commit is more than a day ahead of the clock, and continues from
+    /// its time.
     #[arg(long, env = "LENTIL_ACCEPT_CLOCK_CHANGE", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) accept_clock_change: bool,
-    /// The memory that the server may hold for all clients, such as 512M. The default is a quarter of the available
-    /// memory, at least 256M.
+    /// The memory that the server may hold for all clients, such as 512M. The default is a quarter
+    /// of the available memory, at least 256M.
     #[arg(long, env = "LENTIL_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory::parse_size)]
     pub(crate) memory_limit: Option<usize>,
     /// The memory that the server may hold for one HTTP connection or WebSocket.
@@ -81,7 +86,8 @@ pub(crate) struct ServeArgs {
     /// Shows internal details in errors, for development.
     #[arg(long, env = "LENTIL_DEV", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) dev: bool,
-    /// The log level: error, warn, info, debug, trace, or a filter such as `info,lentil_sqlite=debug`.
+    /// The log level: error, warn, info, debug, trace, or a filter such as
+    /// `info,lentil_sqlite=debug`.
     #[arg(
         long,
         env = "LENTIL_LOG",

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::backend::Backend;
 use crate::secrets::{FoundSecret, Source};
 
-/// Returns the startup banner: the address, the data folder, the source of each key, and a command to try.
+/// Returns the startup banner: the address, the data folder, the source of each key, and a command
+/// to try.
 ///
 /// It never contains a secret.
 pub(crate) fn startup_banner(

@@ -1,4 +1,5 @@
-//! The command `codegen`: writes the declarations that a TypeScript client imports, like `npx convex codegen`.
+//! The command `codegen`: writes the declarations that a TypeScript client imports, like
+//! `npx convex codegen`.
 //!
 //! ```text
 //! api.d.ts, api.js    every function by its path, with the types of its arguments and result
@@ -57,7 +58,8 @@ pub(crate) fn write(
     let mut written = Vec::new();
     for (name, text) in files {
         let path = folder.join(name);
-        // An unchanged file keeps its modification time, so that programs that watch it do not rebuild.
+        // An unchanged file keeps its modification time, so that programs that watch it do not
+        // rebuild.
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }

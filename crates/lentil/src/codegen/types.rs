@@ -1,6 +1,7 @@
 use lentil_values::{FieldValidator, JsonForm, ObjectValidator, Validator, Value};
 
-/// Returns the TypeScript type of the values that a validator accepts, as `convex/values` represents them.
+/// Returns the TypeScript type of the values that a validator accepts, as `convex/values`
+/// represents them.
 pub(super) fn type_of(validator: &Validator) -> String {
     match validator {
         Validator::Any => "any".to_owned(),
