@@ -45,7 +45,9 @@ fn keys(c: &mut Criterion) {
     ];
     let encode = || {
         let mut key = KeyWriter::new();
-        values.iter().for_each(|value| key.push(Some(value)));
+        for value in &values {
+            key.push(Some(value));
+        }
         key.finish()
     };
     let key = encode();

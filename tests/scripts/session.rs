@@ -269,9 +269,8 @@ impl Client {
     async fn next_message(&mut self) -> Option<String> {
         loop {
             let next = tokio::time::timeout(SETTLE_TIME, self.socket.next());
-            let message = match next.await.ok()? {
-                Some(Ok(message)) => message,
-                _ => return Some("closed".to_owned()),
+            let Some(Ok(message)) = next.await.ok()? else {
+                return Some("closed".to_owned());
             };
             let text = match message {
                 Message::Text(text) => text,

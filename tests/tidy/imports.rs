@@ -179,9 +179,8 @@ impl CrateSource {
         let Some(last) = path.last().cloned().filter(|_| line > 0) else {
             return;
         };
-        let mut absolute = match self.absolute(module, path) {
-            Some(absolute) => absolute,
-            None => return,
+        let Some(mut absolute) = self.absolute(module, path) else {
+            return;
         };
         let is_glob = last == "*";
         if is_glob || last == "self" {

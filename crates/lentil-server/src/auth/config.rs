@@ -43,9 +43,8 @@ impl AuthConfig {
         let json = serde_json::from_str(json)
             .map_err(|error| wrong("the text", format!("not JSON: {error}")))?;
         let mut config = Fields::of("the config", json)?;
-        let providers = match config.take("providers") {
-            Some(Json::Array(providers)) => providers,
-            _ => return Err(config.wrong("providers", "expected a list of providers")),
+        let Some(Json::Array(providers)) = config.take("providers") else {
+            return Err(config.wrong("providers", "expected a list of providers"));
         };
         config.none_left("providers")?;
         let providers = providers

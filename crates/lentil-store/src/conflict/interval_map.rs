@@ -280,7 +280,9 @@ mod tests {
             let mut live: Vec<(u64, ReadSet)> =
                 readers.iter().enumerate().map(|(at, intervals)| (at as u64, reads(intervals))).collect();
             let mut map = IntervalMap::default();
-            live.iter().for_each(|(reader, reads)| map.insert(reads, *reader));
+            for (reader, reads) in &live {
+                map.insert(reads, *reader);
+            }
             for gone in gone.iter().filter(|_| !readers.is_empty()) {
                 if let Some(at) = live.iter().position(|(reader, _)| *reader == gone.index(readers.len()) as u64) {
                     let (reader, reads) = live.swap_remove(at);
@@ -293,7 +295,9 @@ mod tests {
                     live.iter().filter(|(_, reads)| touched(reads)).map(|(reader, _)| *reader).collect();
                 prop_assert_eq!(found(&map, &key), expected);
             }
-            live.iter().for_each(|(reader, reads)| map.remove(reads, *reader));
+            for (reader, reads) in &live {
+                map.remove(reads, *reader);
+            }
             prop_assert!(map.is_empty());
         }
     }
