@@ -274,6 +274,7 @@ struct Fire {
 /// Schedules a cron's function if it is due and its last execution has ended, and returns whether
 /// it did.
 async fn fire(ctx: &mut MutationCtx, args: Fire) -> Result<bool> {
+    // The caller read the table in another transaction, and the cron may have fired since.
     let Some(due) = due_at(&ctx.db, &args.name, args.due_time).await? else {
         return Ok(false);
     };
@@ -303,5 +304,6 @@ async fn has_ended(db: &DatabaseReader, last: Option<Id<ScheduledFunction>>) -> 
     };
     let mut calls = SystemTable::<ScheduledCall>::of(db)?;
     let found = calls.get_uncounted(last.document_id()).await?;
+    // A call that does not exist any more has ended: documents of ended calls are deleted.
     Ok(found.is_none_or(|call| !call.state.is_open()))
 }

@@ -40,6 +40,7 @@ pub struct Crons {
 
 struct Declared {
     name: String,
+    // `open` reports the error, so that calls of the builder can be chained.
     schedule: Result<CronSchedule, String>,
     function: FunctionTypeId,
     function_name: &'static str,

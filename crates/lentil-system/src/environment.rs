@@ -201,6 +201,7 @@ async fn change_all(ctx: &mut MutationCtx, args: Changes) -> Result<()> {
         }
     }
     let all = all(&ctx.db).await?;
+    // Checked after all changes, so that one request can remove a variable and add another.
     let sizes = all
         .iter()
         .map(|variable| variable.name.len() + variable.value.len());
@@ -212,6 +213,7 @@ async fn change_all(ctx: &mut MutationCtx, args: Changes) -> Result<()> {
 }
 
 async fn set(ctx: &mut MutationCtx, name: String, value: String) -> Result<()> {
+    // Counted before the table is opened, because an open table borrows the transaction.
     let count = all(&ctx.db).await?.len();
     let mut table = SystemTable::of(&ctx.db)?;
     let old = table.first(EnvironmentVariable::BY_NAME.eq(&name)).await?;

@@ -11,6 +11,7 @@ const QUERY: u32 = 0;
 pub(crate) struct LiveQuery<T> {
     client: Subscriber,
     changes: ChangeNotifier,
+    // A function type, so that the query is `Send` whatever `T` is.
     result: PhantomData<fn() -> T>,
 }
 
@@ -20,6 +21,7 @@ impl<T: ValueType> LiveQuery<T> {
     /// # Panics
     /// When `path` is not a function path.
     pub(crate) fn new(runtime: &Runtime, path: &str, args: Object) -> LiveQuery<T> {
+        // The system's functions are internal, and only the administrator can call those.
         let mut client = runtime.subscriber(Identity::Admin { acting_as: None });
         let path = FunctionPath::parse(path).expect("it is a function path");
         client.add(QUERY, path, args, None);

@@ -31,7 +31,7 @@ const MAX_ACTIVE: usize = 8;
 const PREFETCH: usize = 16;
 /// Calls that one transaction deletes or changes; each may have megabytes of arguments.
 const BATCH: usize = 64;
-/// How long the results of calls are kept.
+/// How long the results of calls are kept, as in Convex.
 const RESULT_RETENTION_MS: f64 = 7.0 * 24.0 * 60.0 * 60.0 * 1e3;
 
 /// Runs scheduled functions.
@@ -103,6 +103,8 @@ impl Running {
     fn start_due(&mut self, runtime: &Runtime, pending: &[Pending]) {
         let now_ms = runtime.now_ms();
         for call in pending.iter().filter(|call| call.at <= now_ms) {
+            // The live query lists a call until its end is committed, so a listed call may be
+            // running.
             if self.ids.len() < MAX_ACTIVE && self.ids.insert(call.id) {
                 let id = call.id;
                 let execution = runtime.scheduled_execution(id, &call.name);
@@ -129,6 +131,7 @@ impl Running {
     /// start.
     fn time_to_next(&self, pending: &[Pending], now_ms: f64) -> Duration {
         if self.ids.len() >= MAX_ACTIVE {
+            // A call that ends wakes the loop earlier.
             return POLL_INTERVAL;
         }
         let waiting = pending.iter().filter(|call| !self.ids.contains(&call.id));
@@ -206,6 +209,7 @@ async fn recover(runtime: &Runtime) {
 }
 
 async fn try_to_recover(runtime: &Runtime) -> Result<()> {
+    // Only a full batch can have others after it.
     while runtime.system_mutation(recover_batch, ()).await? == BATCH {}
     if runtime.last_creation_time() > runtime.now_ms() + CLOCK_STEP_MS {
         // The clock was ahead when a document was written.

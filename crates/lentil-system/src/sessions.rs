@@ -68,6 +68,7 @@ async fn count_bytes(ctx: &mut QueryCtx, args: Bytes) -> Result<usize> {
                 .map(|result| result.fields.into_fields().size());
             Ok(sizes.sum())
         }
+        // More results than a query may read also reach the limit.
         Err(error) if error.code() == Code::LimitExceeded => Ok(limit),
         Err(error) => Err(error),
     }
@@ -118,6 +119,7 @@ async fn prune_all(runtime: &Runtime, args: Prune) -> Result<usize> {
 /// Deletes the next results that are old enough, and returns their number.
 async fn prune_batch(ctx: &mut MutationCtx, args: Prune) -> Result<usize> {
     let mut table = SystemTable::<SessionResult>::of(&ctx.db)?;
+    // Both ranges are in the order of creation, so a batch with a young result is the last.
     let results = match args.session_id {
         Some(session_id) => {
             let range = SessionResult::BY_SESSION_ID_AND_REQUEST_ID.eq(session_id);
