@@ -46,6 +46,7 @@ impl Bucket {
     /// Returns the hash of the blob at this path; `None` if the path is not a blob's.
     pub(crate) fn blob_hash(&self, path: &Path) -> Option<ContentHash> {
         let hash = path.filename()?.parse().ok()?;
+        // An object in a folder below the prefix is not a blob, whatever its name is.
         (*path == self.blob_path(&hash)).then_some(hash)
     }
 

@@ -54,6 +54,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
+        // A destructor cannot await. Without a runtime, the sweep removes the object a day later.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };

@@ -58,6 +58,7 @@ impl FileStore for LocalFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(folder.error("opening a file", &error)),
         });
+        // An open file stays readable when its blob is removed.
         let Some(file) = opened.await? else {
             return Ok(None);
         };

@@ -76,6 +76,7 @@ impl FileWriter for LocalWriter {
         if syncs {
             self.unsynced = 0;
         }
+        // `sync_data` is enough here, because `finish` fsyncs the metadata too.
         self.with_file(move |file| if syncs { file.sync_data() } else { Ok(()) })
             .await
     }

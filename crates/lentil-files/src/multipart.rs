@@ -63,6 +63,7 @@ impl Multipart {
     /// Waits until the previous part has arrived, then starts to send the buffered one.
     async fn send(&mut self) -> Result<(), FileError> {
         self.wait_for_part().await?;
+        // One part is sent at a time, so that an upload holds at most two parts in memory.
         let part = std::mem::replace(&mut self.buffered, empty_part());
         let upload = self
             .upload

@@ -58,6 +58,7 @@ impl ObjectFiles {
     /// The store's own error.
     pub async fn check(&self) -> Result<(), object_store::Error> {
         let incoming = self.0.incoming();
+        // A listing fails if the bucket, the region or the credentials are wrong.
         self.0.objects.list(Some(&incoming)).try_next().await?;
         Ok(())
     }

@@ -74,6 +74,7 @@ impl FileWriter for ObjectWriter {
         let path = self.bucket.blob_path(hash);
         match self.state {
             WriteState::Buffered(buffered) => {
+                // A put is atomic, so the blob needs no temporary name.
                 let put = self.bucket.objects.put(&path, buffered.freeze()).await;
                 match put {
                     Ok(_) => Ok(()),

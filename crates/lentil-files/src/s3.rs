@@ -47,6 +47,7 @@ impl std::str::FromStr for S3Url {
         let rest = text.strip_prefix("s3://").ok_or_else(invalid)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        // The names of S3's buckets have at least three characters.
         if bucket.len() < 3
             || !bucket.bytes().all(is_plain)
             || prefix.starts_with('/')

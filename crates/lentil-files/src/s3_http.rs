@@ -37,6 +37,7 @@ struct Service(Client<HttpsConnector<HttpConnector>, HttpRequestBody>);
 impl object_store::client::HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let mut tcp = HttpConnector::new();
+        // Otherwise the connector would reject `https` URLs.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -108,6 +109,8 @@ fn failed(error: legacy::Error) -> HttpError {
     let cause = error
         .source()
         .and_then(|source| source.downcast_ref::<hyper::Error>());
+    // `object_store` always retries `Connect` and `Request`. It retries `Interrupted` only if the
+    // request is idempotent.
     let kind = if error.is_connect() {
         HttpErrorKind::Connect
     } else if cause.is_some_and(broke_off) {
