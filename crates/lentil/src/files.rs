@@ -53,8 +53,12 @@ impl FileLocation {
             }
             FileLocation::S3 { files, is_claimed } => {
                 if !is_claimed {
+                    // The name is durable before S3 records it. Otherwise a crash would leave the
+                    // prefix to an owner that nobody is.
                     files.claim(&read_or_create_name(data)?).await?;
                 }
+                // In the background, because a listing of S3 takes long and the start does not
+                // depend on it.
                 tokio::spawn(sweep(files.clone()));
                 Ok(Arc::new(files))
             }

@@ -167,6 +167,7 @@ pub(crate) fn generate(prefix: &str) -> io::Result<String> {
 
 /// Writes the file atomically and durably. Only its owner can read it, from the start.
 pub(crate) fn write_new(path: &Path, value: &str) -> io::Result<()> {
+    // A crash may leave this file, so it may exist already.
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
@@ -177,6 +178,7 @@ pub(crate) fn write_new(path: &Path, value: &str) -> io::Result<()> {
     writeln!(file, "{value}")?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
+    // The rename is durable once the folder is fsynced.
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 

@@ -42,6 +42,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let mut names = backend.application.secrets().to_vec();
     names.push(ADMIN_KEY.to_owned());
     let environment = secrets::from_environment(&names, |name| {
+        // Bytes that are not UTF-8 become U+FFFD, which the check of secrets rejects.
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
     let crons = std::mem::take(&mut backend.crons);
@@ -51,6 +52,7 @@ async fn run(mut backend: Backend, args: &ServeArgs) -> Result<(), ServeError> {
     let files_url = args.files_url()?;
     let listeners = listen(args).await?;
     let location = FileLocation::find(files_url.as_ref(), &args.data).await?;
+    // A signal that arrives from here on stops the server in order, once it has started.
     let signals = StopSignals::new()?;
 
     let store = open_store(args).await?;
@@ -169,11 +171,13 @@ async fn listen(args: &ServeArgs) -> Result<Listeners, ServeError> {
 fn runtime_options(backend: &Backend, args: &ServeArgs, found: &[FoundSecret]) -> RuntimeOptions {
     let secrets: HashMap<String, Secret> = found
         .iter()
+        // Functions must not be able to read the administrator's key.
         .filter(|secret| secret.name != ADMIN_KEY)
         .map(|secret| (secret.name.clone(), Secret::new(secret.value.clone())))
         .collect();
     let admin_key = found.iter().find(|secret| secret.name == ADMIN_KEY);
     RuntimeOptions {
+        // The admin key does not change, so upload URLs stay valid across restarts.
         upload_secret: admin_key.map(|secret| Secret::new(secret.value.clone())),
         dev: args.dev,
         limits: backend.limits.clone(),

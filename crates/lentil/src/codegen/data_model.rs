@@ -40,6 +40,7 @@ fn table(table: &Table) -> String {
     ];
     indexes.extend(table.indexes().iter().map(|index| {
         let fields = index.fields.iter().map(|field| quoted(&field.to_string()));
+        // Convex appends the creation time to the fields of every index.
         let fields: Vec<String> = fields.chain([quoted("_creationTime")]).collect();
         format!("{}: [{}]", property(&index.name), fields.join(", "))
     }));

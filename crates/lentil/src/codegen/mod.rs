@@ -63,6 +63,7 @@ pub(crate) fn write(
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
+        // Renamed into place, so that a program that watches the file does not read half of it.
         let temporary = folder.join(format!(".{name}.new"));
         fs::write(&temporary, text).map_err(cannot_write(&temporary))?;
         fs::rename(&temporary, &path).map_err(cannot_write(&path))?;

@@ -18,6 +18,7 @@ pub(super) fn type_of(validator: &Validator) -> String {
         Validator::Record { keys, values } => {
             format!("Record<{}, {}>", type_of(keys), type_of(values))
         }
+        // An empty union accepts no value, as TypeScript's `never`.
         Validator::Union(members) if members.is_empty() => "never".to_owned(),
         Validator::Union(members) => members.iter().map(type_of).collect::<Vec<_>>().join(" | "),
         Validator::Object(object) => object_type(object),
