@@ -27,6 +27,7 @@ impl Audience {
     /// Every client receives the message of a rejected call (unknown function, invalid arguments):
     /// it reveals only the call itself.
     pub(crate) fn failure(self, error: &Error, request_id: &RequestId) -> Failure {
+        // The text that Convex's production deployments send.
         let mut message = format!("[Request ID: {request_id}] Server Error");
         if self == Audience::Insider || error.is_rejected_call() {
             let prefix = match error.code() {

@@ -28,6 +28,7 @@ pub struct NetworkError(String);
 impl TrustedProxies {
     /// Returns whether this is the address of a trusted proxy.
     pub fn contains(&self, address: IpAddr) -> bool {
+        // An IPv4 client of an IPv6 socket has an address such as `::ffff:192.0.2.1`.
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }

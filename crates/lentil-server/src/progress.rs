@@ -37,6 +37,7 @@ pub(crate) struct ProgressRule {
 
 impl ProgressRule {
     fn check_interval(&self) -> Duration {
+        // A short timeout needs more frequent checks to be noticed in time.
         CHECK_INTERVAL.min(self.timeout / 4)
     }
 

@@ -71,6 +71,7 @@ impl BodyReader {
         if is_cut_short {
             return Poll::Ready(Some(Err(BodyError::ShuttingDown)));
         }
+        // A `Content-Length` above the limit is refused before its bytes arrive.
         if incoming.size_hint().lower() > (self.limit - self.received) as u64 {
             return Poll::Ready(Some(Err(too_large)));
         }

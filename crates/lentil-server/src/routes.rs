@@ -138,6 +138,7 @@ pub(crate) fn find(router: &HttpRouter, request: &Parts) -> Option<Target> {
     if let Some(advice) = unsupported::advice(endpoint) {
         return Some(Target::Unsupported(advice));
     }
+    // An application may have routes below `/api/`, with any method.
     if router.has_path(path) {
         None
     } else {

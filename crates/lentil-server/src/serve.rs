@@ -98,6 +98,8 @@ impl Acceptor {
             // Reaped before each accept, so that finished tasks do not pile up.
             while connections.try_join_next().is_some() {}
             let next = async {
+                // Acquired before the accept, so that connections over the limit wait in the
+                // kernel's queue.
                 let slot = Arc::clone(&self.slots)
                     .acquire_owned()
                     .await

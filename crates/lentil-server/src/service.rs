@@ -58,6 +58,7 @@ impl Service {
         let account = body.account.clone();
         account.memory().room().await;
         tokio::select! {
+            // A response that is ready is sent even if the client has just been evicted.
             biased;
             response = self.respond_in_span(parts, body, slot) => response,
             () = account.evicted() => short_of_memory(),
@@ -82,6 +83,7 @@ impl Service {
             path = parts.uri.path(),
             request_id = %source.request_id
         );
+        // The usual case, which pays neither for the box nor for the clock.
         if span.is_disabled() {
             return self.dispatch(parts, body, client, source, slot).await;
         }

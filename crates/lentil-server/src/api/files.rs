@@ -64,6 +64,7 @@ fn with_permits(body: Body, permits: &Arc<Semaphore>) -> Body {
             drop(permit);
             let chunk = body.chunk().await?;
             let permit = permits.acquire_owned().await;
+            // The semaphore is never closed, so a permit is always returned.
             Some((chunk, (body, permit.ok())))
         }
     }))

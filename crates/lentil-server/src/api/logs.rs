@@ -29,6 +29,7 @@ pub(crate) async fn stream(request: ApiRequest<'_>) -> Result<Response<Body>, Ap
     };
     let next_cursor = match executions.last() {
         Some(last) => last.cursor_ms,
+        // With another 0, the next request would not wait either.
         None if cursor == 0.0 => server.runtime.now_ms(),
         None => cursor,
     };
@@ -58,6 +59,7 @@ async fn wait_for_executions(server: &Server, cursor: f64) -> Vec<Execution> {
     let executions = server.runtime.execution_log().after(cursor);
     tokio::select! {
         executions = timeout(LONG_POLL_TIMEOUT, executions) => executions.unwrap_or_default(),
+        // A waiting request would delay the shutdown.
         () = server.shutdown.cancelled() => Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ pub(super) fn decode(url: &str) -> Option<Vec<u8>> {
     if !media_type.ends_with(";base64") {
         return Some(data);
     }
+    // The padding is stripped, because some URLs omit it.
     let mut unpadded = &data[..];
     while let Some(rest) = unpadded.strip_suffix(b"=") {
         unpadded = rest;

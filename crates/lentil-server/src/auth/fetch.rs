@@ -70,6 +70,7 @@ impl Fetcher {
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
             .expect("aws-lc-rs supports TLS 1.2 and 1.3")
+            // `parse_url` allows plain HTTP on this machine only.
             .https_or_http()
             .enable_http1()
             .build();
@@ -104,6 +105,7 @@ impl Fetcher {
     async fn discover(&self, issuer: &str, configuration: &Uri) -> Result<Uri, FetchError> {
         let (configuration, _) = self.fetch_json(configuration).await?;
         let text = |field| configuration.get(field).and_then(Json::as_str);
+        // OpenID Connect Discovery, section 4.3, requires that the two issuers are equal.
         if text("issuer").map(issuer_url).as_deref() != Some(issuer) {
             return Err(FetchError::Malformed("the configuration of another issuer"));
         }
@@ -149,6 +151,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
+        // The strictest directive counts.
         .filter_map(age_of_directive)
         .min()
 }

@@ -156,6 +156,7 @@ enum KeyFit {
 
 impl CacheState {
     fn may_fetch(&self, now_ms: f64) -> bool {
+        // The sender is dropped when the fetch ends. From then on `has_changed` returns an error.
         let is_fetching = self
             .fetch
             .as_ref()

@@ -26,6 +26,8 @@ impl KeySet {
             .get("keys")
             .and_then(Json::as_array)
             .ok_or("not a JWKS: {\"keys\": […]}")?;
+        // Providers also publish keys for encryption, and for algorithms that this server does not
+        // have.
         Ok(KeySet(keys.iter().filter_map(Key::parse).collect()))
     }
 
@@ -110,6 +112,7 @@ impl Key {
     fn verifies(&self, token: &Token<'_>) -> bool {
         let message = token.message.as_bytes();
         let algorithm = self.algorithm.into();
+        // A malformed signature is an error here, and refused as a wrong one is.
         jsonwebtoken::crypto::verify(token.signature, message, &self.key, algorithm)
             .unwrap_or(false)
     }

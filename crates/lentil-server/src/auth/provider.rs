@@ -55,6 +55,7 @@ pub(super) fn issuer_url(issuer: &str) -> String {
     } else {
         "https://"
     };
+    // Some providers, such as Auth0, end the `iss` of their tokens with a `/`.
     format!("{scheme}{}", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 

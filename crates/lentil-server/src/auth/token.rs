@@ -86,6 +86,7 @@ impl Claims {
             .ok_or("its audience (`aud`) is neither a string nor an array of strings")?;
         let expires = claims.remove("exp").and_then(|time| time.as_f64());
         let not_before = claims.remove("nbf");
+        // They differ between the tokens of one user, whose cached results must have one key.
         for token_claim in ["iat", "jti", "fva"] {
             claims.remove(token_claim);
         }

@@ -92,6 +92,7 @@ pub(super) async fn serve(
         end = drive(&mut connection, &context.state) => end,
         () = memory::evicted(&account) => ConnectionEnd::Evicted,
     };
+    // The registry must not time out the WebSocket, which awaits no request head.
     drop(registration);
     let parts = connection.into_parts();
     let stream = parts.io.into_inner();
@@ -124,6 +125,7 @@ where
             is_shutting_down = true;
             Pin::new(&mut *connection).graceful_shutdown();
         }
+        // The stream stays open, because a WebSocket or the lingering close uses it next.
         match connection.poll_without_shutdown(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(ConnectionEnd::Served),
             Poll::Ready(Err(error)) => {

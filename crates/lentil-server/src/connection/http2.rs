@@ -40,6 +40,7 @@ pub(super) async fn serve(stream: ClientStream, service: Service) {
         let streams = Arc::clone(&streams);
         let account = account.clone();
         move |request: Request<Incoming>| {
+            // Not in the future, because hyper calls the executor directly after this closure.
             let stream = streams.begin();
             let response = respond(service.clone(), request, stream, account.clone());
             async move { Ok::<_, Infallible>(response.await) }
@@ -75,10 +76,13 @@ fn builder(options: &ServerOptions, executor: StreamExecutor) -> http2::Builder<
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(options.max_streams)
+        // These two limits bound the work for a client that opens streams only to have them reset
+        // (CVE-2023-44487).
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(100)
         .max_header_list_size(options.max_head_bytes as u32)
         .max_send_buf_size(SEND_BUFFER_BYTES)
+        // Both together are the head timeout, after which a client that has vanished is noticed.
         .keep_alive_interval(options.head_timeout / 2)
         .keep_alive_timeout(options.head_timeout / 2);
     builder

@@ -17,6 +17,7 @@ const SHUTDOWN_LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 /// because the server refused its request early, would see the reset instead of the response. So
 /// the server shuts down its own direction, and reads and discards for a short time.
 pub(super) async fn lingering_close(mut stream: ClientStream, shutdown: &CancellationToken) {
+    // The connection of a late client is reset, so nothing can be sent any more.
     if stream.is_late() {
         return;
     }

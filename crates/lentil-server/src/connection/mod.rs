@@ -42,6 +42,7 @@ pub(crate) async fn serve(tcp: TcpStream, service: Service, registry: &Arc<Conne
     };
     match protocol {
         Ok(Ok(Protocol::Http1)) => http1::serve(stream, service, registry).await,
+        // Boxed, so that connections of HTTP/1 do not carry the size of this future.
         Ok(Ok(Protocol::Http2)) => Box::pin(http2::serve(stream, service)).await,
         // The client hung up or sent too little in time, so it expects no response.
         Ok(Err(_)) | Err(_) => {}

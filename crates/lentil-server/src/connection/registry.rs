@@ -43,6 +43,7 @@ impl ConnectionRegistry {
     pub(super) fn register(self: &Arc<Self>, state: &Arc<ConnectionState>) -> Registration {
         let mut entries = self.0.lock();
         entries.registered += 1;
+        // `supervise` has notified the connections that were registered when the shutdown began.
         if entries.is_shutting_down {
             state.shut_down();
         }
@@ -72,6 +73,7 @@ impl ConnectionRegistry {
             let mut entries = self.0.lock();
             entries.is_shutting_down = true;
             for entry in entries.open.values_mut() {
+                // The checks begin again, because the shorter timeout counts from the shutdown.
                 entry.awaited = None;
                 open.push(Arc::clone(&entry.state));
             }

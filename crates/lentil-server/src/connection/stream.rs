@@ -123,6 +123,8 @@ impl ClientStream {
         if !self.is_blocked {
             self.is_blocked = true;
             self.state.set_blocked(true);
+            // The kernel also accepts bytes that the client has not read. Acknowledged bytes show
+            // its progress.
             self.acknowledged_before = tcp::acknowledged(&self.tcp).unwrap_or(self.sent);
         }
         let timer = self

@@ -38,6 +38,7 @@ type RunningCall = Pin<Box<dyn Future<Output = FinishedCall> + Send>>;
 /// The unfinished calls of one client.
 #[derive(Default)]
 pub(super) struct Calls {
+    // Convex executes the mutations of a client in the order in which it requested them.
     waiting_mutations: VecDeque<RequestedCall>,
     mutation: Option<RunningCall>,
     actions: FuturesUnordered<RunningCall>,

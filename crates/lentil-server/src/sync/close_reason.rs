@@ -117,6 +117,7 @@ impl CloseReason {
 
 /// Encodes the payload of a close frame.
 fn close_frame(code: u16, reason: &str) -> Bytes {
+    // A control frame carries at most 125 bytes, and the code takes two of them.
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
     Bytes::from([&code.to_be_bytes(), reason.as_bytes()].concat())
 }

@@ -140,6 +140,7 @@ impl FrameDecoder {
         while let Some((byte, rest)) = input.split_first() {
             self.head.push(*byte);
             *input = rest;
+            // RFC 6455, section 5.1, requires the server to close the connection in this case.
             if self.head.len() == 2 && self.head[1] & MASKED == 0 {
                 return Err(FrameError::Protocol("a client's frame must have a mask"));
             }
@@ -168,6 +169,7 @@ impl FrameDecoder {
         }
         let opcode = first & OPCODE_BITS;
         let is_final = first & FINAL != 0;
+        // No extension has been negotiated that gives these bits a meaning (RFC 6455, section 5.2).
         if first & RESERVED_BITS != 0 {
             return Err(FrameError::Protocol("a reserved bit is set"));
         }
@@ -214,6 +216,7 @@ impl FrameDecoder {
         let mut plain = part.to_vec();
         unmask(&mut plain, frame.mask, frame.decoded);
         match &mut self.message {
+            // A control frame may come between the frames of a message, and is not a part of it.
             Some(message) if frame.opcode < CLOSE => message.push(&plain)?,
             _ => self.control.append(&mut plain),
         }

@@ -27,6 +27,7 @@ impl OutgoingFrame {
     pub(super) fn new(first: u8, payload: Bytes) -> OutgoingFrame {
         let mut head = Vec::with_capacity(MAX_SERVER_HEAD_BYTES);
         head.push(first);
+        // 126 announces a length of two bytes, 127 one of eight (RFC 6455, section 5.2).
         match payload.len() {
             length @ 0..126 => head.push(length as u8),
             length @ 126..0x1_0000 => {

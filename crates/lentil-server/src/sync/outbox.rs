@@ -131,6 +131,7 @@ impl Outbox {
 
     /// Queues a pong, before all messages.
     pub(super) fn push_pong(&mut self, payload: Vec<u8>) {
+        // A pong for the latest ping is enough (RFC 6455, section 5.5.3).
         self.pong = Some(payload);
     }
 

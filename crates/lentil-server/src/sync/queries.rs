@@ -130,6 +130,7 @@ impl Queries {
             self.changes.push(change);
         }
         self.requested.query_set = new;
+        // The client waits for a transition to the new version, even if no result changes.
         self.require_transition(Timestamp::MIN);
         Ok(())
     }

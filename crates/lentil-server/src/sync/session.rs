@@ -126,6 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                     SocketEvent::Sent => {}
                 },
+                // A client that does not read its responses gets no further ones.
                 finished = self.calls.next(), if has_room => self.finish_call(finished)?,
                 update = self.queries.refreshed() => self.handle_update(update)?,
                 () = change_notifier.changed() => {}
@@ -154,6 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.socket.is_idle() {
             self.socket.send(ServerMessage::Ping.to_json());
         }
+        // Browsers respond to this ping themselves and hide it from the page. So the client sees
+        // the message, and the server the pong.
         self.socket.ping();
     }
 
@@ -173,6 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         })?;
         let parsed = ClientMessage::parse(&message.text)?;
         drop(charge);
+        // Freed first, because the handler charges the client for the values that it keeps.
         drop(message);
         self.handle(parsed).await
     }
@@ -324,6 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let response = self.socket.charge(response);
             self.pending_responses.push(outcome.timestamp, response);
         } else {
+            // A failed mutation has written nothing that a transition must show.
             self.socket.send(response);
         }
     }

@@ -172,6 +172,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             if std::mem::take(&mut self.has_sent) {
                 return Poll::Ready(Ok(SocketEvent::Sent));
             }
+            // The blocked write wakes this task. If reading is paused, another event of the session
+            // polls again.
             if is_blocked || reading == Reading::Paused {
                 self.restart_timer();
                 return Poll::Pending;
@@ -254,6 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 }
                 continue;
             };
+            // One system call writes the head and the payload, and the payload is not copied.
             let parts = writing.frame.unwritten().map(IoSlice::new);
             let written = match Pin::new(&mut self.stream).poll_write_vectored(cx, &parts) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -281,6 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let Some(farewell) = reason.farewell() else {
             return;
         };
+        // Frees the memory of an incomplete message. Nothing more is decoded.
         self.decoder = FrameDecoder::new(self.account.clone());
         self.unread = Bytes::new();
         match farewell.message {
