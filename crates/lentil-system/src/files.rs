@@ -16,8 +16,8 @@ impl SystemModule for Sweep {
             () = stop.cancelled() => {}
             swept = sweep(runtime) => match swept {
                 Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "removed stored contents that no document names"),
-                Err(error) => tracing::warn!(%error, "failed to list the stored contents"),
+                Ok(removed) => tracing::info!(removed, "removed blobs that no document names"),
+                Err(error) => tracing::warn!(%error, "failed to list the blobs"),
             },
         }
     }

@@ -46,7 +46,7 @@ impl Files {
         let found = self.parts().blobs.read(&file.hash, range).await;
         let Some(chunks) = found.map_err(file_error)? else {
             let what = format!("reading {}", file.hash);
-            return Err(file_error(FileError::new(what, "the content is not there")));
+            return Err(file_error(FileError::new(what, "the blob is missing")));
         };
         Ok(Body::from_stream(chunks.map(|chunk| {
             chunk.map_err(|error| {
@@ -96,14 +96,14 @@ impl Files {
             Ok(false) => {}
             Err(error) => {
                 // In doubt the blob stays, because a document may still name it.
-                tracing::warn!(%hash, %error, "failed to find out whether a stored content is still used");
+                tracing::warn!(%hash, %error, "failed to check whether a blob is still used");
                 return false;
             }
         }
         match self.parts().blobs.remove(&hash).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%hash, %error, "failed to remove an unused stored content");
+                tracing::warn!(%hash, %error, "failed to remove an unused blob");
                 false
             }
         }
