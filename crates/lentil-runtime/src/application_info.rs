@@ -8,7 +8,7 @@ use crate::engine::{Engine, Function};
 pub struct ApplicationInfo(pub(crate) Engine);
 
 impl ApplicationInfo {
-    /// The application that runs a query.
+    /// Describes the application that runs a query.
     pub fn of(ctx: &QueryCtx) -> ApplicationInfo {
         ApplicationInfo(ctx.call.engine.clone())
     }

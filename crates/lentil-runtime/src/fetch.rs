@@ -24,7 +24,7 @@ pub(crate) async fn fetch(
     let Some(route) = router.lookup(&parts.method, path) else {
         return Response::text(StatusCode::NOT_FOUND, format!("no route for {path}")).into();
     };
-    // Copies, because the action may outlive the request that borrows the router.
+    // Copies, because the action may outlive this future, which borrows the router.
     let name = Arc::clone(&route.name);
     let action = Arc::clone(&route.action);
     let request = Request::new(parts, body, Arc::clone(engine.database()));

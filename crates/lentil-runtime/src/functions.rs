@@ -257,6 +257,7 @@ where
     F: Handler<QueryCtx, A, M, Returns = R> + Send + Sync,
     for<'a> <F as HandlerOn<'a, QueryCtx, A, M>>::Future: Send,
 {
+    // Shared, because the future of each call is `'static` and needs the handler.
     let handler = Arc::new(handler);
     Runner::Query(Arc::new(move |cell, call, args| {
         let handler = Arc::clone(&handler);
@@ -293,7 +294,6 @@ where
     F: ActionHandler<ActionCtx, A, M, Returns = R> + Send + Sync,
     for<'a> <F as ActionHandlerOn<'a, ActionCtx, A, M>>::Future: Send,
 {
-    // Shared, because the future of each call is `'static` and needs the handler.
     let handler = Arc::new(handler);
     Runner::Action(Arc::new(move |call, args| {
         let handler = Arc::clone(&handler);

@@ -1,13 +1,14 @@
 //! The shapes of functions that can be registered: an `async fn` over a context and its arguments.
 //!
 //! One trait of fixed arity serves named functions and annotated async closures. Its associated
-//! future lets a *registration* demand `Send`, while a *call* (`ctx.run_mutation(jobs::upsert,
-//! args)`) binds only the signature, so that a function may name itself.
+//! future lets a *registration* demand `Send`, while a *call*
+//! (`ctx.run_mutation(jobs::upsert, args)`) binds only the signature, so that a function may name
+//! itself.
 //!
-//! Each trait has two implementations, told apart by the parameter `M`. [`Fits`] marks the one for
-//! functions of the right shape. Nothing has the other, of [`Misfit`]: it exists for the compiler's
-//! messages. With one candidate, the compiler reports the mismatch that it meets inside, and
-//! suggests a closure; with two, it reports the trait itself, in the words written here.
+//! Each trait has two implementations, distinguished by the parameter `M`. [`Fits`] marks the one
+//! for functions of the right shape. Nothing has the other, of [`Misfit`]: it exists for the
+//! compiler's messages. With one candidate, the compiler reports the mismatch that it meets inside,
+//! and suggests a closure; with two, it reports the trait itself, in the words written here.
 
 use std::convert::Infallible;
 use std::future::{Future, Pending};

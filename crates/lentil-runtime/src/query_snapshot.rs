@@ -41,7 +41,7 @@ impl QuerySnapshot {
         })
     }
 
-    /// The timestamp.
+    /// Returns the timestamp of the snapshot.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }

@@ -191,7 +191,7 @@ impl HttpRouter {
         ROUTED.iter().any(|method| self.has(method, path))
     }
 
-    /// Every route's method and path; a prefix ends with `*`.
+    /// Returns the method and path of each route. A prefix ends with `*`.
     pub(crate) fn listed(&self) -> impl Iterator<Item = (String, String)> {
         self.routes.iter().map(|route| {
             let rest = if route.is_prefix { "*" } else { "" };
@@ -199,7 +199,7 @@ impl HttpRouter {
         })
     }
 
-    /// Returns whether there is no route at all.
+    /// Returns whether there are no routes.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()
     }

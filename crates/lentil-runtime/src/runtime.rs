@@ -234,7 +234,7 @@ impl Runtime {
         body(&ActionCtx::new(Arc::new(call))).await
     }
 
-    /// Without a source, the program itself calls.
+    /// Returns a call without a function. Without a source, the program itself calls.
     fn unnamed_call(
         &self,
         name: &Arc<str>,
@@ -250,7 +250,7 @@ impl Runtime {
         Subscriber::new(self.engine.clone(), identity)
     }
 
-    /// Takes a snapshot of the present state, for queries that follow at once.
+    /// Takes a snapshot of the current state, for queries that follow at once.
     ///
     /// # Errors
     /// When the store fails.
@@ -258,7 +258,7 @@ impl Runtime {
         QuerySnapshot::take(&self.engine, self.store().snapshot()).await
     }
 
-    /// Takes a snapshot of the present state that is held for later queries. The store may end it
+    /// Takes a snapshot of the current state that is held for later queries. The store may end it
     /// early.
     ///
     /// # Errors

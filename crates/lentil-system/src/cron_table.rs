@@ -221,6 +221,7 @@ async fn declare(ctx: &mut MutationCtx, args: Declare) -> Result<()> {
             Some(at) => {
                 added.remove(at);
             }
+            // A cron whose schedule has changed is a new one, and is planned from now on.
             None => table.delete(&known.id).await?,
         }
     }
@@ -293,6 +294,7 @@ async fn fire(ctx: &mut MutationCtx, args: Fire) -> Result<bool> {
         })?;
         patch = patch.last_call(Id::new(call.document_id()));
     }
+    // A skipped execution changes the next time too. Otherwise the cron would stay due.
     SystemTable::of(&ctx.db)?.patch(&due.id, patch).await?;
     Ok(is_free)
 }

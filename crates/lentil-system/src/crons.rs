@@ -56,7 +56,7 @@ pub struct CronError {
 }
 
 impl Crons {
-    /// No crons.
+    /// Returns no crons.
     pub fn new() -> Crons {
         Crons::default()
     }

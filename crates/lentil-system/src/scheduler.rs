@@ -56,6 +56,8 @@ impl SystemModule for Scheduler {
 /// Runs calls when they are due until `stop`; then lets those that run finish.
 async fn run_until(runtime: &Runtime, stop: &CancellationToken) {
     tokio::select! {
+        // Before the first call starts, every action in progress is one that a crash has
+        // interrupted.
         () = recover(runtime) => {}
         () = stop.cancelled() => return,
     }
@@ -266,6 +268,7 @@ async fn replan_batch(ctx: &mut MutationCtx, args: After) -> Result<Option<Vec<u
         let Some(from_ms) = call.delayed_from else {
             continue;
         };
+        // The new time is earlier, so the call moves to a key that later batches do not read again.
         if from_ms > now_ms + CLOCK_STEP_MS {
             let patch = ScheduledCall::patch()
                 .scheduled_time(now_ms + (call.scheduled_time - from_ms))

@@ -68,7 +68,7 @@ async fn count_bytes(ctx: &mut QueryCtx, args: Bytes) -> Result<usize> {
                 .map(|result| result.fields.into_fields().size());
             Ok(sizes.sum())
         }
-        // More results than a query may read also reach the limit.
+        // Results that are too large for one query to read count as the limit.
         Err(error) if error.code() == Code::LimitExceeded => Ok(limit),
         Err(error) => Err(error),
     }

@@ -18,7 +18,7 @@ pub struct System {
 }
 
 impl System {
-    /// The modules of an application with these crons.
+    /// Returns the modules of an application with these crons.
     ///
     /// # Errors
     /// When a cron is invalid, or its function is not registered.

@@ -53,8 +53,8 @@ impl FileLocation {
             }
             FileLocation::S3 { files, is_claimed } => {
                 if !is_claimed {
-                    // The name is durable before S3 records it. Otherwise a crash would leave the
-                    // prefix to an owner that nobody is.
+                    // The name is durable before S3 records it. Otherwise a crash could lock this
+                    // database out of its own prefix.
                     files.claim(&read_or_create_name(data)?).await?;
                 }
                 // In the background, because a listing of S3 takes long and the start does not

@@ -97,7 +97,7 @@ impl Entries {
 
     /// Evicts an entry by the CLOCK algorithm: the hand passes each recently used entry once.
     ///
-    /// The cache must not be empty, because the hand would turn for ever.
+    /// The cache must not be empty, because the loop would not end.
     pub(super) fn evict(&mut self) {
         debug_assert!(self.len() > 0, "evicting from an empty cache");
         loop {

@@ -38,7 +38,7 @@ enum Attempt {
 }
 
 impl ScheduledExecution {
-    /// The execution of the call with this document, of the function of this name.
+    /// Returns the execution of the call with this document. `name` is the name of its function.
     pub(crate) fn new(
         engine: &Engine,
         id: Id<ScheduledFunction>,

@@ -52,7 +52,7 @@ enum DueTime {
 pub trait Schedulable<A, C>: 'static {}
 
 impl Scheduler {
-    /// The scheduler of a mutation with this transaction.
+    /// Returns the scheduler of a mutation with this transaction.
     pub(crate) fn of_mutation(call: &Call, cell: TransactionCell) -> Scheduler {
         Scheduler {
             cell: Some(cell),
@@ -193,7 +193,7 @@ impl Scheduler {
         }
     }
 
-    /// Cancels a scheduled function; one that has ended does not change.
+    /// Cancels a scheduled function. A function that has ended does not change.
     ///
     /// A running action continues, but the functions that it schedules from then on do not run. A
     /// scheduled mutation that cancels itself fails at its end with [`Code::CancelsItself`], and

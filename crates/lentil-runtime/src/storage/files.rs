@@ -140,7 +140,8 @@ impl Files {
     }
 }
 
-/// The error that a function gets when files cannot be written or read; the place stays in the log.
+/// Returns the error of a function whose files cannot be written or read. Only the log names the
+/// place.
 pub(super) fn file_error(error: FileError) -> Error {
     Error::caused_by(
         Code::Unavailable,

@@ -25,7 +25,7 @@ const KEY_BYTES: usize = 16;
 /// The first npm version whose client assembles transitions from chunks.
 const FIRST_CHUNKS_VERSION: (u32, u32) = (1, 28);
 
-/// The place where a request that is answered with 101 leaves its upgrade for the connection.
+/// The place where a request with the response 101 leaves its upgrade for the connection.
 pub(crate) type UpgradeSlot = Mutex<Option<Upgrade>>;
 
 /// The beginning of a sync WebSocket on a connection.
