@@ -1,10 +1,11 @@
 //! Compares clonk with its alternatives, interleaved in one run on this machine.
 //!
-//! `just bench` builds and runs it. A *case* is a load: the kind of requests, and the number of connections or the rate.
-//! Each case runs on several *contenders*, processes on a core of their own: `bare`, hyper that checks the key and
-//! returns a constant; `axum`, the two routes written by hand over rusqlite with one transaction for each request; loops
-//! of SQLite without a server; and `clonk`, built as for its users. Contenders are measured in turn, in several rounds.
-//! The tables show medians and spreads, and compare them with the targets.
+//! `just bench` builds and runs it. A *case* is a load: the kind of requests, and the number of
+//! connections or the rate. Each case runs on several *contenders*, processes on a core of their
+//! own: `bare`, hyper that checks the key and returns a constant; `axum`, the two routes written by
+//! hand over rusqlite with one transaction for each request; loops of SQLite without a server; and
+//! `clonk`, built as for its users. Contenders are measured in turn, in several rounds. The tables
+//! show medians and spreads, and compare them with the targets.
 
 mod contenders;
 mod load;
@@ -40,8 +41,8 @@ struct Cli {
 
 #[derive(Args)]
 struct RunArgs {
-    /// The measurements: get, post, known, hot (the last three also with -slow), mixed, tail, live, gallery, whole,
-    /// tests, big; by default all but big.
+    /// The measurements: get, post, known, hot (the last three also with -slow), mixed, tail, live,
+    /// gallery, whole, tests, big; by default all but big.
     #[arg(value_parser = known_name)]
     names: Vec<String>,
     /// Measures fewer cases and for a shorter time, about two minutes.
@@ -56,7 +57,7 @@ struct RunArgs {
     /// The duration of a round of a case.
     #[arg(long)]
     seconds: Option<f64>,
-    /// The folder of databases and results. Its disk is the one that is measured.
+    /// The folder of databases and results. The benchmark measures its disk.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
     /// Also writes the figures into this document.

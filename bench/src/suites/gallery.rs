@@ -1,5 +1,5 @@
-//! The app gallery and file storage: publishing with a screenshot, listing, uploads and downloads, compared with a plain
-//! file server over hyper.
+//! The app gallery and file storage: publishing with a screenshot, listing, uploads and downloads,
+//! compared with a plain file server over hyper.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,8 @@ const SCREENSHOT: usize = 200_000;
 const LARGE: usize = 8 << 20;
 const APPS: u64 = 100_000;
 const PAGE: usize = 50;
-/// The number of reads of a changed first page. It is not a multiple of the page size, so that later pages differ too.
+/// The number of reads of a changed first page. It is not a multiple of the page size, so that
+/// later pages differ too.
 const PUBLISHED: u64 = 103;
 /// The number of pages that are read one after another.
 const PAGES: usize = 200;
@@ -65,7 +66,7 @@ fn call(verb: &str, path: &str, args: &Value) -> Asking {
 
 /// Returns the result of a function.
 fn value(response: &[u8]) -> Value {
-    let response: Value = serde_json::from_slice(response).expect("the API answers in JSON");
+    let response: Value = serde_json::from_slice(response).expect("the API responds with JSON");
     assert_eq!(response["status"], "success", "{response}");
     response["value"].clone()
 }

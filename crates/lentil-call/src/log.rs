@@ -122,7 +122,7 @@ impl Log {
         if has_room {
             lines.push(line());
         } else if lines.len() == self.max_lines {
-            // This note makes the list longer than the limit, so that it is added only once.
+            // This note makes the list longer than the limit, so it is added only once.
             let count = self.max_lines;
             lines.push(format!(
                 "[WARN] more than {count} log lines; the rest is left out"

@@ -4,33 +4,42 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of documents that a query may read without a permit.
 pub(crate) const BYTES_WITHOUT_PERMIT: usize = 1 << 20;
-/// Rows that a query fetches at once without a permit, while it does not know how large its documents are.
+/// Rows that a query may fetch at once without a permit. Their size is known only when they are in
+/// memory.
 pub(crate) const ROWS_WITHOUT_PERMIT: usize = 4;
-/// The memory that a query with a permit may take before its result is charged to a client: the documents that it reads,
-/// its result, and a copy of that.
+/// The memory that a query with a permit may take before it is charged: its documents, its result,
+/// and a copy of the result.
 const BYTES_PER_PERMIT: usize = 128 << 20;
 
-/// The permits of queries that read much.
+/// The permits for large reads.
 ///
-/// A query that executes holds memory that no client is charged for yet. The permits bound the sum of it: few large queries
-/// execute at a time, and the others wait. A query that reads up to 1 MiB needs no permit and never waits for one.
+/// An executing query holds memory that no client is charged for yet. The permits bound its sum:
+/// few large queries execute at a time, and the others wait. A query that reads up to 1 MiB never
+/// waits for a permit.
+///
+/// A fetch of more than 4 rows takes a free permit while it lasts. If none is free, it fetches 4
+/// rows. A query that finds no free permit at 1 MiB fails, waits for a permit, and executes again
+/// with it.
 #[derive(Clone, Debug)]
 pub struct LargeReads(Arc<Semaphore>);
 
-/// The right to read more than 1 MiB in one query, until it is dropped.
+/// A permit to read more than 1 MiB in one query. Dropping it releases it.
 #[derive(Debug)]
-pub struct LargeReadPermit(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+pub struct LargeReadPermit(
+    #[expect(dead_code, reason = "dropping it releases the permit")] OwnedSemaphorePermit,
+);
 
 /// The read budget of a transaction.
 #[derive(Debug)]
 pub enum ReadBudget {
-    /// As much as the limits of one call allow: a mutation, of which one executes at a time.
+    /// Only the limits of one call: for mutations, of which one executes at a time, and for tests.
     Unlimited,
-    /// Up to 1 MiB, and more if a permit is free when the query needs it.
+    /// Up to 1 MiB. To read more, the query takes a permit if one is free.
     Small,
-    /// As much as the limits of one call allow, with this permit. It is given back after a fetch that was small.
+    /// The same with a permit for the current fetch. It is released after the fetch if the query
+    /// has read up to 1 MiB.
     Fetching(LargeReadPermit),
-    /// As much as the limits of one call allow, with this permit.
+    /// Only the limits of one call, with a permit.
     Permitted(LargeReadPermit),
     /// The query needed a permit and none was free. It failed, and executes again with a permit.
     Exceeded,

@@ -2,13 +2,12 @@ use lentil_call::{Error, Result};
 use lentil_store::{IndexRef, Order, Row};
 use lentil_values::Interval;
 
-use crate::transaction::Transaction;
-use crate::transaction::covered;
+use crate::transaction::{Transaction, covered};
 
 /// A resumable scan of an index range.
 ///
-/// It fetches rows in chunks and passes them to a visitor one by one. Only visited rows count as read, in the read set
-/// and against the limits, so that the size of the chunks is not observable.
+/// It fetches rows in chunks and passes them to a visitor one by one. Only visited rows count as
+/// read, in the read set and against the limits, so that the size of the chunks is not observable.
 pub(crate) struct Scan {
     index: IndexRef,
     /// The part of the range that is not scanned yet.
@@ -55,8 +54,8 @@ impl Chunks {
 
     /// Plans a scan that visits up to `at_most` rows, until `wanted` of them have passed a filter.
     ///
-    /// The chunks grow. So a filter that most rows pass fetches few surplus rows, and one that few rows pass needs few
-    /// chunks.
+    /// The chunks grow. So a filter that most rows pass fetches few surplus rows, and one that few
+    /// rows pass needs few chunks.
     pub(crate) fn until_passed(wanted: usize, at_most: usize) -> Chunks {
         Chunks {
             left: at_most,
@@ -104,7 +103,8 @@ impl Scan {
         self.done |= self.rest.is_empty();
     }
 
-    /// Passes the next rows to `visit` until it has enough, `chunks` allows no more, or the range ends.
+    /// Passes the next rows to `visit` until it has enough, `chunks` allows no more, or the range
+    /// ends.
     ///
     /// # Errors
     /// When the store fails, a limit of reading is passed, or `visit` fails.
@@ -115,10 +115,12 @@ impl Scan {
         mut visit: impl FnMut(&Row) -> Result<Visit>,
     ) -> Result<()> {
         while !self.done && chunks.left > 0 {
-            // One row more than the limit allows, so that exceeding the limit is an error and not a short result.
+            // One row more than the limit allows, so that exceeding the limit is an error and not a
+            // short result.
             let before = transaction.reads_left();
             let allowed = before.documents.saturating_add(1);
             let limit = chunks.next.min(chunks.left).min(allowed);
+            // A query without a permit fetches fewer rows.
             let limit = transaction.begin_fetch(limit);
             let rows = transaction
                 .fetch(self.index, &self.rest, self.order, limit)

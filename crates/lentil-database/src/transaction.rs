@@ -11,18 +11,19 @@ use lentil_values::{DocumentId, Interval, successor};
 
 use crate::env::DatabaseEnv;
 use crate::journal::Journal;
-use crate::large_reads::ReadBudget;
-use crate::large_reads::{BYTES_WITHOUT_PERMIT, ROWS_WITHOUT_PERMIT};
+use crate::large_reads::{BYTES_WITHOUT_PERMIT, ROWS_WITHOUT_PERMIT, ReadBudget};
 use crate::usage::{ReadsLeft, Usage, Written};
 
-/// The transaction of a query or a mutation: its snapshot, its buffered writes, its read set and its use of limits.
+/// The transaction of a query or a mutation: its snapshot, its buffered writes, its read set and
+/// its use of limits.
 ///
-/// A nested call borrows its caller's transaction. So a call and all calls in it have one snapshot, one read set and one
-/// count of limits. A nested mutation is a savepoint.
+/// A nested call borrows its caller's transaction. So a call and all calls in it have one snapshot,
+/// one read set and one count of limits. A nested mutation is a savepoint.
 pub struct Transaction {
     view: View,
     env: Arc<DatabaseEnv>,
-    /// The time at which the call began, in milliseconds with a fraction. `ctx.now()` returns the whole milliseconds.
+    /// The time at which the call began, in milliseconds with a fraction. `ctx.now()` returns the
+    /// whole milliseconds.
     pub now_ms: f64,
     usage: Usage,
     read_budget: ReadBudget,
@@ -41,7 +42,7 @@ pub struct FinishedQuery {
     pub read_set: ReadSet,
     /// The end of the page that it read.
     pub journal: Journal,
-    /// The permit that it took, or that it must execute again with one.
+    /// The permit that it took, or `Exceeded` if it must execute again with a permit.
     pub read_budget: ReadBudget,
 }
 
@@ -53,8 +54,8 @@ enum View {
     Mutation {
         transaction: Box<dyn lentil_store::Transaction>,
         buffer: WriteBuffer,
-        /// The documents read from the store. A mutation often writes a document that it has read, which is then not
-        /// read again.
+        /// The documents read from the store. A mutation often writes a document that it has read,
+        /// which is then not read again.
         read: HashMap<DocumentId, Arc<StoredDocument>>,
     },
 }
@@ -144,7 +145,8 @@ impl Transaction {
         self.buffer().release_savepoint();
     }
 
-    /// Rolls back to the innermost savepoint. The discarded writes no longer count against the limits.
+    /// Rolls back to the innermost savepoint. The discarded writes no longer count against the
+    /// limits.
     pub fn roll_back_to_savepoint(&mut self) {
         let written = self
             .savepoints
@@ -154,7 +156,8 @@ impl Transaction {
         self.buffer().roll_back_savepoint();
     }
 
-    /// Returns whether the store has reported a conflict. Then the transaction cannot commit, and the function runs again.
+    /// Returns whether the store has reported a conflict. Then the transaction cannot commit, and
+    /// the function runs again.
     pub fn has_conflict(&self) -> bool {
         self.has_conflict
     }
@@ -203,7 +206,8 @@ impl Transaction {
         self.check_conflict(found)
     }
 
-    /// Reads up to `limit` rows. If there may be more, the read set gets the interval up to the last row only.
+    /// Reads up to `limit` rows. If there may be more, the read set gets the interval up to the
+    /// last row only.
     pub async fn scan(
         &mut self,
         index: IndexRef,
@@ -223,7 +227,8 @@ impl Transaction {
 
     /// Fetches up to `limit` rows without counting them as read.
     ///
-    /// The caller calls [`Transaction::record_interval`] and [`Transaction::charge_document`] for the rows that it uses.
+    /// The caller calls [`Transaction::record_interval`] and [`Transaction::charge_document`] for
+    /// the rows that it uses.
     pub async fn fetch(
         &mut self,
         index: IndexRef,
@@ -276,7 +281,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Takes a permit for a query that turns out to be large.
+    /// Takes a permit, or fails, because the query has read more than it may without a permit.
     #[cold]
     fn permit_large_reads(&mut self) -> Result<()> {
         self.read_budget = match mem::replace(&mut self.read_budget, ReadBudget::Exceeded) {
@@ -298,7 +303,8 @@ impl Transaction {
 
     /// Returns how many of `rows` may be fetched at once.
     ///
-    /// A chunk of rows may be large, which is known only when it is in memory. So the fetch needs a permit, or is short.
+    /// The size of a chunk is known only when it is in memory. So a chunk of more than
+    /// [`ROWS_WITHOUT_PERMIT`] rows needs a permit; if none is free, the chunk is short.
     pub(crate) fn begin_fetch(&mut self, rows: usize) -> usize {
         if rows <= ROWS_WITHOUT_PERMIT || !matches!(self.read_budget, ReadBudget::Small) {
             return rows;
@@ -312,16 +318,18 @@ impl Transaction {
         }
     }
 
-    /// Gives the permit of a fetch back if the query has read little so far.
+    /// Releases the permit of a fetch if the query has not needed it for more than 1 MiB.
     pub(crate) fn end_fetch(&mut self) {
         if matches!(self.read_budget, ReadBudget::Fetching(_)) {
             self.read_budget = ReadBudget::Small;
         }
     }
 
-    /// Counts the entries of an index in an interval. The read depends on the entries, not on their documents.
+    /// Counts the entries of an index in an interval. The read depends on the entries, not on their
+    /// documents.
     pub async fn count(&mut self, index: IndexRef, interval: &Interval) -> Result<usize> {
-        // One entry more than the limit allows, so that exceeding the limit is an error and not a wrong count.
+        // One entry more than the limit allows, so that exceeding the limit is an error and not a
+        // wrong count.
         let limit = self.usage.entries_left(&self.env.limits).saturating_add(1);
         let counted = match &mut self.view {
             View::Query { snapshot, .. } => snapshot.count(index, interval, limit).await,
@@ -345,7 +353,8 @@ impl Transaction {
 
     /// Checks the writes since the innermost savepoint, or all writes, against the unique indexes.
     ///
-    /// It is called at the end of a mutation, because only the final documents count: a key may be taken and freed again.
+    /// It is called at the end of a mutation, because only the final documents count: a key may be
+    /// taken and freed again.
     ///
     /// # Errors
     /// [`lentil_call::Code::UniqueIndexViolation`] when two documents are equal in a unique index.
@@ -420,7 +429,8 @@ impl Transaction {
     }
 }
 
-/// Returns the part of `interval` that a scan has read: up to its last row if there may be more, otherwise all of it.
+/// Returns the part of `interval` that a scan has read: up to its last row if there may be more,
+/// otherwise all of it.
 pub(crate) fn covered(interval: &Interval, order: Order, last: Option<&Row>) -> Interval {
     let Some(last) = last else {
         return interval.clone();

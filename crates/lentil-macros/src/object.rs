@@ -13,7 +13,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct) -> Result<TokenStre
     misplaced(
         &input.attrs,
         "tag",
-        "on an enum, whose variants it tells apart",
+        "on an enum, whose variants it distinguishes",
     )?;
     // Separated first: `fields::named` rejects `#[flatten]`, which other derives do not have.
     let (own, flattened) = flattened(&data.fields)?;

@@ -40,7 +40,7 @@ impl<'h> Authorization<'h> {
         }
     }
 
-    /// Separates an admin key and the user as whom it acts: `<key>:<base64 of the user's JSON>`.
+    /// Splits an admin key from the user that it impersonates: `<key>:<base64 of the user's JSON>`.
     pub fn split_acting_as(presented: &str) -> Option<(&str, Json)> {
         // The last colon, because a key such as `prod:name|…` has one of its own. The part after
         // that one is not base64 of JSON, so the key is then taken as a whole.

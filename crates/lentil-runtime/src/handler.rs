@@ -5,21 +5,21 @@
 //! (`ctx.run_mutation(jobs::upsert, args)`) binds only the signature, so that a function may name
 //! itself.
 //!
-//! Each trait has two implementations, distinguished by the parameter `M`. [`Fits`] marks the one
-//! for functions of the right shape. Nothing has the other, of [`Misfit`]: it exists for the
-//! compiler's messages. With one candidate, the compiler reports the mismatch that it meets inside,
-//! and suggests a closure; with two, it reports the trait itself, in the words written here.
+//! Each trait has two implementations, which the parameter `M` distinguishes. [`Fits`] marks the
+//! implementation for functions of the right shape. No function has the implementation of
+//! [`NoHandler`], which only improves compile errors. With one candidate, the compiler reports a
+//! mismatch inside it and suggests a closure. With two, it reports the trait with our message.
 
 use std::convert::Infallible;
 use std::future::{Future, Pending};
 
 use lentil_call::Result;
 
-/// Marks the implementation of the handler traits that functions have.
+/// Marks the implementation of the handler traits for functions.
 pub struct Fits;
 
-/// Marks the implementation of the handler traits that no function has.
-pub struct Misfit;
+/// Marks the implementation of the handler traits that applies to no function.
+pub struct NoHandler;
 
 /// Has no implementation.
 pub trait Never {}
@@ -50,7 +50,7 @@ where
 }
 
 #[diagnostic::do_not_recommend]
-impl<'a, C: 'a, A, F: Never> HandlerOn<'a, C, A, Misfit> for F {
+impl<'a, C: 'a, A, F: Never> HandlerOn<'a, C, A, NoHandler> for F {
     type Output = Infallible;
     type Future = Pending<Infallible>;
 
@@ -107,7 +107,7 @@ where
 }
 
 #[diagnostic::do_not_recommend]
-impl<'a, C: 'a, A, F: Never> ActionHandlerOn<'a, C, A, Misfit> for F {
+impl<'a, C: 'a, A, F: Never> ActionHandlerOn<'a, C, A, NoHandler> for F {
     type Output = Infallible;
     type Future = Pending<Infallible>;
 

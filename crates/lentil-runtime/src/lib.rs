@@ -16,7 +16,8 @@
 //!
 //! The crate knows no socket and no concrete store.
 
-// The derives name the facade. Below it, the crate that the facade re-exports stands in.
+// Derived code names the facade `lentil`. The facade is above this crate, so `lentil_schema`, which
+// it re-exports, takes the name.
 extern crate lentil_schema as lentil;
 
 mod application;

@@ -270,8 +270,8 @@ impl Runtime {
     /// Runs a query as of a timestamp that was published since the runtime opened; `None` when the
     /// result is no longer known.
     ///
-    /// Usually nothing that the query reads has changed since then, and its current result, which
-    /// may be cached, is the one. Otherwise the query reads `held`, the snapshot of the timestamp,
+    /// Usually nothing that the query reads has changed since then. Then its current result, which
+    /// may be cached, is returned. Otherwise the query reads `held`, the snapshot of the timestamp,
     /// if it still exists.
     pub async fn query_at(
         &self,

@@ -59,7 +59,7 @@ impl ApiError {
     }
 
     /// Returns the error of a request that the server cannot serve now. `problem` is the beginning
-    /// of a sentence, such as "the server cannot answer". The caller logs the cause.
+    /// of a sentence, such as "the server cannot respond". The caller logs the cause.
     pub(crate) fn unavailable(request_id: &RequestId, problem: &str) -> ApiError {
         let message = format!("[Request ID: {request_id}] {problem} now; try again later");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
@@ -92,7 +92,7 @@ impl ApiError {
             },
             code => ApiError {
                 code: code.as_str(),
-                ..ApiError::unavailable(request_id, "the server cannot answer")
+                ..ApiError::unavailable(request_id, "the server cannot respond")
             },
         })
     }

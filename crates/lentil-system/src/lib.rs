@@ -6,7 +6,8 @@
 //! belong to the runtime; what reads and writes the same tables outside of functions is here.
 //! [`System`] holds the modules of one application.
 
-// The derives name the facade. Below it, the crate that the facade re-exports stands in.
+// Derived code names the facade `lentil`. The facade is above this crate, so `lentil_schema`, which
+// it re-exports, takes the name.
 extern crate lentil_schema as lentil;
 
 mod background;

@@ -251,7 +251,7 @@ impl TestBackend {
         &self.shared.files
     }
 
-    /// Returns the clock, to be moved by hand.
+    /// Returns the clock, which the test moves.
     pub fn clock(&self) -> &TestClock {
         &self.shared.clock
     }

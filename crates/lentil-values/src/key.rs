@@ -34,7 +34,7 @@ const BYTES: u8 = 0x24;
 const ARRAY: u8 = 0x25;
 const OBJECT: u8 = 0x26;
 
-// 01 has three meanings, which the position tells apart: a missing field occurs only between
+// 01 has three meanings, which the position distinguishes: a missing field occurs only between
 // values, an escape only inside text and bytes, and a field's tag only inside an object.
 const END: u8 = 0x00;
 const ESCAPE: u8 = 0x01;

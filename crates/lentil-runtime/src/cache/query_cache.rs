@@ -14,7 +14,7 @@ use super::entries::{Entries, Entry};
 use super::query_result::QueryResult;
 use super::single_flight::{InFlight, Started, Waiter};
 
-/// The time for which a result that depends on the time is reused.
+/// The duration for which a result that read the time is reused.
 const TIME_RESULT_TTL_MS: f64 = 5_000.0;
 /// The memory of an entry beside its value, key and read set.
 const ENTRY_OVERHEAD_BYTES: usize = 1_024;

@@ -10,7 +10,7 @@ use super::invalidation::Invalidation;
 use crate::cache::{CacheKey, QueryCache, QueryResult};
 
 /// Live queries that execute at the same time. Others wait in order, so that no query starves.
-const MAX_EXECUTIONS: usize = 16;
+const MAX_LIVE_EXECUTIONS: usize = 16;
 
 /// A subscriber that is notified when a query that it watches may have changed.
 pub(crate) struct Watcher {
@@ -76,7 +76,7 @@ impl LiveQueries {
             cache,
             state: Mutex::default(),
             has_invalidated: Arc::clone(&has_invalidated),
-            permits: Semaphore::new(MAX_EXECUTIONS),
+            permits: Semaphore::new(MAX_LIVE_EXECUTIONS),
         });
         tokio::spawn(notify_watchers(Arc::downgrade(&live), has_invalidated));
         live

@@ -6,7 +6,7 @@
 //! Watched ─► Account                                              its watching keeps shared results alive
 //! ```
 //!
-//! A [`Charge`] lives as long as the memory it stands for, and gives it back when it is dropped.
+//! A [`Charge`] lives as long as the memory that it counts, and releases it when it is dropped.
 //! Bytes are estimates of heap memory, not wire bytes. Charging never fails by itself; a reader of
 //! client bytes checks first:
 //!

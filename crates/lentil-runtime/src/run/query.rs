@@ -18,7 +18,7 @@ use crate::typed::CallArgs;
 /// Evaluates a query, from the cache where it has a valid result, and records the execution.
 ///
 /// # Errors
-/// The server's, and that the arguments or the kind are wrong; the function's own is in the result.
+/// An error of the server, or wrong arguments or kind. An error of the function is in the result.
 pub(crate) async fn run_query(
     function: &Function,
     args: CallArgs,
@@ -63,7 +63,7 @@ async fn query_published(
     Ok(run)
 }
 
-/// Records the execution of a query, whether it ran itself or got the result of another execution.
+/// Records the call of a query, whether it executed itself or got the result of another execution.
 fn record_query(
     function: &Function,
     call: &Call,
@@ -132,7 +132,8 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
             Ok(execution) => execution,
             Err(Unfinished::Failed(error)) => return Err(error),
             Err(Unfinished::NeedsPermit(snapshot)) => {
-                // Waiting must not keep the place of a snapshot from other queries.
+                // Dropped before the wait, so that other queries can use the connection of the
+                // snapshot.
                 drop(snapshot);
                 let permit = engine.database().large_reads.acquire().await;
                 let snapshot = engine.store().snapshot().await.map_err(store_error)?;
@@ -154,7 +155,7 @@ pub(crate) struct Execution {
     pub(crate) result: QueryResult,
     /// The snapshot that it read, for other queries.
     pub(crate) snapshot: Box<dyn Snapshot>,
-    /// The permit that it took, if it read much.
+    /// The permit that it took, if it is a large query.
     pub(crate) permit: Option<LargeReadPermit>,
 }
 
@@ -162,7 +163,7 @@ pub(crate) struct Execution {
 enum Unfinished {
     /// The server failed.
     Failed(Error),
-    /// The query read more than it may without a permit, and executes again on a snapshot with one.
+    /// The query needs a permit to read so much. It must execute again with one.
     NeedsPermit(Box<dyn Snapshot>),
 }
 
@@ -172,10 +173,11 @@ impl From<Error> for Unfinished {
     }
 }
 
-/// Executes a query on a given snapshot; waits for a permit if the query needs one.
+/// Executes a query on a given snapshot. A large query waits for a permit and holds the snapshot
+/// meanwhile.
 ///
 /// # Errors
-/// The server's; the function's own is in the result.
+/// An error of the server. An error of the function is in the result.
 pub(crate) async fn execute_on(
     function: &Function,
     args: &Object,
@@ -202,6 +204,7 @@ pub(crate) async fn execute_on(
     }
 }
 
+/// Executes a query again, with a permit.
 async fn execute_with_permit(
     function: &Function,
     args: Object,
@@ -218,7 +221,7 @@ async fn execute_with_permit(
     }
 }
 
-/// Returns the arguments in a key of the cache.
+/// Parses the arguments of a cache key, because the first execution has consumed the others.
 fn parse_args(json: &[u8]) -> Object {
     match Value::parse_json(json) {
         Ok(Value::Object(args)) => args,
@@ -226,7 +229,7 @@ fn parse_args(json: &[u8]) -> Object {
     }
 }
 
-/// Executes a query once.
+/// Executes a query once, within a read budget.
 async fn execute_query(
     function: &Function,
     args: Object,
@@ -249,7 +252,7 @@ async fn execute_query(
     let limit = engine.limits().query_time;
     let result = run_with_timeout(&name, began, limit, run(cell.clone(), own, args).as_mut()).await;
     let finished = match cell.take().map(|transaction| transaction.into_query()) {
-        // Even if the function ignored the error of the read that was too much.
+        // Checked before the result, because the function may have ignored the error of the read.
         Some(finished) if matches!(finished.read_budget, ReadBudget::Exceeded) => {
             return Err(Unfinished::NeedsPermit(finished.snapshot));
         }

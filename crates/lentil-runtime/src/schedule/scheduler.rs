@@ -155,7 +155,7 @@ impl Scheduler {
     ) -> Result<Id<ScheduledFunction>> {
         check_args(&self.engine, path, &args)?;
         let now_ms = match &self.cell {
-            // The time of a transaction stands still, so delays begin at the time that the function
+            // Time is constant in a transaction, so a delay begins at the time that the function
             // sees.
             Some(cell) => cell.borrow()?.now_ms,
             None => self.engine.now_ms(),

@@ -291,7 +291,7 @@ async fn a_repeated_request_of_a_session_runs_its_mutation_once() {
         });
         assert!(
             runtime.call(renamed, None).await.result.is_ok(),
-            "what was answered stands though the function is gone"
+            "the recorded result is valid although the function is gone"
         );
         assert!(at_once.iter().all(|outcome| outcome.result.is_ok()));
         assert_eq!(t.documents::<Task>().await.unwrap().len(), 2);
@@ -329,8 +329,9 @@ async fn a_failed_mutation_runs_again_and_results_are_pruned_after_a_fortnight()
     );
 }
 
-/// Writers write two equal halves; subscribers watch both. After every refresh the halves must be equal, each answer
-/// must be what a fresh run says once the writers rest, timestamps must never go back, and nothing is missed.
+/// Writers write two equal halves, and subscribers watch both. After every refresh the halves must
+/// be equal, and timestamps must not decrease. When the writers have ended, each result must equal
+/// that of a new execution.
 async fn oracle(t: TestBackend, seed: u64) {
     const OWNERS: [&str; 4] = ["a", "b", "c", "d"];
     let runtime = t.runtime().await.clone();

@@ -74,10 +74,11 @@ async fn invalid_documents_fail_the_opening_and_change_nothing() {
 async fn a_new_index_is_built_and_an_old_one_dropped() {
     let (store, _folder) = used_store().await;
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&seen);
+    let reported = Arc::clone(&seen);
     let progress = Box::new(move |progress: OpenProgress<'_>| {
         if let OpenProgress::Index(index) = progress {
-            told.lock()
+            reported
+                .lock()
                 .push((index.index.clone(), index.state, index.done));
         }
     });
@@ -89,15 +90,16 @@ async fn a_new_index_is_built_and_an_old_one_dropped() {
     let runtime = Runtime::open(Application::new(schema), Vec::new(), store, options)
         .await
         .unwrap();
-    let told = seen.lock().clone();
+    let reported = seen.lock().clone();
     assert!(
-        told.contains(&("by_rank".to_owned(), IndexState::Building, 3)),
-        "{told:?}"
+        reported.contains(&("by_rank".to_owned(), IndexState::Building, 3)),
+        "{reported:?}"
     );
     assert!(
-        told.iter()
+        reported
+            .iter()
             .any(|(index, state, _)| index == "by_note" && *state == IndexState::Dropping),
-        "{told:?}"
+        "{reported:?}"
     );
     let by_rank = lentil_schema::RangeSpec::all("tasks", "by_rank");
     let found = runtime
@@ -244,10 +246,10 @@ async fn an_index_that_was_unique_is_not_checked_again() {
     let unique = || Schema::new().with(tasks().unique_index("by_rank", ["rank"]));
     for expected in [vec![3], vec![]] {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&seen);
+        let reported = Arc::clone(&seen);
         let progress = Box::new(move |progress: OpenProgress<'_>| {
             if let OpenProgress::Checking { done, .. } = progress {
-                told.lock().push(done);
+                reported.lock().push(done);
             }
         });
         let options = RuntimeOptions {

@@ -271,7 +271,8 @@ async fn of_sixty_four_concurrent_mutations_one_takes_a_key() {
     }
 }
 
-/// A step of a mutation over pages that it finds by their place, some in a nested mutation that may fail.
+/// A step of a mutation over pages that it finds by their place, some in a nested mutation that may
+/// fail.
 #[derive(Clone, Debug)]
 enum Step {
     Insert {
@@ -314,7 +315,7 @@ async fn take(ctx: &mut MutationCtx, step: &Step) -> Result<()> {
             rank,
             nested: false,
         } => drop(add(ctx, adding(&slug.to_string(), (*rank).into())).await?),
-        // What a nested mutation may not leave behind is undone, and the program goes on.
+        // The writes of a nested mutation that fails are undone, and the program continues.
         Step::Insert {
             slug,
             rank,

@@ -119,5 +119,5 @@ fn out_of_retention() -> ApiError {
 
 fn unavailable(error: &Error, request_id: &RequestId) -> ApiError {
     tracing::error!(%request_id, code = error.code().as_str(), %error, "failed to take a snapshot");
-    ApiError::unavailable(request_id, "the server cannot answer")
+    ApiError::unavailable(request_id, "the server cannot respond")
 }

@@ -21,7 +21,7 @@ async fn first_transition(server: &Running, messages: &[Json]) -> Json {
         socket.send(message).await.unwrap();
     }
     let Some(Ok(Message::Text(text))) = socket.next().await else {
-        panic!("the server answers");
+        panic!("the server responds");
     };
     serde_json::from_str(&text).unwrap()
 }

@@ -18,11 +18,11 @@ async fn connect(server: &Running) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let upgrade = "GET /api/sync HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     stream.write_all(upgrade.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(stream.read_u8().await.unwrap());
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n\r\n") {
+        response.push(stream.read_u8().await.unwrap());
     }
-    assert!(answer.starts_with(b"HTTP/1.1 101"));
+    assert!(response.starts_with(b"HTTP/1.1 101"));
     stream
 }
 
@@ -107,12 +107,12 @@ async fn slow_message_is_accepted() {
         stream.write_all(part).await.unwrap();
         sleep(Duration::from_secs(15)).await;
     }
-    let mut answer = [0; 4096];
+    let mut response = [0; 4096];
     let mut said = String::new();
     while !said.contains("FatalError") {
-        let read = stream.read(&mut answer).await.unwrap();
+        let read = stream.read(&mut response).await.unwrap();
         assert_ne!(read, 0, "{said}");
-        said.push_str(&String::from_utf8_lossy(&answer[..read]));
+        said.push_str(&String::from_utf8_lossy(&response[..read]));
     }
     assert!(said.contains("unknown variant `Dance`"), "{said}");
 }

@@ -17,8 +17,8 @@
 //! mutation c                                · waits  ├ reads, applies ┤ …         batch 8
 //! ```
 //!
-//! When does a batch close? [`policy::Policy`] decides, and its documentation answers in one
-//! sentence. The other parts report events to it and carry out its actions.
+//! [`policy::Policy`] decides when a batch closes, and documents the rule. The other parts report
+//! events to it and carry out its actions.
 //!
 //! For each batch the committer alone, never a caller's future, follows this order:
 //!

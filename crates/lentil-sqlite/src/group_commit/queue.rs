@@ -26,7 +26,7 @@ struct Requests {
     stop: bool,
 }
 
-/// The reason for which the committer wakes.
+/// The reason why the committer wakes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
     /// The open batch must be committed.

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::tables::format::FORMAT_VERSION;
 
-/// The reason for which the database cannot be opened. The database stays unchanged.
+/// The reason why the database cannot be opened. The database stays unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -38,7 +38,7 @@ pub(super) fn object_type(object: &ObjectValidator) -> String {
     format!("{{ {} }}", fields.join("; "))
 }
 
-/// Returns a field as it stands in an object type: `name?: type`.
+/// Returns a field of an object type: `name?: type`.
 pub(super) fn field_type(name: &str, field: &FieldValidator) -> String {
     let optional = if field.optional { "?" } else { "" };
     format!(
