@@ -188,6 +188,7 @@ impl Functions {
         type_id: FunctionTypeId,
         runner: Runner,
     ) -> Self {
+        // `named` parses the path and reports the error, so that these calls can be chained.
         let path = format!("{}:{name}", self.module);
         let declared = Declared {
             visibility,

@@ -105,6 +105,7 @@ impl ApiError {
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = json(self.status, self.to_json());
         if let Some(after) = self.retry_after {
+            // Rounded up, so that the client does not try again too early.
             let seconds = after.as_secs_f64().ceil() as u64;
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

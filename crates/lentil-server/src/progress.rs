@@ -89,6 +89,7 @@ impl PeerTimer {
             self.wait_from(Instant::now());
         }
         loop {
+            // Polled again after each reset, which registers the waker for the next check.
             ready!(self.next_check.as_mut().poll(cx));
             let now = Instant::now();
             self.next_check

@@ -139,6 +139,7 @@ async fn cloud_url(ctx: &mut QueryCtx, _: InComponent) -> Result<String> {
 /// Returns every function and route of the application, as `npx convex function-spec` prints them.
 async fn api_spec(ctx: &mut QueryCtx, _: InComponent) -> Result<Vec<Value>> {
     let application = ApplicationInfo::of(ctx);
+    // Sorted by path, because the registry has no order.
     let functions: BTreeMap<_, _> = application
         .functions()
         .filter(|function| !function.path().is_system())

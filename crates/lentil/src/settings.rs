@@ -70,6 +70,7 @@ pub(crate) struct ServeArgs {
     pub(crate) auth_config_json: Option<String>,
     /// Starts without acknowledged commits that are missing because the write-ahead log was damaged
     /// or lost.
+    // This parser lets `LENTIL_ACCEPT_DATA_LOSS=0` switch the setting off.
     #[arg(long, env = "LENTIL_ACCEPT_DATA_LOSS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) accept_data_loss: bool,
     /// Starts although the last commit is more than a day ahead of the clock, and continues from

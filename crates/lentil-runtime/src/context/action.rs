@@ -74,6 +74,7 @@ impl ActionCtx {
 
     /// Returns the current time, in whole milliseconds since the Unix epoch.
     pub fn now(&self) -> f64 {
+        // Whole milliseconds, as JavaScript's `Date.now()` returns in Convex.
         self.call.engine.now_ms().floor()
     }
 

@@ -331,7 +331,7 @@ impl Memory {
         clients.last_number += 1;
         let number = clients.last_number;
         let client = Arc::new(Client::new(self.clone(), number));
-        // Weak, because the client closes its account when its last handle is dropped.
+        // Weak, because the account closes when its last handle is dropped.
         clients.by_number.insert(number, Arc::downgrade(&client));
         self.0.open.fetch_add(1, Ordering::Relaxed);
         Account(client)

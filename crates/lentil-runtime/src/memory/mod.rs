@@ -17,7 +17,7 @@
 //!   not help within half a second, the heaviest of them are evicted: their memory may be useless,
 //!   because their peers have hung up.
 //! - Above the limit itself [`Memory::relieve`] drops cached results, then evicts the client that
-//!   holds the most, and new work waits until there is room ([`Memory::room`]).
+//!   holds the most. New work waits until there is room ([`Memory::room`]).
 //!
 //! Every wait is bounded: a client that is not read from may be the one that has to be read to free
 //! memory.

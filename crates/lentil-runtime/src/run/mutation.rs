@@ -75,8 +75,8 @@ async fn commit_mutation(
     let attempt = |cell: TransactionCell, attempt: Call| {
         let args = args.clone();
         async move {
-            // Read and written in the mutation's own transaction, so that concurrent repetitions of
-            // a request conflict.
+            // Read and written in the mutation's own transaction, so that two concurrent
+            // repetitions of a request cannot both commit.
             if let Some(recorded) = idempotency.recorded(&cell).await? {
                 return Ok(recorded);
             }

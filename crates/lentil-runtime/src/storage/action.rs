@@ -55,6 +55,7 @@ impl StorageActions {
         bytes: impl Into<Body>,
         content_type: Option<&str>,
     ) -> Result<Id<StoredFile>> {
+        // Each download sends the content type as a header.
         if let Some(content_type) = content_type
             && HeaderValue::from_str(content_type).is_err()
         {

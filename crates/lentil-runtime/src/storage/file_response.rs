@@ -133,7 +133,7 @@ fn add_range_headers(
         response.insert(name, value);
     };
     match status {
-        // The hash is that of the whole file, so a part does not have it.
+        // The digest is that of the whole file, so a response with a part omits it.
         StatusCode::OK => insert(DIGEST, format!("sha-256={}", BASE64.encode(&file.hash.0))),
         StatusCode::PARTIAL_CONTENT => {
             let last = range.end - 1;

@@ -124,6 +124,7 @@ impl Files {
             return;
         }
         let files = Files::of(engine);
+        // A task of its own, so that the mutation does not wait for the removal.
         tokio::spawn(async move {
             for hash in blobs {
                 files.remove_unused(hash).await;

@@ -45,6 +45,7 @@ impl<'t> Token<'t> {
             return Err("it is longer than 64 KiB");
         }
         let not_three = "it does not consist of three parts with dots between";
+        // The signature is over the encoded text (RFC 7515, section 5.2), so the text is kept.
         let (message, signature) = token.rsplit_once('.').ok_or(not_three)?;
         let (header, claims) = message.split_once('.').ok_or(not_three)?;
         if claims.contains('.') {

@@ -123,6 +123,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let (socket, reason) = session.run().await;
     tracing::debug!(?reason, "a sync connection ended");
     socket.close(&reason).await;
+    // Last, because a connection that is closing still takes a place.
     drop(share);
 }
 
