@@ -55,7 +55,7 @@ impl BackgroundTasks {
             tracing::warn!("aborted scheduled functions that did not finish in time");
             self.system_modules.abort();
         }
-        // Last, because the functions that finish may still need memory.
+        // Last, because the functions that finish may still exceed the memory limits.
         self.memory_relief.abort();
     }
 }

@@ -151,8 +151,8 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        // The strictest directive counts.
         .filter_map(age_of_directive)
+        // The strictest directive counts.
         .min()
 }
 

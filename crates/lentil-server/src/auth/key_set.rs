@@ -112,7 +112,7 @@ impl Key {
     fn verifies(&self, token: &Token<'_>) -> bool {
         let message = token.message.as_bytes();
         let algorithm = self.algorithm.into();
-        // A malformed signature is an error here, and refused as a wrong one is.
+        // An error means that the signature is malformed, and is refused like a wrong one.
         jsonwebtoken::crypto::verify(token.signature, message, &self.key, algorithm)
             .unwrap_or(false)
     }
