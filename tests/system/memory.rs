@@ -1,5 +1,6 @@
-//! Attacks on the server's memory. Without budgets, each attack allocates several times the budget. The process must
-//! stay within one and a half times the budget and serve a polite client throughout.
+//! Attacks on the server's memory. Without budgets, each attack allocates several times the budget.
+//! The process must stay within one and a half times the budget and serve a polite client
+//! throughout.
 
 use std::io;
 use std::path::Path;
@@ -55,7 +56,8 @@ impl Target {
         }
     }
 
-    /// Runs `clients` attackers, which repeat the attack until the time is over, beside a polite client.
+    /// Runs `clients` attackers, which repeat the attack until the time is over, beside a polite
+    /// client.
     fn attack(&self, clients: usize, attacker: impl Fn(&str, Instant) -> io::Result<()> + Sync) {
         let (end, is_over) = (Instant::now() + ATTACK_TIME, AtomicBool::new(false));
         thread::scope(|scope| {
@@ -95,8 +97,8 @@ impl Target {
         served
     }
 
-    /// Fails unless the server soon holds less than its budget again. A quarter of the budget may be cached results, and
-    /// the allocator keeps some of the freed pages.
+    /// Fails unless the server soon holds less than its budget again. A quarter of the budget may
+    /// be cached results, and the allocator keeps some of the freed pages.
     fn recovers(&self) {
         let (end, goal) = (Instant::now() + RETURN_TIME, self.idle + BUDGET / 4 * 3);
         while resident(&self.server, "VmRSS:") > goal {
@@ -308,7 +310,7 @@ fn different_large_results_execute_a_few_at_a_time() {
     target.fill(16, 800_000);
     let number = AtomicU32::new(0);
     target.attack(100, |address, end| {
-        // Each client's page has an id of its own, so that no result is shared.
+        // Each client's page has its own id, so that no result is shared.
         let id = number.fetch_add(1, Ordering::Relaxed);
         let page = json!({"numItems": 16, "cursor": null, "id": id});
         let args = json!({"channel": "large", "paginationOpts": page});

@@ -1,4 +1,4 @@
-//! The programs under measurement, each on a core of its own.
+//! The programs under measurement, each on its own core.
 
 pub(crate) mod axum_service;
 pub(crate) mod bare;

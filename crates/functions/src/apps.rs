@@ -262,7 +262,7 @@ pub async fn delete_orphaned_screenshots(ctx: &mut MutationCtx, (): ()) -> Resul
         }
     }
     walks::advance(ctx, TASK, last.creation_time).await?;
-    // Each step is a transaction of its own, so that other mutations are executed between them.
+    // Each step is a separate transaction, so other mutations execute between the steps.
     if old.len() == STEP_SIZE {
         ctx.scheduler
             .run_after(Duration::ZERO, delete_orphaned_screenshots, ())

@@ -38,7 +38,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Clients receive the data of an [application error](Error::application). In production they
 /// receive no other error of a function: its message is in the log.
 ///
-/// It does not implement `std::error::Error`: no caller wraps it in an error of its own.
+/// It does not implement `std::error::Error`: no caller wraps it in another error.
 #[derive(Clone)]
 // Boxed: every function returns a `Result`, which is then as small as its value.
 pub struct Error(Box<Inner>);

@@ -133,8 +133,8 @@ impl<'db, 'f, D: Decode> Query<'db, 'f, D> {
 
     /// Returns the number of documents in the range.
     ///
-    /// Without a filter it counts index entries and reads no document. It is then fast, and has a
-    /// limit of its own ([`lentil_call::Limits::entries_counted`]). With a filter it reads the
+    /// Without a filter it counts index entries and reads no document. It is then fast, and has
+    /// its own limit ([`lentil_call::Limits::entries_counted`]). With a filter it reads the
     /// documents.
     ///
     /// # Errors

@@ -318,8 +318,8 @@ impl FunctionTypeId {
         self.0.is_some()
     }
 
-    /// Returns the id of a named function, or of a closure that captures nothing. Each has a type
-    /// of its own. A function pointer shares its type with others, and gets no id.
+    /// Returns the id of a named function, or of a closure that captures nothing. Each has its own
+    /// type. A function pointer shares its type with others, and gets no id.
     pub fn of<F: 'static>() -> FunctionTypeId {
         FunctionTypeId((size_of::<F>() == 0).then(TypeId::of::<F>))
     }

@@ -11,7 +11,7 @@ use crate::engine::{Call, Engine};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::memory::Charge;
 use crate::run::{
-    Execution, check_untyped_args, execute_on, into_value, once_published, run_query,
+    ExecutedQuery, check_untyped_args, execute_on, into_value, once_published, run_query,
 };
 use crate::typed::CallArgs;
 
@@ -88,7 +88,7 @@ impl QuerySnapshot {
             return Err(Error::new(Code::Unavailable, message));
         };
         let executed = execute_on(&function, &call.args, None, context, snapshot).await;
-        let Execution {
+        let ExecutedQuery {
             result,
             snapshot,
             permit: _permit,

@@ -1,5 +1,5 @@
-//! Declaring tables and indexes, and building and dropping indexes in steps. Each step is a SQLite
-//! transaction of its own.
+//! Declares tables and indexes, and builds and drops indexes in steps. Each step is a separate
+//! SQLite transaction.
 
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ struct Steps {
 }
 
 /// The result of one step.
-struct Step {
+struct BuildStep {
     steps: Steps,
     is_finished: bool,
 }
@@ -172,12 +172,12 @@ fn build(
     table: TableNumber,
     index: &IndexEntry,
     batch: usize,
-) -> Result<Step, StoreError> {
+) -> Result<BuildStep, StoreError> {
     let mut steps = Steps::read_or_count(conn, index.id, IndexRef::ById(table))?;
     let own = IndexRef::Declared(table, index.id);
     let document_table = DocumentTable(table);
     let Some(mut select) = document_table.prepare(conn, &document_table.walk_sql())? else {
-        return Ok(Step {
+        return Ok(BuildStep {
             steps,
             is_finished: true,
         });
@@ -199,7 +199,7 @@ fn build(
         read += 1;
     }
     steps.done += read as u64;
-    Ok(Step {
+    Ok(BuildStep {
         steps,
         is_finished: read < batch,
     })
@@ -210,7 +210,7 @@ fn remove(
     table: TableNumber,
     index: &IndexEntry,
     batch: usize,
-) -> Result<Step, StoreError> {
+) -> Result<BuildStep, StoreError> {
     let own = IndexRef::Declared(table, index.id);
     let mut steps = Steps::read_or_count(conn, index.id, own)?;
     let delete = "DELETE FROM _index_entries WHERE index_id = ?1 AND key IN
@@ -219,7 +219,7 @@ fn remove(
         .execute(delete, params![index.id.0, batch as i64])
         .map_err(store_error)?;
     steps.done += removed as u64;
-    Ok(Step {
+    Ok(BuildStep {
         steps,
         is_finished: removed < batch,
     })

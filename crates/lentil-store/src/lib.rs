@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is the contract: snapshots, serializable transactions, and an observer that is
 //! notified of the commits in order. [`WriteBuffer`] holds the uncommitted writes of a mutation
-//! above every store. [`conflict`] finds out which reads a commit invalidates. [`MemoryStore`] is
+//! above every store. [`conflict`] finds the reads that a commit invalidates. [`MemoryStore`] is
 //! the model with which tests compare the other stores. A store knows tables and indexes as names,
 //! numbers and field paths. It knows nothing of functions, validators or clients.
 //!

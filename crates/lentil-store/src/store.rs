@@ -132,9 +132,9 @@ pub trait Snapshot: Send {
 /// Reads see every commit up to its timestamp, durable or not. Writes are buffered above the store
 /// ([`crate::WriteBuffer`]), so that dropping the transaction rolls it back.
 ///
-/// The order of the commits' timestamps is the serial order: a store refuses a commit if another
-/// commit, after the view and before this one, wrote into what the transaction read. Unique indexes
-/// rely on this: whether a key is taken is read in the transaction that takes it
+/// The order of the commits' timestamps is the serial order. A store refuses a commit if another
+/// commit, after the view and before this one, changed what the transaction read. Unique indexes
+/// rely on this: a transaction that takes a key also reads whether the key is taken
 /// ([`crate::WriteBuffer::find_duplicate`]).
 #[async_trait]
 pub trait Transaction: Snapshot {

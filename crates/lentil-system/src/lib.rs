@@ -3,8 +3,8 @@
 //! Each part is a [`SystemModule`](lentil_runtime::SystemModule), which the runtime opens with the
 //! application: it has functions under `_system/`, perhaps tables, and background work. The
 //! document types and the handles that functions use (`ctx.scheduler`, `ctx.storage`, `ctx.env`)
-//! belong to the runtime; what reads and writes the same tables outside of functions is here.
-//! [`System`] holds the modules of one application.
+//! belong to the runtime. The code that reads and writes the same tables outside of functions is
+//! here. [`System`] holds the modules of one application.
 
 // Derived code names the facade `lentil`. The facade is above this crate, so `lentil_schema`, which
 // it re-exports, takes the name.

@@ -36,8 +36,8 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), ServeError> {
 }
 
 /// Logs a panic and its location in one line. The default hook would not escape the message, which
-/// can contain line breaks from a client's argument. The call that fails with the panic logs a line
-/// of its own.
+/// can contain line breaks from a client's argument. The call that fails with the panic logs
+/// another line.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
     let message = panic.payload_as_str().unwrap_or("no message");

@@ -14,12 +14,12 @@ const END_OF_TIME: Timestamp = Timestamp::from_nanos(u64::MAX);
 /// The executions that other requests of the same key can wait for, the latest of each key.
 #[derive(Default)]
 pub(super) struct InFlight {
-    executions: HashMap<CacheKey, Execution>,
+    executions: HashMap<CacheKey, RunningExecution>,
     /// The number of the latest execution.
     latest: u64,
 }
 
-struct Execution {
+struct RunningExecution {
     number: u64,
     user: Arc<str>,
     /// The result will include all commits up to this timestamp.
@@ -79,7 +79,7 @@ impl InFlight {
         self.latest += 1;
         let number = self.latest;
         let waiters = Waiters::default();
-        let execution = Execution {
+        let execution = RunningExecution {
             number,
             user,
             since: since.unwrap_or(END_OF_TIME),

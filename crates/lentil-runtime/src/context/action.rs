@@ -19,7 +19,7 @@ use crate::typed::{arguments, typed};
 
 /// The context of an action or an HTTP action: its first argument.
 ///
-/// It has no database. Each query or mutation that it runs is a transaction of its own. The context
+/// It has no database. Each query or mutation that it runs is a separate transaction. The context
 /// is shared, so that an action can run several calls at the same time.
 ///
 /// ```

@@ -255,7 +255,7 @@ impl CommitObserver for LiveQueries {
     }
 }
 
-/// Notifies the watchers of invalidated queries, in a task of its own, so that commits do not wait
+/// Notifies the watchers of invalidated queries, in a separate task, so that commits do not wait
 /// for it.
 async fn notify_watchers(live: Weak<LiveQueries>, has_invalidated: Arc<Notify>) {
     while let Some(strong) = live.upgrade() {

@@ -13,7 +13,7 @@ pub(crate) use check::check_untyped_args;
 pub(crate) use mutation::{Idempotency, run_mutation, transact};
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::{
-    CachedQuery, Execution, execute_on, into_value, key_of, look_up, once_published,
+    CachedQuery, ExecutedQuery, execute_on, into_value, key_of, look_up, once_published,
     published_snapshot, read, run_query,
 };
 pub(crate) use run_to_completion::RunToCompletion;

@@ -37,7 +37,7 @@ pub(crate) struct Committed<R> {
     pub(crate) log_lines: Vec<String>,
 }
 
-/// Runs a registered mutation in a transaction of its own, and records the execution.
+/// Runs a registered mutation in a new transaction, and records the execution.
 pub(crate) async fn run_mutation(
     function: &Function,
     args: CallArgs,
@@ -89,7 +89,7 @@ async fn commit_mutation(
     transact(&function.path.shared(), call, attempt).await
 }
 
-/// Runs `attempt` in a transaction of its own and commits what it wrote, again after each conflict.
+/// Runs `attempt` in a new transaction and commits its writes, again after each conflict.
 pub(crate) async fn transact<R, F>(
     name: &Arc<str>,
     call: &Call,

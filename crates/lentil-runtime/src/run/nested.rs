@@ -20,7 +20,7 @@ pub(crate) async fn call_nested_query(
     let call = caller.nested(&function.path)?;
     check_args(&caller.engine, function, &args)?;
 
-    // The nested call gets a cell of its own, so that the caller cannot use the transaction
+    // The nested call gets its own cell, so that the caller cannot use the transaction
     // meanwhile.
     let own = TransactionCell::new(cell.lend()?);
     let mut running = run(own.clone(), call, args.into_object());

@@ -151,7 +151,7 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
 }
 
 /// A query that has executed.
-pub(crate) struct Execution {
+pub(crate) struct ExecutedQuery {
     pub(crate) result: QueryResult,
     /// The snapshot that it read, for other queries.
     pub(crate) snapshot: Box<dyn Snapshot>,
@@ -184,7 +184,7 @@ pub(crate) async fn execute_on(
     journal: Option<String>,
     call: &Call,
     snapshot: Box<dyn Snapshot>,
-) -> Result<Execution> {
+) -> Result<ExecutedQuery> {
     let budget = ReadBudget::Small;
     let executed = execute_query(
         function,
@@ -212,7 +212,7 @@ async fn execute_with_permit(
     call: &Call,
     snapshot: Box<dyn Snapshot>,
     permit: LargeReadPermit,
-) -> Result<Execution> {
+) -> Result<ExecutedQuery> {
     let budget = ReadBudget::Permitted(permit);
     match execute_query(function, args, journal, call, snapshot, budget).await {
         Ok(execution) => Ok(execution),
@@ -237,7 +237,7 @@ async fn execute_query(
     call: &Call,
     snapshot: Box<dyn Snapshot>,
     budget: ReadBudget,
-) -> Result<Execution, Unfinished> {
+) -> Result<ExecutedQuery, Unfinished> {
     let Runner::Query(run) = &function.runner else {
         return Err(wrong_kind(function, FunctionKind::Query).into());
     };
@@ -292,7 +292,7 @@ async fn execute_query(
         ReadBudget::Permitted(permit) => Some(permit),
         _ => None,
     };
-    Ok(Execution {
+    Ok(ExecutedQuery {
         result,
         snapshot: finished.snapshot,
         permit,

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument;
 
 /// A future that runs to completion once it has been polled: when it is dropped, the rest continues
-/// in a task of its own, in the same span.
+/// in a separate task, in the same span.
 ///
 /// A task from the start would do the same, but each request would pay for two context switches.
 pub(crate) struct RunToCompletion<F: Future<Output: Send> + Send + 'static> {

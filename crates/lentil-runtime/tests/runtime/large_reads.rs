@@ -23,7 +23,7 @@ struct Read {
 /// Reads every task, then waits at the gate.
 async fn read_all(ctx: &mut QueryCtx, _args: Read) -> Result<f64> {
     STARTED.fetch_add(1, Ordering::Relaxed);
-    // The function does not pass the error on: the result counts for nothing all the same.
+    // The function ignores the error. Its result is discarded anyway.
     let Ok(tasks) = ctx.db.query(Task::BY_NOTE).collect().await else {
         return Ok(-1.0);
     };

@@ -25,7 +25,7 @@ const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(10);
 /// - The token names a key that is not among them.
 /// - The token names no key and they do not verify it: the provider may have replaced its only key.
 ///
-/// Between two fetches there is a minimum interval. A fetch is a task of its own, so a caller that
+/// Between two fetches there is a minimum interval. A fetch is a separate task, so a caller that
 /// stops waiting does not cancel it for the others. If it fails, the old keys remain in use. Until
 /// a fetch succeeds, tokens that the old keys verify do not wait for one.
 pub(super) struct KeyCache {

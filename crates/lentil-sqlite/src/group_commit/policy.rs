@@ -7,13 +7,13 @@ pub(crate) const YIELD_EVERY: usize = 4;
 
 /// Decides when a batch closes.
 ///
-/// **A batch closes when a mutation leaves it and it is full, or no other mutation is queued and
-/// the commit delay has passed; at the latest it closes at its age limit, or when maintenance needs
-/// the connection.**
+/// **A batch closes when a mutation leaves it and it is full. It also closes when no other mutation
+/// is queued and the commit delay has passed, at its age limit, and when maintenance needs the
+/// connection.**
 ///
 /// The *commit delay*: clients that have just received a response often send the next request at
-/// once. A batch that closes before these requests arrive is small, and they wait for its fsync and
-/// for their own; on a slow disk small and large batches would alternate. So a batch that is
+/// once. A batch that closes before these requests arrive is small, and they wait for two fsyncs. On
+/// a slow disk, small and large batches would alternate. So a batch that is
 /// smaller than the previous one waits for a quarter of the last fsync's duration. A lone client
 /// never waits, because each of its batches has one mutation.
 ///

@@ -206,7 +206,7 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a SQLite transaction of its own, which is durable when this returns. No batch
+    /// Runs `work` in a separate SQLite transaction, which is durable when this returns. No batch
     /// may be open.
     pub(crate) fn in_transaction<T>(
         &mut self,

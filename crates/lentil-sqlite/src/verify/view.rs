@@ -33,7 +33,7 @@ pub(super) struct Finding {
 }
 
 /// The result of a step.
-pub(super) struct Step<N> {
+pub(super) struct CheckStep<N> {
     pub(super) rows: u64,
     /// Where the next step begins; `None` at the end.
     pub(super) next: Option<N>,
@@ -63,8 +63,8 @@ impl<'c> View<'c> {
         table: TableNumber,
         from: i64,
         unstamped: &mut Vec<i64>,
-    ) -> Result<Step<i64>, StoreError> {
-        let mut step = Step {
+    ) -> Result<CheckStep<i64>, StoreError> {
+        let mut step = CheckStep {
             rows: 0,
             next: None,
         };
@@ -147,14 +147,14 @@ impl<'c> View<'c> {
     pub(super) fn verify_entries(
         &mut self,
         (index_id, key): &EntryPlace,
-    ) -> Result<Step<EntryPlace>, StoreError> {
+    ) -> Result<CheckStep<EntryPlace>, StoreError> {
         let select = "SELECT index_id, key FROM _index_entries WHERE (index_id, key) > (?1, ?2)
              ORDER BY index_id, key LIMIT ?3";
         let mut select = self.conn.prepare_cached(select).map_err(store_error)?;
         let mut rows = select
             .query(params![index_id, key, STEP_ROWS])
             .map_err(store_error)?;
-        let mut step = Step {
+        let mut step = CheckStep {
             rows: 0,
             next: None,
         };
