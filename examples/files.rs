@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_removed_photo_takes_its_file_with_it() {
+    async fn deleting_a_photo_deletes_its_file() {
         let t = TestBackend::new(schema())
             .functions(functions())
             .http(router());

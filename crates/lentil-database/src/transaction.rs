@@ -412,7 +412,7 @@ impl Transaction {
                 journal: self.journal,
                 read_budget: self.read_budget,
             },
-            View::Mutation { .. } => unreachable!("a query's transaction stays one"),
+            View::Mutation { .. } => unreachable!("a query has the transaction of a query"),
         }
     }
 
@@ -424,7 +424,7 @@ impl Transaction {
                 buffer,
                 ..
             } => (transaction, buffer.into_write_set()),
-            View::Query { .. } => unreachable!("a mutation's transaction stays one"),
+            View::Query { .. } => unreachable!("a mutation has the transaction of a mutation"),
         }
     }
 }

@@ -100,12 +100,12 @@ async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call)
     // The expected kind decides; each branch rejects a function of another kind.
     match kind.unwrap_or(function.kind()) {
         FunctionKind::Query => {
-            let run = run_query(&function, args, None, &context).await?;
+            let found = run_query(&function, args, None, &context).await?;
             // Each caller of a shared result waits for memory here, before it has a copy of it.
-            let size = run.result.as_ref().map_or(0, |value| value.heap_size());
+            let size = found.result.as_ref().map_or(0, |value| value.heap_size());
             let copies = call.charge.reserve(COPIES_OF_RESULT * size).await;
             let copies = copies.map_err(|over| Error::new(Code::Overloaded, over.to_string()))?;
-            Ok((into_value(&run)?, run.timestamp, copies))
+            Ok((into_value(&found)?, found.timestamp, copies))
         }
         FunctionKind::Mutation => {
             let idempotency = match &call.request {

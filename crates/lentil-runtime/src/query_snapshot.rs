@@ -15,11 +15,11 @@ use crate::run::{
 };
 use crate::typed::CallArgs;
 
-/// Everything as it is at one timestamp, for queries that must agree.
+/// A view of all data at one timestamp, for queries that must agree.
 pub struct QuerySnapshot {
     engine: Engine,
     timestamp: Timestamp,
-    /// One query at a time reads it; none, when one has failed to give it back.
+    /// Locked while a query reads it. `None` after a query that did not return it.
     snapshot: Mutex<Option<Box<dyn Snapshot>>>,
     has_expired: AtomicBool,
 }
@@ -151,7 +151,7 @@ async fn query_unchanged_since(
         run_query(&function, CallArgs::Untyped(call.args), None, &context).await
     };
     let result = match running.instrument(context.span()).await {
-        Ok(run) if engine.cache().was_valid_at(&run, timestamp) => into_value(&run),
+        Ok(found) if engine.cache().was_valid_at(&found, timestamp) => into_value(&found),
         Ok(_) => return None,
         Err(error) => Err(error),
     };

@@ -16,8 +16,9 @@ use lentil_values::{Object, ReturnType, Value};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use crate::clock::TestClock;
+use crate::response::TestResponse;
 use crate::setup::{Opened, Setup};
-use crate::{TestClock, TestResponse};
 
 /// 2026-01-01T00:00:00Z, the time at which every test begins.
 // A fixed time, so that ids and creation times are the same in each execution of a test.

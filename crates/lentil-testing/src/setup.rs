@@ -12,7 +12,7 @@ use lentil_store::{FileStore, MemoryFiles, MemoryStore, Store};
 use lentil_system::{Crons, System};
 use tempfile::TempDir;
 
-use crate::TestClock;
+use crate::clock::TestClock;
 
 /// The application and the options of a backend that is not open yet.
 pub(crate) struct Setup {

@@ -35,8 +35,8 @@ fn request(key: CacheKey, since: u64) -> CacheRequest<'static> {
     }
 }
 
-fn number(run: &QueryResult) -> f64 {
-    run.result.as_ref().unwrap().as_f64().unwrap()
+fn number(found: &QueryResult) -> f64 {
+    found.result.as_ref().unwrap().as_f64().unwrap()
 }
 
 /// Returns a result computed at a snapshot, from the keys that begin with `read`.
@@ -56,9 +56,9 @@ fn result(value: f64, snapshot: u64, read: &[u8]) -> QueryResult {
     })
 }
 
-fn charged(mut run: QueryResult) -> QueryResult {
-    run.charge.set(run.heap_size());
-    run
+fn charged(mut found: QueryResult) -> QueryResult {
+    found.charge.set(found.heap_size());
+    found
 }
 
 fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {
@@ -71,11 +71,11 @@ fn commit(cache: &QueryCache, nanos: u64, written: &[u8]) {
 
 /// Returns the cached result at `since`, or executes the query with the result `fresh`.
 async fn ask(cache: &QueryCache, name: &str, since: u64, fresh: QueryResult) -> f64 {
-    let run = cache
+    let found = cache
         .get_or_execute(request(key(name), since), async { Ok::<_, ()>(fresh) })
         .await
         .unwrap();
-    number(&run)
+    number(&found)
 }
 
 #[tokio::test]
@@ -96,11 +96,11 @@ async fn a_result_overtaken_by_a_commit_is_returned_and_not_cached() {
         commit(&cache, 5, b"a");
         Ok::<_, ()>(result(1.0, 4, b"a"))
     };
-    let run = cache
+    let found = cache
         .get_or_execute(request(key("a"), 4), overtaken)
         .await
         .unwrap();
-    assert_eq!(number(&run), 1.0);
+    assert_eq!(number(&found), 1.0);
     assert_eq!(ask(&cache, "a", 5, result(2.0, 5, b"a")).await, 2.0);
 }
 
@@ -121,11 +121,11 @@ async fn no_result_from_before_everything_changed_is_returned_or_cached() {
         cache.everything_changed(at(6));
         Ok::<_, ()>(result(3.0, 5, b"z"))
     };
-    let run = cache
+    let found = cache
         .get_or_execute(request(key("overtaken"), 5), overtaken)
         .await
         .unwrap();
-    assert_eq!(number(&run), 3.0);
+    assert_eq!(number(&found), 3.0);
     assert_eq!(ask(&cache, "old", 6, result(10.0, 6, b"a")).await, 10.0);
     assert_eq!(ask(&cache, "new", 6, result(20.0, 6, b"a")).await, 2.0);
     let again = result(30.0, 6, b"z");
@@ -155,14 +155,14 @@ async fn ask_twice(cache: &QueryCache, since: u64) -> (f64, f64) {
         Ok::<_, ()>(result(2.0, since, b"a"))
     }));
     let mut early = poll_fn(|cx| match second.as_mut().poll(cx) {
-        Poll::Ready(run) => Poll::Ready(Some(run)),
+        Poll::Ready(found) => Poll::Ready(Some(found)),
         Poll::Pending => Poll::Ready(None),
     })
     .await;
     finish.send(()).unwrap();
     let first = first.await.unwrap();
     let second = match early.take() {
-        Some(run) => run.unwrap(),
+        Some(found) => found.unwrap(),
         None => second.await.unwrap(),
     };
     (number(&first), number(&second))
@@ -304,11 +304,11 @@ async fn a_key_consists_of_function_arguments_journal_and_visibility() {
     ];
     for (at_ms, key) in keys.iter().enumerate() {
         let fresh = result(at_ms as f64, 1, b"a");
-        let run = cache
+        let found = cache
             .get_or_execute(request(key.clone(), 1), async { Ok::<_, ()>(fresh) })
             .await
             .unwrap();
-        assert_eq!(number(&run), at_ms as f64);
+        assert_eq!(number(&found), at_ms as f64);
     }
 }
 

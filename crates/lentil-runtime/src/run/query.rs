@@ -27,11 +27,11 @@ pub(crate) async fn run_query(
 ) -> Result<Arc<QueryResult>> {
     let began = Instant::now();
     let result = query_published(function, args, journal, call).await;
-    if let Ok(run) = &result {
-        if run.read_set.reads_identity() {
+    if let Ok(found) = &result {
+        if found.read_set.reads_identity() {
             call.auth.note_asked();
         }
-        call.log.extend(&run.log_lines);
+        call.log.extend(&found.log_lines);
     }
     record_query(function, call, began, &result);
     result
@@ -53,14 +53,14 @@ async fn query_published(
         since: store.catch_up().await.map_err(store_error)?,
         limit: None,
     };
-    let run = look_up(query, call).await?;
+    let found = look_up(query, call).await?;
     store
         // A snapshot may include commits that are not durable yet. A client must not see their
         // effects.
-        .wait_published(run.timestamp)
+        .wait_published(found.timestamp)
         .await
         .map_err(store_error)?;
-    Ok(run)
+    Ok(found)
 }
 
 /// Records the call of a query, whether it executed itself or got the result of another execution.
@@ -70,17 +70,17 @@ fn record_query(
     began: Instant,
     result: &Result<Arc<QueryResult>>,
 ) {
-    let run = result.as_ref().ok();
+    let found = result.as_ref().ok();
     let outcome = match result {
-        Ok(run) => run.result.as_ref().map(drop).map_err(Error::clone),
+        Ok(found) => found.result.as_ref().map(drop).map_err(Error::clone),
         Err(error) => Err(error.clone()),
     };
     let ended = Ended {
         identifier: function.path.shared(),
         kind: Some(FunctionKind::Query),
-        log_lines: run.map_or_else(Vec::new, |run| run.log_lines.clone()),
+        log_lines: found.map_or_else(Vec::new, |found| found.log_lines.clone()),
         began,
-        is_cached: run.is_some_and(|run| run.execution != call.execution),
+        is_cached: found.is_some_and(|found| found.execution != call.execution),
         result: &outcome,
     };
     call.engine.record(call, ended);
@@ -113,8 +113,8 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
         now_ms: engine.now_ms(),
         limit: query.limit,
     };
-    if let Some(run) = engine.cache().get(&request) {
-        return Ok(run);
+    if let Some(found) = engine.cache().get(&request) {
+        return Ok(found);
     }
     let args_json = request.key.args();
     let CachedQuery {
@@ -359,8 +359,8 @@ pub(crate) async fn once_published(
 }
 
 /// Returns a copy of a query's result.
-pub(crate) fn into_value(run: &QueryResult) -> Result<Value> {
-    match &run.result {
+pub(crate) fn into_value(found: &QueryResult) -> Result<Value> {
+    match &found.result {
         Ok(value) => Ok(Value::clone(value)),
         Err(error) => Err(error.clone()),
     }

@@ -134,8 +134,8 @@ impl Scheduler {
 
     /// Schedules the registered function whose handler is `F`.
     ///
-    /// The future is boxed, so that it does not name the handler's type: the compiler would
-    /// report a function that cannot be scheduled once more for each step of awaiting it.
+    /// The future is boxed, so that its type does not contain the handler's type. Otherwise the
+    /// compiler would report a function that cannot be scheduled several times.
     fn schedule<F: 'static>(
         &self,
         due: DueTime,

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The registry reads the phase, decides later that its head is late, and then times out that
-//! phase. If the head arrived in between, the phase has moved on and the time-out has no effect.
+//! phase. If the head arrived in between, the phase has changed and the timeout has no effect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -24,7 +24,7 @@ pub(super) struct ConnectionState {
     phase: AtomicU32,
     // `timed_out` and `is_shutting_down` are stored before the wake, and loaded after the waker was
     // registered. With sequential consistency the connection's task sees the value or is woken.
-    /// One more than the phase that timed out. The initial 0 is thus no phase.
+    /// One more than the phase that timed out; 0 if none has.
     timed_out: AtomicU32,
     is_shutting_down: AtomicBool,
     /// Whether written bytes wait because the client does not read.
