@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use crate::load::drive::histogram;
 
-/// Connections in a closed loop for requests and responses of any length. They need more CPU than the generator of
-/// `drive.rs`.
+/// Connections in a closed loop for requests and responses of any length. They need more CPU than
+/// the generator of `drive.rs`.
 pub(crate) struct Clients(Vec<SendRequest<Full<Bytes>>>);
 
 /// The result of driving clients for a moment.
@@ -63,7 +63,7 @@ impl Clients {
             .to_bytes()
     }
 
-    /// Sends requests over all connections until the moment is over or there are no more.
+    /// Sends requests over all connections until the end time, or until no request is left.
     pub(crate) async fn drive(
         &mut self,
         moment: Duration,

@@ -106,7 +106,7 @@ pub async fn progress(ctx: &mut QueryCtx, args: GetByJobId) -> Result<Option<Pro
     let Some(job) = get_by_job_id(ctx, args).await? else {
         return Ok(None);
     };
-    // Without the document's id, which is not part of the public progress.
+    // The document's id is not part of the public progress.
     let job = job.fields;
     Ok(Some(Progress {
         status: job.status,

@@ -58,7 +58,7 @@ pub enum Code {
     TimedOut,
     /// The function panicked.
     Panicked,
-    /// A nested call was dropped before it finished, so its transaction cannot go on.
+    /// A nested call was dropped before it finished, so its transaction cannot continue.
     Abandoned,
     /// The application raised it, with data for the client.
     Application,

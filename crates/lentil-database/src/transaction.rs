@@ -375,7 +375,7 @@ impl Transaction {
     }
 
     fn check_conflict<T>(&mut self, read: Result<T, StoreError>) -> Result<T> {
-        // Remembered here, because the function may handle the error and go on.
+        // Remembered here, because the function may handle the error and continue.
         self.has_conflict |= matches!(read, Err(StoreError::Conflict));
         read.map_err(store_error)
     }

@@ -64,7 +64,7 @@ pub fn derive_args(input: TokenStream) -> TokenStream {
 /// `Circle { radius: f64 }` is an object with the further field `type: "circle"`.
 /// `#[tag("kind")]` on the enum renames that field.
 ///
-/// The type also converts into a `Value`, so that it can stand in `object! { … }`. The same struct
+/// The type also converts into a `Value`, so that `object! { … }` accepts it. The same struct
 /// can derive `Document` and `Args` as well.
 #[proc_macro_derive(ValueType, attributes(rename, tag, flatten))]
 pub fn derive_value_type(input: TokenStream) -> TokenStream {

@@ -93,7 +93,7 @@ impl Runtime {
     /// tables and indexes, and builds new indexes.
     ///
     /// # Errors
-    /// As [`OpenError`] says; the database is then unchanged.
+    /// See [`OpenError`]. The database is then unchanged.
     pub async fn open(
         application: Application,
         modules: Vec<Arc<dyn SystemModule>>,

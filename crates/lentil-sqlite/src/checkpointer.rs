@@ -4,7 +4,7 @@
 //! part beside running mutations, as far as the oldest snapshot allows. SQLite restarts the log
 //! when all of it is copied and nobody reads it. Under steady load that never happens, and the log
 //! grows. Above its limit the committer copies the rest between two batches while mutations wait,
-//! and the log restarts. If snapshots prevent that, mutations go on after a moment. At twice the
+//! and the log restarts. If snapshots prevent that, mutations continue after a moment. At twice the
 //! limit these snapshots end.
 //!
 //! ```text

@@ -69,7 +69,7 @@ impl SqliteTransaction {
                     batch,
                 });
             }
-            // Not across the sleep: the committer needs the writer too.
+            // The lock is not held across the sleep: the committer needs the writer too.
             drop(writer);
             let waited = began.elapsed();
             if waited >= BUSY_TIMEOUT {
@@ -94,7 +94,7 @@ impl SqliteTransaction {
     }
 
     /// Locks the writer with an open batch. The committer may have closed the batch in which the
-    /// transaction began; then the transaction goes on in a new one.
+    /// transaction began; then the transaction continues in a new one.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if another program may have changed the database between the two

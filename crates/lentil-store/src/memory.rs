@@ -185,7 +185,7 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        // With the write lock, so that a running transaction can still commit.
+        // Closing takes the write lock, so that a running transaction can still commit.
         if let Ok(_permit) = self.0.lock_writes().await {
             self.0.write_lock.close();
         }
@@ -363,7 +363,7 @@ impl Transaction for MemoryTransaction {
             _permit,
         } = *self;
         let timestamp = view.timestamp();
-        // Without the view the data has one owner, so that the commit need not copy it.
+        // Without the view, the data has one owner and the commit need not copy it.
         drop(view);
         Ok(if writes.is_empty() {
             timestamp

@@ -30,9 +30,9 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a snapshot that stays open while nobody reads it, such as for a client that sends
     /// several queries for one timestamp.
     ///
-    /// It is as [`Store::snapshot`], except that a store with few connections for reads takes it
-    /// from others, so that held snapshots do not delay short reads. The store may end it early.
-    /// Its reads then fail with [`StoreError::SnapshotExpired`].
+    /// A store with few connections for [`Store::snapshot`] uses other connections, so that held
+    /// snapshots do not delay short reads. The store may end the snapshot early. Its reads then
+    /// fail with [`StoreError::SnapshotExpired`].
     async fn held_snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         self.snapshot().await
     }

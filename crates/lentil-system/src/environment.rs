@@ -115,7 +115,7 @@ pub async fn list(runtime: &Runtime) -> Result<BTreeMap<String, String>> {
 /// Changes stored environment variables, all or none. Live queries that read them run again.
 ///
 /// # Errors
-/// As [`EnvironmentError`] says.
+/// See [`EnvironmentError`].
 pub async fn change(
     runtime: &Runtime,
     changes: &[EnvironmentChange],

@@ -40,9 +40,10 @@ impl System {
         ]
     }
 
-    /// Makes the table of crons hold the application's; new ones are planned from `now_ms` on.
+    /// Makes the table of crons match the application. New crons are planned from `now_ms` on.
     ///
-    /// The background work does it when it starts. Tests, which do not run that, do it by hand.
+    /// The background work calls this when it starts. Tests have no background work, and call it
+    /// themselves.
     ///
     /// # Errors
     /// When the store fails.

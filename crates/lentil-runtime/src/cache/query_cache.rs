@@ -136,8 +136,8 @@ impl QueryCache {
                 }
             }
         };
-        // Also ends the execution when this future is dropped. Otherwise later requests would wait
-        // for a result that never comes.
+        // The guard also ends the execution when this future is dropped. Otherwise later requests
+        // would wait for a result that never comes.
         let guard = EndOnDrop {
             cache: self,
             started: &started,

@@ -19,7 +19,7 @@ use crate::typed::{arguments, typed};
 /// The context of a mutation: its first argument.
 ///
 /// It dereferences to a [`QueryCtx`] in the same transaction, which has `now`, `env` and `random`.
-/// A helper that takes `&mut QueryCtx` sees what the mutation has written.
+/// A helper that takes `&mut QueryCtx` sees the writes of the mutation.
 ///
 /// ```
 /// # use std::time::Duration;

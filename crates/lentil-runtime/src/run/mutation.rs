@@ -141,7 +141,7 @@ async fn begin<'e>(
     Ok((transaction, lock))
 }
 
-/// Commits what an attempt wrote, or nothing if it failed. Returns `None` after a conflict: the
+/// Commits the writes of an attempt, or nothing if it failed. Returns `None` after a conflict: the
 /// mutation runs again.
 ///
 /// The result is returned once all commits that it depends on are durable, with a timestamp that
@@ -179,8 +179,8 @@ async fn end<R>(
     let deleted = FileRecord::deleted_blobs(files, &writes.writes);
     match transaction.commit(writes).await {
         Ok(timestamp) => {
-            // Only after the commit is durable: a crash before it would leave the documents without
-            // their blobs.
+            // Done only after the commit is durable: a crash before it would leave the documents
+            // without their blobs.
             (engine.parts().release_blobs)(engine, deleted);
             Some(result.map(|value| (value, timestamp)))
         }

@@ -59,7 +59,7 @@ impl Files {
     /// Returns an error unless the token of an upload URL is valid now.
     ///
     /// # Errors
-    /// As [`UploadTokenError`] says.
+    /// See [`UploadTokenError`].
     pub fn check_upload_token(&self, token: &str) -> Result<(), UploadTokenError> {
         self.parts().upload_key.check(token, self.engine.now_ms())
     }

@@ -62,7 +62,7 @@ impl Files {
     /// `announced` is the hash that the sender gave.
     ///
     /// # Errors
-    /// As [`StoreFileError`] says.
+    /// See [`StoreFileError`].
     pub async fn store(
         &self,
         mut body: Body,

@@ -269,7 +269,7 @@ impl Subscription {
             Some(sent) => is_equal(sent, result),
             None => false,
         };
-        // Also when they are equal: then only one of them is kept in memory.
+        // Replaced even by an equal result, so that only one of them is kept in memory.
         self.last_sent = Some(Arc::clone(result));
         if is_sent {
             None

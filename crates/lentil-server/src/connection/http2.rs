@@ -40,7 +40,8 @@ pub(super) async fn serve(stream: ClientStream, service: Service) {
         let streams = Arc::clone(&streams);
         let account = account.clone();
         move |request: Request<Incoming>| {
-            // Not in the future, because hyper calls the executor directly after this closure.
+            // Created here and not in the future, because hyper calls the executor directly after
+            // this closure.
             let stream = streams.begin();
             let response = respond(service.clone(), request, stream, account.clone());
             async move { Ok::<_, Infallible>(response.await) }

@@ -164,7 +164,7 @@ mod tests {
                 drop(InFlightRequest::begin(&quick));
             }
         }
-        // The head arrives after the time-out and before the connection is closed.
+        // The head arrives after the timeout and before the connection is closed.
         let arrived = InFlightRequest::begin(&late);
         assert!(!late.is_timed_out());
         drop((arrived, in_flight));

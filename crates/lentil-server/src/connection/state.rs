@@ -28,7 +28,7 @@ pub(super) struct ConnectionState {
     timed_out: AtomicU32,
     is_shutting_down: AtomicBool,
     /// Whether written bytes wait because the client does not read.
-    // Relaxed: a stale value delays a time-out by one check of the registry.
+    // Relaxed: a stale value delays a timeout by one check of the registry.
     is_blocked: AtomicBool,
     /// Wakes an HTTP/1 connection that has timed out or shuts down.
     waker: AtomicWaker,

@@ -121,7 +121,8 @@ pub(crate) fn is_stored(
     let Some(mut documents) = Documents::of(conn, id.table)? else {
         return Ok(document.is_none());
     };
-    // Without verifying: damage must not make a snapshot fail that does not read this document.
+    // The checksum is not verified: damage must not make a snapshot fail that does not read this
+    // document.
     let native = documents.json_at(rowid_of(id.internal))?;
     let native = native.filter(|json| id_in(json.as_bytes()) == Some(id));
     let stored = match (native, foreign::lookup(conn, id)?) {

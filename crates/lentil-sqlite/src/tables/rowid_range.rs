@@ -52,7 +52,7 @@ fn least_rowid(
     if bound.len() <= 8 || rowid < FIRST_NATIVE {
         return Ok(Some(rowid));
     }
-    // The bound goes on after the part that the rowid encodes, so the document with this rowid
+    // The bound continues after the part that the rowid encodes, so the document with this rowid
     // decides.
     let found = match Documents::of(conn, table)? {
         Some(mut documents) => documents.at(rowid)?,

@@ -155,7 +155,8 @@ impl Pass<'_> {
         run(&self.conn, "BEGIN").map_err(store_error)?;
         let result = View::new(&self.conn)
             .and_then(|mut view| read(&mut view).map(|result| (result, view.findings)));
-        // Also after a failure: an open snapshot would keep the log from restarting.
+        // The snapshot also ends after a failure: an open snapshot would keep the log from
+        // restarting.
         run(&self.conn, "ROLLBACK").map_err(store_error)?;
         let (result, findings) = result?;
         for finding in findings {

@@ -73,7 +73,7 @@ fn identity(file: &Metadata) -> String {
 pub(crate) fn begin(lock: &File, database: &Path, run: Timestamp) -> io::Result<()> {
     let mark = RunMark::of(lock, database, run)?;
     let text = format!("{} {} {}\n", mark.run, mark.lock, mark.database);
-    // In place: the file is locked, and a new file would not be.
+    // Written in place: the file is locked, and a new file would not be.
     lock.set_len(0)?;
     lock.write_all_at(text.as_bytes(), 0)?;
     lock.sync_all()
