@@ -2,8 +2,8 @@
 /// page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
-    /// The end that the execution before has found, if there was one.
+    /// The end that the previous execution found, if there was one.
     pub before: Option<String>,
-    /// The end that this execution has found.
+    /// The end that this execution found.
     pub now: Option<String>,
 }

@@ -15,7 +15,7 @@ pub struct WireTimestampError;
 
 impl fmt::Display for WireTimestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As base64, because a number in JavaScript has only 53 exact bits.
+        // Written as base64, because a number in JavaScript has only 53 exact bits.
         f.write_str(&BASE64.encode(&self.0.to_le_bytes()))
     }
 }

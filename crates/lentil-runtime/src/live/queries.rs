@@ -24,7 +24,8 @@ pub(crate) struct LiveQueries {
     state: Mutex<State>,
     /// Notified when `State::to_notify` is not empty, and when this is dropped.
     has_invalidated: Arc<Notify>,
-    /// One permit for each execution of a live query.
+    /// One permit for each execution of a live query. A large query holds it while it waits for a
+    /// permit to read.
     pub(crate) permits: Semaphore,
 }
 

@@ -150,7 +150,7 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
     Box::pin(engine.cache().get_or_execute(request, running)).await
 }
 
-/// A query that has executed.
+/// The result of an execution, and the resources that it held.
 pub(crate) struct ExecutedQuery {
     pub(crate) result: QueryResult,
     /// The snapshot that it read, for other queries.
