@@ -200,7 +200,13 @@ impl Transaction {
             } => match (buffer.get(id), read.get(&id)) {
                 (Some(written), _) => Ok(written.cloned()),
                 (None, Some(document)) => Ok(Some(Arc::clone(document))),
-                (None, None) => transaction.get(id).await,
+                (None, None) => {
+                    let found = transaction.get(id).await;
+                    if let Ok(Some(document)) = &found {
+                        read.insert(id, Arc::clone(document));
+                    }
+                    found
+                }
             },
         };
         self.check_conflict(found)

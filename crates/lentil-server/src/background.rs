@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::connection::ConnectionRegistry;
 use crate::server::Server;
@@ -44,13 +45,13 @@ impl BackgroundTasks {
         }
     }
 
-    /// Stops all tasks after the shutdown, and gives the scheduled functions that run `timeout` to
-    /// finish. The next start retries a scheduled mutation that did not; a scheduled action fails.
-    pub(crate) async fn stop(mut self, timeout: Duration) {
+    /// Stops all tasks after the shutdown, and gives the scheduled functions that run until
+    /// `deadline` to finish. The next start retries a scheduled mutation that did not; a scheduled action fails.
+    pub(crate) async fn stop(mut self, deadline: Instant) {
         // The supervisor ends connections during the shutdown, so it stops only now.
         self.connection_supervisor.abort();
         self.leases.abort();
-        let finished = tokio::time::timeout(timeout, &mut self.system_modules).await;
+        let finished = tokio::time::timeout_at(deadline, &mut self.system_modules).await;
         if finished.is_err() {
             tracing::warn!("aborted scheduled functions that did not finish in time");
             self.system_modules.abort();

@@ -6,6 +6,7 @@ use lentil_runtime::{Backoff, Runtime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::BackgroundTasks;
@@ -61,17 +62,18 @@ pub async fn serve(
     shutdown.await;
     tracing::info!("shutting down: running requests finish, new ones are refused");
     shutdown_token.cancel();
+    let deadline = Instant::now() + drain_timeout;
     let mut cut = 0;
     for accepting in accepting {
         // The accept loop ends immediately, and returns the connections that are still open.
         if let Ok(mut connections) = accepting.await {
             let finish = async { while connections.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(drain_timeout, finish).await;
+            let _ = tokio::time::timeout_at(deadline, finish).await;
             // Dropping the set aborts the tasks that are left in it.
             cut += connections.len();
         }
     }
-    background.stop(drain_timeout).await;
+    background.stop(deadline).await;
     if cut > 0 {
         tracing::warn!(cut, "cut connections that did not finish in time");
     }

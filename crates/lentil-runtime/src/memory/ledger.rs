@@ -212,7 +212,8 @@ impl Memory {
         let leaving: usize = clients.iter().filter_map(leaving).sum();
         let mut excess = self.used().saturating_sub(goal + leaving);
         clients.retain(|client| !client.is_evicted() && may_go(client));
-        clients.sort_unstable_by_key(|client| client.weight());
+        // Cached, because other threads change the weights during the sort.
+        clients.sort_by_cached_key(|client| client.weight());
         while excess > 0
             && let Some(heaviest) = clients.pop()
         {
