@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lentil_call::{Caller, Code, Error, FunctionKind, Result, store_error};
+use lentil_database::LargeReadPermit;
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::Value;
 use tokio::sync::Mutex;
@@ -21,6 +22,8 @@ pub struct QuerySnapshot {
     timestamp: Timestamp,
     /// Locked while a query reads it. `None` after a query that did not return it.
     snapshot: Mutex<Option<Box<dyn Snapshot>>>,
+    /// The permit with which all queries execute. Without one, each large query waits for its own.
+    permit: Mutex<Option<LargeReadPermit>>,
     has_expired: AtomicBool,
 }
 
@@ -29,6 +32,7 @@ impl QuerySnapshot {
     pub(crate) async fn take(
         engine: &Engine,
         snapshot: impl Future<Output = Result<Box<dyn Snapshot>, StoreError>>,
+        permit: Option<LargeReadPermit>,
     ) -> Result<QuerySnapshot> {
         let snapshot = once_published(engine, snapshot)
             .await
@@ -37,6 +41,7 @@ impl QuerySnapshot {
             engine: engine.clone(),
             timestamp: snapshot.timestamp(),
             snapshot: Mutex::new(Some(snapshot)),
+            permit: Mutex::new(permit),
             has_expired: AtomicBool::new(false),
         })
     }
@@ -87,12 +92,17 @@ impl QuerySnapshot {
             let message = "the snapshot is gone; begin with a new one";
             return Err(Error::new(Code::Unavailable, message));
         };
-        let executed = execute_on(&function, &call.args, None, context, snapshot).await;
+        let mut permit = self.permit.lock().await;
+        let is_permitted = permit.is_some();
+        let executed = execute_on(&function, &call.args, context, snapshot, permit.take()).await;
         let ExecutedQuery {
             result,
             snapshot,
-            permit: _permit,
+            permit: returned,
         } = executed?;
+        if is_permitted {
+            *permit = returned;
+        }
         if result.result.as_ref().is_err_and(is_expiry) {
             self.has_expired.store(true, Ordering::Relaxed);
         }

@@ -255,7 +255,10 @@ impl Runtime {
     /// # Errors
     /// When the store fails.
     pub async fn query_snapshot(&self) -> Result<QuerySnapshot> {
-        QuerySnapshot::take(&self.engine, self.store().snapshot()).await
+        // Before the snapshot: queries that hold their snapshot while they wait for a permit could
+        // take every connection, and the holders of permits wait for one.
+        let permit = self.engine.database().large_reads.acquire().await;
+        QuerySnapshot::take(&self.engine, self.store().snapshot(), Some(permit)).await
     }
 
     /// Takes a snapshot of the current state that is held for later queries. The store may end it
@@ -264,7 +267,7 @@ impl Runtime {
     /// # Errors
     /// When the store fails, or too many are held.
     pub async fn held_query_snapshot(&self) -> Result<QuerySnapshot> {
-        QuerySnapshot::take(&self.engine, self.store().held_snapshot()).await
+        QuerySnapshot::take(&self.engine, self.store().held_snapshot(), None).await
     }
 
     /// Runs a query as of a timestamp that was published since the runtime opened; `None` when the

@@ -160,7 +160,7 @@ pub(crate) struct ExecutedQuery {
 }
 
 /// The reason why an execution has no result.
-enum Unfinished {
+pub(crate) enum Unfinished {
     /// The server failed.
     Failed(Error),
     /// The query needs a permit to read so much. It must execute again with one.
@@ -173,33 +173,28 @@ impl From<Error> for Unfinished {
     }
 }
 
-/// Executes a query on a given snapshot. A large query waits for a permit and holds the snapshot
-/// meanwhile.
+/// Executes a query on a given snapshot, with the permit if there is one. A large query without a
+/// permit waits for one and holds the snapshot meanwhile.
 ///
 /// # Errors
 /// An error of the server. An error of the function is in the result.
 pub(crate) async fn execute_on(
     function: &Function,
     args: &Object,
-    journal: Option<String>,
     call: &Call,
     snapshot: Box<dyn Snapshot>,
+    permit: Option<LargeReadPermit>,
 ) -> Result<ExecutedQuery> {
-    let budget = ReadBudget::Small;
-    let executed = execute_query(
-        function,
-        args.clone(),
-        journal.clone(),
-        call,
-        snapshot,
-        budget,
-    );
-    match executed.await {
+    let budget = match permit {
+        Some(permit) => ReadBudget::Permitted(permit),
+        None => ReadBudget::Small,
+    };
+    match execute_query(function, args.clone(), None, call, snapshot, budget).await {
         Ok(execution) => Ok(execution),
         Err(Unfinished::Failed(error)) => Err(error),
         Err(Unfinished::NeedsPermit(snapshot)) => {
             let permit = call.engine.database().large_reads.acquire().await;
-            execute_with_permit(function, args.clone(), journal, call, snapshot, permit).await
+            execute_with_permit(function, args.clone(), None, call, snapshot, permit).await
         }
     }
 }
@@ -230,7 +225,11 @@ fn parse_args(json: &[u8]) -> Object {
 }
 
 /// Executes a query once, within a read budget.
-async fn execute_query(
+///
+/// # Errors
+/// An error of the server, or that the query needs a permit. An error of the function is in the
+/// result.
+pub(crate) async fn execute_query(
     function: &Function,
     args: Object,
     journal: Option<String>,

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use lentil_call::{Backoff, Caller, Error, FunctionKind, Identity, Result, store_error};
+use lentil_database::{LargeReadPermit, ReadBudget};
 use lentil_store::conflict::ReadSet;
 use lentil_store::{Snapshot, Timestamp};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::engine::{Call, Engine};
 use crate::executions::Ended;
 use crate::memory::Charge;
 use crate::run::{
-    CachedQuery, check_untyped_args, execute_on, key_of, look_up, published_snapshot,
+    CachedQuery, Unfinished, check_untyped_args, execute_query, key_of, look_up, published_snapshot,
 };
 use crate::typed::CallArgs;
 
@@ -27,6 +28,14 @@ const MAX_ATTEMPTS: usize = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause before a retry.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
+
+/// The end of an evaluation on a given snapshot.
+enum Evaluated {
+    /// The result, and the snapshot if the function left it usable.
+    Result(Box<QueryResult>, Option<Box<dyn Snapshot>>),
+    /// The query is large, and no permit was free.
+    NeedsPermit,
+}
 
 impl Subscriber {
     /// Evaluates the queries that are new or invalidated, at one timestamp at or after `floor`.
@@ -103,6 +112,7 @@ impl Subscriber {
         }
         // One permit is enough, because these queries execute one after another.
         let _permit = engine.live().permits.acquire().await;
+        let mut large_read = None;
         'new_snapshot: loop {
             let mut snapshot = published_snapshot(&engine).await.map_err(store_error)?;
             let timestamp = snapshot.timestamp();
@@ -111,13 +121,22 @@ impl Subscriber {
             for query_id in self.stale_at(timestamp) {
                 let query = &self.queries[&query_id];
                 let call = query.call(&engine, &self.identity);
-                let (result, returned) = query.execute(&call, snapshot).await?;
-                self.watch(query_id, Arc::new(result), timestamp);
-                // A function that did not return the snapshot has ended it.
-                let Some(returned) = returned else {
-                    continue 'new_snapshot;
-                };
-                snapshot = returned;
+                match query.execute(&call, snapshot, &mut large_read).await? {
+                    Evaluated::Result(result, returned) => {
+                        self.watch(query_id, Arc::new(*result), timestamp);
+                        // A function that did not return the snapshot has ended it.
+                        let Some(returned) = returned else {
+                            continue 'new_snapshot;
+                        };
+                        snapshot = returned;
+                    }
+                    Evaluated::NeedsPermit => {
+                        // The snapshot is dropped. Otherwise these waiters could hold every
+                        // connection that the holders of permits wait for.
+                        large_read = Some(engine.database().large_reads.acquire().await);
+                        continue 'new_snapshot;
+                    }
+                }
             }
             return Ok(timestamp);
         }
@@ -203,7 +222,7 @@ impl Subscription {
         Ok(result)
     }
 
-    /// Executes the query on a snapshot, and returns the snapshot if the function left it usable.
+    /// Executes the query on a snapshot, with the permit if there is one.
     ///
     /// # Errors
     /// As [`Subscription::evaluate`].
@@ -211,7 +230,8 @@ impl Subscription {
         &self,
         call: &Call,
         snapshot: Box<dyn Snapshot>,
-    ) -> Result<(QueryResult, Option<Box<dyn Snapshot>>)> {
+        large_read: &mut Option<LargeReadPermit>,
+    ) -> Result<Evaluated> {
         let began = Instant::now();
         let timestamp = snapshot.timestamp();
         let function = match &self.function {
@@ -222,18 +242,27 @@ impl Subscription {
         };
         let (result, returned) = match function {
             Ok(function) => {
+                let args = self.args.clone();
                 let journal = self.journal.clone();
-                let executed = execute_on(function, &self.args, journal, call, snapshot);
+                let budget = match large_read.take() {
+                    Some(permit) => ReadBudget::Permitted(permit),
+                    None => ReadBudget::Small,
+                };
+                let executed = execute_query(function, args, journal, call, snapshot, budget);
                 match executed.instrument(call.span()).await {
-                    Ok(execution) => (execution.result, Some(execution.snapshot)),
-                    Err(error) if error.code().may_pass() => return Err(error),
-                    Err(error) => (failed(error, timestamp, call), None),
+                    Ok(execution) => {
+                        *large_read = execution.permit;
+                        (execution.result, Some(execution.snapshot))
+                    }
+                    Err(Unfinished::NeedsPermit(_)) => return Ok(Evaluated::NeedsPermit),
+                    Err(Unfinished::Failed(error)) if error.code().may_pass() => return Err(error),
+                    Err(Unfinished::Failed(error)) => (failed(error, timestamp, call), None),
                 }
             }
             Err(error) => (failed(error, timestamp, call), Some(snapshot)),
         };
         self.record(call, began, &result);
-        Ok((result, returned))
+        Ok(Evaluated::Result(Box::new(result), returned))
     }
 
     fn call(&self, engine: &Engine, identity: &Identity) -> Call {
