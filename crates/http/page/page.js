@@ -191,7 +191,7 @@ function canBeFramed(url) {
 }
 
 // `allow-same-origin` lets the app keep its own origin, which it needs for storage and sign-in. A framed page of our own
-// origin could escape the sandbox. `canBeFramed` excludes our origin, and `frame-ancestors 'none'` keeps our pages out of
+// origin could escape its sandbox. `canBeFramed` excludes our origin, and `frame-ancestors 'none'` keeps our pages out of
 // frames. Stored files have a sandbox of their own, even after a redirect. The app cannot navigate this page, open
 // dialogs over it or start downloads.
 function frameOf(url, name) {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use lentil_call::{Caller, Code, Error, FunctionKind, Result};
+use lentil_call::{Caller, FunctionKind, Result};
 use lentil_store::Timestamp;
 use lentil_values::Value;
 use tokio::time::Instant;
@@ -10,12 +10,8 @@ use crate::engine::{Call, Engine};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::internal;
 use crate::memory::Charge;
-use crate::run::{Idempotency, RunToCompletion, into_value, run_action, run_mutation, run_query};
+use crate::run::{Idempotency, RunToCompletion, copy_value, run_action, run_mutation, run_query};
 use crate::typed::CallArgs;
-
-/// The memory that a copy of a result and its text take, as a multiple of the result's own. The text doubles its buffer
-/// while it grows.
-const COPIES_OF_RESULT: usize = 4;
 
 /// The result of a call, a timestamp that includes all that it wrote and read, and the charge for
 /// the result.
@@ -101,11 +97,8 @@ async fn dispatch(call: FunctionCall, kind: Option<FunctionKind>, context: Call)
     match kind.unwrap_or(function.kind()) {
         FunctionKind::Query => {
             let found = run_query(&function, args, None, &context).await?;
-            // Each caller of a shared result waits for memory here, before it has a copy of it.
-            let size = found.result.as_ref().map_or(0, |value| value.heap_size());
-            let copies = call.charge.reserve(COPIES_OF_RESULT * size).await;
-            let copies = copies.map_err(|over| Error::new(Code::Overloaded, over.to_string()))?;
-            Ok((into_value(&found)?, found.timestamp, copies))
+            let (value, copies) = copy_value(&found, &call.charge).await?;
+            Ok((value, found.timestamp, copies))
         }
         FunctionKind::Mutation => {
             let idempotency = match &call.request {

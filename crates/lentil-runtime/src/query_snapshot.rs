@@ -12,7 +12,8 @@ use crate::engine::{Call, Engine};
 use crate::function_call::{FunctionCall, FunctionOutcome};
 use crate::memory::Charge;
 use crate::run::{
-    ExecutedQuery, check_untyped_args, execute_on, into_value, once_published, run_query,
+    ExecutedQuery, check_untyped_args, copy_value, execute_on, into_value, once_published,
+    run_query,
 };
 use crate::typed::CallArgs;
 
@@ -64,7 +65,10 @@ impl QuerySnapshot {
         let identity = call.identity.clone();
         let context = Call::outermost(self.engine.clone(), identity, source, &name);
         let running = self.run(call, &context).instrument(context.span());
-        let result = running.await;
+        let (result, charge) = match running.await {
+            Ok((value, charge)) => (Ok(value), charge),
+            Err(error) => (Err(error), Charge::default()),
+        };
         if let Err(error) = &result {
             context.source.log_failure(&name, error);
         }
@@ -76,11 +80,11 @@ impl QuerySnapshot {
             log_lines: context.log.lines(),
             timestamp: self.timestamp,
             request_id: context.source.request_id.clone(),
-            charge: Charge::default(),
+            charge,
         }
     }
 
-    async fn run(&self, call: FunctionCall, context: &Call) -> Result<Value> {
+    async fn run(&self, call: FunctionCall, context: &Call) -> Result<(Value, Charge)> {
         let function = self
             .engine
             .registry()
@@ -108,7 +112,7 @@ impl QuerySnapshot {
         }
         *held = Some(snapshot);
         context.log.extend(&result.log_lines);
-        into_value(&result)
+        copy_value(&result, &call.charge).await
     }
 }
 

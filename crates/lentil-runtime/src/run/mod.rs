@@ -13,8 +13,8 @@ pub(crate) use check::check_untyped_args;
 pub(crate) use mutation::{Idempotency, run_mutation, transact};
 pub(crate) use nested::{call_nested_mutation, call_nested_query, wrong_kind};
 pub(crate) use query::{
-    CachedQuery, ExecutedQuery, Unfinished, execute_on, execute_query, into_value, key_of, look_up,
-    once_published, published_snapshot, read, run_query,
+    CachedQuery, ExecutedQuery, Unfinished, copy_value, execute_on, execute_query, into_value,
+    key_of, look_up, once_published, published_snapshot, read, run_query,
 };
 pub(crate) use run_to_completion::RunToCompletion;
 pub(crate) use timeout::run_with_timeout;

@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use lentil_call::{Error, FunctionKind, Result, store_error};
+use lentil_call::{Code, Error, FunctionKind, Result, store_error};
 use lentil_database::{Journal, LargeReadPermit, ReadBudget, Transaction, TransactionCell};
 use lentil_store::{Snapshot, StoreError, Timestamp};
 use lentil_values::{Object, Value};
@@ -13,6 +13,7 @@ use super::timeout::run_with_timeout;
 use crate::cache::{CacheKey, CacheRequest, ConcurrencyLimit, QueryResult, args_json};
 use crate::engine::{Call, Engine, Function, Runner};
 use crate::executions::Ended;
+use crate::memory::Charge;
 use crate::typed::CallArgs;
 
 /// Evaluates a query, from the cache where it has a valid result, and records the execution.
@@ -136,6 +137,9 @@ pub(crate) async fn look_up(query: CachedQuery<'_>, call: &Call) -> Result<Arc<Q
                 // snapshot.
                 drop(snapshot);
                 let permit = engine.database().large_reads.acquire().await;
+                // The result is charged when it exists, so a large query does not begin while the
+                // budget is exceeded.
+                engine.memory().room().await;
                 let snapshot = engine.store().snapshot().await.map_err(store_error)?;
                 // The first execution has consumed the arguments. Few queries execute twice, so
                 // they are not copied in advance.
@@ -355,6 +359,25 @@ pub(crate) async fn once_published(
     let snapshot = snapshot.await?;
     store.wait_published(snapshot.timestamp()).await?;
     Ok(snapshot)
+}
+
+/// The memory that a copy of a result and its text take, as a multiple of the result's own. The text doubles its buffer
+/// while it grows.
+const COPIES_OF_RESULT: usize = 4;
+
+/// Returns a copy of a query's result, and the charge for it and its text. Each caller of a shared
+/// result waits for the memory here, before it has a copy.
+///
+/// # Errors
+/// The error of the function, or that the memory is not there in time.
+pub(crate) async fn copy_value(found: &QueryResult, payer: &Charge) -> Result<(Value, Charge)> {
+    let size = match &found.result {
+        Ok(value) => value.heap_size(),
+        Err(_) => 0,
+    };
+    let copies = payer.reserve(COPIES_OF_RESULT * size).await;
+    let copies = copies.map_err(|over| Error::new(Code::Overloaded, over.to_string()))?;
+    Ok((into_value(found)?, copies))
 }
 
 /// Returns a copy of a query's result.

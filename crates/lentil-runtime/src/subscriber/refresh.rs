@@ -77,6 +77,8 @@ impl Subscriber {
             if stale.is_empty() {
                 return Ok(timestamp);
             }
+            // Results are charged when they exist, so evaluations wait while the budget is exceeded.
+            engine.memory().room().await;
             let since = store.catch_up().await.map_err(store_error)?;
             let evaluations = stale.into_iter().map(|query_id| {
                 let query = &self.queries[&query_id];
@@ -114,6 +116,7 @@ impl Subscriber {
         let _permit = engine.live().permits.acquire().await;
         let mut large_read = None;
         'new_snapshot: loop {
+            engine.memory().room().await;
             let mut snapshot = published_snapshot(&engine).await.map_err(store_error)?;
             let timestamp = snapshot.timestamp();
             // A result that is valid at the snapshot stays valid there: later commits have later

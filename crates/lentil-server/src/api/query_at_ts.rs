@@ -6,11 +6,9 @@
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use lentil_protocol::{Batch, FunctionRequest, FunctionResponse, WireTimestamp};
+use lentil_protocol::{Batch, WireTimestamp};
 use lentil_runtime::http::Body;
-use lentil_runtime::{
-    CallSource, Error, FunctionCall, Identity, QuerySnapshot, RequestId, Timestamp,
-};
+use lentil_runtime::{Error, FunctionCall, RequestId, Timestamp};
 
 use super::call_body::{CallBody, ParsedCall};
 use super::functions::{function_path, function_response};
@@ -18,7 +16,6 @@ use super::request::ApiRequest;
 use crate::audience::Audience;
 use crate::error::ApiError;
 use crate::response::json;
-use crate::server::Server;
 
 /// `POST /api/query_ts` returns the current timestamp, for `query_at_ts`.
 pub(crate) async fn query_ts(request: ApiRequest<'_>) -> Result<Response<Body>, ApiError> {
@@ -82,7 +79,12 @@ pub(crate) async fn query_batch(request: ApiRequest<'_>) -> Result<Response<Body
     let mut charges = Vec::new();
     for query in batch.queries {
         let format = query.format;
-        let response = evaluate(server, &snapshot, identity.clone(), query, source.clone()).await?;
+        let path = function_path(&query.path)?;
+        let mut call = FunctionCall::new(path, query.args, identity.clone());
+        // The memory of the result is reserved for the client that sent the batch.
+        call.charge = body.charge_response(0)?;
+        let outcome = snapshot.query(call.with_source(source.clone())).await;
+        let response = function_response(outcome, Audience::of(server, &identity))?;
         let result = response.to_json(format);
         // Twice its size, because the results are then joined to one text.
         charges.push(body.charge_response(2 * result.len())?);
@@ -93,19 +95,6 @@ pub(crate) async fn query_batch(request: ApiRequest<'_>) -> Result<Response<Body
         StatusCode::OK,
         format!(r#"{{"results":[{results}]}}"#),
     ))
-}
-
-async fn evaluate(
-    server: &Server,
-    snapshot: &QuerySnapshot,
-    identity: Identity,
-    request: FunctionRequest,
-    source: CallSource,
-) -> Result<FunctionResponse, ApiError> {
-    let path = function_path(&request.path)?;
-    let audience = Audience::of(server, &identity);
-    let call = FunctionCall::new(path, request.args, identity).with_source(source);
-    function_response(snapshot.query(call).await, audience)
 }
 
 fn out_of_retention() -> ApiError {
