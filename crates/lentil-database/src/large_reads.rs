@@ -45,6 +45,15 @@ pub enum ReadBudget {
     Exceeded,
 }
 
+impl From<Option<LargeReadPermit>> for ReadBudget {
+    fn from(permit: Option<LargeReadPermit>) -> ReadBudget {
+        match permit {
+            Some(permit) => ReadBudget::Permitted(permit),
+            None => ReadBudget::Small,
+        }
+    }
+}
+
 impl LargeReads {
     /// Returns as many permits as fit into a memory budget in bytes, but at least one.
     pub fn within(budget: usize) -> LargeReads {

@@ -189,10 +189,7 @@ pub(crate) async fn execute_on(
     snapshot: Box<dyn Snapshot>,
     permit: Option<LargeReadPermit>,
 ) -> Result<ExecutedQuery> {
-    let budget = match permit {
-        Some(permit) => ReadBudget::Permitted(permit),
-        None => ReadBudget::Small,
-    };
+    let budget = ReadBudget::from(permit);
     match execute_query(function, args.clone(), None, call, snapshot, budget).await {
         Ok(execution) => Ok(execution),
         Err(Unfinished::Failed(error)) => Err(error),

@@ -247,10 +247,7 @@ impl Subscription {
             Ok(function) => {
                 let args = self.args.clone();
                 let journal = self.journal.clone();
-                let budget = match large_read.take() {
-                    Some(permit) => ReadBudget::Permitted(permit),
-                    None => ReadBudget::Small,
-                };
+                let budget = ReadBudget::from(large_read.take());
                 let executed = execute_query(function, args, journal, call, snapshot, budget);
                 match executed.instrument(call.span()).await {
                     Ok(execution) => {

@@ -8,7 +8,7 @@ async fn hold(t: &TestBackend) -> QuerySnapshot {
     t.runtime().await.held_query_snapshot().await.unwrap()
 }
 
-/// Returns the number of the owner's tasks at a timestamp; `None` when it is no longer known.
+/// Returns the number of the owner's tasks at a timestamp, or `None` when that state is gone.
 async fn count_at(
     t: &TestBackend,
     owner: &str,
